@@ -1,0 +1,1 @@
+"""What every service of Tocsin shares: serving, messaging, storage, telemetry, auth. Knows no service."""

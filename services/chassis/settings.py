@@ -1,0 +1,208 @@
+"""Settings from the environment: frozen, typed, units in the types, checked at boot.
+
+A service subclasses `ChassisSettings` with its own prefix; the shared variables keep their names::
+
+    class IngestionSettings(ChassisSettings):
+        model_config = own_prefix("TOCSIN_INGESTION_")
+
+        linger: Duration = timedelta(milliseconds=5)  # TOCSIN_INGESTION_LINGER=5ms
+        max_batch: Size = 1 * MIB                     # TOCSIN_INGESTION_MAX_BATCH=1MiB
+
+        def verify(self) -> None:
+            super().verify()
+            require(self.linger < timedelta(seconds=1), self.env("linger"), "must be under 1s")
+
+    settings = load(IngestionSettings)  # prints one line that names the variable, and exits 2, if anything is wrong
+"""
+
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+_DURATION_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_SIZE_UNITS = {None: 1, "B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
+_LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(?P<port>\d{1,5})")
+
+
+def parse_duration(value: object) -> object:
+    """`250ms`, `30s`, `5m`, `1h30m` to a timedelta; leaves what is not text alone. Raises ValueError without a unit."""
+    if not isinstance(value, str):
+        return value
+    text, total, at = value.strip(), 0.0, 0
+    while at < len(text) and (part := _DURATION.match(text, at)):
+        total += float(part[1]) * _DURATION_UNITS[part[2]]
+        at = part.end()
+    if not text or at != len(text):
+        raise ValueError("is no duration; write it with its unit, like 250ms, 30s, 5m or 1h30m")
+    return timedelta(seconds=total)
+
+
+def parse_size(value: object) -> object:
+    """`4MiB`, `64KiB`, `1048576` to bytes; leaves what is not text alone. Raises ValueError for other text."""
+    if not isinstance(value, str):
+        return value
+    if not (part := _SIZE.fullmatch(value.strip())):
+        raise ValueError("is no size; write bytes, or a number with KiB, MiB or GiB")
+    return int(part[1]) * _SIZE_UNITS[part[2]]
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""A number of bytes."""
+
+
+class Refused(Exception):
+    """A setting is nonsense: `name` of the variable, and what is wrong with it."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name = name
+
+
+def require(condition: bool, name: str, problem: str) -> None:
+    """Raises Refused about the variable `name` unless `condition` holds."""
+    if not condition:
+        raise Refused(name, problem)
+
+
+def split_address(address: str, name: str = "address") -> tuple[str, int]:
+    """`host:port` to its parts (an IPv6 host in brackets). Raises Refused about the variable `name`."""
+    parts = _LISTEN.fullmatch(address)
+    if parts is None or int(parts["port"]) > 65535:
+        raise Refused(name, f"must be host:port, not {address!r}")
+    return parts["host"].strip("[]"), int(parts["port"])
+
+
+def own_prefix(prefix: str) -> SettingsConfigDict:
+    """The model configuration of a service's settings: its own fields are read from variables with this prefix."""
+    return SettingsConfigDict(
+        env_prefix=prefix, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+
+def _shared(name: str) -> str:
+    return f"TOCSIN_{name}"
+
+
+class ChassisSettings(BaseSettings):
+    """What every service reads. Empty variables count as unset."""
+
+    model_config = own_prefix("TOCSIN_")
+
+    postgres_dsn: SecretStr = Field(SecretStr(""), validation_alias=_shared("POSTGRES_DSN"))
+    nats_url: str = Field("", validation_alias=_shared("NATS_URL"))
+    nats_user: str = Field("", validation_alias=_shared("NATS_USER"))
+    nats_password: SecretStr = Field(SecretStr(""), validation_alias=_shared("NATS_PASSWORD"))
+
+    grpc_listen: str = Field("127.0.0.1:0", validation_alias=_shared("GRPC_LISTEN"))
+    grpc_workers: int = Field(1, validation_alias=_shared("GRPC_WORKERS"))
+    grpc_max_message: Size = Field(4 * MIB, validation_alias=_shared("GRPC_MAX_MESSAGE"))
+    grpc_max_calls: int = Field(4096, validation_alias=_shared("GRPC_MAX_CALLS"))
+    grpc_default_deadline: Duration = Field(timedelta(seconds=30), validation_alias=_shared("GRPC_DEFAULT_DEADLINE"))
+    grpc_tls_cert_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_CERT_FILE"))
+    grpc_tls_key_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_KEY_FILE"))
+    grpc_tls_ca_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_CA_FILE"))
+    stop_grace: Duration = Field(timedelta(seconds=10), validation_alias=_shared("STOP_GRACE"))
+
+    auth_jwks_file: Path | None = Field(None, validation_alias=_shared("AUTH_JWKS_FILE"))
+    auth_issuer: str = Field("https://tocsin.local", validation_alias=_shared("AUTH_ISSUER"))
+    auth_audience: str = Field("tocsin", validation_alias=_shared("AUTH_AUDIENCE"))
+    auth_leeway: Duration = Field(timedelta(seconds=5), validation_alias=_shared("AUTH_LEEWAY"))
+
+    metrics_listen: str = Field("", validation_alias=_shared("METRICS_LISTEN"))
+    log_format: Literal["json", "console"] = Field("json", validation_alias=_shared("LOG_FORMAT"))
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", validation_alias=_shared("LOG_LEVEL"))
+    otlp_endpoint: str = Field("", validation_alias=_shared("OTLP_ENDPOINT"))
+    trace_ratio: float = Field(0.1, validation_alias=_shared("TRACE_RATIO"))
+
+    peer_ingestion: str = Field("", validation_alias=_shared("PEER_INGESTION"))
+    peer_aggregation: str = Field("", validation_alias=_shared("PEER_AGGREGATION"))
+    peer_media_probe: str = Field("", validation_alias=_shared("PEER_MEDIA_PROBE"))
+    peer_notification: str = Field("", validation_alias=_shared("PEER_NOTIFICATION"))
+    peer_token_file: Path | None = Field(None, validation_alias=_shared("PEER_TOKEN_FILE"))
+    """A file with the token that this service shows to its peers when it calls on its own behalf."""
+
+    @classmethod
+    def env(cls, field: str) -> str:
+        """The name of the variable that `field` is read from."""
+        alias = cls.model_fields[field].validation_alias
+        return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field.upper()}"
+
+    def verify(self) -> None:
+        """Raises Refused about the first setting that makes no sense. Subclasses call it, then check their own."""
+        split_address(self.grpc_listen, self.env("grpc_listen"))
+        for name in ("metrics_listen", "peer_ingestion", "peer_aggregation", "peer_media_probe", "peer_notification"):
+            if value := getattr(self, name):
+                split_address(value, self.env(name))
+        require(1 <= self.grpc_workers <= 64, self.env("grpc_workers"), "must be from 1 to 64")
+        require(
+            64 * KIB <= self.grpc_max_message <= 256 * MIB, self.env("grpc_max_message"), "must be from 64KiB to 256MiB"
+        )
+        require(self.grpc_max_calls >= 1, self.env("grpc_max_calls"), "must be at least 1")
+        for name in ("grpc_default_deadline", "stop_grace"):
+            value = getattr(self, name)
+            require(timedelta(0) < value <= timedelta(hours=1), self.env(name), "must be above 0s and at most 1h")
+        require(
+            timedelta(0) <= self.auth_leeway <= timedelta(minutes=5), self.env("auth_leeway"), "must be from 0s to 5m"
+        )
+        require(0.0 <= self.trace_ratio <= 1.0, self.env("trace_ratio"), "must be from 0 to 1")
+        if self.otlp_endpoint:
+            url = urlsplit(self.otlp_endpoint)
+            require(
+                url.scheme in ("http", "https") and bool(url.netloc), self.env("otlp_endpoint"), "must be an http(s) URL"
+            )
+        if self.auth_jwks_file is not None:
+            require(
+                self.auth_jwks_file.is_file(),
+                self.env("auth_jwks_file"),
+                f"names no readable file: {self.auth_jwks_file}",
+            )
+        tls = {name: getattr(self, name) for name in ("grpc_tls_cert_file", "grpc_tls_key_file", "grpc_tls_ca_file")}
+        if any(tls.values()):
+            for name, path in tls.items():
+                require(path is not None and path.is_file(), self.env(name), "must name a file when TLS is configured")
+
+
+S = TypeVar("S", bound=ChassisSettings)
+
+
+def read(cls: type[S]) -> S:
+    """The settings of the environment, verified. Raises Refused about the first that is wrong."""
+    try:
+        settings = cls()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        problem = first["msg"].removeprefix("Value error, ")
+        raise Refused(_variable(cls, str(first["loc"][0]) if first["loc"] else ""), problem[:1].lower() + problem[1:]) from None
+    settings.verify()
+    return settings
+
+
+def load(cls: type[S]) -> S:
+    """As `read`, but a refusal is one line on stderr and exit status 2."""
+    try:
+        return read(cls)
+    except Refused as refusal:
+        refuse(refusal)
+
+
+def refuse(refusal: Refused) -> NoReturn:
+    """Prints the refusal as one line on stderr and exits with status 2."""
+    print(f"error: {refusal}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _variable(cls: type[ChassisSettings], loc: str) -> str:
+    return cls.env(loc) if loc in cls.model_fields else loc
