@@ -1,0 +1,37 @@
+"""NATS JetStream: connection, topology, publishing, consuming, dead letters."""
+
+from services.chassis.nats.batches import BatchOptions, BatchReader, ConsumerLost, open_batch_reader
+from services.chassis.nats.connection import NatsConnection, open_nats
+from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler
+from services.chassis.nats.dead_letters import DeadLetter, DeadLetters, Failure
+from services.chassis.nats.delivery import Delivery
+from services.chassis.nats.envelope import Encoded, Event, encode
+from services.chassis.nats.publisher import Published, Publisher
+from services.chassis.nats.retry import Permanent, RetryAfter, RetryPolicy
+from services.chassis.nats.topology import TopologyOptions, ensure_streams
+
+__all__ = [
+    "BatchOptions",
+    "BatchReader",
+    "Consumer",
+    "ConsumerLost",
+    "ConsumerOptions",
+    "DeadLetter",
+    "DeadLetters",
+    "Delivery",
+    "Encoded",
+    "Event",
+    "Failure",
+    "Handler",
+    "NatsConnection",
+    "Permanent",
+    "Published",
+    "Publisher",
+    "RetryAfter",
+    "RetryPolicy",
+    "TopologyOptions",
+    "encode",
+    "ensure_streams",
+    "open_batch_reader",
+    "open_nats",
+]

@@ -1,0 +1,154 @@
+"""Reads a work queue in batches and strictly in the order of the stream, for hot paths that keep their own position.
+
+A durable consumer redelivers out of order after a crash: new messages come before those whose acknowledgement time has
+yet to pass. So whoever opens a reader recreates the consumer, and everything that is not acknowledged comes again
+in the order of the stream, right away. The same happens by itself after a reconnect. Within a session messages never
+come out of order: unsettled ones are kept alive. The owner commits the highest sequence that it has applied together
+with its effect, and skips (acknowledges) what comes with a lower one.
+
+Only one process may read a consumer at a time (a lease decides); the other one is told by `ConsumerLost`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import nats.errors
+import structlog
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from services.chassis.errors import Unavailable
+from services.chassis.nats import metrics
+from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.dead_letters import Failure, dead_letter
+from services.chassis.nats.delivery import Delivery
+from services.chassis.nats.publisher import Publisher
+from services.chassis.nats.pull import PullSource
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class ConsumerLost(Exception):
+    """Another process has taken over the consumer: stop working on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """What a reader reads. `service` and `name` identify it; one reader per (stream, subject)."""
+
+    service: str
+    name: str
+    stream: str
+    subject: str
+    max_unsettled: int = 512
+    """Messages taken ahead and not yet acknowledged."""
+    ack_wait: timedelta = timedelta(seconds=30)
+
+    @property
+    def durable(self) -> str:
+        """Name of the consumer on the server."""
+        return f"{self.service}_{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Name of the consumer for people."""
+        return f"{self.service}/{self.name}"
+
+    def config(self) -> ConsumerConfig:
+        """As JetStream takes it."""
+        return ConsumerConfig(
+            durable_name=self.durable,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self.ack_wait.total_seconds(),
+            max_ack_pending=self.max_unsettled,
+            filter_subject=self.subject,
+        )
+
+
+@dataclass
+class _State:
+    unsettled: dict[int, Delivery] = field(default_factory=dict[int, Delivery])
+
+
+class BatchReader:
+    """Batches of one subject in order. Made by `open_batch_reader`."""
+
+    def __init__(self, connection: NatsConnection, options: BatchOptions, publisher: Publisher) -> None:
+        self._connection = connection
+        self._options = options
+        self._publisher = publisher
+        self._source = PullSource(connection, options.stream, options.config(), label=options.label)
+        self._state = _State()
+
+    async def fetch(self, limit: int, max_wait: timedelta) -> Sequence[Delivery]:
+        """Up to `limit` messages as soon as there is one, none after `max_wait`.
+
+        Raises `Unavailable` while the broker cannot be reached (ask again) and `ConsumerLost`.
+        After a reconnect unacknowledged messages come again, also those that were fetched before.
+        """
+        if self._source.deleted and not self._source.lost:
+            raise ConsumerLost(self._options.label)
+        room = self._options.max_unsettled - len(self._state.unsettled)
+        try:
+            if self._source.lost:
+                await self.rewind()
+            messages = await self._source.next(min(limit, max(room, 1)), max_wait)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable("the message broker cannot be reached") from error
+        deliveries = [Delivery(message) for message in messages]
+        self._state.unsettled.update((delivery.sequence, delivery) for delivery in deliveries)
+        return deliveries
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Removes the messages from the queue; call it after their effect is committed."""
+        for delivery in deliveries:
+            await delivery.ack()
+            self._state.unsettled.pop(delivery.sequence, None)
+        metrics.CONSUMED.labels(consumer=self._options.label, outcome="done").inc(len(deliveries))
+
+    async def dead_letter(self, delivery: Delivery, *, reason: str, error_type: str = "Permanent") -> None:
+        """Moves the message to the dead letters. Raises `Unavailable` when that is not durable (it stays queued)."""
+        failure = Failure(at=datetime.now(UTC), error_type=error_type, reason=reason)
+        await self._publisher.publish_encoded(
+            dead_letter(delivery, service=self._options.service, consumer=self._options.name, history=[failure])
+        )
+        await delivery.term()
+        self._state.unsettled.pop(delivery.sequence, None)
+        metrics.CONSUMED.labels(consumer=self._options.label, outcome="dead_letter").inc()
+
+    async def rewind(self) -> None:
+        """Starts over at the oldest unacknowledged message. Forget what was fetched and not acknowledged."""
+        self._state.unsettled.clear()
+        await self._source.open(recreate=True)
+
+    async def keep_alive(self) -> None:
+        """Tells the server, for ever, that unsettled messages are being worked on."""
+        while True:
+            await asyncio.sleep(self._options.ack_wait.total_seconds() / 3)
+            for delivery in list(self._state.unsettled.values()):
+                await delivery.in_progress()
+
+    async def close(self) -> None:
+        """Stops pulling. What is unacknowledged comes again to the next reader."""
+        await self._source.close()
+
+
+@asynccontextmanager
+async def open_batch_reader(
+    connection: NatsConnection, options: BatchOptions, *, publisher: Publisher
+) -> AsyncIterator[BatchReader]:
+    """Takes over the consumer (whoever had it gets `ConsumerLost`) and reads from the oldest unacknowledged message."""
+    reader = BatchReader(connection, options, publisher)
+    try:
+        await reader.rewind()
+    except (nats.errors.Error, TimeoutError) as error:
+        raise Unavailable("the message broker cannot be reached") from error
+    async with asyncio.TaskGroup() as tasks:
+        ticker = tasks.create_task(reader.keep_alive(), name=f"{options.label}:progress")
+        try:
+            yield reader
+        finally:
+            ticker.cancel()
+            await reader.close()

@@ -1,0 +1,197 @@
+"""Dead letters: messages that could not be processed, kept with their reason, their history and a way back.
+
+A dead letter is the original payload with its original headers, and the `Tocsin-Dead-*` headers defined here.
+Sending one back publishes it on its original subject for the consumer that failed on it (other consumers of
+the stream skip it), with the same `ce-id`: had its effect happened after all, the inbox knows.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import nats.errors
+import nats.js.errors
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from services.chassis.errors import NotFound, Unavailable
+from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.delivery import Delivery
+from services.chassis.nats.envelope import MESSAGE_ID, Encoded
+from services.chassis.nats.publisher import Published, Publisher
+from services.chassis.nats.topology import DEAD_LETTERS, dead_letter_subject
+
+ONLY_CONSUMER = "Tocsin-Only-Consumer"
+"""`service/consumer` that a message sent back is meant for."""
+
+_PREFIX = "Tocsin-Dead-"
+HISTORY_LIMIT = 20
+_TEXT_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt."""
+
+    at: datetime
+    error_type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One entry of the dead letters; `sequence` is its identity there."""
+
+    sequence: int
+    service: str
+    consumer: str
+    reason: str
+    error_type: str
+    attempts: int
+    first_seen: datetime
+    failed_at: datetime
+    original_subject: str
+    original_stream: str
+    original_sequence: int
+    history: tuple[Failure, ...]
+    headers: Mapping[str, str]
+    payload: bytes
+
+
+def dead_letter(delivery: Delivery, *, service: str, consumer: str, history: Sequence[Failure]) -> Encoded:
+    """The dead letter of a delivery; `history` has at least the failure that ended it, oldest first."""
+    last = history[-1]
+    headers = _original(delivery.headers)
+    identity = f"{delivery.stream}:{delivery.sequence}:{delivery.published_at.timestamp()}"
+    headers |= {
+        # The same failure reported twice (its acknowledgement was lost) is one dead letter.
+        MESSAGE_ID: f"dead:{service}:{consumer}:{identity}",
+        f"{_PREFIX}Service": service,
+        f"{_PREFIX}Consumer": consumer,
+        f"{_PREFIX}Reason": last.reason[:_TEXT_LIMIT],
+        f"{_PREFIX}Error-Type": last.error_type,
+        f"{_PREFIX}Attempts": str(max(len(history), delivery.attempt)),
+        f"{_PREFIX}First-Seen": delivery.published_at.isoformat(),
+        f"{_PREFIX}Failed-At": last.at.isoformat(),
+        f"{_PREFIX}Subject": delivery.subject,
+        f"{_PREFIX}Stream": delivery.stream,
+        f"{_PREFIX}Sequence": str(delivery.sequence),
+        f"{_PREFIX}History": json.dumps(
+            [[item.at.isoformat(), item.error_type, item.reason[:_TEXT_LIMIT]] for item in history[-HISTORY_LIMIT:]]
+        ),
+    }
+    return Encoded(subject=dead_letter_subject(service, consumer), payload=delivery.data, headers=headers)
+
+
+class DeadLetters:
+    """Reads the dead letters and sends them back or away."""
+
+    def __init__(self, connection: NatsConnection, publisher: Publisher) -> None:
+        self._connection = connection
+        self._publisher = publisher
+
+    async def get(self, sequence: int) -> DeadLetter:
+        """Raises `NotFound` when there is none (any more)."""
+        try:
+            raw = await self._connection.js.get_msg(DEAD_LETTERS, sequence)
+        except nats.js.errors.NotFoundError as error:
+            raise NotFound(f"there is no dead letter {sequence}") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable("the message broker does not answer") from error
+        return _parse(sequence, raw.headers or {}, raw.data or b"")
+
+    async def list(
+        self, *, service: str = "*", consumer: str = "*", after: int = 0, limit: int = 50
+    ) -> Sequence[DeadLetter]:
+        """Up to `limit` dead letters with a sequence greater than `after`, oldest first."""
+        found: list[DeadLetter] = []
+        async for letter in self._scan(dead_letter_subject(service, consumer), after, limit):
+            found.append(letter)
+        return found
+
+    async def retry(self, sequence: int) -> Published:
+        """Publishes it anew on its original subject, with attempts counted from 1, then removes it here.
+
+        Only the consumer that failed handles it. Raises `NotFound` or `Unavailable`; after `Unavailable` it may
+        have been published, and retrying again is harmless.
+        """
+        letter = await self.get(sequence)
+        headers = _original(letter.headers)
+        headers[MESSAGE_ID] = f"retry:{sequence}:{uuid4()}"
+        headers[ONLY_CONSUMER] = f"{letter.service}/{letter.consumer}"
+        published = await self._publisher.publish_encoded(
+            Encoded(subject=letter.original_subject, payload=letter.payload, headers=headers)
+        )
+        await self.archive(sequence)
+        return published
+
+    async def archive(self, sequence: int) -> None:
+        """Removes it for good; nothing happens when it is gone already."""
+        try:
+            await self._connection.js.delete_msg(DEAD_LETTERS, sequence)
+        except nats.js.errors.APIError as error:
+            if not isinstance(error, nats.js.errors.NotFoundError) and error.err_code != _NO_MESSAGE_FOUND:
+                raise Unavailable(f"the dead letter could not be removed: {error.description}") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable("the message broker does not answer") from error
+
+    async def _scan(self, subject: str, after: int, limit: int) -> AsyncIterator[DeadLetter]:
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=30,
+            mem_storage=True,
+        )
+        js = self._connection.js
+        try:
+            subscription = await js.pull_subscribe(subject, stream=DEAD_LETTERS, config=config)
+            try:
+                info = await subscription.consumer_info()
+                count = min(limit, info.num_pending or 0)
+                while count > 0:
+                    for message in await subscription.fetch(count, timeout=5):
+                        count -= 1
+                        yield _parse(message.metadata.sequence.stream, message.headers or {}, message.data)
+            finally:
+                await subscription.unsubscribe()
+                await js.delete_consumer(DEAD_LETTERS, info.name)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable("the message broker does not answer") from error
+
+
+_NO_MESSAGE_FOUND = 10037
+
+
+def _parse(sequence: int, headers: Mapping[str, str], payload: bytes) -> DeadLetter:
+    def text(name: str) -> str:
+        return headers.get(f"{_PREFIX}{name}", "")
+
+    return DeadLetter(
+        sequence=sequence,
+        service=text("Service"),
+        consumer=text("Consumer"),
+        reason=text("Reason"),
+        error_type=text("Error-Type"),
+        attempts=int(text("Attempts") or 0),
+        first_seen=_time(text("First-Seen")),
+        failed_at=_time(text("Failed-At")),
+        original_subject=text("Subject"),
+        original_stream=text("Stream"),
+        original_sequence=int(text("Sequence") or 0),
+        history=tuple(
+            Failure(at=_time(at), error_type=kind, reason=reason)
+            for at, kind, reason in json.loads(text("History") or "[]")
+        ),
+        headers={name: value for name, value in headers.items() if not name.startswith(_PREFIX)},
+        payload=payload,
+    )
+
+
+def _original(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if not name.startswith((_PREFIX, ONLY_CONSUMER, "Nats-"))}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)

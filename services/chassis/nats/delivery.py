@@ -1,0 +1,95 @@
+"""One delivery of a message to a consumer: what it says, where it came from, and how to settle it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import nats.errors
+import structlog
+from google.protobuf.message import DecodeError, Message
+from nats.aio.msg import Msg
+
+from services.chassis.nats.envelope import ID, MESSAGE_ID, TYPE
+from services.chassis.nats.retry import Permanent
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+
+class Delivery:
+    """A message as a handler sees it. Handlers read; the consumer that called them settles it."""
+
+    __slots__ = ("_message", "attempt", "data", "headers", "published_at", "sequence", "settled", "stream", "subject")
+
+    def __init__(self, message: Msg) -> None:
+        metadata = message.metadata
+        self._message = message
+        self.subject: str = message.subject
+        self.data: bytes = message.data
+        self.headers: Mapping[str, str] = message.headers or {}
+        self.stream: str = metadata.stream
+        self.sequence: int = metadata.sequence.stream
+        """Place in the stream (grows with each message of the stream, the same for every consumer)."""
+        self.attempt: int = metadata.num_delivered
+        """1 at the first delivery."""
+        self.published_at: datetime = metadata.timestamp
+        """When the stream stored it (UTC)."""
+        self.settled = False
+
+    @property
+    def id(self) -> str:
+        """Identity of the event (`ce-id`); of the stored message where the publisher gave none."""
+        return self.headers.get(ID) or self.headers.get(MESSAGE_ID) or f"{self.stream}:{self.sequence}"
+
+    @property
+    def event_type(self) -> str:
+        """Full name of the protobuf message, empty where the publisher gave none."""
+        return self.headers.get(TYPE, "")
+
+    def decode(self, message_class: type[M]) -> M:
+        """The event; raises `Permanent` when it is of another type or not well-formed."""
+        expected: str = message_class.DESCRIPTOR.full_name
+        if self.event_type and self.event_type != expected:
+            raise Permanent(f"expected a {expected}, got a {self.event_type}")
+        message = message_class()
+        try:
+            message.ParseFromString(self.data)
+        except DecodeError as error:
+            raise Permanent(f"not a well-formed {expected}") from error
+        return message
+
+    async def ack(self) -> None:
+        """Done: do not deliver it again."""
+        await self._settle("ack")
+
+    async def term(self) -> None:
+        """Given up: do not deliver it again (it stands in the dead letters)."""
+        await self._settle("term")
+
+    async def nak(self, delay: timedelta = timedelta(0)) -> None:
+        """Not done: deliver it again after `delay`."""
+        await self._settle("nak", delay.total_seconds())
+
+    async def in_progress(self) -> None:
+        """Still at it: start the acknowledgement time anew."""
+        if not self.settled:
+            try:
+                await self._message.in_progress()
+            except nats.errors.Error as error:
+                log.debug("nats.in_progress_failed", error=repr(error))
+
+    async def _settle(self, how: str, delay: float = 0.0) -> None:
+        if self.settled:
+            return
+        self.settled = True
+        try:
+            if how == "nak":
+                await self._message.nak(delay=delay)
+            elif how == "term":
+                await self._message.term()
+            else:
+                await self._message.ack()
+        except nats.errors.Error as error:
+            # It comes again when its time is over; whoever handles it must be idempotent anyway.
+            log.warning("nats.settle_failed", how=how, subject=self.subject, error=repr(error))

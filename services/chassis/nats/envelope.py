@@ -1,0 +1,81 @@
+"""Events and their envelope: CloudEvents attributes and the trace context in NATS headers, protobuf as payload.
+
+`ce-type` is the full name of the protobuf message, `ce-id` is the event's identity for its whole life (inbox marks
+are made of it), and `Nats-Msg-Id` is the identity of one publication (JetStream drops repeats of it).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from google.protobuf.message import Message
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+MESSAGE_ID = "Nats-Msg-Id"
+ID = "ce-id"
+TYPE = "ce-type"
+SOURCE = "ce-source"
+TIME = "ce-time"
+SPEC_VERSION = "ce-specversion"
+CONTENT_TYPE = "content-type"
+
+_trace_context = TraceContextTextMapPropagator()
+
+
+def _new_id() -> str:
+    return str(uuid4())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, to be published on `subject`.
+
+    Give an `id` of your own where the same fact may be published twice (derive it from what it is about).
+    Events of the same `key` leave the outbox strictly in the order in which they were added.
+    """
+
+    subject: str
+    message: Message
+    id: str = field(default_factory=_new_id)
+    time: datetime = field(default_factory=_now)
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An event as it goes over the wire."""
+
+    subject: str
+    payload: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload and headers together, as the server counts them."""
+        return len(self.payload) + sum(len(name) + len(value.encode()) + 4 for name, value in self.headers.items()) + 12
+
+
+def encode(event: Event, *, source: str) -> Encoded:
+    """Serializes the event; the headers carry the trace that is current here and now."""
+    headers = {
+        MESSAGE_ID: event.id,
+        SPEC_VERSION: "1.0",
+        ID: event.id,
+        TYPE: event.message.DESCRIPTOR.full_name,
+        SOURCE: source,
+        TIME: event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        CONTENT_TYPE: "application/protobuf",
+    }
+    _trace_context.inject(headers)
+    return Encoded(subject=event.subject, payload=event.message.SerializeToString(), headers=headers)
+
+
+def trace_context(headers: Mapping[str, str]) -> Context:
+    """The trace that the headers continue; an empty context where they carry none (or a malformed one)."""
+    return _trace_context.extract(headers, context=Context())

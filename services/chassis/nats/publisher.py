@@ -1,0 +1,120 @@
+"""Publishes events and waits until JetStream holds them durably.
+
+What may pass by itself (a reconnect, a leader election, a stream that is full for the moment) is retried with the same
+`Nats-Msg-Id` until the time-out, so a repeat is stored once; after that it is `Unavailable` and the caller decides.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import nats.errors
+import nats.js.errors
+
+from services.chassis.errors import DomainError, InvalidArgument, Unavailable
+from services.chassis.nats import metrics
+from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.envelope import TYPE, Encoded, Event, encode
+
+_RETRY_PAUSE = 0.1
+# The ack itself takes milliseconds; waiting longer for one attempt than this hides a lost connection.
+_ATTEMPT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where JetStream keeps the event; `duplicate` when it had it already."""
+
+    stream: str
+    sequence: int
+    duplicate: bool
+
+
+class Publisher:
+    """Publishes for one service. At most `max_in_flight` publications wait for their acknowledgement at a time."""
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        *,
+        source: str,
+        timeout: timedelta = timedelta(seconds=5),
+        max_in_flight: int = 1024,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._timeout = timeout.total_seconds()
+        self._slots = asyncio.Semaphore(max_in_flight)
+
+    @property
+    def source(self) -> str:
+        """The `ce-source` of what is published here."""
+        return self._source
+
+    async def publish(self, event: Event) -> Published:
+        """Returns once the event is durable. Raises `Unavailable` (try again later) or `InvalidArgument` (too big)."""
+        return await self.publish_encoded(encode(event, source=self._source))
+
+    async def publish_many(self, events: Iterable[Event]) -> list[Published]:
+        """Publishes all, many at a time, in no promised order; raises the first error after all have ended."""
+        outcomes = await self.publish_all([encode(event, source=self._source) for event in events])
+        published: list[Published] = []
+        for outcome in outcomes:
+            if isinstance(outcome, DomainError):
+                raise outcome
+            published.append(outcome)
+        return published
+
+    async def publish_all(self, messages: Sequence[Encoded]) -> list[Published | DomainError]:
+        """Publishes all, many at a time; returns the outcome of each, in the order given."""
+        return await asyncio.gather(*(self._outcome(message) for message in messages))
+
+    async def publish_encoded(self, message: Encoded) -> Published:
+        """Like `publish`, for an event that has been encoded before (outbox, dead letters)."""
+        kind = message.headers.get(TYPE, "unknown")
+        async with self._slots:
+            try:
+                published = await self._until_acknowledged(message)
+            except DomainError:
+                metrics.PUBLISH_FAILED.labels(type=kind).inc()
+                raise
+        metrics.PUBLISHED.labels(type=kind).inc()
+        return published
+
+    async def _outcome(self, message: Encoded) -> Published | DomainError:
+        try:
+            return await self.publish_encoded(message)
+        except DomainError as error:
+            return error
+
+    async def _until_acknowledged(self, message: Encoded) -> Published:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while True:
+            left = deadline - loop.time()
+            try:
+                ack = await self._connection.js.publish(
+                    message.subject,
+                    message.payload,
+                    timeout=max(0.05, min(left, _ATTEMPT_SECONDS)),
+                    # A copy: nats-py adds its own entries to the mapping that it is given.
+                    headers=dict(message.headers),
+                )
+                return Published(stream=ack.stream, sequence=ack.seq, duplicate=bool(ack.duplicate))
+            except nats.errors.MaxPayloadError as error:
+                raise InvalidArgument("the event is larger than the broker accepts") from error
+            except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:
+                raise Unavailable("the connection to the message broker is closed") from error
+            except (nats.errors.Error, TimeoutError) as error:
+                if loop.time() + _RETRY_PAUSE >= deadline:
+                    raise Unavailable(f"the event was not acknowledged: {_describe(error)}") from error
+            await asyncio.sleep(_RETRY_PAUSE)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, nats.js.errors.APIError):
+        return error.description or f"error {error.err_code}"
+    if isinstance(error, nats.js.errors.NoStreamResponseError):
+        return "no stream takes this subject"
+    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

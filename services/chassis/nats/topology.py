@@ -1,0 +1,221 @@
+"""The one declaration of Tocsin's JetStream streams and subjects.
+
+Streams whose messages some service must process refuse new messages when they are full (the publisher keeps them:
+in its outbox, or by refusing the request), instead of dropping the oldest unprocessed ones. Only WINDOWS, a feed that
+no service depends on, drops its oldest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+
+import structlog
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+READINGS = "READINGS"
+READINGS_PRIORITY = "READINGS_PRIORITY"
+ALERTS = "ALERTS"
+VIDEOS = "VIDEOS"
+DEBTS = "DEBTS"
+DEBT_FILES = "DEBT_FILES"
+WINDOWS = "WINDOWS"
+ALARMS = "ALARMS"
+NOTIFICATIONS = "NOTIFICATIONS"
+DEAD_LETTERS = "DEAD_LETTERS"
+
+EMPTIED_SUBJECT = "tocsin.priority.v1.emptied"
+ALERT_REPORTED_SUBJECT = "tocsin.alerts.v1.reported"
+VIDEO_STARTED_SUBJECT = "tocsin.videos.v1.started"
+VIDEO_PROBED_SUBJECT = "tocsin.videos.v1.probed"
+VIDEO_FAILED_SUBJECT = "tocsin.videos.v1.failed"
+DEBTS_REGISTERED_SUBJECT = "tocsin.debts.v1.registered"
+DEBT_FILE_COMPLETED_SUBJECT = "tocsin.debt_files.v1.completed"
+ALARM_RAISED_SUBJECT = "tocsin.alarms.v1.raised"
+ALARM_CLEARED_SUBJECT = "tocsin.alarms.v1.cleared"
+NOTIFICATION_STATUS_SUBJECT = "tocsin.notifications.v1.status_changed"
+
+PUBLIC_SUBJECTS = (
+    VIDEO_PROBED_SUBJECT,
+    VIDEO_FAILED_SUBJECT,
+    DEBT_FILE_COMPLETED_SUBJECT,
+    "tocsin.windows.v1.closed.>",
+    "tocsin.alarms.v1.>",
+)
+"""What downstream teams may read; everything else is private (it may hold personal data)."""
+
+
+def readings_subject(partition: int) -> str:
+    """Subject of one partition of the readings (0-based)."""
+    return f"tocsin.readings.v1.{partition}"
+
+
+def window_closed_subject(building: str, room: str, sensor_type: str) -> str:
+    """Subject of a series' windows; the ids must be valid resource ids (no dots, spaces or wildcards)."""
+    return f"tocsin.windows.v1.closed.{building}.{room}.{sensor_type}"
+
+
+def dead_letter_subject(service: str, consumer: str) -> str:
+    """Subject of the dead letters of one consumer."""
+    return f"tocsin.dead_letters.v1.{service}.{consumer}"
+
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopologyOptions:
+    """What a deployment may choose about the streams."""
+
+    replicas: int = 1
+    partitions: int = 8
+    """Number of partitions of the readings; the same for all processes of a mesh."""
+    max_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Stream name -> bytes, in place of the defaults."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSpec:
+    """One stream of the topology."""
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    work_queue: bool = False
+    """A work queue keeps a message until its one consumer acknowledges it; others keep it for `max_age`."""
+    max_age: timedelta = timedelta(0)
+    max_bytes: int = 256 * MIB
+    discard_old: bool = False
+    duplicate_window: timedelta = timedelta(minutes=5)
+
+    def config(self, options: TopologyOptions) -> StreamConfig:
+        """The configuration as JetStream takes it."""
+        return StreamConfig(
+            name=self.name,
+            description=self.description,
+            subjects=list(self.subjects),
+            retention=RetentionPolicy.WORK_QUEUE if self.work_queue else RetentionPolicy.LIMITS,
+            discard=DiscardPolicy.OLD if self.discard_old else DiscardPolicy.NEW,
+            storage=StorageType.FILE,
+            max_age=self.max_age.total_seconds(),
+            max_bytes=options.max_bytes.get(self.name, self.max_bytes),
+            duplicate_window=self.duplicate_window.total_seconds(),
+            num_replicas=options.replicas,
+        )
+
+
+_WEEK = timedelta(days=7)
+
+
+def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
+    """All streams of the mesh."""
+    return (
+        StreamSpec(
+            name=READINGS,
+            subjects=tuple(readings_subject(n) for n in range(options.partitions)),
+            description="Accepted sensor readings on their way to aggregation, in partitions.",
+            work_queue=True,
+            max_bytes=2048 * MIB,
+            duplicate_window=timedelta(minutes=2),
+        ),
+        StreamSpec(
+            name=READINGS_PRIORITY,
+            subjects=(EMPTIED_SUBJECT,),
+            description="Readings that must overtake the others: containers emptied.",
+            work_queue=True,
+        ),
+        StreamSpec(
+            name=ALERTS,
+            subjects=("tocsin.alerts.v1.>",),
+            description="Video alerts reported by cameras.",
+            max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=VIDEOS,
+            subjects=("tocsin.videos.v1.>",),
+            description="Probes of videos: started, probed, failed.",
+            max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=DEBTS,
+            subjects=("tocsin.debts.v1.>",),
+            description="Batches of debts registered from files (personal data).",
+            max_age=_WEEK,
+            max_bytes=2048 * MIB,
+        ),
+        StreamSpec(
+            name=DEBT_FILES,
+            subjects=("tocsin.debt_files.v1.>",),
+            description="Debt files that have been processed to their end.",
+            max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=WINDOWS,
+            subjects=("tocsin.windows.v1.>",),
+            description="Closed aggregation windows.",
+            max_age=timedelta(days=2),
+            max_bytes=1024 * MIB,
+            discard_old=True,
+        ),
+        StreamSpec(
+            name=ALARMS,
+            subjects=("tocsin.alarms.v1.>",),
+            description="Alarms raised and cleared.",
+            max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=NOTIFICATIONS,
+            subjects=("tocsin.notifications.v1.>",),
+            description="Changes of the status of notifications (personal data).",
+            max_age=_WEEK,
+            max_bytes=1024 * MIB,
+        ),
+        StreamSpec(
+            name=DEAD_LETTERS,
+            subjects=("tocsin.dead_letters.v1.>",),
+            description="What could not be processed, with its reason and history.",
+            max_age=timedelta(days=90),
+            max_bytes=1024 * MIB,
+        ),
+    )
+
+
+async def ensure_streams(js: JetStreamContext, options: TopologyOptions) -> list[str]:
+    """Creates missing streams and updates those whose configuration differs; returns the names it touched.
+
+    One request when nothing changed. Several processes may do it at once.
+    """
+    existing = {info.config.name: info.config for info in await js.streams_info()}
+    touched: list[str] = []
+    for spec in stream_specs(options):
+        wanted = spec.config(options)
+        current = existing.get(spec.name)
+        if current is None:
+            await js.add_stream(wanted)
+        elif _differs(current, wanted):
+            await js.update_stream(wanted)
+        else:
+            continue
+        touched.append(spec.name)
+        log.info("nats.stream_ensured", stream=spec.name, created=current is None)
+    return touched
+
+
+_COMPARED = (
+    "description",
+    "subjects",
+    "retention",
+    "discard",
+    "storage",
+    "max_age",
+    "max_bytes",
+    "duplicate_window",
+    "num_replicas",
+)
+
+
+def _differs(current: StreamConfig, wanted: StreamConfig) -> bool:
+    have, want = asdict(current), asdict(wanted)
+    return any(have[name] != want[name] for name in _COMPARED)

@@ -1,0 +1,70 @@
+"""Translates PostgreSQL failures to the domain errors of the chassis.
+
+Failures are told apart by exception class, SQLSTATE and constraint name, never by their text. What is not
+listed here is a defect of ours (wrong SQL, wrong type) and passes unchanged, to be logged as an internal error.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import asyncpg
+
+from services.chassis.errors import Aborted, DomainError, ResourceExhausted, Unavailable
+
+ConstraintErrors = Mapping[str, Callable[[], DomainError]]
+"""Constraint name -> maker of the domain error that its violation means to the caller."""
+
+CONNECTION_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""What a call may raise when the server went away or is still starting; asking again later may succeed."""
+
+_RETRY_TRANSACTION = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+_TOO_BUSY = (asyncpg.TooManyConnectionsError, asyncpg.QueryCanceledError, TimeoutError)
+_FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError, asyncpg.ConfigurationLimitExceededError)
+
+
+def translate(error: BaseException, constraints: ConstraintErrors | None = None) -> DomainError | None:
+    """The domain error that `error` means, or None where it means none.
+
+    Serialization failures and deadlocks are `Aborted` (run the transaction again), a lost or refused
+    connection, a cancelled statement and a time-out are `Unavailable`, a full disk is `ResourceExhausted`,
+    and a violated constraint is whatever `constraints` says for its name.
+    """
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        name = getattr(error, "constraint_name", None)
+        make = (constraints or {}).get(name or "")
+        return make() if make is not None else None
+    if isinstance(error, _RETRY_TRANSACTION):
+        return Aborted("the transaction met a concurrent one; run it again")
+    if isinstance(error, _FULL):
+        return ResourceExhausted("the database has no room left")
+    if isinstance(error, _TOO_BUSY):
+        return Unavailable("the database did not answer in time")
+    if isinstance(error, CONNECTION_LOST):
+        return Unavailable("the database cannot be reached")
+    return None
+
+
+@contextmanager
+def translated(constraints: ConstraintErrors | None = None) -> Iterator[None]:
+    """Raises the domain error for every PostgreSQL failure inside the block (see `translate`)."""
+    try:
+        yield
+    except DomainError:
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        domain_error = translate(error, constraints)
+        if domain_error is None:
+            raise
+        raise domain_error from error

@@ -1,0 +1,87 @@
+"""Brings one schema up to date with the SQL files of a service.
+
+Files are in the format of pogo-migrate (`-- depends:`, `-- migrate: apply`, `-- migrate: rollback`) and are
+read, ordered and applied by its core. The ledger of what has been applied lives inside the service's own
+schema (pogo's is in `public`): a service's role needs no right outside its schema, and services that migrate
+at the same time never meet. The chassis' own tables (inbox, outbox) come first, from `services/chassis/migrations`.
+"""
+
+import hashlib
+from pathlib import Path
+
+import asyncpg
+from pogo_core.migration import Migration, topological_sort
+
+from services.chassis.errors import FailedPrecondition
+from services.chassis.postgres.errors import translated
+
+CHASSIS_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+async def migrate(dsn: str, schema: str, directory: Path | None) -> list[str]:
+    """Applies what is missing and returns the ids applied, in order (empty when up to date).
+
+    Creates the schema when it is missing. Only one caller at a time works on a schema; others wait. Each file
+    is one transaction (unless it says `-- transaction: false`). Raises `FailedPrecondition` when a file that has
+    been applied was changed or removed since, before anything is touched.
+    """
+    directories = [CHASSIS_MIGRATIONS] + ([directory] if directory is not None else [])
+    files = {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
+    checksums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    with translated():
+        connection = await asyncpg.connect(dsn, server_settings={"search_path": f'"{schema}"'})
+        try:
+            if await _applied(connection, schema) == checksums:
+                return []
+            await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", f"tocsin:migrate:{schema}")
+            return await _migrate_locked(connection, schema, files, checksums)
+        finally:
+            await connection.close()
+
+
+async def _migrate_locked(
+    connection: "asyncpg.Connection[asyncpg.Record]", schema: str, files: dict[str, Path], checksums: dict[str, str]
+) -> list[str]:
+    if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", f'"{schema}"'):
+        await connection.execute(f'CREATE SCHEMA "{schema}"')
+    await connection.execute(
+        f"""
+        CREATE TABLE IF NOT EXISTS "{schema}".schema_migrations (
+            id text PRIMARY KEY,
+            checksum text NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        )
+        """
+    )
+    applied = await _applied(connection, schema)
+    for name, checksum in applied.items():
+        if checksums.get(name) != checksum:
+            raise FailedPrecondition(f"migration {name} of schema {schema} was changed or removed after it was applied")
+    done: list[str] = []
+    loaded = [Migration(name, path, set(applied)) for name, path in files.items()]
+    for migration in topological_sort([migration.load() for migration in loaded]):
+        if migration.id in applied:
+            continue
+        if migration.use_transaction:
+            async with connection.transaction():
+                await _apply(connection, schema, migration, checksums[migration.id])
+        else:
+            await _apply(connection, schema, migration, checksums[migration.id])
+        done.append(migration.id)
+    return done
+
+
+async def _apply(
+    connection: "asyncpg.Connection[asyncpg.Record]", schema: str, migration: Migration, checksum: str
+) -> None:
+    await migration.apply(connection)
+    await connection.execute(
+        f'INSERT INTO "{schema}".schema_migrations (id, checksum) VALUES ($1, $2)', migration.id, checksum
+    )
+
+
+async def _applied(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> dict[str, str]:
+    if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".schema_migrations'):
+        return {}
+    rows = await connection.fetch(f'SELECT id, checksum FROM "{schema}".schema_migrations ORDER BY id')
+    return {row["id"]: row["checksum"] for row in rows}

@@ -1,0 +1,56 @@
+"""The outbox: events that leave a service because of what it wrote.
+
+`Outbox.add` writes them in the caller's transaction, so they exist exactly when the change does. `OutboxRelay`
+publishes them afterwards, in the order of their ids, at least once; `Nats-Msg-Id` lets JetStream drop the repeats.
+Events with the same `key` are published strictly one after another, also over failures.
+"""
+
+import json
+from collections.abc import Sequence
+
+from services.chassis.errors import InvalidArgument
+from services.chassis.nats.envelope import Event, encode
+from services.chassis.postgres.pool import Connection
+
+MAX_EVENT_BYTES = 1024 * 1024 - 4096
+"""The broker's default limit of a message, less room for headers that are added on the way."""
+
+
+class Outbox:
+    """Adds events to the outbox of the schema that the connection works in."""
+
+    def __init__(self, *, source: str, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._source = source
+        self._max_event_bytes = max_event_bytes
+
+    async def add(self, connection: Connection, *events: Event) -> None:
+        """Adds the events, in order; they are published after the transaction of `connection` commits.
+
+        Raises `InvalidArgument` for an event that the broker would refuse for its size.
+        """
+        await self.add_many(connection, events)
+
+    async def add_many(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Like `add`; one round trip however many there are."""
+        if not events:
+            return
+        messages = [encode(event, source=self._source) for event in events]
+        for message in messages:
+            if message.size > self._max_event_bytes:
+                raise InvalidArgument(f"an event of {message.size} bytes is more than the broker takes")
+        await connection.execute(
+            """
+            WITH added AS (
+                INSERT INTO outbox (subject, payload, headers, ordering_key)
+                SELECT subject, payload, headers::jsonb, ordering_key
+                FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[])
+                    WITH ORDINALITY AS new (subject, payload, headers, ordering_key, place)
+                ORDER BY place
+            )
+            SELECT pg_notify(current_schema() || '_outbox', '')
+            """,
+            [message.subject for message in messages],
+            [message.payload for message in messages],
+            [json.dumps(dict(message.headers)) for message in messages],
+            [event.key for event in events],
+        )

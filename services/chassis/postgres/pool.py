@@ -1,0 +1,145 @@
+"""The connection pool of a service, bound to the service's own schema.
+
+Every connection has `search_path` set to the schema alone, so unqualified names never reach another
+service's tables, and time-outs on the server's side, so that no statement or forgotten transaction of ours
+can hold locks for longer than they say.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+import asyncpg
+import asyncpg.pool
+
+from services.chassis.errors import Unavailable
+from services.chassis.postgres.errors import CONNECTION_LOST, ConstraintErrors, translated
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolOptions:
+    """Sizes and time-outs of a pool; the defaults suit a service with some dozens of concurrent requests."""
+
+    min_size: int = 1
+    max_size: int = 10
+    acquire_timeout: timedelta = timedelta(seconds=5)
+    """How long a caller waits for a free connection before `Unavailable`."""
+    connect_timeout: timedelta = timedelta(seconds=5)
+    statement_timeout: timedelta = timedelta(seconds=30)
+    idle_in_transaction_timeout: timedelta = timedelta(seconds=60)
+    lock_timeout: timedelta = timedelta(seconds=10)
+    wait_until_up: timedelta = timedelta(seconds=30)
+    """How long opening the pool waits for a server that is still starting."""
+
+    def server_settings(self, schema: str, application_name: str) -> dict[str, str]:
+        """The settings that each session starts with."""
+        return {
+            "application_name": application_name,
+            "search_path": f'"{schema}"',
+            "timezone": "UTC",
+            "statement_timeout": _milliseconds(self.statement_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction_timeout),
+            "lock_timeout": _milliseconds(self.lock_timeout),
+            # Short statements dominate here; compiling them costs more than it saves.
+            "jit": "off",
+        }
+
+
+class Database:
+    """A pool and the two ways to use it. Errors of PostgreSQL leave both as domain errors."""
+
+    def __init__(self, pool: Pool, options: PoolOptions) -> None:
+        self.pool = pool
+        self._acquire_timeout = options.acquire_timeout.total_seconds()
+
+    @asynccontextmanager
+    async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncIterator[Connection]:
+        """A connection without a transaction (each statement commits by itself)."""
+        with translated(constraints):
+            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        constraints: ConstraintErrors | None = None,
+        *,
+        isolation: Isolation = "read_committed",
+        readonly: bool = False,
+    ) -> AsyncIterator[Connection]:
+        """A connection inside a transaction, committed when the block ends well and rolled back otherwise."""
+        with translated(constraints):
+            async with (
+                self.pool.acquire(timeout=self._acquire_timeout) as connection,
+                connection.transaction(isolation=isolation, readonly=readonly),
+            ):
+                yield connection
+
+    async def ping(self, timeout: timedelta = timedelta(milliseconds=500)) -> None:
+        """Raises `Unavailable` unless the server answers in time (for readiness)."""
+        with translated():
+            async with asyncio.timeout(timeout.total_seconds()):
+                async with self.pool.acquire() as connection:
+                    await connection.execute("SELECT 1")
+
+    async def close(self, timeout: timedelta = timedelta(seconds=5)) -> None:
+        """Waits for borrowed connections until the time-out, then cuts them."""
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, *, schema: str, application_name: str, options: PoolOptions | None = None
+) -> AsyncIterator[Database]:
+    """Opens a pool, waiting for the server to come up, and closes it at the end of the block.
+
+    Raises `Unavailable` when the server does not answer within `options.wait_until_up`.
+    """
+    options = options or PoolOptions()
+    await wait_until_up(dsn, options.wait_until_up)
+    with translated():
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=options.min_size,
+            max_size=options.max_size,
+            timeout=options.connect_timeout.total_seconds(),
+            server_settings=options.server_settings(schema, application_name),
+        )
+    database = Database(pool, options)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def wait_until_up(dsn: str, timeout: timedelta) -> None:
+    """Returns once the server accepts a session; raises `Unavailable` after `timeout`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout.total_seconds()
+    pause = 0.05
+    while True:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=max(1.0, deadline - loop.time()))
+        except (*CONNECTION_LOST, asyncpg.TooManyConnectionsError, TimeoutError) as error:
+            if loop.time() + pause >= deadline:
+                raise Unavailable("the database cannot be reached") from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+        else:
+            await connection.close()
+            return
+
+
+def _milliseconds(value: timedelta) -> str:
+    return str(int(value / timedelta(milliseconds=1)))

@@ -1,0 +1,171 @@
+"""Publishes the outbox of one service: one relay works at a time, others stand by.
+
+The working relay holds an advisory lock on a connection of its own; when that connection ends, the lock does too and
+another relay takes over within a second. It is woken by NOTIFY at each commit that added events; the poll is only the
+safety net. A row is deleted after JetStream has acknowledged its event, so a crash at any point repeats at most.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from services.chassis.errors import DomainError
+from services.chassis.nats.envelope import Encoded
+from services.chassis.nats.publisher import Publisher
+from services.chassis.postgres import metrics
+from services.chassis.postgres.errors import CONNECTION_LOST
+from services.chassis.postgres.pool import PoolOptions
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_STAND_BY = timedelta(seconds=1)
+_PAUSE_AFTER_FAILURE = timedelta(milliseconds=500)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: int
+    key: str | None
+    message: Encoded
+
+
+class OutboxRelay:
+    """Publishes what stands in the outbox of `schema`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str,
+        publisher: Publisher,
+        batch: int = 500,
+        poll: timedelta = timedelta(seconds=1),
+    ) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._publisher = publisher
+        self._batch = batch
+        self._poll = poll
+        self._woken = asyncio.Event()
+
+    def poke(self) -> None:
+        """Makes the relay look at the outbox now (a commit in this process, or a stop)."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relays until `stop` is set and the batch in hand is done. Survives restarts of PostgreSQL and NATS."""
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+            except (*CONNECTION_LOST, asyncpg.PostgresError, TimeoutError) as error:
+                metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
+                log.warning("outbox.database_lost", schema=self._schema, error=repr(error))
+                await self._pause(stop, _PAUSE_AFTER_FAILURE)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        settings = PoolOptions().server_settings(self._schema, f"tocsin-{self._schema}-outbox")
+        connection = await asyncpg.connect(self._dsn, timeout=5, server_settings=settings)
+        try:
+            while not await connection.fetchval(
+                "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"tocsin:outbox:{self._schema}"
+            ):
+                await self._pause(stop, _STAND_BY)
+                if stop.is_set():
+                    return
+            log.info("outbox.relay_active", schema=self._schema)
+            await connection.add_listener(f"{self._schema}_outbox", self._on_notify)
+            connection.add_termination_listener(self._on_terminated)
+            await self._relay(connection, stop)
+        finally:
+            with suppress(*CONNECTION_LOST, TimeoutError):
+                await connection.close(timeout=2)
+
+    async def _relay(self, connection: "asyncpg.Connection[asyncpg.Record]", stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._woken.clear()
+            rows = await self._read(connection)
+            if not rows:
+                await self._pause(stop, self._poll)
+                continue
+            done = await self._publish(rows)
+            if done:
+                await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", done)
+                metrics.RELAYED.labels(schema=self._schema).inc(len(done))
+            if len(done) < len(rows):
+                metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
+                await self._pause(stop, _PAUSE_AFTER_FAILURE)
+
+    async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[_Row]:
+        records = await connection.fetch(
+            "SELECT id, subject, payload, headers::text AS headers, ordering_key FROM outbox ORDER BY id LIMIT $1",
+            self._batch,
+        )
+        return [
+            _Row(
+                id=record["id"],
+                key=record["ordering_key"],
+                message=Encoded(record["subject"], record["payload"], json.loads(record["headers"])),
+            )
+            for record in records
+        ]
+
+    async def _publish(self, rows: Sequence[_Row]) -> list[int]:
+        """Publishes the rows and returns the ids of those that are durable."""
+        chains: dict[str, list[_Row]] = {}
+        free: list[_Row] = []
+        for row in rows:
+            if row.key is None:
+                free.append(row)
+            else:
+                chains.setdefault(row.key, []).append(row)
+        results = await asyncio.gather(
+            self._publisher.publish_all([row.message for row in free]),
+            *(self._publish_chain(chain) for chain in chains.values()),
+        )
+        done: list[int] = []
+        for row, outcome in zip(free, results[0], strict=True):
+            if isinstance(outcome, DomainError):
+                self._report(row, outcome)
+            else:
+                done.append(row.id)
+        for ids in results[1:]:
+            done.extend(ids)
+        return done
+
+    async def _publish_chain(self, chain: Sequence[_Row]) -> list[int]:
+        """One after another; stops at the first failure, so that a later event never overtakes an earlier one."""
+        done: list[int] = []
+        for row in chain:
+            try:
+                await self._publisher.publish_encoded(row.message)
+            except DomainError as error:
+                self._report(row, error)
+                break
+            done.append(row.id)
+        return done
+
+    def _report(self, row: _Row, error: DomainError) -> None:
+        log.warning(
+            "outbox.publish_failed", schema=self._schema, id=row.id, subject=row.message.subject, error=repr(error)
+        )
+
+    def _on_notify(self, *_: object) -> None:
+        self._woken.set()
+
+    def _on_terminated(self, *_: object) -> None:
+        self._woken.set()
+
+    async def _pause(self, stop: asyncio.Event, time: timedelta) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]
+        try:
+            await asyncio.wait(waits, timeout=time.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
