@@ -1,0 +1,3 @@
+module tocsin/gen
+
+go 1.26.0

@@ -1,0 +1,137 @@
+import datetime
+
+from buf.validate import validate_pb2 as _validate_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tocsin.aggregation.v1 import window_pb2 as _window_pb2
+from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Average(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Average.State]
+        OK: _ClassVar[Average.State]
+        NO_DATA: _ClassVar[Average.State]
+    STATE_UNSPECIFIED: Average.State
+    OK: Average.State
+    NO_DATA: Average.State
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    unit: str
+    state: Average.State
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    statistics: _window_pb2.Statistics
+    provisional: bool
+    devices: int
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ...) -> None: ...
+
+class GetRoomAverageRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "window", "at")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    window: _duration_pb2.Duration
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListWindowsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "room", "sensor_type", "device", "step", "to", "oldest_first")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    step: _duration_pb2.Duration
+    to: _timestamp_pb2.Timestamp
+    oldest_first: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_first: _Optional[bool] = ..., **kwargs) -> None: ...
+
+class ListWindowsResponse(_message.Message):
+    __slots__ = ("windows", "next_page_token")
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    windows: _containers.RepeatedCompositeFieldContainer[_window_pb2.Window]
+    next_page_token: str
+    def __init__(self, windows: _Optional[_Iterable[_Union[_window_pb2.Window, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListReadingsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "room", "sensor_type", "device", "to", "oldest_first")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    to: _timestamp_pb2.Timestamp
+    oldest_first: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., oldest_first: _Optional[bool] = ..., **kwargs) -> None: ...
+
+class ListReadingsResponse(_message.Message):
+    __slots__ = ("readings", "unit", "next_page_token")
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    readings: _containers.RepeatedCompositeFieldContainer[_window_pb2.StoredReading]
+    unit: str
+    next_page_token: str
+    def __init__(self, readings: _Optional[_Iterable[_Union[_window_pb2.StoredReading, _Mapping]]] = ..., unit: _Optional[str] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchWindowsRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "step")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    step: _duration_pb2.Duration
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

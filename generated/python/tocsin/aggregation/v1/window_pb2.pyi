@@ -1,0 +1,78 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Series(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "unit")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    unit: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., unit: _Optional[str] = ...) -> None: ...
+
+class Statistics(_message.Message):
+    __slots__ = ("count", "min", "max", "first", "last", "mean", "time_weighted_mean", "received_ratio", "covered_ratio", "longest_gap", "consumption")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    TIME_WEIGHTED_MEAN_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_RATIO_FIELD_NUMBER: _ClassVar[int]
+    COVERED_RATIO_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_GAP_FIELD_NUMBER: _ClassVar[int]
+    CONSUMPTION_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    min: float
+    max: float
+    first: float
+    last: float
+    mean: float
+    time_weighted_mean: float
+    received_ratio: float
+    covered_ratio: float
+    longest_gap: _duration_pb2.Duration
+    consumption: float
+    def __init__(self, count: _Optional[int] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., first: _Optional[float] = ..., last: _Optional[float] = ..., mean: _Optional[float] = ..., time_weighted_mean: _Optional[float] = ..., received_ratio: _Optional[float] = ..., covered_ratio: _Optional[float] = ..., longest_gap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., consumption: _Optional[float] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("series", "step", "start", "end", "statistics", "provisional", "revision")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    series: Series
+    step: _duration_pb2.Duration
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    statistics: Statistics
+    provisional: bool
+    revision: int
+    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class StoredReading(_message.Message):
+    __slots__ = ("event_time", "value", "device")
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    event_time: _timestamp_pb2.Timestamp
+    value: float
+    device: str
+    def __init__(self, event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., device: _Optional[str] = ...) -> None: ...

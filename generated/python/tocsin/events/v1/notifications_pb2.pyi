@@ -1,0 +1,32 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NotificationStatusChanged(_message.Message):
+    __slots__ = ("notification", "tenant", "user", "status", "version", "channel", "attempts", "error", "change_time")
+    NOTIFICATION_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
+    notification: str
+    tenant: str
+    user: str
+    status: str
+    version: int
+    channel: str
+    attempts: int
+    error: str
+    change_time: _timestamp_pb2.Timestamp
+    def __init__(self, notification: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., status: _Optional[str] = ..., version: _Optional[int] = ..., channel: _Optional[str] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

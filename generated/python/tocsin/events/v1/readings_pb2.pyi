@@ -1,0 +1,68 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReadingBatch(_message.Message):
+    __slots__ = ("partition", "series", "series_index", "event_time_us", "value", "flags", "accept_time")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    SERIES_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    series: _containers.RepeatedCompositeFieldContainer[SeriesDescriptor]
+    series_index: _containers.RepeatedScalarFieldContainer[int]
+    event_time_us: _containers.RepeatedScalarFieldContainer[int]
+    value: _containers.RepeatedScalarFieldContainer[float]
+    flags: _containers.RepeatedScalarFieldContainer[int]
+    accept_time: _timestamp_pb2.Timestamp
+    def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SeriesDescriptor(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[SeriesDescriptor.Kind]
+        GAUGE: _ClassVar[SeriesDescriptor.Kind]
+        COUNTER: _ClassVar[SeriesDescriptor.Kind]
+        LEVEL: _ClassVar[SeriesDescriptor.Kind]
+    KIND_UNSPECIFIED: SeriesDescriptor.Kind
+    GAUGE: SeriesDescriptor.Kind
+    COUNTER: SeriesDescriptor.Kind
+    LEVEL: SeriesDescriptor.Kind
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_INTERVAL_US_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    kind: SeriesDescriptor.Kind
+    unit: str
+    expected_interval_us: int
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ...) -> None: ...
+
+class ContainerEmptied(_message.Message):
+    __slots__ = ("series", "event_time", "forced")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
+    series: SeriesDescriptor
+    event_time: _timestamp_pb2.Timestamp
+    forced: bool
+    def __init__(self, series: _Optional[_Union[SeriesDescriptor, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forced: _Optional[bool] = ...) -> None: ...

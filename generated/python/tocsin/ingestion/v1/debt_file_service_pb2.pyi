@@ -1,0 +1,92 @@
+from buf.validate import validate_pb2 as _validate_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
+from tocsin.ingestion.v1 import debt_file_pb2 as _debt_file_pb2
+from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class UploadDebtFileRequest(_message.Message):
+    __slots__ = ("metadata", "chunk")
+    class Metadata(_message.Message):
+        __slots__ = ("filename", "dry_run", "reject_limit")
+        FILENAME_FIELD_NUMBER: _ClassVar[int]
+        DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+        REJECT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+        filename: str
+        dry_run: bool
+        reject_limit: int
+        def __init__(self, filename: _Optional[str] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ...) -> None: ...
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    metadata: UploadDebtFileRequest.Metadata
+    chunk: bytes
+    def __init__(self, metadata: _Optional[_Union[UploadDebtFileRequest.Metadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class GetDebtFileRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListDebtFilesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "page")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    page: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., page: _Optional[int] = ...) -> None: ...
+
+class ListDebtFilesResponse(_message.Message):
+    __slots__ = ("debt_files", "next_page_token", "total_size")
+    DEBT_FILES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    debt_files: _containers.RepeatedCompositeFieldContainer[_debt_file_pb2.DebtFile]
+    next_page_token: str
+    total_size: int
+    def __init__(self, debt_files: _Optional[_Iterable[_Union[_debt_file_pb2.DebtFile, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
+class WatchDebtFileRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListDebtFileRejectsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "id")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    id: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class ListDebtFileRejectsResponse(_message.Message):
+    __slots__ = ("rejects", "next_page_token")
+    REJECTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    rejects: _containers.RepeatedCompositeFieldContainer[_debt_file_pb2.DebtFileReject]
+    next_page_token: str
+    def __init__(self, rejects: _Optional[_Iterable[_Union[_debt_file_pb2.DebtFileReject, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DownloadDebtFileRejectsRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetDebtRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...

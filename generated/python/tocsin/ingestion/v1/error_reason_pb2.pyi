@@ -1,0 +1,64 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_SENSOR_TYPE_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_UNIT_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_VALUE_OUT_OF_RANGE: _ClassVar[ErrorReason]
+    ERROR_REASON_EVENT_TIME_OUT_OF_RANGE: _ClassVar[ErrorReason]
+    ERROR_REASON_IDEMPOTENCY_CONFLICT: _ClassVar[ErrorReason]
+    ERROR_REASON_STREAM_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_ALREADY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_IN_USE: _ClassVar[ErrorReason]
+    ERROR_REASON_FORMAT_UNKNOWN: _ClassVar[ErrorReason]
+    ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_A_LEVEL: _ClassVar[ErrorReason]
+    ERROR_REASON_VIDEO_NOT_ALLOWED: _ClassVar[ErrorReason]
+    ERROR_REASON_ENCODING_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_HEADER_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_REJECT_LIMIT_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_UPLOAD_IN_PROGRESS: _ClassVar[ErrorReason]
+    ERROR_REASON_ROW_MALFORMED: _ClassVar[ErrorReason]
+    ERROR_REASON_FIELD_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_EMAIL_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_DEBT_AMOUNT_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_DUE_DATE_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_DEBT_ID_INVALID: _ClassVar[ErrorReason]
+    ERROR_REASON_DEBT_ID_CONFLICT: _ClassVar[ErrorReason]
+    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_FIELD: ErrorReason
+ERROR_REASON_SENSOR_TYPE_UNKNOWN: ErrorReason
+ERROR_REASON_UNIT_UNKNOWN: ErrorReason
+ERROR_REASON_VALUE_OUT_OF_RANGE: ErrorReason
+ERROR_REASON_EVENT_TIME_OUT_OF_RANGE: ErrorReason
+ERROR_REASON_IDEMPOTENCY_CONFLICT: ErrorReason
+ERROR_REASON_STREAM_UNAVAILABLE: ErrorReason
+ERROR_REASON_ALREADY_EXISTS: ErrorReason
+ERROR_REASON_NOT_FOUND: ErrorReason
+ERROR_REASON_IN_USE: ErrorReason
+ERROR_REASON_FORMAT_UNKNOWN: ErrorReason
+ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD: ErrorReason
+ERROR_REASON_NOT_A_LEVEL: ErrorReason
+ERROR_REASON_VIDEO_NOT_ALLOWED: ErrorReason
+ERROR_REASON_ENCODING_INVALID: ErrorReason
+ERROR_REASON_HEADER_INVALID: ErrorReason
+ERROR_REASON_TOO_LARGE: ErrorReason
+ERROR_REASON_REJECT_LIMIT_EXCEEDED: ErrorReason
+ERROR_REASON_UPLOAD_IN_PROGRESS: ErrorReason
+ERROR_REASON_ROW_MALFORMED: ErrorReason
+ERROR_REASON_FIELD_MISSING: ErrorReason
+ERROR_REASON_EMAIL_INVALID: ErrorReason
+ERROR_REASON_DEBT_AMOUNT_INVALID: ErrorReason
+ERROR_REASON_DUE_DATE_INVALID: ErrorReason
+ERROR_REASON_DEBT_ID_INVALID: ErrorReason
+ERROR_REASON_DEBT_ID_CONFLICT: ErrorReason
+ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason
