@@ -1,0 +1,132 @@
+"""How a call passes the server: named stages around the servicer's method, composed once per method.
+
+grpc.aio runs interceptors by looking the handler up again on every call and offers them four shapes of methods. Here each
+method is wrapped once, when its servicer is registered: every shape becomes one coroutine on a `Call`, and a stage is an
+object that wraps that coroutine. The order of the stages is `services.chassis.grpc.stages.ORDER`.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol, cast
+
+import grpc
+import grpc.aio
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor
+
+from services.chassis.grpc.status import DETAILS_KEY, code_of, to_status
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One RPC method: `path` is `/package.Service/Method`."""
+
+    path: str
+    service: str
+    name: str
+    request_streams: bool
+    response_streams: bool
+    descriptor: MethodDescriptor | None
+
+    @classmethod
+    def of(cls, service: str, name: str, handler: Any) -> "Method":
+        """The method that `handler` serves, with its descriptor when its generated code is imported."""
+        try:
+            found = cast(
+                MethodDescriptor,
+                descriptor_pool.Default().FindMethodByName(f"{service}.{name}"),  # pyright: ignore[reportUnknownMemberType]
+            )
+        except KeyError:
+            found = None
+        return cls(
+            f"/{service}/{name}", service, name, handler.request_streaming, handler.response_streaming, found
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """One call under way. `request` is a message, or an async iterator of messages. `code` and `error` tell the outer
+    stages how it ended."""
+
+    method: Method
+    request: Any
+    context: Any
+    metadata: dict[str, str | bytes]
+    request_id: str = ""
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the call with the status of `error`. It does not raise: the stage returns None after it."""
+        status = to_status(error, self.request_id)
+        self.code, self.error = code_of(error), error
+        self.context.set_code(self.code)
+        self.context.set_details(status.message)
+        self.context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+
+
+Handle = Callable[[Call], Awaitable[Any]]
+
+
+class Stage(Protocol):
+    """One named part of the pipeline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def bind(self, method: Method, proceed: Handle) -> Handle:
+        """The coroutine function that does this stage's work for `method` around `proceed`. Called once per method."""
+        ...
+
+
+def compose(method: Method, behaviour: Callable[[Any, Any], Any], stages: Sequence[Stage]) -> Handle:
+    """The servicer's method inside all stages; the first stage is the outermost."""
+    innermost = _stream(behaviour) if method.response_streams else _unary(behaviour)
+    return reduce(lambda inner, stage: stage.bind(method, inner), reversed(stages), innermost)
+
+
+def handler(method: Method, original: Any, stages: Sequence[Stage]) -> "grpc.RpcMethodHandler[Any, Any]":
+    """A gRPC method handler like `original` with all stages around it."""
+    make, behaviour = {
+        (False, False): (grpc.unary_unary_rpc_method_handler, original.unary_unary),
+        (False, True): (grpc.unary_stream_rpc_method_handler, original.unary_stream),
+        (True, False): (grpc.stream_unary_rpc_method_handler, original.stream_unary),
+        (True, True): (grpc.stream_stream_rpc_method_handler, original.stream_stream),
+    }[method.request_streams, method.response_streams]
+    run = compose(method, behaviour, stages)
+
+    async def enter(request: Any, context: Any) -> Any:
+        return await run(Call(method, request, context, dict(context.invocation_metadata() or ())))
+
+    return make(
+        cast(Any, enter),
+        request_deserializer=original.request_deserializer,
+        response_serializer=original.response_serializer,
+    )
+
+
+def _unary(behaviour: Callable[[Any, Any], Any]) -> Handle:
+    if not inspect.iscoroutinefunction(behaviour):
+        raise TypeError(f"{behaviour!r} must be an async function: a plain one would block every other call")
+
+    async def run(call: Call) -> Any:
+        return await behaviour(call.request, call.context)
+
+    return run
+
+
+def _stream(behaviour: Callable[[Any, Any], Any]) -> Handle:
+    async def run(call: Call) -> None:
+        result = behaviour(call.request, call.context)
+        if not isinstance(result, AsyncIterator):
+            await result  # it writes to the context itself
+            return
+        write = call.context.write
+        async with aclosing(cast(Any, result)) as messages:
+            async for message in messages:
+                await write(message)
+
+    return run

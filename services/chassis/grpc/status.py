@@ -1,0 +1,141 @@
+"""The one table between kinds of domain errors and gRPC statuses, in both directions.
+
+A status carries `google.rpc.ErrorInfo` (reason, domain "tocsin", metadata), `RequestInfo`, and where they apply `BadRequest`
+(field violations) and `RetryInfo`. What leaves is bounded, for gRPC peers drop a call whose trailers pass 8 KiB.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+
+from services.chassis import errors
+
+DOMAIN: Final = "tocsin"
+DETAILS_KEY: Final = "grpc-status-details-bin"
+MAX_TEXT: Final = 400
+MAX_DETAILS_BYTES: Final = 4096
+
+CODES: Final[dict[type[errors.DomainError], grpc.StatusCode]] = {
+    errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Aborted: grpc.StatusCode.ABORTED,
+    errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Cancelled: grpc.StatusCode.CANCELLED,
+    errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
+    errors.DataLoss: grpc.StatusCode.DATA_LOSS,
+    errors.Internal: grpc.StatusCode.INTERNAL,
+}
+KINDS: Final = {code: kind for kind, code in CODES.items()}
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The status of the error's kind; INTERNAL for what is no domain error or has no kind."""
+    for cls in type(error).__mro__:
+        if cls in CODES:
+            return CODES[cls]
+    return grpc.StatusCode.INTERNAL
+
+
+def clip(text: str, limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters of `text`, marked where cut, without control characters."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def to_status(error: BaseException, request_id: str = "") -> status_pb2.Status:
+    """The `google.rpc.Status` of the error. An unmapped one (no kind) shows nothing of itself but fixed text."""
+    code = code_of(error)
+    if not isinstance(error, errors.DomainError) or (
+        code is grpc.StatusCode.INTERNAL and not isinstance(error, errors.Internal)
+    ):
+        error = errors.Internal()
+    status = status_pb2.Status(code=code.value[0], message=clip(error.message))
+    info = error_details_pb2.ErrorInfo(reason=clip(error.reason, 63), domain=DOMAIN)
+    for key, value in list(error.metadata.items())[:16]:
+        info.metadata[clip(key, 64)] = clip(value, 128)
+    _pack(status, info)
+    if request_id:
+        _pack(status, error_details_pb2.RequestInfo(request_id=request_id))
+    if isinstance(error, errors.ResourceExhausted | errors.Unavailable) and error.retry_after is not None:
+        delay = Duration()
+        delay.FromTimedelta(max(error.retry_after, timedelta(0)))
+        _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
+    if isinstance(error, errors.InvalidArgument) and error.violations:
+        _pack(status, _bad_request(error.violations, MAX_DETAILS_BYTES - status.ByteSize()))
+    return status
+
+
+def _bad_request(violations: tuple[errors.FieldViolation, ...], budget: int) -> error_details_pb2.BadRequest:
+    detail = error_details_pb2.BadRequest()
+    for violation in violations:
+        entry = detail.field_violations.add(
+            field=clip(violation.field, 200), description=clip(violation.description), reason=clip(violation.reason, 63)
+        )
+        budget -= entry.ByteSize() + 8
+        if budget < 0 and len(detail.field_violations) > 1:
+            del detail.field_violations[-1]
+            break
+    return detail
+
+
+def _pack(
+    status: status_pb2.Status,
+    detail: error_details_pb2.ErrorInfo
+    | error_details_pb2.RequestInfo
+    | error_details_pb2.RetryInfo
+    | error_details_pb2.BadRequest,
+) -> None:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    status.details.append(packed)
+
+
+def unpack(error: grpc.RpcError) -> errors.DomainError:
+    """The domain error that a peer's failed call carries: its kind from the status code, reason, metadata, violations and
+    retry delay from the details. Statuses without details (a broken connection, a deadline) get the kind's own reason."""
+    code, message, trailers = _parts(error)
+    kind = KINDS.get(code, errors.Internal)
+    failure = kind(message or None)
+    raw = next((value for key, value in trailers if key == DETAILS_KEY), None)
+    if not isinstance(raw, bytes):
+        return failure
+    status = status_pb2.Status.FromString(raw)
+    for detail in status.details:
+        _read_detail(failure, detail)
+    return failure
+
+
+def _parts(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, list[tuple[str, str | bytes]]]:
+    if isinstance(error, grpc.aio.AioRpcError):
+        trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
+        return error.code(), error.details() or "", trailers
+    return grpc.StatusCode.UNKNOWN, "", []
+
+
+def _read_detail(failure: errors.DomainError, packed: AnyMessage) -> None:
+    info, bad, retry = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.BadRequest(),
+        error_details_pb2.RetryInfo(),
+    )
+    if packed.Unpack(info):
+        failure.reason = info.reason
+        failure.metadata.update(info.metadata)
+    elif isinstance(failure, errors.InvalidArgument) and packed.Unpack(bad):
+        failure.violations = tuple(
+            errors.FieldViolation(v.field, v.description, v.reason) for v in bad.field_violations
+        )
+    elif isinstance(failure, errors.ResourceExhausted | errors.Unavailable) and packed.Unpack(retry):
+        failure.retry_after = retry.retry_delay.ToTimedelta()
