@@ -131,10 +131,18 @@ class DeadLetters:
         try:
             await self._connection.js.delete_msg(DEAD_LETTERS, sequence)
         except nats.js.errors.APIError as error:
-            if not isinstance(error, nats.js.errors.NotFoundError) and error.err_code != _NO_MESSAGE_FOUND:
+            # The server says the same for a message that is gone and for a failure.
+            if await self._exists(sequence):
                 raise Unavailable(f"the dead letter could not be removed: {error.description}") from error
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker does not answer") from error
+
+    async def _exists(self, sequence: int) -> bool:
+        try:
+            await self.get(sequence)
+        except NotFound:
+            return False
+        return True
 
     async def _scan(self, subject: str, after: int, limit: int) -> AsyncIterator[DeadLetter]:
         config = ConsumerConfig(
@@ -159,9 +167,6 @@ class DeadLetters:
                 await js.delete_consumer(DEAD_LETTERS, info.name)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker does not answer") from error
-
-
-_NO_MESSAGE_FOUND = 10037
 
 
 def _parse(sequence: int, headers: Mapping[str, str], payload: bytes) -> DeadLetter:

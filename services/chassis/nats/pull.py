@@ -169,11 +169,16 @@ class PullSource:
         cause = await self._cause_to_renew()
         if cause is None:
             return
+        if cause == "start":
+            await self.open()
+            return
         log.warning("nats.consumer_renewed", consumer=self._label, cause=cause)
         metrics.RESUBSCRIBED.labels(consumer=self._label, cause=cause).inc()
         await self.open()
 
     async def _cause_to_renew(self) -> str | None:
+        if self._generation < 0:
+            return "start"
         if self.lost:
             return "reconnect"
         if self.deleted:

@@ -1,0 +1,139 @@
+"""Fixtures for all tests: real servers, and a watch over every event loop."""
+
+import asyncio
+import gc
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, ensure_streams, open_nats
+from services.chassis.postgres import Database, open_database
+from tests.support.nats import NatsServer
+from tests.support.postgres import PostgresServer, Schemas
+
+SCHEMA = "chassis_test"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every asynchronous test runs under `watched_loop`, set up before its other fixtures and torn down last."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(0, "watched_loop")
+
+
+@pytest.fixture
+async def watched_loop() -> AsyncIterator[None]:
+    """Fails the test for exceptions that nobody handled and for tasks that it leaves behind."""
+    loop = asyncio.get_running_loop()
+    problems: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: problems.append(context))
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        # What is ending already may end.
+        _, left = await asyncio.wait(left, timeout=2)
+    gc.collect()
+    await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    assert not left, f"the test left tasks behind: {left}"
+    assert not problems, f"nobody handled: {problems}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The PostgreSQL of this test process. Do not stop it; make another with `postgres_servers` for that."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], PostgresServer]]:
+    """Makes (started) servers of the test's own, which it may kill and restart."""
+    with ExitStack() as stack:
+
+        def make() -> PostgresServer:
+            server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+            stack.callback(server.stop)
+            server.start()
+            return server
+
+        yield make
+
+
+@pytest.fixture
+def databases(postgres_server: PostgresServer) -> Callable[[Schemas], AbstractAsyncContextManager[str]]:
+    """`async with databases({"ingestion": Path(...)}) as dsn`: a migrated database of the test's own."""
+    return postgres_server.database
+
+
+@pytest.fixture
+async def chassis_dsn(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """A database that has the chassis' tables in schema `chassis_test`."""
+    async with postgres_server.database({SCHEMA: None}) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def chassis_database(chassis_dsn: str) -> AsyncIterator[Database]:
+    """A pool on `chassis_dsn`."""
+    async with open_database(chassis_dsn, schema=SCHEMA, application_name="tests") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _shared_nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def nats_url(_shared_nats_server: NatsServer) -> AsyncIterator[str]:
+    """A server without any stream; what the test makes is removed after it."""
+    yield _shared_nats_server.url
+    async with open_nats(_shared_nats_server.url, name="cleaner") as connection:
+        for stream in await connection.js.streams_info():
+            await connection.js.delete_stream(stream.config.name or "")
+
+
+@pytest.fixture
+def nats_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], NatsServer]]:
+    """Makes (started) servers of the test's own, which it may kill and restart."""
+    with ExitStack() as stack:
+
+        def make() -> NatsServer:
+            server = NatsServer(tmp_path_factory.mktemp("nats"))
+            stack.callback(server.stop)
+            server.start()
+            return server
+
+        yield make
+
+
+@pytest.fixture
+async def nats_connection(nats_url: str) -> AsyncIterator[NatsConnection]:
+    """A connection to `nats_url`, where all streams of the topology exist."""
+    async with open_nats(nats_url, name="tests") as connection:
+        await ensure_streams(connection.js, TopologyOptions())
+        yield connection
+
+
+@pytest.fixture
+def publisher(nats_connection: NatsConnection) -> Publisher:
+    """Publishes over `nats_connection`."""
+    return Publisher(nats_connection, source="tocsin/tests")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return Path(__file__).parent.parent

@@ -1,0 +1,75 @@
+"""A real nats-server with JetStream for tests, on a free port, with its data in a temporary directory."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.support.ports import free_port
+
+
+class NatsServer:
+    """One server process. It can be killed and started again on the same port with the same data."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return (self._directory / "server.log").read_text()
+
+    def start(self) -> None:
+        """Returns once the server takes connections."""
+        config = self._directory / "server.conf"
+        config.write_text(
+            f"""
+            listen: "127.0.0.1:{self.port}"
+            max_payload: 1MB
+            jetstream {{
+                store_dir: "{self._directory / "data"}"
+                max_memory_store: 256MB
+                max_file_store: 100GB
+            }}
+            """
+        )
+        binary = Path(sys.executable).parent / "nats-server"
+        with (self._directory / "server.log").open("ab") as log:
+            self._process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log)
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"nats-server did not start:\n{self.log}") from None
+                time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Ends it like a crash."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ends it in order; nothing happens when it does not run."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,124 @@
+"""A real PostgreSQL for tests: one server per test process, a database of its own for each test."""
+
+import itertools
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from services.chassis.postgres import migrate
+from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
+from tests.support.ports import free_port
+
+_PASSWORD = "tests-only"
+# Data of tests need not survive a power cut; everything else is as in production.
+_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "min_wal_size": "64MB",
+    "log_min_messages": "warning",
+}
+
+Schemas = Mapping[str, Path | None]
+"""Schema -> directory with its migrations (None: the chassis' tables only)."""
+
+
+class PostgresServer:
+    """One server process. It can be killed and started again with the same data."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._cluster = PostgresCluster.at(directory / "data", self.port, _SETTINGS)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._templates: dict[tuple[tuple[str, Path | None], ...], str] = {}
+        self._numbers = itertools.count(1)
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Where to connect, as the superuser."""
+        return f"postgresql://{SUPERUSER}:{_PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return (self._directory / "postgres.log").read_text()
+
+    def start(self) -> None:
+        """Makes the cluster when it is new, and returns once the server listens."""
+        if not self._cluster.exists:
+            command = self._cluster.prepare_initdb(_PASSWORD)
+            command = self._cluster.launched((*command, "--no-sync"), signal.SIGTERM)
+            done = subprocess.run(command, capture_output=True, check=False, text=True)
+            if done.returncode != 0:
+                raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
+            self._cluster.finish_initdb()
+        self._cluster.clear_leftovers()
+        with (self._directory / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._cluster.launched(self._cluster.server_command()), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"PostgreSQL did not start:\n{self.log}") from None
+                time.sleep(0.01)
+
+    def crash(self) -> None:
+        """Ends all its processes at once, without a shutdown checkpoint."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """Ends it in order, cutting sessions; nothing happens when it does not run."""
+        self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            process.wait(timeout=30)
+
+    @asynccontextmanager
+    async def database(self, schemas: Schemas) -> AsyncIterator[str]:
+        """A new database with the schemas migrated (copied from a template); dropped at the end. Gives its dsn."""
+        template = await self._template(schemas)
+        name = f"test_{next(self._numbers)}"
+        await self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        try:
+            yield self.dsn(name)
+        finally:
+            await self._admin(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    async def _template(self, schemas: Schemas) -> str:
+        key = tuple(sorted(schemas.items()))
+        if key not in self._templates:
+            name = f"template_{next(self._numbers)}"
+            await self._admin(f'CREATE DATABASE "{name}"')
+            for schema, directory in key:
+                await migrate(self.dsn(name), schema, directory)
+            self._templates[key] = name
+        return self._templates[key]
+
+    async def _admin(self, statement: str) -> None:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                connection = await asyncpg.connect(self.dsn())
+                break
+            except (OSError, asyncpg.CannotConnectNowError):
+                if time.monotonic() > deadline:
+                    raise
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
