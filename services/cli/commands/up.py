@@ -1,0 +1,65 @@
+"""`tocsin up`: runs the whole mesh on this machine until Ctrl-C."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.cli.options import StateDirOption
+from services.cli.runtime.settings import RuntimeSettings, read_settings
+from services.cli.runtime.state import state_dir_path
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(up)
+
+
+def up(
+    state_dir: StateDirOption = None,
+    port: Annotated[int | None, typer.Option(help="Port of the edge. [env: TOCSIN_EDGE_PORT; default: 8080]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address that the edge listens on. [env: TOCSIN_EDGE_HOST; default: 127.0.0.1]")
+    ] = None,
+    postgres_port: Annotated[int | None, typer.Option(help="[env: TOCSIN_POSTGRES_PORT; default: a free one]")] = None,
+    nats_port: Annotated[int | None, typer.Option(help="[env: TOCSIN_NATS_PORT; default: a free one]")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run only these parts, for development: postgres,nats,ingestion,...")
+    ] = None,
+) -> None:
+    """Start the mesh and keep it up until Ctrl-C.
+
+    Ports that are not given are chosen free at the first start and kept in the state directory. Every part's port has
+    a variable (TOCSIN_INGESTION_PORT, TOCSIN_ENVOY_ADMIN_PORT, ...); TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL name
+    servers to use in place of own ones.
+    """
+    settings = read_settings(
+        state_dir_path(state_dir),
+        {"edge": port, "postgres": postgres_port, "nats": nats_port},
+        edge_host=host,
+        only=frozenset(name.strip() for name in only.split(",") if name.strip()) if only else None,
+    )
+    run_in_foreground(settings)
+
+
+def run_in_foreground(settings: RuntimeSettings) -> None:
+    """Runs a mesh with its story on the console; returns after Ctrl-C or SIGTERM, when all is down."""
+    # Here, so that the other commands do not load the runtime.
+    from rich.console import Console
+
+    from services.cli.runtime.banner import print_banner, print_goodbye, print_opening
+    from services.cli.runtime.console import ConsoleReporter
+    from services.cli.runtime.instance import Instance
+    from services.cli.runtime.up import run_mesh
+
+    console = Console(highlight=False)
+    reporter = ConsoleReporter(console)
+    print_opening(console, settings.state_dir)
+
+    def on_ready(instance: Instance, _stop: object) -> None:
+        reporter.all_ready()
+        print_banner(console, instance, settings.state_dir)
+
+    asyncio.run(run_mesh(settings, reporter, on_ready))
+    print_goodbye(console)
+

@@ -1,0 +1,80 @@
+"""The `tocsin` command. Every module in `services/cli/commands` adds itself by a function `register(app)`."""
+
+import importlib
+import os
+import pkgutil
+import sys
+from typing import Annotated
+
+import typer
+import typer.exceptions
+
+from services.cli import commands
+from services.cli.errors import CommandError
+from services.cli.runtime.errors import RuntimeProblem
+
+DEBUG_VARIABLE = "TOCSIN_DEBUG"
+_UNEXPECTED = 70
+_INTERRUPTED = 130
+
+
+def build_app() -> typer.Typer:
+    """The command with all its subcommands."""
+    app = typer.Typer(
+        name="tocsin",
+        help="Tocsin: an event backbone for buildings, cameras and billing systems.",
+        invoke_without_command=True,
+        callback=_root,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for module in sorted(info.name for info in pkgutil.iter_modules(commands.__path__)):
+        importlib.import_module(f"{commands.__name__}.{module}").register(app)
+    return app
+
+
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        from services.cli.version import tocsin_version
+
+        print(f"tocsin {tocsin_version()}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """Runs the command line; a failure is one line on standard error and an exit code, never a traceback."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """As `main`, but returns the exit code."""
+    try:
+        result = typer.main.get_command(build_app()).main(arguments, prog_name="tocsin", standalone_mode=False)
+    except (CommandError, RuntimeProblem) as error:
+        return _fail(error.message, error.exit_code)
+    except typer.exceptions.TyperException as error:
+        return _fail(f"{error.format_message()} ('tocsin --help' tells more)", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error} ({DEBUG_VARIABLE}=1 shows where)", _UNEXPECTED)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, exit_code: int) -> int:
+    print(f"tocsin: {message}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What `tocsin up` says first, when all is healthy, and last."""
+
+import os
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from services.cli.runtime.instance import Instance
+
+_BEGUN = time.monotonic()
+
+
+def print_opening(console: Console, state_dir: Path) -> None:
+    """The first lines, before anything is started."""
+    console.print(Text.assemble(("\nTocsin", "bold"), ("  starting; state in ", "bright_black"), str(state_dir), "\n"))
+
+
+def print_banner(console: Console, instance: Instance, state_dir: Path) -> None:
+    """Where everything is, and how to stop."""
+    rows = [("edge", instance.edge_url, "REST, gRPC and gRPC-Web")]
+    rows.append(("docs", f"{instance.edge_url}/docs", "Swagger UI; the contract: /openapi.json"))
+    rows.append(("token", "tocsin token", 'curl -H "authorization: Bearer $(tocsin token)" ...'))
+    rows.append(("nats", instance.nats_url, "events for downstream teams"))
+    if not instance.external_nats:
+        rows.append(("", str(state_dir / "credentials" / "downstream.env"), "their read-only login"))
+    rows.append(("status", "tocsin status", f"logs in {state_dir / 'logs'}"))
+    width = max(len(value) for _, value, _ in rows)
+    lines = Text(f"\n  All healthy after {seconds_since_start():.1f} s.\n\n", style="bold green")
+    for name, value, note in rows:
+        lines.append(f"  {name:<8}", style="bright_black")
+        lines.append(f"{value:<{width}}  ", style="cyan")
+        lines.append(f"{note}\n", style="bright_black")
+    lines.append("\n  Ctrl-C stops everything.\n", style="bold")
+    console.print(lines, soft_wrap=True)
+
+
+def print_goodbye(console: Console) -> None:
+    """The last line."""
+    console.print("\nTocsin is down.\n", style="bold")
+
+
+def seconds_since_start() -> float:
+    """Seconds since this process was started, its own loading included where /proc tells."""
+    try:
+        stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return time.monotonic() - _BEGUN
+    return uptime - int(stat[19]) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,38 @@
+"""Where a mesh that is up can be reached: written by the supervisor, read by every other command."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.state import StateDir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """Addresses of one mesh; what is empty is not part of it."""
+
+    supervisor_pid: int
+    version: str
+    edge_url: str
+    edge_port: int
+    nats_url: str
+    nats_monitor_url: str
+    postgres_dsn: str
+    """With the role that may do everything, and its password."""
+    external_nats: bool
+    ports: dict[str, int]
+
+    def write(self, state: StateDir) -> None:
+        """Leaves it for the other commands."""
+        state.write_json(state.instance_file, dataclasses.asdict(self))
+
+
+def running_instance(state: StateDir) -> Instance:
+    """The mesh that is up on the directory; raises RuntimeProblem (exit code 3) when none is."""
+    if not state.in_use:
+        raise RuntimeProblem(f"no mesh is up on state directory {state.root}; start one with 'tocsin up'", exit_code=3)
+    content = state.read_json(state.instance_file)
+    try:
+        return Instance(**content)
+    except TypeError:
+        raise RuntimeProblem(f"the mesh on {state.root} is just starting; try again in a moment", exit_code=3) from None

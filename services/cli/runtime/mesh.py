@@ -1,0 +1,273 @@
+"""Composes the plan of a mesh: which parts, with which commands and environments, in which order."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from services.cli.runtime import edge, preparation
+from services.cli.runtime.credentials import Credentials
+from services.cli.runtime.database import DATABASE, ServiceSchema, with_login
+from services.cli.runtime.nats_accounts import RUNTIME_USER
+from services.cli.runtime.nats_server import find_nats_server, render_nats_config
+from services.cli.runtime.part import Part, Plan, Step
+from services.cli.runtime.ports import LOOPBACK
+from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
+from services.cli.runtime.probes import grpc_probe, http_probe, postgres_probe
+from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings, part_name
+from services.cli.runtime.state import StateDir
+
+DATABASE_STEP = "database"
+STREAMS_STEP = "streams"
+CLUSTER_STEP = "cluster"
+EDGE_STEP = "edge"
+# Services' own grace (TOCSIN_STOP_GRACE) is 10 s; a little more, so that theirs is the one that counts.
+_SERVICE_STOP_BUDGET = timedelta(seconds=14)
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """What the plan is made from."""
+
+    settings: RuntimeSettings
+    state: StateDir
+    ports: Mapping[str, int]
+    credentials: Credentials
+    version: str
+
+    @property
+    def admin_dsn(self) -> str:
+        """The database with the role that prepares it."""
+        if self.settings.postgres_dsn:
+            return self.settings.postgres_dsn
+        password = self.credentials.postgres[SUPERUSER]
+        return with_login(f"postgresql://{LOOPBACK}:{self.ports['postgres']}/{DATABASE}", SUPERUSER, password)
+
+    @property
+    def nats_url(self) -> str:
+        """Where NATS listens."""
+        return self.settings.nats_url or f"nats://{LOOPBACK}:{self.ports['nats']}"
+
+    @property
+    def nats_monitor_url(self) -> str:
+        """NATS' monitoring; empty for a server that is not ours."""
+        return "" if self.settings.nats_url else f"http://{LOOPBACK}:{self.ports['nats_monitor']}"
+
+    @property
+    def edge_url(self) -> str:
+        """Where clients go."""
+        host = self.settings.edge_host
+        shown = LOOPBACK if host in ("0.0.0.0", "::") else host
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.ports['edge']}"
+
+    def nats_login(self, user: str) -> tuple[str, str]:
+        """User name and password at NATS."""
+        if self.settings.nats_url:
+            return self.settings.nats_user, self.settings.nats_password
+        return user, self.credentials.nats[user]
+
+    def address(self, port: str) -> str:
+        """`host:port` of one of our ports."""
+        return f"{LOOPBACK}:{self.ports[port]}"
+
+    def plan(self) -> Plan:
+        """Parts and steps; where only some parts are wanted, only those and what prepares them."""
+        wanted = self._wanted()
+        parts = tuple(build() for name, build in self._builders().items() if name in wanted)
+        steps: list[Step] = []
+        if "postgres" in wanted:
+            steps.append(self._cluster_step())
+        if "postgres" in wanted or self.settings.postgres_dsn:
+            steps.append(self._database_step())
+        if "nats" in wanted or self.settings.nats_url:
+            steps.append(self._streams_step())
+        if self.settings.only is None:
+            steps.append(self._edge_step(frozenset(part.name for part in parts)))
+        present = wanted | {step.name for step in steps}
+        return Plan(tuple(replace(part, needs=part.needs & present) for part in parts), tuple(steps))
+
+    def _wanted(self) -> frozenset[str]:
+        wanted = frozenset(self._builders()) if self.settings.only is None else self.settings.only
+        replaced = {"postgres": self.settings.postgres_dsn, "nats": self.settings.nats_url}
+        return wanted - {name for name, elsewhere in replaced.items() if elsewhere}
+
+    def _builders(self) -> dict[str, Callable[[], Part]]:
+        services = {part_name(service): partial(self._service, service) for service in SERVICES}
+        return {
+            "postgres": self._postgres,
+            "nats": self._nats,
+            **services,
+            "gateway": self._gateway,
+            "envoy": self._envoy,
+        }
+
+    def service_environment(self, service: str) -> dict[str, str]:
+        """The variables by which a service finds everything (the contract between runtime and processes)."""
+        user, password = self.nats_login(service)
+        environment = {
+            "TOCSIN_POSTGRES_DSN": with_login(
+                self.admin_dsn, f"tocsin_{service}", self.credentials.postgres[service]
+            ),
+            "TOCSIN_NATS_URL": self.nats_url,
+            "TOCSIN_NATS_USER": user,
+            "TOCSIN_NATS_PASSWORD": password,
+            "TOCSIN_GRPC_LISTEN": self.address(service),
+            "TOCSIN_METRICS_LISTEN": self.address(f"{service}_metrics"),
+            "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
+            **self._shared_environment(),
+        }
+        return environment
+
+    def gateway_environment(self) -> dict[str, str]:
+        """As `service_environment`, for the gateway."""
+        return {
+            "TOCSIN_GATEWAY_LISTEN": self.address("gateway"),
+            "TOCSIN_GATEWAY_GRPC_LISTEN": self.address("gateway_grpc"),
+            "TOCSIN_METRICS_LISTEN": self.address("gateway_metrics"),
+            "TOCSIN_VERSION": self.version,
+            **self._shared_environment(),
+        }
+
+    def _shared_environment(self) -> dict[str, str]:
+        shared = {
+            "TOCSIN_AUTH_JWKS_FILE": str(self.credentials.jwks_file),
+            **{f"TOCSIN_PEER_{service.upper()}": self.address(service) for service in SERVICES},
+        }
+        defaults = {
+            "TOCSIN_AUTH_ISSUER": "https://tocsin.local",
+            "TOCSIN_AUTH_AUDIENCE": "tocsin",
+            "TOCSIN_LOG_FORMAT": "json",
+            "TOCSIN_LOG_LEVEL": "info",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return {**{name: self.settings.passed_on.get(name) or value for name, value in defaults.items()}, **shared}
+
+    def _service(self, service: str) -> Part:
+        return Part(
+            name=part_name(service),
+            command=(sys.executable, "-m", f"services.{service}"),
+            environment={**self.settings.passed_on, **self.service_environment(service)},
+            probe=grpc_probe(self.address(service)),
+            version=self.version,
+            address=self.address(service),
+            needs=frozenset({DATABASE_STEP, STREAMS_STEP}),
+            stop_rank=2,
+            stop_budget=_SERVICE_STOP_BUDGET,
+        )
+
+    def _gateway(self) -> Part:
+        return Part(
+            name="gateway",
+            command=(str(edge.find_gateway()),),
+            environment={**self.settings.passed_on, **self.gateway_environment()},
+            probe=http_probe(LOOPBACK, self.ports["gateway"], "/livez"),
+            version=self.version,
+            address=self.address("gateway"),
+            stop_rank=1,
+            stop_budget=timedelta(seconds=12),
+        )
+
+    def _envoy(self) -> Part:
+        config = edge.write_envoy_config(self.state, self._envoy_values())
+        return Part(
+            name="envoy",
+            command=edge.envoy_command(config),
+            environment=self._bare_environment(),
+            probe=http_probe(LOOPBACK, self.ports["envoy_admin"], "/ready"),
+            address=f"{self.settings.edge_host}:{self.ports['edge']}",
+        )
+
+    def _envoy_values(self) -> dict[str, str]:
+        return {}
+
+    def _postgres(self) -> Part:
+        cluster = self._cluster()
+        return Part(
+            name="postgres",
+            command=cluster.server_command(),
+            environment=self._bare_environment(),
+            probe=postgres_probe(LOOPBACK, cluster.port),
+            version="18",
+            address=self.address("postgres"),
+            needs=frozenset({CLUSTER_STEP}),
+            stop_rank=4,
+            stop_signal=signal.SIGINT,
+            stop_budget=timedelta(seconds=20),
+            death_signal=signal.SIGQUIT,
+            identity=cluster.identity,
+        )
+
+    def _cluster(self) -> PostgresCluster:
+        return PostgresCluster.at(self.state.postgres, self.ports["postgres"])
+
+    def _nats(self) -> Part:
+        config = self.state.run / "nats.conf"
+        rendered = render_nats_config(
+            port=self.ports["nats"],
+            monitor_port=self.ports["nats_monitor"],
+            store=self.state.nats,
+            services=SERVICES,
+            passwords=self.credentials.nats,
+        )
+        self.state.write_text(config, rendered)
+        return Part(
+            name="nats",
+            command=(str(find_nats_server()), "-c", str(config)),
+            environment=self._bare_environment(),
+            probe=http_probe(LOOPBACK, self.ports["nats_monitor"], "/healthz"),
+            address=self.address("nats"),
+            stop_rank=3,
+        )
+
+    def _bare_environment(self) -> dict[str, str]:
+        """For programs that are not ours: nothing of Tocsin's, above all no secrets."""
+        inherited = self.settings.passed_on
+        return {name: inherited[name] for name in _INHERITED if name in inherited}
+
+    def _cluster_step(self) -> Step:
+        cluster = self._cluster()
+        password = self.credentials.postgres[SUPERUSER]
+        environment = self._bare_environment()
+
+        async def run() -> str:
+            return await preparation.ensure_cluster(cluster, password, environment, self.state)
+
+        return Step(name=CLUSTER_STEP, run=run)
+
+    def _database_step(self) -> Step:
+        schemas = tuple(
+            ServiceSchema(service, self.credentials.postgres[service], _migrations(service)) for service in SERVICES
+        )
+        needs = frozenset[str]() if self.settings.postgres_dsn else frozenset({"postgres"})
+
+        async def run() -> str:
+            return await preparation.prepare_schemas(self.admin_dsn, schemas)
+
+        return Step(name=DATABASE_STEP, run=run, needs=needs)
+
+    def _streams_step(self) -> Step:
+        user, password = self.nats_login(RUNTIME_USER)
+        needs = frozenset[str]() if self.settings.nats_url else frozenset({"nats"})
+
+        async def run() -> str:
+            return await preparation.prepare_streams(self.nats_url, user, password, self.state.logs / "runtime.log")
+
+        return Step(name=STREAMS_STEP, run=run, needs=needs)
+
+    def _edge_step(self, parts: frozenset[str]) -> Step:
+        probe = http_probe(LOOPBACK, self.ports["edge"], "/health")
+
+        async def run() -> str:
+            return await preparation.wait_for_edge(probe)
+
+        return Step(name=EDGE_STEP, run=run, needs=parts)
+
+
+def _migrations(service: str) -> Path | None:
+    directory = PROJECT / "services" / service / "migrations"
+    return directory if directory.is_dir() else None
+

@@ -1,0 +1,105 @@
+"""Who may do what on the embedded NATS: one user per service, and an account of its own for downstream teams.
+
+The matrix below is the whole truth; `nats_server` renders it. Services may publish what they own, read the streams
+that they act upon and dead-letter what they cannot process. Only the runtime shapes streams.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.chassis.nats import topology
+
+RUNTIME_USER = "runtime"
+CLI_USER = "cli"
+DOWNSTREAM_USER = "downstream"
+_INBOX = "_INBOX.>"
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects that a user may publish to and subscribe to; None: every one."""
+
+    publish: tuple[str, ...] | None
+    subscribe: tuple[str, ...] | None
+    publish_denied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    publishes: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+_DUTIES: Mapping[str, _Duty] = {
+    "ingestion": _Duty(
+        publishes=(
+            "tocsin.readings.v1.*",
+            topology.EMPTIED_SUBJECT,
+            "tocsin.alerts.v1.*",
+            "tocsin.debts.v1.*",
+            "tocsin.debt_files.v1.*",
+        ),
+        reads=(topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS),
+    ),
+    "aggregation": _Duty(
+        publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*"),
+        reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
+    ),
+    "media_probe": _Duty(publishes=("tocsin.videos.v1.*",), reads=(topology.ALERTS, topology.VIDEOS)),
+    "notification": _Duty(
+        publishes=("tocsin.notifications.v1.*",),
+        reads=(
+            topology.DEBTS,
+            topology.DEBT_FILES,
+            topology.VIDEOS,
+            topology.ALARMS,
+            topology.WINDOWS,
+            topology.NOTIFICATIONS,
+        ),
+    ),
+}
+
+
+def service_permissions(service: str) -> Permissions:
+    """What a service's user may do."""
+    duty = _DUTIES[service]
+    publish = [
+        *duty.publishes,
+        f"tocsin.dead_letters.v1.{service}.*",
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.STREAM.INFO.*",
+    ]
+    for stream in duty.reads:
+        publish += [
+            f"$JS.API.STREAM.MSG.GET.{stream}",
+            f"$JS.API.DIRECT.GET.{stream}",
+            f"$JS.API.DIRECT.GET.{stream}.>",
+            f"$JS.API.CONSUMER.*.{stream}",
+            f"$JS.API.CONSUMER.*.{stream}.>",
+            f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.*",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+            f"$JS.ACK.{stream}.>",
+        ]
+    return Permissions(publish=tuple(publish), subscribe=(_INBOX,))
+
+
+def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
+    """User name -> permissions, of the account MESH."""
+    return {
+        RUNTIME_USER: Permissions(publish=None, subscribe=None),
+        CLI_USER: Permissions(
+            publish=("tocsin.>", "$JS.API.>", "$JS.ACK.>"),
+            subscribe=("tocsin.>", _INBOX),
+            publish_denied=tuple(
+                f"$JS.API.STREAM.{verb}.>" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE")
+            ),
+        ),
+        **{service: service_permissions(service) for service in services},
+    }
+
+
+def downstream_permissions() -> Permissions:
+    """What downstream teams may do: listen to the public subjects."""
+    return Permissions(publish=None, subscribe=(*topology.PUBLIC_SUBJECTS, _INBOX), publish_denied=(">",))

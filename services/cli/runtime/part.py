@@ -1,0 +1,89 @@
+"""What the supervisor knows about a part of the mesh, and how a part's state is told."""
+
+import enum
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.cli.runtime.identity import Identity
+
+Probe = Callable[[], Awaitable[None]]
+"""Returns when the part is healthy; raises Unhealthy with the reason when not. Bounded in time by the caller."""
+
+
+class Unhealthy(Exception):
+    """Why a part is not healthy, in a few words."""
+
+
+class State(enum.StrEnum):
+    """Where a part stands."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A child process of the mesh.
+
+    `needs` names steps and parts that must be done or healthy before it is started (not when it is restarted);
+    `stop_rank` orders the stop, lowest first, equal ones together; `death_signal` is what it gets when the
+    supervisor dies.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    probe: Probe
+    version: str = ""
+    address: str = ""
+    needs: frozenset[str] = frozenset()
+    stop_rank: int = 0
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_budget: timedelta = timedelta(seconds=5)
+    death_signal: signal.Signals = signal.SIGKILL
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Work of the supervisor itself that parts wait for, like migrations.
+
+    `run` returns what was done in a few words, empty when there was nothing to do; raises RuntimeProblem.
+    """
+
+    name: str
+    run: Callable[[], Awaitable[str]]
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class PartStatus:
+    """The changing half of a part."""
+
+    state: State = State.WAITING
+    reason: str = ""
+    pid: int | None = None
+    restarts: int = 0
+    started_at: float = 0.0
+    """Seconds since the epoch, of the process that runs now."""
+    seconds_to_healthy: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that makes up a mesh."""
+
+    parts: tuple[Part, ...]
+    steps: tuple[Step, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        names = [node.name for node in (*self.parts, *self.steps)]
+        assert len(names) == len(set(names)), f"names are not unique: {names}"
+        unknown = {need for node in (*self.parts, *self.steps) for need in node.needs} - set(names)
+        assert not unknown, f"needed but not there: {unknown}"

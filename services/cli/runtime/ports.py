@@ -1,0 +1,121 @@
+"""Which port each part listens on: configured, else remembered, else chosen free; and who holds a taken one."""
+
+import os
+import random
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.cli.runtime.errors import ConfigurationProblem
+
+LOOPBACK = "127.0.0.1"
+# Below the range from which Linux takes ports for outgoing connections, so that none of those sits on a remembered one.
+_AUTOMATIC_PORTS = range(20_000, 32_000)
+_ATTEMPTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PortRequest:
+    """A port that a part needs: `configured` is what the operator asked for, None to choose one."""
+
+    name: str
+    part: str
+    variable: str
+    host: str = LOOPBACK
+    configured: int | None = None
+
+
+def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int]) -> dict[str, int]:
+    """A free port for every request. Raises ConfigurationProblem when a configured one is taken or named twice.
+
+    Remembered ports that are taken by now are chosen anew.
+    """
+    requests = list(requests)
+    assigned: dict[str, int] = {}
+    for request in requests:
+        if request.configured is None:
+            continue
+        for other in requests:
+            if other.name in assigned and assigned[other.name] == request.configured:
+                raise ConfigurationProblem(
+                    f"port {request.configured} is asked for twice: {other.variable} and {request.variable}"
+                )
+        if not is_free(request.host, request.configured):
+            raise ConfigurationProblem(_taken(request, request.configured))
+        assigned[request.name] = request.configured
+    for request in requests:
+        if request.name not in assigned:
+            used = {*assigned.values(), *remembered.values()}
+            port = remembered.get(request.name)
+            if port is None or port in assigned.values() or not is_free(request.host, port):
+                port = _choose(request.host, used)
+            assigned[request.name] = port
+    return assigned
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: closed connections that linger on the port are no hindrance, a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise ConfigurationProblem(f"port {port} needs rights that this user does not have") from None
+        except OSError:
+            return False
+    return True
+
+
+def _choose(host: str, used: set[int]) -> int:
+    for port in random.sample(_AUTOMATIC_PORTS, _ATTEMPTS):
+        if port not in used and is_free(host, port):
+            return port
+    raise ConfigurationProblem(f"no free port on {host} between {_AUTOMATIC_PORTS.start} and {_AUTOMATIC_PORTS.stop}")
+
+
+def _taken(request: PortRequest, port: int) -> str:
+    holder = port_holder(port)
+    by = f" by {holder}" if holder else ""
+    return f"the port of {request.part}, {port}, is taken{by}; choose another with {request.variable}"
+
+
+def port_holder(port: int) -> str | None:
+    """The process that listens on a TCP port, as `name (process 123)`; None when /proc does not tell us."""
+    inodes = _listening_inodes(port)
+    if not inodes:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and _holds(process, wanted):
+            try:
+                name = (process / "comm").read_text().strip()
+            except OSError:
+                name = "a process"
+            return f"{name} (process {process.name})"
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes: set[str] = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            listening = fields[3] == "0A"
+            if listening and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(fields[9])
+    return inodes
+
+
+def _holds(process: Path, wanted: set[str]) -> bool:
+    try:
+        return any(os.readlink(handle) in wanted for handle in (process / "fd").iterdir())
+    except OSError:
+        # Ended meanwhile, or another user's.
+        return False

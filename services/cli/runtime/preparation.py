@@ -1,0 +1,101 @@
+"""The steps between parts: a new cluster, schemas and migrations, streams, and the last look through the edge.
+
+Each returns what it did in a few words, empty when there was nothing to do.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.logs import LogFile
+from services.cli.runtime.part import Probe, Unhealthy
+from services.cli.runtime.postgres_cluster import PostgresCluster
+from services.cli.runtime.process import ChildProcess, describe_exit
+from services.cli.runtime.state import StateDir
+
+if TYPE_CHECKING:
+    from services.cli.runtime.database import ServiceSchema
+
+_CONNECT_BUDGET = timedelta(seconds=15)
+_EDGE_POLL_SECONDS = 0.05
+
+
+async def ensure_cluster(
+    cluster: PostgresCluster, password: str, environment: Mapping[str, str], state: StateDir
+) -> str:
+    """Makes the PostgreSQL cluster at the first start; after a crash clears what the last run left."""
+    if cluster.exists:
+        cluster.clear_leftovers()
+        return ""
+    command = cluster.prepare_initdb(password)
+    log = LogFile(state.logs, "initdb")
+    output = log.open()
+    try:
+        child = ChildProcess.start(
+            command, environment=environment, directory=state.root, output=output, identity=cluster.identity
+        )
+    finally:
+        os.close(output)
+    try:
+        returncode = await child.wait()
+    except asyncio.CancelledError:
+        await child.kill()
+        raise
+    if returncode != 0:
+        tail = "\n".join(f"  {line}" for line in log.tail(8))
+        raise RuntimeProblem(f"initdb {describe_exit(returncode)}; the end of {log.path}:\n{tail}")
+    cluster.finish_initdb()
+    return "a new PostgreSQL cluster"
+
+
+async def prepare_schemas(admin_dsn: str, schemas: tuple["ServiceSchema", ...]) -> str:
+    """Roles, schemas and migrations."""
+    # Imported here and below so that PostgreSQL and NATS start while the drivers load.
+    from services.cli.runtime.database import prepare_database
+
+    applied = await prepare_database(admin_dsn, schemas)
+    count = sum(len(names) for names in applied.values())
+    return f"{count} migrations applied" if count else ""
+
+
+async def prepare_streams(url: str, user: str, password: str, log: Path) -> str:
+    """JetStream's streams, as the topology declares them; what the client says on the way goes to the file `log`."""
+    import nats.errors
+    import structlog
+
+    from services.chassis.errors import DomainError
+
+    with log.open("a") as output:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(output))
+        try:
+            touched = await _ensure_streams(url, user, password)
+        except (nats.errors.Error, DomainError) as error:
+            raise RuntimeProblem(f"the streams cannot be prepared on {url}: {error}") from error
+        finally:
+            structlog.reset_defaults()
+    return f"{len(touched)} streams made or changed" if touched else ""
+
+
+async def _ensure_streams(url: str, user: str, password: str) -> list[str]:
+    from services.chassis.nats.connection import open_nats
+    from services.chassis.nats.topology import TopologyOptions, ensure_streams
+
+    async with open_nats(
+        url, name="tocsin-runtime", user=user or None, password=password or None, wait_until_up=_CONNECT_BUDGET
+    ) as connection:
+        return await ensure_streams(connection.js, TopologyOptions())
+
+
+async def wait_for_edge(probe: Probe) -> str:
+    """Returns once the mesh is healthy as a client sees it. The supervisor's start budget bounds it."""
+    while True:
+        try:
+            await probe()
+        except Unhealthy:
+            await asyncio.sleep(_EDGE_POLL_SECONDS)
+        else:
+            return ""

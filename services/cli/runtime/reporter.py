@@ -1,0 +1,49 @@
+"""What the supervisor tells whoever watches: the console in `tocsin up`, nobody in tests."""
+
+from pathlib import Path
+from typing import Protocol
+
+from services.cli.runtime.part import Part, Step
+
+
+class Reporter(Protocol):
+    """Receives what happens to parts. Seconds are those that the event took."""
+
+    def step_done(self, step: Step, done: str, seconds: float) -> None:
+        """The supervisor has done something itself; `done` says what."""
+        ...
+
+    def healthy(self, part: Part, seconds: float, *, recovered: bool) -> None:
+        """A part has become healthy; `recovered` when it had been before, or had to be restarted."""
+        ...
+
+    def unhealthy(self, part: Part, reason: str) -> None:
+        """A part runs but does not answer as it should."""
+        ...
+
+    def died(self, part: Part, what: str, delay: float, log: Path) -> None:
+        """A part ended by itself and will be started again after `delay` seconds."""
+        ...
+
+    def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
+        """A part has been stopped; not `clean` when it had to be killed."""
+        ...
+
+
+class SilentReporter:
+    """Tells nobody."""
+
+    def step_done(self, step: Step, done: str, seconds: float) -> None:
+        """Ignored."""
+
+    def healthy(self, part: Part, seconds: float, *, recovered: bool) -> None:
+        """Ignored."""
+
+    def unhealthy(self, part: Part, reason: str) -> None:
+        """Ignored."""
+
+    def died(self, part: Part, what: str, delay: float, log: Path) -> None:
+        """Ignored."""
+
+    def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
+        """Ignored."""

@@ -1,0 +1,109 @@
+"""What `tocsin up` is told: options first, then the environment, then defaults."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.ports import LOOPBACK, PortRequest
+
+SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
+DEFAULT_EDGE_PORT = 8080
+PROJECT = Path(__file__).parents[3]
+
+EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
+EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
+POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
+NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
+NATS_USER_VARIABLE = "TOCSIN_NATS_USER"
+NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"
+
+
+def part_name(service: str) -> str:
+    """The name of a service as people read it: `media_probe` is `media-probe`."""
+    return service.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """One mesh's settings. `configured_ports` by the names of `port_requests`; what is missing is chosen."""
+
+    state_dir: Path
+    edge_host: str = LOOPBACK
+    configured_ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    postgres_dsn: str = ""
+    """A server to use in place of an own one: role (may create roles) and database (the schemas' home)."""
+    nats_url: str = ""
+    """A server to use in place of an own one, with `nats_user` and `nats_password` for everybody."""
+    nats_user: str = ""
+    nats_password: str = ""
+    only: frozenset[str] | None = None
+    """Names of the parts to run; None for all."""
+    passed_on: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The environment that parts inherit, before their own variables."""
+
+    def port_requests(self) -> list[PortRequest]:
+        """Every port of the mesh's own parts."""
+        requests = [self._request("edge", "the edge", self.edge_host)]
+        requests += [self._request("envoy_admin", "Envoy's administration")]
+        if not self.postgres_dsn:
+            requests.append(self._request("postgres", "PostgreSQL"))
+        if not self.nats_url:
+            requests.append(self._request("nats", "NATS"))
+            requests.append(self._request("nats_monitor", "NATS' monitoring"))
+        requests.append(self._request("gateway", "the gateway"))
+        requests.append(self._request("gateway_grpc", "the gateway's reflection"))
+        requests.append(self._request("gateway_metrics", "the gateway's metrics"))
+        for service in SERVICES:
+            requests.append(self._request(service, part_name(service)))
+            requests.append(self._request(f"{service}_metrics", f"{part_name(service)}'s metrics"))
+        return requests
+
+    def _request(self, name: str, part: str, host: str = LOOPBACK) -> PortRequest:
+        return PortRequest(name, part, port_variable(name), host, self.configured_ports.get(name))
+
+
+def port_variable(name: str) -> str:
+    """The variable that sets a port: `nats_monitor` is `TOCSIN_NATS_MONITOR_PORT`."""
+    return f"TOCSIN_{name.upper()}_PORT"
+
+
+def read_settings(
+    state_dir: Path,
+    options: Mapping[str, int | None],
+    *,
+    edge_host: str | None = None,
+    only: frozenset[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> RuntimeSettings:
+    """The settings of this start; `options` are ports given on the command line, by name.
+
+    Raises ConfigurationProblem about the first variable or option that makes no sense.
+    """
+    settings = RuntimeSettings(
+        state_dir=state_dir,
+        edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,
+        postgres_dsn=environment.get(POSTGRES_DSN_VARIABLE, ""),
+        nats_url=environment.get(NATS_URL_VARIABLE, ""),
+        nats_user=environment.get(NATS_USER_VARIABLE, ""),
+        nats_password=environment.get(NATS_PASSWORD_VARIABLE, ""),
+        only=only,
+        passed_on=dict(environment),
+    )
+    ports: dict[str, int] = {"edge": DEFAULT_EDGE_PORT}
+    for request in settings.port_requests():
+        option = options.get(request.name)
+        given = str(option) if option is not None else environment.get(request.variable, "")
+        if given:
+            ports[request.name] = _port(given, request.variable)
+    known = {"postgres", "nats", "gateway", "envoy", *(part_name(service) for service in SERVICES)}
+    if only is not None and (unknown := only - known):
+        raise ConfigurationProblem(f"no part is called {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
+    return replace(settings, configured_ports=ports)
+
+
+def _port(text: str, variable: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise ConfigurationProblem(f"{variable} must be a port from 1 to 65535, not {text!r}")
+    return int(text)

@@ -1,0 +1,85 @@
+"""The state of a mesh's parts, as the supervisor leaves it in the state directory and `tocsin status` reads it."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from services.cli.runtime.part import PartStatus, Plan, State
+from services.cli.runtime.process import started_at
+from services.cli.runtime.state import StateDir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReport:
+    """One part as it stands; `uptime_seconds` of its present process, None when it has none."""
+
+    name: str
+    state: str
+    reason: str
+    pid: int | None
+    restarts: int
+    uptime_seconds: float | None
+    address: str
+    version: str
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its last check was good."""
+        return self.state == State.HEALTHY
+
+
+class StatusFile:
+    """Keeps the file up to date with a supervisor's parts."""
+
+    def __init__(self, state: StateDir, plan: Plan) -> None:
+        self._state = state
+        self._parts = {part.name: part for part in plan.parts}
+
+    def write(self, status: dict[str, PartStatus]) -> None:
+        """Replaces the file."""
+        parts = [
+            {
+                "name": name,
+                "state": current.state,
+                "reason": current.reason,
+                "pid": current.pid,
+                "process_started": None if current.pid is None else started_at(current.pid),
+                "restarts": current.restarts,
+                "started_at": current.started_at,
+                "address": self._parts[name].address,
+                "version": self._parts[name].version,
+            }
+            for name, current in status.items()
+        ]
+        self._state.write_json(self._state.status_file, {"parts": parts}, durable=False)
+
+
+def read_reports(state: StateDir) -> list[PartReport]:
+    """The parts of the mesh on the directory, in the order of the plan."""
+    return [_report(part) for part in _parts(state)]
+
+
+def children_of_last_run(state: StateDir) -> dict[str, tuple[int, int]]:
+    """The processes that the file names: part -> (process id, when it was started, in ticks since boot)."""
+    return {
+        part["name"]: (part["pid"], part["process_started"])
+        for part in _parts(state)
+        if part["pid"] is not None and part["process_started"] is not None
+    }
+
+
+def _parts(state: StateDir) -> list[dict[str, Any]]:
+    return state.read_json(state.status_file).get("parts", [])
+
+
+def _report(part: dict[str, Any]) -> PartReport:
+    return PartReport(
+        name=part["name"],
+        state=part["state"],
+        reason=part["reason"],
+        pid=part["pid"],
+        restarts=part["restarts"],
+        uptime_seconds=None if part["pid"] is None else time.time() - part["started_at"],
+        address=part["address"],
+        version=part["version"],
+    )

@@ -1,0 +1,86 @@
+"""The life of one embedded mesh, from claiming its state directory to the last child's end."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+
+from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_downstream_credentials
+from services.cli.runtime.instance import Instance
+from services.cli.runtime.mesh import Mesh
+from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
+from services.cli.runtime.ports import assign_ports
+from services.cli.runtime.process import end_leftovers
+from services.cli.runtime.reporter import Reporter
+from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings
+from services.cli.runtime.state import StateDir
+from services.cli.runtime.status import StatusFile, children_of_last_run
+from services.cli.runtime.supervisor import Supervisor
+from services.cli.version import tocsin_version
+
+_LEFTOVER_BUDGET = timedelta(seconds=5)
+_TOKEN_RENEWAL_SECONDS = 12 * 3600.0
+
+
+async def run_mesh(
+    settings: RuntimeSettings, reporter: Reporter, on_ready: Callable[[Instance, Callable[[], None]], None]
+) -> None:
+    """Runs a mesh until SIGINT, SIGTERM or SIGHUP, or until the function given to `on_ready` is called.
+
+    `on_ready` gets the addresses and that function once everything is healthy. Raises RuntimeProblem when the mesh
+    cannot be started; nothing of it runs by then.
+    """
+    state = StateDir(settings.state_dir)
+    state.create()
+    state.acquire()
+    try:
+        await end_leftovers(children_of_last_run(state), _LEFTOVER_BUDGET)
+        mesh = _mesh(settings, state)
+        instance = _instance(mesh)
+        plan = mesh.plan()
+        status = StatusFile(state, plan)
+        supervisor = Supervisor(
+            plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write
+        )
+        instance.write(state)
+        if mesh.nats_monitor_url:
+            write_downstream_credentials(state, mesh.nats_url, mesh.credentials.nats[DOWNSTREAM_USER])
+        loop = asyncio.get_running_loop()
+        for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(wanted, supervisor.stop)
+        renewing = asyncio.create_task(_renew_tokens(state), name="renew tokens")
+        try:
+            await supervisor.run(lambda: on_ready(instance, supervisor.stop))
+        finally:
+            renewing.cancel()
+    finally:
+        state.instance_file.unlink(missing_ok=True)
+        state.release()
+
+
+def _mesh(settings: RuntimeSettings, state: StateDir) -> Mesh:
+    ports = assign_ports(settings.port_requests(), state.remembered_ports())
+    automatic = {name: port for name, port in ports.items() if name not in settings.configured_ports}
+    state.remember_ports({**state.remembered_ports(), **automatic})
+    return Mesh(settings, state, ports, ensure_credentials(state, SERVICES), tocsin_version())
+
+
+def _instance(mesh: Mesh) -> Instance:
+    return Instance(
+        supervisor_pid=os.getpid(),
+        version=mesh.version,
+        edge_url=mesh.edge_url,
+        edge_port=mesh.ports["edge"],
+        nats_url=mesh.nats_url,
+        nats_monitor_url=mesh.nats_monitor_url,
+        postgres_dsn=mesh.admin_dsn,
+        external_nats=bool(mesh.settings.nats_url),
+        ports=dict(mesh.ports),
+    )
+
+
+async def _renew_tokens(state: StateDir) -> None:
+    while True:
+        await asyncio.sleep(_TOKEN_RENEWAL_SECONDS)
+        renew_peer_tokens(state, SERVICES)
