@@ -7,7 +7,7 @@
         app.check("postgres", pool.ping)                             # NOT_SERVING until it answers
         app.at_stop(Step.CLOSE_POOL, "postgres", pool.close)
         app.task("outbox", relay.run())                              # a dead side task stops the process with exit 1
-        add_IngestionServiceServicer_to_server(Servicer(...), app.server)
+        add_IngestionServiceServicer_to_server(Servicer(...), app.server.registrar)
 
 The server starts when bootstrap returns. SIGTERM and SIGINT stop the process with exit status 0; a failure to start or a dead
 side task with 1; settings that make no sense with 2.

@@ -1,7 +1,7 @@
 """Channels to the other services of the mesh.
 
     async with connect(settings.peer_ingestion, services=["tocsin.ingestion.v1.IngestionService"]) as channel:
-        stub = IngestionServiceStub(channel)
+        stub = IngestionServiceStub(channel.channel)
         reply = await stub.GetReading(request)          # raises a DomainError, never an RpcError
 
 Every call has a deadline (the default of the channel, or `timeout=` seconds of the call; never past the deadline of the call
@@ -38,7 +38,7 @@ class PeerChannel:
     """A channel that generated stubs take. Unary calls are awaited; streams are async iterators of messages."""
 
     def __init__(self, channel: grpc.aio.Channel, deadline: timedelta, token: Token) -> None:
-        self._channel, self._deadline, self._token = channel, deadline.total_seconds(), token
+        self._inner, self._deadline, self._token = channel, deadline.total_seconds(), token
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,29 +48,34 @@ class PeerChannel:
     ) -> None:
         await self.close()
 
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """This object as what the type stubs of generated stubs ask for."""
+        return cast(grpc.aio.Channel, self)
+
     async def close(self) -> None:
         """Cancels what is under way and closes the connections."""
-        await self._channel.close()
+        await self._inner.close()
 
     async def ready(self) -> None:
         """Returns when the peer is connected; for a health check with a time limit around it."""
-        await self._channel.channel_ready()
+        await self._inner.channel_ready()
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., Awaitable[Any]]:
         """For generated stubs."""
-        return self._single(cast(Any, self._channel).unary_unary(method, *args, **kwargs))
+        return self._single(cast(Any, self._inner).unary_unary(method, *args, **kwargs))
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., Awaitable[Any]]:
         """For generated stubs."""
-        return self._single(cast(Any, self._channel).stream_unary(method, *args, **kwargs))
+        return self._single(cast(Any, self._inner).stream_unary(method, *args, **kwargs))
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., AsyncIterator[Any]]:
         """For generated stubs."""
-        return self._many(cast(Any, self._channel).unary_stream(method, *args, **kwargs))
+        return self._many(cast(Any, self._inner).unary_stream(method, *args, **kwargs))
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Callable[..., AsyncIterator[Any]]:
         """For generated stubs."""
-        return self._many(cast(Any, self._channel).stream_stream(method, *args, **kwargs))
+        return self._many(cast(Any, self._inner).stream_stream(method, *args, **kwargs))
 
     def _single(self, call: Any) -> Callable[..., Awaitable[Any]]:
         async def invoke(request: Any, *, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()) -> Any:

@@ -119,6 +119,11 @@ class Health(health_pb2_grpc.HealthServicer):
             raise ServiceUnknown
         return health_pb2.HealthCheckResponse(status=self._status(request.service))
 
+    async def List(self, request: health_pb2.HealthListRequest, context: Any) -> health_pb2.HealthListResponse:
+        """The status of every service now."""
+        statuses = {name: health_pb2.HealthCheckResponse(status=self._status(name)) for name in self._names}
+        return health_pb2.HealthListResponse(statuses=statuses)
+
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:

@@ -17,6 +17,7 @@ import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
+from services.chassis.errors import Unimplemented
 from services.chassis.grpc.status import DETAILS_KEY, code_of, to_status
 
 
@@ -84,7 +85,10 @@ class Stage(Protocol):
 
 def compose(method: Method, behaviour: Callable[[Any, Any], Any], stages: Sequence[Stage]) -> Handle:
     """The servicer's method inside all stages; the first stage is the outermost."""
-    innermost = _stream(behaviour) if method.response_streams else _unary(behaviour)
+    if _left_out(behaviour):
+        innermost = _unimplemented
+    else:
+        innermost = _stream(behaviour) if method.response_streams else _unary(behaviour)
     return reduce(lambda inner, stage: stage.bind(method, inner), reversed(stages), innermost)
 
 
@@ -106,6 +110,15 @@ def handler(method: Method, original: Any, stages: Sequence[Stage]) -> "grpc.Rpc
         request_deserializer=original.request_deserializer,
         response_serializer=original.response_serializer,
     )
+
+
+def _left_out(behaviour: Callable[[Any, Any], Any]) -> bool:
+    """Whether the servicer leaves the method to its generated base class."""
+    return (getattr(behaviour, "__module__", None) or "").endswith("_pb2_grpc")
+
+
+async def _unimplemented(call: Call) -> Any:
+    raise Unimplemented(metadata={"method": call.method.path})
 
 
 def _unary(behaviour: Callable[[Any, Any], Any]) -> Handle:

@@ -3,7 +3,7 @@
 It stands in for `grpc.aio.Server` where generated code registers a servicer::
 
     server = Server(ServerOptions.of(settings), standard(verifier, settings.grpc_default_deadline))
-    add_IngestionServiceServicer_to_server(Servicer(...), server)
+    add_IngestionServiceServicer_to_server(Servicer(...), server.registrar)
     port = await server.start()
 
 Keepalive: clients ping every 30 s at the least (`services.chassis.grpc.client`), and the server allows a ping every 10 s:
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import grpc.aio
@@ -107,6 +107,11 @@ class Server:
         return cls(options, standard(verifier, settings.grpc_default_deadline))
 
     @property
+    def registrar(self) -> grpc.aio.Server:
+        """This object as what the type stubs of generated `add_..._to_server` functions ask for."""
+        return cast(grpc.aio.Server, self)
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The full names of the registered services."""
         return tuple(self._handlers)
@@ -129,7 +134,7 @@ class Server:
     async def start(self) -> int:
         """Listens; returns the port. Raises OSError when the address is taken or cannot be bound."""
         own = self.services
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self)  # pyright: ignore[reportArgumentType]
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.registrar)
         reflection.register(own, self)
         validation.warm(
             method.descriptor.input_type

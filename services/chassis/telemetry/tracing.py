@@ -57,6 +57,7 @@ def use(service: str, processor: object, *, ratio: float = 1.0, version: str = "
         shutdown_on_exit=False,
     )
     _provider.add_span_processor(processor)
+    trace.set_tracer_provider(_provider)  # for code that asks the API for a tracer; the first one stays
     _tracer = _provider.get_tracer("tocsin")
 
 
