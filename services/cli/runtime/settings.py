@@ -18,6 +18,8 @@ POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
 NATS_USER_VARIABLE = "TOCSIN_NATS_USER"
 NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"
+AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
+AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
 
 
 def part_name(service: str) -> str:
@@ -107,3 +109,8 @@ def _port(text: str, variable: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise ConfigurationProblem(f"{variable} must be a port from 1 to 65535, not {text!r}")
     return int(text)
+
+
+def from_environment(variable: str, default: str) -> str:
+    """The variable's value; the default where it is unset or empty."""
+    return os.environ.get(variable) or default

@@ -1,0 +1,145 @@
+"""How commands reach a mesh that is up: over REST through the edge, and NATS as the operator.
+
+    mesh = open_mesh(state_dir)                     # CommandError (exit code 3) when no mesh is up
+    with mesh.http() as client:                     # httpx.Client, base_url the edge, a token in its headers
+        response = client.post("/v1/readings", json={...})
+    async with mesh.nats() as nc:                   # nats-py Client of the account MESH (user `cli`)
+        ...
+
+Functions that speak to the mesh raise CommandError with one line; commands need no try/except of their own.
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.cli.errors import CommandError
+from services.cli.runtime.instance import Instance, running_instance
+from services.cli.runtime.state import StateDir, state_dir_path
+
+if TYPE_CHECKING:
+    import httpx
+    from nats.aio.client import Client
+
+_TOKEN_TTL = timedelta(minutes=15)
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeshClient:
+    """One running mesh, as the commands see it."""
+
+    instance: Instance
+    state: StateDir
+
+    def token(
+        self,
+        scopes: list[str] | None = None,
+        *,
+        ttl: timedelta = _TOKEN_TTL,
+        tenants: list[str] | None = None,
+        subject: str = "cli",
+    ) -> str:
+        """A token signed with the mesh's development key; by default it may do everything."""
+        return mint_token(self.state, scopes, ttl=ttl, tenants=tenants, subject=subject)
+
+    @contextmanager
+    def http(self, *, scopes: list[str] | None = None, timeout: float = _TIMEOUT_SECONDS) -> "Iterator[httpx.Client]":
+        """A client of the edge. What goes wrong on the way becomes a CommandError."""
+        import httpx
+
+        headers = {"authorization": f"Bearer {self.token(scopes)}", "accept": "application/json"}
+        try:
+            with httpx.Client(base_url=self.instance.edge_url, headers=headers, timeout=timeout) as client:
+                yield client
+        except httpx.HTTPError as error:
+            raise CommandError(f"the edge at {self.instance.edge_url} does not answer: {error}") from error
+
+    @asynccontextmanager
+    async def nats(self, *, downstream: bool = False) -> "AsyncIterator[Client]":
+        """A connection to NATS: as the operator, or as a downstream team sees it (public subjects only)."""
+        import nats
+        import nats.errors
+
+        from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER
+
+        user, password = self._nats_login(DOWNSTREAM_USER if downstream else CLI_USER)
+        try:
+            connection = await nats.connect(
+                self.instance.nats_url,
+                user=user,
+                password=password,
+                name="tocsin-cli",
+                max_reconnect_attempts=2,
+                error_cb=_ignore,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise CommandError(f"NATS at {self.instance.nats_url} cannot be reached: {error}") from error
+        try:
+            yield connection
+        finally:
+            if not connection.is_closed:
+                await connection.close()
+
+    def _nats_login(self, user: str) -> tuple[str | None, str | None]:
+        if self.instance.external_nats:
+            return os.environ.get("TOCSIN_NATS_USER"), os.environ.get("TOCSIN_NATS_PASSWORD")
+        return user, self.state.ensure_secrets([f"nats.{user}"])[f"nats.{user}"]
+
+
+def open_mesh(state_dir: Path | None = None) -> MeshClient:
+    """The mesh that is up on the state directory (option, else variable, else `.tocsin`)."""
+    state = StateDir(state_dir_path(state_dir))
+    return MeshClient(running_instance(state), state)
+
+
+def mint_token(
+    state: StateDir,
+    scopes: list[str] | None,
+    *,
+    ttl: timedelta,
+    tenants: list[str] | None,
+    subject: str,
+) -> str:
+    """A token signed with the key of a state directory, whether its mesh is up or not."""
+    from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER, DevIssuer
+    from services.cli.runtime.settings import AUTH_AUDIENCE_VARIABLE, AUTH_ISSUER_VARIABLE, from_environment
+
+    if not state.auth.is_dir():
+        raise CommandError(f"{state.root} has no signing key yet; start a mesh with 'tocsin up'", exit_code=3)
+    issuer = DevIssuer.open(
+        state.auth,
+        issuer=from_environment(AUTH_ISSUER_VARIABLE, ISSUER),
+        audience=from_environment(AUTH_AUDIENCE_VARIABLE, AUDIENCE),
+    )
+    return issuer.mint(scopes or ["*"], ttl=ttl, tenants=tenants or ["*"], subject=subject)
+
+
+def answer(response: "httpx.Response") -> Any:
+    """The JSON of a good answer; raises CommandError with the problem (RFC 9457) of a bad one."""
+    if response.is_success:
+        return response.json() if response.content else {}
+    raise CommandError(_problem(response))
+
+
+def _problem(response: "httpx.Response") -> str:
+    try:
+        problem = response.json()
+    except json.JSONDecodeError:
+        return f"the edge answered {response.status_code}: {response.text[:200]}"
+    if not isinstance(problem, dict):
+        return f"the edge answered {response.status_code}"
+    content: dict[str, Any] = problem  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
+    parts = [str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")]
+    for violation in content.get("violations") or content.get("errors") or []:
+        parts.append(f"{violation.get('field', '?')}: {violation.get('description', '')}")
+    return "; ".join(parts)
+
+
+async def _ignore(_error: Exception) -> None:
+    """Trouble on the connection reaches the command by its own call; the client would also log it with a traceback."""

@@ -1,0 +1,45 @@
+"""`tocsin env`: addresses and logins of a running mesh, for scripts."""
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from services.cli.options import StateDirOption
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(env)
+
+
+def env(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Print where a running mesh can be reached, as shell variables: eval "$(tocsin env)".
+
+    Holds the logins of the operator (database, NATS): keep the output to yourself.
+    """
+    import json as json_module
+
+    from services.cli.client import open_mesh
+    from services.cli.runtime.nats_accounts import CLI_USER
+
+    mesh = open_mesh(state_dir)
+    instance = mesh.instance
+    values = {
+        "TOCSIN_URL": instance.edge_url,
+        "TOCSIN_NATS_URL": instance.nats_url,
+        "TOCSIN_NATS_MONITOR_URL": instance.nats_monitor_url,
+        "TOCSIN_POSTGRES_DSN": instance.postgres_dsn,
+        "TOCSIN_STATE_DIR": str(mesh.state.root),
+    }
+    if not instance.external_nats:
+        values["TOCSIN_NATS_USER"] = CLI_USER
+        values["TOCSIN_NATS_PASSWORD"] = mesh.state.ensure_secrets([f"nats.{CLI_USER}"])[f"nats.{CLI_USER}"]
+    if json:
+        print(json_module.dumps(values, indent=2))
+        return
+    for name, value in values.items():
+        print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,126 @@
+"""`tocsin status`: how a running mesh is."""
+
+import dataclasses
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.options import StateDirOption
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from services.cli.runtime.lag import StreamLag
+    from services.cli.runtime.status import PartReport
+
+_COLOURS = {"healthy": "green", "starting": "cyan", "waiting": "bright_black", "stopped": "bright_black"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(status)
+
+
+def status(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Show the parts of a running mesh, its streams and what waits in them.
+
+    Exit code: 0 when every part is healthy, 1 when one is not, 3 when no mesh is up.
+    """
+    from services.cli.client import open_mesh
+    from services.cli.runtime.lag import read_lag
+    from services.cli.runtime.status import read_reports
+
+    mesh = open_mesh(state_dir)
+    parts = read_reports(mesh.state)
+    streams: list[StreamLag] = []
+    trouble = ""
+    if mesh.instance.nats_monitor_url:
+        try:
+            streams = read_lag(mesh.instance.nats_monitor_url)
+        except OSError as error:
+            trouble = str(error)
+    healthy = bool(parts) and all(part.healthy for part in parts)
+    if json:
+        content = {
+            "version": mesh.instance.version,
+            "healthy": healthy,
+            "supervisor": {"pid": mesh.instance.supervisor_pid, "stateDir": str(mesh.state.root)},
+            "edge": mesh.instance.edge_url,
+            "parts": [_camel(dataclasses.asdict(part)) for part in parts],
+            "streams": [_camel(dataclasses.asdict(stream)) for stream in streams],
+        }
+        print(json_module.dumps(content, indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
+        console.print(_parts_table(parts))
+        if streams:
+            console.print(_streams_table(streams))
+        if trouble:
+            console.print(trouble, style="yellow")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _camel(value: object) -> object:
+    if isinstance(value, dict):
+        return {_camel_name(str(name)): _camel(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - plain data
+    if isinstance(value, (list, tuple)):
+        return [_camel(item) for item in value]  # pyright: ignore[reportUnknownVariableType] - plain data
+    return value
+
+
+def _camel_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def _parts_table(parts: "list[PartReport]") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("part", "state", "pid", "up", "restarts", "address", "version"):
+        table.add_column(name, justify="right" if name in ("pid", "up", "restarts") else "left")
+    for part in parts:
+        colour = _COLOURS.get(part.state, "red")
+        state = f"[{colour}]{part.state}[/{colour}]" + (f" [bright_black]{part.reason}[/]" if part.reason else "")
+        up = "" if part.uptime_seconds is None else show_duration(part.uptime_seconds)
+        pid = "" if part.pid is None else str(part.pid)
+        table.add_row(part.name, state, pid, up, str(part.restarts), part.address, part.version)
+    return table
+
+
+def _streams_table(streams: "list[StreamLag]") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(1, 2, 0, 0), collapse_padding=True)
+    for name in ("stream", "messages", "bytes", "consumer", "waiting", "in work", "redelivered"):
+        table.add_column(name, justify="left" if name in ("stream", "consumer") else "right")
+    for stream in streams:
+        name, messages, size = stream.name, f"{stream.messages:,}", f"{stream.bytes:,}"
+        for consumer in stream.consumers:
+            counts = (consumer.pending, consumer.unacknowledged, consumer.redelivered)
+            table.add_row(name, messages, size, consumer.name, *(f"{count:,}" for count in counts))
+            name = messages = size = ""
+        if not stream.consumers:
+            table.add_row(name, messages, size, "", "", "", "")
+    return table
+
+
+def show_duration(seconds: float) -> str:
+    """`8 s`, `3 min`, `2 h 5 min`, `4 d 1 h`: the two largest units that matter."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

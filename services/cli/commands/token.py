@@ -1,0 +1,48 @@
+"""`tocsin token`: prints a development token."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from services.cli.errors import CommandError
+from services.cli.options import StateDirOption
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MAX_TTL = timedelta(days=365)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(token)
+
+
+def token(
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A scope like readings:write; may be repeated. Default: every scope.")
+    ] = None,
+    ttl: Annotated[str, typer.Option(help="How long the token is good for: 90s, 15m, 1h, 7d.")] = "1h",
+    tenant: Annotated[
+        list[str] | None, typer.Option(help="A tenant that it may touch; may be repeated. Default: every tenant.")
+    ] = None,
+    subject: Annotated[str, typer.Option(help="Whom the token names.")] = "developer",
+    state_dir: StateDirOption = None,
+) -> None:
+    """Print a development token, signed with the key in the state directory."""
+    from services.cli.client import mint_token
+    from services.cli.runtime.state import StateDir, state_dir_path
+
+    scopes = [name for given in scope or [] for name in given.replace(",", " ").split()]
+    state = StateDir(state_dir_path(state_dir))
+    print(mint_token(state, scopes, ttl=parse_ttl(ttl), tenants=tenant, subject=subject))
+
+
+def parse_ttl(text: str) -> timedelta:
+    """`90s`, `15m`, `1h`, `7d` as a duration above zero and up to a year; raises CommandError."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()) or len(number) > 9:
+        raise CommandError(f"--ttl must be a number with s, m, h or d, like 1h, not {text!r}", exit_code=2)
+    ttl = timedelta(**{_UNITS[unit]: int(number)})
+    if not timedelta(0) < ttl <= _MAX_TTL:
+        raise CommandError(f"--ttl must be above zero and at most {_MAX_TTL.days}d", exit_code=2)
+    return ttl
