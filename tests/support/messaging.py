@@ -1,7 +1,7 @@
 """Events to send, and a consumer that runs beside the test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from google.protobuf.wrappers_pb2 import StringValue
@@ -10,15 +10,15 @@ from services.chassis.nats import Consumer, ConsumerOptions, Event, Handler, Nat
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 
 
-def event(value: str, *, id: str | None = None, key: str | None = None) -> Event:
+def event(value: str, *, event_id: str | None = None, key: str | None = None) -> Event:
     """An event that some stream of the topology takes; its id is its value unless given."""
-    return Event(ALERT_REPORTED_SUBJECT, StringValue(value=value), id=id or value, key=key)
+    return Event(ALERT_REPORTED_SUBJECT, StringValue(value=value), id=event_id or value, key=key)
 
 
 @asynccontextmanager
 async def running_consumer(
     connection: NatsConnection, options: ConsumerOptions, handler: Handler
-) -> AsyncIterator[asyncio.Event]:
+) -> AsyncGenerator[asyncio.Event]:
     """Runs a consumer during the block and stops it in order after it."""
     stop = asyncio.Event()
     consumer = Consumer(connection, options, handler, publisher=Publisher(connection, source="tocsin/tests"))

@@ -2,10 +2,9 @@
 
 import itertools
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
 from tests.support.ports import free_port
 
 _PASSWORD = "tests-only"
-# Data of tests need not survive a power cut; everything else is as in production.
+# Data of tests need not survive a power cut (but the crash of a process); everything else is as in production.
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "min_wal_size": "64MB",
@@ -51,7 +49,7 @@ class PostgresServer:
         return (self._directory / "postgres.log").read_text()
 
     def start(self) -> None:
-        """Makes the cluster when it is new, and returns once the server listens."""
+        """Makes the cluster when it is new, and returns once the server takes sessions."""
         if not self._cluster.exists:
             command = self._cluster.prepare_initdb(_PASSWORD)
             command = self._cluster.launched((*command, "--no-sync"), signal.SIGTERM)
@@ -65,14 +63,17 @@ class PostgresServer:
                 self._cluster.launched(self._cluster.server_command()), stdout=log, stderr=log
             )
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"PostgreSQL did not start:\n{self.log}") from None
-                time.sleep(0.01)
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{self.log}")
+            time.sleep(0.01)
+
+    def _ready(self) -> bool:
+        try:
+            lines = (self._directory / "data" / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
 
     def crash(self) -> None:
         """Ends all its processes at once, without a shutdown checkpoint."""
@@ -89,7 +90,7 @@ class PostgresServer:
             process.wait(timeout=30)
 
     @asynccontextmanager
-    async def database(self, schemas: Schemas) -> AsyncIterator[str]:
+    async def database(self, schemas: Schemas) -> AsyncGenerator[str]:
         """A new database with the schemas migrated (copied from a template); dropped at the end. Gives its dsn."""
         template = await self._template(schemas)
         name = f"test_{next(self._numbers)}"

@@ -10,9 +10,9 @@ Only one process may read a consumer at a time (a lease decides); the other one 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
@@ -67,11 +67,6 @@ class BatchOptions:
         )
 
 
-@dataclass
-class _State:
-    unsettled: dict[int, Delivery] = field(default_factory=dict[int, Delivery])
-
-
 class BatchReader:
     """Batches of one subject in order. Made by `open_batch_reader`."""
 
@@ -80,7 +75,8 @@ class BatchReader:
         self._options = options
         self._publisher = publisher
         self._source = PullSource(connection, options.stream, options.config(), label=options.label)
-        self._state = _State()
+        self._unsettled: dict[int, Delivery] = {}
+        self._ticker: asyncio.Task[None] | None = None
 
     async def fetch(self, limit: int, max_wait: timedelta) -> Sequence[Delivery]:
         """Up to `limit` messages as soon as there is one, none after `max_wait`.
@@ -88,9 +84,12 @@ class BatchReader:
         Raises `Unavailable` while the broker cannot be reached (ask again) and `ConsumerLost`.
         After a reconnect unacknowledged messages come again, also those that were fetched before.
         """
+        if self._ticker is not None and self._ticker.done():
+            # Without its sign of life messages would come out of order: a defect in it ends the reader.
+            self._ticker.result()
         if self._source.deleted and not self._source.lost:
             raise ConsumerLost(self._options.label)
-        room = self._options.max_unsettled - len(self._state.unsettled)
+        room = self._options.max_unsettled - len(self._unsettled)
         try:
             if self._source.lost:
                 await self.rewind()
@@ -98,14 +97,20 @@ class BatchReader:
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker cannot be reached") from error
         deliveries = [Delivery(message) for message in messages]
-        self._state.unsettled.update((delivery.sequence, delivery) for delivery in deliveries)
+        self._unsettled.update((delivery.sequence, delivery) for delivery in deliveries)
         return deliveries
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Removes the messages from the queue; call it after their effect is committed."""
-        for delivery in deliveries:
+        """Removes the messages from the queue; call it after their effect is committed.
+
+        One round trip for all. What the server did not get to know comes again (the position tells the owner).
+        """
+        for delivery in deliveries[:-1]:
             await delivery.ack()
-            self._state.unsettled.pop(delivery.sequence, None)
+        if deliveries:
+            await deliveries[-1].ack_confirmed()
+        for delivery in deliveries:
+            self._unsettled.pop(delivery.sequence, None)
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="done").inc(len(deliveries))
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, error_type: str = "Permanent") -> None:
@@ -115,40 +120,44 @@ class BatchReader:
             dead_letter(delivery, service=self._options.service, consumer=self._options.name, history=[failure])
         )
         await delivery.term()
-        self._state.unsettled.pop(delivery.sequence, None)
+        self._unsettled.pop(delivery.sequence, None)
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="dead_letter").inc()
 
     async def rewind(self) -> None:
         """Starts over at the oldest unacknowledged message. Forget what was fetched and not acknowledged."""
-        self._state.unsettled.clear()
+        self._unsettled.clear()
         await self._source.open(recreate=True)
 
-    async def keep_alive(self) -> None:
-        """Tells the server, for ever, that unsettled messages are being worked on."""
+    async def start(self) -> None:
+        """Takes over the consumer and begins to keep unsettled messages alive."""
+        await self.rewind()
+        self._ticker = asyncio.create_task(self._keep_alive(), name=f"{self._options.label}:progress")
+
+    async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._options.ack_wait.total_seconds() / 3)
-            for delivery in list(self._state.unsettled.values()):
+            for delivery in list(self._unsettled.values()):
                 await delivery.in_progress()
 
     async def close(self) -> None:
         """Stops pulling. What is unacknowledged comes again to the next reader."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait([self._ticker])
         await self._source.close()
 
 
 @asynccontextmanager
 async def open_batch_reader(
     connection: NatsConnection, options: BatchOptions, *, publisher: Publisher
-) -> AsyncIterator[BatchReader]:
+) -> AsyncGenerator[BatchReader]:
     """Takes over the consumer (whoever had it gets `ConsumerLost`) and reads from the oldest unacknowledged message."""
     reader = BatchReader(connection, options, publisher)
     try:
-        await reader.rewind()
+        await reader.start()
     except (nats.errors.Error, TimeoutError) as error:
         raise Unavailable("the message broker cannot be reached") from error
-    async with asyncio.TaskGroup() as tasks:
-        ticker = tasks.create_task(reader.keep_alive(), name=f"{options.label}:progress")
-        try:
-            yield reader
-        finally:
-            ticker.cancel()
-            await reader.close()
+    try:
+        yield reader
+    finally:
+        await reader.close()

@@ -1,7 +1,7 @@
 """The one NATS connection of a process: reconnects for ever, tells of every trouble, drains when closed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -61,7 +61,7 @@ class NatsConnection:
         except TimeoutError as error:
             cause = self.nc.last_error
             self._closing = True
-            await self.nc.close()
+            await self._abandon()
             raise Unavailable(f"the message broker cannot be reached: {cause}") from error
         metrics.CONNECTED.set(1)
 
@@ -79,8 +79,15 @@ class NatsConnection:
             log.warning("nats.drain_failed", error=repr(error))
         finally:
             if not self.nc.is_closed:
-                await self.nc.close()
+                await self._abandon()
         metrics.CONNECTED.set(0)
+
+    async def _abandon(self) -> None:
+        # While disconnected, close() tries to write what is pending to the dead socket, fails on it and leaves the
+        # tasks of all subscriptions running. Nobody would receive it; senders have got no acknowledgement.
+        self.nc._pending = []  # pyright: ignore[reportPrivateUsage]
+        self.nc._pending_data_size = 0  # pyright: ignore[reportPrivateUsage]
+        await self.nc.close()
 
     async def _on_error(self, error: Exception) -> None:
         metrics.ERRORS.labels(kind=type(error).__name__).inc()
@@ -113,7 +120,7 @@ async def open_nats(
     user: str | None = None,
     password: str | None = None,
     wait_until_up: timedelta = timedelta(seconds=30),
-) -> AsyncIterator[NatsConnection]:
+) -> AsyncGenerator[NatsConnection]:
     """Connects to one or several (comma-separated) servers and drains at the end of the block."""
     connection = NatsConnection(name)
     await connection.open(url, user=user, password=password, wait_until_up=wait_until_up)

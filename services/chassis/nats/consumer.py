@@ -17,7 +17,7 @@ The original is given up only after the dead letter is durable. Handlers must be
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
@@ -59,7 +59,7 @@ class ConsumerOptions:
     """How long the server waits for a sign of life of a process before it delivers to another."""
     max_ack_pending: int = 2000
     """Unsettled messages over all processes, those that wait for a retry among them."""
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     stop_budget: timedelta = timedelta(seconds=10)
 
     @property

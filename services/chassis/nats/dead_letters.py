@@ -105,10 +105,7 @@ class DeadLetters:
         self, *, service: str = "*", consumer: str = "*", after: int = 0, limit: int = 50
     ) -> Sequence[DeadLetter]:
         """Up to `limit` dead letters with a sequence greater than `after`, oldest first."""
-        found: list[DeadLetter] = []
-        async for letter in self._scan(dead_letter_subject(service, consumer), after, limit):
-            found.append(letter)
-        return found
+        return [letter async for letter in self._scan(dead_letter_subject(service, consumer), after, limit)]
 
     async def retry(self, sequence: int) -> Published:
         """Publishes it anew on its original subject, with attempts counted from 1, then removes it here.
@@ -155,8 +152,8 @@ class DeadLetters:
         js = self._connection.js
         try:
             subscription = await js.pull_subscribe(subject, stream=DEAD_LETTERS, config=config)
+            info = await subscription.consumer_info()
             try:
-                info = await subscription.consumer_info()
                 count = min(limit, info.num_pending or 0)
                 while count > 0:
                     for message in await subscription.fetch(count, timeout=5):

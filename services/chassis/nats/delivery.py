@@ -63,6 +63,16 @@ class Delivery:
         """Done: do not deliver it again."""
         await self._settle("ack")
 
+    async def ack_confirmed(self, timeout: timedelta = timedelta(seconds=2)) -> None:
+        """Like `ack`, and waits until the server has taken it and every acknowledgement sent before it."""
+        if self.settled:
+            return
+        self.settled = True
+        try:
+            await self._message.ack_sync(timeout=timeout.total_seconds())
+        except (nats.errors.Error, TimeoutError) as error:
+            log.warning("nats.ack_not_confirmed", subject=self.subject, error=repr(error))
+
     async def term(self) -> None:
         """Given up: do not deliver it again (it stands in the dead letters)."""
         await self._settle("term")

@@ -9,6 +9,7 @@ when the consumer was deleted, or when requests keep expiring empty while the co
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -61,10 +62,8 @@ class PullSource:
         durable = self._config.durable_name or ""
         if recreate:
             self._buffer.clear()
-            try:
+            with suppress(nats.js.errors.NotFoundError):
                 await js.delete_consumer(self._stream, durable)
-            except nats.js.errors.NotFoundError:
-                pass
         # A copy, since nats-py turns durations into nanoseconds in place.
         await js.add_consumer(self._stream, config=replace(self._config, name=durable))
         self._generation = self._connection.reconnects

@@ -4,7 +4,7 @@ Failures are told apart by exception class, SQLSTATE and constraint name, never 
 listed here is a defect of ours (wrong SQL, wrong type) and passes unchanged, to be logged as an internal error.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 import asyncpg
@@ -57,7 +57,7 @@ def translate(error: BaseException, constraints: ConstraintErrors | None = None)
 
 
 @contextmanager
-def translated(constraints: ConstraintErrors | None = None) -> Iterator[None]:
+def translated(constraints: ConstraintErrors | None = None) -> Generator[None]:
     """Raises the domain error for every PostgreSQL failure inside the block (see `translate`)."""
     try:
         yield

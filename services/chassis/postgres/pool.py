@@ -6,7 +6,7 @@ can hold locks for longer than they say.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,7 +60,7 @@ class Database:
         self._acquire_timeout = options.acquire_timeout.total_seconds()
 
     @asynccontextmanager
-    async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncIterator[Connection]:
+    async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncGenerator[Connection]:
         """A connection without a transaction (each statement commits by itself)."""
         with translated(constraints):
             async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
@@ -73,7 +73,7 @@ class Database:
         *,
         isolation: Isolation = "read_committed",
         readonly: bool = False,
-    ) -> AsyncIterator[Connection]:
+    ) -> AsyncGenerator[Connection]:
         """A connection inside a transaction, committed when the block ends well and rolled back otherwise."""
         with translated(constraints):
             async with (
@@ -101,7 +101,7 @@ class Database:
 @asynccontextmanager
 async def open_database(
     dsn: str, *, schema: str, application_name: str, options: PoolOptions | None = None
-) -> AsyncIterator[Database]:
+) -> AsyncGenerator[Database]:
     """Opens a pool, waiting for the server to come up, and closes it at the end of the block.
 
     Raises `Unavailable` when the server does not answer within `options.wait_until_up`.

@@ -66,6 +66,7 @@ class OutboxRelay:
             except (*CONNECTION_LOST, asyncpg.PostgresError, TimeoutError) as error:
                 metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
                 log.warning("outbox.database_lost", schema=self._schema, error=repr(error))
+                self._woken.clear()
                 await self._pause(stop, _PAUSE_AFTER_FAILURE)
 
     async def _session(self, stop: asyncio.Event) -> None:
@@ -99,6 +100,7 @@ class OutboxRelay:
                 metrics.RELAYED.labels(schema=self._schema).inc(len(done))
             if len(done) < len(rows):
                 metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
+                self._woken.clear()
                 await self._pause(stop, _PAUSE_AFTER_FAILURE)
 
     async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[_Row]:
@@ -125,17 +127,18 @@ class OutboxRelay:
             else:
                 chains.setdefault(row.key, []).append(row)
         results = await asyncio.gather(
-            self._publisher.publish_all([row.message for row in free]),
-            *(self._publish_chain(chain) for chain in chains.values()),
+            self._publish_free(free), *(self._publish_chain(chain) for chain in chains.values())
         )
+        return [done for ids in results for done in ids]
+
+    async def _publish_free(self, rows: Sequence[_Row]) -> list[int]:
         done: list[int] = []
-        for row, outcome in zip(free, results[0], strict=True):
+        outcomes = await self._publisher.publish_all([row.message for row in rows])
+        for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, DomainError):
                 self._report(row, outcome)
             else:
                 done.append(row.id)
-        for ids in results[1:]:
-            done.extend(ids)
         return done
 
     async def _publish_chain(self, chain: Sequence[_Row]) -> list[int]:

@@ -49,5 +49,5 @@ def test_delays_double_up_to_the_cap() -> None:
     ],
 )
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="required|needs"):
+    with pytest.raises(ValueError, match=r"required|needs"):
         RetryPolicy(**wrong)

@@ -1,0 +1,146 @@
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
+from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
+from tests.support.postgres import PostgresServer
+
+MIGRATION = """-- {name}
+-- depends: {depends}
+
+-- migrate: apply
+{apply}
+
+-- migrate: rollback
+"""
+
+
+def write(directory: Path, name: str, apply: str, depends: str = "") -> None:
+    (directory / f"{name}.sql").write_text(MIGRATION.format(name=name, depends=depends, apply=apply))
+
+
+async def test_migrations_run_once_in_order_into_the_schema(chassis_dsn: str, tmp_path: Path) -> None:
+    write(tmp_path, "b_first", "CREATE TABLE thing (id int);")
+    write(tmp_path, "a_second", "ALTER TABLE thing ADD COLUMN name text;", depends="b_first")
+    applied = await migrate(chassis_dsn, "one", tmp_path)
+    assert applied == ["chassis_0001_inbox_outbox", "b_first", "a_second"]
+    assert await migrate(chassis_dsn, "one", tmp_path) == []
+    async with (
+        open_database(chassis_dsn, schema="one", application_name="tests") as database,
+        database.connection() as connection,
+    ):
+        assert await connection.fetch("SELECT id, name FROM thing") == []
+        assert await connection.fetchval("SELECT to_regclass('public.thing')") is None
+
+
+async def test_services_that_start_together_migrate_once(chassis_dsn: str, tmp_path: Path) -> None:
+    write(tmp_path, "a", "CREATE TABLE thing (id int);")
+    outcomes = await asyncio.gather(*(migrate(chassis_dsn, "one", tmp_path) for _ in range(5)))
+    assert sorted(map(len, outcomes)) == [0, 0, 0, 0, 2]
+
+
+async def test_a_broken_migration_leaves_nothing_of_itself(chassis_dsn: str, tmp_path: Path) -> None:
+    write(tmp_path, "a", "CREATE TABLE thing (id int); SELECT 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(chassis_dsn, "one", tmp_path)
+    write(tmp_path, "a", "CREATE TABLE thing (id int);")
+    assert await migrate(chassis_dsn, "one", tmp_path) == ["a"]
+
+
+async def test_a_migration_changed_after_it_was_applied_is_refused(chassis_dsn: str, tmp_path: Path) -> None:
+    write(tmp_path, "a", "CREATE TABLE thing (id int);")
+    await migrate(chassis_dsn, "one", tmp_path)
+    write(tmp_path, "a", "CREATE TABLE other (id int);")
+    with pytest.raises(FailedPrecondition, match="migration a of schema one"):
+        await migrate(chassis_dsn, "one", tmp_path)
+
+
+async def test_a_violated_constraint_is_the_error_that_the_caller_gave_it(chassis_database: Database) -> None:
+    async with chassis_database.connection() as connection:
+        await connection.execute("CREATE TABLE thing (id int CONSTRAINT thing_id PRIMARY KEY)")
+        await connection.execute("INSERT INTO thing VALUES (1)")
+    with pytest.raises(AlreadyExists, match="that thing"):
+        async with chassis_database.transaction({"thing_id": lambda: AlreadyExists("that thing")}) as connection:
+            await connection.execute("INSERT INTO thing VALUES (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with chassis_database.transaction() as connection:
+            await connection.execute("INSERT INTO thing VALUES (1)")
+
+
+async def test_a_serialization_failure_is_aborted(chassis_database: Database) -> None:
+    async with chassis_database.connection() as connection:
+        await connection.execute("CREATE TABLE thing (n int)")
+        await connection.execute("INSERT INTO thing VALUES (1)")
+    with pytest.raises(Aborted):
+        async with chassis_database.transaction(isolation="repeatable_read") as first:
+            await first.fetch("SELECT n FROM thing")
+            async with chassis_database.transaction() as second:
+                await second.execute("UPDATE thing SET n = 2")
+            await first.execute("UPDATE thing SET n = 3")
+
+
+async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_dsn: str) -> None:
+    options = PoolOptions(
+        max_size=1, acquire_timeout=timedelta(milliseconds=100), statement_timeout=timedelta(milliseconds=200)
+    )
+    async with open_database(chassis_dsn, schema="chassis_test", application_name="tests", options=options) as database:
+        async with database.connection():
+            with pytest.raises(Unavailable):
+                async with database.connection():
+                    pass
+        with pytest.raises(Unavailable):
+            async with database.connection() as connection:
+                await connection.execute("SELECT pg_sleep(10)")
+        await database.ping()
+
+
+async def test_a_server_that_starts_late_is_waited_for_and_one_that_crashed_comes_back(
+    postgres_servers: Callable[[], PostgresServer],
+) -> None:
+    server = postgres_servers()
+    await asyncio.to_thread(server.stop)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.to_thread(server.start))
+        async with open_database(server.dsn(), schema="public", application_name="tests") as database:
+            await database.ping(timedelta(seconds=5))
+            await asyncio.to_thread(server.crash)
+            with pytest.raises(Unavailable):
+                await database.ping(timedelta(seconds=5))
+            await asyncio.to_thread(server.start)
+            async with database.connection() as connection:
+                assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_the_inbox_knows_a_message_only_if_the_transaction_committed(chassis_database: Database) -> None:
+    with pytest.raises(RuntimeError, match="effect failed"):
+        async with chassis_database.transaction() as connection:
+            assert await first_time(connection, "reader", "m-1")
+            raise RuntimeError("effect failed")
+    async with chassis_database.transaction() as connection:
+        assert await first_time(connection, "reader", "m-1")
+        assert await first_time(connection, "other", "m-1")
+    async with chassis_database.transaction() as connection:
+        assert not await first_time(connection, "reader", "m-1")
+        assert await first_time_many(connection, "reader", ["m-1", "m-2", "m-3"]) == {"m-2", "m-3"}
+
+
+async def test_two_deliveries_at_once_have_one_first_time(chassis_database: Database) -> None:
+    async def mark() -> bool:
+        async with chassis_database.transaction() as connection:
+            return await first_time(connection, "reader", "m-1")
+
+    assert sorted(await asyncio.gather(*(mark() for _ in range(8)))) == [False] * 7 + [True]
+
+
+async def test_old_marks_are_pruned_in_bounded_steps(chassis_database: Database) -> None:
+    async with chassis_database.transaction() as connection:
+        await first_time_many(connection, "reader", [str(n) for n in range(10)])
+        await connection.execute("UPDATE inbox SET seen_at = now() - interval '9 days' WHERE message_id < '7'")
+    async with chassis_database.connection() as connection:
+        assert [await prune(connection, limit=5) for _ in range(3)] == [5, 2, 0]
+        assert not await first_time(connection, "reader", "8")

@@ -1,0 +1,182 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from services.chassis.errors import InvalidArgument
+from services.chassis.nats import (
+    ConsumerOptions,
+    Delivery,
+    NatsConnection,
+    Publisher,
+    TopologyOptions,
+    ensure_streams,
+    open_nats,
+)
+from services.chassis.nats.topology import ALERTS
+from services.chassis.postgres import Connection, Database, InboxHandler, Outbox, OutboxRelay, migrate, open_database
+from tests.conftest import SCHEMA
+from tests.support.eventually import eventually
+from tests.support.messaging import event, running_consumer
+from tests.support.nats import NatsServer
+from tests.support.postgres import PostgresServer
+
+outbox = Outbox(source="tocsin/tests")
+
+
+@asynccontextmanager
+async def running_relay(dsn: str, publisher: Publisher, **more: int) -> AsyncIterator[OutboxRelay]:
+    relay = OutboxRelay(dsn, schema=SCHEMA, publisher=publisher, **more)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay.run(stop))
+        try:
+            yield relay
+        finally:
+            stop.set()
+
+
+async def stored(connection: NatsConnection) -> list[str]:
+    """The values in the stream, in its order."""
+    count = (await connection.js.stream_info(ALERTS)).state.last_seq
+    messages = [await connection.js.get_msg(ALERTS, n) for n in range(1, count + 1)]
+    return [StringValue.FromString(message.data or b"").value for message in messages]
+
+
+async def waiting(database: Database) -> int:
+    async with database.connection() as connection:
+        return await connection.fetchval("SELECT count(*) FROM outbox")
+
+
+async def test_only_what_was_committed_is_published_and_in_order(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with running_relay(chassis_dsn, publisher):
+        with pytest.raises(RuntimeError, match="rolled back"):
+            async with chassis_database.transaction() as connection:
+                await outbox.add(connection, event("never"))
+                raise RuntimeError("rolled back")
+        for n in range(20):
+            async with chassis_database.transaction() as connection:
+                await outbox.add(connection, event(f"{n}-a", key="k"), event(f"{n}-b", key="k"))
+        await eventually(lambda: is_empty(chassis_database))
+    assert await stored(nats_connection) == [f"{n}-{part}" for n in range(20) for part in "ab"]
+
+
+async def is_empty(database: Database) -> bool:
+    return await waiting(database) == 0
+
+
+async def test_a_commit_wakes_the_relay(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    # With a poll this far apart only NOTIFY can be the one that wakes.
+    relay = OutboxRelay(chassis_dsn, schema=SCHEMA, publisher=publisher, poll=timedelta(hours=1))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(relay.run(stop))
+        for n in range(5):
+            async with chassis_database.transaction() as connection:
+                await outbox.add(connection, event(str(n)))
+            await eventually(lambda: is_empty(chassis_database), timeout=5)
+        stop.set()
+    assert await stored(nats_connection) == list("01234")
+
+
+async def test_an_event_published_but_not_yet_deleted_is_not_doubled(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with chassis_database.transaction() as connection:
+        await outbox.add(connection, event("x"))
+    # The process died between the acknowledgement and the delete.
+    await publisher.publish(event("x"))
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database))
+    assert await stored(nats_connection) == ["x"]
+
+
+async def test_two_relays_keep_the_order_and_the_second_takes_over(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async def add(first: int) -> None:
+        for n in range(first, first + 100):
+            async with chassis_database.transaction() as connection:
+                await outbox.add(connection, event(f"{n:04}", key="one"))
+
+    async with running_relay(chassis_dsn, publisher, batch=7):
+        async with running_relay(chassis_dsn, publisher, batch=7):
+            await add(0)
+            async with chassis_database.connection() as connection:
+                # Whichever works now loses its connection in the middle of it.
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                )
+            await add(100)
+        await add(200)
+        await eventually(lambda: is_empty(chassis_database))
+    assert await stored(nats_connection) == [f"{n:04}" for n in range(300)]
+
+
+async def test_thousands_of_events_leave_in_a_second_or_so(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with chassis_database.transaction() as connection:
+        await outbox.add_many(connection, [event(str(n)) for n in range(10_000)])
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database), timeout=20)
+    assert (await nats_connection.js.stream_info(ALERTS)).state.messages == 10_000
+
+
+async def test_an_event_too_big_for_the_broker_is_refused_before_it_is_stored(chassis_database: Database) -> None:
+    with pytest.raises(InvalidArgument):
+        async with chassis_database.transaction() as connection:
+            await outbox.add(connection, event("x" * 2_000_000, event_id="big"))
+    assert await is_empty(chassis_database)
+
+
+async def test_killed_servers_on_both_sides_lose_and_double_no_effect(
+    postgres_servers: Callable[[], PostgresServer], nats_servers: Callable[[], NatsServer]
+) -> None:
+    postgres, nats = postgres_servers(), nats_servers()
+    dsn = postgres.dsn()
+    await migrate(dsn, SCHEMA, None)
+
+    async def effect(connection: Connection, delivery: Delivery) -> None:
+        await connection.execute("INSERT INTO effects VALUES ($1)", delivery.decode(StringValue).value)
+
+    async with (
+        open_database(dsn, schema=SCHEMA, application_name="tests") as database,
+        open_nats(nats.url, name="tests") as connection,
+    ):
+        await ensure_streams(connection.js, TopologyOptions())
+        async with database.connection() as session:
+            # No unique key: a doubled effect shall show.
+            await session.execute("CREATE TABLE effects (value text NOT NULL)")
+
+        async def effects() -> list[str]:
+            async with database.connection() as session:
+                return [row["value"] for row in await session.fetch("SELECT value FROM effects ORDER BY value")]
+
+        publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(seconds=2))
+        handler = InboxHandler(database, "tests/reader", effect)
+        options = ConsumerOptions(service="tests", name="reader", stream=ALERTS, ack_wait=timedelta(seconds=2))
+        async with running_relay(dsn, publisher, batch=50), running_consumer(connection, options, handler):
+            async with database.transaction() as session:
+                await outbox.add_many(session, [event(f"{n:04}") for n in range(2000)])
+            await eventually(effects)
+            await asyncio.to_thread(nats.kill)
+            await asyncio.to_thread(postgres.crash)
+            await asyncio.to_thread(postgres.start)
+            await asyncio.to_thread(nats.start)
+
+            async def all_done() -> bool:
+                try:
+                    return len(await effects()) >= 2000 and await is_empty(database)
+                except Exception as error:
+                    raise AssertionError("the database is not back") from error
+
+            await eventually(all_done, timeout=40)
+        assert await effects() == [f"{n:04}" for n in range(2000)]
