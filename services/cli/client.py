@@ -11,7 +11,7 @@ Functions that speak to the mesh raise CommandError with one line; commands need
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,7 +49,7 @@ class MeshClient:
         return mint_token(self.state, scopes, ttl=ttl, tenants=tenants, subject=subject)
 
     @contextmanager
-    def http(self, *, scopes: list[str] | None = None, timeout: float = _TIMEOUT_SECONDS) -> "Iterator[httpx.Client]":
+    def http(self, *, scopes: list[str] | None = None, timeout: float = _TIMEOUT_SECONDS) -> "Generator[httpx.Client]":
         """A client of the edge. What goes wrong on the way becomes a CommandError."""
         import httpx
 
@@ -61,7 +61,7 @@ class MeshClient:
             raise CommandError(f"the edge at {self.instance.edge_url} does not answer: {error}") from error
 
     @asynccontextmanager
-    async def nats(self, *, downstream: bool = False) -> "AsyncIterator[Client]":
+    async def nats(self, *, downstream: bool = False) -> "AsyncGenerator[Client]":
         """A connection to NATS: as the operator, or as a downstream team sees it (public subjects only)."""
         import nats
         import nats.errors
@@ -136,8 +136,8 @@ def _problem(response: "httpx.Response") -> str:
         return f"the edge answered {response.status_code}"
     content: dict[str, Any] = problem  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
     parts = [str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")]
-    for violation in content.get("violations") or content.get("errors") or []:
-        parts.append(f"{violation.get('field', '?')}: {violation.get('description', '')}")
+    violations = content.get("violations") or content.get("errors") or []
+    parts += [f"{violation.get('field', '?')}: {violation.get('description', '')}" for violation in violations]
     return "; ".join(parts)
 
 

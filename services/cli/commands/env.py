@@ -28,16 +28,17 @@ def env(
 
     mesh = open_mesh(state_dir)
     instance = mesh.instance
+    # Not TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL: those would make the next `tocsin up` of the shell use these servers.
     values = {
-        "TOCSIN_URL": instance.edge_url,
-        "TOCSIN_NATS_URL": instance.nats_url,
-        "TOCSIN_NATS_MONITOR_URL": instance.nats_monitor_url,
-        "TOCSIN_POSTGRES_DSN": instance.postgres_dsn,
         "TOCSIN_STATE_DIR": str(mesh.state.root),
+        "TOCSIN_URL": instance.edge_url,
+        "DATABASE_URL": instance.postgres_dsn,
+        "NATS_URL": instance.nats_url,
+        "NATS_MONITOR_URL": instance.nats_monitor_url,
     }
     if not instance.external_nats:
-        values["TOCSIN_NATS_USER"] = CLI_USER
-        values["TOCSIN_NATS_PASSWORD"] = mesh.state.ensure_secrets([f"nats.{CLI_USER}"])[f"nats.{CLI_USER}"]
+        values["NATS_USER"] = CLI_USER
+        values["NATS_PASSWORD"] = mesh.state.ensure_secrets([f"nats.{CLI_USER}"])[f"nats.{CLI_USER}"]
     if json:
         print(json_module.dumps(values, indent=2))
         return

@@ -61,7 +61,9 @@ def status(
         console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
         console.print(_parts_table(parts))
         if streams:
+            console.print()
             console.print(_streams_table(streams))
+            console.print()
         if trouble:
             console.print(trouble, style="yellow")
     if not healthy:
@@ -99,7 +101,7 @@ def _parts_table(parts: "list[PartReport]") -> "Table":
 def _streams_table(streams: "list[StreamLag]") -> "Table":
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(1, 2, 0, 0), collapse_padding=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("stream", "messages", "bytes", "consumer", "waiting", "in work", "redelivered"):
         table.add_column(name, justify="left" if name in ("stream", "consumer") else "right")
     for stream in streams:

@@ -47,14 +47,13 @@ def run_in_foreground(settings: RuntimeSettings) -> None:
     # Here, so that the other commands do not load the runtime.
     from rich.console import Console
 
-    from services.cli.runtime.banner import print_banner, print_goodbye, print_opening
+    from services.cli.runtime.banner import print_banner, print_goodbye
     from services.cli.runtime.console import ConsoleReporter
     from services.cli.runtime.instance import Instance
     from services.cli.runtime.up import run_mesh
 
     console = Console(highlight=False)
     reporter = ConsoleReporter(console)
-    print_opening(console, settings.state_dir)
 
     def on_ready(instance: Instance, _stop: object) -> None:
         reporter.all_ready()
@@ -62,4 +61,3 @@ def run_in_foreground(settings: RuntimeSettings) -> None:
 
     asyncio.run(run_mesh(settings, reporter, on_ready))
     print_goodbye(console)
-

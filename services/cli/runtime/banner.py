@@ -1,4 +1,4 @@
-"""What `tocsin up` says first, when all is healthy, and last."""
+"""What `tocsin up` says when all is healthy, and last."""
 
 import os
 import time
@@ -10,11 +10,6 @@ from rich.text import Text
 from services.cli.runtime.instance import Instance
 
 _BEGUN = time.monotonic()
-
-
-def print_opening(console: Console, state_dir: Path) -> None:
-    """The first lines, before anything is started."""
-    console.print(Text.assemble(("\nTocsin", "bold"), ("  starting; state in ", "bright_black"), str(state_dir), "\n"))
 
 
 def print_banner(console: Console, instance: Instance, state_dir: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from services.cli.runtime.part import Part, Step
+from services.cli.runtime.part import Part, Plan, Step
 
-_NAME_WIDTH = 14
+_LEAST_NAME_WIDTH = 10
 
 
 class ConsoleReporter:
@@ -17,10 +17,17 @@ class ConsoleReporter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._all_ready = False
+        self._name_width = _LEAST_NAME_WIDTH
 
     def all_ready(self) -> None:
         """From now on events are out of the ordinary."""
         self._all_ready = True
+
+    def starting(self, plan: Plan, state_dir: Path) -> None:
+        """The first lines."""
+        opening = Text.assemble(("\nTocsin", "bold"), ("  starting; state in ", "bright_black"), str(state_dir), "\n")
+        self._console.print(opening, soft_wrap=True)
+        self._name_width = max(self._name_width, *(len(part.name) + 2 for part in plan.parts))
 
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """A finished preparation."""
@@ -47,7 +54,7 @@ class ConsoleReporter:
         if self._all_ready:
             line.append(time.strftime("%H:%M:%S  "), style="bright_black")
         line.append(f"{sign} ", style=colour)
-        line.append(f"{name:<{_NAME_WIDTH}}")
+        line.append(f"{name:<{self._name_width}}")
         line.append("        " if seconds is None else f"{seconds:6.2f} s", style="bright_black")
         line.append(f"  {detail}", style="bright_black" if sign in "●○·" and colour != "yellow" else colour)
         self._console.print(line, soft_wrap=True, highlight=False)

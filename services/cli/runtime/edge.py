@@ -58,4 +58,13 @@ def write_envoy_config(state: StateDir, values: Mapping[str, str]) -> Path:
 
 def envoy_command(config: Path) -> tuple[str, ...]:
     """Envoy for one configuration. Hot restart is off: it would make meshes on one machine share memory by number."""
-    return (str(find_envoy()), "--config-path", str(config), "--disable-hot-restart", "--concurrency", "2", "-l", "warning")
+    return (
+        str(find_envoy()),
+        "--config-path",
+        str(config),
+        "--disable-hot-restart",
+        "--concurrency",
+        "2",
+        "-l",
+        "warning",
+    )

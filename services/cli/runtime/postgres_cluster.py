@@ -118,9 +118,7 @@ class PostgresCluster:
         options = [f"-c{name}={value}" for name, value in self.settings.items()]
         return (str(self.binaries.postgres), "-D", str(self.data_dir), f"-p{self.port}", *options)
 
-    def launched(
-        self, command: tuple[str, ...], death_signal: signal.Signals = signal.SIGQUIT
-    ) -> tuple[str, ...]:
+    def launched(self, command: tuple[str, ...], death_signal: signal.Signals = signal.SIGQUIT) -> tuple[str, ...]:
         """`command` wrapped so that it runs as `identity` and gets `death_signal` when this process dies.
 
         SIGQUIT is PostgreSQL's immediate shutdown: safe, and over at once.

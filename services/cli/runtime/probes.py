@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from services.cli.runtime.part import Probe, Unhealthy
 
@@ -38,9 +38,11 @@ def grpc_probe(address: str) -> Probe:
         import grpc.aio
 
         async with grpc.aio.insecure_channel(address) as channel:
-            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes
+            )
             try:
-                answer: bytes = await check(b"", timeout=2)
+                answer = await check(b"", timeout=2)
             except grpc.aio.AioRpcError as error:
                 raise Unhealthy(f"health check: {error.code().name}") from error
         if answer != _SERVING:
@@ -70,9 +72,7 @@ def postgres_probe(host: str, port: int) -> Probe:
 
 
 @contextlib.asynccontextmanager
-async def _connection(
-    host: str, port: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connection(host: str, port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError:

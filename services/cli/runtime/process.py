@@ -1,4 +1,4 @@
-"""One child process: started through the launcher in a session of its own, awaited by pidfd, stopped in bounded time."""
+"""One child process: started through the launcher in a session of its own, stopped in bounded time."""
 
 import asyncio
 import contextlib
@@ -139,6 +139,7 @@ async def end_leftovers(children: Mapping[str, tuple[int, int]], budget: timedel
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(budget.total_seconds()):
-        while any(started_at(pid) == children[name][1] for name, pid in alive.items()):
+        # Not our children: only /proc tells when they are gone.
+        while any(started_at(pid) == children[name][1] for name, pid in alive.items()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return sorted(alive)

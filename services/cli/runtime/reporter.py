@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Protocol
 
-from services.cli.runtime.part import Part, Step
+from services.cli.runtime.part import Part, Plan, Step
 
 
 class Reporter(Protocol):
     """Receives what happens to parts. Seconds are those that the event took."""
+
+    def starting(self, plan: Plan, state_dir: Path) -> None:
+        """The plan is made and about to be run."""
+        ...
 
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """The supervisor has done something itself; `done` says what."""
@@ -32,6 +36,9 @@ class Reporter(Protocol):
 
 class SilentReporter:
     """Tells nobody."""
+
+    def starting(self, plan: Plan, state_dir: Path) -> None:
+        """Ignored."""
 
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """Ignored."""

@@ -17,7 +17,7 @@ EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
 POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
 NATS_USER_VARIABLE = "TOCSIN_NATS_USER"
-NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"
+NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"  # noqa: S105 - the name of it
 AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
 AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
 
@@ -101,7 +101,7 @@ def read_settings(
             ports[request.name] = _port(given, request.variable)
     known = {"postgres", "nats", "gateway", "envoy", *(part_name(service) for service in SERVICES)}
     if only is not None and (unknown := only - known):
-        raise ConfigurationProblem(f"no part is called {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
+        raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
 
 

@@ -57,7 +57,8 @@ class StateDir:
             os.close(handle)
             by = f" (process {holder})" if holder else ""
             raise ConfigurationProblem(
-                f"a mesh is already up on state directory {self.root}{by}; stop it, or use another --state-dir and --port"
+                f"a mesh is already up on state directory {self.root}{by}; "
+                "stop it, or use another --state-dir and --port"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

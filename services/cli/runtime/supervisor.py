@@ -84,7 +84,11 @@ class Supervisor:
             self._stopping.set()
             for task in (*watchers, *steps, starting, stopping):
                 task.cancel()
-            await asyncio.gather(*watchers, *steps, starting, stopping, return_exceptions=True)
+            ended, _ = await asyncio.wait({*watchers, *steps, starting, stopping})
+            for task in ended:
+                # The first failure is on its way up; what failed with it adds nothing.
+                if not task.cancelled():
+                    task.exception()
             await self._stop_all()
 
     async def _all_ready(self) -> None:
@@ -221,7 +225,9 @@ class Supervisor:
             self._change(part, State.STOPPED, "")
             return
         begun = time.monotonic()
-        stopping = asyncio.create_task(child.stop(part.stop_signal, part.stop_budget, part.death_signal), name=f"stop {part.name}")
+        stopping = asyncio.create_task(
+            child.stop(part.stop_signal, part.stop_budget, part.death_signal), name=f"stop {part.name}"
+        )
         hurried = asyncio.create_task(self._hurry.wait(), name="hurry")
         await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():

@@ -11,6 +11,7 @@ from services.cli.runtime.instance import Instance
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
 from services.cli.runtime.ports import assign_ports
+from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings
@@ -40,9 +41,8 @@ async def run_mesh(
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan)
-        supervisor = Supervisor(
-            plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write
-        )
+        supervisor = Supervisor(plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write)
+        reporter.starting(plan, state.root)
         instance.write(state)
         if mesh.nats_monitor_url:
             write_downstream_credentials(state, mesh.nats_url, mesh.credentials.nats[DOWNSTREAM_USER])
@@ -50,8 +50,14 @@ async def run_mesh(
         for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(wanted, supervisor.stop)
         renewing = asyncio.create_task(_renew_tokens(state), name="renew tokens")
+
+        def ready() -> None:
+            if settings.only is None and not mesh.prepared:
+                mark_prepared(state)
+            on_ready(instance, supervisor.stop)
+
         try:
-            await supervisor.run(lambda: on_ready(instance, supervisor.stop))
+            await supervisor.run(ready)
         finally:
             renewing.cancel()
     finally:
@@ -63,7 +69,9 @@ def _mesh(settings: RuntimeSettings, state: StateDir) -> Mesh:
     ports = assign_ports(settings.port_requests(), state.remembered_ports())
     automatic = {name: port for name, port in ports.items() if name not in settings.configured_ports}
     state.remember_ports({**state.remembered_ports(), **automatic})
-    return Mesh(settings, state, ports, ensure_credentials(state, SERVICES), tocsin_version())
+    return Mesh(
+        settings, state, ports, ensure_credentials(state, SERVICES), tocsin_version(), is_prepared(state, settings)
+    )
 
 
 def _instance(mesh: Mesh) -> Instance:

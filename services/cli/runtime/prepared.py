@@ -1,0 +1,43 @@
+"""Remembers what schemas and streams were last prepared for, so that a warm start need not wait for the check.
+
+The steps run at every start all the same; what this saves is services waiting for them. Whatever the schemas and
+streams are made from is part of the digest, so any change leads to the careful order.
+"""
+
+import hashlib
+from pathlib import Path
+
+from services.cli.runtime.settings import PROJECT, RuntimeSettings
+from services.cli.runtime.state import StateDir
+
+_SOURCES = (
+    "services/chassis/migrations",
+    "services/chassis/nats/topology.py",
+    "services/cli/runtime/database.py",
+    "services/*/migrations",
+)
+
+
+def is_prepared(state: StateDir, settings: RuntimeSettings) -> bool:
+    """Whether the last successful start prepared just this, on servers whose data are in the state directory."""
+    embedded = not settings.postgres_dsn and not settings.nats_url and settings.only is None
+    return embedded and state.read_json(_file(state)).get("digest") == _digest()
+
+
+def mark_prepared(state: StateDir) -> None:
+    """All steps are done."""
+    state.write_json(_file(state), {"digest": _digest()})
+
+
+def _file(state: StateDir) -> Path:
+    return state.root / "prepared.json"
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for pattern in _SOURCES:
+        for found in sorted(PROJECT.glob(pattern)):
+            for path in sorted(found.rglob("*.sql")) if found.is_dir() else (found,):
+                digest.update(f"{path.relative_to(PROJECT)}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""The command line's manners: one line for an error, exit codes, durations."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+
+from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER, DevIssuer
+from services.cli.commands.status import show_duration
+from services.cli.commands.token import parse_ttl
+from services.cli.errors import CommandError
+from services.cli.main import run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "expected"),
+    [
+        (["frobnicate"], 2, "frobnicate"),
+        (["up", "--port", "x"], 2, "--port"),
+        (["status", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
+        (["env", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
+        (["token", "--state-dir", "/nowhere/at/all"], 3, "no signing key"),
+        (["token", "--ttl", "1x"], 2, "--ttl"),
+        (["up", "--only", "nothing"], 2, "no part is called"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    arguments: list[str], exit_code: int, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == exit_code
+    printed = capsys.readouterr()
+    assert expected in printed.err
+    assert printed.err.startswith("tocsin: ")
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+
+
+def test_help_and_version_are_no_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert run(["--help"]) == 0
+    assert run(["--version"]) == 0
+    assert "up" in capsys.readouterr().out
+
+
+def test_a_token_says_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    issuer = DevIssuer.open(tmp_path / "auth")
+    arguments = "token --scope readings:write,alerts:write --scope videos:read --ttl 5m --tenant acme --subject ann"
+    assert run([*arguments.split(), "--state-dir", str(tmp_path)]) == 0
+    key = jwt.PyJWKSet.from_json(issuer.jwks_file.read_text()).keys[0]
+    claims = jwt.decode(capsys.readouterr().out.strip(), key, ["ES256"], audience=AUDIENCE, issuer=ISSUER)
+    assert claims["scope"] == "readings:write alerts:write videos:read"
+    assert claims["tenants"] == ["acme"]
+    assert claims["sub"] == "ann"
+    assert claims["exp"] - claims["iat"] == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", timedelta(seconds=90)), ("1h", timedelta(hours=1)), ("7d", timedelta(days=7))]
+)
+def test_durations_are_read(text: str, expected: timedelta) -> None:
+    assert parse_ttl(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "0s", "-1h", "1.5h", "366d", "99999999999d", "\u0661h"])
+def test_nonsense_is_no_duration(text: str) -> None:
+    with pytest.raises(CommandError, match="--ttl"):
+        parse_ttl(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min"), (3600, "1 h 0 min"), (90061, "1 d 1 h")],
+)
+def test_durations_are_shown(seconds: float, expected: str) -> None:
+    assert show_duration(seconds) == expected

@@ -1,0 +1,31 @@
+"""Who may do what on NATS, as rules; the integration tests try them on a server."""
+
+import pytest
+
+from services.chassis.nats import topology
+from services.cli.runtime.nats_accounts import downstream_permissions, service_permissions
+from services.cli.runtime.settings import SERVICES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_shapes_no_streams_and_dead_letters_in_its_own_name(service: str) -> None:
+    publish = service_permissions(service).publish or ()
+    shaping = [subject for subject in publish if subject.startswith("$JS.API.STREAM.")]
+    assert not [s for s in shaping if s.split(".")[3] in ("CREATE", "UPDATE", "DELETE", "PURGE")]
+    assert [s for s in publish if s.startswith("tocsin.dead_letters")] == [f"tocsin.dead_letters.v1.{service}.*"]
+
+
+def test_every_subject_has_one_publisher() -> None:
+    owners: dict[str, str] = {}
+    for service in SERVICES:
+        for subject in service_permissions(service).publish or ():
+            if subject.startswith("tocsin."):
+                assert subject not in owners, f"{subject} belongs to {owners.get(subject)} and {service}"
+                owners[subject] = service
+
+
+def test_downstream_only_listens_to_what_is_public() -> None:
+    permissions = downstream_permissions()
+    assert permissions.publish_denied == (">",)
+    heard = {subject for subject in permissions.subscribe or () if subject.startswith("tocsin.")}
+    assert heard == set(topology.PUBLIC_SUBJECTS)

@@ -1,0 +1,79 @@
+"""The state directory: its lock, its secrets, its modes."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.instance import running_instance
+from services.cli.runtime.logs import MAX_BYTES, LogFile
+from services.cli.runtime.state import StateDir
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDir:
+    made = StateDir(tmp_path / "state")
+    made.create()
+    return made
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_everything_is_closed_to_others(state: StateDir) -> None:
+    state.ensure_secrets(["a"])
+    assert _mode(state.root) == 0o700
+    assert all(_mode(path) == (0o700 if path.is_dir() else 0o600) for path in state.root.iterdir())
+
+
+def test_secrets_are_made_once_and_added_to(state: StateDir) -> None:
+    first = state.ensure_secrets(["a"])
+    second = state.ensure_secrets(["a", "b"])
+    assert second["a"] == first["a"]
+    assert second["b"] != second["a"]
+    assert len(second["b"]) >= 32
+
+
+def test_a_directory_belongs_to_one_mesh(state: StateDir) -> None:
+    other = StateDir(state.root)
+    state.acquire()
+    with pytest.raises(ConfigurationProblem, match="already up on state directory"):
+        other.acquire()
+    assert other.in_use
+    state.release()
+    assert not other.in_use
+    other.acquire()
+    other.release()
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationProblem, match="cannot be used"):
+        StateDir(tmp_path / "file" / "state").create()
+
+
+def test_a_damaged_file_is_told_by_name(state: StateDir) -> None:
+    (state.root / "ports.json").write_text("{")
+    with pytest.raises(RuntimeProblem, match=r"ports\.json"):
+        state.remembered_ports()
+
+
+def test_no_mesh_no_instance(state: StateDir) -> None:
+    with pytest.raises(RuntimeProblem, match="no mesh is up") as caught:
+        running_instance(state)
+    assert caught.value.exit_code == 3
+
+
+def test_logs_stay_within_bounds_while_the_part_writes_on(tmp_path: Path) -> None:
+    log = LogFile(tmp_path, "part")
+    with open(log.open(), "w") as output:  # a descriptor, as a part has it
+        output.write("x" * (MAX_BYTES + 1))
+        output.flush()
+        log.trim()
+        output.write("after\n")
+        output.flush()
+        assert log.path.read_text() == "after\n"
+    assert (tmp_path / "part.log.1").stat().st_size == MAX_BYTES + 1
+    assert log.tail(5) == ["after"]
