@@ -27,7 +27,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EXPIRES = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=2)
-_SILENCE = 3 * HEARTBEAT
+_SILENT_HEARTBEATS = 3
 _EMPTY_REQUESTS = 2
 _PENDING_BYTES = 256 * 1024 * 1024
 _NANOSECONDS = 1_000_000_000
@@ -36,11 +36,22 @@ _NANOSECONDS = 1_000_000_000
 class PullSource:
     """Messages of one durable consumer, taken in the order in which the server sends them."""
 
-    def __init__(self, connection: NatsConnection, stream: str, config: ConsumerConfig, *, label: str) -> None:
+    def __init__(
+        self,
+        connection: NatsConnection,
+        stream: str,
+        config: ConsumerConfig,
+        *,
+        label: str,
+        heartbeat: timedelta = HEARTBEAT,
+        expires: timedelta = EXPIRES,
+    ) -> None:
         self._connection = connection
         self._stream = stream
         self._config = config
         self._label = label
+        self._heartbeat = heartbeat.total_seconds()
+        self._expires = expires.total_seconds()
         self._buffer: deque[Msg] = deque()
         self._credits: dict[str, int] = {}
         """Reply subject of each open request -> messages it may still bring; oldest first."""
@@ -126,8 +137,8 @@ class PullSource:
         reply = f"{self._inbox}.{self._requests}"
         body = {
             "batch": missing,
-            "expires": int(EXPIRES.total_seconds() * _NANOSECONDS),
-            "idle_heartbeat": int(HEARTBEAT.total_seconds() * _NANOSECONDS),
+            "expires": int(self._expires * _NANOSECONDS),
+            "idle_heartbeat": int(self._heartbeat * _NANOSECONDS),
         }
         if not self._credits:
             self._sign()
@@ -184,7 +195,7 @@ class PullSource:
             return "deleted"
         if self._subscription is None:
             return "unsubscribed"
-        if self._credits and asyncio.get_running_loop().time() - self._last_sign > _SILENCE.total_seconds():
+        if self._credits and asyncio.get_running_loop().time() - self._last_sign > _SILENT_HEARTBEATS * self._heartbeat:
             return "silence"
         if self._empty_requests >= _EMPTY_REQUESTS:
             self._empty_requests = 0

@@ -25,6 +25,8 @@ CONNECTION_LOST = (
 )
 """What a call may raise when the server went away or is still starting; asking again later may succeed."""
 
+# Kinds of InterfaceError that no waiting mends: a wrong argument, a wrong option.
+_OUR_DEFECT = (asyncpg.DataError, asyncpg.ClientConfigurationError, asyncpg.UnsupportedClientFeatureError)
 _RETRY_TRANSACTION = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
@@ -45,6 +47,8 @@ def translate(error: BaseException, constraints: ConstraintErrors | None = None)
         name = getattr(error, "constraint_name", None)
         make = (constraints or {}).get(name or "")
         return make() if make is not None else None
+    if isinstance(error, _OUR_DEFECT):
+        return None
     if isinstance(error, _RETRY_TRANSACTION):
         return Aborted("the transaction met a concurrent one; run it again")
     if isinstance(error, _FULL):

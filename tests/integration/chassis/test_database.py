@@ -84,6 +84,17 @@ async def test_a_serialization_failure_is_aborted(chassis_database: Database) ->
             await first.execute("UPDATE thing SET n = 3")
 
 
+async def test_a_defect_of_ours_stays_what_it_is(chassis_database: Database) -> None:
+    async with chassis_database.connection() as connection:
+        await connection.execute("SELECT 1")
+    with pytest.raises(asyncpg.DataError):
+        async with chassis_database.connection() as connection:
+            await connection.fetchval("SELECT $1::int", "no number")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with chassis_database.connection() as connection:
+            await connection.execute("SELECT 1 FROM nowhere")
+
+
 async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_dsn: str) -> None:
     options = PoolOptions(
         max_size=1, acquire_timeout=timedelta(milliseconds=100), statement_timeout=timedelta(milliseconds=200)
