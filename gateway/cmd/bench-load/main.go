@@ -1,0 +1,144 @@
+// Command bench-load posts one JSON body over and over through a fixed number of HTTP/1.1 connections, and prints
+// requests, errors and latency percentiles as JSON. It is the load generator of the benchmarks: the same one for
+// Tocsin and for each reference.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+type result struct {
+	Requests    int            `json:"requests"`
+	Errors      int            `json:"errors"`
+	Seconds     float64        `json:"seconds"`
+	PerSecond   float64        `json:"per_second"`
+	P50         float64        `json:"p50_ms"`
+	P99         float64        `json:"p99_ms"`
+	Max         float64        `json:"max_ms"`
+	Statuses    map[string]int `json:"statuses"`
+	FirstFailed string         `json:"first_failed,omitempty"`
+}
+
+type worker struct {
+	latencies   []time.Duration
+	statuses    map[int]int
+	errors      int
+	firstFailed string
+}
+
+func main() {
+	url := flag.String("url", "", "URL to post to")
+	body := flag.String("body", "", "JSON body; %d becomes a number that no other request has")
+	token := flag.String("token", "", "bearer token")
+	connections := flag.Int("connections", 32, "concurrent connections")
+	duration := flag.Duration("duration", 5*time.Second, "how long to measure")
+	warmup := flag.Duration("warmup", time.Second, "how long to warm up, not measured")
+	flag.Parse()
+
+	client := &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: *connections, MaxConnsPerHost: *connections, DisableCompression: true},
+		Timeout:   30 * time.Second,
+	}
+	var sequence atomic.Int64
+	sequence.Store(time.Now().UnixMicro())
+	run := func(length time.Duration) ([]worker, time.Duration) {
+		workers := make([]worker, *connections)
+		start := time.Now()
+		var group sync.WaitGroup
+		for index := range workers {
+			group.Add(1)
+			go func(w *worker) {
+				defer group.Done()
+				w.statuses = map[int]int{}
+				for time.Since(start) < length {
+					text := *body
+					if strings.Contains(text, "%d") {
+						text = strings.ReplaceAll(text, "%d", fmt.Sprint(sequence.Add(1)))
+					}
+					w.post(client, *url, *token, text)
+				}
+			}(&workers[index])
+		}
+		group.Wait()
+		return workers, time.Since(start)
+	}
+	run(*warmup)
+	workers, elapsed := run(*duration)
+	if err := json.NewEncoder(os.Stdout).Encode(summarise(workers, elapsed)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func (w *worker) post(client *http.Client, url, token, body string) {
+	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader([]byte(body)))
+	if err != nil {
+		w.fail(err.Error())
+		return
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	start := time.Now()
+	response, err := client.Do(request)
+	if err != nil {
+		w.fail(err.Error())
+		return
+	}
+	answer, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil {
+		w.fail(err.Error())
+		return
+	}
+	w.latencies = append(w.latencies, time.Since(start))
+	w.statuses[response.StatusCode]++
+	if response.StatusCode >= 300 {
+		w.fail(fmt.Sprintf("%d %s", response.StatusCode, answer))
+	}
+}
+
+func (w *worker) fail(text string) {
+	w.errors++
+	if w.firstFailed == "" {
+		w.firstFailed = text
+	}
+}
+
+func summarise(workers []worker, elapsed time.Duration) result {
+	all := []time.Duration{}
+	out := result{Seconds: elapsed.Seconds(), Statuses: map[string]int{}}
+	for _, w := range workers {
+		all = append(all, w.latencies...)
+		out.Errors += w.errors
+		for status, count := range w.statuses {
+			out.Statuses[fmt.Sprint(status)] += count
+		}
+		if out.FirstFailed == "" {
+			out.FirstFailed = w.firstFailed
+		}
+	}
+	out.Requests = len(all)
+	out.PerSecond = float64(len(all)-out.Errors) / elapsed.Seconds()
+	if len(all) == 0 {
+		return out
+	}
+	slices.Sort(all)
+	at := func(q float64) float64 {
+		return float64(all[min(len(all)-1, int(q*float64(len(all))))].Microseconds()) / 1000
+	}
+	out.P50, out.P99, out.Max = at(0.50), at(0.99), at(1)
+	return out
+}

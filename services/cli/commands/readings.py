@@ -1,0 +1,124 @@
+"""`tocsin readings`: send readings, and watch what becomes of them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.options import StateDirOption
+from services.cli.output import JsonOption, console, number, print_json, table
+
+app = typer.Typer(help="Send readings, and watch their windows close.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    """Adds the commands."""
+    root.add_typer(app, name="readings")
+
+
+@app.command()
+def send(
+    building: Annotated[str, typer.Argument(help="Building id, for example `tower`.")],
+    room: Annotated[str, typer.Argument(help="Room id, for example `lobby`.")],
+    sensor_type: Annotated[str, typer.Argument(help="Sensor type, for example `temperature`.")],
+    value: Annotated[float, typer.Argument(help="The measured value.")],
+    unit: Annotated[str, typer.Option(help="Unit of the value; the sensor type's own by default.")] = "",
+    device: Annotated[str, typer.Option(help="Device that measured it.")] = "",
+    at: Annotated[str, typer.Option(help="Event time, RFC 3339; now by default.")] = "",
+    key: Annotated[str, typer.Option(help="Idempotency key, so that sending again is safe.")] = "",
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Send one reading; done when it is durable."""
+    from services.cli.client import answer, open_mesh
+
+    reading: dict[str, Any] = {"building": building, "room": room, "sensorType": sensor_type, "value": value}
+    optional = {"unit": unit, "device": device, "eventTime": at}
+    reading |= {name: text for name, text in optional.items() if text}
+    headers = {"Idempotency-Key": key} if key else {}
+    with open_mesh(state_dir).http(scopes=["readings:write"]) as client:
+        outcome = answer(client.post("/v1/readings", json=reading, headers=headers))
+    if json:
+        print_json(outcome)
+        return
+    stored = outcome["reading"]
+    note = " (was known already)" if outcome.get("duplicate") else ""
+    console().print(
+        f"[green]accepted[/] {building}/{room} {sensor_type} = {stored['value']:g} {stored['unit']} "
+        f"at {stored['eventTime']}{note}"
+    )
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Newline-delimited JSON, one reading a line.")
+    ],
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Send a file of readings; bad lines are listed, good ones are kept."""
+    from services.cli.client import answer, open_mesh
+
+    with open_mesh(state_dir).http(scopes=["readings:write"], timeout=600) as client, file.open("rb") as content:
+        outcome = answer(
+            client.post("/v1/readings:import", content=content, headers={"content-type": "application/x-ndjson"})
+        )
+    if json:
+        print_json(outcome)
+        return
+    accepted, rejected = int(outcome.get("accepted", 0)), int(outcome.get("rejected", 0))
+    out = console()
+    out.print(f"[green]{accepted:,} accepted[/]" + (f", [red]{rejected:,} rejected[/]" if rejected else ""))
+    rows = [
+        (rejection.get("index", 0) + 1, rejection.get("field", ""), rejection.get("message", ""))
+        for rejection in outcome.get("rejections", [])
+    ]
+    if rows:
+        out.print(table("Rejected lines", ("line>", "field", "why"), rows))
+
+
+@app.command()
+def watch(
+    building: Annotated[str, typer.Option(help="Only this building.")] = "",
+    room: Annotated[str, typer.Option(help="Only this room.")] = "",
+    sensor_type: Annotated[str, typer.Option("--type", help="Only this sensor type.")] = "",
+    step: Annotated[str, typer.Option(help="Only windows of this length, for example 60s.")] = "",
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Follow windows as they close, until Ctrl-C."""
+    import json as json_module
+
+    from services.cli.client import answer, open_mesh
+
+    wanted = {"building": building, "room": room, "sensorType": sensor_type, "step": step}
+    query = {name: text for name, text in wanted.items() if text}
+    with (
+        open_mesh(state_dir).http(scopes=["readings:read"]) as client,
+        client.stream(
+            "GET", "/v1/windows:watch", params=query, headers={"accept": "text/event-stream"}, timeout=None
+        ) as response,
+    ):
+        if not response.is_success:
+            response.read()
+            answer(response)
+        for line in response.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            text = line.removeprefix("data:").strip()
+            if json:
+                print(text, flush=True)
+            else:
+                _print_window(json_module.loads(text))
+
+
+def _print_window(window: dict[str, Any]) -> None:
+    series, statistics = window["series"], window["statistics"]
+    device = f"/{series['device']}" if series.get("device") else ""
+    console().print(
+        f"[dim]{window['start']}[/] {window['step']:>6} {series['building']}/{series['room']}{device} "
+        f"{series['sensorType']}: [bold]{number(statistics.get('timeWeightedMean'))}[/] {series.get('unit', '')} "
+        f"[dim]n={statistics.get('count', 0)} covered={statistics.get('coveredRatio', 0):.0%} "
+        f"rev={window.get('revision', 1)}[/]"
+    )

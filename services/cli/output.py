@@ -1,0 +1,52 @@
+"""How commands print: Rich for people, JSON with `--json` for programs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def console() -> "Console":
+    """The terminal; plain text where output is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
+    """A table whose columns named with a trailing `>` are aligned to the right. Cells are shown literally."""
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for column in columns:
+        result.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
+    return result
+
+
+def fields(title: str, values: Mapping[str, object]) -> "Table":
+    """A record: a line a field, without those that are unknown."""
+    return table(title, ("", ""), [(name, value) for name, value in values.items() if value not in (None, "")])
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number for people; `-` when it is unknown."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _shown(cell: object) -> str:
+    return "-" if cell is None else str(cell)
