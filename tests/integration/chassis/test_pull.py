@@ -55,13 +55,14 @@ async def test_a_quiet_stream_is_not_taken_for_silence(nats_connection: NatsConn
         ALERTS,
         CONFIG,
         label="tests/watched",
-        heartbeat=timedelta(milliseconds=50),
-        expires=timedelta(milliseconds=200),
+        heartbeat=timedelta(milliseconds=500),
+        expires=timedelta(seconds=1),
     )
     await source.open()
     causes = ("silence", "stalled", "reconnect", "deleted")
     before = [renewals(cause) for cause in causes]
-    for _ in range(10):
+    # Longer than three heartbeats and two requests.
+    for _ in range(25):
         assert await next_value(source) == ""
     await publisher.publish(event("x"))
     assert await eventually(lambda: next_value(source)) == "x"
