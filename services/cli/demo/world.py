@@ -1,0 +1,110 @@
+"""The world outside of the demo, on loopback: a video server, a mail server and a receiver of webhooks."""
+
+import asyncio
+import email
+import email.policy
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.cli.runtime.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiosmtpd.smtp import Envelope, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One e-mail that the mail server took."""
+
+    recipient: str
+    subject: str
+    attachments: tuple[str, ...]
+    attachment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One webhook that was received; `verified` when its signature is right."""
+
+    event_id: str
+    type: str
+    data: dict[str, Any]
+    verified: bool
+
+
+@dataclass(slots=True)
+class World:
+    """Addresses of the servers, and what reached them."""
+
+    videos: Path
+    video_server: str = ""
+    smtp_port: int = 0
+    webhook_url: str = ""
+    webhook_secret: str = ""
+    mails: list[Mail] = field(default_factory=list[Mail])
+    hooks: list[Hook] = field(default_factory=list[Hook])
+
+    async def handle_DATA(self, _server: object, _session: "Session", envelope: "Envelope") -> str:
+        """Takes an e-mail (the name is aiosmtpd's)."""
+        content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
+        message = email.message_from_bytes(content, policy=email.policy.default)
+        attachments = list(message.iter_attachments())
+        sizes = [len(part.get_payload(decode=True) or b"") for part in attachments]
+        self.mails.append(
+            Mail(
+                recipient=", ".join(envelope.rcpt_tos),
+                subject=str(message["subject"]),
+                attachments=tuple(part.get_filename() or "" for part in attachments),
+                attachment_bytes=sum(sizes),
+            )
+        )
+        return "250 OK"
+
+    async def receive_webhook(self, request: "web.Request") -> "web.Response":
+        """Takes a webhook, checks its signature and notes it."""
+        from aiohttp import web
+        from standardwebhooks import Webhook, WebhookVerificationError
+
+        body = await request.text()
+        try:
+            content: dict[str, Any] = Webhook(self.webhook_secret).verify(body, dict(request.headers))
+            verified = True
+        except WebhookVerificationError:
+            content, verified = {}, False
+        self.hooks.append(
+            Hook(request.headers.get("webhook-id", ""), content.get("type", ""), content.get("data", {}), verified)
+        )
+        return web.Response(status=204 if verified else 401)
+
+
+@asynccontextmanager
+async def open_world(videos: Path) -> AsyncGenerator[World]:
+    """Starts the servers on free ports and stops them at the end."""
+    from aiohttp import web
+    from aiosmtpd.smtp import SMTP
+
+    world = World(videos)
+    app = web.Application()
+    # aiohttp serves files with Range, If-Range and Content-Range.
+    app.router.add_static("/videos", videos)
+    app.router.add_post("/hook", world.receive_webhook)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, LOOPBACK, 0)
+    await site.start()
+    smtp = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(world, hostname="mail.demo", enable_SMTPUTF8=True), LOOPBACK, 0
+    )
+    try:
+        http_port = runner.addresses[0][1]
+        world.video_server = f"http://{LOOPBACK}:{http_port}"
+        world.webhook_url = f"http://{LOOPBACK}:{http_port}/hook"
+        world.smtp_port = smtp.sockets[0].getsockname()[1]
+        yield world
+    finally:
+        smtp.close()
+        await runner.cleanup()
