@@ -9,8 +9,8 @@
         app.task("outbox", relay.run())                              # a dead side task stops the process with exit 1
         add_IngestionServiceServicer_to_server(Servicer(...), app.server.registrar)
 
-The server starts when bootstrap returns. SIGTERM and SIGINT stop the process with exit status 0; a failure to start or a dead
-side task with 1; settings that make no sense with 2.
+The server starts when bootstrap returns. SIGTERM and SIGINT stop the process with exit status 0; a failure to start or
+a dead side task with 1; settings that make no sense with 2.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from services.chassis.telemetry import logs, tracing
 if TYPE_CHECKING:
     from services.chassis.grpc.client import PeerChannel
     from services.chassis.grpc.health import Check
-    from services.chassis.grpc.server import Server
 
 log = logs.get_logger(__name__)
 T = TypeVar("T")
@@ -89,7 +88,8 @@ class App:
     def at_stop(
         self, step: Step, name: str, act: Callable[[], Awaitable[object]], within: timedelta = timedelta(seconds=5)
     ) -> None:
-        """Does `act` in `step` of the stop, for at most `within`; a failure or time-out is logged, and the stop goes on."""
+        """Does `act` in `step` of the stop, for at most `within`; a failure or time-out is logged, and the stop
+        goes on."""
         self._stops.append(_Stop(step, name, act, within.total_seconds()))
 
     def task(
@@ -185,9 +185,7 @@ def run(service: str, settings_type: type[S], bootstrap: Bootstrap[S]) -> NoRetu
     sys.exit(uvloop.run(serve(service, settings, bootstrap, worker)))
 
 
-async def serve(
-    service: str, settings: S, bootstrap: Bootstrap[S], worker: "workers.Worker | None" = None
-) -> int:
+async def serve(service: str, settings: S, bootstrap: Bootstrap[S], worker: "workers.Worker | None" = None) -> int:
     """The life of one process; returns its exit status."""
     asyncio.get_running_loop().set_exception_handler(_loop_failed)
     tracing.configure(service, endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio)

@@ -1,7 +1,8 @@
 """The errors that cross a boundary of Tocsin, by kind; standard library only.
 
-A rule or use case raises a subclass of one *kind* below; `services.chassis.grpc.status` maps kinds (and nothing else) to
-gRPC statuses. A service names its own errors after what went wrong and gives each the reason that its contract documents::
+A rule or use case raises a subclass of one *kind* below; `services.chassis.grpc.status` maps kinds (and nothing else)
+to gRPC statuses. A service names its own errors after what went wrong and gives each the reason that its contract
+documents::
 
     class DebtFileNotFound(NotFound):
         '''There is no debt file with this id.'''
@@ -10,8 +11,8 @@ gRPC statuses. A service names its own errors after what went wrong and gives ea
 
     raise DebtFileNotFound(metadata={"debtFileId": file_id})
 
-`reason` is an `ErrorReason` value of the service's `error_reason.proto` without its prefix. Clients decide on it, people
-read the message; both leave the process, so neither may hold a secret or another tenant's data.
+`reason` is an `ErrorReason` value of the service's `error_reason.proto` without its prefix. Clients decide on it,
+people read the message; both leave the process, so neither may hold a secret or another tenant's data.
 """
 
 import inspect

@@ -34,8 +34,8 @@ def check_id(value: str, field: str) -> str:
 
 
 def uuid7() -> uuid.UUID:
-    """A UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits. Later ones sort after earlier ones
-    (to the millisecond), which keeps B-tree inserts local."""
+    """A UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits. Later ones sort after earlier
+    ones (to the millisecond), which keeps B-tree inserts local."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62

@@ -101,37 +101,41 @@ class ChassisSettings(BaseSettings):
 
     model_config = own_prefix("TOCSIN_")
 
-    postgres_dsn: SecretStr = Field(SecretStr(""), validation_alias=_shared("POSTGRES_DSN"))
-    nats_url: str = Field("", validation_alias=_shared("NATS_URL"))
-    nats_user: str = Field("", validation_alias=_shared("NATS_USER"))
-    nats_password: SecretStr = Field(SecretStr(""), validation_alias=_shared("NATS_PASSWORD"))
+    postgres_dsn: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("POSTGRES_DSN"))
+    nats_url: str = Field(default="", validation_alias=_shared("NATS_URL"))
+    nats_user: str = Field(default="", validation_alias=_shared("NATS_USER"))
+    nats_password: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("NATS_PASSWORD"))
 
-    grpc_listen: str = Field("127.0.0.1:0", validation_alias=_shared("GRPC_LISTEN"))
-    grpc_workers: int = Field(1, validation_alias=_shared("GRPC_WORKERS"))
-    grpc_max_message: Size = Field(4 * MIB, validation_alias=_shared("GRPC_MAX_MESSAGE"))
-    grpc_max_calls: int = Field(4096, validation_alias=_shared("GRPC_MAX_CALLS"))
-    grpc_default_deadline: Duration = Field(timedelta(seconds=30), validation_alias=_shared("GRPC_DEFAULT_DEADLINE"))
-    grpc_tls_cert_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_CERT_FILE"))
-    grpc_tls_key_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_KEY_FILE"))
-    grpc_tls_ca_file: Path | None = Field(None, validation_alias=_shared("GRPC_TLS_CA_FILE"))
-    stop_grace: Duration = Field(timedelta(seconds=10), validation_alias=_shared("STOP_GRACE"))
+    grpc_listen: str = Field(default="127.0.0.1:0", validation_alias=_shared("GRPC_LISTEN"))
+    grpc_workers: int = Field(default=1, validation_alias=_shared("GRPC_WORKERS"))
+    grpc_max_message: Size = Field(default=4 * MIB, validation_alias=_shared("GRPC_MAX_MESSAGE"))
+    grpc_max_calls: int = Field(default=4096, validation_alias=_shared("GRPC_MAX_CALLS"))
+    grpc_default_deadline: Duration = Field(
+        default=timedelta(seconds=30), validation_alias=_shared("GRPC_DEFAULT_DEADLINE")
+    )
+    grpc_tls_cert_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_CERT_FILE"))
+    grpc_tls_key_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_KEY_FILE"))
+    grpc_tls_ca_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_CA_FILE"))
+    stop_grace: Duration = Field(default=timedelta(seconds=10), validation_alias=_shared("STOP_GRACE"))
 
-    auth_jwks_file: Path | None = Field(None, validation_alias=_shared("AUTH_JWKS_FILE"))
-    auth_issuer: str = Field("https://tocsin.local", validation_alias=_shared("AUTH_ISSUER"))
-    auth_audience: str = Field("tocsin", validation_alias=_shared("AUTH_AUDIENCE"))
-    auth_leeway: Duration = Field(timedelta(seconds=5), validation_alias=_shared("AUTH_LEEWAY"))
+    auth_jwks_file: Path | None = Field(default=None, validation_alias=_shared("AUTH_JWKS_FILE"))
+    auth_issuer: str = Field(default="https://tocsin.local", validation_alias=_shared("AUTH_ISSUER"))
+    auth_audience: str = Field(default="tocsin", validation_alias=_shared("AUTH_AUDIENCE"))
+    auth_leeway: Duration = Field(default=timedelta(seconds=5), validation_alias=_shared("AUTH_LEEWAY"))
 
-    metrics_listen: str = Field("", validation_alias=_shared("METRICS_LISTEN"))
-    log_format: Literal["json", "console"] = Field("json", validation_alias=_shared("LOG_FORMAT"))
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", validation_alias=_shared("LOG_LEVEL"))
-    otlp_endpoint: str = Field("", validation_alias=_shared("OTLP_ENDPOINT"))
-    trace_ratio: float = Field(0.1, validation_alias=_shared("TRACE_RATIO"))
+    metrics_listen: str = Field(default="", validation_alias=_shared("METRICS_LISTEN"))
+    log_format: Literal["json", "console"] = Field(default="json", validation_alias=_shared("LOG_FORMAT"))
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias=_shared("LOG_LEVEL")
+    )
+    otlp_endpoint: str = Field(default="", validation_alias=_shared("OTLP_ENDPOINT"))
+    trace_ratio: float = Field(default=0.1, validation_alias=_shared("TRACE_RATIO"))
 
-    peer_ingestion: str = Field("", validation_alias=_shared("PEER_INGESTION"))
-    peer_aggregation: str = Field("", validation_alias=_shared("PEER_AGGREGATION"))
-    peer_media_probe: str = Field("", validation_alias=_shared("PEER_MEDIA_PROBE"))
-    peer_notification: str = Field("", validation_alias=_shared("PEER_NOTIFICATION"))
-    peer_token_file: Path | None = Field(None, validation_alias=_shared("PEER_TOKEN_FILE"))
+    peer_ingestion: str = Field(default="", validation_alias=_shared("PEER_INGESTION"))
+    peer_aggregation: str = Field(default="", validation_alias=_shared("PEER_AGGREGATION"))
+    peer_media_probe: str = Field(default="", validation_alias=_shared("PEER_MEDIA_PROBE"))
+    peer_notification: str = Field(default="", validation_alias=_shared("PEER_NOTIFICATION"))
+    peer_token_file: Path | None = Field(default=None, validation_alias=_shared("PEER_TOKEN_FILE"))
     """A file with the token that this service shows to its peers when it calls on its own behalf."""
 
     @classmethod
@@ -161,7 +165,9 @@ class ChassisSettings(BaseSettings):
         if self.otlp_endpoint:
             url = urlsplit(self.otlp_endpoint)
             require(
-                url.scheme in ("http", "https") and bool(url.netloc), self.env("otlp_endpoint"), "must be an http(s) URL"
+                url.scheme in ("http", "https") and bool(url.netloc),
+                self.env("otlp_endpoint"),
+                "must be an http(s) URL",
             )
         if self.auth_jwks_file is not None:
             require(
@@ -185,7 +191,9 @@ def read(cls: type[S]) -> S:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         problem = first["msg"].removeprefix("Value error, ")
-        raise Refused(_variable(cls, str(first["loc"][0]) if first["loc"] else ""), problem[:1].lower() + problem[1:]) from None
+        raise Refused(
+            _variable(cls, str(first["loc"][0]) if first["loc"] else ""), problem[:1].lower() + problem[1:]
+        ) from None
     settings.verify()
     return settings
 

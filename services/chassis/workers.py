@@ -1,8 +1,8 @@
 """Several processes of one service on one gRPC port.
 
-The parent spawns workers by exec (gRPC does not survive a fork), keeps the port reserved, restarts a dead worker, and serves
-/metrics (summed), /livez and /readyz for all. Workers die with the parent (PR_SET_PDEATHSIG), also when it is killed. A
-worker that keeps dying ends the parent with status 1.
+The parent spawns workers by exec (gRPC does not survive a fork), keeps the port reserved, restarts a dead worker, and
+serves /metrics (summed), /livez and /readyz for all. Workers die with the parent (PR_SET_PDEATHSIG), also when it is
+killed. A worker that keeps dying ends the parent with status 1.
 """
 
 import asyncio
@@ -193,7 +193,9 @@ def _reserve(settings: ChassisSettings) -> socket.socket:
     host, port = split_address(settings.grpc_listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port:
-        with socket.socket(family, socket.SOCK_STREAM) as alone:  # an exclusive bind: shared ones would hide a neighbour
+        with socket.socket(
+            family, socket.SOCK_STREAM
+        ) as alone:  # an exclusive bind: shared ones would hide a neighbour
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind((host, port))
     reserved = socket.socket(family, socket.SOCK_STREAM)

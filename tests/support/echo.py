@@ -31,7 +31,14 @@ def _compile() -> tuple[ModuleType, ModuleType]:
         includes = [f"-I{path}" for path in (_OWN, _ROOT / "proto", _ROOT / ".build/third_party/proto")]
         builtin = f"-I{Path(protoc.__file__).parent / '_proto'}"
         status = protoc.main(
-            ["protoc", *includes, builtin, f"--python_out={out}", f"--grpc_python_out={out}", "tocsin/test/v1/echo.proto"]
+            [
+                "protoc",
+                *includes,
+                builtin,
+                f"--python_out={out}",
+                f"--grpc_python_out={out}",
+                "tocsin/test/v1/echo.proto",
+            ]
         )
         if status != 0:
             raise RuntimeError(f"protoc failed with status {status}")
@@ -39,7 +46,9 @@ def _compile() -> tuple[ModuleType, ModuleType]:
         folder = Path(out) / "tocsin/test/v1"
         sys.modules.setdefault("tocsin.test", ModuleType("tocsin.test"))
         parent = sys.modules.setdefault("tocsin.test.v1", ModuleType("tocsin.test.v1"))
-        modules = [_load(f"tocsin.test.v1.{name}", folder / f"{name}.py", parent) for name in ("echo_pb2", "echo_pb2_grpc")]
+        modules = [
+            _load(f"tocsin.test.v1.{name}", folder / f"{name}.py", parent) for name in ("echo_pb2", "echo_pb2_grpc")
+        ]
     return modules[0], modules[1]
 
 

@@ -1,7 +1,7 @@
 """A token issuer for development, tests and the demo: a key pair in a directory, never for production.
 
-    issuer = DevIssuer.open(state / "auth")          # makes the key pair once, writes jwks.json
-    token = issuer.mint(["readings:write"], ttl=timedelta(hours=1), tenants=["acme"], subject="me")
+issuer = DevIssuer.open(state / "auth")          # makes the key pair once, writes jwks.json
+token = issuer.mint(["readings:write"], ttl=timedelta(hours=1), tenants=["acme"], subject="me")
 """
 
 import json

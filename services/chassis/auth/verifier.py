@@ -1,8 +1,8 @@
 """Verifies ES256 JSON Web Tokens against a JWKS file.
 
-Claims: iss, aud, sub, exp, iat (all required), `scope` (space separated), `tenants` (list). The file is read again when it
-changes (looked at once a second at most), which also forgets verified tokens. A verified token is remembered by its SHA-256
-until it expires, so that its signature costs once.
+Claims: iss, aud, sub, exp, iat (all required), `scope` (space separated), `tenants` (list). The file is read again when
+it changes (looked at once a second at most), which also forgets verified tokens. A verified token is remembered by its
+SHA-256 until it expires, so that its signature costs once.
 """
 
 import hashlib

@@ -4,9 +4,9 @@
         stub = IngestionServiceStub(channel.channel)
         reply = await stub.GetReading(request)          # raises a DomainError, never an RpcError
 
-Every call has a deadline (the default of the channel, or `timeout=` seconds of the call; never past the deadline of the call
-being served), carries the trace context and request id, and a token: the one given, else the caller's own. UNAVAILABLE is
-retried by gRPC on methods whose contract declares an `idempotency_level`.
+Every call has a deadline (the default of the channel, or `timeout=` seconds of the call; never past the deadline of the
+call being served), carries the trace context and request id, and a token: the one given, else the caller's own.
+UNAVAILABLE is retried by gRPC on methods whose contract declares an `idempotency_level`.
 """
 
 import json
@@ -55,7 +55,7 @@ class PeerChannel:
 
     async def close(self) -> None:
         """Cancels what is under way and closes the connections."""
-        await self._inner.close()
+        await self._inner.close(None)
 
     async def ready(self) -> None:
         """Returns when the peer is connected; for a health check with a time limit around it."""
@@ -78,7 +78,9 @@ class PeerChannel:
         return self._many(cast(Any, self._inner).stream_stream(method, *args, **kwargs))
 
     def _single(self, call: Any) -> Callable[..., Awaitable[Any]]:
-        async def invoke(request: Any, *, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()) -> Any:
+        async def invoke(
+            request: Any, *, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()
+        ) -> Any:
             try:
                 return await call(request, timeout=self._timeout(timeout), metadata=self._metadata(metadata))
             except grpc.RpcError as error:
@@ -125,9 +127,9 @@ def connect(
     max_message: int = 4 * MIB,
     credentials: grpc.ChannelCredentials | None = None,
 ) -> PeerChannel:
-    """A channel to `target` (host:port); it connects when it is first used. `services` are the full names of the services
-    whose idempotent methods may be retried (their generated code must be imported). `token` gives the token per call;
-    without one the token of the call being served is passed on."""
+    """A channel to `target` (host:port); it connects when it is first used. `services` are the full names of the
+    services whose idempotent methods may be retried (their generated code must be imported). `token` gives the token
+    per call; without one the token of the call being served is passed on."""
     options: list[tuple[str, int | str]] = [
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -1,8 +1,8 @@
 """`grpc.health.v1`: the whole server ("") and each service by name, from the dependencies' checks.
 
-Everything is NOT_SERVING until all checks have answered once. After that a check has to fail three times running to turn
-the server NOT_SERVING, and once well to turn it back. Watch streams end when the server stops (the stock servicer keeps
-them open, which holds a stop up for the whole grace).
+Everything is NOT_SERVING until all checks have answered once. After that a check has to fail three times running to
+turn the server NOT_SERVING, and once well to turn it back. Watch streams end when the server stops (the stock servicer
+keeps them open, which holds a stop up for the whole grace).
 """
 
 import asyncio
@@ -132,7 +132,8 @@ class Health(health_pb2_grpc.HealthServicer):
             told = self._status(request.service)
             yield health_pb2.HealthCheckResponse(status=told)
             async with self._changed:
-                await self._changed.wait_for(lambda: self._stopped or self._status(request.service) != told)
+                while not self._stopped and self._status(request.service) == told:
+                    await self._changed.wait()
             if self._stopped:
                 if told == SERVING:
                     yield health_pb2.HealthCheckResponse(status=self._status(request.service))

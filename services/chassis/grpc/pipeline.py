@@ -1,8 +1,8 @@
 """How a call passes the server: named stages around the servicer's method, composed once per method.
 
-grpc.aio runs interceptors by looking the handler up again on every call and offers them four shapes of methods. Here each
-method is wrapped once, when its servicer is registered: every shape becomes one coroutine on a `Call`, and a stage is an
-object that wraps that coroutine. The order of the stages is `services.chassis.grpc.stages.ORDER`.
+grpc.aio runs interceptors by looking the handler up again on every call and offers them four shapes of methods. Here
+each method is wrapped once, when its servicer is registered: every shape becomes one coroutine on a `Call`, and a stage
+is an object that wraps that coroutine. The order of the stages is `services.chassis.grpc.stages.ORDER`.
 """
 
 import inspect
@@ -13,7 +13,6 @@ from functools import reduce
 from typing import Any, Protocol, cast
 
 import grpc
-import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
@@ -36,15 +35,10 @@ class Method:
     def of(cls, service: str, name: str, handler: Any) -> "Method":
         """The method that `handler` serves, with its descriptor when its generated code is imported."""
         try:
-            found = cast(
-                MethodDescriptor,
-                descriptor_pool.Default().FindMethodByName(f"{service}.{name}"),  # pyright: ignore[reportUnknownMemberType]
-            )
+            found: MethodDescriptor | None = descriptor_pool.Default().FindMethodByName(f"{service}.{name}")
         except KeyError:
             found = None
-        return cls(
-            f"/{service}/{name}", service, name, handler.request_streaming, handler.response_streaming, found
-        )
+        return cls(f"/{service}/{name}", service, name, handler.request_streaming, handler.response_streaming, found)
 
 
 @dataclass(slots=True)

@@ -30,5 +30,6 @@ class _UnderBothNames:
 
 def register(services: Sequence[str], server: Registrar) -> None:
     """Adds reflection that lists `services`, health and itself (by the name whose descriptor it has)."""
-    servicer = reflection.aio.ReflectionServicer((*services, HEALTH, reflection.SERVICE_NAME))
+    aio = cast(Any, reflection).aio  # the type stubs do not know it
+    servicer = aio.ReflectionServicer((*services, HEALTH, reflection.SERVICE_NAME))
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, cast(Any, _UnderBothNames(server)))

@@ -6,8 +6,8 @@ It stands in for `grpc.aio.Server` where generated code registers a servicer::
     add_IngestionServiceServicer_to_server(Servicer(...), server.registrar)
     port = await server.start()
 
-Keepalive: clients ping every 30 s at the least (`services.chassis.grpc.client`), and the server allows a ping every 10 s:
-well under half of it, since equal values end in GOAWAY by jitter.
+Keepalive: clients ping every 30 s at the least (`services.chassis.grpc.client`), and the server allows a ping every 10
+s: well under half of it, since equal values end in GOAWAY by jitter.
 """
 
 import asyncio
@@ -22,11 +22,12 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
+from services.chassis.auth.rules import validates_items
 from services.chassis.auth.verifier import Verifier
 from services.chassis.grpc import reflection, validation
 from services.chassis.grpc.health import Health
 from services.chassis.grpc.pipeline import Method, Stage, handler
-from services.chassis.grpc.stages import standard, validates_items
+from services.chassis.grpc.stages import standard
 from services.chassis.settings import MIB, ChassisSettings
 from services.chassis.telemetry.logs import get_logger
 
@@ -139,7 +140,7 @@ class Server:
         validation.warm(
             method.descriptor.input_type
             for method in self._methods
-            if method.descriptor is not None and method.service in own and not validates_items(method)
+            if method.descriptor is not None and method.service in own and not validates_items(method.descriptor)
         )
         server = grpc.aio.server(
             options=self._options.channel_arguments(), maximum_concurrent_rpcs=self._options.max_calls
@@ -156,7 +157,8 @@ class Server:
         return self.port
 
     async def not_serving(self) -> None:
-        """The first step of a stop: health says NOT_SERVING, endless streams are asked to end; calls are still taken."""
+        """The first step of a stop: health says NOT_SERVING, endless streams are asked to end; calls are still
+        taken."""
         self.stopping.set()
         await self.health.stop()
 

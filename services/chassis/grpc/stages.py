@@ -23,7 +23,7 @@ import grpc.aio
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from services.chassis.auth import principal
-from services.chassis.auth.rules import rule_of
+from services.chassis.auth.rules import rule_of, validates_items
 from services.chassis.auth.verifier import Verifier
 from services.chassis.errors import Cancelled, DeadlineExceeded, DomainError, Internal
 from services.chassis.grpc import validation
@@ -32,7 +32,6 @@ from services.chassis.grpc.status import code_of
 from services.chassis.telemetry import context as telemetry_context
 from services.chassis.telemetry import metrics, tracing
 from services.chassis.telemetry.logs import get_logger
-from tocsin.options.v1 import options_pb2
 
 ORDER: Final = ("recovery", "request_id", "trace", "deadline", "log", "metrics", "auth", "errors", "validation")
 SLOW: Final = timedelta(seconds=2)
@@ -139,8 +138,9 @@ class Deadline:
             telemetry_context.deadline.set(time.monotonic() + (seconds if remaining is None else remaining))
             if remaining is not None:
                 return await proceed(call)  # gRPC itself cancels at the caller's deadline
+            scope = asyncio.timeout(seconds)
             try:
-                async with asyncio.timeout(seconds) as scope:
+                async with scope:
                     return await proceed(call)
             except TimeoutError:
                 if not scope.expired():
@@ -270,7 +270,7 @@ class Validation:
     name = "validation"
 
     def bind(self, method: Method, proceed: Handle) -> Handle:
-        if method.descriptor is None or validates_items(method):
+        if method.descriptor is None or validates_items(method.descriptor):
             return proceed
         if method.request_streams:
 
@@ -287,11 +287,6 @@ class Validation:
         return check
 
 
-def validates_items(method: Method) -> bool:
-    """Whether the method judges its requests itself, by the option `(tocsin.options.v1.validates_items)`."""
-    return method.descriptor is not None and bool(method.descriptor.GetOptions().Extensions[options_pb2.validates_items])
-
-
 def _why_cancelled(call: Call) -> grpc.StatusCode:
     remaining = call.context.time_remaining()
     if remaining is not None and remaining <= 0.0:
@@ -304,7 +299,10 @@ def _why_cancelled(call: Call) -> grpc.StatusCode:
 def _code_after(call: Call) -> grpc.StatusCode:
     """The code of a call that a servicer ended by `context.abort`, or that met a bug."""
     code = call.context.code()
-    return next((known for known in grpc.StatusCode if code in (known, known.value[0]) and known.value[0]), grpc.StatusCode.UNKNOWN)
+    return next(
+        (known for known in grpc.StatusCode if code in (known, known.value[0]) and known.value[0]),
+        grpc.StatusCode.UNKNOWN,
+    )
 
 
 def _exemplar() -> dict[str, str] | None:

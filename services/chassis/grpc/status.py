@@ -1,16 +1,19 @@
 """The one table between kinds of domain errors and gRPC statuses, in both directions.
 
-A status carries `google.rpc.ErrorInfo` (reason, domain "tocsin", metadata), `RequestInfo`, and where they apply `BadRequest`
-(field violations) and `RetryInfo`. What leaves is bounded, for gRPC peers drop a call whose trailers pass 8 KiB.
+A status carries `google.rpc.ErrorInfo` (reason, domain "tocsin", metadata), `RequestInfo`, and where they apply
+`BadRequest` (field violations) and `RetryInfo`. What leaves is bounded, for gRPC peers drop a call whose trailers pass
+8 KiB.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from services.chassis import errors
@@ -103,25 +106,22 @@ def _pack(
 
 
 def unpack(error: grpc.RpcError) -> errors.DomainError:
-    """The domain error that a peer's failed call carries: its kind from the status code, reason, metadata, violations and
-    retry delay from the details. Statuses without details (a broken connection, a deadline) get the kind's own reason."""
-    code, message, trailers = _parts(error)
-    kind = KINDS.get(code, errors.Internal)
-    failure = kind(message or None)
+    """The domain error that a peer's failed call carries: its kind from the status code, reason, metadata, violations
+    and retry delay from the details. Statuses without details (a broken connection, a deadline) get the kind's own
+    reason and message: gRPC's texts name addresses, which must not travel on to the caller's caller."""
+    if not isinstance(error, grpc.aio.AioRpcError):
+        return errors.Internal()
+    kind = KINDS.get(error.code(), errors.Internal)
+    trailers = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
     raw = next((value for key, value in trailers if key == DETAILS_KEY), None)
-    if not isinstance(raw, bytes):
-        return failure
-    status = status_pb2.Status.FromString(raw)
+    try:
+        status = status_pb2.Status.FromString(raw) if isinstance(raw, bytes) else status_pb2.Status()
+    except DecodeError:  # not from one of ours; the code still counts
+        return kind()
+    failure = kind(status.message or None)
     for detail in status.details:
         _read_detail(failure, detail)
     return failure
-
-
-def _parts(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, list[tuple[str, str | bytes]]]:
-    if isinstance(error, grpc.aio.AioRpcError):
-        trailers = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-        return error.code(), error.details() or "", trailers
-    return grpc.StatusCode.UNKNOWN, "", []
 
 
 def _read_detail(failure: errors.DomainError, packed: AnyMessage) -> None:

@@ -1,8 +1,8 @@
 """Structured logs: JSON lines in production, colours on a terminal; trace ids in, secrets out.
 
-`configure()` once at start; then `log = get_logger(__name__)` at module level and `log.info("event", key=value)`: the event
-is a short constant phrase, everything that varies is a key. The standard library's loggers (grpc, nats, asyncio...) pass
-through the same processors. Logs go to stderr.
+`configure()` once at start; then `log = get_logger(__name__)` at module level and `log.info("event", key=value)`: the
+event is a short constant phrase, everything that varies is a key. The standard library's loggers (grpc, nats,
+asyncio...) pass through the same processors. Logs go to stderr.
 """
 
 import logging
@@ -31,7 +31,12 @@ _SECRET_VALUE: Final = re.compile(
 
 
 def configure(
-    *, form: str = "json", level: str = "info", service: str = "", stream: TextIO | None = None, worker: int | None = None
+    *,
+    form: str = "json",
+    level: str = "info",
+    service: str = "",
+    stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
     """Sets logging up for the process. `form` is json or console. Calling it again replaces what was set up."""
     fixed = {key: value for key, value in {"service": service, "worker": worker}.items() if value not in ("", None)}
@@ -49,7 +54,7 @@ def configure(
         structlog.stdlib.ExtraAdder(),
         structlog.stdlib.PositionalArgumentsFormatter(),
     ]
-    threshold = logging.getLevelName(level.upper())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -59,7 +64,11 @@ def configure(
     last: list[Any] = (
         [structlog.processors.dict_tracebacks, redact, structlog.processors.JSONRenderer(default=str)]
         if form == "json"
-        else [structlog.processors.ExceptionRenderer(), redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.processors.ExceptionRenderer(),
+            redact,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(

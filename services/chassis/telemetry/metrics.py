@@ -1,9 +1,10 @@
 """Prometheus metrics: how to declare them, and the text that /metrics answers.
 
-Declare at module level with `counter`, `gauge`, `histogram`: names start with `tocsin_`, units are base units and end the
-name (`_seconds`, `_bytes`), labels are few and bounded (never an id of a room, a user or a message). Read `.labels(...)`
-once and keep the child where the path is hot. With several worker processes the samples live in files that the parent sums
-up (`PROMETHEUS_MULTIPROC_DIR`, set by `services.chassis.workers`); exemplars exist only without workers.
+Declare at module level with `counter`, `gauge`, `histogram`: names start with `tocsin_`, units are base units and end
+the name (`_seconds`, `_bytes`), labels are few and bounded (never an id of a room, a user or a message). Read
+`.labels(...)` once and keep the child where the path is hot. With several worker processes the samples live in files
+that the parent sums up (`PROMETHEUS_MULTIPROC_DIR`, set by `services.chassis.workers`); exemplars exist only without
+workers.
 """
 
 import os
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Buckets for latencies, in seconds."""

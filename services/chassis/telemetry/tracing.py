@@ -8,7 +8,7 @@ Spend spans per call or per batch, never per reading.
 
 import random
 import re
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -31,8 +31,8 @@ _tracer: trace.Tracer | None = None
 
 
 def configure(service: str, *, endpoint: str = "", ratio: float = 0.1, version: str = "") -> None:
-    """Starts exporting spans to `endpoint` (an OTLP/HTTP collector, as http://host:4318); does nothing when it is empty.
-    New traces are sampled with probability `ratio`; a trace that arrives sampled (or not) stays so."""
+    """Starts exporting spans to `endpoint` (an OTLP/HTTP collector, as http://host:4318); does nothing when it is
+    empty. New traces are sampled with probability `ratio`; a trace that arrives sampled (or not) stays so."""
     if not endpoint:
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -119,7 +119,7 @@ def span(
     parent: Context | None = None,
     links: Sequence[Context] = (),
     attributes: Mapping[str, str | int | float | bool] | None = None,
-) -> Iterator[Span]:
+) -> Generator[Span]:
     """Makes a span current inside the block; an exception marks it failed (by type, never by text).
 
     `parent` is an extracted context (default: the current span); `links` are the contexts of a batch's messages.

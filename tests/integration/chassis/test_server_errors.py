@@ -110,11 +110,10 @@ async def test_a_later_message_of_a_stream_is_checked_as_well(echo_server: Echo)
         yield pb.EchoRequest(room_name="good")
         yield pb.EchoRequest(room_name="*")
 
-    got: list[str] = []
+    replies = aiter(echo_server.stub.Chat(requests()))
+    assert (await anext(replies)).text == "good"
     with pytest.raises(errors.InvalidArgument) as caught:
-        async for reply in echo_server.stub.Chat(requests()):
-            got.append(reply.text)
-    assert got == ["good"]
+        await anext(replies)
     assert caught.value.metadata == {"messageIndex": "1"}
 
 
@@ -146,7 +145,8 @@ async def test_a_message_over_the_limit_is_refused(echo_server: Echo) -> None:
 async def test_a_status_set_by_hand_passes(echo_server: Echo) -> None:
     with pytest.raises(errors.Aborted) as caught:
         await invoke(echo_server, "Echo", pb.EchoRequest(room_name="r", action="abort"))
-    assert caught.value.message == "aborted by hand"
+    assert isinstance(cause := caught.value.__cause__, grpc.aio.AioRpcError)
+    assert cause.details() == "aborted by hand"
 
 
 async def test_without_a_deadline_the_default_one_ends_the_call(echo_server: Echo) -> None:

@@ -34,7 +34,13 @@ class Service:
 
     async def port(self) -> int:
         file = Path(self.environment["ECHO_PORT_FILE"])
-        return int(await eventually(lambda: file.read_text() if file.exists() else "", what="the port"))
+
+        def written() -> str:
+            if self.process.returncode is not None:
+                raise RuntimeError(f"the service ended with {self.process.returncode} before it listened")
+            return file.read_text() if file.exists() else ""
+
+        return int(await eventually(written, timeout=30, what="the port"))
 
     async def exit_code(self) -> int:
         async with asyncio.timeout(20):
@@ -205,9 +211,7 @@ async def test_workers_share_a_port_and_a_dead_one_comes_back(environment: Envir
 
 async def test_workers_die_with_a_killed_parent(environment: Environment, issuer: DevIssuer) -> None:
     port = free_port()
-    async with service(
-        environment(TOCSIN_GRPC_WORKERS="2", TOCSIN_GRPC_LISTEN=f"127.0.0.1:{port}")
-    ) as running:
+    async with service(environment(TOCSIN_GRPC_WORKERS="2", TOCSIN_GRPC_LISTEN=f"127.0.0.1:{port}")) as running:
         pids: set[int] = set()
         await eventually(lambda: _pids(issuer, port, 2, pids), timeout=20)
         running.process.kill()
@@ -233,5 +237,3 @@ async def test_health_names_each_service(environment: Environment) -> None:
 
 async def _serving(port: int, name: str) -> bool:
     return await health(port, name) == health_pb2.HealthCheckResponse.SERVING
-
-

@@ -45,7 +45,8 @@ def test_standard_loggers_pass_through(logged: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["authorization", "Password", "nats_password", "token", "access_token", "client_secret", "postgres_dsn", "api_key"]
+    "key",
+    ["authorization", "Password", "nats_password", "token", "access_token", "client_secret", "postgres_dsn", "api_key"],
 )
 def test_secrets_are_blanked_by_key_at_any_depth(logged: io.StringIO, key: str) -> None:
     logs.get_logger("x").info("event", **{key: "hunter2"}, nested={"list": [{key: "hunter2"}]})
@@ -80,7 +81,14 @@ def raise_with(text: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "00", f"00-{TRACE}-{SPAN}", f"00-{'0' * 32}-{SPAN}-01", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE.upper()}x-{SPAN}-01"],
+    [
+        "",
+        "00",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE.upper()}x-{SPAN}-01",
+    ],
 )
 def test_malformed_contexts_count_as_none(header: str) -> None:
     with tracing.span("work", parent=tracing.extract({"traceparent": header})):
@@ -118,8 +126,10 @@ def test_spans_are_recorded_with_parent_link_and_failure() -> None:
         spans = {span.name: span for span in exporter.get_finished_spans()}
         tracing.flush()
     outer, inner = spans["outer"], spans["inner"]
-    assert outer.parent is not None and f"{outer.parent.span_id:016x}" == SPAN
-    assert inner.parent is not None and inner.parent.span_id == outer.context.span_id
+    assert outer.parent is not None
+    assert f"{outer.parent.span_id:016x}" == SPAN
+    assert inner.parent is not None
+    assert inner.parent.span_id == outer.context.span_id
     assert f"{inner.links[0].context.trace_id:032x}" == TRACE
     assert outer.status.description == "KeyError"
     assert not tracing.recording()
