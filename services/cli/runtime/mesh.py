@@ -48,7 +48,9 @@ class Mesh:
         if self.settings.postgres_dsn:
             return self.settings.postgres_dsn
         password = self.credentials.postgres[SUPERUSER]
-        return with_login(f"postgresql://{LOOPBACK}:{self.ports['postgres']}/{DATABASE}", SUPERUSER, password)
+        return with_login(
+            f"postgresql://{LOOPBACK}:{self.ports['postgres']}/{DATABASE}?sslmode=disable", SUPERUSER, password
+        )
 
     @property
     def nats_url(self) -> str:

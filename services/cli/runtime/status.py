@@ -34,9 +34,17 @@ class StatusFile:
     def __init__(self, state: StateDir, plan: Plan) -> None:
         self._state = state
         self._parts = {part.name: part for part in plan.parts}
+        self._ready = False
+        self._last: dict[str, PartStatus] = {}
+
+    def mark_ready(self) -> None:
+        """Everything has been prepared and was healthy."""
+        self._ready = True
+        self.write(self._last)
 
     def write(self, status: dict[str, PartStatus]) -> None:
         """Replaces the file."""
+        self._last = status
         parts = [
             {
                 "name": name,
@@ -51,7 +59,7 @@ class StatusFile:
             }
             for name, current in status.items()
         ]
-        self._state.write_json(self._state.status_file, {"parts": parts}, durable=False)
+        self._state.write_json(self._state.status_file, {"ready": self._ready, "parts": parts}, durable=False)
 
 
 def read_reports(state: StateDir) -> list[PartReport]:

@@ -43,6 +43,8 @@ async def run_mesh(
         status = StatusFile(state, plan)
         supervisor = Supervisor(plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write)
         reporter.starting(plan, state.root)
+        # In this order: who finds the instance finds its own parts, not those of the last run.
+        status.write(supervisor.status)
         instance.write(state)
         if mesh.nats_monitor_url:
             write_downstream_credentials(state, mesh.nats_url, mesh.credentials.nats[DOWNSTREAM_USER])
@@ -52,6 +54,7 @@ async def run_mesh(
         renewing = asyncio.create_task(_renew_tokens(state), name="renew tokens")
 
         def ready() -> None:
+            status.mark_ready()
             if settings.only is None and not mesh.prepared:
                 mark_prepared(state)
             on_ready(instance, supervisor.stop)

@@ -1,0 +1,154 @@
+"""What services and downstream teams can do on the embedded servers, tried on those servers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import nats
+import nats.errors
+import pytest
+from nats.aio.client import Client
+from nats.js.errors import APIError
+
+from services.chassis.nats import topology
+from services.cli.client import open_mesh
+from services.cli.runtime.database import with_login
+from services.cli.runtime.instance import Instance, running_instance
+from services.cli.runtime.settings import SERVICES
+from tests.integration.runtime.conftest import CommandLine
+from tests.support.eventually import eventually
+
+
+class _User:
+    """A NATS user and what the server has told it."""
+
+    def __init__(self) -> None:
+        self.refusals: list[str] = []
+        self.client = Client()
+
+    async def connect(self, url: str, user: str, password: str) -> None:
+        async def refused(error: Exception) -> None:
+            self.refusals.append(str(error).lower())
+
+        await self.client.connect(url, user=user, password=password, error_cb=refused)
+
+    async def refused(self, subject: str) -> bool:
+        return await eventually(lambda: any(subject.lower() in refusal for refusal in self.refusals), what="a refusal")
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[CommandLine]:
+    one = CommandLine(tmp_path_factory.mktemp("rights") / "state", repository, "--only", "postgres,nats")
+    one.start()
+    asyncio.run(one.up())
+    yield one
+    asyncio.run(one.stop())
+
+
+@pytest.fixture
+async def login(mesh: CommandLine) -> AsyncIterator[Callable[[str], "asyncio.Future[_User]"]]:
+    users: list[_User] = []
+
+    def make(name: str) -> "asyncio.Future[_User]":
+        async def connect() -> _User:
+            user = _User()
+            password = mesh.state.ensure_secrets([f"nats.{name}"])[f"nats.{name}"]
+            await user.connect(running_instance(mesh.state).nats_url, name, password)
+            users.append(user)
+            return user
+
+        return asyncio.ensure_future(connect())
+
+    yield make
+    for user in users:
+        await user.client.close()
+
+
+async def test_downstream_hears_public_subjects_and_nothing_else(
+    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
+    downstream = await login("downstream")
+    heard: list[str] = []
+
+    async def hear(message: nats.aio.msg.Msg) -> None:
+        heard.append(message.subject)
+
+    for subject in topology.PUBLIC_SUBJECTS:
+        await downstream.client.subscribe(subject, cb=hear)
+    await downstream.client.flush()
+    public = [topology.VIDEO_PROBED_SUBJECT, topology.ALARM_RAISED_SUBJECT, topology.DEBT_FILE_COMPLETED_SUBJECT]
+    public.append(topology.window_closed_subject("b", "r", "temperature"))
+    async with open_mesh(mesh.state.root).nats() as operator:
+        await operator.publish(topology.DEBTS_REGISTERED_SUBJECT, b"private")
+        for subject in public:
+            await operator.publish(subject, b"public")
+        await operator.flush()
+    await eventually(lambda: sorted(heard) == sorted(public), what="the public events")
+
+    await downstream.client.subscribe(topology.DEBTS_REGISTERED_SUBJECT)
+    assert await downstream.refused(topology.DEBTS_REGISTERED_SUBJECT)
+    await downstream.client.publish(topology.ALARM_RAISED_SUBJECT, b"forged")
+    assert await downstream.refused(f'publish to "{topology.ALARM_RAISED_SUBJECT}"')
+    assert not downstream.client.is_closed
+
+
+async def test_a_service_publishes_only_its_own(login: Callable[[str], "asyncio.Future[_User]"]) -> None:
+    aggregation = await login("aggregation")
+    stream = aggregation.client.jetstream()
+    ack = await stream.publish(topology.window_closed_subject("b", "r", "co2"), b"window")
+    assert ack.stream == topology.WINDOWS
+    await aggregation.client.publish(topology.NOTIFICATION_STATUS_SUBJECT, b"forged")
+    assert await aggregation.refused(topology.NOTIFICATION_STATUS_SUBJECT)
+
+
+async def test_a_service_consumes_and_acknowledges_what_it_reads(
+    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
+    ingestion, aggregation = await login("ingestion"), await login("aggregation")
+    await ingestion.client.jetstream().publish(topology.readings_subject(0), b"batch")
+    subscription = await aggregation.client.jetstream().pull_subscribe(
+        topology.readings_subject(0), durable="partition-0", stream=topology.READINGS
+    )
+    (message,) = await subscription.fetch(1, timeout=5)
+    await message.ack_sync()
+    async with open_mesh(mesh.state.root).nats() as operator:
+        info = await operator.jetstream().stream_info(topology.READINGS)
+        assert info.state.messages == 0
+    assert not aggregation.refusals
+
+
+async def test_a_service_cannot_delete_a_stream(login: Callable[[str], "asyncio.Future[_User]"]) -> None:
+    ingestion = await login("ingestion")
+    with pytest.raises((nats.errors.Error, TimeoutError, APIError)):
+        await ingestion.client.jetstream(timeout=0.5).delete_stream(topology.READINGS)
+    assert await ingestion.refused("stream.delete")
+
+
+async def test_a_wrong_password_is_no_way_in(mesh: CommandLine) -> None:
+    with pytest.raises(nats.errors.Error):
+        await _User().connect(running_instance(mesh.state).nats_url, "cli", "guess")
+
+
+async def test_a_role_sees_its_own_schema_only(mesh: CommandLine) -> None:
+    instance = running_instance(mesh.state)
+    for service in SERVICES:
+        connection = await asyncpg.connect(_service_dsn(mesh, instance, service))
+        try:
+            assert await connection.fetchval("SELECT current_schema()") == service
+            await connection.execute("CREATE TEMPORARY TABLE mine (id int)")
+            for other in set(SERVICES) - {service}:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(f"SELECT * FROM {other}.schema_migrations")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute("CREATE TABLE public.theirs (id int)")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute("CREATE ROLE other SUPERUSER")
+        finally:
+            await connection.close()
+
+
+def _service_dsn(mesh: CommandLine, instance: Instance, service: str) -> str:
+    secrets = json.loads((mesh.state.root / "secrets.json").read_text())
+    return with_login(instance.postgres_dsn, f"tocsin_{service}", secrets[f"postgres.{service}"])
