@@ -1,8 +1,9 @@
 """Which addresses a service may call on somebody else's behalf (videos of alerts, webhooks of customers).
 
-A URL that comes from outside must not reach what only we can reach: loopback, private networks, link-local addresses (cloud
-metadata lives there), multicast. A name is judged by the addresses that it resolves to at the moment of connecting, and the
-connection goes to exactly those: hand `AddressGuard.addresses` to the HTTP client as its resolver, never resolve again.
+A URL that comes from outside must not reach what only we can reach: loopback, private networks, link-local addresses
+(cloud metadata lives there), multicast. A name is judged by the addresses that it resolves to at the moment of
+connecting, and the connection goes to exactly those: hand `AddressGuard.addresses` to the HTTP client as its resolver,
+never resolve again.
 """
 
 import asyncio
@@ -109,8 +110,8 @@ class AddressGuard:
         self._resolve = resolve
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses to connect to. Raises AddressBlocked if any of them is forbidden (a mixed answer is a trick), or
-        NameUnresolved."""
+        """The addresses to connect to. Raises NameUnresolved, or AddressBlocked if any of them is forbidden (a mixed
+        answer is a trick)."""
         trusted = (host, port) in self._private
         try:
             literal = ipaddress.ip_address(host)
@@ -134,7 +135,7 @@ class AddressGuard:
 
 
 def _numeric(host: str) -> bool:
-    # 127.1, 2130706433 and 0x7f.1 are addresses to some resolvers: a last label that starts like a number is none of ours.
+    # 127.1, 2130706433 and 0x7f.1 are addresses to some resolvers.
     last = host.rpartition(".")[2]
     return last.isdigit() or last.startswith("0x")
 

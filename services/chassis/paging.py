@@ -1,7 +1,7 @@
 """Keyset paging: limits and opaque page tokens. Standard library and chassis errors only.
 
-A token holds the sort key of the last item of a page, and a fingerprint of the list that it belongs to, so that one list's
-token (or the same list's with other filters) is refused instead of silently skipping items::
+A token holds the sort key of the last item of a page, and a fingerprint of the list that it belongs to, so that one
+list's token (or the same list's with other filters) is refused instead of silently skipping items::
 
     tokens = PageTokens("videos", store=query.store, state=query.state)
     after = tokens.read(query.page_token, (float, str))           # None on the first page
@@ -60,7 +60,7 @@ class PageTokens:
             return None
         try:
             packed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            parts = cast(Any, json.loads(packed))
+            parts: Any = json.loads(packed)
         except (binascii.Error, ValueError, RecursionError):
             raise PageTokenInvalid from None
         if not isinstance(parts, list) or len(cast(list[Any], parts)) != len(types) + 1:

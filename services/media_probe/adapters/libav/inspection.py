@@ -1,0 +1,190 @@
+"""Looks into a video with libav. Runs in a worker only: this module loads libav.
+
+No decoder is ever opened (`codec_whitelist` names none), no protocol, and no demuxer but the one that is asked for;
+what containers do not tell (FLV, MPEG-4 part 2 in MP4) is read out of the codec's parameter sets by libav's parsers.
+"""
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Final, cast
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+DEMUXERS: Final = frozenset(("mov", "matroska", "avi", "flv", "mpegts", "mpeg"))
+_OPTIONS: Final = {
+    "codec_whitelist": "none",
+    "protocol_whitelist": "none",
+    # Widths are in headers and parameter sets: no packets are read for the sake of rates and first time stamps.
+    "fpsprobesize": "0",
+    "max_ts_probe": "0",
+    "fflags": "+ignidx+nobuffer",
+    "max_streams": "64",
+}
+# The least that makes libav's parsers look at the parameter sets: the start of a key frame's first slice.
+_FIRST_SLICE: Final = {
+    "h264": b"\0\0\0\x06\x65\x88\x84\x00\x10\xff",
+    "hevc": b"\0\0\0\x08\x26\x01\xaf\x00\x10\x10\x10\x10",
+    "mpeg4": b"\0\0\x01\xb6\x10\0\0\0\0\0\0",
+}
+_IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+_MATROSKA_PROJECTION: Final = b"\x76\x70"
+_BUFFER: Final = 16 * 1024
+
+
+class _Wanted(Exception):
+    """The demuxer reads where nothing is known."""
+
+
+class _Prefix:
+    """A file that ends where what is known of it ends, and cannot be sought in."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def read(self, size: int) -> bytes:
+        data = self._data[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+
+class _Pieces:
+    """A file of which some pieces are known. `missing` is where the first read outside of them was."""
+
+    def __init__(self, pieces: Sequence[tuple[int, bytes]]) -> None:
+        self._pieces, self._at = pieces, 0
+        self.missing: int | None = None
+
+    def read(self, size: int) -> bytes:
+        for offset, data in self._pieces:
+            if offset <= self._at < offset + len(data):
+                found = data[self._at - offset : self._at - offset + size]
+                self._at += len(found)
+                return found
+        if self.missing is None:
+            self.missing = self._at
+        raise _Wanted
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence not in (0, 1):
+            raise OSError("the end is not known")
+        self._at = offset if whence == 0 else self._at + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def silence() -> None:
+    """libav logs what it dislikes about a file; nobody reads it here."""
+    av.logging.set_level(None)
+
+
+def inspect(demuxer: str, pieces: Sequence[tuple[int, bytes]], *, seekable: bool) -> dict[str, Any]:
+    """The answer to a job: kind `video` with what is known of the first video stream, kind `missing` with the offset
+    that the demuxer wants, or kind `nothing` with a reason and the number of streams."""
+    if demuxer not in DEMUXERS:
+        return {"kind": "nothing", "message": "the container is not probed", "streams": 0}
+    file = _Pieces(pieces) if seekable else _Prefix(pieces[0][1])
+    try:
+        with av.open(file, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER) as container:
+            answer = _describe(container, pieces[0][1])
+    except (_Wanted, FFmpegError, OSError, ValueError) as error:
+        answer = {"kind": "nothing", "message": f"libav: {_reason(error)}", "streams": 0}
+    complete = answer["kind"] == "video" and answer["width"] and answer["height"]
+    if isinstance(file, _Pieces) and file.missing is not None and not complete:
+        return {"kind": "missing", "offset": file.missing}
+    return answer
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _describe(container: InputContainer, head: bytes) -> dict[str, Any]:
+    stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
+    if stream is None:
+        count = len(container.streams)
+        return {"kind": "nothing", "message": "no video stream", "streams": count}
+    width, height, codec, aspect = _picture(stream, head)
+    duration = _seconds(stream, container)
+    rate = stream.average_rate or Fraction(0)
+    return {
+        "kind": "video",
+        "width": width,
+        "height": height,
+        "codec": codec,
+        "aspect": [aspect.numerator, aspect.denominator],
+        "rotation": _rotation(container, head),
+        "duration": duration,
+        "rate": float(rate),
+    }
+
+
+def _picture(stream: VideoStream, head: bytes) -> tuple[int, int, str, Fraction]:
+    # A codec without a decoder in this build has no context, and no name.
+    context: Any = stream.codec_context
+    if context is None:
+        return 0, 0, "", Fraction(1)
+    name: str = context.codec.canonical_name
+    width, height = int(context.width or 0), int(context.height or 0)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not (width and height):
+        width, height, parsed = _from_parameters(name, context.extradata)
+        aspect = parsed or aspect
+    if not (width and height) and head.startswith(b"FLV"):
+        width, height = _from_script(head)
+    return width, height, name, aspect
+
+
+def _from_parameters(codec: str, extradata: bytes | None) -> tuple[int, int, Fraction | None]:
+    if not extradata or codec not in _FIRST_SLICE:
+        return 0, 0, None
+    context: Any = av.CodecContext.create(codec, "r")
+    context.extradata = extradata
+    context.parse((extradata if codec == "mpeg4" else b"") + _FIRST_SLICE[codec])
+    context.parse(None)
+    return int(context.width or 0), int(context.height or 0), context.sample_aspect_ratio or None
+
+
+def _from_script(head: bytes) -> tuple[int, int]:
+    """Width and height of FLV's onMetaData (AMF0: name with its length before it, marker 0, a double)."""
+    sides: list[int] = []
+    for name in (b"\x00\x05width\x00", b"\x00\x06height\x00"):
+        at = head.find(name) + len(name)
+        if at < len(name) or at + 8 > len(head):
+            return 0, 0
+        value: float = struct.unpack_from("!d", head, at)[0]
+        sides.append(int(value) if 0 < value < 1 << 16 else 0)
+    return sides[0], sides[1]
+
+
+def _rotation(container: InputContainer, head: bytes) -> float:
+    """Degrees clockwise of the first display matrix. libav's stream description is the one place where this binding
+    shows it; the description costs as much as the rest, so it is asked for only where a matrix may be."""
+    turned = head.count(b"tkhd") + head.count(b"mvhd") > head.count(_IDENTITY)
+    if not turned and _MATROSKA_PROJECTION not in head:
+        return 0.0
+    av.logging.set_level(av.logging.INFO)
+    try:
+        text: str = cast(Any, container).dumps_format()
+    finally:
+        silence()
+    _, found, after = text.partition("rotation of ")
+    try:
+        # libav counts counter-clockwise.
+        return -float(after.split(" ", 1)[0]) if found else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _seconds(stream: VideoStream, container: InputContainer) -> float | None:
+    if container.duration is not None and container.duration > 0:
+        return container.duration / 1_000_000
+    if stream.duration is not None and stream.duration > 0 and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None

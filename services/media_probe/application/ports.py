@@ -1,0 +1,109 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.media_probe.domain.containers import Container
+from services.media_probe.domain.video import Alert, Effort, Inspection, State, Video
+
+
+class RemoteVideo(Protocol):
+    """One video on its server, read in ranges within a budget."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, once known."""
+        ...
+
+    @property
+    def effort(self) -> Effort:
+        """What reading has cost so far."""
+        ...
+
+    async def read(self, offset: int, length: int, ahead: int = 0) -> bytes:
+        """`length` bytes at `offset`, fewer only where the file ends. Up to `ahead` more may be fetched along. What was
+        read before is not fetched again. Raises ProbeFailed."""
+        ...
+
+
+class VideoSource(Protocol):
+    """Opens videos."""
+
+    def open(self, url: str) -> AbstractAsyncContextManager[RemoteVideo]:
+        """Nothing is fetched before the first read. Raises ProbeFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A demuxer wants bytes at `offset` that it was not given."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Indigestible:
+    """A demuxer made nothing of the bytes. `streams` is how many streams it saw."""
+
+    message: str
+    streams: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of a file at their offset."""
+
+    offset: int
+    data: bytes
+
+
+class Demuxer(Protocol):
+    """Looks into bytes, isolated from this process."""
+
+    async def inspect(
+        self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False
+    ) -> Inspection | Missing | Indigestible:
+        """Demuxes a file of which only the pieces are known. Not seekable: the file is one piece from its start, and
+        ends there. Seekable: the first read outside of the pieces ends in Missing.
+
+        Raises ProbeFailed(CRASHED) when the bytes crash or hang the demuxer, Unavailable when it cannot be started.
+        """
+        ...
+
+
+class Progress(Protocol):
+    """Tells others that a probe begins."""
+
+    async def started(self, alert: Alert, attempt: int) -> None:
+        """Returns when the event is durable. Raises Unavailable."""
+        ...
+
+
+class VideoStore(Protocol):
+    """The result rows."""
+
+    async def get(self, uid: str) -> Video | None:
+        """The row of an alert."""
+        ...
+
+    async def page(
+        self, after: tuple[float, str] | None, limit: int, *, store: str = "", state: State | None = None
+    ) -> Sequence[Video]:
+        """Up to `limit` rows, newest alerts first, after the one with this timestamp and uid."""
+        ...
+
+    async def seen(self, alert: Alert) -> bool:
+        """Whether this report of the alert has had its effect already."""
+        ...
+
+    async def record(self, alert: Alert, row: Video) -> bool:
+        """In one transaction: the row, and for a final one the event and the mark that this report has had its effect.
+        False, and nothing done, when it had it already."""
+        ...
+
+    async def retry(self, uid: str, event_id: str) -> Video:
+        """In one transaction: a FAILED row becomes RETRYING, and the alert is reported again as `event_id`. Raises
+        VideoNotFound or VideoNotFailed."""
+        ...

@@ -1,0 +1,85 @@
+"""The use cases behind the RPC methods."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.chassis.ids import is_id, new_id
+from services.chassis.paging import PageTokenInvalid, PageTokens, page_limit
+from services.media_probe.application.errors import TooManyProbes, VideoNotFound
+from services.media_probe.application.ports import VideoStore
+from services.media_probe.application.prober import Prober
+from services.media_probe.domain.video import State, Video
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which videos, and which page of them."""
+
+    page_size: int = 0
+    page_token: str = ""
+    store: str = ""
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Videos, and the token of the next page (empty on the last)."""
+
+    videos: Sequence[Video]
+    next_page_token: str
+
+
+class Videos:
+    """Reads results, and probes again or on demand."""
+
+    def __init__(self, store: VideoStore, prober: Prober, *, on_demand: int) -> None:
+        self._store = store
+        self._prober = prober
+        self._on_demand = on_demand
+        self._running = 0
+
+    async def get(self, uid: str) -> Video:
+        """Raises VideoNotFound."""
+        video = await self._store.get(uid)
+        if video is None:
+            raise VideoNotFound(metadata={"uid": uid})
+        return video
+
+    async def list(self, query: ListQuery) -> Page:
+        """Raises PageTokenInvalid."""
+        tokens = PageTokens("videos", store=query.store, state=query.state)
+        after = None
+        if key := tokens.read(query.page_token, (float, str)):
+            after = float(key[0]), str(key[1])
+            if not is_id(after[1]):
+                raise PageTokenInvalid
+        limit = page_limit(query.page_size)
+        found = await self._store.page(after, limit + 1, store=query.store, state=query.state)
+        return Page(found[:limit], tokens.next(found, limit, lambda video: (video.timestamp, video.uid)))
+
+    async def probe(self, video: str) -> Video:
+        """Probes now, stores nothing. Raises TooManyProbes."""
+        if self._running >= self._on_demand:
+            raise TooManyProbes(retry_after=timedelta(seconds=1), metadata={"limit": str(self._on_demand)})
+        self._running += 1
+        try:
+            outcome = await self._prober.probe(video)
+        finally:
+            self._running -= 1
+        return Video(
+            uid="",
+            store="",
+            timestamp=0.0,
+            video=video,
+            state=State.PROBED if outcome.facts is not None else State.FAILED,
+            attempts=1,
+            effort=outcome.effort,
+            facts=outcome.facts,
+            failure=outcome.error.failure if outcome.error is not None else None,
+            message=outcome.error.message if outcome.error is not None else "",
+        )
+
+    async def retry(self, uid: str) -> Video:
+        """Reports the alert of a FAILED video again. Raises VideoNotFound or VideoNotFailed."""
+        return await self._store.retry(uid, new_id())

@@ -1,0 +1,69 @@
+"""Where a video is fetched from, and where it must not be fetched from."""
+
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
+
+from services.chassis.net_guard import Origin
+from services.media_probe.domain.failure import Failure, ProbeFailed
+
+MAX_URL = 2048
+
+
+class TargetRule:
+    """Turns the `video` of an alert into a URL on an allowed origin.
+
+    A path is joined to `server`, below its own path; an absolute URL must have an allowed origin (the server's is one).
+    """
+
+    def __init__(self, server: str, allowed: Iterable[Origin] = ()) -> None:
+        self._base = server.rstrip("/")
+        self._origins = frozenset((Origin.of(server), *allowed))
+
+    def resolve(self, video: str) -> str:
+        """The URL of a video. Raises ProbeFailed(BLOCKED_TARGET)."""
+        if not video or len(video) > MAX_URL or not video.isascii() or not video.isprintable() or " " in video:
+            raise _blocked("the video is no path and no URL")
+        if "://" in video:
+            return self.check(video)
+        path, _, query = video.partition("?")
+        _check_path(path)
+        return self.check(f"{self._base}/{path.lstrip('/')}" + (f"?{query}" if query else ""))
+
+    def check(self, url: str) -> str:
+        """Returns `url` without its fragment if its origin is allowed; raises ProbeFailed(BLOCKED_TARGET)."""
+        try:
+            origin = Origin.of(url)
+        except ValueError as error:
+            raise _blocked(f"the URL {error}") from None
+        if origin not in self._origins:
+            raise _blocked(f"the origin {origin} is not allowed")
+        _check_path(urlsplit(url).path)
+        return url.partition("#")[0]
+
+    def redirect(self, source: str, location: str) -> str:
+        """The URL that a redirect from `source` leads to. Raises ProbeFailed unless it stays on the same origin."""
+        if not location.isascii() or not location.isprintable() or len(location) > MAX_URL:
+            raise _blocked("the server redirects to what is no URL")
+        origin = Origin.of(source)
+        if location.startswith("/") and not location.startswith("//"):
+            parts = urlsplit(source)
+            url = f"{parts.scheme}://{parts.netloc}{location}"
+        elif "://" in location.partition("?")[0] or location.startswith("//"):
+            url = f"{origin.scheme}:{location}" if location.startswith("//") else location
+        else:
+            url = f"{source.partition('?')[0].rpartition('/')[0]}/{location}"
+        url = self.check(url)
+        if Origin.of(url) != origin:
+            raise _blocked("the server redirects to another origin")
+        return url
+
+
+def _check_path(path: str) -> None:
+    # Twice: a server behind a proxy may decode once more than the proxy does.
+    decoded = unquote(unquote(path))
+    if ".." in decoded.replace("\\", "/").split("/") or "\\" in decoded or not decoded.isprintable():
+        raise _blocked("the path climbs out of the video server's folder")
+
+
+def _blocked(message: str) -> ProbeFailed:
+    return ProbeFailed(Failure.BLOCKED_TARGET, message)

@@ -1,0 +1,164 @@
+"""What is known about the video of an alert, and how it changes."""
+
+import enum
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from services.media_probe.domain.failure import Failure, ProbeFailed
+
+MAX_SIDE = 1 << 16
+
+
+class State(enum.Enum):
+    """State of a probe, by the names of the contract."""
+
+    PROBED = "PROBED"
+    FAILED = "FAILED"
+    RETRYING = "RETRYING"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a demuxer says about the first video stream: sizes as coded, rotation clockwise as the container wants it,
+    `sample_aspect` the width of a pixel over its height."""
+
+    width: int
+    height: int
+    codec: str
+    rotation: float = 0.0
+    sample_aspect: Fraction = Fraction(1)
+    duration: timedelta | None = None
+    frame_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a probe learnt. `width` and `height` are for display, after sample aspect ratio and rotation (degrees
+    clockwise, a multiple of 90)."""
+
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    rotation: int
+    codec: str
+    container: str
+    duration: timedelta | None
+    frame_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a probe cost."""
+
+    bytes_fetched: int = 0
+    requests: int = 0
+    took: timedelta = timedelta(0)
+
+    def after(self, earlier: "Effort") -> "Effort":
+        """Bytes and requests of both; the time is this one's alone."""
+        return replace(
+            self, bytes_fetched=self.bytes_fetched + earlier.bytes_fetched, requests=self.requests + earlier.requests
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A video alert as it arrived; `event_id` names one report of it, `delivery` one entry of the stream."""
+
+    event_id: str
+    uid: str
+    video: str
+    timestamp: float
+    store: str
+    delivery: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """The result row of an alert; without uid, the answer to a probe on demand."""
+
+    uid: str
+    store: str
+    timestamp: float
+    video: str
+    state: State
+    attempts: int
+    effort: Effort = Effort()
+    facts: Facts | None = None
+    failure: Failure | None = None
+    message: str = ""
+    event_id: str = ""
+    update_time: datetime | None = None
+
+    def settled_by(self, alert: Alert) -> bool:
+        """Whether this row is the final result of this very report."""
+        return self.event_id == alert.event_id and self.state is not State.RETRYING
+
+
+def derive(seen: Inspection, container: str, *, tells_duration: bool = True) -> Facts:
+    """Display size from the coded one: the width times the sample aspect ratio, as players do; then width and height
+    change places for a quarter turn. Raises ProbeFailed(UNSUPPORTED) without a size."""
+    if not (0 < seen.width <= MAX_SIDE and 0 < seen.height <= MAX_SIDE):
+        raise ProbeFailed(
+            Failure.UNSUPPORTED, f"the video stream ({seen.codec or 'unknown codec'}) does not tell its size"
+        )
+    width, height = seen.width, seen.height
+    aspect = seen.sample_aspect
+    # Ratios beyond this are damage, not pictures.
+    if Fraction(1, 8) <= aspect <= 8 and aspect != 1:
+        width = max(1, _round(width * aspect))
+    rotation = round(seen.rotation / 90) * 90 % 360
+    if rotation in (90, 270):
+        width, height = height, width
+    duration = seen.duration if tells_duration and seen.duration is not None and seen.duration > timedelta(0) else None
+    frame_rate = seen.frame_rate if 0 < seen.frame_rate <= 1000 else 0.0
+    return Facts(
+        width=width,
+        height=height,
+        coded_width=seen.width,
+        coded_height=seen.height,
+        rotation=rotation,
+        codec=seen.codec,
+        container=container,
+        duration=duration,
+        frame_rate=frame_rate,
+    )
+
+
+def probed(alert: Alert, facts: Facts, effort: Effort, earlier: Video | None) -> Video:
+    """The row after a probe that succeeded."""
+    return replace(_attempt(alert, effort, earlier), state=State.PROBED, facts=facts)
+
+
+def failed(alert: Alert, error: ProbeFailed, effort: Effort, earlier: Video | None, *, max_attempts: int) -> Video:
+    """The row after a probe that failed: RETRYING for a passing reason while attempts are left, else FAILED."""
+    row = replace(_attempt(alert, effort, earlier), failure=error.failure, message=error.message)
+    again = error.transient and row.attempts < max_attempts
+    return replace(row, state=State.RETRYING if again else State.FAILED)
+
+
+def attempts_before(alert: Alert, earlier: Video | None) -> int:
+    """How many attempts have been made for this report of the alert."""
+    same = earlier is not None and earlier.event_id == alert.event_id and earlier.state is State.RETRYING
+    return earlier.attempts if same and earlier is not None else 0
+
+
+def _attempt(alert: Alert, effort: Effort, earlier: Video | None) -> Video:
+    before = attempts_before(alert, earlier)
+    return Video(
+        uid=alert.uid,
+        store=alert.store,
+        timestamp=alert.timestamp,
+        video=alert.video,
+        state=State.RETRYING,
+        attempts=before + 1,
+        effort=effort.after(earlier.effort) if before and earlier is not None else effort,
+        event_id=alert.event_id,
+    )
+
+
+def _round(value: Fraction) -> int:
+    # Half up, as players do; Python's round() would go to the even neighbour.
+    return int(value + Fraction(1, 2))
