@@ -15,6 +15,7 @@ a dead side task with 1; settings that make no sense with 2.
 
 import asyncio
 import enum
+import gc
 import signal
 import sys
 import time
@@ -225,6 +226,8 @@ async def _start(app: App, bootstrap: Bootstrap[S], settings: S, worker: "worker
     await server.start()
     app.task("health", health.watch_dependencies(), until=Step.NOT_SERVING)
     app.at_stop(Step.NOT_SERVING, "health", server.not_serving)
+    gc.collect()
+    gc.freeze()  # what the start made stays: full collections need not walk it while calls wait
 
 
 def _signalled(app: App, number: signal.Signals) -> None:

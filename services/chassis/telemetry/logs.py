@@ -30,6 +30,10 @@ _SECRET_VALUE: Final = re.compile(
 )
 
 
+# Without the values of local variables: they hold requests, rows and secrets.
+_frames: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+
+
 def configure(
     *,
     form: str = "json",
@@ -62,7 +66,7 @@ def configure(
         cache_logger_on_first_use=False,
     )
     last: list[Any] = (
-        [structlog.processors.dict_tracebacks, redact, structlog.processors.JSONRenderer(default=str)]
+        [structlog.processors.ExceptionRenderer(_frames), redact, structlog.processors.JSONRenderer(default=str)]
         if form == "json"
         else [
             structlog.processors.ExceptionRenderer(),

@@ -26,6 +26,8 @@ TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
+_NO_CONTEXT: Final = Context()
+
 _provider: "TracerProvider | None" = None
 _tracer: trace.Tracer | None = None
 
@@ -77,9 +79,10 @@ def recording() -> bool:
 
 def extract(headers: Mapping[str, str]) -> Context:
     """The trace context in `headers` (lower-case keys); an empty one if there is none or it is malformed."""
-    parts = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT) or "")
+    header = headers.get(TRACEPARENT)
+    parts = _TRACEPARENT.fullmatch(header) if header else None
     if parts is None or parts[1] == "ff":
-        return Context()
+        return _NO_CONTEXT
     span = SpanContext(
         int(parts[2], 16),
         int(parts[3], 16),
@@ -87,7 +90,7 @@ def extract(headers: Mapping[str, str]) -> Context:
         trace_flags=TraceFlags(int(parts[4], 16)),
         trace_state=TraceState.from_header([state]) if (state := headers.get(TRACESTATE)) else None,
     )
-    return trace.set_span_in_context(NonRecordingSpan(span), Context()) if span.is_valid else Context()
+    return trace.set_span_in_context(NonRecordingSpan(span), _NO_CONTEXT) if span.is_valid else _NO_CONTEXT
 
 
 def inject(headers: MutableMapping[str, str]) -> None:

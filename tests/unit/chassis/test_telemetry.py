@@ -79,6 +79,17 @@ def raise_with(text: str) -> None:
         raise
 
 
+def test_local_variables_stay_out_of_tracebacks(logged: io.StringIO) -> None:
+    harmless_name = "hunter2"
+    try:
+        raise RuntimeError("failed")
+    except RuntimeError:
+        logs.get_logger("x").exception("failed", length=len(harmless_name))
+    (line,) = lines(logged)
+    assert line["exception"][0]["frames"][-1]["name"] == "test_local_variables_stay_out_of_tracebacks"
+    assert "hunter2" not in logged.getvalue()
+
+
 @pytest.mark.parametrize(
     "header",
     [
