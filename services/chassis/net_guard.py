@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from services.chassis.errors import PermissionDenied, Unavailable
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Name and port to addresses as text. Raises OSError when the name does not resolve."""
 
@@ -103,10 +104,18 @@ async def system_resolve(host: str, port: int) -> list[str]:
 
 class AddressGuard:
     """Resolves and judges. `private` are the origins that the operator trusts to be loopback or private; link-local and
-    multicast addresses are allowed only where such an origin spells the address out."""
+    multicast addresses are allowed only where such an origin spells the address out. Every address in one of `networks`
+    is allowed, whatever its name and port."""
 
-    def __init__(self, private: Iterable[Origin] = (), *, resolve: Resolve = system_resolve) -> None:
+    def __init__(
+        self,
+        private: Iterable[Origin] = (),
+        *,
+        networks: Iterable[IPNetwork] = (),
+        resolve: Resolve = system_resolve,
+    ) -> None:
         self._private = frozenset((origin.host, origin.port) for origin in private)
+        self._networks = tuple(networks)
         self._resolve = resolve
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -118,7 +127,7 @@ class AddressGuard:
         except ValueError:
             literal = None
         if literal is not None:
-            if not trusted and (problem := address_problem(literal)):
+            if not trusted and (problem := self._problem(literal)):
                 raise AddressBlocked(f"the address is {problem}", metadata={"host": host})
             return [host]
         try:
@@ -128,10 +137,15 @@ class AddressGuard:
         if not found:
             raise NameUnresolved(f"the name {host} has no address", metadata={"host": host})
         for text in found:
-            problem = address_problem(ipaddress.ip_address(text.partition("%")[0]))
+            problem = self._problem(ipaddress.ip_address(text.partition("%")[0]))
             if problem is not None and not (trusted and problem in ("loopback", "private")):
                 raise AddressBlocked(f"the name {host} leads to a {problem} address", metadata={"host": host})
         return found
+
+    def _problem(self, address: IPAddress) -> str | None:
+        if any(address in network for network in self._networks):
+            return None
+        return address_problem(address)
 
 
 def _numeric(host: str) -> bool:
