@@ -19,7 +19,7 @@ _validator: Final = Validator()
 class RequestInvalid(InvalidArgument):
     """The request breaks the rules of its contract."""
 
-    reason = "VALIDATION_FAILED"
+    reason = "INVALID_FIELD"
 
 
 def violations(message: Message) -> list[FieldViolation]:

@@ -94,7 +94,7 @@ async def test_an_invalid_message_is_refused_with_the_field_and_the_rule(echo_se
     request = pb.EchoRequest(room_name="no dots.or spaces", sub_items=[pb.Item(), item])
     with pytest.raises(errors.InvalidArgument) as caught:
         await invoke(echo_server, method, request)
-    assert caught.value.reason == "VALIDATION_FAILED"
+    assert caught.value.reason == "INVALID_FIELD"
     assert {(v.field, v.reason) for v in caught.value.violations} == {
         ("roomName", "STRING_RESOURCE_ID"),
         ("subItems[1].itemValue", "DOUBLE_FINITE"),

@@ -21,42 +21,34 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is the `reason` of the google.rpc.ErrorInfo that comes with an error of the aggregation service
+// ErrorReason, without its prefix, is the `reason` of the google.rpc.ErrorInfo that comes with an error of the aggregation service
 // (domain `tocsin`).
 type ErrorReason int32
 
 const (
 	// ERROR_REASON_UNSPECIFIED is never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// ERROR_REASON_INVALID_FIELD: a field breaks the rule in the contract (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
 	// ERROR_REASON_STEP_UNKNOWN: no windows are kept at this step (INVALID_ARGUMENT). Metadata: step, known.
-	ErrorReason_ERROR_REASON_STEP_UNKNOWN ErrorReason = 2
-	// ERROR_REASON_PAGE_TOKEN_INVALID: the page token is not one of this list with these arguments (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 3
+	ErrorReason_ERROR_REASON_STEP_UNKNOWN ErrorReason = 1
 	// ERROR_REASON_TOO_MANY_WATCHERS: the limit of live streams is reached (RESOURCE_EXHAUSTED with RetryInfo). Metadata: limit.
-	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 4
+	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 2
 	// ERROR_REASON_WATCHER_TOO_SLOW: the stream was ended since its reader fell too far behind (ABORTED).
-	ErrorReason_ERROR_REASON_WATCHER_TOO_SLOW ErrorReason = 5
+	ErrorReason_ERROR_REASON_WATCHER_TOO_SLOW ErrorReason = 3
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
 		0: "ERROR_REASON_UNSPECIFIED",
-		1: "ERROR_REASON_INVALID_FIELD",
-		2: "ERROR_REASON_STEP_UNKNOWN",
-		3: "ERROR_REASON_PAGE_TOKEN_INVALID",
-		4: "ERROR_REASON_TOO_MANY_WATCHERS",
-		5: "ERROR_REASON_WATCHER_TOO_SLOW",
+		1: "ERROR_REASON_STEP_UNKNOWN",
+		2: "ERROR_REASON_TOO_MANY_WATCHERS",
+		3: "ERROR_REASON_WATCHER_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":        0,
-		"ERROR_REASON_INVALID_FIELD":      1,
-		"ERROR_REASON_STEP_UNKNOWN":       2,
-		"ERROR_REASON_PAGE_TOKEN_INVALID": 3,
-		"ERROR_REASON_TOO_MANY_WATCHERS":  4,
-		"ERROR_REASON_WATCHER_TOO_SLOW":   5,
+		"ERROR_REASON_UNSPECIFIED":       0,
+		"ERROR_REASON_STEP_UNKNOWN":      1,
+		"ERROR_REASON_TOO_MANY_WATCHERS": 2,
+		"ERROR_REASON_WATCHER_TOO_SLOW":  3,
 	}
 )
 
@@ -91,14 +83,12 @@ var File_tocsin_aggregation_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xd6\x01\n" +
+	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x91\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\x1d\n" +
-	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x02\x12#\n" +
-	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\x03\x12\"\n" +
-	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x10\x04\x12!\n" +
-	"\x1dERROR_REASON_WATCHER_TOO_SLOW\x10\x05B\xd3\x01\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n" +
+	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x10\x02\x12!\n" +
+	"\x1dERROR_REASON_WATCHER_TOO_SLOW\x10\x03B\xd3\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

@@ -255,7 +255,7 @@ type DebtFileReject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// line number in the file, from 1 (the header is line 1).
 	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
-	// reason is the name of an ErrorReason, for example `ERROR_REASON_DEBT_AMOUNT_INVALID`.
+	// reason is the name of an ErrorReason without its prefix, for example `DEBT_AMOUNT_INVALID`.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// column that broke the rule; empty when it concerns the whole row.
 	Column string `protobuf:"bytes,3,opt,name=column,proto3" json:"column,omitempty"`

@@ -21,130 +21,122 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is the `reason` of the google.rpc.ErrorInfo that comes with an error of the ingestion service
+// ErrorReason, without its prefix, is the `reason` of the google.rpc.ErrorInfo that comes with an error of the ingestion service
 // (domain `tocsin`). Field violations are in google.rpc.BadRequest beside it.
 type ErrorReason int32
 
 const (
 	// ERROR_REASON_UNSPECIFIED is never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// ERROR_REASON_INVALID_FIELD: a field breaks the rule in the contract (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
 	// ERROR_REASON_SENSOR_TYPE_UNKNOWN: the sensor type is not in the catalogue (NOT_FOUND). Metadata: sensorType.
-	ErrorReason_ERROR_REASON_SENSOR_TYPE_UNKNOWN ErrorReason = 2
+	ErrorReason_ERROR_REASON_SENSOR_TYPE_UNKNOWN ErrorReason = 1
 	// ERROR_REASON_UNIT_UNKNOWN: the unit cannot be converted to the sensor type's (INVALID_ARGUMENT). Metadata: unit, canonicalUnit.
-	ErrorReason_ERROR_REASON_UNIT_UNKNOWN ErrorReason = 3
+	ErrorReason_ERROR_REASON_UNIT_UNKNOWN ErrorReason = 2
 	// ERROR_REASON_VALUE_OUT_OF_RANGE: the value is outside the physical limits (INVALID_ARGUMENT). Metadata: value, min, max, unit.
-	ErrorReason_ERROR_REASON_VALUE_OUT_OF_RANGE ErrorReason = 4
+	ErrorReason_ERROR_REASON_VALUE_OUT_OF_RANGE ErrorReason = 3
 	// ERROR_REASON_EVENT_TIME_OUT_OF_RANGE: too far in the future or older than the retention (INVALID_ARGUMENT). Metadata: eventTime, earliest, latest.
-	ErrorReason_ERROR_REASON_EVENT_TIME_OUT_OF_RANGE ErrorReason = 5
+	ErrorReason_ERROR_REASON_EVENT_TIME_OUT_OF_RANGE ErrorReason = 4
 	// ERROR_REASON_IDEMPOTENCY_CONFLICT: the key was used with other content (ALREADY_EXISTS). Metadata: idempotencyKey.
-	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 6
+	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 5
 	// ERROR_REASON_STREAM_UNAVAILABLE: JetStream is slow, full or away; nothing was kept, retry (UNAVAILABLE with RetryInfo).
-	ErrorReason_ERROR_REASON_STREAM_UNAVAILABLE ErrorReason = 7
+	ErrorReason_ERROR_REASON_STREAM_UNAVAILABLE ErrorReason = 6
 	// ERROR_REASON_ALREADY_EXISTS: a resource with this id exists with other content (ALREADY_EXISTS). Metadata: id.
-	ErrorReason_ERROR_REASON_ALREADY_EXISTS ErrorReason = 8
+	ErrorReason_ERROR_REASON_ALREADY_EXISTS ErrorReason = 7
 	// ERROR_REASON_NOT_FOUND: no resource with this id (NOT_FOUND). Metadata: id.
-	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 9
+	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 8
 	// ERROR_REASON_IN_USE: the resource is still referred to (FAILED_PRECONDITION). Metadata: id, usedBy.
-	ErrorReason_ERROR_REASON_IN_USE ErrorReason = 10
+	ErrorReason_ERROR_REASON_IN_USE ErrorReason = 9
 	// ERROR_REASON_FORMAT_UNKNOWN: no adapter has this name (NOT_FOUND). Metadata: format, known.
-	ErrorReason_ERROR_REASON_FORMAT_UNKNOWN ErrorReason = 11
+	ErrorReason_ERROR_REASON_FORMAT_UNKNOWN ErrorReason = 10
 	// ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD: the adapter could not read the payload; it is in the quarantine (INVALID_ARGUMENT). Metadata: format, quarantineId.
-	ErrorReason_ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD ErrorReason = 12
+	ErrorReason_ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD ErrorReason = 11
 	// ERROR_REASON_NOT_A_LEVEL: the device does not measure a level and cannot be emptied (FAILED_PRECONDITION). Metadata: device, sensorType.
-	ErrorReason_ERROR_REASON_NOT_A_LEVEL ErrorReason = 13
+	ErrorReason_ERROR_REASON_NOT_A_LEVEL ErrorReason = 12
 	// ERROR_REASON_VIDEO_NOT_ALLOWED: the video's URL is outside the allowed origins (INVALID_ARGUMENT). Metadata: video.
-	ErrorReason_ERROR_REASON_VIDEO_NOT_ALLOWED ErrorReason = 14
+	ErrorReason_ERROR_REASON_VIDEO_NOT_ALLOWED ErrorReason = 13
 	// ERROR_REASON_ENCODING_INVALID: the file is not UTF-8 (INVALID_ARGUMENT). Metadata: byte, offset, line.
-	ErrorReason_ERROR_REASON_ENCODING_INVALID ErrorReason = 15
+	ErrorReason_ERROR_REASON_ENCODING_INVALID ErrorReason = 14
 	// ERROR_REASON_HEADER_INVALID: the CSV header lacks a column, or has one twice (INVALID_ARGUMENT). Metadata: missing, seen.
-	ErrorReason_ERROR_REASON_HEADER_INVALID ErrorReason = 16
+	ErrorReason_ERROR_REASON_HEADER_INVALID ErrorReason = 15
 	// ERROR_REASON_TOO_LARGE: the request is over a configured limit (RESOURCE_EXHAUSTED). Metadata: limit.
-	ErrorReason_ERROR_REASON_TOO_LARGE ErrorReason = 17
+	ErrorReason_ERROR_REASON_TOO_LARGE ErrorReason = 16
 	// ERROR_REASON_REJECT_LIMIT_EXCEEDED: more rows were rejected than the upload allowed (FAILED_PRECONDITION). Metadata: limit, rejected.
-	ErrorReason_ERROR_REASON_REJECT_LIMIT_EXCEEDED ErrorReason = 18
+	ErrorReason_ERROR_REASON_REJECT_LIMIT_EXCEEDED ErrorReason = 17
 	// ERROR_REASON_UPLOAD_IN_PROGRESS: the same content is being uploaded right now (ABORTED). Metadata: debtFile.
-	ErrorReason_ERROR_REASON_UPLOAD_IN_PROGRESS ErrorReason = 19
+	ErrorReason_ERROR_REASON_UPLOAD_IN_PROGRESS ErrorReason = 18
 	// ERROR_REASON_ROW_MALFORMED: a CSV row has another number of fields than the header, or broken quoting (row reject).
-	ErrorReason_ERROR_REASON_ROW_MALFORMED ErrorReason = 20
+	ErrorReason_ERROR_REASON_ROW_MALFORMED ErrorReason = 19
 	// ERROR_REASON_FIELD_MISSING: a required column is empty (row reject).
-	ErrorReason_ERROR_REASON_FIELD_MISSING ErrorReason = 21
+	ErrorReason_ERROR_REASON_FIELD_MISSING ErrorReason = 20
 	// ERROR_REASON_EMAIL_INVALID: the e-mail address has no valid form (row reject).
-	ErrorReason_ERROR_REASON_EMAIL_INVALID ErrorReason = 22
+	ErrorReason_ERROR_REASON_EMAIL_INVALID ErrorReason = 21
 	// ERROR_REASON_DEBT_AMOUNT_INVALID: not a decimal above 0 with at most two places (row reject).
-	ErrorReason_ERROR_REASON_DEBT_AMOUNT_INVALID ErrorReason = 23
+	ErrorReason_ERROR_REASON_DEBT_AMOUNT_INVALID ErrorReason = 22
 	// ERROR_REASON_DUE_DATE_INVALID: not a calendar date of the form 2026-12-31 (row reject).
-	ErrorReason_ERROR_REASON_DUE_DATE_INVALID ErrorReason = 24
+	ErrorReason_ERROR_REASON_DUE_DATE_INVALID ErrorReason = 23
 	// ERROR_REASON_DEBT_ID_INVALID: the debtId is no valid id (row reject).
-	ErrorReason_ERROR_REASON_DEBT_ID_INVALID ErrorReason = 25
+	ErrorReason_ERROR_REASON_DEBT_ID_INVALID ErrorReason = 24
 	// ERROR_REASON_DEBT_ID_CONFLICT: the debtId is known with other content (row reject).
-	ErrorReason_ERROR_REASON_DEBT_ID_CONFLICT ErrorReason = 26
-	// ERROR_REASON_PAGE_TOKEN_INVALID: the page token is not one of this list with these arguments (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 27
+	ErrorReason_ERROR_REASON_DEBT_ID_CONFLICT ErrorReason = 25
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
 		0:  "ERROR_REASON_UNSPECIFIED",
-		1:  "ERROR_REASON_INVALID_FIELD",
-		2:  "ERROR_REASON_SENSOR_TYPE_UNKNOWN",
-		3:  "ERROR_REASON_UNIT_UNKNOWN",
-		4:  "ERROR_REASON_VALUE_OUT_OF_RANGE",
-		5:  "ERROR_REASON_EVENT_TIME_OUT_OF_RANGE",
-		6:  "ERROR_REASON_IDEMPOTENCY_CONFLICT",
-		7:  "ERROR_REASON_STREAM_UNAVAILABLE",
-		8:  "ERROR_REASON_ALREADY_EXISTS",
-		9:  "ERROR_REASON_NOT_FOUND",
-		10: "ERROR_REASON_IN_USE",
-		11: "ERROR_REASON_FORMAT_UNKNOWN",
-		12: "ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD",
-		13: "ERROR_REASON_NOT_A_LEVEL",
-		14: "ERROR_REASON_VIDEO_NOT_ALLOWED",
-		15: "ERROR_REASON_ENCODING_INVALID",
-		16: "ERROR_REASON_HEADER_INVALID",
-		17: "ERROR_REASON_TOO_LARGE",
-		18: "ERROR_REASON_REJECT_LIMIT_EXCEEDED",
-		19: "ERROR_REASON_UPLOAD_IN_PROGRESS",
-		20: "ERROR_REASON_ROW_MALFORMED",
-		21: "ERROR_REASON_FIELD_MISSING",
-		22: "ERROR_REASON_EMAIL_INVALID",
-		23: "ERROR_REASON_DEBT_AMOUNT_INVALID",
-		24: "ERROR_REASON_DUE_DATE_INVALID",
-		25: "ERROR_REASON_DEBT_ID_INVALID",
-		26: "ERROR_REASON_DEBT_ID_CONFLICT",
-		27: "ERROR_REASON_PAGE_TOKEN_INVALID",
+		1:  "ERROR_REASON_SENSOR_TYPE_UNKNOWN",
+		2:  "ERROR_REASON_UNIT_UNKNOWN",
+		3:  "ERROR_REASON_VALUE_OUT_OF_RANGE",
+		4:  "ERROR_REASON_EVENT_TIME_OUT_OF_RANGE",
+		5:  "ERROR_REASON_IDEMPOTENCY_CONFLICT",
+		6:  "ERROR_REASON_STREAM_UNAVAILABLE",
+		7:  "ERROR_REASON_ALREADY_EXISTS",
+		8:  "ERROR_REASON_NOT_FOUND",
+		9:  "ERROR_REASON_IN_USE",
+		10: "ERROR_REASON_FORMAT_UNKNOWN",
+		11: "ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD",
+		12: "ERROR_REASON_NOT_A_LEVEL",
+		13: "ERROR_REASON_VIDEO_NOT_ALLOWED",
+		14: "ERROR_REASON_ENCODING_INVALID",
+		15: "ERROR_REASON_HEADER_INVALID",
+		16: "ERROR_REASON_TOO_LARGE",
+		17: "ERROR_REASON_REJECT_LIMIT_EXCEEDED",
+		18: "ERROR_REASON_UPLOAD_IN_PROGRESS",
+		19: "ERROR_REASON_ROW_MALFORMED",
+		20: "ERROR_REASON_FIELD_MISSING",
+		21: "ERROR_REASON_EMAIL_INVALID",
+		22: "ERROR_REASON_DEBT_AMOUNT_INVALID",
+		23: "ERROR_REASON_DUE_DATE_INVALID",
+		24: "ERROR_REASON_DEBT_ID_INVALID",
+		25: "ERROR_REASON_DEBT_ID_CONFLICT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
-		"ERROR_REASON_INVALID_FIELD":           1,
-		"ERROR_REASON_SENSOR_TYPE_UNKNOWN":     2,
-		"ERROR_REASON_UNIT_UNKNOWN":            3,
-		"ERROR_REASON_VALUE_OUT_OF_RANGE":      4,
-		"ERROR_REASON_EVENT_TIME_OUT_OF_RANGE": 5,
-		"ERROR_REASON_IDEMPOTENCY_CONFLICT":    6,
-		"ERROR_REASON_STREAM_UNAVAILABLE":      7,
-		"ERROR_REASON_ALREADY_EXISTS":          8,
-		"ERROR_REASON_NOT_FOUND":               9,
-		"ERROR_REASON_IN_USE":                  10,
-		"ERROR_REASON_FORMAT_UNKNOWN":          11,
-		"ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD":  12,
-		"ERROR_REASON_NOT_A_LEVEL":             13,
-		"ERROR_REASON_VIDEO_NOT_ALLOWED":       14,
-		"ERROR_REASON_ENCODING_INVALID":        15,
-		"ERROR_REASON_HEADER_INVALID":          16,
-		"ERROR_REASON_TOO_LARGE":               17,
-		"ERROR_REASON_REJECT_LIMIT_EXCEEDED":   18,
-		"ERROR_REASON_UPLOAD_IN_PROGRESS":      19,
-		"ERROR_REASON_ROW_MALFORMED":           20,
-		"ERROR_REASON_FIELD_MISSING":           21,
-		"ERROR_REASON_EMAIL_INVALID":           22,
-		"ERROR_REASON_DEBT_AMOUNT_INVALID":     23,
-		"ERROR_REASON_DUE_DATE_INVALID":        24,
-		"ERROR_REASON_DEBT_ID_INVALID":         25,
-		"ERROR_REASON_DEBT_ID_CONFLICT":        26,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":      27,
+		"ERROR_REASON_SENSOR_TYPE_UNKNOWN":     1,
+		"ERROR_REASON_UNIT_UNKNOWN":            2,
+		"ERROR_REASON_VALUE_OUT_OF_RANGE":      3,
+		"ERROR_REASON_EVENT_TIME_OUT_OF_RANGE": 4,
+		"ERROR_REASON_IDEMPOTENCY_CONFLICT":    5,
+		"ERROR_REASON_STREAM_UNAVAILABLE":      6,
+		"ERROR_REASON_ALREADY_EXISTS":          7,
+		"ERROR_REASON_NOT_FOUND":               8,
+		"ERROR_REASON_IN_USE":                  9,
+		"ERROR_REASON_FORMAT_UNKNOWN":          10,
+		"ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD":  11,
+		"ERROR_REASON_NOT_A_LEVEL":             12,
+		"ERROR_REASON_VIDEO_NOT_ALLOWED":       13,
+		"ERROR_REASON_ENCODING_INVALID":        14,
+		"ERROR_REASON_HEADER_INVALID":          15,
+		"ERROR_REASON_TOO_LARGE":               16,
+		"ERROR_REASON_REJECT_LIMIT_EXCEEDED":   17,
+		"ERROR_REASON_UPLOAD_IN_PROGRESS":      18,
+		"ERROR_REASON_ROW_MALFORMED":           19,
+		"ERROR_REASON_FIELD_MISSING":           20,
+		"ERROR_REASON_EMAIL_INVALID":           21,
+		"ERROR_REASON_DEBT_AMOUNT_INVALID":     22,
+		"ERROR_REASON_DUE_DATE_INVALID":        23,
+		"ERROR_REASON_DEBT_ID_INVALID":         24,
+		"ERROR_REASON_DEBT_ID_CONFLICT":        25,
 	}
 )
 
@@ -179,37 +171,35 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xcd\a\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x88\a\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12$\n" +
-	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x02\x12\x1d\n" +
-	"\x19ERROR_REASON_UNIT_UNKNOWN\x10\x03\x12#\n" +
-	"\x1fERROR_REASON_VALUE_OUT_OF_RANGE\x10\x04\x12(\n" +
-	"$ERROR_REASON_EVENT_TIME_OUT_OF_RANGE\x10\x05\x12%\n" +
-	"!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\x06\x12#\n" +
-	"\x1fERROR_REASON_STREAM_UNAVAILABLE\x10\a\x12\x1f\n" +
-	"\x1bERROR_REASON_ALREADY_EXISTS\x10\b\x12\x1a\n" +
-	"\x16ERROR_REASON_NOT_FOUND\x10\t\x12\x17\n" +
-	"\x13ERROR_REASON_IN_USE\x10\n" +
-	"\x12\x1f\n" +
-	"\x1bERROR_REASON_FORMAT_UNKNOWN\x10\v\x12'\n" +
-	"#ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD\x10\f\x12\x1c\n" +
-	"\x18ERROR_REASON_NOT_A_LEVEL\x10\r\x12\"\n" +
-	"\x1eERROR_REASON_VIDEO_NOT_ALLOWED\x10\x0e\x12!\n" +
-	"\x1dERROR_REASON_ENCODING_INVALID\x10\x0f\x12\x1f\n" +
-	"\x1bERROR_REASON_HEADER_INVALID\x10\x10\x12\x1a\n" +
-	"\x16ERROR_REASON_TOO_LARGE\x10\x11\x12&\n" +
-	"\"ERROR_REASON_REJECT_LIMIT_EXCEEDED\x10\x12\x12#\n" +
-	"\x1fERROR_REASON_UPLOAD_IN_PROGRESS\x10\x13\x12\x1e\n" +
-	"\x1aERROR_REASON_ROW_MALFORMED\x10\x14\x12\x1e\n" +
-	"\x1aERROR_REASON_FIELD_MISSING\x10\x15\x12\x1e\n" +
-	"\x1aERROR_REASON_EMAIL_INVALID\x10\x16\x12$\n" +
-	" ERROR_REASON_DEBT_AMOUNT_INVALID\x10\x17\x12!\n" +
-	"\x1dERROR_REASON_DUE_DATE_INVALID\x10\x18\x12 \n" +
-	"\x1cERROR_REASON_DEBT_ID_INVALID\x10\x19\x12!\n" +
-	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x1a\x12#\n" +
-	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\x1bB\xc5\x01\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
+	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
+	"\x19ERROR_REASON_UNIT_UNKNOWN\x10\x02\x12#\n" +
+	"\x1fERROR_REASON_VALUE_OUT_OF_RANGE\x10\x03\x12(\n" +
+	"$ERROR_REASON_EVENT_TIME_OUT_OF_RANGE\x10\x04\x12%\n" +
+	"!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\x05\x12#\n" +
+	"\x1fERROR_REASON_STREAM_UNAVAILABLE\x10\x06\x12\x1f\n" +
+	"\x1bERROR_REASON_ALREADY_EXISTS\x10\a\x12\x1a\n" +
+	"\x16ERROR_REASON_NOT_FOUND\x10\b\x12\x17\n" +
+	"\x13ERROR_REASON_IN_USE\x10\t\x12\x1f\n" +
+	"\x1bERROR_REASON_FORMAT_UNKNOWN\x10\n" +
+	"\x12'\n" +
+	"#ERROR_REASON_PAYLOAD_NOT_UNDERSTOOD\x10\v\x12\x1c\n" +
+	"\x18ERROR_REASON_NOT_A_LEVEL\x10\f\x12\"\n" +
+	"\x1eERROR_REASON_VIDEO_NOT_ALLOWED\x10\r\x12!\n" +
+	"\x1dERROR_REASON_ENCODING_INVALID\x10\x0e\x12\x1f\n" +
+	"\x1bERROR_REASON_HEADER_INVALID\x10\x0f\x12\x1a\n" +
+	"\x16ERROR_REASON_TOO_LARGE\x10\x10\x12&\n" +
+	"\"ERROR_REASON_REJECT_LIMIT_EXCEEDED\x10\x11\x12#\n" +
+	"\x1fERROR_REASON_UPLOAD_IN_PROGRESS\x10\x12\x12\x1e\n" +
+	"\x1aERROR_REASON_ROW_MALFORMED\x10\x13\x12\x1e\n" +
+	"\x1aERROR_REASON_FIELD_MISSING\x10\x14\x12\x1e\n" +
+	"\x1aERROR_REASON_EMAIL_INVALID\x10\x15\x12$\n" +
+	" ERROR_REASON_DEBT_AMOUNT_INVALID\x10\x16\x12!\n" +
+	"\x1dERROR_REASON_DUE_DATE_INVALID\x10\x17\x12 \n" +
+	"\x1cERROR_REASON_DEBT_ID_INVALID\x10\x18\x12!\n" +
+	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x19B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

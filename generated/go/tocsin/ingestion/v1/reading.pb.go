@@ -208,7 +208,7 @@ type ItemRejection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// index of the item within its batch, from 0.
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// reason is the name of an ErrorReason, for example `ERROR_REASON_VALUE_OUT_OF_RANGE`.
+	// reason is the name of an ErrorReason without its prefix, for example `VALUE_OUT_OF_RANGE`.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// field that broke the rule, in the JSON spelling (`eventTime`); empty when it concerns the whole item.
 	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`

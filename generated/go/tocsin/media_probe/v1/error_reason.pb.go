@@ -21,42 +21,34 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is the `reason` of the google.rpc.ErrorInfo that comes with an error of the media-probe service
+// ErrorReason, without its prefix, is the `reason` of the google.rpc.ErrorInfo that comes with an error of the media-probe service
 // (domain `tocsin`).
 type ErrorReason int32
 
 const (
 	// ERROR_REASON_UNSPECIFIED is never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// ERROR_REASON_INVALID_FIELD: a field breaks the rule in the contract (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
 	// ERROR_REASON_NOT_FOUND: no video with this uid (NOT_FOUND). Metadata: uid.
-	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 2
+	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 1
 	// ERROR_REASON_NOT_FAILED: the video has not failed, there is nothing to retry (FAILED_PRECONDITION). Metadata: uid, state.
-	ErrorReason_ERROR_REASON_NOT_FAILED ErrorReason = 3
+	ErrorReason_ERROR_REASON_NOT_FAILED ErrorReason = 2
 	// ERROR_REASON_TOO_MANY_PROBES: all probe workers are busy (RESOURCE_EXHAUSTED with RetryInfo). Metadata: limit.
-	ErrorReason_ERROR_REASON_TOO_MANY_PROBES ErrorReason = 4
-	// ERROR_REASON_PAGE_TOKEN_INVALID: the page token is not one of this list with these arguments (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 5
+	ErrorReason_ERROR_REASON_TOO_MANY_PROBES ErrorReason = 3
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
 		0: "ERROR_REASON_UNSPECIFIED",
-		1: "ERROR_REASON_INVALID_FIELD",
-		2: "ERROR_REASON_NOT_FOUND",
-		3: "ERROR_REASON_NOT_FAILED",
-		4: "ERROR_REASON_TOO_MANY_PROBES",
-		5: "ERROR_REASON_PAGE_TOKEN_INVALID",
+		1: "ERROR_REASON_NOT_FOUND",
+		2: "ERROR_REASON_NOT_FAILED",
+		3: "ERROR_REASON_TOO_MANY_PROBES",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":        0,
-		"ERROR_REASON_INVALID_FIELD":      1,
-		"ERROR_REASON_NOT_FOUND":          2,
-		"ERROR_REASON_NOT_FAILED":         3,
-		"ERROR_REASON_TOO_MANY_PROBES":    4,
-		"ERROR_REASON_PAGE_TOKEN_INVALID": 5,
+		"ERROR_REASON_UNSPECIFIED":     0,
+		"ERROR_REASON_NOT_FOUND":       1,
+		"ERROR_REASON_NOT_FAILED":      2,
+		"ERROR_REASON_TOO_MANY_PROBES": 3,
 	}
 )
 
@@ -91,14 +83,12 @@ var File_tocsin_media_probe_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_media_probe_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/media_probe/v1/error_reason.proto\x12\x15tocsin.media_probe.v1*\xcb\x01\n" +
+	"(tocsin/media_probe/v1/error_reason.proto\x12\x15tocsin.media_probe.v1*\x86\x01\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\x1a\n" +
-	"\x16ERROR_REASON_NOT_FOUND\x10\x02\x12\x1b\n" +
-	"\x17ERROR_REASON_NOT_FAILED\x10\x03\x12 \n" +
-	"\x1cERROR_REASON_TOO_MANY_PROBES\x10\x04\x12#\n" +
-	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\x05B\xcf\x01\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1b\n" +
+	"\x17ERROR_REASON_NOT_FAILED\x10\x02\x12 \n" +
+	"\x1cERROR_REASON_TOO_MANY_PROBES\x10\x03B\xcf\x01\n" +
 	"\x19com.tocsin.media_probe.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/media_probe/v1;media_probev1\xa2\x02\x03TMX\xaa\x02\x14Tocsin.MediaProbe.V1\xca\x02\x14Tocsin\\MediaProbe\\V1\xe2\x02 Tocsin\\MediaProbe\\V1\\GPBMetadata\xea\x02\x16Tocsin::MediaProbe::V1b\x06proto3"
 
 var (

@@ -21,74 +21,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is the `reason` of the google.rpc.ErrorInfo that comes with an error of the notification service
+// ErrorReason, without its prefix, is the `reason` of the google.rpc.ErrorInfo that comes with an error of the notification service
 // (domain `tocsin`).
 type ErrorReason int32
 
 const (
 	// ERROR_REASON_UNSPECIFIED is never sent.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// ERROR_REASON_INVALID_FIELD: a field breaks the rule in the contract (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
 	// ERROR_REASON_NOT_FOUND: no resource with this id (NOT_FOUND). Metadata: id.
-	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 2
+	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 1
 	// ERROR_REASON_TENANT_UNKNOWN: the deployment has no such tenant (NOT_FOUND). Metadata: tenant, known.
-	ErrorReason_ERROR_REASON_TENANT_UNKNOWN ErrorReason = 3
-	// ERROR_REASON_TENANT_FORBIDDEN: the token does not name the tenant (PERMISSION_DENIED). Metadata: tenant.
-	ErrorReason_ERROR_REASON_TENANT_FORBIDDEN ErrorReason = 4
+	ErrorReason_ERROR_REASON_TENANT_UNKNOWN ErrorReason = 2
 	// ERROR_REASON_RATE_LIMITED: the user's limit is reached (RESOURCE_EXHAUSTED with RetryInfo). Metadata: user, limit, period.
-	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 5
+	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 3
 	// ERROR_REASON_NO_ENDPOINT: the user has no endpoint for the channel (FAILED_PRECONDITION). Metadata: user, channel.
-	ErrorReason_ERROR_REASON_NO_ENDPOINT ErrorReason = 6
+	ErrorReason_ERROR_REASON_NO_ENDPOINT ErrorReason = 4
 	// ERROR_REASON_CHANNEL_NOT_CONFIGURED: the deployment has no such channel (FAILED_PRECONDITION). Metadata: channel.
-	ErrorReason_ERROR_REASON_CHANNEL_NOT_CONFIGURED ErrorReason = 7
+	ErrorReason_ERROR_REASON_CHANNEL_NOT_CONFIGURED ErrorReason = 5
 	// ERROR_REASON_IDEMPOTENCY_CONFLICT: the key was used with other content (ALREADY_EXISTS). Metadata: idempotencyKey.
-	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 8
+	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 6
 	// ERROR_REASON_VERSION_CONFLICT: the notification was changed meanwhile (ABORTED). Metadata: id, version.
-	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 9
+	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 7
 	// ERROR_REASON_TARGET_BLOCKED: the URL leads to where webhooks must not go (INVALID_ARGUMENT). Metadata: url.
-	ErrorReason_ERROR_REASON_TARGET_BLOCKED ErrorReason = 10
+	ErrorReason_ERROR_REASON_TARGET_BLOCKED ErrorReason = 8
 	// ERROR_REASON_DATA_TOO_LARGE: `data` is over 4 KiB (INVALID_ARGUMENT). Metadata: bytes, limit.
-	ErrorReason_ERROR_REASON_DATA_TOO_LARGE ErrorReason = 11
-	// ERROR_REASON_PAGE_TOKEN_INVALID: the page token is not one of this list with these arguments (INVALID_ARGUMENT).
-	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 12
+	ErrorReason_ERROR_REASON_DATA_TOO_LARGE ErrorReason = 9
 	// ERROR_REASON_DELIVERY_FAILED: a waiting call's attempt failed for good (FAILED_PRECONDITION). Metadata: channel, error.
-	ErrorReason_ERROR_REASON_DELIVERY_FAILED ErrorReason = 13
+	ErrorReason_ERROR_REASON_DELIVERY_FAILED ErrorReason = 10
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
 		0:  "ERROR_REASON_UNSPECIFIED",
-		1:  "ERROR_REASON_INVALID_FIELD",
-		2:  "ERROR_REASON_NOT_FOUND",
-		3:  "ERROR_REASON_TENANT_UNKNOWN",
-		4:  "ERROR_REASON_TENANT_FORBIDDEN",
-		5:  "ERROR_REASON_RATE_LIMITED",
-		6:  "ERROR_REASON_NO_ENDPOINT",
-		7:  "ERROR_REASON_CHANNEL_NOT_CONFIGURED",
-		8:  "ERROR_REASON_IDEMPOTENCY_CONFLICT",
-		9:  "ERROR_REASON_VERSION_CONFLICT",
-		10: "ERROR_REASON_TARGET_BLOCKED",
-		11: "ERROR_REASON_DATA_TOO_LARGE",
-		12: "ERROR_REASON_PAGE_TOKEN_INVALID",
-		13: "ERROR_REASON_DELIVERY_FAILED",
+		1:  "ERROR_REASON_NOT_FOUND",
+		2:  "ERROR_REASON_TENANT_UNKNOWN",
+		3:  "ERROR_REASON_RATE_LIMITED",
+		4:  "ERROR_REASON_NO_ENDPOINT",
+		5:  "ERROR_REASON_CHANNEL_NOT_CONFIGURED",
+		6:  "ERROR_REASON_IDEMPOTENCY_CONFLICT",
+		7:  "ERROR_REASON_VERSION_CONFLICT",
+		8:  "ERROR_REASON_TARGET_BLOCKED",
+		9:  "ERROR_REASON_DATA_TOO_LARGE",
+		10: "ERROR_REASON_DELIVERY_FAILED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
-		"ERROR_REASON_INVALID_FIELD":          1,
-		"ERROR_REASON_NOT_FOUND":              2,
-		"ERROR_REASON_TENANT_UNKNOWN":         3,
-		"ERROR_REASON_TENANT_FORBIDDEN":       4,
-		"ERROR_REASON_RATE_LIMITED":           5,
-		"ERROR_REASON_NO_ENDPOINT":            6,
-		"ERROR_REASON_CHANNEL_NOT_CONFIGURED": 7,
-		"ERROR_REASON_IDEMPOTENCY_CONFLICT":   8,
-		"ERROR_REASON_VERSION_CONFLICT":       9,
-		"ERROR_REASON_TARGET_BLOCKED":         10,
-		"ERROR_REASON_DATA_TOO_LARGE":         11,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":     12,
-		"ERROR_REASON_DELIVERY_FAILED":        13,
+		"ERROR_REASON_NOT_FOUND":              1,
+		"ERROR_REASON_TENANT_UNKNOWN":         2,
+		"ERROR_REASON_RATE_LIMITED":           3,
+		"ERROR_REASON_NO_ENDPOINT":            4,
+		"ERROR_REASON_CHANNEL_NOT_CONFIGURED": 5,
+		"ERROR_REASON_IDEMPOTENCY_CONFLICT":   6,
+		"ERROR_REASON_VERSION_CONFLICT":       7,
+		"ERROR_REASON_TARGET_BLOCKED":         8,
+		"ERROR_REASON_DATA_TOO_LARGE":         9,
+		"ERROR_REASON_DELIVERY_FAILED":        10,
 	}
 )
 
@@ -123,23 +111,20 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xe4\x03\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xfc\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\x1a\n" +
-	"\x16ERROR_REASON_NOT_FOUND\x10\x02\x12\x1f\n" +
-	"\x1bERROR_REASON_TENANT_UNKNOWN\x10\x03\x12!\n" +
-	"\x1dERROR_REASON_TENANT_FORBIDDEN\x10\x04\x12\x1d\n" +
-	"\x19ERROR_REASON_RATE_LIMITED\x10\x05\x12\x1c\n" +
-	"\x18ERROR_REASON_NO_ENDPOINT\x10\x06\x12'\n" +
-	"#ERROR_REASON_CHANNEL_NOT_CONFIGURED\x10\a\x12%\n" +
-	"!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\b\x12!\n" +
-	"\x1dERROR_REASON_VERSION_CONFLICT\x10\t\x12\x1f\n" +
-	"\x1bERROR_REASON_TARGET_BLOCKED\x10\n" +
-	"\x12\x1f\n" +
-	"\x1bERROR_REASON_DATA_TOO_LARGE\x10\v\x12#\n" +
-	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\f\x12 \n" +
-	"\x1cERROR_REASON_DELIVERY_FAILED\x10\rB\xda\x01\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
+	"\x1bERROR_REASON_TENANT_UNKNOWN\x10\x02\x12\x1d\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x10\x03\x12\x1c\n" +
+	"\x18ERROR_REASON_NO_ENDPOINT\x10\x04\x12'\n" +
+	"#ERROR_REASON_CHANNEL_NOT_CONFIGURED\x10\x05\x12%\n" +
+	"!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\x06\x12!\n" +
+	"\x1dERROR_REASON_VERSION_CONFLICT\x10\a\x12\x1f\n" +
+	"\x1bERROR_REASON_TARGET_BLOCKED\x10\b\x12\x1f\n" +
+	"\x1bERROR_REASON_DATA_TOO_LARGE\x10\t\x12 \n" +
+	"\x1cERROR_REASON_DELIVERY_FAILED\x10\n" +
+	"B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

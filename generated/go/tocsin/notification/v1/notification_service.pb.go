@@ -874,7 +874,7 @@ type SendBulkNotificationsResponse_Outcome struct {
 	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// id of the accepted notification; empty when it was refused.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// reason of the refusal: the name of an ErrorReason; empty when accepted.
+	// reason of the refusal: the name of an ErrorReason without its prefix; empty when accepted.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// field that broke the rule, in the JSON spelling; empty when accepted.
 	Field string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`

@@ -7,14 +7,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
-    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
     ERROR_REASON_STEP_UNKNOWN: _ClassVar[ErrorReason]
-    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_WATCHERS: _ClassVar[ErrorReason]
     ERROR_REASON_WATCHER_TOO_SLOW: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
-ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_STEP_UNKNOWN: ErrorReason
-ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason
 ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason

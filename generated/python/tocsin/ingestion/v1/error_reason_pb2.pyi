@@ -7,7 +7,6 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
-    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
     ERROR_REASON_SENSOR_TYPE_UNKNOWN: _ClassVar[ErrorReason]
     ERROR_REASON_UNIT_UNKNOWN: _ClassVar[ErrorReason]
     ERROR_REASON_VALUE_OUT_OF_RANGE: _ClassVar[ErrorReason]
@@ -33,9 +32,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_DUE_DATE_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_DEBT_ID_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_DEBT_ID_CONFLICT: _ClassVar[ErrorReason]
-    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
-ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_SENSOR_TYPE_UNKNOWN: ErrorReason
 ERROR_REASON_UNIT_UNKNOWN: ErrorReason
 ERROR_REASON_VALUE_OUT_OF_RANGE: ErrorReason
@@ -61,4 +58,3 @@ ERROR_REASON_DEBT_AMOUNT_INVALID: ErrorReason
 ERROR_REASON_DUE_DATE_INVALID: ErrorReason
 ERROR_REASON_DEBT_ID_INVALID: ErrorReason
 ERROR_REASON_DEBT_ID_CONFLICT: ErrorReason
-ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason

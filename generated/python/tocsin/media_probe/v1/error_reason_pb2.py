@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tocsin/media_probe/v1/error_reason.proto\x12\x15tocsin.media_probe.v1*\xcb\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x02\x12\x1b\n\x17\x45RROR_REASON_NOT_FAILED\x10\x03\x12 \n\x1c\x45RROR_REASON_TOO_MANY_PROBES\x10\x04\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tocsin/media_probe/v1/error_reason.proto\x12\x15tocsin.media_probe.v1*\x86\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x01\x12\x1b\n\x17\x45RROR_REASON_NOT_FAILED\x10\x02\x12 \n\x1c\x45RROR_REASON_TOO_MANY_PROBES\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.media_probe.v1.error
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=68
-  _globals['_ERRORREASON']._serialized_end=271
+  _globals['_ERRORREASON']._serialized_end=202
 # @@protoc_insertion_point(module_scope)

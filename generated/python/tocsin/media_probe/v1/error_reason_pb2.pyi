@@ -7,14 +7,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
-    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
     ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_NOT_FAILED: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_PROBES: _ClassVar[ErrorReason]
-    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
-ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_NOT_FOUND: ErrorReason
 ERROR_REASON_NOT_FAILED: ErrorReason
 ERROR_REASON_TOO_MANY_PROBES: ErrorReason
-ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason

@@ -7,10 +7,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
-    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
     ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_TENANT_UNKNOWN: _ClassVar[ErrorReason]
-    ERROR_REASON_TENANT_FORBIDDEN: _ClassVar[ErrorReason]
     ERROR_REASON_RATE_LIMITED: _ClassVar[ErrorReason]
     ERROR_REASON_NO_ENDPOINT: _ClassVar[ErrorReason]
     ERROR_REASON_CHANNEL_NOT_CONFIGURED: _ClassVar[ErrorReason]
@@ -18,13 +16,10 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_VERSION_CONFLICT: _ClassVar[ErrorReason]
     ERROR_REASON_TARGET_BLOCKED: _ClassVar[ErrorReason]
     ERROR_REASON_DATA_TOO_LARGE: _ClassVar[ErrorReason]
-    ERROR_REASON_PAGE_TOKEN_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_DELIVERY_FAILED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
-ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_NOT_FOUND: ErrorReason
 ERROR_REASON_TENANT_UNKNOWN: ErrorReason
-ERROR_REASON_TENANT_FORBIDDEN: ErrorReason
 ERROR_REASON_RATE_LIMITED: ErrorReason
 ERROR_REASON_NO_ENDPOINT: ErrorReason
 ERROR_REASON_CHANNEL_NOT_CONFIGURED: ErrorReason
@@ -32,5 +27,4 @@ ERROR_REASON_IDEMPOTENCY_CONFLICT: ErrorReason
 ERROR_REASON_VERSION_CONFLICT: ErrorReason
 ERROR_REASON_TARGET_BLOCKED: ErrorReason
 ERROR_REASON_DATA_TOO_LARGE: ErrorReason
-ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason
 ERROR_REASON_DELIVERY_FAILED: ErrorReason

@@ -1,0 +1,3 @@
+module tocsin/openapi
+
+go 1.26.0
