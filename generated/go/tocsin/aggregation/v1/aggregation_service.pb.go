@@ -794,16 +794,16 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x04room\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x12-\n" +
-	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step2\xb1\x05\n" +
-	"\x12AggregationService\x12\xa8\x01\n" +
-	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"H\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x12\xae\x01\n" +
-	"\vListWindows\x12).tocsin.aggregation.v1.ListWindowsRequest\x1a*.tocsin.aggregation.v1.ListWindowsResponse\"H\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/windows\x12\xb2\x01\n" +
-	"\fListReadings\x12*.tocsin.aggregation.v1.ListReadingsRequest\x1a+.tocsin.aggregation.v1.ListReadingsResponse\"I\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x12\x89\x01\n" +
-	"\fWatchWindows\x12*.tocsin.aggregation.v1.WatchWindowsRequest\x1a\x1d.tocsin.aggregation.v1.Window\",\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/windows:watch0\x01B\xda\x01\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step2\xbd\x05\n" +
+	"\x12AggregationService\x12\xab\x01\n" +
+	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xb1\x01\n" +
+	"\vListWindows\x12).tocsin.aggregation.v1.ListWindowsRequest\x1a*.tocsin.aggregation.v1.ListWindowsResponse\"K\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/windows\x90\x02\x01\x12\xb5\x01\n" +
+	"\fListReadings\x12*.tocsin.aggregation.v1.ListReadingsRequest\x1a+.tocsin.aggregation.v1.ListReadingsResponse\"L\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\x8c\x01\n" +
+	"\fWatchWindows\x12*.tocsin.aggregation.v1.WatchWindowsRequest\x1a\x1d.tocsin.aggregation.v1.Window\"/\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/windows:watch\x90\x02\x010\x01B\xda\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x17AggregationServiceProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

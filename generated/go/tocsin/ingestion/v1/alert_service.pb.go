@@ -481,19 +481,19 @@ const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2 .tocsin.ingestion.v1.Alert.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"p\n" +
 	"\x12ListAlertsResponse\x122\n" +
 	"\x06alerts\x18\x01 \x03(\v2\x1a.tocsin.ingestion.v1.AlertR\x06alerts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb4\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xba\x03\n" +
 	"\fAlertService\x12\x88\x01\n" +
 	"\vCreateAlert\x12'.tocsin.ingestion.v1.CreateAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"4\x8a\xb5\x18\x0e\n" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\x1c:\x01*Z\v:\x01*\"\x06/alert\"\n" +
-	"/v1/alerts\x12\x85\x01\n" +
-	"\bGetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"7\x8a\xb5\x18\x1b\n" +
+	"/v1/alerts\x12\x88\x01\n" +
+	"\bGetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\":\x8a\xb5\x18\x1b\n" +
 	"\valerts:read\n" +
-	"\falerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x12\x90\x01\n" +
+	"\falerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x90\x02\x01\x12\x93\x01\n" +
 	"\n" +
-	"ListAlerts\x12&.tocsin.ingestion.v1.ListAlertsRequest\x1a'.tocsin.ingestion.v1.ListAlertsResponse\"1\x8a\xb5\x18\x1b\n" +
+	"ListAlerts\x12&.tocsin.ingestion.v1.ListAlertsRequest\x1a'.tocsin.ingestion.v1.ListAlertsResponse\"4\x8a\xb5\x18\x1b\n" +
 	"\valerts:read\n" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/alertsB\xc6\x01\n" +
+	"/v1/alerts\x90\x02\x01B\xc6\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x11AlertServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

@@ -1350,41 +1350,41 @@ const file_tocsin_ingestion_v1_catalogue_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"4\n" +
 	"\x13DeleteDeviceRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x9f\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xb7\x18\n" +
 	"\x10CatalogueService\x12\x9c\x01\n" +
 	"\x10CreateSensorType\x12,.tocsin.ingestion.v1.CreateSensorTypeRequest\x1a\x1f.tocsin.ingestion.v1.SensorType\"9\x8a\xb5\x18\x11\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x1e:\vsensor_type\"\x0f/v1/sensorTypes\x12\x9e\x01\n" +
-	"\rGetSensorType\x12).tocsin.ingestion.v1.GetSensorTypeRequest\x1a\x1f.tocsin.ingestion.v1.SensorType\"A\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x1e:\vsensor_type\"\x0f/v1/sensorTypes\x12\xa1\x01\n" +
+	"\rGetSensorType\x12).tocsin.ingestion.v1.GetSensorTypeRequest\x1a\x1f.tocsin.ingestion.v1.SensorType\"D\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/sensorTypes/{id}\x12\xaa\x01\n" +
-	"\x0fListSensorTypes\x12+.tocsin.ingestion.v1.ListSensorTypesRequest\x1a,.tocsin.ingestion.v1.ListSensorTypesResponse\"<\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/sensorTypes/{id}\x90\x02\x01\x12\xad\x01\n" +
+	"\x0fListSensorTypes\x12+.tocsin.ingestion.v1.ListSensorTypesRequest\x1a,.tocsin.ingestion.v1.ListSensorTypesResponse\"?\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/sensorTypes\x12\xad\x01\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/sensorTypes\x90\x02\x01\x12\xad\x01\n" +
 	"\x10UpdateSensorType\x12,.tocsin.ingestion.v1.UpdateSensorTypeRequest\x1a\x1f.tocsin.ingestion.v1.SensorType\"J\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02/:\vsensor_type2 /v1/sensorTypes/{sensor_type.id}\x12\x8b\x01\n" +
 	"\x10DeleteSensorType\x12,.tocsin.ingestion.v1.DeleteSensorTypeRequest\x1a\x16.google.protobuf.Empty\"1\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x16*\x14/v1/sensorTypes/{id}\x12\x91\x01\n" +
 	"\x0eCreateBuilding\x12*.tocsin.ingestion.v1.CreateBuildingRequest\x1a\x1d.tocsin.ingestion.v1.Building\"4\x8a\xb5\x18\x11\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x19:\bbuilding\"\r/v1/buildings\x12\x96\x01\n" +
-	"\vGetBuilding\x12'.tocsin.ingestion.v1.GetBuildingRequest\x1a\x1d.tocsin.ingestion.v1.Building\"?\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x19:\bbuilding\"\r/v1/buildings\x12\x99\x01\n" +
+	"\vGetBuilding\x12'.tocsin.ingestion.v1.GetBuildingRequest\x1a\x1d.tocsin.ingestion.v1.Building\"B\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/buildings/{id}\x12\xa2\x01\n" +
-	"\rListBuildings\x12).tocsin.ingestion.v1.ListBuildingsRequest\x1a*.tocsin.ingestion.v1.ListBuildingsResponse\":\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/buildings/{id}\x90\x02\x01\x12\xa5\x01\n" +
+	"\rListBuildings\x12).tocsin.ingestion.v1.ListBuildingsRequest\x1a*.tocsin.ingestion.v1.ListBuildingsResponse\"=\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/buildings\x12\x9f\x01\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/buildings\x90\x02\x01\x12\x9f\x01\n" +
 	"\x0eUpdateBuilding\x12*.tocsin.ingestion.v1.UpdateBuildingRequest\x1a\x1d.tocsin.ingestion.v1.Building\"B\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02':\bbuilding2\x1b/v1/buildings/{building.id}\x12\x85\x01\n" +
 	"\x0eDeleteBuilding\x12*.tocsin.ingestion.v1.DeleteBuildingRequest\x1a\x16.google.protobuf.Empty\"/\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x14*\x12/v1/buildings/{id}\x12\x97\x01\n" +
 	"\n" +
 	"CreateRoom\x12&.tocsin.ingestion.v1.CreateRoomRequest\x1a\x19.tocsin.ingestion.v1.Room\"F\x8a\xb5\x18\x11\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02+:\x04room\"#/v1/buildings/{room.building}/rooms\x12\x9b\x01\n" +
-	"\aGetRoom\x12#.tocsin.ingestion.v1.GetRoomRequest\x1a\x19.tocsin.ingestion.v1.Room\"P\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02+:\x04room\"#/v1/buildings/{room.building}/rooms\x12\x9e\x01\n" +
+	"\aGetRoom\x12#.tocsin.ingestion.v1.GetRoomRequest\x1a\x19.tocsin.ingestion.v1.Room\"S\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02%\x12#/v1/buildings/{building}/rooms/{id}\x12\xa7\x01\n" +
-	"\tListRooms\x12%.tocsin.ingestion.v1.ListRoomsRequest\x1a&.tocsin.ingestion.v1.ListRoomsResponse\"K\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02%\x12#/v1/buildings/{building}/rooms/{id}\x90\x02\x01\x12\xaa\x01\n" +
+	"\tListRooms\x12%.tocsin.ingestion.v1.ListRoomsRequest\x1a&.tocsin.ingestion.v1.ListRoomsResponse\"N\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02 \x12\x1e/v1/buildings/{building}/rooms\x12\xa1\x01\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02 \x12\x1e/v1/buildings/{building}/rooms\x90\x02\x01\x12\xa1\x01\n" +
 	"\n" +
 	"UpdateRoom\x12&.tocsin.ingestion.v1.UpdateRoomRequest\x1a\x19.tocsin.ingestion.v1.Room\"P\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x025:\x04room2-/v1/buildings/{room.building}/rooms/{room.id}\x12\x8e\x01\n" +
@@ -1392,13 +1392,13 @@ const file_tocsin_ingestion_v1_catalogue_service_proto_rawDesc = "" +
 	"DeleteRoom\x12&.tocsin.ingestion.v1.DeleteRoomRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02%*#/v1/buildings/{building}/rooms/{id}\x12\x87\x01\n" +
 	"\fCreateDevice\x12(.tocsin.ingestion.v1.CreateDeviceRequest\x1a\x1b.tocsin.ingestion.v1.Device\"0\x8a\xb5\x18\x11\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x15:\x06device\"\v/v1/devices\x12\x8e\x01\n" +
-	"\tGetDevice\x12%.tocsin.ingestion.v1.GetDeviceRequest\x1a\x1b.tocsin.ingestion.v1.Device\"=\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x15:\x06device\"\v/v1/devices\x12\x91\x01\n" +
+	"\tGetDevice\x12%.tocsin.ingestion.v1.GetDeviceRequest\x1a\x1b.tocsin.ingestion.v1.Device\"@\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/devices/{id}\x12\x9a\x01\n" +
-	"\vListDevices\x12'.tocsin.ingestion.v1.ListDevicesRequest\x1a(.tocsin.ingestion.v1.ListDevicesResponse\"8\x8a\xb5\x18!\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/devices/{id}\x90\x02\x01\x12\x9d\x01\n" +
+	"\vListDevices\x12'.tocsin.ingestion.v1.ListDevicesRequest\x1a(.tocsin.ingestion.v1.ListDevicesResponse\";\x8a\xb5\x18!\n" +
 	"\x0ecatalogue:read\n" +
-	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\r\x12\v/v1/devices\x12\x93\x01\n" +
+	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02\r\x12\v/v1/devices\x90\x02\x01\x12\x93\x01\n" +
 	"\fUpdateDevice\x12(.tocsin.ingestion.v1.UpdateDeviceRequest\x1a\x1b.tocsin.ingestion.v1.Device\"<\x8a\xb5\x18\x11\n" +
 	"\x0fcatalogue:write\x82\xd3\xe4\x93\x02!:\x06device2\x17/v1/devices/{device.id}\x12\x7f\n" +
 	"\fDeleteDevice\x12(.tocsin.ingestion.v1.DeleteDeviceRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\x11\n" +

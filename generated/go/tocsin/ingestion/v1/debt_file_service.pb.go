@@ -647,34 +647,34 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\x1eDownloadDebtFileRejectsRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"/\n" +
 	"\x0eGetDebtRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xe3\b\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xf5\b\n" +
 	"\x0fDebtFileService\x12\x96\x01\n" +
 	"\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02 :\x01*Z\f:\x01*\"\a/upload\"\r/v1/debtFiles(\x01\x12\x8e\x01\n" +
-	"\vGetDebtFile\x12'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\x19\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02 :\x01*Z\f:\x01*\"\a/upload\"\r/v1/debtFiles(\x01\x12\x91\x01\n" +
+	"\vGetDebtFile\x12'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x12\xa6\x01\n" +
-	"\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\">\x8a\xb5\x18\x19\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x90\x02\x01\x12\xa9\x01\n" +
+	"\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\"A\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x1bZ\n" +
-	"\x12\b/history\x12\r/v1/debtFiles\x12\x9a\x01\n" +
-	"\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"=\x8a\xb5\x18\x19\n" +
+	"\x12\b/history\x12\r/v1/debtFiles\x90\x02\x01\x12\x9d\x01\n" +
+	"\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch0\x01\x12\xb9\x01\n" +
-	"\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a0.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"?\x8a\xb5\x18\x19\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch\x90\x02\x010\x01\x12\xbc\x01\n" +
+	"\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a0.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x12\xb0\x01\n" +
-	"\x17DownloadDebtFileRejects\x123.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"H\x8a\xb5\x18\x19\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x90\x02\x01\x12\xb3\x01\n" +
+	"\x17DownloadDebtFileRejects\x123.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download0\x01\x12q\n" +
-	"\aGetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"&\x8a\xb5\x18\f\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download\x90\x02\x010\x01\x12t\n" +
+	"\aGetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}B\xc9\x01\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}\x90\x02\x01B\xc9\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x14DebtFileServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

@@ -644,18 +644,18 @@ const file_tocsin_ingestion_v1_payload_service_proto_rawDesc = "" +
 	"\bpayloads\x18\x01 \x03(\v2'.tocsin.ingestion.v1.QuarantinedPayloadR\bpayloads\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"@\n" +
 	"\x1fReplayQuarantinedPayloadRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xaa\a\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xb0\a\n" +
 	"\x0ePayloadService\x12\xaa\x01\n" +
 	"\rSubmitPayload\x12).tocsin.ingestion.v1.SubmitPayloadRequest\x1a*.tocsin.ingestion.v1.SubmitPayloadResponse\"B\x8a\xb5\x18\x10\n" +
-	"\x0ereadings:write\x82\xd3\xe4\x93\x02(:\apayload\"\x1d/v1/devices/{format}/payloads\x12\xb8\x01\n" +
-	"\vTestPayload\x12'.tocsin.ingestion.v1.TestPayloadRequest\x1a(.tocsin.ingestion.v1.TestPayloadResponse\"V\x8a\xb5\x18\x1f\n" +
+	"\x0ereadings:write\x82\xd3\xe4\x93\x02(:\apayload\"\x1d/v1/devices/{format}/payloads\x12\xbb\x01\n" +
+	"\vTestPayload\x12'.tocsin.ingestion.v1.TestPayloadRequest\x1a(.tocsin.ingestion.v1.TestPayloadResponse\"Y\x8a\xb5\x18\x1f\n" +
 	"\x0ereadings:write\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x02-:\apayload\"\"/v1/devices/{format}/payloads:test\x12\x9b\x01\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02-:\apayload\"\"/v1/devices/{format}/payloads:test\x90\x02\x01\x12\x9b\x01\n" +
 	"\vEmptyDevice\x12'.tocsin.ingestion.v1.EmptyDeviceRequest\x1a(.tocsin.ingestion.v1.EmptyDeviceResponse\"9\x8a\xb5\x18\x10\n" +
-	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/devices/{device}:empty\x12\xcc\x01\n" +
-	"\x17ListQuarantinedPayloads\x123.tocsin.ingestion.v1.ListQuarantinedPayloadsRequest\x1a4.tocsin.ingestion.v1.ListQuarantinedPayloadsResponse\"F\x8a\xb5\x18#\n" +
+	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/devices/{device}:empty\x12\xcf\x01\n" +
+	"\x17ListQuarantinedPayloads\x123.tocsin.ingestion.v1.ListQuarantinedPayloadsRequest\x1a4.tocsin.ingestion.v1.ListQuarantinedPayloadsResponse\"I\x8a\xb5\x18#\n" +
 	"\x0fquarantine:read\n" +
-	"\x10quarantine:write\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/quarantinedPayloads\x12\xc2\x01\n" +
+	"\x10quarantine:write\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/quarantinedPayloads\x90\x02\x01\x12\xc2\x01\n" +
 	"\x18ReplayQuarantinedPayload\x124.tocsin.ingestion.v1.ReplayQuarantinedPayloadRequest\x1a*.tocsin.ingestion.v1.SubmitPayloadResponse\"D\x8a\xb5\x18\x12\n" +
 	"\x10quarantine:write\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/quarantinedPayloads/{id}:replayB\xc8\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x13PayloadServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"

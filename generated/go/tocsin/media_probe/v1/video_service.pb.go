@@ -719,14 +719,14 @@ const file_tocsin_media_probe_v1_video_service_proto_rawDesc = "" +
 	"\x11ProbeVideoRequest\x124\n" +
 	"\x05video\x18\x01 \x01(\tB\x1e\xe2A\x01\x02\xbaH\x17r\x15\x10\x01\x18\x80\x102\x0e^[\\x21-\\x7e]+$R\x05video\"4\n" +
 	"\x11RetryVideoRequest\x12\x1f\n" +
-	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid2\xa6\x04\n" +
-	"\fVideoService\x12{\n" +
-	"\bGetVideo\x12&.tocsin.media_probe.v1.GetVideoRequest\x1a\x1c.tocsin.media_probe.v1.Video\")\x8a\xb5\x18\r\n" +
-	"\vvideos:read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/videos/{uid}\x12\x86\x01\n" +
+	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid2\xac\x04\n" +
+	"\fVideoService\x12~\n" +
+	"\bGetVideo\x12&.tocsin.media_probe.v1.GetVideoRequest\x1a\x1c.tocsin.media_probe.v1.Video\",\x8a\xb5\x18\r\n" +
+	"\vvideos:read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/videos/{uid}\x90\x02\x01\x12\x89\x01\n" +
 	"\n" +
-	"ListVideos\x12(.tocsin.media_probe.v1.ListVideosRequest\x1a).tocsin.media_probe.v1.ListVideosResponse\"#\x8a\xb5\x18\r\n" +
+	"ListVideos\x12(.tocsin.media_probe.v1.ListVideosRequest\x1a).tocsin.media_probe.v1.ListVideosResponse\"&\x8a\xb5\x18\r\n" +
 	"\vvideos:read\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/v1/videos\x12\x83\x01\n" +
+	"/v1/videos\x90\x02\x01\x12\x83\x01\n" +
 	"\n" +
 	"ProbeVideo\x12(.tocsin.media_probe.v1.ProbeVideoRequest\x1a\x1c.tocsin.media_probe.v1.Video\"-\x8a\xb5\x18\x0e\n" +
 	"\fvideos:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/videos:probe\x12\x89\x01\n" +

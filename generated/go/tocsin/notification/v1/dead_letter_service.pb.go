@@ -536,14 +536,14 @@ const file_tocsin_notification_v1_dead_letter_service_proto_rawDesc = "" +
 	"\asubject\x18\x01 \x01(\tR\asubject\"9\n" +
 	"\x18ArchiveDeadLetterRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x1b\n" +
-	"\x19ArchiveDeadLetterResponse2\xe3\x05\n" +
-	"\x11DeadLetterService\x12\xb4\x01\n" +
-	"\x0fListDeadLetters\x12..tocsin.notification.v1.ListDeadLettersRequest\x1a/.tocsin.notification.v1.ListDeadLettersResponse\"@\x8a\xb5\x18%\n" +
+	"\x19ArchiveDeadLetterResponse2\xe9\x05\n" +
+	"\x11DeadLetterService\x12\xb7\x01\n" +
+	"\x0fListDeadLetters\x12..tocsin.notification.v1.ListDeadLettersRequest\x1a/.tocsin.notification.v1.ListDeadLettersResponse\"C\x8a\xb5\x18%\n" +
 	"\x10deadletters:read\n" +
-	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\xa8\x01\n" +
-	"\rGetDeadLetter\x12,.tocsin.notification.v1.GetDeadLetterRequest\x1a\".tocsin.notification.v1.DeadLetter\"E\x8a\xb5\x18%\n" +
+	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x90\x02\x01\x12\xab\x01\n" +
+	"\rGetDeadLetter\x12,.tocsin.notification.v1.GetDeadLetterRequest\x1a\".tocsin.notification.v1.DeadLetter\"H\x8a\xb5\x18%\n" +
 	"\x10deadletters:read\n" +
-	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/deadLetters/{id}\x12\xb0\x01\n" +
+	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/deadLetters/{id}\x90\x02\x01\x12\xb0\x01\n" +
 	"\x0fRetryDeadLetter\x12..tocsin.notification.v1.RetryDeadLetterRequest\x1a/.tocsin.notification.v1.RetryDeadLetterResponse\"<\x8a\xb5\x18\x13\n" +
 	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/deadLetters/{id}:retry\x12\xb8\x01\n" +
 	"\x11ArchiveDeadLetter\x120.tocsin.notification.v1.ArchiveDeadLetterRequest\x1a1.tocsin.notification.v1.ArchiveDeadLetterResponse\">\x8a\xb5\x18\x13\n" +

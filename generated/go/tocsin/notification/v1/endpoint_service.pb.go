@@ -422,13 +422,13 @@ const file_tocsin_notification_v1_endpoint_service_proto_rawDesc = "" +
 	"\x15DeleteEndpointRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04user\x12\x1d\n" +
-	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x95\x04\n" +
+	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x98\x04\n" +
 	"\x0fEndpointService\x12\xa5\x01\n" +
 	"\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n" +
-	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user}/endpoints\x12\xbd\x01\n" +
-	"\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"O\x8a\xb5\x18)\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user}/endpoints\x12\xc0\x01\n" +
+	"\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x8a\xb5\x18)\n" +
 	"\x12notifications:read\n" +
-	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x12\x99\x01\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x90\x02\x01\x12\x99\x01\n" +
 	"\x0eDeleteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}B\xde\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x14EndpointServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"

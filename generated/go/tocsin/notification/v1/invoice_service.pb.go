@@ -473,18 +473,18 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\binvoices\x18\x01 \x03(\v2\x1f.tocsin.notification.v1.InvoiceR\binvoices\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\";\n" +
 	"\x16DownloadInvoiceRequest\x12!\n" +
-	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt2\xb6\x03\n" +
-	"\x0eInvoiceService\x12\x85\x01\n" +
+	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt2\xbf\x03\n" +
+	"\x0eInvoiceService\x12\x88\x01\n" +
 	"\n" +
-	"GetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"+\x8a\xb5\x18\f\n" +
+	"GetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x12\x8f\x01\n" +
-	"\fListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"$\x8a\xb5\x18\f\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x90\x02\x01\x12\x92\x01\n" +
+	"\fListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"'\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/invoices\x12\x89\x01\n" +
-	"\x0fDownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"0\x8a\xb5\x18\f\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/invoices\x90\x02\x01\x12\x8c\x01\n" +
+	"\x0fDownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoiceB\xdd\x01\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x90\x02\x01B\xdd\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x13InvoiceServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

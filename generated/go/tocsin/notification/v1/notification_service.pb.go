@@ -1030,16 +1030,16 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x1dNOTIFICATION_TYPE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ALERT\x10\x01\x12\f\n" +
 	"\bREMINDER\x10\x02\x12\b\n" +
-	"\x04INFO\x10\x032\x9c\a\n" +
+	"\x04INFO\x10\x032\xa2\a\n" +
 	"\x13NotificationService\x12\xa0\x01\n" +
 	"\x10SendNotification\x12/.tocsin.notification.v1.SendNotificationRequest\x1a$.tocsin.notification.v1.Notification\"5\x8a\xb5\x18\x15\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/notifications\x12\xc4\x01\n" +
 	"\x15SendBulkNotifications\x124.tocsin.notification.v1.SendBulkNotificationsRequest\x1a5.tocsin.notification.v1.SendBulkNotificationsResponse\">\x8a\xb5\x18\x15\n" +
-	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/notifications:sendBulk\x12\x9f\x01\n" +
-	"\x0fGetNotification\x12..tocsin.notification.v1.GetNotificationRequest\x1a$.tocsin.notification.v1.Notification\"6\x8a\xb5\x18\x14\n" +
-	"\x12notifications:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/notifications/{id}\x12\xab\x01\n" +
-	"\x11ListNotifications\x120.tocsin.notification.v1.ListNotificationsRequest\x1a1.tocsin.notification.v1.ListNotificationsResponse\"1\x8a\xb5\x18\x14\n" +
-	"\x12notifications:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xca\x01\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/notifications:sendBulk\x12\xa2\x01\n" +
+	"\x0fGetNotification\x12..tocsin.notification.v1.GetNotificationRequest\x1a$.tocsin.notification.v1.Notification\"9\x8a\xb5\x18\x14\n" +
+	"\x12notifications:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/notifications/{id}\x90\x02\x01\x12\xae\x01\n" +
+	"\x11ListNotifications\x120.tocsin.notification.v1.ListNotificationsRequest\x1a1.tocsin.notification.v1.ListNotificationsResponse\"4\x8a\xb5\x18\x14\n" +
+	"\x12notifications:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x90\x02\x01\x12\xca\x01\n" +
 	"\x14MarkNotificationRead\x123.tocsin.notification.v1.MarkNotificationReadRequest\x1a$.tocsin.notification.v1.Notification\"W\x8a\xb5\x18)\n" +
 	"\x12notifications:read\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/notifications/{id}:markReadB\xe2\x01\n" +

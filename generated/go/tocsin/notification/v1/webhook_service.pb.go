@@ -414,16 +414,16 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\rsubscriptions\x18\x01 \x03(\v2+.tocsin.notification.v1.WebhookSubscriptionR\rsubscriptions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
 	" DeleteWebhookSubscriptionRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x97\x06\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x9d\x06\n" +
 	"\x0eWebhookService\x12\xbb\x01\n" +
 	"\x19CreateWebhookSubscription\x128.tocsin.notification.v1.CreateWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"7\x8a\xb5\x18\x10\n" +
-	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/webhookSubscriptions\x12\xc6\x01\n" +
-	"\x16GetWebhookSubscription\x125.tocsin.notification.v1.GetWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"H\x8a\xb5\x18\x1f\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/webhookSubscriptions\x12\xc9\x01\n" +
+	"\x16GetWebhookSubscription\x125.tocsin.notification.v1.GetWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"K\x8a\xb5\x18\x1f\n" +
 	"\rwebhooks:read\n" +
-	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/webhookSubscriptions/{id}\x12\xd2\x01\n" +
-	"\x18ListWebhookSubscriptions\x127.tocsin.notification.v1.ListWebhookSubscriptionsRequest\x1a8.tocsin.notification.v1.ListWebhookSubscriptionsResponse\"C\x8a\xb5\x18\x1f\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/webhookSubscriptions/{id}\x90\x02\x01\x12\xd5\x01\n" +
+	"\x18ListWebhookSubscriptions\x127.tocsin.notification.v1.ListWebhookSubscriptionsRequest\x1a8.tocsin.notification.v1.ListWebhookSubscriptionsResponse\"F\x8a\xb5\x18\x1f\n" +
 	"\rwebhooks:read\n" +
-	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x12\xa8\x01\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x90\x02\x01\x12\xa8\x01\n" +
 	"\x19DeleteWebhookSubscription\x128.tocsin.notification.v1.DeleteWebhookSubscriptionRequest\x1a\x16.google.protobuf.Empty\"9\x8a\xb5\x18\x10\n" +
 	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/webhookSubscriptions/{id}B\xdd\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x13WebhookServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
