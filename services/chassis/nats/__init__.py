@@ -3,7 +3,7 @@
 from services.chassis.nats.batches import BatchOptions, BatchReader, ConsumerLost, open_batch_reader
 from services.chassis.nats.connection import NatsConnection, open_nats
 from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler
-from services.chassis.nats.dead_letters import DeadLetter, DeadLetters, Failure
+from services.chassis.nats.dead_letters import DeadLetter, DeadLetters, Failure, compose_dead_letter
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import Encoded, Event, encode
 from services.chassis.nats.publisher import Published, Publisher
@@ -30,6 +30,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "TopologyOptions",
+    "compose_dead_letter",
     "encode",
     "ensure_streams",
     "open_batch_reader",

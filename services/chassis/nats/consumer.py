@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from opentelemetry import trace
 
 from services.chassis.errors import DomainError, Unavailable
@@ -53,6 +53,8 @@ class ConsumerOptions:
     stream: str
     subjects: tuple[str, ...] = ()
     """Subjects of the stream that it reads; empty = all."""
+    only_new: bool = False
+    """When it is made, start with what is published from then on, instead of with all that the stream holds."""
     max_in_flight: int = 32
     """Handlers that run at the same time in this process."""
     ack_wait: timedelta = timedelta(seconds=30)
@@ -80,6 +82,7 @@ class ConsumerOptions:
             ack_wait=self.ack_wait.total_seconds(),
             max_ack_pending=self.max_ack_pending,
             filter_subjects=list(self.subjects) or None,
+            deliver_policy=DeliverPolicy.NEW if self.only_new else DeliverPolicy.ALL,
         )
 
 

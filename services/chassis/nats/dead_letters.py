@@ -61,9 +61,38 @@ class DeadLetter:
 
 def dead_letter(delivery: Delivery, *, service: str, consumer: str, history: Sequence[Failure]) -> Encoded:
     """The dead letter of a delivery; `history` has at least the failure that ended it, oldest first."""
+    return compose_dead_letter(
+        Encoded(subject=delivery.subject, payload=delivery.data, headers=delivery.headers),
+        service=service,
+        consumer=consumer,
+        history=history,
+        attempts=max(len(history), delivery.attempt),
+        first_seen=delivery.published_at,
+        identity=f"{delivery.stream}:{delivery.sequence}:{delivery.published_at.timestamp()}",
+        stream=delivery.stream,
+        sequence=delivery.sequence,
+    )
+
+
+def compose_dead_letter(
+    original: Encoded,
+    *,
+    service: str,
+    consumer: str,
+    history: Sequence[Failure],
+    attempts: int,
+    first_seen: datetime,
+    identity: str,
+    stream: str = "",
+    sequence: int = 0,
+) -> Encoded:
+    """The dead letter of a message that need not have come from a stream (a service may give up its own work).
+
+    Sending it back publishes `original` on its subject for `service/consumer`. `identity` is the same for the same
+    failure, so that one reported twice is one dead letter.
+    """
     last = history[-1]
-    headers = _original(delivery.headers)
-    identity = f"{delivery.stream}:{delivery.sequence}:{delivery.published_at.timestamp()}"
+    headers = _original(original.headers)
     headers |= {
         # The same failure reported twice (its acknowledgement was lost) is one dead letter.
         MESSAGE_ID: f"dead:{service}:{consumer}:{identity}",
@@ -71,17 +100,17 @@ def dead_letter(delivery: Delivery, *, service: str, consumer: str, history: Seq
         f"{_PREFIX}Consumer": consumer,
         f"{_PREFIX}Reason": last.reason[:_TEXT_LIMIT],
         f"{_PREFIX}Error-Type": last.error_type,
-        f"{_PREFIX}Attempts": str(max(len(history), delivery.attempt)),
-        f"{_PREFIX}First-Seen": delivery.published_at.isoformat(),
+        f"{_PREFIX}Attempts": str(attempts),
+        f"{_PREFIX}First-Seen": first_seen.isoformat(),
         f"{_PREFIX}Failed-At": last.at.isoformat(),
-        f"{_PREFIX}Subject": delivery.subject,
-        f"{_PREFIX}Stream": delivery.stream,
-        f"{_PREFIX}Sequence": str(delivery.sequence),
+        f"{_PREFIX}Subject": original.subject,
+        f"{_PREFIX}Stream": stream,
+        f"{_PREFIX}Sequence": str(sequence),
         f"{_PREFIX}History": json.dumps(
             [[item.at.isoformat(), item.error_type, item.reason[:_TEXT_LIMIT]] for item in history[-HISTORY_LIMIT:]]
         ),
     }
-    return Encoded(subject=dead_letter_subject(service, consumer), payload=delivery.data, headers=headers)
+    return Encoded(subject=dead_letter_subject(service, consumer), payload=original.payload, headers=headers)
 
 
 class DeadLetters:

@@ -18,14 +18,15 @@ from services.chassis.postgres.errors import translated
 CHASSIS_MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-async def migrate(dsn: str, schema: str, directory: Path | None) -> list[str]:
+async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: bool = True) -> list[str]:
     """Applies what is missing and returns the ids applied, in order (empty when up to date).
 
-    Creates the schema when it is missing. Only one caller at a time works on a schema; others wait. Each file
-    is one transaction (unless it says `-- transaction: false`). Raises `FailedPrecondition` when a file that has
-    been applied was changed or removed since, before anything is touched.
+    Creates the schema when it is missing. Without `chassis` only the files of `directory` are applied (further schemas
+    of a service, which need no inbox and outbox of their own). Only one caller at a time works on a schema; others
+    wait. Each file is one transaction (unless it says `-- transaction: false`). Raises `FailedPrecondition` when a
+    file that has been applied was changed or removed since, before anything is touched.
     """
-    directories = [CHASSIS_MIGRATIONS] + ([directory] if directory is not None else [])
+    directories = ([CHASSIS_MIGRATIONS] if chassis else []) + ([directory] if directory is not None else [])
     files = {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
     checksums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     with translated():

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from services.chassis.errors import InvalidArgument
-from services.chassis.nats.envelope import Event, encode
+from services.chassis.nats.envelope import Encoded, Event, encode
 from services.chassis.postgres.pool import Connection
 
 MAX_EVENT_BYTES = 1024 * 1024 - 4096
@@ -32,9 +32,13 @@ class Outbox:
 
     async def add_many(self, connection: Connection, events: Sequence[Event]) -> None:
         """Like `add`; one round trip however many there are."""
+        await self.add_encoded(connection, [(encode(event, source=self._source), event.key) for event in events])
+
+    async def add_encoded(self, connection: Connection, events: Sequence[tuple[Encoded, str | None]]) -> None:
+        """Like `add_many`, for events that have been encoded before (dead letters), each with its ordering key."""
         if not events:
             return
-        messages = [encode(event, source=self._source) for event in events]
+        messages = [message for message, _ in events]
         for message in messages:
             if message.size > self._max_event_bytes:
                 raise InvalidArgument(f"an event of {message.size} bytes is more than the broker takes")
@@ -52,5 +56,5 @@ class Outbox:
             [message.subject for message in messages],
             [message.payload for message in messages],
             [json.dumps(dict(message.headers)) for message in messages],
-            [event.key for event in events],
+            [key for _, key in events],
         )
