@@ -27,7 +27,7 @@ demo: $(BUILD)/setup.stamp gateway ## Start the mesh and play a real scenario th
 
 gateway: $(BUILD)/bin/tocsin-gateway
 
-$(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated/go -name '*.go' -o -path 'gateway/*' -name '*.html') gateway/go.mod gateway/go.sum
+$(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.swagger.json' -o -path 'generated/*/go.mod') gateway/go.mod gateway/go.sum
 	@echo "==> building the gateway"
 	@cd gateway && CGO_ENABLED=0 $$(../scripts/go.sh) build -trimpath -o ../$@ ./cmd/tocsin-gateway
 

@@ -20,7 +20,7 @@ GO_PLUGINS = {
     "protoc-gen-openapiv2": "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2",
 }
 # Written by hand and kept in place.
-KEPT = {"README.md", "go.mod", "go.sum"}
+KEPT = {"README.md", "go.mod", "go.sum", "embed.go"}
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> None:

@@ -1,0 +1,50 @@
+// Command tocsin-gateway is the REST face of Tocsin; see gateway/README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"google.golang.org/grpc/grpclog"
+
+	"tocsin/gateway/internal/config"
+	"tocsin/gateway/internal/server"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "tocsin-gateway:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	settings, err := config.Load(os.Getenv)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(slog.New(logs(settings)))
+	// The libraries' own words speak of connections that come and go; what matters of it reaches us as errors.
+	grpclog.SetLoggerV2(quiet{})
+	gateway, err := server.New(settings)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return gateway.Run(ctx, func(address string) {
+		slog.Info("ready", "address", address, "version", settings.Version)
+	})
+}
+
+func logs(settings *config.Config) slog.Handler {
+	options := &slog.HandlerOptions{Level: settings.LogLevel}
+	if settings.LogFormat == "console" {
+		return slog.NewTextHandler(os.Stderr, options)
+	}
+	return slog.NewJSONHandler(os.Stderr, options)
+}

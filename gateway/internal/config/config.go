@@ -1,0 +1,192 @@
+// Package config reads the gateway's settings from the environment and refuses nonsense at boot.
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const mib = 1 << 20
+
+// Config is all that can be set; see the README for the variables.
+type Config struct {
+	Listen, GRPCListen, MetricsListen string
+	// Peers are the addresses of the services, by name.
+	Peers map[string]string
+	// PeerConnections per service.
+	PeerConnections int
+	// MaxBody of ordinary requests and MaxUpload of files and imports, in bytes.
+	MaxBody, MaxUpload int64
+	// Timeout of unary calls: the default and the most that Grpc-Timeout may ask for.
+	Timeout time.Duration
+	// Heartbeat of server-sent events.
+	Heartbeat time.Duration
+	// StopGrace is how long running requests may take after SIGTERM.
+	StopGrace time.Duration
+	// TraceRatio of the traces that begin here are sampled.
+	TraceRatio float64
+	// TLS towards the services; nil for plain text.
+	TLS *tls.Config
+
+	Version, LogFormat string
+	LogLevel           slog.Level
+}
+
+// Load reads the settings; get gives the value of a variable or an empty string.
+func Load(get func(string) string) (*Config, error) {
+	r := &reader{get: get}
+	c := &Config{
+		Listen:        r.address("TOCSIN_GATEWAY_LISTEN", "127.0.0.1:8081"),
+		GRPCListen:    r.address("TOCSIN_GATEWAY_GRPC_LISTEN", "127.0.0.1:8082"),
+		MetricsListen: r.address("TOCSIN_GATEWAY_METRICS_LISTEN", get("TOCSIN_METRICS_LISTEN")),
+		Peers: map[string]string{
+			"ingestion":    r.address("TOCSIN_PEER_INGESTION", "127.0.0.1:50051"),
+			"aggregation":  r.address("TOCSIN_PEER_AGGREGATION", "127.0.0.1:50052"),
+			"media_probe":  r.address("TOCSIN_PEER_MEDIA_PROBE", "127.0.0.1:50053"),
+			"notification": r.address("TOCSIN_PEER_NOTIFICATION", "127.0.0.1:50054"),
+		},
+		PeerConnections: int(r.integer("TOCSIN_GATEWAY_PEER_CONNECTIONS", 2, 1, 64)),
+		MaxBody:         r.size("TOCSIN_GATEWAY_MAX_BODY", 8*mib, 1024, 256*mib),
+		MaxUpload:       r.size("TOCSIN_GATEWAY_MAX_UPLOAD", 2048*mib, 1024, 1<<40),
+		Timeout:         r.duration("TOCSIN_GATEWAY_TIMEOUT", 15*time.Second),
+		Heartbeat:       r.duration("TOCSIN_GATEWAY_HEARTBEAT", 15*time.Second),
+		StopGrace:       r.duration("TOCSIN_STOP_GRACE", 10*time.Second),
+		TraceRatio:      r.ratio("TOCSIN_TRACE_RATIO", 0.1),
+		TLS:             r.tls(),
+		Version:         r.text("TOCSIN_VERSION", "dev"),
+		LogFormat:       r.choice("TOCSIN_LOG_FORMAT", "json", "console"),
+	}
+	switch r.choice("TOCSIN_LOG_LEVEL", "info", "debug", "warning", "error") {
+	case "debug":
+		c.LogLevel = slog.LevelDebug
+	case "warning":
+		c.LogLevel = slog.LevelWarn
+	case "error":
+		c.LogLevel = slog.LevelError
+	}
+	return c, errors.Join(r.problems...)
+}
+
+type reader struct {
+	get      func(string) string
+	problems []error
+}
+
+func (r *reader) refuse(name, problem string) {
+	r.problems = append(r.problems, fmt.Errorf("%s %s", name, problem))
+}
+
+func (r *reader) text(name, fallback string) string {
+	if value := r.get(name); value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (r *reader) address(name, fallback string) string {
+	value := r.text(name, fallback)
+	if value == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(value)
+	if number, numErr := strconv.Atoi(port); err != nil || numErr != nil || number < 0 || number > 65535 {
+		r.refuse(name, fmt.Sprintf("must be host:port, not %q", value))
+	}
+	return value
+}
+
+func (r *reader) integer(name string, fallback, low, high int64) int64 {
+	text := r.get(name)
+	if text == "" {
+		return fallback
+	}
+	value, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || value < low || value > high {
+		r.refuse(name, fmt.Sprintf("must be a whole number from %d to %d, not %q", low, high, text))
+	}
+	return value
+}
+
+// size takes what the services take too: bytes, or a number with KiB, MiB or GiB.
+func (r *reader) size(name string, fallback, low, high int64) int64 {
+	text := r.get(name)
+	if text == "" {
+		return fallback
+	}
+	unit := int64(1)
+	for suffix, factor := range map[string]int64{"KiB": 1 << 10, "MiB": mib, "GiB": 1 << 30} {
+		if trimmed, ok := strings.CutSuffix(text, suffix); ok {
+			text, unit = strings.TrimSpace(trimmed), factor
+		}
+	}
+	value, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || value < 0 || value > high/unit || value*unit < low {
+		r.refuse(name, fmt.Sprintf("must be bytes, or a number with KiB, MiB or GiB, from %d to %d, not %q", low, high, r.get(name)))
+		return fallback
+	}
+	return value * unit
+}
+
+// duration takes what the services take too: 250ms, 30s, 1h30m.
+func (r *reader) duration(name string, fallback time.Duration) time.Duration {
+	text := r.get(name)
+	if text == "" {
+		return fallback
+	}
+	value, err := time.ParseDuration(text)
+	if err != nil || value <= 0 || value > time.Hour {
+		r.refuse(name, fmt.Sprintf("must be a duration with its unit, above 0s and at most 1h, not %q", text))
+	}
+	return value
+}
+
+func (r *reader) ratio(name string, fallback float64) float64 {
+	text := r.get(name)
+	if text == "" {
+		return fallback
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(value >= 0 && value <= 1) {
+		r.refuse(name, fmt.Sprintf("must be from 0 to 1, not %q", text))
+	}
+	return value
+}
+
+func (r *reader) choice(name string, values ...string) string {
+	value := r.text(name, values[0])
+	for _, known := range values {
+		if value == known {
+			return value
+		}
+	}
+	r.refuse(name, fmt.Sprintf("must be one of %s, not %q", strings.Join(values, ", "), value))
+	return values[0]
+}
+
+// tls reads the same variables as the services: all three or none.
+func (r *reader) tls() *tls.Config {
+	cert, key, ca := r.get("TOCSIN_GRPC_TLS_CERT_FILE"), r.get("TOCSIN_GRPC_TLS_KEY_FILE"), r.get("TOCSIN_GRPC_TLS_CA_FILE")
+	if cert == "" && key == "" && ca == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		r.refuse("TOCSIN_GRPC_TLS_CERT_FILE", "and TOCSIN_GRPC_TLS_KEY_FILE are unusable: "+err.Error())
+		return nil
+	}
+	roots := x509.NewCertPool()
+	pem, err := os.ReadFile(ca)
+	if err != nil || !roots.AppendCertsFromPEM(pem) {
+		r.refuse("TOCSIN_GRPC_TLS_CA_FILE", fmt.Sprintf("holds no certificate: %q", ca))
+		return nil
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,167 @@
+// Package peers holds the connections to the services.
+package peers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"tocsin/gateway/internal/exchange"
+)
+
+const (
+	// The servers allow a ping every 10 s; well above it, since equal values end in GOAWAY by jitter.
+	pingEvery   = 30 * time.Second
+	pingTimeout = 10 * time.Second
+	// Above the services' own limit, so that theirs is the one that counts.
+	maxMessage = 64 << 20
+	window     = 1 << 20
+)
+
+// Peers are the services, each with some connections that are made when they are first needed.
+type Peers struct {
+	pools map[string]*Pool
+}
+
+// Connect prepares connections to the addresses, by name. Nothing is dialled yet.
+func Connect(addresses map[string]string, each int, config *tls.Config) (*Peers, error) {
+	security := insecure.NewCredentials()
+	if config != nil {
+		security = credentials.NewTLS(config)
+	}
+	peers := &Peers{pools: map[string]*Pool{}}
+	for name, address := range addresses {
+		pool := &Pool{name: name}
+		peers.pools[name] = pool
+		for range each {
+			conn, err := grpc.NewClient(address, options(security)...)
+			if err != nil {
+				peers.Close()
+				return nil, fmt.Errorf("peer %s at %s: %w", name, address, err)
+			}
+			pool.conns = append(pool.conns, conn)
+		}
+	}
+	return peers, nil
+}
+
+func options(security credentials.TransportCredentials) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(security),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: pingEvery, Timeout: pingTimeout, PermitWithoutStream: true,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(window),
+		grpc.WithInitialConnWindowSize(window),
+		grpc.WithIdleTimeout(0),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 2 * time.Second,
+		}),
+		grpc.WithChainUnaryInterceptor(markUnary, idempotency),
+		grpc.WithChainStreamInterceptor(markStream),
+		grpc.WithUserAgent("tocsin-gateway"),
+	}
+}
+
+// Conn is the way to a service; a name that is not configured answers UNAVAILABLE.
+func (p *Peers) Conn(name string) grpc.ClientConnInterface {
+	if pool, ok := p.pools[name]; ok {
+		return pool
+	}
+	return &Pool{name: name}
+}
+
+// Names of the services.
+func (p *Peers) Names() []string {
+	names := make([]string, 0, len(p.pools))
+	for name := range p.pools {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Close ends all connections, and with them what is under way.
+func (p *Peers) Close() {
+	for name, pool := range p.pools {
+		for _, conn := range pool.conns {
+			if err := conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+				slog.Warn("closing a connection failed", "peer", name, "error", err)
+			}
+		}
+	}
+}
+
+// Pool spreads calls over the connections to one service, so that they reach all of its worker processes.
+type Pool struct {
+	name  string
+	conns []*grpc.ClientConn
+	next  atomic.Uint32
+}
+
+func (p *Pool) pick() (*grpc.ClientConn, error) {
+	if len(p.conns) == 0 {
+		return nil, status.Errorf(codes.Unavailable, "no peer named %s", p.name)
+	}
+	return p.conns[p.next.Add(1)%uint32(len(p.conns))], nil
+}
+
+// Invoke makes a unary call.
+func (p *Pool) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	conn, err := p.pick()
+	if err != nil {
+		return err
+	}
+	return conn.Invoke(ctx, method, args, reply, opts...)
+}
+
+// NewStream begins a streaming call.
+func (p *Pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	conn, err := p.pick()
+	if err != nil {
+		return nil, err
+	}
+	return conn.NewStream(ctx, desc, method, opts...)
+}
+
+func markUnary(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	exchange.From(ctx).Called = true
+	return invoke(ctx, method, req, reply, conn, opts...)
+}
+
+func markStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, begin grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	exchange.From(ctx).Called = true
+	return begin(ctx, desc, conn, method, opts...)
+}
+
+// idempotency puts the Idempotency-Key header into the request's field of that name, where it has one.
+func idempotency(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if key := exchange.From(ctx).IdempotencyKey; key != "" {
+		if message, ok := req.(proto.Message); ok {
+			setKey(message.ProtoReflect(), key)
+		}
+	}
+	return invoke(ctx, method, req, reply, conn, opts...)
+}
+
+func setKey(message protoreflect.Message, key string) {
+	fd := message.Descriptor().Fields().ByName("idempotency_key")
+	if fd != nil && fd.Kind() == protoreflect.StringKind && !message.Has(fd) {
+		message.Set(fd, protoreflect.ValueOfString(key))
+	}
+}

@@ -1,0 +1,57 @@
+// Package readings holds the handlers of the paths that carry most of the traffic.
+package readings
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	ingestion "tocsin/gen/tocsin/ingestion/v1"
+
+	"tocsin/gateway/internal/exchange"
+	"tocsin/gateway/internal/rest"
+)
+
+var writer = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// Creator answers POST /v1/readings.
+type Creator struct {
+	client  ingestion.ReadingServiceClient
+	timeout time.Duration
+}
+
+// NewCreator makes a creator whose calls take up to timeout.
+func NewCreator(conn grpc.ClientConnInterface, timeout time.Duration) *Creator {
+	return &Creator{ingestion.NewReadingServiceClient(conn), timeout}
+}
+
+// Serve takes one reading in.
+func (c *Creator) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	request := &ingestion.CreateReadingRequest{Reading: &ingestion.Reading{}}
+	if err := rest.Decode(r, request, request.Reading); err != nil {
+		rest.Fail(w, r, err, "reading")
+		return
+	}
+	ctx, cancel := context.WithTimeout(exchange.Outgoing(r.Context(), r), rest.Timeout(r, c.timeout))
+	defer cancel()
+	response, err := c.client.CreateReading(ctx, request)
+	if err != nil {
+		rest.Fail(w, r, err, "reading")
+		return
+	}
+	answer(w, r, response)
+}
+
+func answer(w http.ResponseWriter, r *http.Request, message proto.Message) {
+	text, err := writer.Marshal(message)
+	if err != nil {
+		rest.Fail(w, r, err, "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text)
+}

@@ -1,0 +1,256 @@
+// Package upload streams files of debts from a request into the service's client-streaming method, in constant memory.
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	ingestion "tocsin/gen/tocsin/ingestion/v1"
+
+	"tocsin/gateway/internal/exchange"
+	"tocsin/gateway/internal/problem"
+	"tocsin/gateway/internal/rest"
+)
+
+const (
+	chunkSize    = 256 << 10
+	maxPartValue = 4 << 10
+)
+
+var writer = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// Handler answers POST /v1/debtFiles and /upload.
+type Handler struct {
+	client ingestion.DebtFileServiceClient
+	limit  int64
+}
+
+// New makes a handler that takes files of up to limit bytes.
+func New(conn grpc.ClientConnInterface, limit int64) *Handler {
+	return &Handler{ingestion.NewDebtFileServiceClient(conn), limit}
+}
+
+// Serve streams one upload.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	file, err := h.receive(r)
+	if err != nil {
+		// What is left of the body is not read: the connection ends with the answer.
+		w.Header().Set("Connection", "close")
+		rest.Fail(w, r, err, "")
+		return
+	}
+	text, err := writer.Marshal(file)
+	if err != nil {
+		rest.Fail(w, r, err, "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text)
+}
+
+func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
+	contentType := r.Header.Get("Content-Type")
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		kind = ""
+	}
+	metadata, err := fromQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	// Whatever ends this function before the file's proper end also ends the call: the service sees it break off.
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	t := &transfer{handler: h, ctx: exchange.Outgoing(ctx, r), metadata: metadata}
+	switch kind {
+	case "multipart/form-data":
+		if params["boundary"] == "" {
+			return nil, problem.New(http.StatusBadRequest, problem.BodyInvalid, "The Content-Type names no boundary.")
+		}
+		err = t.multipart(multipart.NewReader(r.Body, params["boundary"]))
+	case "text/csv", "application/csv", "text/plain", "application/octet-stream":
+		if r.ContentLength > h.limit {
+			return nil, rest.TooLarge(h.limit)
+		}
+		err = t.file(r.Body)
+	default:
+		return nil, rest.Unsupported(contentType, "multipart/form-data", "text/csv")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.finish()
+}
+
+func fromQuery(r *http.Request) (*ingestion.UploadDebtFileRequest_Metadata, error) {
+	metadata := &ingestion.UploadDebtFileRequest_Metadata{}
+	for name, values := range r.URL.Query() {
+		if len(values) > 1 {
+			return nil, refused(problem.QueryInvalid, name, "QUERY_REPEATED", "the parameter is there more than once")
+		}
+		known, err := set(metadata, name, values[0])
+		if err != nil {
+			return nil, refused(problem.QueryInvalid, name, "QUERY_TYPE", err.Error())
+		}
+		if !known {
+			return nil, refused(problem.QueryInvalid, name, "QUERY_UNKNOWN", "there is no such parameter; there are dryRun, filename, rejectLimit")
+		}
+	}
+	return metadata, nil
+}
+
+func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string) (known bool, err error) {
+	switch name {
+	case "filename":
+		metadata.Filename = value
+	case "dryRun", "dry_run":
+		metadata.DryRun, err = strconv.ParseBool(value)
+		if err != nil {
+			err = errors.New("expected true or false")
+		}
+	case "rejectLimit", "reject_limit":
+		metadata.RejectLimit, err = strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			err = errors.New("expected a whole number")
+		}
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func refused(reason, field, rule, detail string) *problem.Problem {
+	return problem.New(http.StatusBadRequest, reason, fmt.Sprintf("%.60s: %s", field, detail),
+		problem.Violation{Field: fmt.Sprintf("%.60s", field), Reason: rule, Detail: detail})
+}
+
+// transfer is one upload on its way.
+type transfer struct {
+	handler  *Handler
+	ctx      context.Context //nolint:containedctx // lives as long as the request
+	metadata *ingestion.UploadDebtFileRequest_Metadata
+	stream   grpc.ClientStreamingClient[ingestion.UploadDebtFileRequest, ingestion.DebtFile]
+}
+
+func (t *transfer) multipart(reader *multipart.Reader) error {
+	for {
+		part, err := reader.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return brokenOff(err)
+		}
+		if err := t.part(part); err != nil {
+			return err
+		}
+	}
+	if t.stream == nil {
+		return refused(problem.BodyInvalid, "csv", "PART_MISSING", "the form has no file in the field csv (or file)")
+	}
+	return nil
+}
+
+func (t *transfer) part(part *multipart.Part) error {
+	name := part.FormName()
+	if name == "csv" || name == "file" {
+		if t.stream != nil {
+			return refused(problem.BodyInvalid, name, "PART_REPEATED", "the form has more than one file")
+		}
+		if t.metadata.Filename == "" {
+			t.metadata.Filename = part.FileName()
+		}
+		return t.file(part)
+	}
+	value, err := io.ReadAll(io.LimitReader(part, maxPartValue+1))
+	if err != nil {
+		return brokenOff(err)
+	}
+	if len(value) > maxPartValue {
+		return refused(problem.BodyInvalid, name, "PART_TOO_LONG", "the field is too long")
+	}
+	known, err := set(t.metadata, name, string(value))
+	switch {
+	case !known:
+		return refused(problem.BodyInvalid, name, "PART_UNKNOWN", "there is no such field; there are csv (or file), dryRun, filename, rejectLimit")
+	case err != nil:
+		return refused(problem.BodyInvalid, name, "PART_TYPE", err.Error())
+	case t.stream != nil:
+		return refused(problem.BodyInvalid, name, "PART_ORDER", "the field must come before the file, whose rows are processed as they arrive")
+	}
+	return nil
+}
+
+// file sends the metadata and the content.
+func (t *transfer) file(content io.Reader) error {
+	stream, err := t.handler.client.UploadDebtFile(t.ctx)
+	if err != nil {
+		return err
+	}
+	t.stream = stream
+	if err := t.send(&ingestion.UploadDebtFileRequest{Part: &ingestion.UploadDebtFileRequest_Metadata_{Metadata: t.metadata}}); err != nil {
+		return err
+	}
+	// One buffer for all chunks: Send has encoded the message when it returns.
+	chunk := &ingestion.UploadDebtFileRequest_Chunk{}
+	message := &ingestion.UploadDebtFileRequest{Part: chunk}
+	buffer := make([]byte, chunkSize)
+	for total := int64(0); ; {
+		n, err := io.ReadFull(content, buffer)
+		if total += int64(n); total > t.handler.limit {
+			return rest.TooLarge(t.handler.limit)
+		}
+		if n > 0 {
+			chunk.Chunk = buffer[:n]
+			if err := t.send(message); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && endsHere(content) {
+			return nil
+		}
+		if err != nil {
+			return brokenOff(err)
+		}
+	}
+}
+
+// endsHere tells a short last chunk from a body that broke off, which ReadFull reports alike.
+func endsHere(content io.Reader) bool {
+	n, err := content.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// send gives the service's own error when it has ended the call early.
+func (t *transfer) send(message *ingestion.UploadDebtFileRequest) error {
+	err := t.stream.Send(message)
+	if errors.Is(err, io.EOF) {
+		_, err = t.stream.CloseAndRecv()
+		if err == nil {
+			return problem.New(http.StatusBadGateway, problem.Internal, "The service ended the upload before the file's end.")
+		}
+	}
+	return err
+}
+
+func (t *transfer) finish() (*ingestion.DebtFile, error) {
+	return t.stream.CloseAndRecv()
+}
+
+func brokenOff(err error) error {
+	detail := "The body broke off or is no proper multipart form."
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return rest.TooLarge(tooLarge.Limit)
+	}
+	return problem.New(http.StatusBadRequest, problem.BodyInvalid, detail)
+}

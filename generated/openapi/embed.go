@@ -1,0 +1,9 @@
+// Package openapi holds the generated OpenAPI document, for the gateway to serve.
+package openapi
+
+import _ "embed"
+
+// Document is the OpenAPI 2.0 document of all REST routes.
+//
+//go:embed tocsin.swagger.json
+var Document []byte
