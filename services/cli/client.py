@@ -76,6 +76,7 @@ class MeshClient:
                 password=password,
                 name="tocsin-cli",
                 max_reconnect_attempts=2,
+                reconnect_time_wait=1,
                 error_cb=_ignore,
             )
         except (nats.errors.Error, OSError) as error:

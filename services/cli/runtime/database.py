@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
+from pogo_core.error import BadMigrationError
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres.migrations import migrate
@@ -45,6 +46,8 @@ class ServiceSchema:
     service: str
     password: str
     migrations: Path | None
+    makes_schemas: bool = False
+    """The service keeps each tenant in a schema of its own, which it makes as tenants come."""
 
     @property
     def role(self) -> str:
@@ -74,7 +77,7 @@ async def prepare_database(admin_dsn: str, schemas: tuple[ServiceSchema, ...]) -
                 for schema in schemas
             )
         )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DomainError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DomainError, BadMigrationError) as error:
         raise RuntimeProblem(f"the database cannot be prepared: {error}") from error
     return dict(zip((schema.service for schema in schemas), applied, strict=True))
 
@@ -119,6 +122,8 @@ def _script(database: str, schemas: tuple[ServiceSchema, ...]) -> str:
         assert "'" not in schema.password
         own = {**values, "role": schema.role, "schema": _identifier(schema.service), "password": schema.password}
         pieces.append(_SERVICE_SCRIPT.format_map(own))
+        verb, preposition = ("GRANT", "TO") if schema.makes_schemas else ("REVOKE", "FROM")
+        pieces.append(f"{verb} CREATE ON DATABASE {_identifier(database)} {preposition} {schema.role};\n")
     return "".join(pieces)
 
 

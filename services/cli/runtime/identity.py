@@ -16,6 +16,7 @@ from services.cli.runtime.errors import RuntimeProblem
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CAP_SETPCAP = 8
 # `nobody` exists everywhere; an installed PostgreSQL brings a user of its own that fits better.
 _CANDIDATES = ("postgres", "nobody")
 
@@ -95,7 +96,8 @@ def _walking_capability(paths: Iterable[Path]) -> int:
     permitted = own_capabilities()
     # READ_SEARCH is the narrower one; containers often grant root only OVERRIDE.
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
-        if permitted >> capability & 1:
+        # Handing one on takes the right to change what a process keeps.
+        if permitted >> capability & 1 and permitted >> CAP_SETPCAP & 1:
             return capability
     raise RuntimeProblem(
         "PostgreSQL must run as an unprivileged user, who cannot reach "

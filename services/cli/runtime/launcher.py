@@ -15,7 +15,8 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -43,7 +44,9 @@ def _checked(result: int, what: str) -> None:
 def _become(libc: ctypes.CDLL, uid: int, gid: int, capability: int | None) -> None:
     """Give up root for good; of its powers keep at most the one capability, over the exec too."""
     if capability is not None:
-        _checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl(PR_SET_KEEPCAPS)")
+        # Keeps capabilities over the change of user. Without it access(2) would also look away from them, and
+        # PostgreSQL asks it whether its own program can be executed.
+        _checked(libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
     os.setgroups([gid])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

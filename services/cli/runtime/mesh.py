@@ -27,7 +27,8 @@ CLUSTER_STEP = "cluster"
 EDGE_STEP = "edge"
 # Services' own grace (TOCSIN_STOP_GRACE) is 10 s; a little more, so that theirs is the one that counts.
 _SERVICE_STOP_BUDGET = timedelta(seconds=14)
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
+_SCHEMA_MAKERS = frozenset({"notification"})
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,13 @@ class Mesh:
 
     def _database_step(self) -> Step:
         schemas = tuple(
-            ServiceSchema(service, self.credentials.postgres[service], _migrations(service)) for service in SERVICES
+            ServiceSchema(
+                service,
+                self.credentials.postgres[service],
+                _migrations(service),
+                makes_schemas=service in _SCHEMA_MAKERS,
+            )
+            for service in SERVICES
         )
         needs = frozenset[str]() if self.settings.postgres_dsn else frozenset({"postgres"})
 

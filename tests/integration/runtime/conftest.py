@@ -39,8 +39,10 @@ class CommandLine:
         self._ready = False
         own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli.main", "up", "--state-dir", str(self.state.root)]
-            + ["--port", str(self.edge_port), *self._arguments],
+            [
+                *(sys.executable, "-m", "services.cli.main", "up", "--state-dir", str(self.state.root)),
+                *("--port", str(self.edge_port), *self._arguments),
+            ],
             cwd=self._repository,
             env={**own, "COLUMNS": "160", **self._environment, **environment},
             stdout=subprocess.PIPE,
@@ -53,15 +55,12 @@ class CommandLine:
         """Waits until every part is healthy; the parts by name."""
 
         def healthy() -> dict[str, dict[str, Any]] | None:
-            assert self.process.poll() is None, f"it ended: {self.process.communicate()}"
             parts = self.parts()
-            return (
-                parts if self._ready and parts and all(part["state"] == "healthy" for part in parts.values()) else None
-            )
+            return parts if self._ready and all(part["state"] == "healthy" for part in parts.values()) else None
 
-        found = await eventually(healthy, timeout, what="a healthy mesh")
-        assert found
-        return found
+        await eventually(lambda: self.process.poll() is not None or healthy(), timeout, what="a healthy mesh")
+        assert self.process.poll() is None, f"it ended: {self.process.communicate()}"
+        return self.parts()
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """The parts as the status file has them; empty when there is none, or it is an earlier supervisor's."""

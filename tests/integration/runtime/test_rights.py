@@ -32,7 +32,7 @@ class _User:
         async def refused(error: Exception) -> None:
             self.refusals.append(str(error).lower())
 
-        await self.client.connect(url, user=user, password=password, error_cb=refused)
+        await self.client.connect(url, user=user, password=password, error_cb=refused, max_reconnect_attempts=0)
 
     async def refused(self, subject: str) -> bool:
         return await eventually(lambda: any(subject.lower() in refusal for refusal in self.refusals), what="a refusal")
