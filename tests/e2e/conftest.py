@@ -1,0 +1,131 @@
+"""One mesh for all end-to-end tests: started as an operator starts it, reached through Envoy."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from services.cli.client import MeshClient, open_mesh
+from services.cli.demo.play import world_environment
+from services.cli.demo.videos import make_videos
+from services.cli.demo.world import World
+from tests.support.ports import free_port
+from tests.support.world import running_world
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What a client of the mesh has: the edge's address, and tokens."""
+
+    mesh: MeshClient
+    world: World
+    videos: dict[str, tuple[int, int]]
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        return self.mesh.instance.edge_url
+
+    def token(self, *scopes: str, tenants: list[str] | None = None) -> str:
+        return self.mesh.token(list(scopes) or None, tenants=tenants)
+
+    def channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.url.removeprefix("http://"))
+
+    def metadata(self, *scopes: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self.token(*scopes)}")]
+
+
+def until(condition: Callable[[], Any], timeout: float = 20.0, what: str = "the condition") -> Any:
+    """The first truthy value of `condition`; an AssertionError counts as not yet."""
+    deadline = time.monotonic() + timeout
+    last: Any = None
+    while True:
+        try:
+            last = condition()
+            if last:
+                return last
+        except AssertionError as error:
+            last = error
+        assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s; last: {last!r}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def edge(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Edge]:
+    """The mesh with everything in it, and the world outside."""
+    folder = tmp_path_factory.mktemp("videos")
+    state_dir = tmp_path_factory.mktemp("mesh") / "state"
+    sizes = make_videos(folder)
+    with running_world(folder) as world:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        log = (state_dir.parent / "up.log").open("wb")
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "services.cli.main", "up"),
+                *("--state-dir", str(state_dir), "--port", str(free_port())),
+            ],
+            cwd=repository,
+            env={**own, **world_environment(world), "COLUMNS": "160"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield Edge(_wait_for_mesh(process, state_dir), world, sizes, process)
+        finally:
+            process.terminate()
+            process.wait(40)
+            log.close()
+
+
+def _wait_for_mesh(process: "subprocess.Popen[bytes]", state_dir: Path) -> MeshClient:
+    deadline = time.monotonic() + START_SECONDS
+    log = state_dir.parent / "up.log"
+    while True:
+        assert process.poll() is None, f"the mesh ended: {log.read_text()}"
+        if (state_dir / "run").exists():
+            try:
+                mesh = open_mesh(state_dir)
+                if httpx.get(f"{mesh.instance.edge_url}/health", timeout=2).status_code == 200:
+                    return mesh
+            except Exception as error:
+                last: Exception | None = error
+            else:
+                last = None
+        else:
+            last = None
+        assert time.monotonic() < deadline, f"no healthy mesh in {START_SECONDS} s ({last!r}): {log.read_text()}"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def rest(edge: Edge) -> Iterator[httpx.Client]:
+    """A REST client with a token for everything."""
+    headers = {"authorization": f"Bearer {edge.token()}"}
+    with httpx.Client(base_url=edge.url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Makes ids that no other test has: `unique("tower")`."""
+    return lambda prefix: f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All end-to-end tests share one mesh, so they run in one worker."""
+    for item in items:
+        if "tests/e2e" in str(item.path):
+            item.add_marker(pytest.mark.xdist_group("e2e"))

@@ -1,0 +1,113 @@
+"""Video alerts through the edge: probed by ranges, told by a signed webhook."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from services.cli.demo.videos import BROKEN
+from tests.e2e.conftest import Edge, until
+
+
+def alert(uid: str, video: str, **more: Any) -> dict[str, Any]:
+    return {"uid": uid, "video": video, "timestamp": 1_720_000_000.5, "store": "store-42", **more}
+
+
+def finished(rest: httpx.Client, uid: str) -> dict[str, Any]:
+    def final() -> Any:
+        state = rest.get(f"/v1/alerts/{uid}").json()
+        return state if state["state"] in ("PROBED", "FAILED") else None
+
+    return until(final, what=f"a final state of {uid}")
+
+
+def test_videos_of_every_kind_are_probed_and_announced(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
+    subscription = rest.post("/v1/webhookSubscriptions", json={"url": edge.world.webhook_url, "eventTypes": types})
+    assert subscription.status_code == 200, subscription.text
+    edge.world.webhook_secret = subscription.json()["secret"]
+    assert "secret" not in rest.get(f"/v1/webhookSubscriptions/{subscription.json()['id']}").json() or (
+        rest.get(f"/v1/webhookSubscriptions/{subscription.json()['id']}").json()["secret"] == ""
+    )
+    uids = {unique("cam"): name for name in edge.videos}
+    for uid, name in uids.items():
+        answer = rest.post("/v1/alerts", json=alert(uid, f"/videos/{name}"))
+        assert answer.status_code == 200, answer.text
+    for uid, name in uids.items():
+        assert finished(rest, uid)["state"] == "PROBED", rest.get(f"/v1/videos/{uid}").text
+        video = rest.get(f"/v1/videos/{uid}").json()
+        assert (video["width"], video["height"]) == edge.videos[name]
+        assert video["store"] == "store-42"
+        assert 0 < int(video["bytesFetched"]) <= 65_536
+
+    def hooks() -> dict[str, Any]:
+        return {hook.data["uid"]: hook for hook in edge.world.hooks if hook.data.get("uid") in uids}
+
+    until(lambda: len(hooks()) == len(uids), what="a webhook for each video")
+    assert all(hook.verified for hook in hooks().values())
+    assert {uid: (hook.data["width"], hook.data["height"]) for uid, hook in hooks().items()} == {
+        uid: edge.videos[name] for uid, name in uids.items()
+    }
+    assert rest.delete(f"/v1/webhookSubscriptions/{subscription.json()['id']}").status_code == 200
+
+
+@pytest.mark.parametrize(("video", "failure"), [(BROKEN, "NOT_MEDIA"), ("missing.mp4", "NOT_FOUND")])
+def test_what_is_no_video_fails_with_its_reason(
+    rest: httpx.Client, unique: Callable[[str], str], video: str, failure: str
+) -> None:
+    uid = unique("cam")
+    assert rest.post("/v1/alerts", json=alert(uid, f"/videos/{video}")).status_code == 200
+    state = finished(rest, uid)
+    assert (state["state"], state["reason"]) == ("FAILED", failure)
+    assert rest.get(f"/v1/videos/{uid}").json()["failure"] == failure
+
+    def dead() -> bool:
+        letters = rest.get("/v1/deadLetters", params={"service": "media_probe", "pageSize": 1000}).json()
+        return any(
+            uid in rest.get(f"/v1/deadLetters/{letter['id']}").json().get("payloadJson", "")
+            for letter in letters.get("deadLetters", [])
+        )
+
+    until(dead, what="its dead letter")
+
+
+def test_the_uid_is_an_idempotency_key(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    uid = unique("cam")
+    first = rest.post("/alert", json=alert(uid, "/videos/gate.avi"))
+    again = rest.post("/v1/alerts", json=alert(uid, "/videos/gate.avi"))
+    assert first.status_code == again.status_code == 200, (first.text, again.text)
+    assert first.json()["createTime"] == again.json()["createTime"]
+    other = rest.post("/v1/alerts", json=alert(uid, "/videos/dock.mp4"))
+    assert other.status_code == 409
+    assert other.json()["reason"] == "ALREADY_EXISTS"
+    assert finished(rest, uid)["video"] == "/videos/gate.avi"
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "//elsewhere.test/a.mp4",
+        "/videos/../../etc/passwd",
+        "http://user:secret@127.0.0.1/a.mp4",
+        "videos/a.mp4",
+    ],
+)
+def test_videos_elsewhere_are_refused(rest: httpx.Client, unique: Callable[[str], str], video: str) -> None:
+    uid = unique("cam")
+    answer = rest.post("/v1/alerts", json=alert(uid, video))
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["field"] == "video"
+    assert rest.get(f"/v1/alerts/{uid}").status_code == 404
+
+
+def test_an_alert_is_probed_within_seconds(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    uid, start = unique("cam"), time.monotonic()
+    assert rest.post("/v1/alerts", json=alert(uid, "/videos/yard.mkv")).status_code == 200
+    finished(rest, uid)
+    assert time.monotonic() - start < 10

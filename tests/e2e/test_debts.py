@@ -1,0 +1,134 @@
+"""Debt files through the edge: stored once, rejects listed, one invoice and one e-mail each."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Edge, until
+
+COLUMNS = ["name", "governmentId", "email", "debtAmount", "debtDueDate", "debtId"]
+
+
+def rows(prefix: str, count: int) -> list[dict[str, str]]:
+    return [
+        {
+            "name": f"Debtor {index}",
+            "governmentId": f"{1_000_000 + index}",
+            "email": f"{prefix}-{index}@example.test",
+            "debtAmount": f"{100 + index}.50",
+            "debtDueDate": "2027-01-31",
+            "debtId": f"{prefix}-{index}",
+        }
+        for index in range(count)
+    ]
+
+
+def as_csv(content: list[dict[str, str]], columns: list[str] = COLUMNS, **dialect: Any) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, **dialect)
+    writer.writeheader()
+    writer.writerows(content)
+    return text.getvalue().encode()
+
+
+def mails_to(edge: Edge, prefix: str) -> list[Any]:
+    return [mail for mail in edge.world.mails if mail.recipient.startswith(f"{prefix}-")]
+
+
+def test_good_rows_become_invoices_and_bad_ones_are_listed(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    prefix = unique("d")
+    content = rows(prefix, 30)
+    content[3]["debtAmount"] = "-1"
+    content[7]["email"] = "nobody"
+    content[11]["debtDueDate"] = "2027-02-30"
+    content.append(dict(content[0]))
+    body = as_csv(content)
+    answer = rest.post("/v1/debtFiles", files={"csv": ("debts.csv", body, "text/csv")})
+    assert answer.status_code == 200, answer.text
+    result = answer.json()
+    assert result["state"] == "COMPLETED_WITH_REJECTS"
+    counts = [int(result[name]) for name in ("rows", "accepted", "duplicates", "rejected")]
+    assert counts == [31, 27, 1, 3]
+    rejects = rest.get(f"/v1/debtFiles/{result['id']}/rejects").json()["rejects"]
+    assert [(int(r["line"]), r["reason"], r["column"]) for r in rejects] == [
+        (5, "DEBT_AMOUNT_INVALID", "debtAmount"),
+        (9, "EMAIL_INVALID", "email"),
+        (13, "DUE_DATE_INVALID", "debtDueDate"),
+    ]
+    download = rest.get(f"/v1/debtFiles/{result['id']}/rejects:download")
+    assert download.status_code == 200
+    assert len(list(csv.reader(io.StringIO(download.text)))) == 4
+    until(lambda: len(mails_to(edge, prefix)) >= 27, what="27 e-mails")
+    assert len({mail.recipient for mail in mails_to(edge, prefix)}) == len(mails_to(edge, prefix)) == 27
+    assert all(len(mail.attachments) == 1 and mail.attachment_bytes > 500 for mail in mails_to(edge, prefix))
+    assert rest.get(f"/v1/debts/{prefix}-0").json()["amount"] == "100.50"
+    pdf = rest.get(f"/v1/debts/{prefix}-0/invoice")
+    assert pdf.headers["content-type"] == "application/pdf"
+    assert pdf.content.startswith(b"%PDF-")
+    assert pdf.content.rstrip().endswith(b"%%EOF")
+
+    def mailed() -> Any:
+        return rest.get(f"/v1/invoices/{prefix}-0").json()["state"] == "MAILED"
+
+    until(mailed, what="the invoice's state MAILED")
+
+
+def test_the_same_file_again_creates_nothing_twice(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    prefix = unique("d")
+    body = as_csv(rows(prefix, 5))
+    first = rest.post("/v1/debtFiles", content=body, headers={"content-type": "text/csv"}).json()
+    again = rest.post("/upload", files={"file": ("again.csv", body, "text/csv")}).json()
+    assert again["identicalTo"] == first["id"]
+    # The same debts in another file, with columns turned around and another delimiter.
+    other = as_csv(rows(prefix, 5), list(reversed(COLUMNS)), delimiter=";", lineterminator="\n")
+    third = rest.post("/v1/debtFiles", content=b"\xef\xbb\xbf" + other, headers={"content-type": "text/csv"}).json()
+    assert (int(third["accepted"]), int(third["duplicates"])) == (0, 5), third
+    until(lambda: len(mails_to(edge, prefix)) >= 5, what="5 e-mails")
+    assert len(mails_to(edge, prefix)) == 5
+    history = rest.get("/history", params={"page": 1, "pageSize": 3}).json()
+    assert {first["id"], third["id"]} <= {entry["id"] for entry in history["debtFiles"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"name,email\nA,a@example.test\n", "HEADER_INVALID"),
+        (",".join(COLUMNS).encode() + b"\nA,1,a@example.test,1,2027-01-31,x\xff1\n", "ENCODING_INVALID"),
+        (b"", "HEADER_INVALID"),
+        (b"\x00\x01\x02", "HEADER_INVALID"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(rest: httpx.Client, body: bytes, reason: str) -> None:
+    answer = rest.post("/v1/debtFiles", content=body, headers={"content-type": "text/csv"})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["reason"] == reason
+
+
+def test_a_dry_run_registers_nothing(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    prefix = unique("d")
+    answer = rest.post(
+        "/v1/debtFiles",
+        params={"dryRun": "true"},
+        content=as_csv(rows(prefix, 3)),
+        headers={"content-type": "text/csv"},
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["dryRun"] is True
+    assert rest.get(f"/v1/debts/{prefix}-0").status_code == 404
+
+
+def test_progress_is_streamed(edge: Edge, rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    upload = rest.post("/v1/debtFiles", content=as_csv(rows(unique("d"), 3)), headers={"content-type": "text/csv"})
+    path = f"/v1/debtFiles/{upload.json()['id']}:watch"
+    with rest.stream("GET", path, headers={"accept": "text/event-stream"}) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        data = [line for line in response.iter_lines() if line.startswith("data:")]
+    assert '"COMPLETED"' in data[-1]

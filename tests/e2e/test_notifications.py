@@ -1,0 +1,101 @@
+"""Notifications through the edge: the right channel, the rate limit, tenants, dead letters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Edge, until
+
+
+def notification(user: str, **more: Any) -> dict[str, Any]:
+    return {"tenant": "test", "user": user, "type": "INFO", "title": "Hello", "body": "World", **more}
+
+
+def test_a_waiting_call_tells_that_it_was_sent(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    answer = rest.post("/v1/notifications", json=notification(unique("u"), channel="CONSOLE", wait=True))
+    assert answer.status_code == 200, answer.text
+    sent = answer.json()
+    assert (sent["status"], sent["channel"], sent["attempts"]) == ("SENT", "CONSOLE", 1)
+    stored = rest.get(f"/v1/notifications/{sent['id']}", params={"tenant": "test"}).json()
+    assert stored["status"] == "SENT"
+    read = rest.post(f"/v1/notifications/{sent['id']}:markRead", json={"tenant": "test"}).json()
+    assert read["readTime"]
+    assert int(read["version"]) > int(stored["version"])
+
+
+def test_an_email_reaches_the_mail_server(edge: Edge, rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    user = unique("u")
+    address = f"{user}@example.test"
+    registered = rest.post(
+        f"/v1/users/{user}/endpoints", json={"tenant": "test", "channel": "EMAIL", "address": address}
+    )
+    assert registered.status_code == 200, registered.text
+    answer = rest.post("/v1/notifications", json=notification(user, wait=True, title="By mail"))
+    assert (answer.json()["status"], answer.json()["channel"]) == ("SENT", "EMAIL"), answer.text
+    received = until(lambda: [mail for mail in edge.world.mails if mail.recipient == address], what="the e-mail")
+    assert [mail.subject for mail in received] == ["By mail"]
+
+
+def test_ten_a_minute_and_the_others_wait_their_turn(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    user = unique("u")
+    for _ in range(12):
+        assert rest.post("/v1/notifications", json=notification(user, channel="CONSOLE")).status_code == 200
+
+    def statuses() -> list[str]:
+        page = rest.get("/v1/notifications", params={"tenant": "test", "user": user, "pageSize": 100}).json()
+        return sorted(entry["status"] for entry in page["notifications"])
+
+    until(lambda: statuses() == ["PENDING"] * 2 + ["SENT"] * 10, what="ten sent and two waiting")
+    over = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE", wait=True))
+    assert over.status_code == 429
+    assert over.json()["reason"] == "RATE_LIMITED"
+    assert 0 < int(over.headers["retry-after"]) <= 60
+    assert len(statuses()) == 12
+
+
+def test_a_dry_run_sends_and_stores_nothing(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    user = unique("u")
+    answer = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE", dryRun=True))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["channel"] == "CONSOLE"
+    listed = rest.get("/v1/notifications", params={"tenant": "test", "user": user}).json()
+    assert listed.get("notifications", []) == []
+
+
+def test_a_token_touches_only_its_tenants(edge: Edge, unique: Callable[[str], str]) -> None:
+    headers = {"authorization": f"Bearer {edge.token('notifications:write', tenants=['wellness'])}"}
+    with httpx.Client(base_url=edge.url, headers=headers) as client:
+        refused = client.post("/v1/notifications", json=notification(unique("u"), channel="CONSOLE"))
+        assert refused.status_code == 403
+        assert refused.json()["reason"] == "TENANT_DENIED"
+        allowed = client.post("/v1/notifications", json=notification(unique("u"), channel="CONSOLE", tenant="wellness"))
+        assert allowed.status_code == 200, allowed.text
+
+
+def test_the_key_makes_a_retry_safe(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    headers, one = {"Idempotency-Key": unique("key")}, notification(unique("u"), channel="CONSOLE")
+    first, again = (rest.post("/v1/notifications", json=one, headers=headers) for _ in range(2))
+    assert first.json()["id"] == again.json()["id"]
+    other = rest.post("/v1/notifications", json={**one, "title": "Another"}, headers=headers)
+    assert other.status_code == 409
+    assert other.json()["reason"] == "IDEMPOTENCY_CONFLICT"
+
+
+@pytest.mark.parametrize("channel", ["EMAIL", "WEBHOOK", "FCM"])
+def test_a_channel_without_an_endpoint_is_refused(
+    rest: httpx.Client, unique: Callable[[str], str], channel: str
+) -> None:
+    answer = rest.post("/v1/notifications", json=notification(unique("u"), channel=channel))
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["reason"] in ("NO_ENDPOINT", "CHANNEL_NOT_CONFIGURED")
+
+
+def test_each_item_of_a_bulk_has_its_own_outcome(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    good, bad = notification(unique("u"), channel="CONSOLE"), notification("no good", channel="CONSOLE")
+    answer = rest.post("/v1/notifications:sendBulk", json={"notifications": [good, bad, good]})
+    assert answer.status_code == 200, answer.text
+    outcomes = answer.json()["outcomes"]
+    assert [bool(outcome.get("id")) for outcome in outcomes] == [True, False, True]
+    assert outcomes[1]["field"] == "user"
