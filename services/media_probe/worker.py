@@ -21,7 +21,7 @@ def main() -> None:
     from services.media_probe.adapters.libav.inspection import inspect, silence
 
     silence()
-    jail.close_door(memory)
+    jail.close_door(memory, writing)
     _write(writing, frames.pack_answer(frames.READY))
     while head := _read(reading, frames.JOB.size):
         described, size = frames.JOB.unpack(head)
@@ -34,7 +34,7 @@ def main() -> None:
             at += length
         jail.allow_cpu(cpu)
         try:
-            answer = inspect(job["demuxer"], pieces, seekable=job["seekable"])
+            answer = inspect(job["demuxer"], pieces, seekable=job["seekable"], size=job["size"])
         except MemoryError:
             answer = {"kind": "nothing", "message": "the file needs more memory than a probe may use", "streams": 0}
         _write(writing, frames.pack_answer(answer))

@@ -45,7 +45,9 @@ _DUTIES: Mapping[str, _Duty] = {
         publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*"),
         reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
     ),
-    "media_probe": _Duty(publishes=("tocsin.videos.v1.*",), reads=(topology.ALERTS, topology.VIDEOS)),
+    "media_probe": _Duty(
+        publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT), reads=(topology.ALERTS, topology.VIDEOS)
+    ),
     "notification": _Duty(
         publishes=("tocsin.notifications.v1.*",),
         reads=(

@@ -63,10 +63,10 @@ class Demuxer(Protocol):
     """Looks into bytes, isolated from this process."""
 
     async def inspect(
-        self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False
+        self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False, size: int | None = None
     ) -> Inspection | Missing | Indigestible:
         """Demuxes a file of which only the pieces are known. Not seekable: the file is one piece from its start, and
-        ends there. Seekable: the first read outside of the pieces ends in Missing.
+        ends there. Seekable: the first read outside of the pieces, but before `size`, ends in Missing.
 
         Raises ProbeFailed(CRASHED) when the bytes crash or hang the demuxer, Unavailable when it cannot be started.
         """

@@ -107,7 +107,7 @@ class Prober:
         pieces = [Piece(0, head)]
         ahead = self._limits.first_bytes
         for _ in range(self._limits.max_steps):
-            seen = await self._demuxer.inspect(container, pieces, seekable=True)
+            seen = await self._demuxer.inspect(container, pieces, seekable=True, size=remote.size)
             if isinstance(seen, Inspection):
                 return seen
             if isinstance(seen, Indigestible):
@@ -115,7 +115,7 @@ class Prober:
             sequential = seen.offset == pieces[-1].offset + len(pieces[-1].data)
             ahead = ahead * 2 if sequential else self._limits.first_bytes
             pieces.append(Piece(seen.offset, await remote.read(seen.offset, ahead)))
-            if not pieces[-1].data:
+            if not pieces[-1].data and remote.size is None:
                 raise ProbeFailed(Failure.TRUNCATED, "the file ends before what its header refers to")
         raise ProbeFailed(
             Failure.BUDGET_EXCEEDED, f"the header is scattered over more than {self._limits.max_steps} places"

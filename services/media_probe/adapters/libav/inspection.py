@@ -13,6 +13,7 @@ import av
 import av.logging
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 DEMUXERS: Final = frozenset(("mov", "matroska", "avi", "flv", "mpegts", "mpeg"))
@@ -34,10 +35,8 @@ _FIRST_SLICE: Final = {
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 _MATROSKA_PROJECTION: Final = b"\x76\x70"
 _BUFFER: Final = 16 * 1024
-
-
-class _Wanted(Exception):
-    """The demuxer reads where nothing is known."""
+LOADED: Final = (SubtitleStream,)
+"""The binding loads this when it first meets one; by then a worker cannot open files any more."""
 
 
 class _Prefix:
@@ -53,26 +52,29 @@ class _Prefix:
 
 
 class _Pieces:
-    """A file of which some pieces are known. `missing` is where the first read outside of them was."""
+    """A file of which some pieces are known. It ends at the first read outside of them; `missing` is where that was.
+    Nothing is raised: the demuxer's callbacks have nobody to raise it to."""
 
-    def __init__(self, pieces: Sequence[tuple[int, bytes]]) -> None:
-        self._pieces, self._at = pieces, 0
+    def __init__(self, pieces: Sequence[tuple[int, bytes]], size: int | None) -> None:
+        self._pieces, self._size, self._at = pieces, size, 0
         self.missing: int | None = None
 
     def read(self, size: int) -> bytes:
+        if self.missing is not None or (self._size is not None and self._at >= self._size):
+            return b""
         for offset, data in self._pieces:
             if offset <= self._at < offset + len(data):
                 found = data[self._at - offset : self._at - offset + size]
                 self._at += len(found)
                 return found
-        if self.missing is None:
-            self.missing = self._at
-        raise _Wanted
+        self.missing = self._at
+        return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        if whence not in (0, 1):
-            raise OSError("the end is not known")
-        self._at = offset if whence == 0 else self._at + offset
+        base = {0: 0, 1: self._at, 2: self._size}.get(whence)
+        if base is None or base + offset < 0:
+            return -1
+        self._at = base + offset
         return self._at
 
     def tell(self) -> int:
@@ -84,16 +86,20 @@ def silence() -> None:
     av.logging.set_level(None)
 
 
-def inspect(demuxer: str, pieces: Sequence[tuple[int, bytes]], *, seekable: bool) -> dict[str, Any]:
+def inspect(
+    demuxer: str, pieces: Sequence[tuple[int, bytes]], *, seekable: bool = False, size: int | None = None
+) -> dict[str, Any]:
     """The answer to a job: kind `video` with what is known of the first video stream, kind `missing` with the offset
     that the demuxer wants, or kind `nothing` with a reason and the number of streams."""
     if demuxer not in DEMUXERS:
         return {"kind": "nothing", "message": "the container is not probed", "streams": 0}
-    file = _Pieces(pieces) if seekable else _Prefix(pieces[0][1])
+    file = _Pieces(pieces, size) if seekable else _Prefix(pieces[0][1])
     try:
-        with av.open(file, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER) as container:
+        with av.open(
+            file, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER, metadata_errors="ignore"
+        ) as container:
             answer = _describe(container, pieces[0][1])
-    except (_Wanted, FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         answer = {"kind": "nothing", "message": f"libav: {_reason(error)}", "streams": 0}
     complete = answer["kind"] == "video" and answer["width"] and answer["height"]
     if isinstance(file, _Pieces) and file.missing is not None and not complete:

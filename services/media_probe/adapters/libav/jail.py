@@ -25,9 +25,12 @@ def die_with(parent: int) -> None:
         raise SystemExit(1)
 
 
-def close_door(memory: int) -> None:
-    """Everything but reading and writing the open descriptors becomes impossible. `memory`: bytes of address space that
-    jobs may use on top of what is used now."""
+def close_door(memory: int, keep: int) -> None:
+    """Everything but reading and writing descriptors 0, 2 and `keep` becomes impossible; others that were inherited are
+    closed. `memory`: bytes of address space that jobs may use on top of what is used now."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, min(most, 1 << 20))
     if sys.platform == "linux":
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _prctl(_PR_SET_DUMPABLE, 0)

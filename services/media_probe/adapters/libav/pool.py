@@ -25,6 +25,7 @@ from services.media_probe.domain.video import Inspection
 log = get_logger(__name__)
 
 _START_WITHIN: Final = 20.0
+_KEEP_WARM_EVERY: Final = 2.0
 _MODULE: Final = "services.media_probe.worker"
 # What a worker needs to start; it shall not hold our credentials.
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -87,11 +88,12 @@ class WorkerPool:
         return [worker.process.pid for worker in (*self._idle, *self._busy)]
 
     async def inspect(
-        self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False
+        self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False, size: int | None = None
     ) -> Inspection | Missing | Indigestible:
         """See the port `Demuxer`."""
         job = frames.pack_job(
-            {"demuxer": container.demuxer, "seekable": seekable}, [(piece.offset, piece.data) for piece in pieces]
+            {"demuxer": container.demuxer, "seekable": seekable, "size": size},
+            [(piece.offset, piece.data) for piece in pieces],
         )
         async with self._slots:
             worker = await self._take()
@@ -116,16 +118,34 @@ class WorkerPool:
 
     async def ready(self) -> None:
         """Returns when a worker runs. Raises Unavailable when none can be started."""
-        if self._busy or any(worker.alive for worker in self._idle):
-            return
-        async with self._slots:
-            self._idle.append(await self._take())
+        if not self._running():
+            async with self._slots:
+                self._idle.append(await self._take())
+
+    async def alive(self) -> None:
+        """Raises Unavailable when no worker runs."""
+        if not self._running():
+            raise Unavailable("no probe worker runs")
+
+    async def keep_warm(self, stop: asyncio.Event) -> None:
+        """Keeps one worker running until `stop` is set, so that the first job need not wait for it."""
+        while not stop.is_set():
+            try:
+                await self.ready()
+            except Unavailable as error:
+                log.error("no worker", error=error.message)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_KEEP_WARM_EVERY):
+                    await stop.wait()
 
     async def close(self) -> None:
         """Kills all workers."""
         workers = [*self._idle, *self._busy]
         self._idle.clear()
         await asyncio.gather(*(worker.end() for worker in workers))
+
+    def _running(self) -> bool:
+        return any(worker.alive for worker in (*self._busy, *self._idle))
 
     async def _take(self) -> _Worker:
         while self._idle:

@@ -1,0 +1,98 @@
+"""Between videos and their rows."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from services.media_probe.domain.failure import Failure
+from services.media_probe.domain.video import Effort, Facts, State, Video
+
+COLUMNS: Final = (
+    "uid",
+    "store",
+    "reported_at",
+    "video",
+    "event_id",
+    "state",
+    "attempts",
+    "width",
+    "height",
+    "coded_width",
+    "coded_height",
+    "rotation",
+    "codec",
+    "container",
+    "duration",
+    "frame_rate",
+    "failure",
+    "message",
+    "bytes_fetched",
+    "requests",
+    "probe_duration",
+)
+
+
+def values(row: Video) -> tuple[Any, ...]:
+    """The values of `COLUMNS`, in their order."""
+    facts = row.facts
+    learnt: tuple[Any, ...] = (None,) * 9
+    if facts is not None:
+        learnt = (
+            facts.width,
+            facts.height,
+            facts.coded_width,
+            facts.coded_height,
+            facts.rotation,
+            facts.codec,
+            facts.container,
+            facts.duration,
+            facts.frame_rate,
+        )
+    return (
+        row.uid,
+        row.store,
+        row.timestamp,
+        row.video,
+        row.event_id,
+        row.state.value,
+        row.attempts,
+        *learnt,
+        row.failure.value if row.failure else None,
+        row.message,
+        row.effort.bytes_fetched,
+        row.effort.requests,
+        row.effort.took,
+    )
+
+
+def video(record: asyncpg.Record) -> Video:
+    """The video of a row with `COLUMNS` and `update_time`."""
+    facts = None
+    if record["width"] is not None:
+        facts = Facts(
+            width=record["width"],
+            height=record["height"],
+            coded_width=record["coded_width"],
+            coded_height=record["coded_height"],
+            rotation=record["rotation"],
+            codec=record["codec"],
+            container=record["container"],
+            duration=record["duration"],
+            frame_rate=record["frame_rate"],
+        )
+    took: timedelta = record["probe_duration"]
+    return Video(
+        uid=record["uid"],
+        store=record["store"],
+        timestamp=record["reported_at"],
+        video=record["video"],
+        state=State(record["state"]),
+        attempts=record["attempts"],
+        effort=Effort(record["bytes_fetched"], record["requests"], took),
+        facts=facts,
+        failure=Failure(record["failure"]) if record["failure"] else None,
+        message=record["message"],
+        event_id=record["event_id"],
+        update_time=record["update_time"],
+    )

@@ -1,0 +1,88 @@
+"""Settings of the media-probe service, from TOCSIN_MEDIA_PROBE_... and the shared variables."""
+
+from datetime import timedelta
+
+from services.chassis.net_guard import Origin
+from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+
+
+class MediaProbeSettings(ChassisSettings):
+    """Sizes are bytes, origins are scheme://host[:port] without a path, separated by commas."""
+
+    model_config = own_prefix("TOCSIN_MEDIA_PROBE_")
+
+    video_server: str = "http://127.0.0.1:8000"
+    """Where the paths of alerts lead; its address may be private. May have a path of its own."""
+    allowed_origins: str = ""
+    """Further origins for alerts with absolute URLs; their addresses must be public."""
+    private_origins: str = ""
+    """Further origins whose addresses may be private or loopback."""
+
+    concurrent_probes: int = 16
+    """Alerts that are probed at the same time."""
+    on_demand_probes: int = 4
+    """Calls of ProbeVideo at the same time."""
+    workers: int = 2
+    """Processes that look into bytes."""
+    worker_memory: Size = 256 * MIB
+    inspect_within: Duration = timedelta(seconds=5)
+
+    first_bytes: Size = 16 * KIB
+    """Fetched of every video; nearly all need no more."""
+    max_bytes: Size = 8 * MIB
+    max_requests: int = 32
+    max_index: Size = 4 * MIB
+    """The largest MP4 index that is fetched."""
+    probe_within: Duration = timedelta(seconds=20)
+    connect_timeout: Duration = timedelta(seconds=3)
+    read_timeout: Duration = timedelta(seconds=5)
+
+    max_attempts: int = 6
+    retry_base: Duration = timedelta(seconds=1)
+    retry_cap: Duration = timedelta(minutes=5)
+    ack_wait: Duration = timedelta(seconds=30)
+
+    def verify(self) -> None:
+        """Raises Refused about the first setting that makes no sense."""
+        super().verify()
+        require(bool(self.postgres_dsn.get_secret_value()), self.env("postgres_dsn"), "is not set")
+        require(bool(self.nats_url), self.env("nats_url"), "is not set")
+        self._verify_origins()
+        bounds: dict[str, tuple[int, int]] = {
+            "concurrent_probes": (1, 1000),
+            "on_demand_probes": (1, 1000),
+            "workers": (1, 64),
+            "max_requests": (2, 1000),
+            "max_attempts": (1, 100),
+            "worker_memory": (64 * MIB, 8192 * MIB),
+            "first_bytes": (1 * KIB, 1 * MIB),
+            "max_bytes": (64 * KIB, 1024 * MIB),
+            "max_index": (64 * KIB, 64 * MIB),
+        }
+        for name, (least, most) in bounds.items():
+            require(least <= getattr(self, name) <= most, self.env(name), f"must be from {least} to {most}")
+        for name in ("inspect_within", "probe_within", "connect_timeout", "read_timeout", "retry_base", "ack_wait"):
+            value: timedelta = getattr(self, name)
+            require(timedelta(0) < value <= timedelta(minutes=10), self.env(name), "must be above 0s and at most 10m")
+        require(
+            self.first_bytes <= self.max_bytes, self.env("first_bytes"), "must not be more than the maximum of bytes"
+        )
+        require(self.max_index <= self.max_bytes, self.env("max_index"), "must not be more than the maximum of bytes")
+        require(self.retry_cap >= self.retry_base, self.env("retry_cap"), "must not be less than the base")
+        require(self.retry_cap <= timedelta(hours=24), self.env("retry_cap"), "must be at most 24h")
+
+    def origins(self, name: str) -> list[Origin]:
+        """The origins in the setting `name`."""
+        text: str = getattr(self, name)
+        return [Origin.of(part.strip()) for part in text.split(",") if part.strip()]
+
+    def _verify_origins(self) -> None:
+        for name in ("video_server", "allowed_origins", "private_origins"):
+            try:
+                found = self.origins(name)
+            except ValueError as error:
+                require(False, self.env(name), str(error))
+                continue
+            if name == "video_server":
+                require(len(found) == 1, self.env(name), "must be one URL")
+                require("?" not in self.video_server and "#" not in self.video_server, self.env(name), "must be plain")
