@@ -1,0 +1,138 @@
+"""Between protobuf messages and the values of the use cases; the only module that knows both."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.ingestion.application.ports import Quarantined
+from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.columns import Floats, Indices, Longs
+from services.ingestion.domain.errors import InvalidField
+from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
+from services.ingestion.domain.series import SeriesKey
+from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2
+
+MAX_ROWS = 10_000
+
+
+def raw_reading(message: reading_pb2.Reading) -> RawReading:
+    """Absent fields become None; nothing is judged here. Nanoseconds are cut to microseconds."""
+    event_time_us = None
+    if message.HasField("event_time"):
+        event_time_us = message.event_time.seconds * 1_000_000 + message.event_time.nanos // 1000
+    return RawReading(
+        message.building,
+        message.room,
+        message.sensor_type,
+        message.device,
+        message.value if message.HasField("value") else None,
+        message.unit,
+        event_time_us,
+    )
+
+
+def reading(stored: StoredReading) -> reading_pb2.Reading:
+    """The reading as it is stored."""
+    key = stored.series.key
+    return reading_pb2.Reading(
+        building=key.building,
+        room=key.room,
+        sensor_type=key.sensor_type,
+        device=key.device,
+        value=stored.value,
+        unit=stored.series.type.unit,
+        event_time=timestamp_us(stored.event_time_us),
+    )
+
+
+def rejections(found: Iterable[Rejection]) -> list[reading_pb2.ItemRejection]:
+    """As they go out."""
+    return [
+        reading_pb2.ItemRejection(index=item.index, reason=item.reason, field=item.field, message=item.message)
+        for item in found
+    ]
+
+
+def table(series: Iterable[reading_pb2.ReadingColumns.Series]) -> list[tuple[SeriesKey, str]]:
+    """(series, unit) of each entry."""
+    return [(SeriesKey(s.building, s.room, s.sensor_type, s.device), s.unit) for s in series]
+
+
+def columns(message: reading_pb2.ReadingColumns) -> tuple[Indices, Longs, Floats]:
+    """The three columns as arrays (copies made by the runtime in one go). Raises InvalidField when they do not fit
+    together."""
+    rows = len(message.value)
+    for name, length in (("seriesIndex", len(message.series_index)), ("eventTimeUs", len(message.event_time_us))):
+        if length != rows:
+            raise InvalidField(f"columns.{name}", f"has {length} rows where value has {rows}", rule="SAME_LENGTH")
+    if not 1 <= rows <= MAX_ROWS:
+        raise InvalidField("columns.value", f"must have 1 to {MAX_ROWS} rows", rule="ROWS")
+    return (
+        np.array(message.series_index, np.uint32),
+        np.array(message.event_time_us, np.int64),
+        np.array(message.value, np.float64),
+    )
+
+
+def quarantined(kept: Quarantined) -> payload_service_pb2.QuarantinedPayload:
+    """As it goes out."""
+    return payload_service_pb2.QuarantinedPayload(
+        id=kept.id,
+        format=kept.format,
+        payload=kept.payload,
+        reason=kept.reason,
+        field=kept.field,
+        create_time=timestamp(kept.create_time),
+    )
+
+
+def new_alert(request: alert_service_pb2.CreateAlertRequest) -> Alert:
+    """The alert that is reported."""
+    return Alert(request.uid, request.video, request.timestamp, request.store)
+
+
+def alert(stored: Alert) -> alert_service_pb2.Alert:
+    """As it goes out."""
+    return alert_service_pb2.Alert(
+        uid=stored.uid,
+        video=stored.video,
+        timestamp=stored.timestamp,
+        store=stored.store,
+        state=alert_service_pb2.Alert.State.Name(int(stored.state)),  # pyright: ignore[reportArgumentType] - same numbers
+        reason=stored.reason,
+        create_time=timestamp(stored.create_time),
+        update_time=timestamp(stored.update_time),
+    )
+
+
+def alert_state(state: int) -> AlertState | None:
+    """None for unspecified."""
+    return AlertState(state) if state else None
+
+
+def alerts(stored: Sequence[Alert]) -> list[alert_service_pb2.Alert]:
+    """As they go out."""
+    return [alert(item) for item in stored]
+
+
+def timestamp(instant: datetime | None) -> Timestamp | None:
+    """None stays None."""
+    if instant is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(instant)
+    return message
+
+
+def timestamp_us(microseconds: int) -> Timestamp:
+    """From microseconds since the Unix epoch."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def has_duration(message: Duration) -> bool:
+    """Whether the duration is one that a timedelta can hold."""
+    return abs(message.seconds) <= 86_400 * 366

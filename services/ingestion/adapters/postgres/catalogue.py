@@ -1,0 +1,151 @@
+"""The catalogue in PostgreSQL (the port `Catalogue`): sensor types here, places and devices in `places`."""
+
+from collections.abc import Callable, Sequence
+
+import asyncpg
+
+from services.chassis.errors import Aborted
+from services.chassis.postgres import ConstraintErrors, Database
+from services.ingestion.adapters.postgres.places import Places
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
+from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
+from services.ingestion.domain.series import SeriesKey
+
+_COLUMNS = "id, kind, unit, min_value, max_value, expected_interval"
+
+_CHANGED_MEANWHILE: ConstraintErrors = {
+    name: lambda: Aborted("the catalogue was changed at the same time; send it again")
+    for name in ("rooms_building", "devices_room", "devices_sensor_type")
+}
+
+
+class PostgresCatalogue(Places):
+    """The stored catalogue."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+
+    async def create_sensor_type(self, entry: SensorType) -> SensorType:
+        """Raises ResourceExists."""
+        taken = {"sensor_types_pkey": lambda: ResourceExists("sensorType", entry.id)}
+        async with self._database.connection(taken) as connection:
+            await connection.execute(
+                f"INSERT INTO sensor_types ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)", *_values(entry)
+            )
+        return entry
+
+    async def get_sensor_type(self, name: str) -> SensorType:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM sensor_types WHERE id = $1", name)
+        if row is None:
+            raise ResourceNotFound("sensorType", name)
+        return _sensor_type(row)
+
+    async def list_sensor_types(self, after: str | None, limit: int) -> list[SensorType]:
+        """By id."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f'SELECT {_COLUMNS} FROM sensor_types WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                after or "",
+                limit,
+            )
+        return [_sensor_type(row) for row in rows]
+
+    async def all_sensor_types(self) -> list[SensorType]:
+        """All of them: some dozens."""
+        async with self._database.connection() as connection:
+            return [_sensor_type(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM sensor_types")]
+
+    async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
+        """Raises ResourceNotFound; ResourceInUse for kind or unit of a type that has readings."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                f"SELECT {_COLUMNS}, has_readings FROM sensor_types WHERE id = $1 FOR UPDATE", name
+            )
+            if row is None:
+                raise ResourceNotFound("sensorType", name)
+            current = _sensor_type(row)
+            entry = change(current)
+            if row["has_readings"] and (entry.kind, entry.unit) != (current.kind, current.unit):
+                raise ResourceInUse("sensorType", name, "readings")
+            await connection.execute(
+                """
+                UPDATE sensor_types SET kind = $2, unit = $3, min_value = $4, max_value = $5, expected_interval = $6
+                WHERE id = $1
+                """,
+                *_values(entry),
+            )
+        return entry
+
+    async def delete_sensor_type(self, name: str) -> None:
+        """Raises ResourceNotFound or ResourceInUse."""
+        in_use = {"devices_sensor_type": lambda: ResourceInUse("sensorType", name, "devices")}
+        async with self._database.connection(in_use) as connection:
+            if not await connection.fetchval("DELETE FROM sensor_types WHERE id = $1 RETURNING true", name):
+                raise ResourceNotFound("sensorType", name)
+
+    async def register(self, keys: Sequence[SeriesKey]) -> None:
+        """One round trip for each kind, in the order of their ids (two at once must not block each other for good)."""
+        buildings = sorted({key.building for key in keys})
+        rooms = sorted({(key.building, key.room) for key in keys})
+        devices = {key.device: key for key in sorted(keys, reverse=True) if key.device}
+        named = [devices[name] for name in sorted(devices)]
+        async with self._database.transaction(_CHANGED_MEANWHILE) as connection:
+            await connection.execute(
+                "INSERT INTO buildings (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", buildings
+            )
+            await connection.execute(
+                "INSERT INTO rooms (building, id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
+                *map(list, zip(*rooms, strict=True)),
+            )
+            if named:
+                await connection.execute(
+                    """
+                    INSERT INTO devices (id, building, room, sensor_type)
+                    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
+                    """,
+                    [key.device for key in named],
+                    [key.building for key in named],
+                    [key.room for key in named],
+                    [key.sensor_type for key in named],
+                )
+            await connection.execute(
+                "UPDATE sensor_types SET has_readings = true WHERE id = ANY($1::text[]) AND NOT has_readings",
+                sorted({key.sensor_type for key in keys}),
+            )
+
+    async def register_device(self, device: Device) -> Device:
+        """The stored device, made where it was missing."""
+        async with self._database.transaction(_CHANGED_MEANWHILE) as connection:
+            await connection.execute("INSERT INTO buildings (id) VALUES ($1) ON CONFLICT DO NOTHING", UNASSIGNED)
+            await connection.execute(
+                "INSERT INTO rooms (building, id) VALUES ($1, $1) ON CONFLICT DO NOTHING", UNASSIGNED
+            )
+            await connection.execute(
+                """
+                INSERT INTO devices (id, format, building, room, sensor_type) VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT DO NOTHING
+                """,
+                device.id,
+                device.format,
+                device.building,
+                device.room,
+                device.sensor_type,
+            )
+        return await self.get_device(device.id)
+
+
+def _values(entry: SensorType) -> tuple[object, ...]:
+    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval
+
+
+def _sensor_type(row: asyncpg.Record) -> SensorType:
+    return SensorType(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        unit=row["unit"],
+        min_value=row["min_value"],
+        max_value=row["max_value"],
+        expected_interval=row["expected_interval"],
+    )

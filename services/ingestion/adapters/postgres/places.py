@@ -1,0 +1,248 @@
+"""Buildings, rooms and devices in PostgreSQL."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import asyncpg
+
+from services.chassis.errors import DomainError
+from services.chassis.postgres import Connection, Database
+from services.ingestion.domain.catalogue import Building, Device, Room
+from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.series import SeriesKey
+
+_BUILDING = "id, attributes::text, create_time"
+_ROOM = "building, id, attributes::text, create_time"
+_DEVICE = "id, format, building, room, sensor_type, create_time"
+
+
+class Places:
+    """The part of the catalogue that says where something is measured."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create_building(self, entry: Building) -> Building:
+        """Raises ResourceExists."""
+        taken = {"buildings_pkey": lambda: ResourceExists("building", entry.id)}
+        async with self._database.connection(taken) as connection:
+            return _building(
+                await connection.fetchrow(
+                    f"INSERT INTO buildings (id, attributes) VALUES ($1, $2) RETURNING {_BUILDING}",
+                    entry.id,
+                    json.dumps(dict(entry.attributes)),
+                ),
+                entry.id,
+            )
+
+    async def get_building(self, name: str) -> Building:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            return await _read_building(connection, name)
+
+    async def list_buildings(self, after: str | None, limit: int) -> list[Building]:
+        """By id."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f'SELECT {_BUILDING} FROM buildings WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                after or "",
+                limit,
+            )
+        return [_building(row) for row in rows]
+
+    async def update_building(self, name: str, change: Callable[[Building], Building]) -> Building:
+        """Raises ResourceNotFound."""
+        async with self._database.transaction() as connection:
+            entry = change(await _read_building(connection, name, "FOR UPDATE"))
+            await connection.execute(
+                "UPDATE buildings SET attributes = $2 WHERE id = $1", name, json.dumps(dict(entry.attributes))
+            )
+        return entry
+
+    async def delete_building(self, name: str) -> None:
+        """Raises ResourceNotFound or ResourceInUse."""
+        in_use = {"rooms_building": lambda: ResourceInUse("building", name, "rooms")}
+        async with self._database.connection(in_use) as connection:
+            if not await connection.fetchval("DELETE FROM buildings WHERE id = $1 RETURNING true", name):
+                raise ResourceNotFound("building", name)
+
+    async def create_room(self, entry: Room) -> Room:
+        """Raises ResourceExists, or ResourceNotFound for its building."""
+        broken = {
+            "rooms_pkey": lambda: ResourceExists("room", entry.id),
+            "rooms_building": lambda: ResourceNotFound("building", entry.building),
+        }
+        async with self._database.connection(broken) as connection:
+            return _room(
+                await connection.fetchrow(
+                    f"INSERT INTO rooms (building, id, attributes) VALUES ($1, $2, $3) RETURNING {_ROOM}",
+                    entry.building,
+                    entry.id,
+                    json.dumps(dict(entry.attributes)),
+                ),
+                entry.id,
+            )
+
+    async def get_room(self, building: str, name: str) -> Room:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            return await _read_room(connection, building, name)
+
+    async def list_rooms(self, building: str, after: str | None, limit: int) -> list[Room]:
+        """By id. Raises ResourceNotFound for an unknown building."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT {_ROOM} FROM rooms WHERE building = $1 AND id COLLATE "C" > $2
+                ORDER BY id COLLATE "C" LIMIT $3
+                """,
+                building,
+                after or "",
+                limit,
+            )
+            if not rows:
+                await _read_building(connection, building)
+        return [_room(row) for row in rows]
+
+    async def update_room(self, building: str, name: str, change: Callable[[Room], Room]) -> Room:
+        """Raises ResourceNotFound."""
+        async with self._database.transaction() as connection:
+            entry = change(await _read_room(connection, building, name, "FOR UPDATE"))
+            await connection.execute(
+                "UPDATE rooms SET attributes = $3 WHERE building = $1 AND id = $2",
+                building,
+                name,
+                json.dumps(dict(entry.attributes)),
+            )
+        return entry
+
+    async def delete_room(self, building: str, name: str) -> None:
+        """Raises ResourceNotFound or ResourceInUse."""
+        in_use = {"devices_room": lambda: ResourceInUse("room", name, "devices")}
+        async with self._database.connection(in_use) as connection:
+            if not await connection.fetchval(
+                "DELETE FROM rooms WHERE building = $1 AND id = $2 RETURNING true", building, name
+            ):
+                raise ResourceNotFound("room", name)
+
+    async def create_device(self, entry: Device) -> Device:
+        """Raises ResourceExists, ResourceNotFound or SensorTypeUnknown."""
+        broken = _device_errors(entry) | {"devices_pkey": lambda: ResourceExists("device", entry.id)}
+        async with self._database.connection(broken) as connection:
+            return _device(
+                await connection.fetchrow(
+                    f"""
+                    INSERT INTO devices (id, format, building, room, sensor_type) VALUES ($1, $2, $3, $4, $5)
+                    RETURNING {_DEVICE}
+                    """,
+                    *_device_values(entry),
+                ),
+                entry.id,
+            )
+
+    async def get_device(self, name: str) -> Device:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            return await _read_device(connection, name)
+
+    async def list_devices(self, after: str | None, limit: int) -> list[Device]:
+        """By id."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f'SELECT {_DEVICE} FROM devices WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                after or "",
+                limit,
+            )
+        return [_device(row) for row in rows]
+
+    async def update_device(self, name: str, change: Callable[[Device], Device]) -> Device:
+        """Raises ResourceNotFound or SensorTypeUnknown."""
+        broken: dict[str, Callable[[], DomainError]] = {}
+        async with self._database.transaction(broken) as connection:
+            entry = change(await _read_device(connection, name, "FOR UPDATE"))
+            broken.update(_device_errors(entry))
+            row = await connection.fetchrow(
+                f"""
+                UPDATE devices SET format = $2, building = $3, room = $4, sensor_type = $5 WHERE id = $1
+                RETURNING {_DEVICE}
+                """,
+                *_device_values(entry),
+            )
+        return _device(row, name)
+
+    async def delete_device(self, name: str) -> None:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            if not await connection.fetchval("DELETE FROM devices WHERE id = $1 RETURNING true", name):
+                raise ResourceNotFound("device", name)
+
+    async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:
+        """The series that refer to something unknown."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT place,
+                    EXISTS (SELECT FROM buildings WHERE buildings.id = building) AS has_building,
+                    EXISTS (SELECT FROM rooms WHERE rooms.building = wanted.building AND rooms.id = room) AS has_room,
+                    device = '' OR EXISTS (SELECT FROM devices WHERE devices.id = device) AS has_device
+                FROM unnest($1::text[], $2::text[], $3::text[])
+                    WITH ORDINALITY AS wanted (building, room, device, place)
+                """,
+                [key.building for key in keys],
+                [key.room for key in keys],
+                [key.device for key in keys],
+            )
+        found: dict[SeriesKey, tuple[str, str]] = {}
+        for row in rows:
+            key = keys[row["place"] - 1]
+            for kind in ("device", "room", "building"):
+                if not row[f"has_{kind}"]:
+                    found[key] = (kind, cast(str, getattr(key, kind)))
+        return found
+
+
+async def _read_building(connection: Connection, name: str, lock: str = "") -> Building:
+    return _building(await connection.fetchrow(f"SELECT {_BUILDING} FROM buildings WHERE id = $1 {lock}", name), name)
+
+
+async def _read_room(connection: Connection, building: str, name: str, lock: str = "") -> Room:
+    query = f"SELECT {_ROOM} FROM rooms WHERE building = $1 AND id = $2 {lock}"
+    return _room(await connection.fetchrow(query, building, name), name)
+
+
+async def _read_device(connection: Connection, name: str, lock: str = "") -> Device:
+    return _device(await connection.fetchrow(f"SELECT {_DEVICE} FROM devices WHERE id = $1 {lock}", name), name)
+
+
+def _device_errors(entry: Device) -> dict[str, Callable[[], DomainError]]:
+    return {
+        "devices_room": lambda: ResourceNotFound("room", entry.room),
+        "devices_sensor_type": lambda: SensorTypeUnknown(entry.sensor_type),
+    }
+
+
+def _device_values(entry: Device) -> tuple[str, ...]:
+    return entry.id, entry.format, entry.building, entry.room, entry.sensor_type
+
+
+def _attributes(row: asyncpg.Record) -> Mapping[str, str]:
+    return cast(dict[str, str], json.loads(row["attributes"]))
+
+
+def _building(row: asyncpg.Record | None, name: str = "") -> Building:
+    if row is None:
+        raise ResourceNotFound("building", name)
+    return Building(row["id"], _attributes(row), row["create_time"])
+
+
+def _room(row: asyncpg.Record | None, name: str = "") -> Room:
+    if row is None:
+        raise ResourceNotFound("room", name)
+    return Room(row["building"], row["id"], _attributes(row), row["create_time"])
+
+
+def _device(row: asyncpg.Record | None, name: str = "") -> Device:
+    if row is None:
+        raise ResourceNotFound("device", name)
+    return Device(row["id"], row["format"], row["building"], row["room"], row["sensor_type"], row["create_time"])

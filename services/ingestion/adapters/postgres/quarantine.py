@@ -1,0 +1,72 @@
+"""The quarantine of payloads in PostgreSQL, bounded."""
+
+import asyncpg
+
+from services.chassis.postgres import Database
+from services.ingestion.application.ports import Quarantined
+from services.ingestion.domain.errors import ResourceNotFound
+
+_COLUMNS = "id, format, payload, reason, field, create_time"
+_TRIM_EVERY = 50
+
+
+class PostgresQuarantine:
+    """Payloads that nobody understood (the port `Quarantine`); about the `most` newest are kept."""
+
+    def __init__(self, database: Database, *, most: int = 5000) -> None:
+        self._database = database
+        self._most = most
+        self._kept = 0
+
+    async def keep(self, payload: Quarantined) -> None:
+        """Stores it; now and then the oldest beyond the bound go."""
+        self._kept += 1
+        async with self._database.connection() as connection:
+            await connection.execute(
+                f"INSERT INTO quarantined_payloads ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)",
+                payload.id,
+                payload.format,
+                payload.payload,
+                payload.reason,
+                payload.field,
+                payload.create_time,
+            )
+            if self._kept % min(_TRIM_EVERY, self._most) == 0:
+                await connection.execute(
+                    """
+                    DELETE FROM quarantined_payloads
+                    WHERE id <= (SELECT id FROM quarantined_payloads ORDER BY id DESC OFFSET $1 LIMIT 1)
+                    """,
+                    self._most,
+                )
+
+    async def get(self, name: str) -> Quarantined:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM quarantined_payloads WHERE id = $1", name)
+        if row is None:
+            raise ResourceNotFound("quarantined payload", name)
+        return _quarantined(row)
+
+    async def list(self, name: str, before: str | None, limit: int) -> list[Quarantined]:
+        """Newest first (ids grow with time)."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT {_COLUMNS} FROM quarantined_payloads
+                WHERE ($1 = '' OR format = $1) AND ($2::text IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+                """,
+                name,
+                before,
+                limit,
+            )
+        return [_quarantined(row) for row in rows]
+
+    async def remove(self, name: str) -> None:
+        """Nothing happens when it is gone already."""
+        async with self._database.connection() as connection:
+            await connection.execute("DELETE FROM quarantined_payloads WHERE id = $1", name)
+
+
+def _quarantined(row: asyncpg.Record) -> Quarantined:
+    return Quarantined(row["id"], row["format"], row["payload"], row["reason"], row["field"], row["create_time"])

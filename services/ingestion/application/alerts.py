@@ -1,0 +1,40 @@
+"""Taking video alerts in, and telling where they are."""
+
+from collections.abc import Collection
+
+from services.chassis.paging import PageTokens
+from services.ingestion.application.pages import Page, page
+from services.ingestion.application.ports import Alerts
+from services.ingestion.domain.alert import Alert, AlertState, check_video
+from services.ingestion.domain.reading import to_microseconds
+
+
+class AlertDesk:
+    """The use cases. `origins`: where absolute video URLs may point, in the form of `domain.alert.origin`."""
+
+    def __init__(self, alerts: Alerts, origins: Collection[str]) -> None:
+        self._alerts = alerts
+        self._origins = origins
+
+    async def create(self, alert: Alert) -> Alert:
+        """Stores the alert and has its video probed; the same again changes nothing. Raises InvalidField,
+        VideoNotAllowed, or ResourceExists for other content under the same uid."""
+        check_video(alert.video, self._origins)
+        return await self._alerts.accept(alert)
+
+    async def get(self, uid: str) -> Alert:
+        """Raises ResourceNotFound."""
+        return await self._alerts.get(uid)
+
+    async def list(self, store: str, state: AlertState | None, size: int, token: str) -> Page[Alert]:
+        """A page of alerts, newest first."""
+        tokens = PageTokens("alerts", store=store, state=int(state or 0))
+        position = tokens.read(token, (int, str))
+        before = (int(position[0]), str(position[1])) if position else None
+        return await page(tokens, size, lambda limit: self._alerts.list(store, state, before, limit), _position)
+
+
+def _position(alert: Alert) -> tuple[int, str]:
+    if alert.create_time is None:
+        raise ValueError("a stored alert has a create time")
+    return to_microseconds(alert.create_time), alert.uid

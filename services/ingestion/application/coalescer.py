@@ -1,0 +1,322 @@
+"""Brings concurrent readings together into few durable messages, and gives every caller its own outcome.
+
+Each partition has one message under way at a time: while it waits for its acknowledgement, what arrives gathers in the
+next one (group commit). So an idle service answers after a single round trip, a busy one sends large messages, and
+within a partition nothing overtakes. What is pending is bounded in bytes: beyond it callers wait their turn, and are
+refused when it does not come in time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import numpy as np
+
+from services.ingestion.application import metrics
+from services.ingestion.application.ports import ReadingLane
+from services.ingestion.domain.columns import ROW_BYTES, Indices, Piece
+from services.ingestion.domain.errors import StreamUnavailable
+from services.ingestion.domain.series import Series
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoalescerOptions:
+    """`linger`: how long the first reading of an idle partition waits for company. Sizes are estimates in bytes."""
+
+    partitions: int = 8
+    linger: timedelta = timedelta(milliseconds=1)
+    max_batch_rows: int = 10_000
+    max_batch_bytes: int = 640 * 1024
+    max_pending_bytes: int = 64 * 1024 * 1024
+    admission_timeout: timedelta = timedelta(seconds=2)
+
+
+class Ticket:
+    """One caller's stake in one or several batches: done when all are durable, failed when one is not."""
+
+    __slots__ = ("_error", "_left", "future", "weight")
+
+    def __init__(self, batches: int, weight: int) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.weight = weight
+        self._left = batches
+        self._error: Exception | None = None
+
+    def settle(self, error: Exception | None) -> bool:
+        """One of the batches has come to its end; True when it was the last."""
+        self._left -= 1
+        self._error = self._error or error
+        if self._left:
+            return False
+        # A caller that was cancelled has left its future behind, done.
+        if not self.future.done():
+            if self._error is None:
+                self.future.set_result(None)
+            else:
+                self.future.set_exception(self._error)
+        return True
+
+
+class Batch:
+    """Rows of one partition that will be one message."""
+
+    __slots__ = (
+        "_columns",
+        "_flags",
+        "_index",
+        "_pieces",
+        "_places",
+        "_remapped",
+        "_times",
+        "_values",
+        "id",
+        "rows",
+        "tickets",
+        "weight",
+    )
+
+    def __init__(self, message_id: str) -> None:
+        self.id = message_id
+        self.rows = 0
+        self.weight = 0
+        self.tickets: list[Ticket] = []
+        self._places: dict[Series, int] = {}
+        self._pieces: list[Piece] = []
+        self._remapped: tuple[tuple[Series, ...], Indices] | None = None
+        self._index: list[int] = []
+        self._times: list[int] = []
+        self._values: list[float] = []
+        self._flags: list[int] = []
+
+    def _place(self, series: Series) -> int:
+        place = self._places.get(series)
+        if place is None:
+            place = self._places[series] = len(self._places)
+            self.weight += series.weight
+        return place
+
+    def add_row(self, series: Series, event_time_us: int, value: float, flags: int) -> None:
+        """Appends one row."""
+        self._index.append(self._place(series))
+        self._times.append(event_time_us)
+        self._values.append(value)
+        self._flags.append(flags)
+        self.rows += 1
+        self.weight += ROW_BYTES
+
+    def add(self, piece: Piece) -> None:
+        """Appends the rows of a piece."""
+        self._gather()
+        if self._remapped is None or self._remapped[0] is not piece.series:
+            places = np.array([self._place(series) for series in piece.series], np.uint32)
+            self._remapped = (piece.series, places)
+        index = self._remapped[1][piece.index]
+        self._pieces.append(Piece(piece.partition, piece.series, index, piece.event_time_us, piece.value, piece.flags))
+        self.rows += len(piece)
+        self.weight += len(piece) * ROW_BYTES
+
+    def _gather(self) -> None:
+        """Turns single rows into a piece, so that rows keep their order."""
+        if not self._index:
+            return
+        flags = np.array(self._flags, np.uint8) if any(self._flags) else None
+        self._pieces.append(
+            Piece(
+                0,
+                (),
+                np.array(self._index, np.uint32),
+                np.array(self._times, np.int64),
+                np.array(self._values, np.float64),
+                flags,
+            )
+        )
+        self._index, self._times, self._values, self._flags = [], [], [], []
+
+    def seal(self, partition: int) -> Piece:
+        """All rows as one piece."""
+        self._gather()
+        pieces, series = self._pieces, tuple(self._places)
+        if len(pieces) == 1:
+            only = pieces[0]
+            return Piece(partition, series, only.index, only.event_time_us, only.value, only.flags)
+        flags = None
+        if any(piece.flags is not None for piece in pieces):
+            flags = np.concatenate(
+                [np.zeros(len(piece), np.uint8) if piece.flags is None else piece.flags for piece in pieces]
+            )
+        return Piece(
+            partition,
+            series,
+            np.concatenate([piece.index for piece in pieces]),
+            np.concatenate([piece.event_time_us for piece in pieces]),
+            np.concatenate([piece.value for piece in pieces]),
+            flags,
+        )
+
+
+class _Partition:
+    """What waits to be published in one partition."""
+
+    __slots__ = ("arrived", "number", "queue")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.queue: deque[Batch] = deque()
+        self.arrived = asyncio.Event()
+
+
+class Coalescer:
+    """Takes accepted readings in; `run` publishes them."""
+
+    def __init__(self, lane: ReadingLane, options: CoalescerOptions) -> None:
+        self._lane = lane
+        self._options = options
+        self._partitions = [_Partition(number) for number in range(options.partitions)]
+        self._pending = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @property
+    def pending_bytes(self) -> int:
+        """About the bytes that wait for their acknowledgement."""
+        return self._pending
+
+    async def submit_row(self, series: Series, event_time_us: int, value: float, flags: int = 0) -> None:
+        """Returns once the row is durable. Raises StreamUnavailable."""
+        weight = series.weight + ROW_BYTES
+        await self._admit(weight)
+        partition = self._partitions[series.partition]
+        batch = self._open(partition, 1, weight)
+        batch.add_row(series, event_time_us, value, flags)
+        ticket = Ticket(1, weight)
+        batch.tickets.append(ticket)
+        partition.arrived.set()
+        await ticket.future
+
+    async def submit(self, pieces: Sequence[Piece], key: str | None = None) -> "asyncio.Future[None]":
+        """Admits the pieces, and returns a future that is done once all are durable (or fails with StreamUnavailable).
+
+        With a `key` they are messages of their own, whose ids derive from the key: the same again is stored once.
+        """
+        parts = [part for piece in pieces for part in self._split(piece)]
+        weight = sum(part.weight for part in parts)
+        if parts:
+            await self._admit(weight)
+        ticket = Ticket(len(parts), weight)
+        for number, part in enumerate(parts):
+            partition = self._partitions[part.partition]
+            if key is None:
+                batch = self._open(partition, len(part), part.weight)
+            else:
+                batch = Batch(f"{key}-{number}")
+                partition.queue.append(batch)
+            batch.add(part)
+            batch.tickets.append(ticket)
+            partition.arrived.set()
+        if not parts:
+            ticket.future.set_result(None)
+        return ticket.future
+
+    async def run(self) -> None:
+        """Publishes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for partition in self._partitions:
+                tasks.create_task(self._serve(partition), name=f"readings partition {partition.number}")
+
+    async def close(self) -> None:
+        """Refuses new readings and returns when nothing is pending any more."""
+        self._closed = True
+        await self._idle.wait()
+
+    async def _serve(self, partition: _Partition) -> None:
+        linger = self._options.linger.total_seconds()
+        while True:
+            if not partition.queue:
+                partition.arrived.clear()
+                await partition.arrived.wait()
+                if linger and partition.queue[0].rows < self._options.max_batch_rows:
+                    await asyncio.sleep(linger)
+            batch = partition.queue.popleft()
+            error = await self._publish(partition.number, batch)
+            self._release(sum(ticket.weight for ticket in batch.tickets if ticket.settle(error)))
+
+    async def _publish(self, partition: int, batch: Batch) -> Exception | None:
+        metrics.BATCH_ROWS.observe(batch.rows)
+        try:
+            with metrics.PUBLISH_SECONDS.time():
+                await self._lane.publish(batch.seal(partition), batch.id or str(uuid4()))
+        except StreamUnavailable as error:
+            metrics.PUBLISH_FAILED.inc()
+            return error
+        return None
+
+    def _open(self, partition: _Partition, rows: int, weight: int) -> Batch:
+        """The batch that still has room, or a new one. Batches with a key of their own take nothing else in."""
+        queue, options = partition.queue, self._options
+        if queue:
+            last = queue[-1]
+            if (
+                not last.id
+                and last.rows + rows <= options.max_batch_rows
+                and last.weight + weight <= options.max_batch_bytes
+            ):
+                return last
+        batch = Batch("")
+        queue.append(batch)
+        return batch
+
+    def _split(self, piece: Piece) -> list[Piece]:
+        options = self._options
+        if len(piece) <= options.max_batch_rows and piece.weight <= options.max_batch_bytes:
+            return [piece]
+        if len(piece) == 1:
+            return [piece.rows(0, 1)]
+        half = len(piece) // 2
+        return self._split(piece.rows(0, half)) + self._split(piece.rows(half, len(piece)))
+
+    async def _admit(self, weight: int) -> None:
+        if self._closed:
+            raise StreamUnavailable("the service is stopping")
+        if not self._waiting and self._fits(weight):
+            self._take(weight)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((weight, turn))
+        try:
+            async with asyncio.timeout(self._options.admission_timeout.total_seconds()):
+                await turn
+        except TimeoutError:
+            if turn.cancelled():
+                metrics.ADMISSION_REFUSED.inc()
+                raise StreamUnavailable("too many readings wait to be stored") from None
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the turn had just come
+                self._release(weight)
+            raise
+
+    def _fits(self, weight: int) -> bool:
+        return self._pending == 0 or self._pending + weight <= self._options.max_pending_bytes
+
+    def _take(self, weight: int) -> None:
+        self._pending += weight
+        self._idle.clear()
+        metrics.PENDING_BYTES.set(self._pending)
+
+    def _release(self, weight: int) -> None:
+        self._pending -= weight
+        while self._waiting:
+            waiting, turn = self._waiting[0]
+            if not turn.done():
+                if not self._fits(waiting):
+                    break
+                self._take(waiting)
+                turn.set_result(None)
+            self._waiting.popleft()
+        metrics.PENDING_BYTES.set(self._pending)
+        if self._pending == 0:
+            self._idle.set()

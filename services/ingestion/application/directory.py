@@ -1,0 +1,141 @@
+"""What the hot path knows about series and devices, in memory.
+
+Everything here can be read again from the catalogue; changes made by other replicas arrive by `reload` (see the
+listener of the PostgreSQL adapter).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.chassis.errors import DomainError
+from services.chassis.ids import is_id
+from services.ingestion.application import metrics
+from services.ingestion.application.ports import Catalogue
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
+from services.ingestion.domain.errors import InvalidField, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.series import Series, SeriesKey
+
+_ID_RULE = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
+_FIELDS = ("building", "room", "sensorType", "device")
+
+Resolved = dict[SeriesKey, Series | DomainError]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryOptions:
+    """`auto_register`: a reading of an unknown building, room or device registers it."""
+
+    auto_register: bool = True
+    partitions: int = 8
+    max_series: int = 200_000
+
+
+class Directory:
+    """Resolves series and devices, registering what is new."""
+
+    def __init__(self, catalogue: Catalogue, options: DirectoryOptions) -> None:
+        self._catalogue = catalogue
+        self._options = options
+        self._types: dict[str, SensorType] = {}
+        self._series: dict[SeriesKey, Series] = {}
+        self._devices: dict[str, Device] = {}
+        self.version = 0
+        """Grows whenever what was resolved before may be out of date."""
+
+    async def reload(self) -> None:
+        """Reads the sensor types anew and forgets the rest."""
+        types = {entry.id: entry for entry in await self._catalogue.all_sensor_types()}
+        self._types = types
+        self._forget()
+
+    def _forget(self) -> None:
+        self._series.clear()
+        self._devices.clear()
+        self.version += 1
+        metrics.SERIES_CACHED.set(0)
+
+    def cached(self, key: SeriesKey) -> Series | None:
+        """The series if it is known already; no waiting."""
+        return self._series.get(key)
+
+    def sensor_type(self, name: str) -> SensorType:
+        """Raises SensorTypeUnknown."""
+        if (found := self._types.get(name)) is None:
+            raise SensorTypeUnknown(name)
+        return found
+
+    async def one(self, key: SeriesKey) -> Series:
+        """The series. Raises InvalidField, SensorTypeUnknown, ResourceNotFound, or Unavailable (of the database)."""
+        if (found := self._series.get(key)) is not None:
+            return found
+        outcome = (await self.resolve([key]))[key]
+        if isinstance(outcome, DomainError):
+            raise outcome
+        return outcome
+
+    async def resolve(self, keys: Iterable[SeriesKey]) -> Resolved:
+        """Each series, or why there is none. Raises Unavailable when the database is needed and away."""
+        resolved: Resolved = {}
+        unknown: list[SeriesKey] = []
+        for key in keys:
+            if (found := self._series.get(key)) is not None:
+                resolved[key] = found
+            elif (error := self._refusal(key)) is not None:
+                resolved[key] = error
+            else:
+                unknown.append(key)
+        if unknown:
+            resolved |= await self._resolve_unknown(sorted(set(unknown)))
+        return resolved
+
+    async def _resolve_unknown(self, keys: list[SeriesKey]) -> Resolved:
+        resolved: Resolved = {}
+        if self._options.auto_register:
+            await self._catalogue.register(keys)
+        else:
+            for key, (kind, name) in (await self._catalogue.missing(keys)).items():
+                resolved[key] = ResourceNotFound(kind, name)
+            if known := [key for key in keys if key not in resolved]:
+                await self._catalogue.register(known)
+        for key in keys:
+            if key not in resolved:
+                # A type may have gone while we waited.
+                resolved[key] = self._refusal(key) or self._keep(key)
+        return resolved
+
+    def _keep(self, key: SeriesKey) -> Series:
+        if len(self._series) >= self._options.max_series:
+            self._forget()
+        series = Series(key, self._types[key.sensor_type], self._options.partitions)
+        self._series[key] = series
+        metrics.SERIES_CACHED.set(len(self._series))
+        return series
+
+    def _refusal(self, key: SeriesKey) -> DomainError | None:
+        for name, value in zip(_FIELDS, key, strict=True):
+            if not is_id(value) and (value or name != "device"):
+                return InvalidField(name, _ID_RULE, rule="STRING_RESOURCE_ID")
+        return None if key.sensor_type in self._types else SensorTypeUnknown(key.sensor_type)
+
+    async def device(self, name: str) -> Device:
+        """The device. Raises ResourceNotFound."""
+        if (found := self._devices.get(name)) is None:
+            found = self._keep_device(await self._catalogue.get_device(name))
+        return found
+
+    async def device_or_new(self, name: str, format_name: str, sensor_type: str) -> Device:
+        """The device; an unknown one is registered as unassigned where the deployment allows that."""
+        try:
+            return await self.device(name)
+        except ResourceNotFound:
+            if not self._options.auto_register:
+                raise
+        self.sensor_type(sensor_type)
+        new = Device(name, format_name, UNASSIGNED, UNASSIGNED, sensor_type)
+        return self._keep_device(await self._catalogue.register_device(new))
+
+    def _keep_device(self, device: Device) -> Device:
+        if len(self._devices) >= self._options.max_series:
+            self._devices.clear()
+        self._devices[device.id] = device
+        return device

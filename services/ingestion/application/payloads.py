@@ -1,0 +1,150 @@
+"""Vendor payloads: understood, tried, forced, and kept in quarantine when nobody understands them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from services.chassis.errors import DomainError
+from services.chassis.ids import new_id
+from services.chassis.paging import PageTokens
+from services.ingestion.application import metrics
+from services.ingestion.application.coalescer import Coalescer
+from services.ingestion.application.directory import Directory
+from services.ingestion.application.pages import Page, by_id
+from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Quarantine, Quarantined
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind
+from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound
+from services.ingestion.domain.formats.payload import PayloadReading
+from services.ingestion.domain.formats.registry import decode
+from services.ingestion.domain.reading import (
+    Rejection,
+    StoredReading,
+    TimeLimits,
+    canonical_value,
+    check_event_time,
+    rejection,
+    to_datetime,
+)
+from services.ingestion.domain.series import Series, SeriesKey
+
+_accepted = metrics.ACCEPTED.labels("payload")
+_priority = metrics.ACCEPTED.labels("priority")
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadAccepted:
+    """The readings that are durable; `priority`: they went over the priority lane."""
+
+    readings: Sequence[StoredReading]
+    priority: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadTried:
+    """What an adapter makes of a payload."""
+
+    readings: Sequence[StoredReading]
+    warnings: Sequence[str]
+    errors: Sequence[Rejection]
+
+
+class Payloads:
+    """The use cases."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        coalescer: Coalescer,
+        priority: PriorityLane,
+        quarantine: Quarantine,
+        *,
+        clock: Clock,
+        limits: TimeLimits,
+    ) -> None:
+        self._directory = directory
+        self._coalescer = coalescer
+        self._priority = priority
+        self._quarantine = quarantine
+        self._clock = clock
+        self._limits = limits
+
+    async def submit(self, format_name: str, payload: bytes) -> PayloadAccepted:
+        """Raises FormatUnknown, PayloadNotUnderstood (the payload is in quarantine then), and what a reading raises."""
+        try:
+            found = decode(format_name, payload)
+        except PayloadNotUnderstood as error:
+            name = new_id()
+            await self._quarantine.keep(
+                Quarantined(name, format_name, payload, error.problem, error.field, to_datetime(self._clock()))
+            )
+            metrics.QUARANTINED.labels(format_name).inc()
+            error.metadata.update(format=format_name, quarantineId=name)
+            raise
+        return await self._accept(format_name, found)
+
+    async def replay(self, name: str) -> PayloadAccepted:
+        """Tries a quarantined payload again; it leaves the quarantine when it is accepted. Raises what it meets."""
+        kept = await self._quarantine.get(name)
+        try:
+            found = decode(kept.format, kept.payload)
+        except PayloadNotUnderstood as error:
+            error.metadata.update(format=kept.format, quarantineId=name)
+            raise
+        accepted = await self._accept(kept.format, found)
+        await self._quarantine.remove(name)
+        return accepted
+
+    async def test(self, format_name: str, payload: bytes) -> PayloadTried:
+        """What would become of the payload; nothing is stored. Raises FormatUnknown."""
+        try:
+            found = decode(format_name, payload)
+        except PayloadNotUnderstood as error:
+            return PayloadTried((), (), (rejection(0, error),))
+        warnings = list(found.warnings)
+        try:
+            device = await self._directory.device(found.device)
+        except ResourceNotFound:
+            warnings.append(f"the device {found.device} is not in the catalogue")
+            device = Device(found.device, format_name, UNASSIGNED, UNASSIGNED, found.sensor_type)
+        try:
+            sensor_type = self._directory.sensor_type(device.sensor_type)
+            series = Series(_key(device), sensor_type, 1)
+            return PayloadTried((self._judge(series, found),), warnings, ())
+        except DomainError as error:
+            return PayloadTried((), warnings, (rejection(0, error),))
+
+    async def empty(self, name: str) -> StoredReading:
+        """Forces an "emptied" event, now. Raises ResourceNotFound, NotALevel or StreamUnavailable."""
+        device = await self._directory.device(name)
+        if self._directory.sensor_type(device.sensor_type).kind is not Kind.LEVEL:
+            raise NotALevel(name, device.sensor_type)
+        series = await self._directory.one(_key(device))
+        reading = StoredReading(series, self._clock(), 0.0)
+        await self._priority.publish(Emptied(series, reading.event_time_us, forced=True))
+        _priority.inc()
+        return reading
+
+    async def quarantined(self, format_name: str, size: int, token: str) -> Page[Quarantined]:
+        """A page of the quarantine, newest first."""
+        tokens = PageTokens("quarantine", format=format_name)
+        return await by_id(tokens, size, token, partial(self._quarantine.list, format_name), lambda kept: kept.id)
+
+    async def _accept(self, format_name: str, found: PayloadReading) -> PayloadAccepted:
+        device = await self._directory.device_or_new(found.device, format_name, found.sensor_type)
+        series = await self._directory.one(_key(device))
+        reading = self._judge(series, found)
+        if found.emptied:
+            await self._priority.publish(Emptied(series, reading.event_time_us, forced=False))
+            _priority.inc()
+        else:
+            await self._coalescer.submit_row(series, reading.event_time_us, reading.value, found.flags)
+            _accepted.inc()
+        return PayloadAccepted((reading,), found.emptied)
+
+    def _judge(self, series: Series, found: PayloadReading) -> StoredReading:
+        value = canonical_value(found.value, found.unit, series.type)
+        return StoredReading(series, check_event_time(found.event_time_us, self._clock(), self._limits), value)
+
+
+def _key(device: Device) -> SeriesKey:
+    return SeriesKey(device.building, device.room, device.sensor_type, device.id)

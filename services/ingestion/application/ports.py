@@ -1,0 +1,170 @@
+"""What the use cases need from the world, named by role."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
+from services.ingestion.domain.columns import Piece
+from services.ingestion.domain.series import Series, SeriesKey
+
+
+class Catalogue(Protocol):
+    """The stored catalogue. Lists are ordered by id and start after `after` (None: from the first)."""
+
+    async def create_sensor_type(self, entry: SensorType) -> SensorType: ...
+    async def get_sensor_type(self, name: str) -> SensorType:
+        """Raises ResourceNotFound, as do all `get_...`."""
+        ...
+
+    async def list_sensor_types(self, after: str | None, limit: int) -> list[SensorType]: ...
+    async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
+        """Applies `change` to the stored entry under a lock. Raises ResourceNotFound, and ResourceInUse when it changes
+        kind or unit of a type that has readings."""
+        ...
+
+    async def delete_sensor_type(self, name: str) -> None:
+        """Raises ResourceNotFound or ResourceInUse, as do all `delete_...`."""
+        ...
+
+    async def create_building(self, entry: Building) -> Building: ...
+    async def get_building(self, name: str) -> Building: ...
+    async def list_buildings(self, after: str | None, limit: int) -> list[Building]: ...
+    async def update_building(self, name: str, change: Callable[[Building], Building]) -> Building: ...
+    async def delete_building(self, name: str) -> None: ...
+
+    async def create_room(self, entry: Room) -> Room: ...
+    async def get_room(self, building: str, name: str) -> Room: ...
+    async def list_rooms(self, building: str, after: str | None, limit: int) -> list[Room]:
+        """Raises ResourceNotFound for an unknown building."""
+        ...
+
+    async def update_room(self, building: str, name: str, change: Callable[[Room], Room]) -> Room: ...
+    async def delete_room(self, building: str, name: str) -> None: ...
+
+    async def create_device(self, entry: Device) -> Device:
+        """Raises ResourceExists; ResourceNotFound or SensorTypeUnknown for what it refers to."""
+        ...
+
+    async def get_device(self, name: str) -> Device: ...
+    async def list_devices(self, after: str | None, limit: int) -> list[Device]: ...
+    async def update_device(self, name: str, change: Callable[[Device], Device]) -> Device: ...
+    async def delete_device(self, name: str) -> None: ...
+
+    async def all_sensor_types(self) -> list[SensorType]: ...
+    async def register(self, keys: Sequence[SeriesKey]) -> None:
+        """Creates the buildings, rooms and devices of the series that are missing, and marks their sensor types as
+        having readings. What exists is left alone."""
+        ...
+
+    async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:
+        """The series that refer to something unknown -> its kind (`building`, `room`, `device`) and id."""
+        ...
+
+    async def register_device(self, device: Device) -> Device:
+        """Creates the device, its building and room where missing; returns the stored one."""
+        ...
+
+
+class ReadingLane(Protocol):
+    """Carries batches of readings on, durably."""
+
+    async def publish(self, batch: Piece, message_id: str) -> None:
+        """Returns once the batch is durable. The same `message_id` again is stored once. Raises StreamUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """A container was emptied."""
+
+    series: Series
+    event_time_us: int
+    forced: bool
+
+
+class PriorityLane(Protocol):
+    """Carries what bulk traffic must not delay."""
+
+    async def publish(self, emptied: Emptied) -> None:
+        """Returns once it is durable; the same device and event time is stored once. Raises StreamUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is known about an idempotency key. `received_us`: when it was first used, which is the event time of
+    readings that name none. `first`: nobody used it before. `done`: its effect is durable."""
+
+    received_us: int
+    first: bool
+    done: bool
+
+
+class IdempotencyKeys(Protocol):
+    """Remembers keys for a day. A key belongs to a scope (the caller)."""
+
+    async def claim(self, scope: str, key: str, content: bytes, now_us: int) -> Claim:
+        """Records the key before its effect. Raises IdempotencyConflict for other content."""
+        ...
+
+    async def finish(self, scope: str, key: str) -> None:
+        """Records that the effect is durable."""
+        ...
+
+    async def prune(self) -> int:
+        """Forgets keys that are too old; returns how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A payload that no adapter understood."""
+
+    id: str
+    format: str
+    payload: bytes
+    reason: str
+    field: str
+    create_time: datetime
+
+
+class Quarantine(Protocol):
+    """Keeps payloads that nobody understood; bounded, the oldest go first."""
+
+    async def keep(self, payload: Quarantined) -> None: ...
+    async def get(self, name: str) -> Quarantined:
+        """Raises ResourceNotFound."""
+        ...
+
+    async def list(self, name: str, before: str | None, limit: int) -> list[Quarantined]:
+        """Newest first; those of the format `name` (all where it is empty), older than the id `before`."""
+        ...
+
+    async def remove(self, name: str) -> None: ...
+
+
+class Alerts(Protocol):
+    """Stored alerts."""
+
+    async def accept(self, alert: Alert) -> Alert:
+        """Stores the alert together with the event that it was reported, or returns the stored one when it has the same
+        content. Raises ResourceExists for other content."""
+        ...
+
+    async def get(self, uid: str) -> Alert:
+        """Raises ResourceNotFound."""
+        ...
+
+    async def list(
+        self, store: str, state: AlertState | None, before: tuple[int, str] | None, limit: int
+    ) -> list[Alert]:
+        """Newest first; `before` is the create time in microseconds and the uid of the last one seen."""
+        ...
+
+
+Sleep = Callable[[float], Awaitable[None]]
+Clock = Callable[[], int]
+"""The time now, in microseconds since the Unix epoch."""

@@ -1,0 +1,255 @@
+"""Taking readings in: one, many, and in columns. Whatever is returned as accepted is durable."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from services.chassis.auth import principal
+from services.chassis.errors import DomainError
+from services.ingestion.application import metrics
+from services.ingestion.application.coalescer import Coalescer
+from services.ingestion.application.directory import Directory
+from services.ingestion.application.ports import Claim, Clock, IdempotencyKeys
+from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of
+from services.ingestion.domain.reading import (
+    RawReading,
+    Rejection,
+    StoredReading,
+    TimeLimits,
+    canonical_value,
+    check_event_time,
+    conversion_for,
+    rejection,
+)
+from services.ingestion.domain.series import SeriesKey
+
+_IMPORT_CHUNK = 1000
+_IMPORT_IN_FLIGHT = 8
+MAX_IMPORT_REJECTIONS = 1000
+
+_rows = metrics.ACCEPTED.labels("rows")
+_columns = metrics.ACCEPTED.labels("columns")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReading:
+    """Accept one reading; an empty key means none."""
+
+    reading: RawReading
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCreated:
+    """`duplicate`: the key had been used with the same content."""
+
+    reading: StoredReading
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReadings:
+    """Accept many readings, each judged on its own; an empty key means none."""
+
+    readings: Sequence[RawReading]
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsCreated:
+    """What became of a batch."""
+
+    accepted: int
+    rejections: Sequence[Rejection]
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsImported:
+    """What became of an import; `rejections` are the first ones."""
+
+    accepted: int
+    rejected: int
+    rejections: Sequence[Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A batch under way: what will have been accepted once `durable` is done."""
+
+    durable: "asyncio.Future[None]"
+    accepted: int
+    rejections: Sequence[Rejection]
+
+    async def outcome(self) -> ReadingsCreated:
+        """Waits for the acknowledgement. Raises StreamUnavailable."""
+        await self.durable
+        return ReadingsCreated(self.accepted, self.rejections)
+
+
+class Readings:
+    """The use cases."""
+
+    def __init__(
+        self, directory: Directory, coalescer: Coalescer, keys: IdempotencyKeys, *, clock: Clock, limits: TimeLimits
+    ) -> None:
+        self._directory = directory
+        self._coalescer = coalescer
+        self._keys = keys
+        self._clock = clock
+        self._limits = limits
+
+    @property
+    def catalogue_version(self) -> int:
+        """Changes when tables made by `table` must be made anew."""
+        return self._directory.version
+
+    async def create(self, command: CreateReading) -> ReadingCreated:
+        """Raises InvalidArgument (field and rule), NotFound, IdempotencyConflict or StreamUnavailable."""
+        raw, key = command.reading, command.idempotency_key
+        try:
+            stored = await self._judge(raw, self._clock())
+        except DomainError as error:
+            metrics.REJECTED.labels(error.reason).inc()
+            raise
+        if not key:
+            await self._coalescer.submit_row(stored.series, stored.event_time_us, stored.value)
+            _rows.inc()
+            return ReadingCreated(stored, duplicate=False)
+        claim, scope = await self._claim(key, [raw])
+        if not claim.first and raw.event_time_us is None:
+            stored = StoredReading(stored.series, claim.received_us, stored.value)
+        if not claim.done:
+            await (await self._coalescer.submit(pieces_of([stored]), _message_id(scope, key)))
+            await self._keys.finish(scope, key)
+            _rows.inc()
+        return ReadingCreated(stored, duplicate=not claim.first)
+
+    async def create_many(self, command: CreateReadings) -> ReadingsCreated:
+        """Raises IdempotencyConflict, or StreamUnavailable when one of them could not be stored."""
+        key = command.idempotency_key
+        if not key:
+            return await (await self.start(command.readings)).outcome()
+        claim, scope = await self._claim(key, command.readings)
+        stored, rejections = await self._judge_many(command.readings, claim.received_us)
+        if not claim.done:
+            await (await self._coalescer.submit(pieces_of(stored), _message_id(scope, key)))
+            await self._keys.finish(scope, key)
+            _rows.inc(len(stored))
+        return ReadingsCreated(len(stored), rejections, duplicate=not claim.first)
+
+    async def import_all(self, readings: AsyncIterator[RawReading]) -> ReadingsImported:
+        """Takes a stream of readings in, holding only a few chunks of it at a time. Raises StreamUnavailable."""
+        accepted = rejected = start = 0
+        rejections: list[Rejection] = []
+        under_way: list[Pending] = []
+        try:
+            async for chunk in _chunks(readings, _IMPORT_CHUNK):
+                pending = await self.start(chunk)
+                rejected += len(pending.rejections)
+                room = MAX_IMPORT_REJECTIONS - len(rejections)
+                rejections += [replace(found, index=start + found.index) for found in pending.rejections[:room]]
+                start += len(chunk)
+                under_way.append(pending)
+                if len(under_way) >= _IMPORT_IN_FLIGHT:
+                    accepted += (await under_way.pop(0).outcome()).accepted
+            while under_way:
+                accepted += (await under_way.pop(0).outcome()).accepted
+        finally:
+            for pending in under_way:
+                pending.durable.cancel()
+        return ReadingsImported(accepted, rejected, rejections)
+
+    async def start(self, readings: Sequence[RawReading]) -> Pending:
+        """Judges a batch in rows and sets it under way. Raises StreamUnavailable when too much is pending."""
+        stored, rejections = await self._judge_many(readings, self._clock())
+        durable = await self._coalescer.submit(pieces_of(stored))
+        _rows.inc(len(stored))
+        return Pending(durable, len(stored), rejections)
+
+    async def table(self, series: Sequence[tuple[SeriesKey, str]]) -> SeriesTable:
+        """Resolves a table of (series, unit)."""
+        resolved = await self._directory.resolve(key for key, _ in series)
+        outcomes: list[SeriesOutcome] = []
+        for key, unit in series:
+            outcome = resolved[key]
+            if isinstance(outcome, DomainError):
+                outcomes.append(outcome)
+                continue
+            try:
+                outcomes.append((outcome, conversion_for(unit, outcome.type)))
+            except DomainError as error:
+                outcomes.append(error)
+        return SeriesTable(outcomes)
+
+    async def start_columns(self, table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats) -> Pending:
+        """Judges a batch in columns of the same length and sets it under way. Raises StreamUnavailable."""
+        judged = judge(table, index, event_time_us, value, now_us=self._clock(), limits=self._limits)
+        if judged.rejections:
+            _count(judged.rejections)
+        durable = await self._coalescer.submit(judged.pieces)
+        _columns.inc(judged.accepted)
+        return Pending(durable, judged.accepted, judged.rejections)
+
+    async def _judge(self, raw: RawReading, now_us: int) -> StoredReading:
+        series = await self._directory.one(SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device))
+        value = canonical_value(raw.value, raw.unit, series.type)
+        if raw.event_time_us is None:
+            return StoredReading(series, now_us, value)
+        return StoredReading(series, check_event_time(raw.event_time_us, now_us, self._limits), value)
+
+    async def _judge_many(
+        self, readings: Sequence[RawReading], now_us: int
+    ) -> tuple[list[StoredReading], list[Rejection]]:
+        keys = [SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device) for raw in readings]
+        resolved = await self._directory.resolve(dict.fromkeys(keys))
+        stored: list[StoredReading] = []
+        rejections: list[Rejection] = []
+        for at, (raw, key) in enumerate(zip(readings, keys, strict=True)):
+            try:
+                series = resolved[key]
+                if isinstance(series, DomainError):
+                    raise series
+                value = canonical_value(raw.value, raw.unit, series.type)
+                if raw.event_time_us is None:
+                    # One microsecond apart: a series holds one value for each event time.
+                    event_time_us = now_us + at
+                else:
+                    event_time_us = check_event_time(raw.event_time_us, now_us, self._limits)
+                stored.append(StoredReading(series, event_time_us, value))
+            except DomainError as error:
+                rejections.append(rejection(at, error))
+        _count(rejections)
+        return stored, rejections
+
+    async def _claim(self, key: str, readings: Sequence[RawReading]) -> tuple[Claim, str]:
+        scope = principal.current().subject
+        content = hashlib.blake2b(digest_size=16)
+        for raw in readings:
+            content.update(repr(raw).encode())
+        return await self._keys.claim(scope, key, content.digest(), self._clock()), scope
+
+
+def _count(rejections: Sequence[Rejection]) -> None:
+    reasons: dict[str, int] = {}
+    for found in rejections:
+        reasons[found.reason] = reasons.get(found.reason, 0) + 1
+    for reason, count in reasons.items():
+        metrics.REJECTED.labels(reason).inc(count)
+
+
+def _message_id(scope: str, key: str) -> str:
+    """The same for every attempt with this key; no caller can meet another's."""
+    return hashlib.blake2b(f"{len(scope)}:{scope}:{key}".encode(), digest_size=16).hexdigest()
+
+
+async def _chunks(readings: AsyncIterator[RawReading], size: int) -> AsyncIterator[list[RawReading]]:
+    chunk: list[RawReading] = []
+    async for reading in readings:
+        chunk.append(reading)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

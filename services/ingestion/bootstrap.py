@@ -1,0 +1,190 @@
+"""Puts ingestion together: the only place where its parts meet. One `wire_<area>` function for each area."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.chassis.app import App, Step
+from services.chassis.errors import DomainError, Unavailable
+from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats.topology import VIDEOS
+from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
+from services.chassis.telemetry.logs import get_logger
+from services.ingestion.adapters.grpc.alerts import AlertServicer
+from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
+from services.ingestion.adapters.grpc.payloads import PayloadServicer
+from services.ingestion.adapters.grpc.readings import ReadingServicer
+from services.ingestion.adapters.nats.lanes import JetStreamPriority, JetStreamReadings
+from services.ingestion.adapters.nats.video_events import CONSUMER, on_video_event
+from services.ingestion.adapters.postgres.alerts import PostgresAlerts
+from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
+from services.ingestion.adapters.postgres.catalogue_listener import listen
+from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
+from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
+from services.ingestion.application.alerts import AlertDesk
+from services.ingestion.application.catalogue import CatalogueDesk
+from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
+from services.ingestion.application.directory import Directory, DirectoryOptions
+from services.ingestion.application.payloads import Payloads
+from services.ingestion.application.readings import Readings
+from services.ingestion.domain.reading import TimeLimits
+from services.ingestion.settings import IngestionSettings
+from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
+from tocsin.ingestion.v1.catalogue_service_pb2_grpc import add_CatalogueServiceServicer_to_server
+from tocsin.ingestion.v1.payload_service_pb2_grpc import add_PayloadServiceServicer_to_server
+from tocsin.ingestion.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
+
+SERVICE = "ingestion"
+SOURCE = "tocsin/ingestion"
+_PRUNE_EVERY = timedelta(minutes=10)
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every area stands on."""
+
+    app: App
+    settings: IngestionSettings
+    database: Database
+    nats: NatsConnection
+    publisher: Publisher
+    outbox: Outbox
+    directory: Directory
+    catalogue: PostgresCatalogue
+
+    @property
+    def limits(self) -> TimeLimits:
+        """How far from now an event time may lie."""
+        return TimeLimits(self.settings.future_tolerance, self.settings.retention)
+
+
+async def bootstrap(app: App, settings: IngestionSettings) -> None:
+    """Opens the stores and fills the server; the server starts when this returns."""
+    base = await wire_base(app, settings)
+    wire_catalogue(base)
+    coalescer = wire_coalescer(base)
+    keys = wire_readings(base, coalescer)
+    wire_payloads(base, coalescer)
+    wire_alerts(base)
+    wire_upkeep(base, keys)
+
+
+async def wire_base(app: App, settings: IngestionSettings) -> Base:
+    """Connections, outbox, and the directory of series."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    options = PoolOptions(max_size=settings.database_pool)
+    database = await app.enter(
+        open_database(dsn, schema=SERVICE, application_name=f"tocsin-{SERVICE}", options=options)
+    )
+    nats = await app.enter(
+        open_nats(
+            settings.nats_url,
+            name=SERVICE,
+            user=settings.nats_user or None,
+            password=settings.nats_password.get_secret_value() or None,
+        )
+    )
+    publisher = Publisher(nats, source=SOURCE, timeout=settings.publish_timeout)
+    catalogue = PostgresCatalogue(database)
+    directory = Directory(
+        catalogue, DirectoryOptions(auto_register=settings.auto_register, partitions=settings.partitions)
+    )
+    await directory.reload()
+    app.check("postgres", database.ping)
+    app.check("nats", lambda: _connected(nats))
+    app.task("nats", _watch(nats), until=Step.DRAIN_NATS)
+    app.task("catalogue listener", listen(dsn, SERVICE, directory.reload), until=Step.STOP_PULLING)
+    relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
+    app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=5))
+    return Base(app, settings, database, nats, publisher, Outbox(source=SOURCE), directory, catalogue)
+
+
+def wire_catalogue(base: Base) -> None:
+    """Sensor types, buildings, rooms, devices."""
+    desk = CatalogueDesk(base.catalogue, base.directory)
+    add_CatalogueServiceServicer_to_server(CatalogueServicer(desk), base.app.server.registrar)
+
+
+def wire_coalescer(base: Base) -> Coalescer:
+    """The way of readings to JetStream; it empties itself after the server has stopped."""
+    settings = base.settings
+    lane = JetStreamReadings(base.nats, base.publisher, patience=settings.publish_timeout)
+    coalescer = Coalescer(
+        lane,
+        CoalescerOptions(
+            partitions=settings.partitions,
+            linger=settings.linger,
+            max_batch_rows=settings.max_batch_rows,
+            max_batch_bytes=settings.max_batch_size,
+            max_pending_bytes=settings.max_pending,
+            admission_timeout=settings.admission_timeout,
+        ),
+    )
+    base.app.task("readings", coalescer.run())
+    base.app.at_stop(Step.FINISH, "readings", coalescer.close, within=2 * settings.publish_timeout)
+    return coalescer
+
+
+def wire_readings(base: Base, coalescer: Coalescer) -> PostgresIdempotencyKeys:
+    """Canonical readings."""
+    keys = PostgresIdempotencyKeys(base.database, base.settings.idempotency_lifetime)
+    readings = Readings(base.directory, coalescer, keys, clock=clock, limits=base.limits)
+    servicer = ReadingServicer(readings, stream_in_flight=base.settings.stream_in_flight)
+    add_ReadingServiceServicer_to_server(servicer, base.app.server.registrar)
+    return keys
+
+
+def wire_payloads(base: Base, coalescer: Coalescer) -> None:
+    """Vendor payloads and the priority lane."""
+    priority = JetStreamPriority(base.nats, base.publisher, patience=base.settings.publish_timeout)
+    quarantine = PostgresQuarantine(base.database, most=base.settings.quarantine_most)
+    payloads = Payloads(base.directory, coalescer, priority, quarantine, clock=clock, limits=base.limits)
+    add_PayloadServiceServicer_to_server(PayloadServicer(payloads), base.app.server.registrar)
+
+
+def wire_alerts(base: Base) -> None:
+    """Video alerts, and the consumer that follows what becomes of their videos."""
+    desk = AlertDesk(PostgresAlerts(base.database, base.outbox), base.settings.allowed_origins)
+    add_AlertServiceServicer_to_server(AlertServicer(desk), base.app.server.registrar)
+    options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS)
+    handler = InboxHandler(base.database, CONSUMER, on_video_event)
+    consumer = Consumer(base.nats, options, handler, publisher=base.publisher)
+    base.app.task(
+        "alert states", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12)
+    )
+
+
+def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:
+    """What is thrown away after its time; one worker process does it."""
+    if base.app.worker == 0:
+        base.app.task("upkeep", _upkeep(base.database, keys), until=Step.STOP_PULLING)
+
+
+def clock() -> int:
+    """Microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+async def _connected(nats: NatsConnection) -> None:
+    if not nats.healthy:
+        raise Unavailable("the message broker is away")
+
+
+async def _watch(nats: NatsConnection) -> None:
+    """Ends, and with it the process, when the broker has refused us for good."""
+    await nats.wait_lost()
+
+
+async def _upkeep(database: Database, keys: PostgresIdempotencyKeys) -> None:
+    while True:
+        try:
+            await keys.prune()
+            async with database.connection() as connection:
+                while await prune(connection):
+                    pass
+        except DomainError as error:
+            log.warning("upkeep failed", error=repr(error))
+        await asyncio.sleep(_PRUNE_EVERY.total_seconds())

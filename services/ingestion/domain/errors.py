@@ -1,0 +1,161 @@
+"""What can be wrong with what ingestion is given, with the reasons of the contract's `ErrorReason`."""
+
+from datetime import timedelta
+
+from services.chassis.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
+
+
+class InvalidField(InvalidArgument):
+    """A field breaks its rule."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, description: str, *, rule: str = "INVALID") -> None:
+        super().__init__(violations=[FieldViolation(field, description, rule)])
+
+
+class SensorTypeUnknown(NotFound):
+    """The sensor type is not in the catalogue."""
+
+    reason = "SENSOR_TYPE_UNKNOWN"
+    field = "sensorType"
+
+    def __init__(self, sensor_type: str) -> None:
+        super().__init__(f"the sensor type {sensor_type} is not in the catalogue", metadata={"sensorType": sensor_type})
+
+
+class ResourceNotFound(NotFound):
+    """There is no resource with this id."""
+
+    def __init__(self, kind: str, name: str, field: str = "") -> None:
+        super().__init__(f"there is no {kind} {name}", metadata={"id": name, "kind": kind})
+        self.field = field or kind
+
+
+class ResourceExists(AlreadyExists):
+    """The id is taken."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"the {kind} {name} exists already", metadata={"id": name, "kind": kind})
+
+
+class ResourceInUse(FailedPrecondition):
+    """The resource is still referred to."""
+
+    reason = "IN_USE"
+
+    def __init__(self, kind: str, name: str, used_by: str) -> None:
+        super().__init__(f"the {kind} {name} is still used by {used_by}", metadata={"id": name, "usedBy": used_by})
+
+
+class UnitUnknown(InvalidArgument):
+    """The unit cannot be converted to the sensor type's."""
+
+    reason = "UNIT_UNKNOWN"
+    field = "unit"
+
+    def __init__(self, unit: str, canonical: str, convertible: list[str]) -> None:
+        rule = f"cannot be converted to {canonical}; use one of {', '.join(convertible)}"
+        super().__init__(
+            violations=[FieldViolation("unit", rule, self.reason)],
+            metadata={"unit": unit, "canonicalUnit": canonical},
+        )
+
+
+class ValueOutOfRange(InvalidArgument):
+    """The value is outside the physical limits of its sensor type."""
+
+    reason = "VALUE_OUT_OF_RANGE"
+    field = "value"
+
+    def __init__(self, value: float, least: float | None, most: float | None, unit: str) -> None:
+        seen = f"{value:g} {unit}"
+        bounds = " and ".join(
+            text
+            for text, bound in ((f"not below {least} {unit}", least), (f"not above {most} {unit}", most))
+            if bound is not None
+        )
+        super().__init__(
+            violations=[FieldViolation("value", f"must be {bounds}, is {seen}", self.reason)],
+            metadata={
+                "value": repr(value),
+                "unit": unit,
+                **({} if least is None else {"min": repr(least)}),
+                **({} if most is None else {"max": repr(most)}),
+            },
+        )
+
+
+class EventTimeOutOfRange(InvalidArgument):
+    """The event time is too far in the future, or older than the retention."""
+
+    reason = "EVENT_TIME_OUT_OF_RANGE"
+    field = "eventTime"
+
+    def __init__(self, event_time: str, earliest: str, latest: str) -> None:
+        super().__init__(
+            violations=[FieldViolation("eventTime", f"must lie between {earliest} and {latest}", self.reason)],
+            metadata={"eventTime": event_time, "earliest": earliest, "latest": latest},
+        )
+
+
+class IdempotencyConflict(AlreadyExists):
+    """The idempotency key was used with other content."""
+
+    reason = "IDEMPOTENCY_CONFLICT"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(metadata={"idempotencyKey": key})
+
+
+class StreamUnavailable(Unavailable):
+    """The readings could not be stored durably now; sending the same again is harmless."""
+
+    reason = "STREAM_UNAVAILABLE"
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class FormatUnknown(NotFound):
+    """No adapter has this name."""
+
+    reason = "FORMAT_UNKNOWN"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"there is no format {name}", metadata={"format": name, "known": " ".join(known)})
+
+
+class PayloadNotUnderstood(InvalidArgument):
+    """The adapter could not read the payload."""
+
+    reason = "PAYLOAD_NOT_UNDERSTOOD"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(violations=[FieldViolation(field, problem, self.reason)])
+        self.field, self.problem = field, problem
+
+
+class NotALevel(FailedPrecondition):
+    """The device does not measure a level and cannot be emptied."""
+
+    reason = "NOT_A_LEVEL"
+
+    def __init__(self, device: str, sensor_type: str) -> None:
+        super().__init__(metadata={"device": device, "sensorType": sensor_type})
+
+
+class VideoNotAllowed(InvalidArgument):
+    """The video is outside the allowed origins."""
+
+    reason = "VIDEO_NOT_ALLOWED"
+
+    def __init__(self, video: str, rule: str) -> None:
+        super().__init__(violations=[FieldViolation("video", rule, self.reason)], metadata={"video": video})

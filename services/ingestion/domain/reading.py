@@ -1,0 +1,122 @@
+"""One reading and the judgement on it: unit, limits, event time."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from services.chassis.errors import DomainError, InvalidArgument
+from services.ingestion.domain.catalogue import SensorType
+from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField, UnitUnknown, ValueOutOfRange
+from services.ingestion.domain.series import Series
+from services.ingestion.domain.units import IDENTITY, Conversion, conversion, known_units
+
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RawReading:
+    """A reading as it was sent. `event_time_us`: microseconds since the Unix epoch, None = on arrival."""
+
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    value: float | None
+    unit: str
+    event_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReading:
+    """A reading as it is stored: canonical unit, event time filled in."""
+
+    series: Series
+    event_time_us: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one item of a batch was not accepted. `field` is in JSON spelling."""
+
+    index: int
+    reason: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How far from now an event time may lie."""
+
+    future: timedelta = timedelta(minutes=5)
+    retention: timedelta = timedelta(days=400)
+
+    def at(self, now_us: int) -> tuple[int, int]:
+        """Earliest and latest acceptable event time, in microseconds."""
+        return now_us - self.retention // _MICROSECOND, now_us + self.future // _MICROSECOND
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """The instant; exact."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Microseconds since the Unix epoch; exact."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def time_text(microseconds: int) -> str:
+    """RFC 3339 text, or the bare number where no calendar reaches."""
+    try:
+        return to_datetime(microseconds).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{microseconds} us"
+
+
+def conversion_for(unit: str, sensor_type: SensorType) -> Conversion:
+    """Raises UnitUnknown when the unit cannot be converted to the sensor type's."""
+    if not unit or unit == sensor_type.unit:
+        return IDENTITY
+    if (found := conversion(unit, sensor_type.unit)) is None:
+        raise UnitUnknown(unit, sensor_type.unit, known_units(sensor_type.unit))
+    return found
+
+
+def canonical_value(value: float | None, unit: str, sensor_type: SensorType) -> float:
+    """The value in the canonical unit, within the physical limits.
+
+    Raises InvalidField (missing or not finite), UnitUnknown, ValueOutOfRange.
+    """
+    if value is None:
+        raise InvalidField("value", "is required", rule="REQUIRED")
+    if not math.isfinite(value):
+        raise InvalidField("value", "must be finite", rule="DOUBLE_FINITE")
+    scale, offset = conversion_for(unit, sensor_type)
+    canonical = value * scale + offset
+    least, most = sensor_type.min_value, sensor_type.max_value
+    if (
+        not math.isfinite(canonical)
+        or (least is not None and canonical < least)
+        or (most is not None and canonical > most)
+    ):
+        raise ValueOutOfRange(canonical, least, most, sensor_type.unit)
+    return canonical
+
+
+def check_event_time(event_time_us: int, now_us: int, limits: TimeLimits) -> int:
+    """Returns the event time. Raises EventTimeOutOfRange."""
+    earliest, latest = limits.at(now_us)
+    if not earliest <= event_time_us <= latest:
+        raise EventTimeOutOfRange(time_text(event_time_us), time_text(earliest), time_text(latest))
+    return event_time_us
+
+
+def rejection(index: int, error: DomainError) -> Rejection:
+    """The refusal of one item as an entry of a list."""
+    if isinstance(error, InvalidArgument) and error.violations:
+        first = error.violations[0]
+        return Rejection(index, error.reason, first.field, first.description)
+    return Rejection(index, error.reason, getattr(error, "field", ""), error.message)

@@ -1,0 +1,43 @@
+"""A series: what identifies it, how its values behave, and which partition carries it."""
+
+import zlib
+from typing import NamedTuple
+
+from services.ingestion.domain.catalogue import Kind, SensorType
+
+FLAG_MAY_DECREASE = 1
+"""Bit of a row's flags: the device is known to send decreasing counter values now and then."""
+
+
+class SeriesKey(NamedTuple):
+    """The identity of a series; `device` may be empty."""
+
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+
+
+def partition_of(key: SeriesKey, partitions: int) -> int:
+    """The partition of a series: CRC-32 (as in zlib) of the UTF-8 text ``building/room/sensorType/device``, modulo the
+    number of partitions. Ids hold no slash, so that two keys never have the same text; the number must not change
+    while readings are under way."""
+    return zlib.crc32("/".join(key).encode()) % partitions
+
+
+class Series:
+    """A series as it is known now. Compared by identity: a changed sensor type makes new objects."""
+
+    __slots__ = ("key", "partition", "type", "weight")
+
+    def __init__(self, key: SeriesKey, sensor_type: SensorType, partitions: int) -> None:
+        self.key = key
+        self.type = sensor_type
+        self.partition = partition_of(key, partitions)
+        self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 32
+        """About the bytes that its description takes in a message."""
+
+    @property
+    def kind(self) -> Kind:
+        """How its values behave."""
+        return self.type.kind

@@ -1,0 +1,84 @@
+"""What ingestion reads from the environment, beside what every service reads."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+from services.ingestion.domain.alert import origin
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class IngestionSettings(ChassisSettings):
+    """`TOCSIN_INGESTION_...`, except where an alias says otherwise."""
+
+    model_config = own_prefix("TOCSIN_INGESTION_")
+
+    partitions: int = Field(8, validation_alias="TOCSIN_READINGS_PARTITIONS")
+    """Partitions of the readings; the same for all processes of a mesh."""
+    auto_register: bool = True
+    """A reading of an unknown building, room or device registers it."""
+    future_tolerance: Duration = timedelta(minutes=5)
+    retention: Duration = timedelta(days=400)
+    linger: Duration = timedelta(milliseconds=1)
+    """How long the first reading of an idle partition waits for company."""
+    max_batch_rows: int = 10_000
+    max_batch_size: Size = 640 * KIB
+    max_pending: Size = 64 * MIB
+    """Readings that may wait for their acknowledgement, in about this many bytes."""
+    admission_timeout: Duration = timedelta(seconds=2)
+    publish_timeout: Duration = timedelta(seconds=3)
+    stream_in_flight: int = 16
+    """Batches of one stream that may be under way."""
+    idempotency_lifetime: Duration = timedelta(hours=24)
+    quarantine_most: int = 5000
+    video_origins: str = ""
+    """Origins that absolute video URLs may have, separated by commas (`https://videos.example:8443`)."""
+    database_pool: int = 10
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins in their one form."""
+        return frozenset(found for text in self._origins() if (found := origin(text)) is not None)
+
+    def _origins(self) -> list[str]:
+        return [text.strip() for text in self.video_origins.split(",") if text.strip()]
+
+    def verify(self) -> None:
+        """Raises Refused about the first setting that makes no sense."""
+        super().verify()
+        for name in ("postgres_dsn", "nats_url"):
+            value = getattr(self, name)
+            text = value if isinstance(value, str) else value.get_secret_value()
+            require(bool(text), self.env(name), "must be set")
+        require(1 <= self.partitions <= 1024, self.env("partitions"), "must be from 1 to 1024")
+        require(
+            timedelta(0) <= self.future_tolerance <= timedelta(days=1), self.env("future_tolerance"), "must be 0s to 1d"
+        )
+        require(
+            timedelta(hours=1) <= self.retention <= timedelta(days=36_500), self.env("retention"), "must be 1h to 100y"
+        )
+        require(timedelta(0) <= self.linger <= timedelta(seconds=1), self.env("linger"), "must be 0s to 1s")
+        require(1 <= self.max_batch_rows <= 100_000, self.env("max_batch_rows"), "must be from 1 to 100000")
+        require(
+            16 * KIB <= self.max_batch_size <= 6 * MIB,
+            self.env("max_batch_size"),
+            "must be from 16KiB to 6MiB (the broker takes at most 8 MiB in one message)",
+        )
+        require(self.max_batch_size <= self.max_pending, self.env("max_pending"), "must hold at least one batch")
+        for name in ("admission_timeout", "publish_timeout"):
+            value = getattr(self, name)
+            require(timedelta(0) < value <= timedelta(minutes=1), self.env(name), "must be above 0s and at most 1m")
+        require(1 <= self.stream_in_flight <= 1024, self.env("stream_in_flight"), "must be from 1 to 1024")
+        require(
+            timedelta(minutes=1) <= self.idempotency_lifetime <= timedelta(days=31),
+            self.env("idempotency_lifetime"),
+            "must be 1m to 31d",
+        )
+        require(1 <= self.quarantine_most <= 1_000_000, self.env("quarantine_most"), "must be from 1 to 1000000")
+        require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
+        for text in self._origins():
+            plain = origin(text) is not None and text.count("/") == 2
+            require(plain, self.env("video_origins"), f"must list origins like https://host:port, not {text!r}")
