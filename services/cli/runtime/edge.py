@@ -2,10 +2,10 @@
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.settings import PROJECT
@@ -13,7 +13,8 @@ from services.cli.runtime.state import StateDir
 
 GATEWAY_VARIABLE = "TOCSIN_GATEWAY_BIN"
 ENVOY_VARIABLE = "TOCSIN_ENVOY_BIN"
-_TEMPLATE = PROJECT / "gateway" / "envoy" / "envoy.yaml.tmpl"
+_TEMPLATE = PROJECT / "gateway" / "envoy" / "envoy.yaml.in"
+_NAME = re.compile(r"\$\{([A-Z_]+)\}")
 
 
 def find_gateway() -> Path:
@@ -43,17 +44,40 @@ def find_envoy() -> Path:
     return Path(on_path)
 
 
-def write_envoy_config(state: StateDir, values: Mapping[str, str]) -> Path:
-    """Fills the template with `values` and returns the file; raises RuntimeProblem when one is missing."""
+def write_envoy_config(state: StateDir, values: Mapping[str, str], sections: frozenset[str]) -> Path:
+    """Fills the template and returns the file; raises RuntimeProblem when it asks for a value that is not there."""
     try:
-        rendered = Template(_TEMPLATE.read_text()).substitute(values)
+        template = _TEMPLATE.read_text()
     except FileNotFoundError:
         raise RuntimeProblem(f"no Envoy configuration at {_TEMPLATE}") from None
-    except (KeyError, ValueError) as error:
-        raise RuntimeProblem(f"{_TEMPLATE} cannot be filled in: {error}") from error
     path = state.run / "envoy.yaml"
-    state.write_text(path, rendered)
+    state.write_text(path, render_envoy_config(template, values, sections))
     return path
+
+
+def render_envoy_config(template: str, values: Mapping[str, str], sections: frozenset[str]) -> str:
+    """`${NAME}` becomes its value; lines between `# begin NAME` and `# end NAME` stay only where NAME is in `sections`.
+
+    Raises RuntimeProblem when a value is missing.
+    """
+    lines: list[str] = []
+    inside: str | None = None
+    for line in template.splitlines():
+        words = line.split()
+        if words[:2] == ["#", "begin"] and len(words) == 3:
+            inside = words[2]
+        elif words[:2] == ["#", "end"] and len(words) == 3:
+            inside = None
+        elif (inside is None or inside in sections) and not line.lstrip().startswith("#"):
+            lines.append(_NAME.sub(lambda found: _value(found[1], values), line))
+    return "\n".join(lines) + "\n"
+
+
+def _value(name: str, values: Mapping[str, str]) -> str:
+    try:
+        return values[name]
+    except KeyError:
+        raise RuntimeProblem(f"{_TEMPLATE} asks for {name}, which this runtime does not know") from None
 
 
 def envoy_command(config: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from services.cli.runtime import edge, preparation
 from services.cli.runtime.credentials import Credentials
 from services.cli.runtime.database import DATABASE, ServiceSchema, with_login
+from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.nats_accounts import RUNTIME_USER
 from services.cli.runtime.nats_server import find_nats_server, render_nats_config
 from services.cli.runtime.part import Part, Plan, Step
@@ -175,7 +176,8 @@ class Mesh:
         )
 
     def _envoy(self) -> Part:
-        config = edge.write_envoy_config(self.state, self._envoy_values())
+        options = read_edge_options(self.settings.passed_on)
+        config = edge.write_envoy_config(self.state, {**options.values, **self._envoy_values()}, options.sections)
         return Part(
             name="envoy",
             command=edge.envoy_command(config),
@@ -183,10 +185,25 @@ class Mesh:
             environment=self._bare_environment(),
             probe=http_probe(LOOPBACK, self.ports["envoy_admin"], "/ready"),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
+            # Its first look at the services decides for seconds where it sends requests: it comes when they are there.
+            needs=frozenset({"gateway", *(part_name(service) for service in SERVICES)}),
         )
 
     def _envoy_values(self) -> dict[str, str]:
-        return {}
+        values = {
+            "EDGE_HOST": self.settings.edge_host,
+            "EDGE_PORT": str(self.ports["edge"]),
+            "EDGE_TLS_PORT": str(self.ports.get("edge_tls", 0)),
+            "ADMIN_HOST": LOOPBACK,
+            "ADMIN_PORT": str(self.ports["envoy_admin"]),
+            "JWKS_FILE": str(self.credentials.jwks_file),
+            "JWT_ISSUER": self._shared_environment()["TOCSIN_AUTH_ISSUER"],
+            "JWT_AUDIENCE": self._shared_environment()["TOCSIN_AUTH_AUDIENCE"],
+        }
+        for upstream in ("gateway", "gateway_grpc", *SERVICES):
+            values[f"{upstream.upper()}_HOST"] = LOOPBACK
+            values[f"{upstream.upper()}_PORT"] = str(self.ports[upstream])
+        return values
 
     def _postgres(self) -> Part:
         cluster = self._cluster()

@@ -13,6 +13,7 @@ DEFAULT_EDGE_PORT = 8080
 PROJECT = Path(__file__).parents[3]
 
 EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
+EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
 EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
 POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
@@ -48,7 +49,9 @@ class RuntimeSettings:
     def port_requests(self) -> list[PortRequest]:
         """Every port of the mesh's own parts."""
         requests = [self._request("edge", "the edge", self.edge_host)]
-        requests += [self._request("envoy_admin", "Envoy's administration")]
+        if self.passed_on.get(EDGE_TLS_VARIABLE):
+            requests.append(self._request("edge_tls", "the edge's TLS listener", self.edge_host))
+        requests.append(self._request("envoy_admin", "Envoy's administration"))
         if not self.postgres_dsn:
             requests.append(self._request("postgres", "PostgreSQL"))
         if not self.nats_url:

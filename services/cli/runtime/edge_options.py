@@ -1,0 +1,73 @@
+"""What an operator may set about the edge, from the environment to values and sections of Envoy's template."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.cli.runtime.errors import ConfigurationProblem
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+_DURATION = re.compile(r"[1-9][0-9]{0,4}s")
+_FILE = re.compile(r"[^\s\"\\]+")
+
+_WHOLE_NUMBERS = {
+    # variable -> (name in the template, default)
+    "TOCSIN_EDGE_RATE_LIMIT_PER_SECOND": ("RATE_LIMIT_PER_SECOND", "10000"),
+    "TOCSIN_EDGE_RATE_LIMIT_BURST": ("RATE_LIMIT_BURST", "20000"),
+    "TOCSIN_EDGE_MAX_CONNECTIONS": ("MAX_CONNECTIONS", "10000"),
+    "TOCSIN_EDGE_TRUSTED_HOPS": ("TRUSTED_HOPS", "0"),
+}
+_TIMEOUT_VARIABLE = "TOCSIN_EDGE_REQUEST_TIMEOUT"
+_ORIGINS_VARIABLE = "TOCSIN_EDGE_CORS_ORIGINS"
+_ACCESS_LOG_VARIABLE = "TOCSIN_EDGE_ACCESS_LOG"
+_TLS_VARIABLES = {"TOCSIN_EDGE_TLS_CERT_FILE": "TLS_CERT_FILE", "TOCSIN_EDGE_TLS_KEY_FILE": "TLS_KEY_FILE"}
+_MTLS_VARIABLES = {
+    "TOCSIN_GRPC_TLS_CERT_FILE": "MTLS_CERT_FILE",
+    "TOCSIN_GRPC_TLS_KEY_FILE": "MTLS_KEY_FILE",
+    "TOCSIN_GRPC_TLS_CA_FILE": "MTLS_CA_FILE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """`values` by their names in the template, and the optional `sections` that are wanted."""
+
+    values: Mapping[str, str]
+    sections: frozenset[str]
+
+
+def read_edge_options(environment: Mapping[str, str]) -> EdgeOptions:
+    """The options in the environment; raises ConfigurationProblem about the first that makes no sense."""
+    values: dict[str, str] = {}
+    for variable, (name, default) in _WHOLE_NUMBERS.items():
+        values[name] = environment.get(variable) or default
+        if not re.fullmatch(r"[0-9]{1,9}", values[name]):
+            raise ConfigurationProblem(f"{variable} must be a whole number, not {values[name]!r}")
+    values["REQUEST_TIMEOUT"] = environment.get(_TIMEOUT_VARIABLE) or "30s"
+    if not _DURATION.fullmatch(values["REQUEST_TIMEOUT"]):
+        raise ConfigurationProblem(f"{_TIMEOUT_VARIABLE} must be whole seconds like 30s")
+    values["CORS_ORIGINS"] = _origins(environment.get(_ORIGINS_VARIABLE, ""))
+    sections: set[str] = set()
+    if environment.get(_ACCESS_LOG_VARIABLE, "1") not in ("0", "false", "off"):
+        sections.add("ACCESS_LOG")
+    for section, variables in (("TLS", _TLS_VARIABLES), ("MTLS", _MTLS_VARIABLES)):
+        files = {name: environment.get(variable, "") for variable, name in variables.items()}
+        if not any(files.values()):
+            continue
+        for variable, name in variables.items():
+            if not _FILE.fullmatch(files[name]):
+                raise ConfigurationProblem(
+                    f"{variable} must name a file (without spaces or quotes) when TLS is configured"
+                )
+        values |= files
+        sections.add(section)
+    return EdgeOptions(values, frozenset(sections))
+
+
+def _origins(text: str) -> str:
+    origins = [origin.strip() for origin in text.split(",") if origin.strip()]
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigurationProblem(f"{_ORIGINS_VARIABLE} must be origins like https://example.com, not {origin!r}")
+    return json.dumps([{"exact": origin} for origin in origins])
