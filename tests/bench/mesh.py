@@ -1,0 +1,96 @@
+"""A mesh for a benchmark: `tocsin up` on a state directory of its own, and the load generator."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.cli.client import MeshClient, open_mesh
+from tests.support.ports import free_port
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 90.0
+
+
+@contextmanager
+def running_mesh(**environment: str) -> Iterator[MeshClient]:
+    """Brings a fresh mesh up, and down at the end."""
+    with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
+        state = Path(folder) / "state"
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        with (Path(folder) / "up.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "services.cli.main",
+                    "up",
+                    "--state-dir",
+                    str(state),
+                    "--port",
+                    str(free_port()),
+                ],
+                cwd=ROOT,
+                env={**own, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield _wait(process, state, Path(folder) / "up.log")
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path) -> MeshClient:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the mesh ended: {log.read_text()}")
+        try:
+            mesh = open_mesh(state)
+            if httpx.get(f"{mesh.instance.edge_url}/health", timeout=2).status_code == 200:
+                return mesh
+        except Exception:
+            time.sleep(0.2)
+    raise RuntimeError(f"no healthy mesh in {START_SECONDS} s: {log.read_text()}")
+
+
+def load(url: str, body: dict[str, Any], *, token: str = "", seconds: float, connections: int = 32) -> dict[str, Any]:
+    """Posts the body from many connections with the Go load generator, the same one for Tocsin and references."""
+    done = subprocess.run(
+        [
+            str(ROOT / ".build/bin/bench-load"),
+            f"-url={url}",
+            f"-body={json.dumps(body)}",
+            f"-token={token}",
+            f"-connections={connections}",
+            f"-duration={seconds}s",
+            "-warmup=2s",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    if result["errors"]:
+        raise RuntimeError(
+            f"{result['errors']} of {result['requests']} requests failed, first: {result['first_failed']}"
+        )
+    return result
+
+
+def build_load_generator() -> None:
+    """Builds the load generator when it is missing or old."""
+    go = subprocess.run([ROOT / "scripts/go.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run(
+        [go, "build", "-o", ROOT / ".build/bin/bench-load", "./cmd/bench-load"], cwd=ROOT / "gateway", check=True
+    )
