@@ -1,7 +1,7 @@
 """The reference of the REST benchmark: what a team writes by hand with FastAPI and asyncpg.
 
 One route validates a reading with pydantic and inserts one row, committed durably before the reply. It is tuned as
-far as that design goes: uvloop, httptools when present, a prepared statement, a warm pool, no logging. Run with uvicorn.
+far as that design goes: uvloop, httptools, a prepared statement, a warm pool, no logging. Run with uvicorn.
 """
 
 import os
