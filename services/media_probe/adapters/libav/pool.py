@@ -87,6 +87,11 @@ class WorkerPool:
         """Process ids of the workers."""
         return [worker.process.pid for worker in (*self._idle, *self._busy)]
 
+    @property
+    def busy(self) -> int:
+        """How many workers are at work."""
+        return len(self._busy)
+
     async def inspect(
         self, container: Container, pieces: Sequence[Piece], *, seekable: bool = False, size: int | None = None
     ) -> Inspection | Missing | Indigestible:

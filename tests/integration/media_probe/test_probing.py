@@ -1,0 +1,224 @@
+"""Real videos through the whole prober: ranged HTTP, isolated workers."""
+
+import asyncio
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.media_probe.application.ports import Inspection, Piece
+from services.media_probe.domain.containers import Container
+from services.media_probe.domain.failure import Failure, ProbeFailed
+from tests.integration.media_probe.conftest import OpenRig
+from tests.support import video_server as vs
+from tests.support.eventually import eventually
+from tests.support.videos import FASTSTART, PNG, corpus, make_audio, make_video, noise
+
+
+async def test_every_container_tells_its_size_from_few_bytes(open_rig: OpenRig) -> None:
+    files = corpus()
+    async with vs.video_server(files) as server, open_rig(server) as rig:
+        for name, data in files.items():
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, (name, outcome.error)
+            facts = outcome.facts
+            assert (facts.width, facts.height, facts.coded_width, facts.coded_height) == (640, 360, 640, 360), name
+            assert facts.codec, name
+            if name != "a.mpg":  # its packets do not tell the size before a whole picture (of noise) has passed
+                assert outcome.effort.bytes_fetched <= min(64 * 1024, len(data)), name
+                assert outcome.effort.requests <= 2, name
+            if name.endswith((".mp4", ".mov", ".mkv", ".avi", ".webm", ".flv")) and name != "fragmented.mp4":
+                assert facts.duration is not None, name
+                assert timedelta(seconds=0.3) < facts.duration < timedelta(seconds=2), name
+                assert facts.frame_rate == pytest.approx(25), name
+            else:
+                assert name.endswith((".ts", ".mpg")) == (facts.container in ("mpegts", "mpeg")), name
+
+
+async def test_an_index_at_the_end_is_one_jump_over_the_media(open_rig: OpenRig) -> None:
+    video = make_video("mp4", "libx264", audio="aac", frames=30)
+    # Half a gigabyte of media, of which nothing exists: the walk must not touch it.
+    media = video.index(b"mdat") - 4
+    size = int.from_bytes(video[media : media + 4], "big")
+    padded = size + 500_000_000
+
+    async def sparse(request: vs.web.Request, data: bytes) -> vs.web.StreamResponse:
+        asked = request.http_range
+        start = asked.start or 0
+        total = len(video) + 500_000_000
+        stop = min(asked.stop or total, total)
+        body = bytearray()
+        for at in range(start, stop):
+            body.append(video[at] if at < media + 100 else 0 if at < media + padded else video[at - 500_000_000])
+        if start <= media < stop:
+            body[media - start : media - start + 4] = padded.to_bytes(4, "big")
+        return await vs.claims(f"bytes {start}-{stop - 1}/{total}", body=bytes(body))(request, data)
+
+    async with vs.video_server({"big.mp4": b""}, {"/big.mp4": sparse}) as server, open_rig(server) as rig:
+        outcome = await rig.prober.probe("/big.mp4")
+    assert outcome.facts is not None, outcome.error
+    assert (outcome.facts.width, outcome.facts.height) == (640, 360)
+    assert outcome.effort.requests == 2
+    assert outcome.effort.bytes_fetched < 64 * 1024
+
+
+async def test_rotation_and_sample_aspect_ratio(open_rig: OpenRig) -> None:
+    files = {
+        "turned.mp4": make_video("mp4", "libx264", rotation=90),
+        "turned.mkv": make_video("matroska", "libx264", rotation=90),
+        "upside.mp4": make_video("mp4", "libx264", rotation=180),
+        "wide.mp4": make_video("mp4", "mpeg4", sample_aspect=(4, 3), size=(720, 576)),
+    }
+    async with vs.video_server(files) as server, open_rig(server) as rig:
+        seen = {name: (await rig.prober.probe(f"/{name}")).facts for name in files}
+    told = {
+        name: (facts.width, facts.height, facts.coded_width, facts.coded_height, facts.rotation)
+        for name, facts in seen.items()
+        if facts is not None
+    }
+    assert told == {
+        # libav's angle is counter-clockwise, ours is clockwise.
+        "turned.mp4": (360, 640, 640, 360, 270),
+        "turned.mkv": (360, 640, 640, 360, 270),
+        "upside.mp4": (640, 360, 640, 360, 180),
+        "wide.mp4": (960, 576, 720, 576, 0),
+    }
+
+
+async def test_what_is_no_video_is_typed(open_rig: OpenRig) -> None:
+    first, last = make_video("mp4", "libx264", options=FASTSTART), make_video("mp4", "libx264")
+    mkv = make_video("matroska", "libx264", audio="aac")
+    expected = {
+        "empty.mp4": (b"", Failure.NOT_MEDIA),
+        "tiny.mp4": (b"\0\0\0", Failure.NOT_MEDIA),
+        "random.mp4": (noise(100_000), Failure.NOT_MEDIA),
+        "picture.mp4": (PNG, Failure.NOT_MEDIA),
+        "playlist.mp4": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", Failure.NOT_MEDIA),
+        "audio.mp4": (make_audio(), Failure.UNSUPPORTED),
+        "cut_first.mp4": (first[:600], Failure.TRUNCATED),
+        "cut_last.mp4": (last[:-300], Failure.TRUNCATED),
+        "no_index.mp4": (last[: last.rindex(b"moov") - 4], Failure.TRUNCATED),
+        "cut.mkv": (mkv[:200], Failure.TRUNCATED),
+        "header_only.avi": (make_video("avi", "mpeg4")[:100], Failure.TRUNCATED),
+        "missing.mp4": (None, Failure.NOT_FOUND),
+    }
+    files = {name: data for name, (data, _) in expected.items() if data is not None}
+    async with vs.video_server(files) as server, open_rig(server) as rig:
+        for name, (_, failure) in expected.items():
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.error is not None, name
+            assert outcome.error.failure is failure, (name, outcome.error)
+            assert not outcome.error.transient, name
+
+
+async def test_damaged_headers_never_cost_more_than_a_typed_failure(open_rig: OpenRig) -> None:
+    """Bytes of real headers are overwritten, many times over: whatever libav makes of it, the service goes on."""
+    sound = {name: data for name, data in corpus().items() if name not in ("h264.avi", "mpeg2.ts")}
+    damaged: dict[str, bytes] = {}
+    for name, data in sound.items():
+        for seed in range(6):
+            body = bytearray(data[:60_000])
+            junk = noise(7 + seed)
+            for n, byte in enumerate(junk * 3):
+                body[16 + (byte * 37 + n * 101 + seed * 13) % min(len(body) - 16, 3000)] = byte
+            damaged[f"{seed}.{name}"] = bytes(body)
+    async with vs.video_server(damaged | sound) as server, open_rig(server, workers=2) as rig:
+        outcomes = await asyncio.gather(*(rig.prober.probe(f"/{name}") for name in damaged))
+        assert all((outcome.facts is None) != (outcome.error is None) for outcome in outcomes)
+        for name in sound:
+            assert (await rig.prober.probe(f"/{name}")).facts is not None, name
+
+
+async def test_a_scattered_header_is_read_as_the_demuxer_asks(open_rig: OpenRig) -> None:
+    """The first bytes do not reach the end of the header: the demuxer says what it wants, in few requests."""
+    files = {"a.mkv": make_video("matroska", "libx264", audio="aac"), "a.avi": make_video("avi", audio="mp2")}
+    async with vs.video_server(files) as server, open_rig(server, first_bytes=1024) as rig:
+        for name in files:
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, outcome.error
+            assert (outcome.facts.width, outcome.facts.height) == (640, 360)
+            assert outcome.effort.requests <= 6
+            assert outcome.effort.bytes_fetched <= 64 * 1024
+
+
+async def test_a_slow_server_does_not_hold_a_worker(open_rig: OpenRig) -> None:
+    files = {"slow.mp4": b"", "a.mkv": make_video("matroska", "libx264")}
+    async with (
+        vs.video_server(files, {"/slow.mp4": vs.silent}) as server,
+        open_rig(server, workers=1, within=timedelta(milliseconds=800)) as rig,
+    ):
+        slow = asyncio.create_task(rig.prober.probe("/slow.mp4"))
+        await eventually(lambda: server.of("/slow.mp4"))
+        assert (await rig.prober.probe("/a.mkv")).facts is not None
+        assert not slow.done()
+        outcome = await slow
+        assert outcome.error is not None
+        assert (outcome.error.failure, outcome.error.transient) == (Failure.TIMEOUT, True)
+
+
+HEADER = make_video("matroska", "mpeg4")[:16384]
+
+
+async def test_a_worker_killed_in_the_middle_costs_its_own_job_only(open_rig: OpenRig) -> None:
+    async with vs.video_server({}) as server, open_rig(server, workers=2) as rig:
+        await rig.pool.ready()
+        (victim,) = rig.pool.pids
+        os.kill(victim, signal.SIGSTOP)
+        doomed = asyncio.create_task(rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]))
+        await eventually(lambda: rig.pool.busy)
+        bystander = await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)])
+        assert isinstance(bystander, Inspection)
+        assert not doomed.done()
+        os.kill(victim, signal.SIGKILL)
+        with pytest.raises(ProbeFailed) as caught:
+            await doomed
+        assert caught.value.failure is Failure.CRASHED
+        assert victim not in rig.pool.pids
+        assert isinstance(await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]), Inspection)
+
+
+async def test_a_job_that_hangs_is_killed_at_its_deadline(open_rig: OpenRig) -> None:
+    async with vs.video_server({}) as server, open_rig(server, job_within=timedelta(milliseconds=400)) as rig:
+        await rig.pool.ready()
+        (victim,) = rig.pool.pids
+        os.kill(victim, signal.SIGSTOP)
+        with pytest.raises(ProbeFailed) as caught:
+            await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)])
+        assert caught.value.failure is Failure.CRASHED
+        assert not Path(f"/proc/{victim}").exists()
+        assert isinstance(await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]), Inspection)
+
+
+async def test_a_worker_that_died_idle_is_replaced_without_a_failure(open_rig: OpenRig) -> None:
+    async with vs.video_server({}) as server, open_rig(server) as rig:
+        await rig.pool.ready()
+        (victim,) = rig.pool.pids
+        os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: not _runs(victim))
+        await asyncio.sleep(0)  # the loop hears of it
+        assert isinstance(await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]), Inspection)
+
+
+async def test_a_worker_cannot_open_anything_and_is_gone_with_the_pool(open_rig: OpenRig) -> None:
+    async with vs.video_server({}) as server, open_rig(server) as rig:
+        await rig.pool.ready()
+        (pid,) = rig.pool.pids
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+        assert told["Max open files"] == ["0", "0"]
+        assert told["Max file size"] == ["0", "0"]
+        assert told["Max address space"][0] != "unlimited"
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        environment = Path(f"/proc/{pid}/environ")
+        assert os.geteuid() != 0 or b"TOCSIN" not in environment.read_bytes()
+    await eventually(lambda: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
