@@ -55,7 +55,6 @@ func (i *Importer) Serve(w http.ResponseWriter, r *http.Request, _ map[string]st
 	run := &importRun{outcome: &ingestion.ImportReadingsResponse{}, batches: make(chan []int64, inFlight)}
 	err := run.all(exchange.Outgoing(ctx, r), cancel, i.client, bufio.NewReaderSize(http.MaxBytesReader(w, r.Body, i.limit), maxLine))
 	if err != nil {
-		w.Header().Set("Connection", "close")
 		run.problem(r, err).Write(w, exchange.From(r.Context()).RequestID)
 		return
 	}

@@ -74,13 +74,8 @@ func (s *streams) serve(w http.ResponseWriter, r *http.Request, params map[strin
 		Fail(w, r, err, "")
 		return
 	}
-	first := item{}
-	wait := time.NewTimer(patience)
-	defer wait.Stop()
-	select {
-	case first = <-items:
-	case <-wait.C:
-	case <-ctx.Done():
+	first, open := s.first(ctx, items)
+	if !open {
 		return
 	}
 	if first.err != nil && !errors.Is(first.err, io.EOF) {
@@ -88,6 +83,29 @@ func (s *streams) serve(w http.ResponseWriter, r *http.Request, params map[strin
 		return
 	}
 	s.copy(ctx, s.newSink(w, r, first.message), r, first, items)
+}
+
+// first waits for what decides the answer's status: of a file its first bytes, of other streams the service's first word
+// or the end of our patience. It is false when the client has gone.
+func (s *streams) first(ctx context.Context, items <-chan item) (item, bool) {
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
+	expired := wait.C
+	if s.isFile() {
+		expired = nil
+	}
+	for {
+		select {
+		case found := <-items:
+			if found.message != nil || found.err != nil || !s.isFile() {
+				return found, true
+			}
+		case <-expired:
+			return item{}, true
+		case <-ctx.Done():
+			return item{}, false
+		}
+	}
 }
 
 func (s *streams) fill(request proto.Message, r *http.Request, params map[string]string) error {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -12,6 +13,11 @@ import (
 
 	"tocsin/gateway/internal/exchange"
 	"tocsin/gateway/internal/problem"
+)
+
+const (
+	drainTime  = 5 * time.Second
+	drainBytes = 512 << 20
 )
 
 // metrics of the REST face.
@@ -40,8 +46,9 @@ func newMetrics() *metrics {
 // recorder notes what was answered. It hands the flushing on to the writer below through Unwrap.
 type recorder struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	request *http.Request
+	status  int
+	bytes   int64
 }
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
@@ -49,6 +56,9 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
+		if status >= http.StatusBadRequest {
+			r.drain()
+		}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
@@ -62,6 +72,21 @@ func (r *recorder) Write(data []byte) (int, error) {
 	return n, err
 }
 
+// drain reads over what is left of a refused body, within bounds. A client that sends its whole body before it reads
+// would otherwise see a broken connection in place of the problem.
+func (r *recorder) drain() {
+	if r.request.Body == nil || r.request.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(r.ResponseWriter)
+	if control.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, r.request.Body, drainBytes); errors.Is(err, io.EOF) {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+}
+
 // probes are paths that orchestrators ask every few seconds.
 var probes = map[string]bool{"/livez": true, "/readyz": true, "/health": true}
 
@@ -70,7 +95,7 @@ func observed(next http.Handler, m *metrics, ratio float64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		ex, r := exchange.Begin(r, ratio)
-		out := &recorder{ResponseWriter: w}
+		out := &recorder{ResponseWriter: w, request: r}
 		header := w.Header()
 		header.Set("X-Request-Id", ex.RequestID)
 		header.Set("X-Content-Type-Options", "nosniff")

@@ -43,8 +43,6 @@ func New(conn grpc.ClientConnInterface, limit int64) *Handler {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	file, err := h.receive(r)
 	if err != nil {
-		// What is left of the body is not read: the connection ends with the answer.
-		w.Header().Set("Connection", "close")
 		rest.Fail(w, r, err, "")
 		return
 	}
