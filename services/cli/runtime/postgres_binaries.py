@@ -17,6 +17,8 @@ class PostgresBinaries:
     """The directory that holds `postgres` and `initdb`."""
 
     directory: Path
+    version: str = ""
+    """The major version, where it is known."""
 
     @property
     def postgres(self) -> Path:
@@ -42,5 +44,5 @@ def find_postgres() -> PostgresBinaries:
     if spec is not None and spec.origin is not None:
         directory = Path(spec.origin).parent / f"pginstall{_VERSION}" / "bin"
         if (directory / "postgres").is_file():
-            return PostgresBinaries(directory)
+            return PostgresBinaries(directory, str(_VERSION))
     raise RuntimeProblem(f"no PostgreSQL found; install the 'embedded' extra or set {BIN_DIR_VARIABLE}")

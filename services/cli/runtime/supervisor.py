@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.logs import LogFile
@@ -62,14 +64,21 @@ class Supervisor:
             self._hurry.set()
         self._stopping.set()
 
-    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self,
+        on_ready: Callable[[], None] = lambda: None,
+        *,
+        beside: Mapping[str, Coroutine[Any, Any, None]] = MappingProxyType({}),
+    ) -> None:
         """Starts everything, calls `on_ready` once all is healthy, and returns after `stop` when all is down.
 
+        `beside` is endless work of the caller's, by name, that goes on meanwhile; its failure ends the run.
         Raises RuntimeProblem when a part cannot be started or a step fails; everything is down by then, too.
         """
         watchers = [asyncio.create_task(self._keep(part), name=f"keep {part.name}") for part in self._plan.parts]
         steps = [asyncio.create_task(self._do(step), name=f"do {step.name}") for step in self._plan.steps]
         watchers.append(asyncio.create_task(self._trim_logs(), name="trim logs"))
+        watchers += [asyncio.create_task(work, name=name) for name, work in beside.items()]
         starting = asyncio.create_task(self._all_ready(), name="all ready")
         starting.add_done_callback(lambda task: on_ready() if not task.cancelled() and not task.exception() else None)
         stopping = asyncio.create_task(self._stopping.wait(), name="stop asked for")

@@ -10,7 +10,7 @@ from services.cli.runtime.credentials import ensure_credentials, renew_peer_toke
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
-from services.cli.runtime.ports import assign_ports
+from services.cli.runtime.ports import PortAssignment, assign_ports
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.reporter import Reporter
@@ -35,9 +35,11 @@ async def run_mesh(
     state = StateDir(settings.state_dir)
     state.create()
     state.acquire()
+    assignment: PortAssignment | None = None
     try:
         await end_leftovers(children_of_last_run(state), _LEFTOVER_BUDGET)
-        mesh = _mesh(settings, state)
+        assignment = assign_ports(settings.port_requests(), state.remembered_ports())
+        mesh = _mesh(settings, state, assignment.ports)
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan)
@@ -51,7 +53,6 @@ async def run_mesh(
         loop = asyncio.get_running_loop()
         for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(wanted, supervisor.stop)
-        renewing = asyncio.create_task(_renew_tokens(state), name="renew tokens")
 
         def ready() -> None:
             status.mark_ready()
@@ -59,17 +60,15 @@ async def run_mesh(
                 mark_prepared(state)
             on_ready(instance, supervisor.stop)
 
-        try:
-            await supervisor.run(ready)
-        finally:
-            renewing.cancel()
+        await supervisor.run(ready, beside={"renew tokens": _renew_tokens(state)})
     finally:
+        if assignment is not None:
+            assignment.release()
         state.instance_file.unlink(missing_ok=True)
         state.release()
 
 
-def _mesh(settings: RuntimeSettings, state: StateDir) -> Mesh:
-    ports = assign_ports(settings.port_requests(), state.remembered_ports())
+def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int]) -> Mesh:
     automatic = {name: port for name, port in ports.items() if name not in settings.configured_ports}
     state.remember_ports({**state.remembered_ports(), **automatic})
     return Mesh(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.cli.runtime.errors import ConfigurationProblem
-from services.cli.runtime.ports import LOOPBACK, PortRequest, assign_ports, is_free, port_holder
+from services.cli.runtime.ports import LOOPBACK, PortAssignment, PortRequest, is_free, port_holder
+from services.cli.runtime.ports import assign_ports as assign_and_hold
 
 
 @pytest.fixture
@@ -16,6 +17,21 @@ def taken() -> Iterator[int]:
         listener.bind((LOOPBACK, 0))
         listener.listen()
         yield listener.getsockname()[1]
+
+
+_held: list[PortAssignment] = []
+
+
+@pytest.fixture(autouse=True)
+def _released() -> Iterator[None]:
+    yield
+    while _held:
+        _held.pop().release()
+
+
+def assign_ports(requests: list[PortRequest], remembered: dict[str, int]) -> dict[str, int]:
+    _held.append(assign_and_hold(requests, remembered))
+    return _held[-1].ports
 
 
 def _request(name: str, configured: int | None = None) -> PortRequest:
@@ -27,6 +43,7 @@ def test_automatic_ports_are_free_distinct_and_remembered() -> None:
     first = assign_ports(requests, {})
     assert len(set(first.values())) == 3
     assert all(is_free(LOOPBACK, port) for port in first.values())
+    _held.pop().release()
     assert assign_ports(requests, first) == first
 
 
@@ -61,3 +78,12 @@ def test_a_configured_port_wins_over_another_parts_remembered_one() -> None:
 
 def test_nobody_holds_a_free_port() -> None:
     assert port_holder(assign_ports([_request("edge")], {})["edge"]) is None
+
+
+def test_a_chosen_port_can_be_listened_on_but_not_chosen_by_another_mesh() -> None:
+    port = assign_ports([_request("nats")], {})["nats"]
+    other = PortAssignment()
+    _held.append(other)
+    assert not other.hold(LOOPBACK, port)
+    with socket.create_server((LOOPBACK, port), reuse_port=True):
+        assert port_holder(port) is not None
