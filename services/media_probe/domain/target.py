@@ -18,6 +18,7 @@ class TargetRule:
     def __init__(self, server: str, allowed: Iterable[Origin] = ()) -> None:
         self._base = server.rstrip("/")
         self._origins = frozenset((Origin.of(server), *allowed))
+        _check_path(urlsplit(server).path)
 
     def resolve(self, video: str) -> str:
         """The URL of a video. Raises ProbeFailed(BLOCKED_TARGET)."""
@@ -27,7 +28,9 @@ class TargetRule:
             return self.check(video)
         path, _, query = video.partition("?")
         _check_path(path)
-        return self.check(f"{self._base}/{path.lstrip('/')}" + (f"?{query}" if query else ""))
+        # What follows the server's own path cannot change the origin, so that need not be looked at again.
+        url = f"{self._base}/{path.lstrip('/')}" + (f"?{query}" if query else "")
+        return url.partition("#")[0]
 
     def check(self, url: str) -> str:
         """Returns `url` without its fragment if its origin is allowed; raises ProbeFailed(BLOCKED_TARGET)."""

@@ -197,7 +197,6 @@ async def test_a_worker_that_died_idle_is_replaced_without_a_failure(open_rig: O
         (victim,) = rig.pool.pids
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: not _runs(victim))
-        await asyncio.sleep(0)  # the loop hears of it
         assert isinstance(await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]), Inspection)
 
 

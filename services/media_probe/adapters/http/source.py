@@ -15,6 +15,7 @@ from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.target import TargetRule
 
 AGENT = "tocsin-media-probe"
+_ADMITTED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +63,16 @@ class HttpVideoSource:
         self._guard = guard
         self._target = target
         self._budget = budget
+        self._admitted: set[str] = set()
 
     @asynccontextmanager
     async def open(self, url: str) -> AsyncGenerator[RemoteFile, None]:
         """A file whose transfer is cut when the block ends. Raises ProbeFailed."""
-        await self._admit(Origin.of(url))
+        server = url[: url.find("/", 8)] if "/" in url[8:] else url.partition("?")[0]
+        if server not in self._admitted:
+            await self._admit(Origin.of(url))
+            if len(self._admitted) < _ADMITTED:
+                self._admitted.add(server)
         file = RemoteFile(self._session, url, self._budget, self._target.redirect)
         try:
             yield file
@@ -74,6 +80,7 @@ class HttpVideoSource:
             file.close()
 
     async def _admit(self, origin: Origin) -> None:
+        """Raises ProbeFailed for an address that is not allowed. Its verdict on one origin is always the same."""
         # The client asks its resolver for names only; an address in the URL itself is judged here. Redirects stay on
         # the origin, so this is the only place.
         if origin.address is None:

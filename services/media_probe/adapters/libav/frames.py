@@ -1,4 +1,4 @@
-"""What the service and its workers say to each other over a pair of pipes. Standard library only.
+"""What the service and its workers say to each other over a socket. Standard library only.
 
 A job is `!II` (lengths), a JSON head and the bytes of the pieces; an answer is `!I` (length) and JSON. One job at a
 time.

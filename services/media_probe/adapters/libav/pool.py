@@ -4,9 +4,10 @@ crashes, hangs or grows old. A file can cost its own worker, nothing else."""
 import asyncio
 import json
 import os
+import socket
+import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,18 +42,39 @@ class PoolOptions:
     jobs_per_worker: int = 20_000
 
 
-class _Worker:
-    """One process and the pipes to it."""
+def _execute(command: Sequence[str], descriptor: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=descriptor, stdout=descriptor, env=environment)
 
-    def __init__(self, process: Process) -> None:
-        assert process.stdin is not None  # both were asked for
-        assert process.stdout is not None
-        self.process, self._to, self._of = process, process.stdin, process.stdout
+
+class _Worker:
+    """One process and the socket to it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", of: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        self.process, self._of, self._to = process, of, to
         self.jobs = 0
 
+    @classmethod
+    async def spawn(cls, command: Sequence[str], environment: Mapping[str, str]) -> "_Worker":
+        """Raises OSError. Not through the event loop: uvloop forks, which gRPC does not survive, and hands its own
+        descriptors on; subprocess uses vfork and closes everything."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = _execute(command, theirs.fileno(), environment)
+            except OSError:
+                ours.close()
+                raise
+        of, to = await asyncio.open_connection(sock=ours)
+        return cls(process, of, to)
+
     @property
-    def alive(self) -> bool:
-        return self.process.returncode is None
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def status(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self.process.poll()
 
     async def ask(self, job: bytes) -> dict[str, Any]:
         self.jobs += 1
@@ -67,10 +89,11 @@ class _Worker:
         return cast(dict[str, Any], json.loads(await self._of.readexactly(length)))
 
     async def end(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.kill()
+        self.process.kill()
         self._to.close()
-        await self.process.wait()
+        with suppress(OSError):
+            await self._to.wait_closed()
+        await asyncio.to_thread(self.process.wait)
 
 
 class WorkerPool:
@@ -85,7 +108,7 @@ class WorkerPool:
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers."""
-        return [worker.process.pid for worker in (*self._idle, *self._busy)]
+        return [worker.pid for worker in (*self._idle, *self._busy)]
 
     @property
     def busy(self) -> int:
@@ -150,14 +173,14 @@ class WorkerPool:
         await asyncio.gather(*(worker.end() for worker in workers))
 
     def _running(self) -> bool:
-        return any(worker.alive for worker in (*self._busy, *self._idle))
+        return any(worker.status is None for worker in (*self._busy, *self._idle))
 
     async def _take(self) -> _Worker:
         while self._idle:
             worker = self._idle.pop()
-            if worker.alive:
+            if worker.status is None:
                 return worker
-            log.warning("worker died while idle", pid=worker.process.pid, status=worker.process.returncode)
+            log.warning("worker died while idle", pid=worker.pid, status=worker.status)
             metrics.WORKERS_REPLACED.labels(cause="idle").inc()
             await worker.end()
         return await self._start()
@@ -165,18 +188,12 @@ class WorkerPool:
     async def _start(self) -> _Worker:
         arguments = (os.getpid(), self._options.memory, max(1, int(self._options.job_within.total_seconds())))
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                _MODULE,
-                *(str(argument) for argument in arguments),
-                stdin=PIPE,
-                stdout=PIPE,
-                env={name: value for name in _ENVIRONMENT if (value := os.environ.get(name)) is not None},
+            worker = await _Worker.spawn(
+                (sys.executable, "-m", _MODULE, *(str(argument) for argument in arguments)),
+                {name: value for name in _ENVIRONMENT if (value := os.environ.get(name)) is not None},
             )
         except OSError as error:
             raise Unavailable("no probe worker can be started") from error
-        worker = _Worker(process)
         try:
             async with asyncio.timeout(_START_WITHIN):
                 started = await worker.answer()
@@ -185,15 +202,15 @@ class WorkerPool:
         except BaseException as error:
             await asyncio.shield(worker.end())
             if isinstance(error, OSError | asyncio.IncompleteReadError | ValueError):
-                log.error("worker does not start", status=process.returncode, error=repr(error))
+                log.error("worker does not start", status=worker.status, error=repr(error))
                 raise Unavailable("no probe worker can be started") from error
             raise
-        log.info("worker started", pid=process.pid)
+        log.info("worker started", pid=worker.pid)
         return worker
 
     @staticmethod
     def _crashed(worker: _Worker, cause: str, message: str) -> ProbeFailed:
-        log.error("worker lost", pid=worker.process.pid, cause=cause, status=worker.process.returncode)
+        log.error("worker lost", pid=worker.pid, cause=cause, status=worker.status)
         metrics.WORKERS_REPLACED.labels(cause=cause).inc()
         return ProbeFailed(Failure.CRASHED, message)
 
