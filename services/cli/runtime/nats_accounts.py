@@ -39,7 +39,7 @@ _DUTIES: Mapping[str, _Duty] = {
             "tocsin.debts.v1.*",
             "tocsin.debt_files.v1.*",
         ),
-        reads=(topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS),
+        reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS),
     ),
     "aggregation": _Duty(
         publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*"),
