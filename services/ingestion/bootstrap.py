@@ -124,7 +124,7 @@ def wire_coalescer(base: Base) -> Coalescer:
         ),
     )
     base.app.task("readings", coalescer.run())
-    base.app.at_stop(Step.FINISH, "readings", coalescer.close, within=2 * settings.publish_timeout)
+    base.app.at_stop(Step.FINISH, "readings pending", coalescer.close, within=2 * settings.publish_timeout)
     return coalescer
 
 

@@ -118,7 +118,7 @@ class Readings:
             _rows.inc()
             return ReadingCreated(stored, duplicate=False)
         claim, scope = await self._claim(key, [raw])
-        if not claim.first and raw.event_time_us is None:
+        if raw.event_time_us is None:  # whichever attempt stores it, it is the same reading
             stored = StoredReading(stored.series, claim.received_us, stored.value)
         if not claim.done:
             await (await self._coalescer.submit(pieces_of([stored]), _message_id(scope, key)))

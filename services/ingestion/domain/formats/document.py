@@ -14,7 +14,7 @@ from services.ingestion.domain.errors import PayloadNotUnderstood
 from services.ingestion.domain.reading import to_microseconds
 
 MAX_BYTES = 64 * 1024
-_MAX_NUMBER_TEXT = 400
+_MAX_DIGITS = 400
 _MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds: as seconds they lie after the year 5100, as milliseconds from 1973 on."""
 _LATEST_SECONDS = 253_402_300_799.0  # the end of the year 9999
@@ -122,10 +122,10 @@ def _parse_time(path: str, text: str) -> int:
 
 
 def _number(text: str) -> float | int:
-    # int() of very long text is refused by Python with an error of its own; a double holds no more anyway.
-    if len(text) > _MAX_NUMBER_TEXT:
-        raise ValueError("number too long")
-    return float(text) if any(c in text for c in ".eE") else int(text)
+    if any(c in text for c in ".eE"):
+        return float(text)
+    # Python refuses to convert very long whole numbers; a double does not hold them anyway.
+    return int(text) if len(text) <= _MAX_DIGITS else math.inf
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,0 +1,139 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
+from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
+from services.ingestion.application.ports import Catalogue
+from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
+from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.series import SeriesKey
+
+
+@pytest.fixture
+def catalogue(where: str, request: pytest.FixtureRequest) -> Catalogue:
+    return PostgresCatalogue(request.getfixturevalue("database")) if where == "real" else MemoryCatalogue()
+
+
+NOISE = SensorType("noise", Kind.GAUGE, "dB", 0.0, 194.0, timedelta(seconds=1.5))
+
+
+async def test_a_sensor_type_lives_and_dies(catalogue: Catalogue) -> None:
+    assert await catalogue.create_sensor_type(NOISE) == NOISE
+    with pytest.raises(ResourceExists):
+        await catalogue.create_sensor_type(replace(NOISE, unit="B"))
+    assert await catalogue.get_sensor_type("noise") == NOISE
+    changed = await catalogue.update_sensor_type("noise", lambda entry: replace(entry, max_value=None, unit="B"))
+    assert changed == await catalogue.get_sensor_type("noise") == replace(NOISE, max_value=None, unit="B")
+    await catalogue.delete_sensor_type("noise")
+    for gone in (
+        catalogue.get_sensor_type("noise"),
+        catalogue.delete_sensor_type("noise"),
+        catalogue.update_sensor_type("noise", lambda entry: entry),
+    ):
+        with pytest.raises(ResourceNotFound):
+            await gone
+
+
+async def test_lists_are_ordered_by_id_and_start_after_a_key(catalogue: Catalogue) -> None:
+    seeded = [entry.id for entry in await catalogue.all_sensor_types()]
+    names = ["B", "Z9", "_x", "a", "a-1", "a_1", "aa", "b"]
+    for name in reversed(names):
+        await catalogue.create_sensor_type(SensorType(name, Kind.GAUGE, "dB"))
+        await catalogue.create_building(Building(name))
+        await catalogue.create_room(Room(name, "only"))
+        await catalogue.create_device(Device(name, "", name, "only", name))
+    for name in reversed(names):
+        await catalogue.create_room(Room("a", name))
+    ordered = sorted(names)
+    assert [e.id for e in await catalogue.list_sensor_types(None, 100)] == sorted([*names, *seeded])
+    assert [e.id for e in await catalogue.list_buildings(None, 100)] == ordered
+    assert [e.id for e in await catalogue.list_sensor_types("a", 2)] == ["a-1", "a_1"]
+    assert [e.id for e in await catalogue.list_buildings("_x", 2)] == ["a", "a-1"]
+    assert [e.id for e in await catalogue.list_devices(None, 2)] == ["B", "Z9"]
+    assert [e.id for e in await catalogue.list_rooms("a", "aa", 9)] == ["b", "only"]
+    with pytest.raises(ResourceNotFound):
+        await catalogue.list_rooms("nowhere", None, 10)
+    assert await catalogue.list_rooms("b", "only", 10) == []
+
+
+async def test_places_refer_to_each_other(catalogue: Catalogue) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    with pytest.raises(ResourceNotFound, match="building b1"):
+        await catalogue.create_room(Room("b1", "r1"))
+    building = await catalogue.create_building(Building("b1", {"customer": 'ACME "ü" \\ {}'}))
+    assert building.create_time
+    assert dict((await catalogue.get_building("b1")).attributes) == {"customer": 'ACME "ü" \\ {}'}
+    await catalogue.create_room(Room("b1", "r1", {"wall": "glass"}))
+    with pytest.raises(ResourceExists):
+        await catalogue.create_room(Room("b1", "r1"))
+    with pytest.raises(ResourceNotFound, match="room r2"):
+        await catalogue.create_device(Device("d1", "", "b1", "r2", "noise"))
+    with pytest.raises(SensorTypeUnknown):
+        await catalogue.create_device(Device("d1", "", "b1", "r1", "smell"))
+    device = await catalogue.create_device(Device("d1", "ep1", "b1", "r1", "noise"))
+    assert await catalogue.get_device("d1") == device
+    with pytest.raises(ResourceNotFound, match="room r9"):
+        await catalogue.update_device("d1", lambda entry: replace(entry, room="r9"))
+    with pytest.raises(SensorTypeUnknown):
+        await catalogue.update_device("d1", lambda entry: replace(entry, sensor_type="smell"))
+    assert await catalogue.get_device("d1") == device
+    for refused, used_by in (
+        (catalogue.delete_building("b1"), "rooms"),
+        (catalogue.delete_room("b1", "r1"), "devices"),
+        (catalogue.delete_sensor_type("noise"), "devices"),
+    ):
+        with pytest.raises(ResourceInUse) as refusal:
+            await refused
+        assert refusal.value.metadata["usedBy"] == used_by
+    room = await catalogue.update_room("b1", "r1", lambda entry: replace(entry, attributes={}))
+    assert dict(room.attributes) == {}
+    await catalogue.delete_device("d1")
+    await catalogue.delete_room("b1", "r1")
+    await catalogue.delete_building("b1")
+    for gone in (
+        catalogue.get_device("d1"),
+        catalogue.get_room("b1", "r1"),
+        catalogue.get_building("b1"),
+        catalogue.delete_device("d1"),
+        catalogue.delete_room("b1", "r1"),
+        catalogue.delete_building("b1"),
+        catalogue.update_building("b1", lambda entry: entry),
+    ):
+        with pytest.raises(ResourceNotFound):
+            await gone
+
+
+async def test_series_register_what_is_missing_and_leave_the_rest(catalogue: Catalogue) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    await catalogue.create_building(Building("b1", {"a": "1"}))
+    keys = [
+        SeriesKey("b1", "r1", "noise", "d1"),
+        SeriesKey("b2", "r1", "noise", ""),
+        SeriesKey("b1", "r2", "noise", "d1"),
+    ]
+    assert await catalogue.missing(keys) == {
+        keys[0]: ("room", "r1"),
+        keys[1]: ("building", "b2"),
+        keys[2]: ("room", "r2"),
+    }
+    for _ in range(2):
+        await catalogue.register(keys)
+    assert await catalogue.missing(keys) == {}
+    assert await catalogue.missing([SeriesKey("b1", "r1", "noise", "d7")]) == {
+        SeriesKey("b1", "r1", "noise", "d7"): ("device", "d7")
+    }
+    assert dict((await catalogue.get_building("b1")).attributes) == {"a": "1"}
+    assert (await catalogue.get_device("d1")).room == "r1"
+    with pytest.raises(ResourceInUse):
+        await catalogue.update_sensor_type("noise", lambda entry: replace(entry, unit="B"))
+    assert (await catalogue.update_sensor_type("noise", lambda entry: replace(entry, max_value=1.0))).max_value == 1.0
+
+
+async def test_a_device_registers_itself_once(catalogue: Catalogue) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    first = await catalogue.register_device(Device("d1", "ep1", "unassigned", "unassigned", "noise"))
+    second = await catalogue.register_device(Device("d1", "ep2", "unassigned", "unassigned", "noise"))
+    assert first == second == await catalogue.get_device("d1")
+    assert second.format == "ep1"

@@ -1,0 +1,158 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.chassis.postgres import Database, Outbox
+from services.ingestion.adapters.memory.stores import MemoryAlerts, MemoryIdempotencyKeys, MemoryQuarantine
+from services.ingestion.adapters.postgres.alerts import PostgresAlerts, move
+from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
+from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
+from services.ingestion.application.ports import Alerts, Claim, IdempotencyKeys, Quarantine, Quarantined
+from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound
+from services.ingestion.domain.reading import to_microseconds
+
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+def keys(where: str, request: pytest.FixtureRequest) -> IdempotencyKeys:
+    return PostgresIdempotencyKeys(request.getfixturevalue("database")) if where == "real" else MemoryIdempotencyKeys()
+
+
+async def test_a_key_belongs_to_its_scope_and_content_for_a_day(keys: IdempotencyKeys) -> None:
+    assert await keys.claim("me", "k", b"one", HOUR) == Claim(HOUR, first=True, done=False)
+    assert await keys.claim("me", "k", b"one", 2 * HOUR) == Claim(HOUR, first=False, done=False)
+    await keys.finish("me", "k")
+    assert await keys.claim("me", "k", b"one", 3 * HOUR) == Claim(HOUR, first=False, done=True)
+    with pytest.raises(IdempotencyConflict):
+        await keys.claim("me", "k", b"two", 3 * HOUR)
+    assert (await keys.claim("you", "k", b"two", 3 * HOUR)).first
+    assert await keys.claim("me", "k", b"two", 26 * HOUR) == Claim(26 * HOUR, first=True, done=False)
+    assert (await keys.claim("you", "k", b"two", 26 * HOUR)) == Claim(3 * HOUR, first=False, done=False)
+
+
+async def test_pruning_forgets_what_is_too_old_only(keys: IdempotencyKeys) -> None:
+    now = to_microseconds(datetime.now(UTC))
+    for name in ("a", "b", "c"):
+        await keys.claim("me", name, b"", now - 25 * HOUR)
+    await keys.claim("me", "young", b"", now)
+    assert await keys.prune() == 3
+    assert await keys.prune() == 0
+    assert not (await keys.claim("me", "young", b"", now)).first
+
+
+@pytest.fixture
+def quarantine(where: str, request: pytest.FixtureRequest) -> Quarantine:
+    if where == "real":
+        return PostgresQuarantine(request.getfixturevalue("database"), most=10)
+    return MemoryQuarantine(most=10)
+
+
+def payload(number: int, name: str = "ep1") -> Quarantined:
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    return Quarantined(f"{number:04}", name, b"\0\xff" * number, "is missing", "ts", at)
+
+
+async def test_the_quarantine_keeps_lists_and_lets_go(quarantine: Quarantine) -> None:
+    kept = [payload(number, "ep1" if number % 2 else "ep2") for number in range(6)]
+    for one in kept:
+        await quarantine.keep(one)
+    assert await quarantine.list("", None, 100) == kept[::-1]
+    assert await quarantine.list("ep1", None, 2) == [kept[5], kept[3]]
+    assert await quarantine.list("ep1", kept[3].id, 2) == [kept[1]]
+    assert await quarantine.get(kept[2].id) == kept[2]
+    for _ in range(2):
+        await quarantine.remove(kept[2].id)
+    with pytest.raises(ResourceNotFound):
+        await quarantine.get(kept[2].id)
+
+
+async def test_the_quarantine_is_bounded(quarantine: Quarantine) -> None:
+    for number in range(60):
+        await quarantine.keep(payload(number))
+    found = await quarantine.list("", None, 100)
+    assert [one.id for one in found[:10]] == [f"{number:04}" for number in range(59, 49, -1)]
+    assert len(found) <= 20
+
+
+@dataclass
+class Desk:
+    """Stored alerts, how their states move, and how many events they gave."""
+
+    alerts: Alerts
+    move: Callable[[str, AlertState, str], Awaitable[None]]
+    reported: Callable[[], Awaitable[int]]
+
+
+@pytest.fixture
+def desk(where: str, request: pytest.FixtureRequest) -> Desk:
+    if where == "memory":
+        alerts = MemoryAlerts()
+
+        async def count() -> int:
+            return len(alerts.reported)
+
+        return Desk(alerts, alerts.move, count)
+    database: Database = request.getfixturevalue("database")
+
+    async def move_stored(uid: str, state: AlertState, reason: str) -> None:
+        async with database.transaction() as connection:
+            await move(connection, uid, state, reason)
+
+    async def events() -> int:
+        async with database.connection() as connection:
+            return await connection.fetchval("SELECT count(*) FROM outbox WHERE subject = 'tocsin.alerts.v1.reported'")
+
+    return Desk(PostgresAlerts(database, Outbox(source="tests")), move_stored, events)
+
+
+async def test_an_alert_is_stored_and_reported_once(desk: Desk) -> None:
+    alert = Alert("UID-1", "/v/a.avi", 1_720_000_000.125, "store-1")
+    first = await desk.alerts.accept(alert)
+    again = await desk.alerts.accept(alert)
+    assert first == again == await desk.alerts.get("UID-1")
+    assert (first.state, first.timestamp, first.reason) == (AlertState.ACCEPTED, 1_720_000_000.125, "")
+    for other in (
+        Alert("UID-1", "/v/b.avi", 1_720_000_000.125, "store-1"),
+        Alert("UID-1", "/v/a.avi", 1_720_000_000.25, "store-1"),
+        Alert("UID-1", "/v/a.avi", 1_720_000_000.125, "store-2"),
+    ):
+        with pytest.raises(ResourceExists):
+            await desk.alerts.accept(other)
+    assert await desk.reported() == 1
+    with pytest.raises(ResourceNotFound):
+        await desk.alerts.get("UID-2")
+
+
+async def test_states_move_forward_only(desk: Desk) -> None:
+    await desk.alerts.accept(Alert("u", "/v", 1e9, "s"))
+    for report, reason, state, shown in (
+        (AlertState.PROBING, "", AlertState.PROBING, ""),
+        (AlertState.FAILED, "NOT_MEDIA", AlertState.FAILED, "NOT_MEDIA"),
+        (AlertState.PROBING, "", AlertState.FAILED, "NOT_MEDIA"),
+        (AlertState.PROBED, "", AlertState.PROBED, ""),
+        (AlertState.FAILED, "TIMEOUT", AlertState.PROBED, ""),
+    ):
+        await desk.move("u", report, reason)
+        found = await desk.alerts.get("u")
+        assert (found.state, found.reason) == (state, shown)
+    assert found.update_time
+    assert found.create_time
+    assert found.update_time > found.create_time
+
+
+async def test_alerts_are_listed_newest_first_and_filtered(desk: Desk) -> None:
+    for number in range(5):
+        await desk.alerts.accept(Alert(f"u{number}", "/v", 1e9, f"s{number % 2}"))
+    await desk.move("u2", AlertState.PROBED, "")
+    everything = await desk.alerts.list("", None, None, 10)
+    assert [alert.uid for alert in everything] == ["u4", "u3", "u2", "u1", "u0"]
+    assert [alert.uid for alert in await desk.alerts.list("s0", None, None, 10)] == ["u4", "u2", "u0"]
+    assert [alert.uid for alert in await desk.alerts.list("s0", AlertState.PROBED, None, 10)] == ["u2"]
+    third = everything[2]
+    assert third.create_time
+    before = (to_microseconds(third.create_time), third.uid)
+    assert [alert.uid for alert in await desk.alerts.list("", None, before, 1)] == ["u1"]

@@ -1,0 +1,143 @@
+import asyncio
+
+import grpc.aio
+import pytest
+
+from services.chassis.auth.dev_issuer import DevIssuer
+from services.chassis.errors import AlreadyExists, DomainError, InvalidArgument, NotFound
+from services.chassis.grpc.status import unpack
+from services.chassis.nats import Event, Publisher
+from services.chassis.nats.topology import (
+    ALERTS,
+    VIDEO_FAILED_SUBJECT,
+    VIDEO_PROBED_SUBJECT,
+    VIDEO_STARTED_SUBJECT,
+)
+from tests.integration.ingestion.conftest import World, started
+from tests.support.eventually import eventually
+from tocsin.events.v1 import alerts_pb2, videos_pb2
+from tocsin.ingestion.v1 import alert_service_pb2 as pb
+
+State = pb.Alert.State
+
+
+def request(uid: str = "UID-1234", **changes: object) -> pb.CreateAlertRequest:
+    fields = {"video": "/videos/test.avi", "timestamp": 1_720_000_000.5, "store": "store-42"} | changes
+    return pb.CreateAlertRequest(uid=uid, **fields)  # pyright: ignore
+
+
+async def failure(call: object) -> DomainError:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call  # pyright: ignore
+    return unpack(refusal.value)
+
+
+async def reported(world: World) -> list[alerts_pb2.VideoAlertReported]:
+    state = (await world.nats.js.stream_info(ALERTS)).state
+    messages = [await world.nats.js.get_msg(ALERTS, n) for n in range(1, state.last_seq + 1)]
+    return [alerts_pb2.VideoAlertReported.FromString(message.data or b"") for message in messages]
+
+
+async def test_an_alert_is_accepted_once_and_reported_once(world: World) -> None:
+    answers = await asyncio.gather(*(world.alerts.CreateAlert(request(), metadata=world.me) for _ in range(10)))
+    assert {answer.SerializeToString() for answer in answers} == {answers[0].SerializeToString()}
+    assert (answers[0].state, answers[0].timestamp) == (State.ACCEPTED, 1_720_000_000.5)
+    await eventually(lambda: reported(world))
+    assert await reported(world) == [
+        alerts_pb2.VideoAlertReported(
+            uid="UID-1234", video="/videos/test.avi", timestamp=1_720_000_000.5, store="store-42"
+        )
+    ]
+    error = await failure(world.alerts.CreateAlert(request(video="/other.avi"), metadata=world.me))
+    assert isinstance(error, AlreadyExists)
+    assert error.metadata["id"] == "UID-1234"
+    assert isinstance(await failure(world.alerts.GetAlert(pb.GetAlertRequest(uid="x"), metadata=world.me)), NotFound)
+
+
+async def test_its_state_follows_the_video(world: World) -> None:
+    publisher = Publisher(world.nats, source="tocsin/tests")
+    for uid in ("u1", "u2"):
+        await world.alerts.CreateAlert(request(uid), metadata=world.me)
+
+    async def state(uid: str) -> tuple[int, str]:
+        found = await world.alerts.GetAlert(pb.GetAlertRequest(uid=uid), metadata=world.me)
+        return found.state, found.reason
+
+    async def becomes(uid: str, wanted: int, reason: str = "") -> None:
+        async def arrived() -> bool:
+            return await state(uid) == (wanted, reason)
+
+        await eventually(arrived)
+
+    await publisher.publish(Event(VIDEO_STARTED_SUBJECT, videos_pb2.VideoProbeStarted(uid="u1", attempt=1)))
+    await becomes("u1", State.PROBING)
+    await publisher.publish(Event(VIDEO_PROBED_SUBJECT, videos_pb2.VideoProbed(uid="u1", width=640, height=480)))
+    await becomes("u1", State.PROBED)
+    await publisher.publish(Event(VIDEO_FAILED_SUBJECT, videos_pb2.VideoProbeFailed(uid="u2", failure="NOT_MEDIA")))
+    await becomes("u2", State.FAILED, "NOT_MEDIA")
+    for uid in ("u1", "u2", "unknown"):
+        await publisher.publish(Event(VIDEO_STARTED_SUBJECT, videos_pb2.VideoProbeStarted(uid=uid, attempt=2)))
+    await world.alerts.CreateAlert(request("u3"), metadata=world.me)
+    await publisher.publish(Event(VIDEO_STARTED_SUBJECT, videos_pb2.VideoProbeStarted(uid="u3", attempt=1)))
+    await becomes("u3", State.PROBING)
+    assert await state("u1") == (State.PROBED, "")
+    assert await state("u2") == (State.FAILED, "NOT_MEDIA")
+
+
+async def test_lists_are_filtered_and_paged(world: World) -> None:
+    for number in range(5):
+        await world.alerts.CreateAlert(request(f"u{number}", store=f"s{number % 2}"), metadata=world.me)
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = await world.alerts.ListAlerts(
+            pb.ListAlertsRequest(page_size=2, page_token=token, store="s0", state=State.ACCEPTED), metadata=world.me
+        )
+        seen += [alert.uid for alert in page.alerts]
+        token = page.next_page_token
+        if not token:
+            break
+        other = pb.ListAlertsRequest(page_size=2, page_token=token, store="s1")
+        assert (await failure(world.alerts.ListAlerts(other, metadata=world.me))).reason == "PAGE_TOKEN_INVALID"
+    assert seen == ["u4", "u2", "u0"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"uid": ""}, "uid"),
+        ({"uid": "a.b"}, "uid"),
+        ({"uid": "x" * 64}, "uid"),
+        ({"video": ""}, "video"),
+        ({"video": "/a b"}, "video"),
+        ({"video": "/a\0"}, "video"),
+        ({"video": "/../etc/passwd"}, "video"),
+        ({"video": "/%2e%2e/x"}, "video"),
+        ({"video": "//evil.example/x"}, "video"),
+        ({"video": "https://evil.example/x"}, "video"),
+        ({"video": "http://u:p@videos.example/x"}, "video"),
+        ({"video": "file:///x"}, "video"),
+        ({"video": "/x#y"}, "video"),
+        ({"video": "/" + "x" * 2048}, "video"),
+        ({"timestamp": 0.0}, "timestamp"),
+        ({"timestamp": float("nan")}, "timestamp"),
+        ({"timestamp": float("inf")}, "timestamp"),
+        ({"timestamp": 4e12}, "timestamp"),
+        ({"store": ""}, "store"),
+        ({"store": "s>"}, "store"),
+    ],
+)
+async def test_a_bad_alert_is_refused_and_changes_nothing(world: World, changes: dict[str, object], field: str) -> None:
+    before = await world.footprint()
+    error = await failure(world.alerts.CreateAlert(request(**({"uid": "u1"} | changes)), metadata=world.me))  # pyright: ignore
+    assert isinstance(error, InvalidArgument)
+    assert {v.field for v in error.violations} == {field}
+    assert await world.footprint() == before
+
+
+async def test_allowed_origins_are_allowed(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
+    origins = "https://videos.example, http://10.0.0.5:8080"
+    async with started(ingestion_dsn, streams, issuer, video_origins=origins) as world:
+        await world.alerts.CreateAlert(request(video="https://videos.example/a.mp4"), metadata=world.me)
+        other = world.alerts.CreateAlert(request("u2", video="https://evil.example/a.mp4"), metadata=world.me)
+        assert (await failure(other)).reason == "VIDEO_NOT_ALLOWED"

@@ -1,0 +1,84 @@
+"""Parts of ingestion in memory, and the service itself in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
+from services.ingestion.adapters.memory.stores import (
+    MemoryIdempotencyKeys,
+    MemoryLane,
+    MemoryPriority,
+    MemoryQuarantine,
+)
+from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
+from services.ingestion.application.directory import Directory, DirectoryOptions
+from services.ingestion.application.payloads import Payloads
+from services.ingestion.application.readings import Readings
+from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.reading import TimeLimits
+from services.ingestion.domain.series import Series, SeriesKey
+
+NOW_US = 1_790_000_000_000_000
+TYPES = (
+    SensorType("temperature", Kind.GAUGE, "K", 0.0),
+    SensorType("humidity", Kind.GAUGE, "%", 0.0, 100.0),
+    SensorType("energy", Kind.COUNTER, "Wh", 0.0),
+    SensorType("filling_level", Kind.LEVEL, "%", 0.0, 100.0),
+)
+
+
+def series(device: str = "d1", partitions: int = 4, sensor_type: SensorType = TYPES[0]) -> Series:
+    """A series of the device."""
+    return Series(SeriesKey("b1", "r1", sensor_type.id, device), sensor_type, partitions)
+
+
+@dataclass
+class Kit:
+    """The use cases on stores in memory. The clock stands at `now_us`, or goes on by `tick_us` when it is read."""
+
+    types: Sequence[SensorType] = TYPES
+    auto_register: bool = True
+    options: CoalescerOptions = field(default_factory=lambda: CoalescerOptions(partitions=4, linger=timedelta(0)))
+    now_us: int = NOW_US
+    tick_us: int = 0
+
+    def __post_init__(self) -> None:
+        self.lane, self.priority, self.quarantine = MemoryLane(), MemoryPriority(), MemoryQuarantine()
+        self.catalogue, self.keys = MemoryCatalogue(self.types), MemoryIdempotencyKeys()
+        self.directory = Directory(
+            self.catalogue, DirectoryOptions(auto_register=self.auto_register, partitions=self.options.partitions)
+        )
+        self.coalescer = Coalescer(self.lane, self.options)
+        limits = TimeLimits()
+        self.readings = Readings(self.directory, self.coalescer, self.keys, clock=self.clock, limits=limits)
+        self.payloads = Payloads(
+            self.directory, self.coalescer, self.priority, self.quarantine, clock=self.clock, limits=limits
+        )
+
+    def clock(self) -> int:
+        """The time that the use cases see."""
+        self.now_us += self.tick_us
+        return self.now_us
+
+
+@asynccontextmanager
+async def running(coalescer: Coalescer) -> AsyncIterator[None]:
+    """Publishes during the block."""
+    task = asyncio.create_task(coalescer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def kit(**more: object) -> AsyncIterator[Kit]:
+    """A kit that is running and has read its catalogue."""
+    made = Kit(**more)  # pyright: ignore[reportArgumentType]
+    await made.directory.reload()
+    async with running(made.coalescer):
+        yield made
