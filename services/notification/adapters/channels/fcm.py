@@ -1,0 +1,106 @@
+"""The Firebase Cloud Messaging channel (HTTP v1)."""
+
+import json
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from services.notification.adapters.channels.fcm_token import AccessTokens, ServiceAccount, TokenRefused
+from services.notification.application.ports import EventMessage
+from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
+from services.notification.domain.fcm_errors import FCM_ERROR, OPERATOR_FLOOR, classify_fcm
+from services.notification.domain.notification import Type
+from services.notification.domain.retry import parse_retry_after
+
+DEFAULT_BASE_URL = "https://fcm.googleapis.com"
+_THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"
+
+
+class FcmChannel:
+    """Pushes to registration tokens of one Firebase project."""
+
+    def __init__(self, account: ServiceAccount, base_url: str, *, timeout: float = 10.0, connections: int = 64) -> None:
+        self._url = f"{base_url.rstrip('/')}/v1/projects/{account.project_id}/messages:send"
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
+        self._tokens = AccessTokens(account, self._client)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def send(self, message: Outgoing | EventMessage, endpoint: Endpoint) -> Outcome:
+        """One attempt; a token that is refused is renewed once within it."""
+        if isinstance(message, EventMessage):
+            return Failure(kind=FailureKind.PERMANENT, code="NOT_FOR_FCM", message="events go to webhooks only")
+        body = json.dumps(payload(message, endpoint.address), ensure_ascii=False).encode()
+        refused = ""
+        while True:
+            try:
+                token = await self._tokens.get(instead_of=refused)
+                answer = await self._client.post(
+                    self._url,
+                    content=body,
+                    headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+                )
+            except TokenRefused as error:
+                return _no_token(error)
+            except httpx.HTTPError as error:
+                unknown = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+                return Failure(
+                    kind=FailureKind.TRANSIENT,
+                    code=f"FCM_{type(error).__name__}",
+                    message="the service cannot be reached",
+                    unknown=unknown,
+                )
+            if answer.status_code == 200:
+                return Sent(answer.text[:200])
+            code, details = _error(answer)
+            if answer.status_code == 401 and code != _THIRD_PARTY and not refused:
+                refused = token
+                continue
+            asked = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
+            return classify_fcm(answer.status_code, code, details=details, retry_after=asked)
+
+
+def payload(message: Outgoing, token: str) -> dict[str, Any]:
+    """The request body. Data values are strings, as FCM demands; `id` lets the app tell a repeat."""
+    data = {"id": message.id, "tenant": message.tenant, "type": message.type.value}
+    if message.data:
+        data["data"] = message.data
+    return {
+        "message": {
+            "token": token,
+            "notification": {"title": message.title, "body": message.body},
+            "data": data,
+            "android": {"priority": "HIGH" if message.type is Type.ALERT else "NORMAL"},
+        }
+    }
+
+
+def _error(answer: httpx.Response) -> tuple[str, list[str]]:
+    """The FcmError code and the types of the details; empty for an answer of another shape."""
+    try:
+        details = answer.json()["error"].get("details", [])
+        types = [str(detail.get("@type", "")) for detail in details]
+        codes = [str(detail.get("errorCode", "")) for detail in details if detail.get("@type") == FCM_ERROR]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", []
+    return (codes[0] if codes else ""), types
+
+
+def _no_token(error: TokenRefused) -> Failure:
+    refused = 400 <= error.status < 500 and error.status != 429
+    return Failure(
+        kind=FailureKind.TRANSIENT,
+        code=f"FCM_TOKEN_{error.status}",
+        message=str(error),
+        floor=OPERATOR_FLOOR if refused else None,
+        critical=refused,
+    )

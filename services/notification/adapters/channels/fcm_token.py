@@ -1,0 +1,97 @@
+"""OAuth2 access tokens for a service account (JWT bearer grant, RFC 7523), kept until shortly before they expire."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import jwt
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_LIFE_SECONDS = 3600
+_RENEW_BEFORE_SECONDS = 60.0
+
+
+class TokenRefused(Exception):
+    """The authorization server gives us no token; `status` 0 when it did not answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """What is needed of a service account's key file."""
+
+    project_id: str
+    client_email: str
+    private_key_id: str
+    token_uri: str
+    private_key: str = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "ServiceAccount":
+        """Raises OSError, or ValueError for a file that is no service account key."""
+        document: Any = json.loads(path.read_bytes())
+        if not isinstance(document, dict) or cast(dict[str, Any], document).get("type") != "service_account":
+            raise ValueError(f"{path} is no key file of a service account")
+        values = cast(dict[str, Any], document)
+        names = ("project_id", "client_email", "private_key_id", "token_uri", "private_key")
+        missing = [name for name in names if not isinstance(values.get(name), str) or not values[name]]
+        if missing:
+            raise ValueError(f"{path} lacks {', '.join(missing)}")
+        return cls(**{name: values[name] for name in names})
+
+
+class AccessTokens:
+    """One token for all; at most one request for a new one is under way."""
+
+    def __init__(
+        self, account: ServiceAccount, client: httpx.AsyncClient, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._account = account
+        self._client = client
+        self._clock = clock
+        self._token = ""
+        self._until = 0.0
+        self._lock = asyncio.Lock()
+
+    async def get(self, *, instead_of: str = "") -> str:
+        """The token to use; a new one when it is the refused `instead_of`. Raises TokenRefused."""
+        if self._good(instead_of):
+            return self._token
+        async with self._lock:
+            if not self._good(instead_of):
+                await self._renew()
+            return self._token
+
+    def _good(self, refused: str) -> bool:
+        return bool(self._token) and self._token != refused and self._clock() < self._until - _RENEW_BEFORE_SECONDS
+
+    async def _renew(self) -> None:
+        account, now = self._account, int(self._clock())
+        claims = {
+            "iss": account.client_email,
+            "scope": SCOPE,
+            "aud": account.token_uri,
+            "iat": now,
+            "exp": now + _LIFE_SECONDS,
+        }
+        assertion = jwt.encode(claims, account.private_key, algorithm="RS256", headers={"kid": account.private_key_id})
+        try:
+            answer = await self._client.post(account.token_uri, data={"grant_type": _GRANT, "assertion": assertion})
+        except httpx.HTTPError as error:
+            raise TokenRefused(0, f"the authorization server cannot be reached ({type(error).__name__})") from error
+        if answer.status_code != 200:
+            raise TokenRefused(answer.status_code, f"the authorization server answered {answer.status_code}")
+        try:
+            granted = answer.json()
+            self._token, self._until = str(granted["access_token"]), self._clock() + float(granted["expires_in"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise TokenRefused(200, "the authorization server's answer is not understood") from error

@@ -1,0 +1,170 @@
+"""Hands e-mails to an SMTP server over pooled connections."""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+from typing import Literal, Self
+
+import aiosmtplib
+
+from services.chassis.telemetry.logs import get_logger
+from services.chassis.telemetry.metrics import gauge
+from services.notification.application.ports import Mail
+from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
+from services.notification.domain.smtp_replies import OPERATOR_FLOOR, classify_smtp
+
+log = get_logger(__name__)
+_open = gauge("tocsin_smtp_connections", "Open connections to the mail server.")
+
+Tls = Literal["none", "starttls", "tls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpOptions:
+    """Where and how to hand e-mails over. `timeout` bounds each command; a connection carries at most `per_connection`
+    e-mails and rests at most `idle`."""
+
+    host: str
+    port: int
+    sender: str
+    tls: Tls = "none"
+    user: str = ""
+    password: str = field(default="", repr=False)
+    connections: int = 16
+    per_connection: int = 1000
+    idle: timedelta = timedelta(seconds=20)
+    timeout: timedelta = timedelta(seconds=15)
+
+
+@dataclass(slots=True)
+class _Connection:
+    client: aiosmtplib.SMTP
+    used: int = 0
+    rested_at: float = 0.0
+
+
+class SmtpMailer:
+    """A Mailer. Connections are made when they are needed and kept for the next e-mail."""
+
+    def __init__(self, options: SmtpOptions) -> None:
+        self._options = options
+        self._free: deque[_Connection] = deque()
+        self._slots = asyncio.Semaphore(options.connections)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._free:
+            await self._close(self._free.pop())
+
+    async def send(self, mail: Mail) -> Outcome:
+        """One attempt. After the message was handed over, a lost connection or a time-out is an unknown outcome."""
+        async with self._slots:
+            while True:
+                try:
+                    connection = await self._take()
+                except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+                    return _failed(error, unknown=False)
+                outcome = await self._dialogue(connection, mail)
+                if outcome is not None:
+                    return outcome
+
+    async def _dialogue(self, connection: _Connection, mail: Mail) -> Outcome | None:
+        """The outcome; None when a connection that had rested turned out to be dead, and another is worth a try."""
+        handed_over = good = False
+        try:
+            client = connection.client
+            options = [f"SIZE={len(mail.content)}"] if client.supports_extension("size") else None
+            await client.mail(self._options.sender, options=options)
+            await client.rcpt(mail.recipient)
+            handed_over = True
+            reply = await client.data(mail.content)
+            good = True
+        except aiosmtplib.SMTPResponseException as error:
+            good = await self._reset(connection)
+            return classify_smtp(error.code, error.message)
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            if connection.used and not handed_over:
+                return None
+            return _failed(error, unknown=handed_over)
+        finally:
+            await self._give_back(connection, good)
+        return Sent(reply.message[:200])
+
+    async def _take(self) -> _Connection:
+        while self._free:
+            connection = self._free.pop()
+            rested = time.monotonic() - connection.rested_at
+            if connection.client.is_connected and rested < self._options.idle.total_seconds():
+                return connection
+            await self._close(connection)
+        options = self._options
+        client = aiosmtplib.SMTP(
+            hostname=options.host,
+            port=options.port,
+            timeout=options.timeout.total_seconds(),
+            use_tls=options.tls == "tls",
+            start_tls=options.tls == "starttls",
+            username=options.user or None,
+            password=options.password or None,
+        )
+        await client.connect()
+        try:
+            await client.ehlo()
+        except BaseException:
+            client.close()
+            raise
+        _open.inc()
+        return _Connection(client)
+
+    async def _reset(self, connection: _Connection) -> bool:
+        """Whether the connection can be used again after a refusal."""
+        try:
+            await connection.client.rset()
+        except (aiosmtplib.SMTPException, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _give_back(self, connection: _Connection, good: bool) -> None:
+        connection.used += 1
+        connection.rested_at = time.monotonic()
+        if good and connection.client.is_connected and connection.used < self._options.per_connection:
+            self._free.append(connection)
+        elif good:
+            await self._close(connection)
+        else:
+            connection.client.close()
+            _open.dec()
+
+    @staticmethod
+    async def _close(connection: _Connection) -> None:
+        _open.dec()
+        if not connection.client.is_connected:
+            return
+        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+            await connection.client.quit(timeout=2)
+        connection.client.close()
+
+
+def _failed(error: Exception, *, unknown: bool) -> Failure:
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return classify_smtp(error.code, error.message)
+    name = type(error).__name__
+    if isinstance(error, aiosmtplib.SMTPNotSupported | ssl.SSLError):
+        return Failure(
+            kind=FailureKind.TRANSIENT,
+            code=f"SMTP_{name}",
+            message="the mail server does not offer the security that is configured",
+            floor=OPERATOR_FLOOR,
+            critical=True,
+        )
+    what = "the outcome is unknown" if unknown else "the mail server cannot be reached"
+    return Failure(kind=FailureKind.TRANSIENT, code=f"SMTP_{name}", message=what, unknown=unknown)

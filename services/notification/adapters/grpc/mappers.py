@@ -1,0 +1,160 @@
+"""Messages to commands, and values to messages."""
+
+import json
+from datetime import datetime
+from typing import Any, cast
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.nats import DeadLetter
+from services.notification.domain.delivery import Endpoint
+from services.notification.domain.invoice import Invoice, InvoiceState
+from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.webhook import Subscription
+from tocsin.notification.v1 import (
+    dead_letter_service_pb2,
+    endpoint_service_pb2,
+    invoice_service_pb2,
+    notification_service_pb2,
+    webhook_service_pb2,
+)
+
+pb = notification_service_pb2
+SHOWN_TOKEN = 12
+"""Characters of an FCM token that are shown."""
+
+
+def timestamp(at: datetime | None) -> Timestamp | None:
+    """As protobuf has it; None stays None (the field is absent)."""
+    if at is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
+
+
+def draft(request: pb.SendNotificationRequest) -> Draft:
+    """Raises InvalidArgument for `data` that is no JSON, and DataTooLarge."""
+    return Draft(
+        tenant=request.tenant,
+        user=request.user,
+        type=Type(pb.NotificationType.Name(request.type)),
+        title=request.title,
+        body=request.body,
+        data=_json(request.data) if request.HasField("data") else "",
+        channel=ChannelName(pb.Channel.Name(request.channel)) if request.channel else None,
+        idempotency_key=request.idempotency_key,
+    )
+
+
+def _json(data: Struct) -> str:
+    try:
+        # Sorted, so that the same content always has the same fingerprint.
+        content = json_format.MessageToDict(data)
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (json_format.Error, ValueError) as error:
+        raise InvalidArgument(
+            violations=[FieldViolation("data", "must be representable as JSON (no NaN, no infinity)", "NOT_JSON")],
+            reason="INVALID_FIELD",
+        ) from error
+
+
+def notification(value: Notification) -> pb.Notification:
+    """A notification."""
+    message = pb.Notification(
+        id=value.id,
+        tenant=value.tenant,
+        user=value.user,
+        type=value.type.value,
+        title=value.title,
+        body=value.body,
+        status=value.status.value,
+        channel=value.channel.value,
+        attempts=value.attempts,
+        error=value.error,
+        next_attempt_time=timestamp(value.next_attempt_at),
+        create_time=timestamp(value.created_at),
+        send_time=timestamp(value.sent_at),
+        read_time=timestamp(value.read_at),
+        version=value.version,
+    )
+    if value.data:
+        message.data.update(cast(dict[str, Any], json.loads(value.data)))
+    return message
+
+
+def status(value: int) -> Status | None:
+    """None for unspecified."""
+    return Status(pb.Notification.Status.Name(cast(Any, value))) if value else None
+
+
+def endpoint(
+    value: Endpoint, tenant: str, user: str, updated_at: datetime, *, secret: bool
+) -> endpoint_service_pb2.Endpoint:
+    """An address; its secret only when it is asked for, tokens shortened."""
+    address = value.address
+    if value.channel is ChannelName.FCM and len(address) > SHOWN_TOKEN:
+        address = address[:SHOWN_TOKEN] + "…"
+    return endpoint_service_pb2.Endpoint(
+        id=value.id,
+        tenant=tenant,
+        user=user,
+        channel=value.channel.value,
+        address=address,
+        secret=value.secret if secret else "",
+        update_time=timestamp(updated_at),
+    )
+
+
+def subscription(value: Subscription, *, secret: bool = False) -> webhook_service_pb2.WebhookSubscription:
+    """A subscription; its secret only when it is asked for."""
+    return webhook_service_pb2.WebhookSubscription(
+        id=value.id,
+        url=value.url,
+        event_types=value.event_types,
+        secret=value.secret if secret else "",
+        enabled=value.enabled,
+        disabled_reason=value.disabled_reason,
+        create_time=timestamp(value.created_at),
+    )
+
+
+def invoice(value: Invoice) -> invoice_service_pb2.Invoice:
+    """An invoice."""
+    return invoice_service_pb2.Invoice(
+        debt=value.debt.id,
+        state=value.state.value,
+        email=value.debt.email,
+        amount=value.debt.amount,
+        due_date=value.debt.due_date,
+        debt_file=value.debt.debt_file,
+        attempts=value.attempts,
+        error=value.error,
+        create_time=timestamp(value.created_at),
+        mail_time=timestamp(value.mailed_at),
+    )
+
+
+def invoice_state(value: int) -> InvoiceState | None:
+    """None for unspecified."""
+    return InvoiceState(invoice_service_pb2.Invoice.State.Name(cast(Any, value))) if value else None
+
+
+def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_service_pb2.DeadLetter:
+    """A dead letter."""
+    return dead_letter_service_pb2.DeadLetter(
+        id=str(value.sequence),
+        service=value.service,
+        consumer=value.consumer,
+        subject=value.original_subject,
+        type=value.headers.get("ce-type", ""),
+        reason=value.reason,
+        attempts=value.attempts,
+        history=[f"{item.at.isoformat()} {item.error_type}: {item.reason}" for item in value.history],
+        first_seen_time=timestamp(value.first_seen),
+        dead_time=timestamp(value.failed_at),
+        payload_json=payload_json,
+    )

@@ -1,0 +1,95 @@
+"""NotificationService over gRPC."""
+
+from datetime import datetime
+
+import grpc.aio
+
+from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.grpc import validation
+from services.chassis.paging import PageTokens, page_limit
+from services.notification.adapters.grpc import mappers
+from services.notification.application.ports import NotificationFilter
+from services.notification.application.reading import Reader
+from services.notification.application.sending import Sender, SendNotification
+from services.notification.domain.notification import Draft, Notification
+from tocsin.notification.v1 import notification_service_pb2 as pb
+from tocsin.notification.v1 import notification_service_pb2_grpc as rpc
+
+DEFAULT_PAGE = 20
+Context = grpc.aio.ServicerContext[object, object]
+
+
+class NotificationServicer(rpc.NotificationServiceServicer):
+    """Messages in, commands to the use cases, messages out."""
+
+    def __init__(self, sender: Sender, reader: Reader) -> None:
+        self._sender = sender
+        self._reader = reader
+
+    async def SendNotification(self, request: pb.SendNotificationRequest, context: Context) -> pb.Notification:
+        """See the contract."""
+        command = SendNotification(mappers.draft(request), wait=request.wait, dry_run=request.dry_run)
+        return mappers.notification(await self._sender.send(command))
+
+    async def SendBulkNotifications(
+        self, request: pb.SendBulkNotificationsRequest, context: Context
+    ) -> pb.SendBulkNotificationsResponse:
+        """See the contract."""
+        outcomes = await self._sender.send_bulk([_judged(item) for item in request.notifications])
+        return pb.SendBulkNotificationsResponse(
+            outcomes=[_outcome(index, outcome) for index, outcome in enumerate(outcomes)],
+            accepted=sum(isinstance(outcome, Notification) for outcome in outcomes),
+        )
+
+    async def GetNotification(self, request: pb.GetNotificationRequest, context: Context) -> pb.Notification:
+        """See the contract."""
+        return mappers.notification(await self._reader.get(request.tenant, request.id))
+
+    async def ListNotifications(
+        self, request: pb.ListNotificationsRequest, context: Context
+    ) -> pb.ListNotificationsResponse:
+        """See the contract."""
+        wanted = NotificationFilter(
+            tenant=request.tenant, user=request.user, status=mappers.status(request.status), unread=request.unread
+        )
+        tokens = PageTokens(
+            "notifications", tenant=wanted.tenant, user=wanted.user, status=wanted.status, unread=wanted.unread
+        )
+        limit = page_limit(request.page_size, default=DEFAULT_PAGE)
+        after = read_position(tokens, request.page_token)
+        found = await self._reader.page(wanted, limit=limit + 1, after=after)
+        return pb.ListNotificationsResponse(
+            notifications=[mappers.notification(item) for item in found[:limit]],
+            next_page_token=tokens.next(found, limit, lambda item: (item.created_at.isoformat(), item.id)),
+        )
+
+    async def MarkNotificationRead(self, request: pb.MarkNotificationReadRequest, context: Context) -> pb.Notification:
+        """See the contract."""
+        return mappers.notification(await self._reader.mark_read(request.tenant, request.id))
+
+
+def read_position(tokens: PageTokens, token: str) -> tuple[datetime, str] | None:
+    """Time and id in a page token of ours. Raises PageTokenInvalid."""
+    key = tokens.read(token, (str, str))
+    return None if key is None else (datetime.fromisoformat(str(key[0])), str(key[1]))
+
+
+def _judged(item: pb.SendNotificationRequest) -> Draft | DomainError:
+    if found := validation.violations(item):
+        return InvalidArgument(violations=found, reason="INVALID_FIELD")
+    try:
+        return mappers.draft(item)
+    except DomainError as error:
+        return error
+
+
+def _outcome(index: int, outcome: Notification | DomainError) -> pb.SendBulkNotificationsResponse.Outcome:
+    if isinstance(outcome, Notification):
+        return pb.SendBulkNotificationsResponse.Outcome(index=index, id=outcome.id)
+    violations = outcome.violations if isinstance(outcome, InvalidArgument) else ()
+    return pb.SendBulkNotificationsResponse.Outcome(
+        index=index,
+        reason=outcome.reason,
+        field=violations[0].field if violations else "",
+        message=outcome.message,
+    )

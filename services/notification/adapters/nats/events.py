@@ -1,0 +1,154 @@
+"""The events and dead letters that the notification service publishes."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf.message import DecodeError, Message
+
+from services.chassis.nats import Encoded, Event, Failure, compose_dead_letter, encode
+from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
+from services.notification.domain.delivery import Attempt
+from services.notification.domain.invoice import Debt
+from services.notification.domain.notification import Notification
+from tocsin.events.v1 import (  # registers every event type, so that dead letters of all services can be decoded
+    alarms_pb2,
+    alerts_pb2,
+    debts_pb2,
+    notifications_pb2,
+    readings_pb2,
+    videos_pb2,
+    windows_pb2,
+)
+
+SERVICE = "notification"
+SOURCE = "tocsin/notification"
+RETRY_SUBJECT = "tocsin.notifications.v1.retry"
+"""Where dead letters of this service's own work come back to it."""
+RETRY_CONSUMER = "deliveries"
+DELIVERY_HEADER = "Tocsin-Delivery"
+"""What a dead letter of ours is about: `notification/<tenant>/<id>`, `event/<subscription>/<event id>` or
+`invoice/<debt>`."""
+TENANT_HEADER = "Tocsin-Tenant"
+
+KNOWN = (alarms_pb2, alerts_pb2, debts_pb2, notifications_pb2, readings_pb2, videos_pb2, windows_pb2)
+
+
+def status_changed(notification: Notification, at: datetime) -> Event:
+    """The change of a notification's status; its id is made of the version, and changes leave in their order."""
+    message = notifications_pb2.NotificationStatusChanged(
+        notification=notification.id,
+        tenant=notification.tenant,
+        user=notification.user,
+        status=notification.status,
+        version=notification.version,
+        channel=notification.channel,
+        attempts=notification.attempts,
+        error=notification.error,
+    )
+    message.change_time.FromDatetime(at)
+    return Event(
+        NOTIFICATION_STATUS_SUBJECT,
+        message,
+        id=f"{notification.id}-{notification.version}",
+        time=at,
+        key=notification.id,
+    )
+
+
+def notification_letter(
+    notification: Notification, history: Sequence[Attempt], at: datetime
+) -> tuple[Encoded, str | None]:
+    """The dead letter of a notification that was given up."""
+    original = encode(status_changed(notification, at), source=SOURCE)
+    about = f"notification/{notification.tenant}/{notification.id}"
+    return _letter(original, about, history, notification.created_at, notification.version, notification.tenant)
+
+
+def event_letter(
+    event_type: str, event_id: str, body: str, subscription: str, history: Sequence[Attempt], created_at: datetime
+) -> tuple[Encoded, str | None]:
+    """The dead letter of an event that a subscriber did not take; `body` is its CloudEvents JSON."""
+    message = new_message(event_type)
+    json_format.ParseDict(json.loads(body)["data"], message, ignore_unknown_fields=True)
+    original = encode(Event(RETRY_SUBJECT, message, id=event_id), source=SOURCE)
+    about = f"event/{subscription}/{event_id}"
+    return _letter(original, about, history, created_at, history[-1].at.timestamp())
+
+
+def invoice_letter(debt: Debt, history: Sequence[Attempt], created_at: datetime) -> tuple[Encoded, str | None]:
+    """The dead letter of an invoice whose e-mail was given up: its debt alone."""
+    message = debts_pb2.DebtsRegistered(
+        debt_file=debt.debt_file,
+        debts=[
+            debts_pb2.DebtsRegistered.Debt(
+                id=debt.id,
+                name=debt.name,
+                government_id=debt.government_id,
+                email=debt.email,
+                amount=debt.amount,
+                due_date=debt.due_date,
+            )
+        ],
+    )
+    original = encode(Event(RETRY_SUBJECT, message), source=SOURCE)
+    return _letter(original, f"invoice/{debt.id}", history, created_at, history[-1].at.timestamp())
+
+
+def _letter(
+    original: Encoded,
+    about: str,
+    history: Sequence[Attempt],
+    first_seen: datetime,
+    occasion: float,
+    tenant: str = "",
+) -> tuple[Encoded, str | None]:
+    headers = {**original.headers, DELIVERY_HEADER: about} | ({TENANT_HEADER: tenant} if tenant else {})
+    letter = compose_dead_letter(
+        Encoded(subject=RETRY_SUBJECT, payload=original.payload, headers=headers),
+        service=SERVICE,
+        consumer=RETRY_CONSUMER,
+        history=[Failure(at=item.at, error_type=item.code, reason=f"{item.code}: {item.message}") for item in history],
+        attempts=len(history),
+        first_seen=first_seen,
+        identity=f"{about}:{occasion}",
+    )
+    return letter, about
+
+
+def new_message(type_name: str) -> Message:
+    """An empty message of a registered type. Raises KeyError for an unknown one."""
+    pool = cast(Any, descriptor_pool.Default())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(type_name))()
+
+
+def payload_json(type_name: str, payload: bytes, limit: int) -> str:
+    """The payload as JSON by its type; what cannot be decoded, or is over `limit` bytes, is described instead."""
+    try:
+        message = new_message(type_name)
+        message.ParseFromString(payload)
+        text = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
+    except (KeyError, DecodeError) as error:
+        return json.dumps({"undecodable": type(error).__name__, "type": type_name, "bytes": len(payload)})
+    if len(text.encode()) > limit:
+        return json.dumps({"tooLong": True, "type": type_name, "bytes": len(payload)})
+    return text
+
+
+def cloud_event(message: Message, *, event_id: str, source: str, time: str) -> str:
+    """The event as CloudEvents 1.0 JSON (structured mode), its data as protobuf JSON."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "type": message.DESCRIPTOR.full_name,
+            "source": source,
+            "time": time,
+            "datacontenttype": "application/json",
+            "data": json_format.MessageToDict(message),
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )

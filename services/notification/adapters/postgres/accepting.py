@@ -1,0 +1,224 @@
+"""Makes notifications durable: the notification, its idempotency key, its place in the schedule and the event."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from services.chassis.errors import DomainError
+from services.chassis.ids import new_id
+from services.chassis.postgres import Connection, Database, Outbox
+from services.notification.adapters.nats import events
+from services.notification.adapters.postgres import rate_limit, rows
+from services.notification.adapters.postgres.claims import load
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.application.ports import Accepted, Claimed
+from services.notification.domain.errors import IdempotencyConflict, RateLimited
+from services.notification.domain.notification import ChannelName, Draft, Notification, Status
+from services.notification.domain.rate import RateLimit
+
+KEYS_LAST = timedelta(hours=24)
+
+_CLAIM_KEYS = """
+    INSERT INTO TENANT.idempotency_keys AS k (key, fingerprint, notification, created_at)
+    SELECT key, fingerprint, notification, $4 FROM unnest($1::text[], $2::bytea[], $3::uuid[])
+        AS n (key, fingerprint, notification) ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET
+        fingerprint = excluded.fingerprint, notification = excluded.notification, created_at = excluded.created_at
+    WHERE k.created_at < $5
+    RETURNING key
+"""
+_KNOWN_KEYS = f"""
+    SELECT k.key, k.fingerprint, {rows.NOTIFICATION_COLUMNS}
+    FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification
+    WHERE k.key = ANY($1::text[])
+"""
+_INSERT = """
+    INSERT INTO TENANT.notifications (id, recipient, type, title, body, data, channel, created_at)
+    SELECT id, recipient, type, title, body, data::json, channel, $8
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+        AS n (id, recipient, type, title, body, data, channel)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    id: str
+    delivery: str
+    draft: Draft
+    channel: ChannelName
+
+
+class Accepter:
+    """Accepts notifications, alone or many at once."""
+
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, limit: RateLimit, lease: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._outbox = outbox
+        self._limit = limit
+        self._lease = lease
+
+    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+        """See NotificationStore.accept."""
+        if not drafts:
+            return []
+        news = [_New(new_id(), new_id(), draft, channel) for draft, channel in drafts]
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            known = await self._claim_keys(connection, news, now)
+            fresh = [new for new in news if new.id not in known]
+            made = await self._insert(connection, fresh, now)
+            await self._schedule(connection, fresh, now, lease=None)
+            await connection.execute("SELECT pg_notify('notification_work', '')")
+        made |= {outcome.notification.id: outcome for outcome in known.values() if isinstance(outcome, Accepted)}
+        return [self._outcome(known.get(new.id, made.get(new.id)), made) for new in news]
+
+    @staticmethod
+    def _outcome(outcome: "Accepted | DomainError | str | None", made: dict[str, Accepted]) -> Accepted | DomainError:
+        if isinstance(outcome, str):  # the same key, earlier in this very call
+            return Accepted(made[outcome].notification, existing=True)
+        assert outcome is not None
+        return outcome
+
+    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
+        """See NotificationStore.accept_claimed."""
+        new = _New(new_id(), new_id(), draft, channel)
+        user = (draft.tenant, draft.user)
+        lease = str(uuid4())
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            known = (await self._claim_keys(connection, [new], now)).get(new.id)
+            if isinstance(known, Accepted):
+                return known
+            if isinstance(known, DomainError):
+                raise known
+            await rate_limit.lock(connection, user)
+            now = await self._clock.now(connection)
+            slots = (await rate_limit.slots(connection, [user], self._limit, now))[user]
+            if not self._limit.free(slots.taken):
+                turn = self._limit.turns(slots.completed, slots.under_way, now, count=1)[0]
+                raise RateLimited(draft.user, self._limit.limit, self._limit.period, turn - now)
+            await rate_limit.take(connection, lease, [(new.delivery, user)])
+            await self._insert(connection, [new], now)
+            await self._schedule(connection, [new], now, lease=lease)
+            claimed = await load(connection, [_as_row(new)], lease)
+        return claimed[0]
+
+    async def _claim_keys(
+        self, connection: Connection, news: Sequence[_New], now: datetime
+    ) -> "dict[str, Accepted | DomainError | str]":
+        """What is known already, by the id that the new notification would have had."""
+        known: dict[str, Accepted | DomainError | str] = {}
+        by_tenant: dict[str, dict[str, _New]] = defaultdict(dict)
+        for new in news:
+            key = new.draft.idempotency_key
+            if not key:
+                continue
+            first = by_tenant[new.draft.tenant].setdefault(key, new)
+            if first is not new:
+                same = first.draft.fingerprint() == new.draft.fingerprint()
+                known[new.id] = first.id if same else IdempotencyConflict(key)
+        for tenant in sorted(by_tenant):
+            firsts = by_tenant[tenant]
+            claimed = await connection.fetch(
+                in_tenant(_CLAIM_KEYS, tenant),
+                list(firsts),
+                [new.draft.fingerprint() for new in firsts.values()],
+                [new.id for new in firsts.values()],
+                now,
+                now - KEYS_LAST,
+            )
+            used = set(firsts) - {row["key"] for row in claimed}
+            if not used:
+                continue
+            for row in await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)):
+                new = firsts[row["key"]]
+                same = row["fingerprint"] == new.draft.fingerprint()
+                known[new.id] = (
+                    Accepted(rows.notification(row, tenant), existing=True) if same else IdempotencyConflict(row["key"])
+                )
+        for id_, outcome in list(known.items()):
+            # A repeat within the call follows what its first one turned out to be.
+            if isinstance(outcome, str) and outcome in known:
+                known[id_] = known[outcome]
+        return known
+
+    async def _insert(self, connection: Connection, news: Sequence[_New], now: datetime) -> dict[str, Accepted]:
+        by_tenant: dict[str, list[_New]] = defaultdict(list)
+        for new in news:
+            by_tenant[new.draft.tenant].append(new)
+        for tenant, group in by_tenant.items():
+            await connection.execute(
+                in_tenant(_INSERT, tenant),
+                [new.id for new in group],
+                [new.draft.user for new in group],
+                [new.draft.type for new in group],
+                [new.draft.title for new in group],
+                [new.draft.body for new in group],
+                [new.draft.data or None for new in group],
+                [new.channel for new in group],
+                now,
+            )
+        made = {new.id: Accepted(_fresh(new, now)) for new in news}
+        await self._outbox.add_many(
+            connection, [events.status_changed(accepted.notification, now) for accepted in made.values()]
+        )
+        return made
+
+    async def _schedule(
+        self, connection: Connection, news: Sequence[_New], now: datetime, *, lease: str | None
+    ) -> None:
+        await connection.execute(
+            """
+            INSERT INTO deliveries
+                (id, kind, tenant, recipient, channel, reference, next_attempt_at, created_at, lease, claims)
+            SELECT id, 'NOTIFICATION', tenant, recipient, channel, reference, $6, $7, $8, $9
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
+                AS d (id, tenant, recipient, channel, reference)
+            """,
+            [new.delivery for new in news],
+            [new.draft.tenant for new in news],
+            [new.draft.user for new in news],
+            [new.channel for new in news],
+            [new.id for new in news],
+            now if lease is None else now + self._lease,
+            now,
+            lease,
+            0 if lease is None else 1,
+        )
+
+
+def _fresh(new: _New, now: datetime) -> Notification:
+    return Notification(
+        id=new.id,
+        tenant=new.draft.tenant,
+        user=new.draft.user,
+        type=new.draft.type,
+        title=new.draft.title,
+        body=new.draft.body,
+        data=new.draft.data,
+        channel=new.channel,
+        status=Status.PENDING,
+        attempts=0,
+        error="",
+        created_at=now,
+    )
+
+
+def _as_row(new: _New) -> dict[str, object]:
+    return {
+        "id": new.delivery,
+        "kind": "NOTIFICATION",
+        "tenant": new.draft.tenant,
+        "recipient": new.draft.user,
+        "channel": new.channel,
+        "reference": new.id,
+        "attempts": 0,
+        "claims": 0,
+        "done": (),
+        "history": json.dumps([]),
+    }

@@ -1,0 +1,261 @@
+"""Claims deliveries that are due: one transaction for many, safe beside other replicas."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from services.chassis.postgres import Connection, Database
+from services.notification.adapters.postgres import rate_limit, rows
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.rate_limit import User
+from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.application.ports import Claimed, Claims, EventMessage
+from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outgoing
+from services.notification.domain.notification import ChannelName, Type
+from services.notification.domain.rate import RateLimit
+
+Record = rows.Row
+
+_DUE = """
+    SELECT id::text AS id, kind, tenant, recipient, channel, reference::text AS reference, event_id, event_type, body,
+        attempts, claims, lease IS NOT NULL AS crashed, deferred, done, history::text AS history
+    FROM deliveries WHERE state = 'OPEN' AND next_attempt_at <= $1
+    ORDER BY next_attempt_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+_CONTENT = """
+    SELECT id::text AS id, recipient, type, title, body, data::text AS data, created_at
+    FROM TENANT.notifications WHERE id = ANY($1::uuid[])
+"""
+_ADDRESSES = """
+    SELECT recipient, id::text AS id, channel, address, secret FROM TENANT.endpoints
+    WHERE recipient = ANY($1::text[]) ORDER BY id
+"""
+
+
+class Claimer:
+    """Claims within the rate limit; leases end `lease` after the claim."""
+
+    def __init__(self, database: Database, clock: Clock, limit: RateLimit, lease: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._limit = limit
+        self._lease = lease
+
+    async def claim(self, limit: int) -> Claims:
+        """See DeliveryQueue.claim."""
+        lease = str(uuid4())
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            due = await connection.fetch(_DUE, now, limit)
+            taken = await self._select(connection, due, now, lease) if due else []
+            if taken:
+                await connection.execute(
+                    """
+                    UPDATE deliveries SET lease = $2, next_attempt_at = $3, claims = claims + 1
+                    WHERE id = ANY($1::uuid[])
+                    """,
+                    [row["id"] for row in taken],
+                    lease,
+                    now + self._lease,
+                )
+        async with self._database.connection() as connection:
+            if not taken:
+                return Claims((), await self._next_due(connection))
+            return Claims(tuple(await load(connection, taken, lease)), None)
+
+    async def _next_due(self, connection: Connection) -> timedelta | None:
+        due = await connection.fetchval("SELECT min(next_attempt_at) FROM deliveries WHERE state = 'OPEN'")
+        return None if due is None else max(due - await self._clock.now(connection), timedelta(0))
+
+    async def _select(self, connection: Connection, due: Sequence[Record], now: datetime, lease: str) -> list[Record]:
+        """Those of the due that may go now. The others of their users get their turns; those of users that another
+        replica is busy with stay due."""
+        if crashed := [row["id"] for row in due if row["crashed"] and row["kind"] == "NOTIFICATION"]:
+            await rate_limit.crashed(connection, crashed, now)
+        by_user: dict[User, list[Record]] = defaultdict(list)
+        for row in due:
+            if row["kind"] == "NOTIFICATION":
+                by_user[row["tenant"], row["recipient"]].append(row)
+        chosen = [row for row in due if row["kind"] == "EVENT"]
+        if not by_user:
+            return chosen
+        ours = sorted(await rate_limit.try_lock(connection, list(by_user)))
+        slots = await rate_limit.slots(connection, ours, self._limit, now)
+        over: dict[User, list[Record]] = {}
+        going: list[tuple[str, User]] = []
+        for user in ours:
+            free = self._limit.free(slots[user].taken)
+            going += [(row["id"], user) for row in by_user[user][:free]]
+            chosen += by_user[user][:free]
+            if late := by_user[user][free:]:
+                over[user] = late
+        if going:
+            await rate_limit.take(connection, lease, going)
+        if over:
+            await self._defer(connection, over, slots, now, Going(going))
+        return chosen
+
+    async def _defer(
+        self,
+        connection: Connection,
+        over: Mapping[User, Sequence[Record]],
+        slots: Mapping[User, rate_limit.Slots],
+        now: datetime,
+        going: "Going",
+    ) -> None:
+        ahead = await self._waiting(connection, list(over), now)
+        ids: list[str] = []
+        turns: list[datetime] = []
+        for user, late in over.items():
+            under_way = slots[user].under_way + going.count(user)
+            # Who had a turn and lost it to a call that did not wait keeps a place in front; new ones queue up behind.
+            back = [row for row in late if row["deferred"]]
+            new = [row for row in late if not row["deferred"]]
+            for group, before in ((back, 0), (new, ahead.get(user, 0) + len(back))):
+                ids += [row["id"] for row in group]
+                turns += self._limit.turns(slots[user].completed, under_way, now, count=len(group), ahead=before)
+        await connection.execute(
+            """
+            UPDATE deliveries d SET next_attempt_at = t.at, deferred = true, lease = NULL
+            FROM unnest($1::uuid[], $2::timestamptz[]) AS t (id, at) WHERE d.id = t.id
+            """,
+            ids,
+            turns,
+        )
+
+    @staticmethod
+    async def _waiting(connection: Connection, users: Sequence[User], now: datetime) -> dict[User, int]:
+        found = await connection.fetch(
+            """
+            SELECT d.tenant, d.recipient, count(*) AS waiting
+            FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
+            JOIN deliveries d ON d.tenant = u.tenant AND d.recipient = u.recipient
+            WHERE d.state = 'OPEN' AND d.kind = 'NOTIFICATION' AND d.deferred AND d.next_attempt_at > $3
+            GROUP BY d.tenant, d.recipient
+            """,
+            [tenant for tenant, _ in users],
+            [recipient for _, recipient in users],
+            now,
+        )
+        return {(row["tenant"], row["recipient"]): row["waiting"] for row in found}
+
+
+class Going:
+    """How many of each user go in this claim."""
+
+    def __init__(self, going: Sequence[tuple[str, User]]) -> None:
+        self._counts: dict[User, int] = defaultdict(int)
+        for _, user in going:
+            self._counts[user] += 1
+
+    def count(self, user: User) -> int:
+        """How many of this user."""
+        return self._counts[user]
+
+
+async def load(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
+    """The claimed deliveries with all that an attempt needs."""
+    by_tenant: dict[str, list[Record]] = defaultdict(list)
+    events: list[Record] = []
+    for row in taken:
+        if row["kind"] == "EVENT":
+            events.append(row)
+        else:
+            by_tenant[row["tenant"]].append(row)
+    loaded: list[Claimed] = []
+    for tenant, group in by_tenant.items():
+        loaded += await _load_notifications(connection, tenant, group, lease)
+    if events:
+        loaded += await _load_events(connection, events, lease)
+    return loaded
+
+
+async def _load_notifications(
+    connection: Connection, tenant: str, taken: Sequence[Record], lease: str
+) -> list[Claimed]:
+    contents = {
+        row["id"]: row
+        for row in await connection.fetch(in_tenant(_CONTENT, tenant), [row["reference"] for row in taken])
+    }
+    points: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+    if users := {row["recipient"] for row in taken if row["channel"] != ChannelName.CONSOLE}:
+        for row in await connection.fetch(in_tenant(_ADDRESSES, tenant), list(users)):
+            points[row["recipient"], row["channel"]].append(
+                Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"])
+            )
+    return [
+        Claimed(
+            id=row["id"],
+            lease=lease,
+            tenant=tenant,
+            reference=row["reference"],
+            channel=ChannelName(row["channel"]),
+            message=_outgoing(contents[row["reference"]], tenant),
+            endpoints=tuple(points[row["recipient"], row["channel"]]),
+            **_progress(row),
+        )
+        for row in taken
+    ]
+
+
+def _outgoing(row: Record, tenant: str) -> Outgoing:
+    return Outgoing(
+        id=row["id"],
+        tenant=tenant,
+        user=row["recipient"],
+        type=Type(row["type"]),
+        title=row["title"],
+        body=row["body"],
+        data=row["data"] or "",
+        created_at=row["created_at"],
+    )
+
+
+async def _load_events(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
+    found = await connection.fetch(
+        """
+        SELECT id::text AS id, url, secret, enabled, disabled_reason FROM webhook_subscriptions
+        WHERE id = ANY($1::uuid[])
+        """,
+        list({row["reference"] for row in taken}),
+    )
+    subscriptions = {row["id"]: row for row in found}
+    claimed: list[Claimed] = []
+    for row in taken:
+        subscription = subscriptions.get(row["reference"])
+        claimed.append(
+            Claimed(
+                id=row["id"],
+                lease=lease,
+                tenant="",
+                reference=row["reference"],
+                channel=ChannelName.WEBHOOK,
+                message=EventMessage(
+                    id=row["id"], event_id=row["event_id"], type=row["event_type"], body=row["body"] or ""
+                ),
+                endpoints=()
+                if subscription is None
+                else (Endpoint(subscription["id"], ChannelName.WEBHOOK, subscription["url"], subscription["secret"]),),
+                blocked=_blocked(subscription),
+                **_progress(row),
+            )
+        )
+    return claimed
+
+
+def _blocked(subscription: Record | None) -> Failure | None:
+    if subscription is not None and subscription["enabled"]:
+        return None
+    why = "the subscription was deleted" if subscription is None else subscription["disabled_reason"]
+    return Failure(kind=FailureKind.PERMANENT, code="SUBSCRIPTION_DISABLED", message=why)
+
+
+def _progress(row: Record) -> dict[str, Any]:
+    return {
+        "attempts": row["attempts"],
+        "claims": row["claims"] + 1,
+        "done": frozenset(row["done"]),
+        "history": rows.load_history(row["history"]),
+    }

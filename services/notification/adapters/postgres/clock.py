@@ -1,0 +1,22 @@
+"""What time it is: the database's, which is the same for all replicas."""
+
+from datetime import datetime
+from typing import Protocol
+
+from services.chassis.postgres import Connection
+
+
+class Clock(Protocol):
+    """The time that schedules and rate limits go by."""
+
+    async def now(self, connection: Connection) -> datetime:
+        """The time, aware (UTC)."""
+        ...
+
+
+class DatabaseClock:
+    """The clock of the database server; it moves within a transaction."""
+
+    async def now(self, connection: Connection) -> datetime:
+        """The server's time."""
+        return await connection.fetchval("SELECT clock_timestamp()")

@@ -1,0 +1,250 @@
+"""Invoices and their state machine."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from services.chassis.postgres import Connection, Database, Outbox
+from services.notification.adapters.nats import events
+from services.notification.adapters.postgres import rows
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.conditions import Conditions
+from services.notification.application.ports import (
+    ClaimedInvoice,
+    InvoiceChange,
+    InvoiceClaims,
+    Mailed,
+    Position,
+    Sending,
+)
+from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
+from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+
+_COLUMNS = """
+    debt, debt_file, name, government_id, email, amount, due_date, state, attempts, error, history::text AS history,
+    object, object_offset, object_length, created_at, mailed_at
+"""
+_CLAIM = f"""
+    WITH due AS (
+        SELECT debt AS id, sending_at IS NOT NULL AS unknown FROM invoices
+        WHERE next_attempt_at <= $1 AND (state = 'PENDING' OR $3) ORDER BY next_attempt_at LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE invoices SET lease = $4, next_attempt_at = $5 FROM due WHERE debt = due.id
+    RETURNING {_COLUMNS}, due.unknown
+"""
+_PAGE = f"SELECT {_COLUMNS} FROM invoices /*where*/ ORDER BY created_at DESC, debt DESC LIMIT $1"
+WAKE = "SELECT pg_notify('notification_invoices', '')"
+
+
+async def register(connection: Connection, debts: Sequence[Debt], now: datetime) -> int:
+    """Makes an invoice for each debt that has none; returns how many. For the transaction of the inbox mark."""
+    made = await connection.fetchval(
+        """
+        WITH made AS (
+            INSERT INTO invoices
+                (debt, debt_file, name, government_id, email, amount, due_date, next_attempt_at, created_at)
+            SELECT *, $8, $8 FROM unnest(
+                $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]
+            ) AS n (debt, debt_file, name, government_id, email, amount, due_date)
+            ORDER BY debt ON CONFLICT (debt) DO NOTHING RETURNING 1
+        )
+        SELECT count(*) FROM made
+        """,
+        [debt.id for debt in debts],
+        [debt.debt_file for debt in debts],
+        [debt.name for debt in debts],
+        [debt.government_id for debt in debts],
+        [debt.email for debt in debts],
+        [debt.amount for debt in debts],
+        [debt.due_date for debt in debts],
+        now,
+    )
+    await connection.execute(WAKE)
+    return made
+
+
+async def reopen(connection: Connection, debt: str, now: datetime) -> bool:
+    """Gives a FAILED invoice another round; False when it is in another state."""
+    done = await connection.execute(
+        """
+        UPDATE invoices SET
+            state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
+            attempts = 0, history = '[]', lease = NULL, sending_at = NULL, next_attempt_at = $2
+        WHERE debt = $1 AND state = 'FAILED'
+        """,
+        debt,
+        now,
+    )
+    await connection.execute(WAKE)
+    return done == "UPDATE 1"
+
+
+class PostgresInvoices:
+    """InvoiceStore."""
+
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, *, lease: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._outbox = outbox
+        self._lease = lease
+
+    async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
+        """See InvoiceStore."""
+        lease = str(uuid4())
+        async with self._database.connection() as connection:
+            now = await self._clock.now(connection)
+            found = await connection.fetch(_CLAIM, now, limit, mail, lease, now + self._lease)
+            if not found:
+                due = await connection.fetchval(
+                    "SELECT min(next_attempt_at) FROM invoices WHERE next_attempt_at IS NOT NULL "
+                    "AND (state = 'PENDING' OR $1)",
+                    mail,
+                )
+                return InvoiceClaims((), None if due is None else max(due - now, timedelta(0)))
+        claimed = [
+            ClaimedInvoice(
+                debt=rows.debt(row),
+                lease=lease,
+                state=InvoiceState(row["state"]),
+                attempts=row["attempts"],
+                place=rows.place(row),
+                unknown=row["unknown"],
+            )
+            for row in found
+        ]
+        return InvoiceClaims(tuple(claimed), None)
+
+    async def stored(self, places: Sequence[tuple[ClaimedInvoice, Place]]) -> None:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                UPDATE invoices i SET
+                    state = 'STORED', object = p.object, object_offset = p.at, object_length = p.length,
+                    next_attempt_at = $6
+                FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::integer[])
+                    AS p (debt, lease, object, at, length)
+                WHERE i.debt = p.debt AND i.lease = p.lease AND i.state = 'PENDING'
+                """,
+                [invoice.debt.id for invoice, _ in places],
+                [invoice.lease for invoice, _ in places],
+                [place.object for _, place in places],
+                [place.offset for _, place in places],
+                [place.length for _, place in places],
+                await self._clock.now(connection) + self._lease,
+            )
+
+    async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
+        """See InvoiceStore."""
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            sending = [change.invoice for change in changes if isinstance(change, Sending)]
+            mailed = [change.invoice for change in changes if isinstance(change, Mailed) and change.failure is None]
+            failed = [change for change in changes if isinstance(change, Mailed) and change.failure is not None]
+            ours = await self._sending(connection, sending, now) if sending else set[str]()
+            ours |= await self._mailed(connection, mailed, now) if mailed else set[str]()
+            if failed:
+                ours |= await self._failed(connection, failed, now)
+        return [change.invoice.debt.id in ours for change in changes]
+
+    async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[str]:
+        found = await connection.fetch(
+            """
+            UPDATE invoices i SET sending_at = $3, next_attempt_at = $4
+            FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+            WHERE i.debt = c.debt AND i.lease = c.lease AND i.state = 'STORED' RETURNING i.debt
+            """,
+            *_leases(invoices),
+            now,
+            now + self._lease,
+        )
+        return {row["debt"] for row in found}
+
+    @staticmethod
+    async def _mailed(connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[str]:
+        found = await connection.fetch(
+            """
+            UPDATE invoices i SET
+                state = 'MAILED', attempts = attempts + 1, error = '', mailed_at = $3, next_attempt_at = NULL,
+                lease = NULL, sending_at = NULL
+            FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+            WHERE i.debt = c.debt AND i.lease = c.lease RETURNING i.debt
+            """,
+            *_leases(invoices),
+            now,
+        )
+        return {row["debt"] for row in found}
+
+    async def _failed(self, connection: Connection, changes: Sequence[Mailed], now: datetime) -> set[str]:
+        """Failures are rare: one statement for each keeps them plain."""
+        ours: set[str] = set()
+        for change in changes:
+            failure, debt = change.failure, change.invoice.debt
+            assert failure is not None
+            row = await connection.fetchrow(
+                "SELECT history::text AS history, created_at FROM invoices WHERE debt = $1 AND lease = $2 FOR UPDATE",
+                debt.id,
+                change.invoice.lease,
+            )
+            if row is None:
+                continue
+            ours.add(debt.id)
+            history = (*rows.load_history(row["history"]), Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
+            await connection.execute(
+                """
+                UPDATE invoices SET
+                    state = CASE WHEN $2::timestamptz IS NULL THEN 'FAILED' ELSE state END,
+                    attempts = attempts + 1, error = $3, history = $4::json, next_attempt_at = $2, lease = NULL,
+                    sending_at = NULL
+                WHERE debt = $1
+                """,
+                debt.id,
+                None if change.wait is None else now + change.wait,
+                failure.text,
+                rows.dump_history(history),
+            )
+            if change.wait is None:
+                await self._outbox.add_encoded(connection, [events.invoice_letter(debt, history, row["created_at"])])
+        return ours
+
+    async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                UPDATE invoices i SET lease = NULL, next_attempt_at = $3
+                FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+                WHERE i.debt = c.debt AND i.lease = c.lease AND i.next_attempt_at IS NOT NULL
+                """,
+                *_leases(invoices),
+                await self._clock.now(connection),
+            )
+
+    async def get(self, debt: str) -> Invoice:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM invoices WHERE debt = $1", debt)
+        if row is None:
+            raise InvoiceNotFound(metadata={"id": debt})
+        return rows.invoice(row)
+
+    async def page(
+        self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
+    ) -> Sequence[Invoice]:
+        """See InvoiceStore."""
+        where = Conditions(limit)
+        if debt_file:
+            where.add("debt_file = {}", debt_file)
+        if state is not None:
+            where.add("state = {}", state.value)
+        if after is not None:
+            where.add("(created_at, debt) < ({}::timestamptz, {})", *after)
+        async with self._database.connection() as connection:
+            found = await connection.fetch(where.into(_PAGE), *where.arguments)
+        return [rows.invoice(row) for row in found]
+
+
+def _leases(invoices: Sequence[ClaimedInvoice]) -> tuple[list[str], list[str]]:
+    return [invoice.debt.id for invoice in invoices], [invoice.lease for invoice in invoices]

@@ -1,0 +1,144 @@
+"""Notifications of all tenants: the store and the queue that the use cases see."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+
+from services.chassis.errors import DomainError
+from services.chassis.postgres import Connection, Database, Outbox
+from services.notification.adapters.postgres import rows
+from services.notification.adapters.postgres.accepting import Accepter
+from services.notification.adapters.postgres.claims import Claimer
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.conditions import Conditions
+from services.notification.adapters.postgres.settling import Settler
+from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.application.ports import (
+    Accepted,
+    Claimed,
+    Claims,
+    NotificationFilter,
+    Position,
+    Settlement,
+)
+from services.notification.domain.errors import NotificationNotFound
+from services.notification.domain.notification import ChannelName, Draft, Notification
+from services.notification.domain.rate import RateLimit
+
+_SCHEDULED = """
+    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.reference = n.id AND d.event_id = ''
+        AND d.lease IS NULL AND d.next_attempt_at > n.created_at
+"""
+_GET = f"""
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {_SCHEDULED}
+    WHERE n.id = $1
+"""
+_PAGE = f"""
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {_SCHEDULED}
+    /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
+"""
+_MARK_READ = """
+    UPDATE TENANT.notifications SET read_at = $3, version = version + 1
+    WHERE id = $1 AND version = $2 AND read_at IS NULL
+"""
+
+
+class PostgresNotifications:
+    """NotificationStore and DeliveryQueue."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        outbox: Outbox,
+        *,
+        limit: RateLimit,
+        lease: timedelta,
+        disable_after: timedelta,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._accepter = Accepter(database, clock, outbox, limit, lease)
+        self._claimer = Claimer(database, clock, limit, lease)
+        self._settler = Settler(database, clock, outbox, disable_after=disable_after)
+
+    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+        """See NotificationStore."""
+        return await self._accepter.accept(drafts)
+
+    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
+        """See NotificationStore."""
+        return await self._accepter.accept_claimed(draft, channel)
+
+    async def claim(self, limit: int) -> Claims:
+        """See DeliveryQueue."""
+        return await self._claimer.claim(limit)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+        """See DeliveryQueue."""
+        return await self._settler.settle(settlements)
+
+    async def release(self, claimed: Sequence[Claimed]) -> None:
+        """See DeliveryQueue."""
+        async with self._database.transaction() as connection:
+            arguments = [claim.id for claim in claimed], [claim.lease for claim in claimed]
+            await connection.execute(
+                """
+                UPDATE deliveries d SET lease = NULL, next_attempt_at = $3
+                FROM unnest($1::uuid[], $2::uuid[]) AS c (id, lease) WHERE d.id = c.id AND d.lease = c.lease
+                """,
+                *arguments,
+                await self._clock.now(connection),
+            )
+            await connection.execute(
+                """
+                DELETE FROM rate_slots s USING unnest($1::uuid[], $2::uuid[]) AS c (id, lease)
+                WHERE s.delivery = c.id AND s.lease = c.lease AND s.at = 'infinity'
+                """,
+                *arguments,
+            )
+            await connection.execute("SELECT pg_notify('notification_work', '')")
+
+    async def get(self, tenant: str, id_: str) -> Notification:
+        """See NotificationStore."""
+        async with self._database.connection() as connection:
+            return await get_notification(connection, tenant, id_)
+
+    async def page(self, wanted: NotificationFilter, *, limit: int, after: Position | None) -> Sequence[Notification]:
+        """See NotificationStore."""
+        where = Conditions(limit)
+        if wanted.user:
+            where.add("n.recipient = {}", wanted.user)
+        if wanted.status is not None:
+            where.add("n.status = {}", wanted.status.value)
+        if wanted.unread:
+            where.add("n.status = 'SENT' AND n.read_at IS NULL")
+        if after is not None:
+            where.add("(n.created_at, n.id) < ({}::timestamptz, {}::uuid)", *after)
+        statement = where.into(in_tenant(_PAGE, wanted.tenant))
+        async with self._database.connection() as connection:
+            found = await connection.fetch(statement, *where.arguments)
+        return [rows.notification(row, wanted.tenant, row["next_attempt_at"]) for row in found]
+
+    async def mark_read(self, notification: Notification) -> bool:
+        """See NotificationStore."""
+        async with self._database.connection() as connection:
+            done = await connection.execute(
+                in_tenant(_MARK_READ, notification.tenant),
+                notification.id,
+                notification.version,
+                await self._clock.now(connection),
+            )
+        return done == "UPDATE 1"
+
+
+async def get_notification(connection: Connection, tenant: str, id_: str) -> Notification:
+    """Raises NotificationNotFound."""
+    try:
+        row = await connection.fetchrow(in_tenant(_GET, tenant), id_)
+    except asyncpg.DataError as error:  # no UUID, so no id of ours
+        raise NotificationNotFound(metadata={"id": id_}) from error
+    if row is None:
+        raise NotificationNotFound(metadata={"id": id_})
+    return rows.notification(row, tenant, row["next_attempt_at"])

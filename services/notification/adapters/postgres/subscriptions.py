@@ -1,0 +1,159 @@
+"""Webhook subscriptions, and the deliveries that events lead to."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from services.chassis.ids import new_id
+from services.chassis.postgres import Database
+from services.notification.adapters.postgres import rows
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.endpoints import is_uuid
+from services.notification.domain.errors import SubscriptionNotFound
+from services.notification.domain.webhook import Subscription
+
+CLOCK_TOLERANCE = timedelta(seconds=10)
+"""Events from before a subscription are not for it; the broker's clock and the database's may differ by this much."""
+_FIRST = "00000000-0000-0000-0000-000000000000"
+_LOCK_TYPES = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:notification:event types', 0))"
+_CHANGED = "SELECT pg_notify('notification_subscriptions', '')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicEvent:
+    """A public event as it goes to subscribers. `subscription` limits it to one of them (a dead letter sent back)."""
+
+    id: str
+    type: str
+    body: str
+    published_at: datetime
+    subscription: str = ""
+
+
+class PostgresSubscriptions:
+    """SubscriptionStore."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def add(self, subscription: Subscription, prepare: Callable[[], Awaitable[None]]) -> Subscription:
+        """See SubscriptionStore."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK_TYPES)
+            await prepare()
+            now = await self._clock.now(connection)
+            await connection.execute(
+                """
+                INSERT INTO webhook_subscriptions (id, url, event_types, secret, created_at)
+                VALUES ($1, $2, $3, $4, $5)
+                """,
+                subscription.id,
+                subscription.url,
+                list(subscription.event_types),
+                subscription.secret,
+                now,
+            )
+            await connection.execute(_CHANGED)
+        return replace(subscription, created_at=now)
+
+    async def get(self, id_: str) -> Subscription:
+        """See SubscriptionStore."""
+        if is_uuid(id_):
+            async with self._database.connection() as connection:
+                row = await connection.fetchrow(
+                    "SELECT *, id::text AS id FROM webhook_subscriptions WHERE id = $1", id_
+                )
+            if row is not None:
+                return rows.subscription(row)
+        raise SubscriptionNotFound(metadata={"id": id_})
+
+    async def page(self, *, limit: int, after: str) -> Sequence[Subscription]:
+        """See SubscriptionStore."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(
+                """
+                SELECT id::text AS id, url, event_types, enabled, disabled_reason, created_at
+                FROM webhook_subscriptions s WHERE s.id > $1 ORDER BY s.id LIMIT $2
+                """,
+                after or _FIRST,
+                limit,
+            )
+        return [rows.subscription(row) for row in found]
+
+    async def delete(self, id_: str) -> bool:
+        """See SubscriptionStore."""
+        if not is_uuid(id_):
+            return False
+        async with self._database.transaction() as connection:
+            if await connection.execute("DELETE FROM webhook_subscriptions WHERE id = $1", id_) != "DELETE 1":
+                return False
+            await connection.execute("DELETE FROM deliveries WHERE reference = $1", id_)
+            await connection.execute(_CHANGED)
+        return True
+
+    async def wanted_types(self) -> frozenset[str]:
+        """See SubscriptionStore."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT DISTINCT unnest(event_types) AS type FROM webhook_subscriptions WHERE enabled"
+            )
+        return frozenset(row["type"] for row in found)
+
+    async def when_unwanted(self, event_type: str, act: Callable[[], Awaitable[None]]) -> bool:
+        """See SubscriptionStore."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK_TYPES)
+            if await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM webhook_subscriptions WHERE enabled AND $1 = ANY(event_types))", event_type
+            ):
+                return False
+            await act()
+        return True
+
+    async def fan_out(self, events: Sequence[PublicEvent]) -> Sequence[int]:
+        """One delivery for each event and enabled subscription that wants it, once however often it is called; one
+        transaction for all. A single subscription named by the event gets it anew."""
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            wanting = await connection.fetch(
+                """
+                SELECT place, s.id::text AS subscription
+                FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+                    WITH ORDINALITY AS e (type, only_for, published_at, place)
+                JOIN webhook_subscriptions s ON s.enabled AND e.type = ANY(s.event_types)
+                    AND (e.only_for = '' AND e.published_at > s.created_at - $4::interval OR s.id::text = e.only_for)
+                """,
+                [event.type for event in events],
+                [event.subscription for event in events],
+                [event.published_at for event in events],
+                CLOCK_TOLERANCE,
+            )
+            pairs = [(events[row["place"] - 1], row["subscription"]) for row in wanting]
+            if pairs:
+                await connection.execute(
+                    """
+                    INSERT INTO deliveries AS d
+                        (id, kind, channel, reference, event_id, event_type, body, next_attempt_at, created_at)
+                    SELECT id, 'EVENT', 'WEBHOOK', reference, event_id, event_type, body, $6, $6
+                    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+                        AS n (id, reference, event_id, event_type, body)
+                    ORDER BY reference, event_id
+                    ON CONFLICT (reference, event_id) DO UPDATE SET
+                        state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, done = '{}',
+                        history = '[]', next_attempt_at = excluded.next_attempt_at
+                    WHERE d.state = 'FAILED' AND d.event_id = ANY($7::text[])
+                    """,
+                    [new_id() for _ in pairs],
+                    [subscription for _, subscription in pairs],
+                    [event.id for event, _ in pairs],
+                    [event.type for event, _ in pairs],
+                    [event.body for event, _ in pairs],
+                    now,
+                    [event.id for event, _ in pairs if event.subscription],
+                )
+                await connection.execute("SELECT pg_notify('notification_work', '')")
+        counts = [0] * len(events)
+        for row in wanting:
+            counts[row["place"] - 1] += 1
+        return counts

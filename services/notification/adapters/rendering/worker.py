@@ -1,0 +1,51 @@
+"""The renderer's process: debts come in on standard input, PDFs go out on standard output, until the input ends.
+
+A frame is a length (4 bytes, big-endian) and that many bytes. A request is one frame, JSON: a list of debts. The answer
+is a frame with the number of PDFs in decimal and a frame for each, or a frame that starts with `!` and says what went
+wrong.
+"""
+
+import json
+import struct
+import sys
+from typing import BinaryIO
+
+from services.notification.domain.invoice import Debt
+
+HEADER = struct.Struct(">I")
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """The next frame; None at the end of the input (also in the middle of a frame: whoever wrote it is gone)."""
+    head = stream.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(head)
+    body = stream.read(length)
+    return body if len(body) == length else None
+
+
+def frame(body: bytes) -> bytes:
+    """The body with its length before it."""
+    return HEADER.pack(len(body)) + body
+
+
+def main() -> None:
+    """Serves until the parent closes the pipe, or is gone."""
+    from services.notification.adapters.rendering.pdf import InvoiceDrawer
+
+    drawer = InvoiceDrawer(sys.argv[1] if len(sys.argv) > 1 else "")
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while (request := read_frame(source)) is not None:
+        try:
+            pdfs = [drawer.draw(Debt(**debt)) for debt in json.loads(request)]
+        except Exception as error:  # whatever is wrong with one debt must not end the process for the others
+            answer = frame(f"!{type(error).__name__}: {error}".encode()[:1000])
+        else:
+            answer = b"".join((frame(b"%d" % len(pdfs)), *(frame(pdf) for pdf in pdfs)))
+        sink.write(answer)
+        sink.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The dispatcher: takes what is due, attempts it through its channel, and writes down what became of it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.chassis.errors import DomainError, Unavailable
+from services.chassis.telemetry.logs import get_logger
+from services.notification.application.group_commit import GroupCommit
+from services.notification.application.ports import Channel, Claimed, DeliveryQueue, EventMessage, Meter, Settlement
+from services.notification.domain.delivery import (
+    Decision,
+    Endpoint,
+    Failure,
+    FailureKind,
+    Outcome,
+    decide,
+    still_open,
+)
+from services.notification.domain.notification import ChannelName, Notification
+from services.notification.domain.retry import RetrySchedule
+
+log = get_logger(__name__)
+
+CONSOLE = Endpoint("console", ChannelName.CONSOLE, "console")
+_CRASHES = 10
+"""Claims beyond the schedule after which a delivery that never reports an outcome is given up: it kills processes."""
+_PAUSE_AFTER_FAILURE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatcherOptions:
+    """`notifications` and `events` are the retry schedules; an attempt at all addresses of a delivery ends after
+    `attempt_timeout`, well within the queue's lease."""
+
+    notifications: RetrySchedule = field(default_factory=RetrySchedule)
+    events: RetrySchedule = field(default_factory=RetrySchedule)
+    concurrency: int = 64
+    poll: timedelta = timedelta(seconds=5)
+    attempt_timeout: timedelta = timedelta(seconds=30)
+    stop_budget: timedelta = timedelta(seconds=8)
+
+
+class Dispatcher:
+    """Runs attempts, at most `concurrency` at a time."""
+
+    def __init__(
+        self,
+        queue: DeliveryQueue,
+        channels: Mapping[ChannelName, Channel],
+        settling: GroupCommit[Settlement, Notification | None],
+        options: DispatcherOptions,
+        meter: Meter,
+        *,
+        randomness: Callable[[], float] = random.random,
+    ) -> None:
+        self._queue = queue
+        self._channels = channels
+        self._settling = settling
+        self._options = options
+        self._meter = meter
+        self._randomness = randomness
+        self._woken = asyncio.Event()
+        self._in_flight: dict[asyncio.Task[Notification | None], Claimed] = {}
+
+    def poke(self) -> None:
+        """Makes it look at the queue now."""
+        self._woken.set()
+
+    async def deliver(self, claimed: Claimed) -> Notification | None:
+        """Attempts what the caller has claimed, now. A caller that is cancelled does not stop the attempt."""
+        return await asyncio.shield(self._start(claimed))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then lets attempts finish within the budget and hands back the rest."""
+        while not stop.is_set():
+            self._woken.clear()
+            free = self._options.concurrency - len(self._in_flight)
+            if free <= 0:
+                await self._wait(stop, None)
+                continue
+            try:
+                claims = await self._queue.claim(free)
+            except DomainError as error:
+                log.warning("dispatcher.claim_failed", error=repr(error))
+                await self._wait(stop, timedelta(seconds=_PAUSE_AFTER_FAILURE))
+                continue
+            for claimed in claims.claimed:
+                self._start(claimed)
+            if not claims.claimed:
+                due = self._options.poll if claims.next_due is None else min(claims.next_due, self._options.poll)
+                await self._wait(stop, max(due, timedelta(milliseconds=5)))
+        await self._finish()
+
+    def _start(self, claimed: Claimed) -> "asyncio.Task[Notification | None]":
+        task = asyncio.create_task(self._process(claimed), name=f"deliver {claimed.id}")
+        self._in_flight[task] = claimed
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Notification | None]") -> None:
+        del self._in_flight[task]
+        self._woken.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatcher.attempt_died", task=task.get_name(), exc_info=error)
+
+    async def _finish(self) -> None:
+        if not self._in_flight:
+            return
+        _, late = await asyncio.wait(self._in_flight, timeout=self._options.stop_budget.total_seconds())
+        left = [self._in_flight[task] for task in late]
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+            await self._queue.release(left)
+            log.warning("dispatcher.handed_back", deliveries=len(left))
+
+    async def _process(self, claimed: Claimed) -> Notification | None:
+        began = time.perf_counter()
+        decision = await self._attempt(claimed)
+        handler = "events" if isinstance(claimed.message, EventMessage) else f"notifications.{claimed.channel.lower()}"
+        self._meter.observe(handler, time.perf_counter() - began, failed=not decision.sent)
+        self._tell(claimed, decision)
+        while True:
+            try:
+                return await self._settling.submit(Settlement(claimed, decision))
+            except Unavailable:
+                # The outcome is known: writing it down late beats sending twice.
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+
+    async def _attempt(self, claimed: Claimed) -> Decision:
+        event = isinstance(claimed.message, EventMessage)
+        schedule = self._options.events if event else self._options.notifications
+        hopeless = claimed.blocked or self._hopeless(claimed, schedule)
+        if hopeless is not None:
+            return Decision(sent=False, failure=hopeless, done=claimed.done)
+        points = [CONSOLE] if claimed.channel is ChannelName.CONSOLE else list(claimed.endpoints)
+        points = still_open(points, claimed.done)
+        if not points:
+            gone = Failure(
+                kind=FailureKind.PERMANENT,
+                code="NO_ENDPOINT",
+                message="the user has no address for the channel any more",
+            )
+            return Decision(sent=False, failure=gone, done=claimed.done)
+        outcomes = await asyncio.gather(*(self._send(claimed, point) for point in points))
+        return decide(
+            dict(zip((point.id for point in points), outcomes, strict=True)),
+            failures=claimed.attempts + 1,
+            done=claimed.done,
+            schedule=schedule,
+            randomness=self._randomness(),
+        )
+
+    @staticmethod
+    def _hopeless(claimed: Claimed, schedule: RetrySchedule) -> Failure | None:
+        if claimed.claims <= schedule.max_attempts + _CRASHES:
+            return None
+        return Failure(
+            kind=FailureKind.PERMANENT,
+            code="NO_OUTCOME",
+            message=f"taken up {claimed.claims} times, and never an outcome",
+        )
+
+    async def _send(self, claimed: Claimed, point: Endpoint) -> Outcome:
+        channel = self._channels.get(claimed.channel)
+        if channel is None:
+            return Failure(
+                kind=FailureKind.PERMANENT,
+                code="CHANNEL_NOT_CONFIGURED",
+                message=f"there is no channel {claimed.channel}",
+            )
+        try:
+            async with asyncio.timeout(self._options.attempt_timeout.total_seconds()):
+                return await channel.send(claimed.message, point)
+        except TimeoutError:
+            return Failure(
+                kind=FailureKind.TRANSIENT, code="TIMEOUT", message="the attempt did not end in time", unknown=True
+            )
+        except Exception as error:
+            log.exception("dispatcher.channel_defect", channel=claimed.channel, delivery=claimed.id)
+            return Failure(kind=FailureKind.TRANSIENT, code="DEFECT", message=type(error).__name__)
+
+    def _tell(self, claimed: Claimed, decision: Decision) -> None:
+        failure = decision.failure
+        if failure is None:
+            return
+        fields = {"delivery": claimed.id, "reference": claimed.reference, "channel": claimed.channel.value}
+        if failure.critical:
+            log.critical("delivery.operator_needed", code=failure.code, error=failure.message, **fields)
+        if decision.sent:
+            log.info("delivery.partly_sent", code=failure.code, **fields)
+        elif decision.wait is None:
+            log.error("delivery.given_up", code=failure.code, attempts=claimed.attempts + 1, **fields)
+        else:
+            wait = round(decision.wait.total_seconds(), 3)
+            log.warning("delivery.failed", code=failure.code, attempts=claimed.attempts + 1, wait=wait, **fields)
+
+    async def _wait(self, stop: asyncio.Event, time: timedelta | None) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]
+        try:
+            await asyncio.wait(
+                waits, timeout=time.total_seconds() if time else None, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)

@@ -1,0 +1,103 @@
+"""Addresses of users, and webhook subscriptions of systems."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from services.chassis.ids import new_id
+from services.notification.application.ports import EndpointStore, EventFeed, SubscriptionStore, TargetGuard
+from services.notification.application.tenants import Tenants
+from services.notification.domain.delivery import Endpoint
+from services.notification.domain.errors import AddressInvalid, EndpointNotFound, SubscriptionNotFound
+from services.notification.domain.notification import ChannelName
+from services.notification.domain.webhook import Subscription, new_secret
+
+_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?=.{1,255}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+_URL = re.compile(r"https?://[\x21-\x7e]{1,2040}")
+_FCM_TOKEN = re.compile(r"[A-Za-z0-9:_.%-]{1,4096}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An address as it is kept; `new` when it was not known before (its secret is shown this once)."""
+
+    endpoint: Endpoint
+    updated_at: datetime
+    new: bool
+
+
+def is_email(address: str) -> bool:
+    """Whether the text is an address that can stand in an SMTP dialogue as it is."""
+    return _EMAIL.fullmatch(address) is not None
+
+
+class Endpoints:
+    """Handles registration of addresses."""
+
+    def __init__(self, tenants: Tenants, store: EndpointStore, guard: TargetGuard) -> None:
+        self._tenants = tenants
+        self._store = store
+        self._guard = guard
+
+    async def register(self, tenant: str, user: str, channel: ChannelName, address: str) -> Registered:
+        """Adds or renews an address. Raises AddressInvalid and TargetBlocked."""
+        self._tenants.require(tenant)
+        secret = ""
+        if channel is ChannelName.EMAIL and not is_email(address):
+            raise AddressInvalid("must be an e-mail address")
+        if channel is ChannelName.FCM and _FCM_TOKEN.fullmatch(address) is None:
+            raise AddressInvalid("must be an FCM registration token")
+        if channel is ChannelName.WEBHOOK:
+            if _URL.fullmatch(address) is None:
+                raise AddressInvalid("must be an http or https URL of at most 2,048 characters")
+            await self._guard.check(address, "address")
+            secret = new_secret()
+        endpoint, updated_at, new = await self._store.register(tenant, user, channel, address, secret)
+        return Registered(endpoint, updated_at, new)
+
+    async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:
+        """Up to `limit` addresses by id."""
+        self._tenants.require(tenant)
+        return await self._store.page(tenant, user, limit=limit, after=after)
+
+    async def delete(self, tenant: str, user: str, id_: str) -> None:
+        """Raises EndpointNotFound."""
+        self._tenants.require(tenant)
+        if not await self._store.delete(tenant, user, id_):
+            raise EndpointNotFound(metadata={"id": id_})
+
+
+class Subscriptions:
+    """Handles webhook subscriptions."""
+
+    def __init__(self, store: SubscriptionStore, feed: EventFeed, guard: TargetGuard) -> None:
+        self._store = store
+        self._feed = feed
+        self._guard = guard
+
+    async def create(self, url: str, event_types: Sequence[str]) -> Subscription:
+        """The subscription with its secret. Events published after the answer reach it. Raises TargetBlocked."""
+        await self._guard.check(url, "url")
+        subscription = Subscription(
+            id=new_id(),
+            url=url,
+            event_types=tuple(event_types),
+            secret=new_secret(),
+            created_at=datetime.now(UTC),
+        )
+        return await self._store.add(subscription, partial(self._feed.begin, event_types))
+
+    async def get(self, id_: str) -> Subscription:
+        """Raises SubscriptionNotFound."""
+        return await self._store.get(id_)
+
+    async def page(self, *, limit: int, after: str) -> Sequence[Subscription]:
+        """Up to `limit` subscriptions by id."""
+        return await self._store.page(limit=limit, after=after)
+
+    async def delete(self, id_: str) -> None:
+        """Raises SubscriptionNotFound."""
+        if not await self._store.delete(id_):
+            raise SubscriptionNotFound(metadata={"id": id_})

@@ -1,0 +1,42 @@
+"""Reading notifications, and marking them read."""
+
+from collections.abc import Sequence
+
+from services.notification.application.ports import NotificationFilter, NotificationStore, Position
+from services.notification.application.tenants import Tenants
+from services.notification.domain.errors import VersionConflict
+from services.notification.domain.notification import Notification
+
+_TRIES = 5
+
+
+class Reader:
+    """Handles queries, and MarkRead."""
+
+    def __init__(self, tenants: Tenants, store: NotificationStore) -> None:
+        self._tenants = tenants
+        self._store = store
+
+    async def get(self, tenant: str, id_: str) -> Notification:
+        """Raises TenantForbidden, TenantUnknown and NotificationNotFound."""
+        self._tenants.require(tenant)
+        return await self._store.get(tenant, id_)
+
+    async def page(self, wanted: NotificationFilter, *, limit: int, after: Position | None) -> Sequence[Notification]:
+        """Up to `limit` notifications after the position, newest first."""
+        self._tenants.require(wanted.tenant)
+        return await self._store.page(wanted, limit=limit, after=after)
+
+    async def mark_read(self, tenant: str, id_: str) -> Notification:
+        """The notification, read. The time of the first reading stays. A change that comes in between is kept: the
+        mark is tried again on top of it, and VersionConflict is raised if that happens again and again."""
+        self._tenants.require(tenant)
+        notification = await self._store.get(tenant, id_)
+        for _ in range(_TRIES):
+            if notification.read_at is not None:
+                return notification
+            marked = await self._store.mark_read(notification)
+            notification = await self._store.get(tenant, id_)
+            if marked:
+                return notification
+        raise VersionConflict(id_, notification.version)

@@ -1,0 +1,295 @@
+"""Puts the notification service together: the only place where its parts meet. One `wire_<area>` for each area."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.chassis.app import App, Step
+from services.chassis.errors import DomainError, Unavailable
+from services.chassis.nats import Consumer, DeadLetters, NatsConnection, Publisher, open_nats
+from services.chassis.net_guard import AddressGuard
+from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
+from services.chassis.settings import Refused
+from services.chassis.telemetry.logs import get_logger
+from services.notification.adapters.channels.console import ConsoleChannel
+from services.notification.adapters.channels.email import EmailChannel
+from services.notification.adapters.channels.http import Guard, GuardedClient
+from services.notification.adapters.channels.mails import Composer
+from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
+from services.notification.adapters.channels.webhook import WebhookChannel
+from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
+from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
+from services.notification.adapters.grpc.invoices import InvoiceServicer
+from services.notification.adapters.grpc.notifications import NotificationServicer
+from services.notification.adapters.metering import PrometheusMeter
+from services.notification.adapters.nats import debts, redelivery
+from services.notification.adapters.nats.dead_letters import DeadLetterBox
+from services.notification.adapters.nats.documents import JetStreamDocuments
+from services.notification.adapters.nats.events import SERVICE, SOURCE
+from services.notification.adapters.nats.feed import PublicFeed
+from services.notification.adapters.postgres.clock import Clock, DatabaseClock
+from services.notification.adapters.postgres.endpoints import PostgresEndpoints
+from services.notification.adapters.postgres.invoices import PostgresInvoices
+from services.notification.adapters.postgres.listener import Listener
+from services.notification.adapters.postgres.notifications import PostgresNotifications
+from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
+from services.notification.adapters.postgres.tenants import migrate_tenants
+from services.notification.adapters.postgres.upkeep import prune_all
+from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
+from services.notification.application.endpoints import Endpoints, Subscriptions
+from services.notification.application.group_commit import GroupCommit
+from services.notification.application.invoice_reading import InvoiceReader
+from services.notification.application.invoicing import Invoicing, InvoicingOptions
+from services.notification.application.ports import Channel
+from services.notification.application.reading import Reader
+from services.notification.application.sending import Sender
+from services.notification.application.tenants import Tenants
+from services.notification.domain.invoice import UnknownOutcome
+from services.notification.domain.notification import ChannelName
+from services.notification.domain.rate import RateLimit
+from services.notification.settings import NotificationSettings
+from tocsin.notification.v1.dead_letter_service_pb2_grpc import add_DeadLetterServiceServicer_to_server
+from tocsin.notification.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
+from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
+from tocsin.notification.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
+from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
+
+_UPKEEP_EVERY = timedelta(minutes=10)
+_PATIENCE = timedelta(seconds=10)
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every area stands on."""
+
+    app: App
+    settings: NotificationSettings
+    database: Database
+    nats: NatsConnection
+    publisher: Publisher
+    outbox: Outbox
+    clock: Clock
+    meter: PrometheusMeter
+    tenants: Tenants
+    guard: AddressGuard
+    mailer: SmtpMailer | None
+    composer: Composer
+
+
+@dataclass(frozen=True)
+class Wakes:
+    """Who is woken by what other processes announce."""
+
+    dispatcher: Dispatcher
+    feed: PublicFeed
+    invoicing: Invoicing
+
+
+async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | None = None) -> None:
+    """Opens the stores and fills the server, which starts when this returns. `clock` stands in for the database's."""
+    base = await wire_base(app, settings, clock or DatabaseClock())
+    dispatcher = await wire_notifications(base)
+    feed = await wire_webhooks(base, dispatcher)
+    invoicing = await wire_invoices(base)
+    wire_dead_letters(base)
+    await wire_upkeep(base, Wakes(dispatcher, feed, invoicing))
+
+
+async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> Base:
+    """Connections, outbox, tenants' schemas, and the mail server."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    database = await app.enter(
+        open_database(
+            dsn,
+            schema=SERVICE,
+            application_name=f"tocsin-{SERVICE}",
+            options=PoolOptions(max_size=settings.database_pool),
+        )
+    )
+    await migrate_tenants(dsn, settings.tenant_names())
+    nats = await app.enter(
+        open_nats(
+            settings.nats_url,
+            name=f"tocsin-{SERVICE}",
+            user=settings.nats_user or None,
+            password=settings.nats_password.get_secret_value() or None,
+        )
+    )
+    publisher = Publisher(nats, source=SOURCE)
+    relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
+    app.check("postgres", database.ping)
+    app.check("nats", lambda: _connected(nats))
+    app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
+    app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=3))
+    origins, networks = settings.targets()
+    return Base(
+        app=app,
+        settings=settings,
+        database=database,
+        nats=nats,
+        publisher=publisher,
+        outbox=Outbox(source=SOURCE),
+        clock=clock,
+        meter=PrometheusMeter(),
+        tenants=Tenants(settings.tenant_names()),
+        guard=AddressGuard(origins, networks=networks),
+        mailer=await app.enter(SmtpMailer(smtp_options(settings))) if settings.smtp_host else None,
+        composer=Composer(settings.mail_from, settings.mail_from_name),
+    )
+
+
+async def wire_notifications(base: Base) -> Dispatcher:
+    """Sending and reading notifications, and the dispatcher of everything."""
+    settings, app = base.settings, base.app
+    store = PostgresNotifications(
+        base.database,
+        base.clock,
+        base.outbox,
+        limit=RateLimit(settings.rate_limit, settings.rate_period),
+        lease=settings.lease,
+        disable_after=settings.webhook_disable_after,
+    )
+    channels = await wire_channels(base)
+    settling = await app.enter(GroupCommit(store.settle, limit=200))
+    accepting = await app.enter(GroupCommit(store.accept, limit=200))
+    options = DispatcherOptions(
+        notifications=settings.schedule("retry_schedule"),
+        events=settings.schedule("webhook_retry_schedule"),
+        concurrency=settings.concurrency,
+        poll=settings.poll,
+        attempt_timeout=settings.attempt_timeout,
+    )
+    dispatcher = Dispatcher(store, channels, settling, options, base.meter)
+    app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)
+    endpoints = PostgresEndpoints(base.database, base.clock)
+    sender = Sender(base.tenants, store, endpoints, accepting, dispatcher, list(channels))
+    servicer = NotificationServicer(sender, Reader(base.tenants, store))
+    add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
+    users = Endpoints(base.tenants, endpoints, Guard(base.guard))
+    add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
+    return dispatcher
+
+
+async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
+    """The channels that are configured."""
+    settings = base.settings
+    client = await base.app.enter(
+        GuardedClient(base.guard, timeout=settings.webhook_timeout, connections=max(settings.concurrency, 10))
+    )
+    channels: dict[ChannelName, Channel] = {
+        ChannelName.CONSOLE: ConsoleChannel(),
+        ChannelName.WEBHOOK: WebhookChannel(client),
+    }
+    if base.mailer is not None:
+        channels[ChannelName.EMAIL] = EmailChannel(base.mailer, base.composer)
+    if settings.fcm_account_file is not None:
+        # Only where it is used: the client and its libraries take 15 MiB.
+        from services.notification.adapters.channels.fcm import FcmChannel
+        from services.notification.adapters.channels.fcm_token import ServiceAccount
+
+        try:
+            account = ServiceAccount.read(settings.fcm_account_file)
+        except (OSError, ValueError) as error:
+            raise Refused(settings.env("fcm_account_file"), f"cannot be used: {error}") from error
+        channels[ChannelName.FCM] = await base.app.enter(
+            FcmChannel(account, settings.fcm_base_url, connections=settings.concurrency)
+        )
+    return channels
+
+
+async def wire_webhooks(base: Base, dispatcher: Dispatcher) -> PublicFeed:
+    """Subscriptions, and the public events that they want."""
+    subscriptions = PostgresSubscriptions(base.database, base.clock)
+    fan_out = await base.app.enter(GroupCommit(subscriptions.fan_out, limit=500))
+    feed = PublicFeed(base.nats, base.publisher, subscriptions, fan_out, base.meter)
+    base.app.task("feed", feed.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+    servicer = WebhookServicer(Subscriptions(subscriptions, feed, Guard(base.guard)))
+    add_WebhookServiceServicer_to_server(servicer, base.app.server.registrar)
+    handle = redelivery.Redelivery(base.database, base.clock, base.outbox, subscriptions, base.tenants)
+    measured = base.meter.around("redelivery", handle)
+    consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)
+    base.app.task("redelivery", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+    return feed
+
+
+async def wire_invoices(base: Base) -> Invoicing:
+    """Debts to PDFs to e-mails."""
+    settings, app = base.settings, base.app
+    store = PostgresInvoices(base.database, base.clock, base.outbox, lease=settings.invoice_lease)
+    documents = JetStreamDocuments(
+        base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
+    )
+    renderer = await app.enter(
+        SubprocessRenderer(settings.invoice_issuer, processes=settings.render_processes, idle=settings.render_idle)
+    )
+    changing = await app.enter(GroupCommit(store.change, limit=500))
+    options = InvoicingOptions(
+        schedule=settings.schedule("retry_schedule"),
+        unknown=UnknownOutcome(settings.invoice_unknown),
+        batch=settings.invoice_batch,
+        mailers=min(settings.invoice_mailers, settings.smtp_connections),
+        poll=settings.poll,
+    )
+    if base.mailer is None:
+        log.warning("no mail server is configured: invoices are made, their e-mails wait")
+    invoicing = Invoicing(store, documents, renderer, base.mailer, base.composer.invoice, changing, options, base.meter)
+    app.task("invoicing", invoicing.run(app.stopping), patience=_PATIENCE)
+    handle = base.meter.around("debts", debts.debts_handler(base.database, base.clock, invoicing.poke))
+    consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
+    app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+    servicer = InvoiceServicer(InvoiceReader(store, documents))
+    add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
+    return invoicing
+
+
+def wire_dead_letters(base: Base) -> None:
+    """The dead letters of all services."""
+    box = DeadLetterBox(base.nats, DeadLetters(base.nats, base.publisher))
+    add_DeadLetterServiceServicer_to_server(DeadLetterServicer(box), base.app.server.registrar)
+
+
+async def wire_upkeep(base: Base, wakes: Wakes) -> None:
+    """What other processes announce, and what must not grow for ever."""
+    listener = Listener(
+        base.settings.postgres_dsn.get_secret_value(),
+        SERVICE,
+        {
+            "notification_work": wakes.dispatcher.poke,
+            "notification_subscriptions": wakes.feed.poke,
+            "notification_invoices": wakes.invoicing.poke,
+        },
+    )
+    base.app.task("listener", listener.run(base.app.stopping), patience=timedelta(seconds=3))
+    base.app.task("upkeep", _upkeep(base), until=Step.STOP_PULLING)
+
+
+def smtp_options(settings: NotificationSettings) -> SmtpOptions:
+    """The mail server that the settings describe."""
+    return SmtpOptions(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.mail_from,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        connections=settings.smtp_connections,
+        timeout=settings.smtp_timeout,
+    )
+
+
+async def _upkeep(base: Base) -> None:
+    while True:
+        await asyncio.sleep(_UPKEEP_EVERY.total_seconds())
+        try:
+            await prune_all(base.database, base.clock, base.tenants.names)
+        except DomainError as error:
+            log.warning("upkeep.postponed", error=error.message)
+
+
+async def _connected(nats: NatsConnection) -> None:
+    if not nats.healthy:
+        raise Unavailable("the message broker is not connected")

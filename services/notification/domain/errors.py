@@ -1,0 +1,142 @@
+"""What can go wrong in the notification service, with the reasons that its contract documents."""
+
+from datetime import timedelta
+
+from services.chassis.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
+
+
+class NotificationNotFound(NotFound):
+    """There is no notification with this id."""
+
+
+class EndpointNotFound(NotFound):
+    """The user has no address with this id."""
+
+
+class SubscriptionNotFound(NotFound):
+    """There is no webhook subscription with this id."""
+
+
+class InvoiceNotFound(NotFound):
+    """There is no invoice for this debt."""
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no dead letter with this id."""
+
+
+class TenantUnknown(NotFound):
+    """The deployment has no such tenant."""
+
+    reason = "TENANT_UNKNOWN"
+
+    def __init__(self, tenant: str, known: tuple[str, ...]) -> None:
+        super().__init__(metadata={"tenant": tenant, "known": " ".join(known)})
+
+
+class TenantForbidden(PermissionDenied):
+    """The token does not name the tenant."""
+
+    reason = "TENANT_DENIED"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(metadata={"tenant": tenant})
+
+
+class RateLimited(ResourceExhausted):
+    """The user has been sent as many notifications as the limit allows for now."""
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, user: str, limit: int, period: timedelta, retry_after: timedelta) -> None:
+        super().__init__(
+            retry_after=retry_after,
+            metadata={"user": user, "limit": str(limit), "period": f"{period.total_seconds():g}s"},
+        )
+
+
+class NoEndpoint(FailedPrecondition):
+    """The user has no address for the channel."""
+
+    reason = "NO_ENDPOINT"
+
+    def __init__(self, user: str, channel: str) -> None:
+        super().__init__(metadata={"user": user, "channel": channel})
+
+
+class ChannelNotConfigured(FailedPrecondition):
+    """The deployment has no such channel."""
+
+    reason = "CHANNEL_NOT_CONFIGURED"
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(metadata={"channel": channel})
+
+
+class DeliveryFailed(FailedPrecondition):
+    """The attempt failed for good; the notification is FAILED and in the dead letters."""
+
+    reason = "DELIVERY_FAILED"
+
+    def __init__(self, channel: str, error: str) -> None:
+        super().__init__(metadata={"channel": channel, "error": error})
+
+
+class IdempotencyConflict(AlreadyExists):
+    """The idempotency key was used with other content."""
+
+    reason = "IDEMPOTENCY_CONFLICT"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(metadata={"idempotencyKey": key})
+
+
+class VersionConflict(Aborted):
+    """The notification was changed meanwhile; read it again."""
+
+    reason = "VERSION_CONFLICT"
+
+    def __init__(self, notification: str, version: int) -> None:
+        super().__init__(metadata={"id": notification, "version": str(version)})
+
+
+class DataTooLarge(InvalidArgument):
+    """`data` is larger than the limit."""
+
+    reason = "DATA_TOO_LARGE"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            violations=[FieldViolation("data", f"must be at most {limit} bytes as JSON", "DATA_TOO_LARGE")],
+            metadata={"bytes": str(size), "limit": str(limit)},
+        )
+
+
+class AddressInvalid(InvalidArgument):
+    """The address is none that the channel can reach."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(violations=[FieldViolation("address", description, "ADDRESS_INVALID")])
+
+
+class TargetBlocked(InvalidArgument):
+    """The URL leads to where webhooks must not go."""
+
+    reason = "TARGET_BLOCKED"
+
+    def __init__(self, url: str, field: str, why: str) -> None:
+        super().__init__(
+            violations=[FieldViolation(field, why, "TARGET_BLOCKED")],
+            metadata={"url": url},
+        )

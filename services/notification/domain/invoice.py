@@ -1,0 +1,63 @@
+"""An invoice: what a registered debt leads to. One PDF and one e-mail, whatever crashes."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class InvoiceState(enum.StrEnum):
+    """Where an invoice stands."""
+
+    PENDING = "PENDING"
+    """The debt is known; the PDF is to be made."""
+    STORED = "STORED"
+    """The PDF is kept; the e-mail is to be sent."""
+    MAILED = "MAILED"
+    """The mail server took the e-mail."""
+    FAILED = "FAILED"
+    """The e-mail was given up; it is in the dead letters."""
+
+
+class UnknownOutcome(enum.StrEnum):
+    """What to do with an e-mail of which nobody knows whether the mail server took it (a crash, or a lost connection
+    after the message was handed over)."""
+
+    RESEND = "resend"
+    """Send it again with the same Message-ID: the debtor surely gets it, perhaps twice."""
+    HOLD = "hold"
+    """Put it into the dead letters for a person to decide: the debtor gets it at most once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """A registered debt. `amount` is a decimal with two places, `due_date` ISO 8601."""
+
+    id: str
+    debt_file: str
+    name: str
+    government_id: str
+    email: str
+    amount: str
+    due_date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a PDF is kept: a slice of an object in the store."""
+
+    object: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoice:
+    """An invoice as it is kept."""
+
+    debt: Debt
+    state: InvoiceState
+    attempts: int
+    error: str
+    created_at: datetime
+    mailed_at: datetime | None = None
+    place: Place | None = None

@@ -1,0 +1,41 @@
+"""What a mail server's refusal means: by its enhanced status code (RFC 3463), else by its reply code (RFC 5321)."""
+
+import re
+from datetime import timedelta
+
+from services.notification.domain.delivery import Failure, FailureKind
+
+GREYLIST_FLOOR = timedelta(minutes=5)
+"""Greylisting servers refuse the first attempts for some minutes on purpose."""
+FULL_FLOOR = timedelta(hours=1)
+"""A full mailbox does not empty within seconds."""
+OPERATOR_FLOOR = timedelta(minutes=1)
+"""Our own credentials are refused: give an operator time, and do not hammer the server."""
+
+_ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)", re.ASCII)
+_AUTH = frozenset({530, 534, 535, 538})
+_NO_SUCH_ADDRESS = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)})
+
+
+def classify_smtp(code: int, text: str) -> Failure:
+    """The failure that a reply of 400 or more means. `text` is only searched for the enhanced code at its start."""
+    match = _ENHANCED.match(text)
+    enhanced = (int(match[2]), int(match[3])) if match else None
+    name = f"SMTP_{code}" + (f"_{match[0].strip()}" if match else "")
+    message = " ".join(text.split())[:300]
+
+    def failure(
+        kind: FailureKind, *, floor: timedelta | None = None, gone: bool = False, critical: bool = False
+    ) -> Failure:
+        return Failure(kind=kind, code=name, message=message, floor=floor, endpoint_gone=gone, critical=critical)
+
+    if code in _AUTH:
+        return failure(FailureKind.TRANSIENT, floor=OPERATOR_FLOOR, critical=True)
+    if enhanced == (2, 2) or code == 552:
+        return failure(FailureKind.TRANSIENT, floor=FULL_FLOOR)
+    transient = match[1] == "4" if match else 400 <= code < 500
+    if not transient:
+        return failure(FailureKind.PERMANENT, gone=enhanced in _NO_SUCH_ADDRESS)
+    if enhanced is not None and enhanced[0] == 7:
+        return failure(FailureKind.THROTTLED, floor=GREYLIST_FLOOR if code in (450, 451) else OPERATOR_FLOOR)
+    return failure(FailureKind.TRANSIENT)

@@ -1,0 +1,36 @@
+"""Webhooks: who wants to be told about what, and the secrets that sign it."""
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+
+EVENT_TYPES = (
+    "tocsin.events.v1.VideoProbed",
+    "tocsin.events.v1.VideoProbeFailed",
+    "tocsin.events.v1.WindowClosed",
+    "tocsin.events.v1.AlarmRaised",
+    "tocsin.events.v1.AlarmCleared",
+    "tocsin.events.v1.DebtFileCompleted",
+)
+"""The public events, which may be subscribed to."""
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A system's wish to be told about events."""
+
+    id: str
+    url: str
+    event_types: tuple[str, ...]
+    created_at: datetime
+    secret: str = field(default="", repr=False)
+    enabled: bool = True
+    disabled_reason: str = ""
+
+
+def new_secret() -> str:
+    """A new signing secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()

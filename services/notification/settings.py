@@ -1,0 +1,176 @@
+"""Settings of the notification service, from TOCSIN_NOTIFICATION_... and the shared variables."""
+
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from services.chassis.ids import is_id
+from services.chassis.net_guard import IPNetwork, Origin
+from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
+from services.notification.domain.retry import RetrySchedule
+
+_ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
+_BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
+MAX_TENANT = 50
+"""Characters of a tenant's name: it is part of a schema's name, which PostgreSQL cuts at 63 bytes."""
+
+
+class NotificationSettings(ChassisSettings):
+    """Lists are separated by commas."""
+
+    model_config = own_prefix("TOCSIN_NOTIFICATION_")
+
+    tenants: str = "diabetes,wellness,maternity,test"
+    """The tenants of the deployment; each has a schema of its own, `notification_<tenant>`."""
+    database_pool: int = 10
+
+    rate_limit: int = 10
+    rate_period: Duration = timedelta(minutes=1)
+    """At most `rate_limit` notifications are sent to a user in any `rate_period`."""
+
+    retry_schedule: str = "2s,4s,8s"
+    """Delays before the retries of notifications and invoices; a provider's wish for more wins."""
+    webhook_retry_schedule: str = "2s,4s,8s"
+    """The same for events to subscribers; may span days, for example 2s,4s,8s,1m,10m,1h,6h,24h."""
+    retry_cap: Duration = timedelta(hours=24)
+    retry_jitter: float = 0.1
+    webhook_disable_after: Duration = timedelta(days=5)
+    """A subscription with nothing but failures for this long is disabled."""
+
+    concurrency: int = 64
+    """Deliveries attempted at the same time by this process."""
+    attempt_timeout: Duration = timedelta(seconds=30)
+    lease: Duration = timedelta(seconds=60)
+    """After this long what a crashed process had claimed is taken up by another."""
+    poll: Duration = timedelta(seconds=5)
+    """Work is announced; this is how often it is looked for all the same."""
+
+    webhook_timeout: Duration = timedelta(seconds=15)
+    allowed_targets: str = ""
+    """Origins (http://receiver.internal:9000) and networks (10.1.0.0/16) that webhooks may go to although they are not
+    public. The embedded runtime allows loopback here."""
+
+    smtp_host: str = ""
+    """The mail server; without one there is no e-mail channel, and invoices wait."""
+    smtp_port: int = 25
+    smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_connections: int = 16
+    smtp_timeout: Duration = timedelta(seconds=15)
+    mail_from: str = "tocsin@localhost"
+    mail_from_name: str = "Tocsin"
+
+    fcm_account_file: Path | None = None
+    """The key file of a service account; without one there is no FCM channel."""
+    fcm_base_url: str = "https://fcm.googleapis.com"
+
+    invoice_issuer: str = "Tocsin"
+    """Who the invoices are from, as printed on them."""
+    invoice_bucket: str = "TOCSIN_INVOICES"
+    invoice_ttl: Duration = timedelta(days=30)
+    """PDFs are kept for this long."""
+    invoice_replicas: int = 1
+    invoice_batch: int = 200
+    invoice_mailers: int = 16
+    invoice_lease: Duration = timedelta(minutes=2)
+    invoice_unknown: Literal["resend", "hold"] = "resend"
+    """What to do with an e-mail that the mail server may have taken: send it again with the same Message-ID, or leave
+    it to a person (dead letter)."""
+    render_processes: int = 1
+    render_idle: Duration = timedelta(seconds=30)
+
+    def tenant_names(self) -> tuple[str, ...]:
+        """The tenants, in the order given."""
+        return tuple(name.strip() for name in self.tenants.split(",") if name.strip())
+
+    def schedule(self, field: str) -> RetrySchedule:
+        """The retry schedule in `field`. Raises Refused."""
+        delays: list[timedelta] = []
+        for text in str(getattr(self, field)).split(","):
+            try:
+                delay = parse_duration(text.strip())
+            except ValueError as error:
+                raise Refused(self.env(field), f"has {text.strip()!r}, which {error}") from None
+            assert isinstance(delay, timedelta)
+            delays.append(delay)
+        return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
+
+    def targets(self) -> tuple[list[Origin], list[IPNetwork]]:
+        """The origins and networks in `allowed_targets`. Raises Refused."""
+        origins: list[Origin] = []
+        networks: list[IPNetwork] = []
+        for text in filter(None, (part.strip() for part in self.allowed_targets.split(","))):
+            try:
+                if "://" in text:
+                    origins.append(Origin.of(text))
+                else:
+                    networks.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                raise Refused(self.env("allowed_targets"), f"has {text!r}: {error}") from None
+        return origins, networks
+
+    def verify(self) -> None:
+        """See ChassisSettings."""
+        super().verify()
+        names = self.tenant_names()
+        require(bool(names), self.env("tenants"), "must name at least one tenant")
+        require(len(set(names)) == len(names), self.env("tenants"), "names a tenant twice")
+        for name in names:
+            require(
+                is_id(name) and len(name) <= MAX_TENANT,
+                self.env("tenants"),
+                f"has {name!r}, which is no id of at most {MAX_TENANT} characters",
+            )
+        for field in ("database_pool", "rate_limit", "concurrency", "invoice_batch", "invoice_mailers"):
+            require(1 <= getattr(self, field) <= 10_000, self.env(field), "must be from 1 to 10000")
+        for field in ("smtp_connections", "render_processes", "invoice_replicas"):
+            require(1 <= getattr(self, field) <= 256, self.env(field), "must be from 1 to 256")
+        require(0 <= self.retry_jitter <= 1, self.env("retry_jitter"), "must be from 0 to 1")
+        for field in ("retry_schedule", "webhook_retry_schedule"):
+            self.schedule(field)
+        self.targets()
+        for field in ("rate_period", "retry_cap", "attempt_timeout", "poll", "webhook_timeout", "smtp_timeout"):
+            require(getattr(self, field) > timedelta(0), self.env(field), "must be above 0s")
+        require(
+            self.webhook_timeout < self.attempt_timeout,
+            self.env("attempt_timeout"),
+            "must be above TOCSIN_NOTIFICATION_WEBHOOK_TIMEOUT",
+        )
+        require(
+            self.attempt_timeout * 1.5 <= self.lease,
+            self.env("lease"),
+            "must be at least one and a half times TOCSIN_NOTIFICATION_ATTEMPT_TIMEOUT, or work would be done twice",
+        )
+        require(
+            self.smtp_timeout * 4 <= self.invoice_lease,
+            self.env("invoice_lease"),
+            "must be at least four times TOCSIN_NOTIFICATION_SMTP_TIMEOUT (an e-mail takes three commands)",
+        )
+        require(self.invoice_ttl >= timedelta(minutes=1), self.env("invoice_ttl"), "must be at least 1m")
+        require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
+        self._verify_providers()
+
+    def _verify_providers(self) -> None:
+        require(1 <= self.smtp_port <= 65535, self.env("smtp_port"), "must be a port")
+        require(_ADDRESS.fullmatch(self.mail_from) is not None, self.env("mail_from"), "must be an e-mail address")
+        require(
+            bool(self.smtp_user) == bool(self.smtp_password.get_secret_value()),
+            self.env("smtp_password"),
+            "and TOCSIN_NOTIFICATION_SMTP_USER belong together",
+        )
+        url = urlsplit(self.fcm_base_url)
+        require(
+            url.scheme in ("http", "https") and bool(url.netloc), self.env("fcm_base_url"), "must be an http(s) URL"
+        )
+        if self.fcm_account_file is not None:
+            require(
+                self.fcm_account_file.is_file(),
+                self.env("fcm_account_file"),
+                f"names no readable file: {self.fcm_account_file}",
+            )
