@@ -122,7 +122,8 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
                 "address": rule.subject,
                 "messages": {message.name: {"$ref": f"#/components/messages/{message.name}"}},
                 "parameters": {
-                    name: {"description": f"The `{name}` of the event."} for name in re.findall(r"{(\w+)}", rule.subject)
+                    name: {"description": f"The `{name}` of the event."}
+                    for name in re.findall(r"{(\w+)}", rule.subject)
                 },
                 "x-visibility": "public" if rule.public else "mesh",
             }
@@ -149,8 +150,8 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
         "info": {
             "title": "Tocsin events",
             "version": "v1",
-            "description": "Events on NATS. Payloads are protobuf messages of the package tocsin.events.v1; the schemas "
-            "show their JSON form. Downstream accounts see the channels whose x-visibility is public.",
+            "description": "Events on NATS. Payloads are protobuf messages of the package tocsin.events.v1; the "
+            "schemas show their JSON form. Downstream accounts see the channels whose x-visibility is public.",
         },
         "defaultContentType": "application/protobuf",
         "channels": channels,

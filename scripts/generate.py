@@ -41,8 +41,8 @@ def generate_python(out: Path) -> None:
     services = [p for p in protos if p.endswith("_service.proto")]
     base = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{BUILD / 'third_party/proto'}"]
     run(*base, f"--python_out={out}", f"--pyi_out={out}", *protos)
-    plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
-    run(*base, f"--plugin=protoc-gen-mypy_grpc={plugin}", f"--grpc_python_out={out}", f"--mypy_grpc_out={out}", *services)
+    plugin = f"--plugin=protoc-gen-mypy_grpc={Path(sys.executable).parent / 'protoc-gen-mypy_grpc'}"
+    run(*base, plugin, f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services)
 
 
 def generate(out: Path) -> None:
@@ -59,9 +59,7 @@ def clean(folder: Path) -> None:
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif path.name not in KEPT and "__pycache__" not in path.parts:
-            path.unlink()
-        elif "__pycache__" in path.parts:
+        elif path.name not in KEPT or "__pycache__" in path.parts:
             path.unlink()
 
 
