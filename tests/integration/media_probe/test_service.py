@@ -20,12 +20,13 @@ from services.chassis import errors
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.grpc.client import connect
 from services.chassis.nats import DeadLetters, Event, NatsConnection, Publisher
+from services.chassis.nats.envelope import MESSAGE_ID, Encoded, encode
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.media_probe.bootstrap import SERVICE
 from tests.support import video_server as vs
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
-from tests.support.postgres import Schemas
+from tests.support.postgres import PostgresServer, Schemas
 from tests.support.videos import make_video, noise
 from tocsin.events.v1.alerts_pb2 import VideoAlertReported
 from tocsin.events.v1.videos_pb2 import VideoProbed, VideoProbeFailed, VideoProbeStarted
@@ -185,8 +186,6 @@ async def test_a_redelivery_has_one_effect(service: Service) -> None:
     asked = len(service.videos.asked)
     # The same event under another publication, as when the publisher's acknowledgement was lost for long.
     alert = VideoAlertReported(uid="u1", video="/a.mkv", timestamp=1.25, store="store-1")
-    from services.chassis.nats.envelope import MESSAGE_ID, Encoded, encode
-
     encoded = encode(Event(ALERT_REPORTED_SUBJECT, alert, id=event_id), source="tocsin/tests")
     headers = {**encoded.headers, MESSAGE_ID: "another"}
     assert not (await service.publisher.publish_encoded(Encoded(encoded.subject, encoded.payload, headers))).duplicate
@@ -353,6 +352,38 @@ async def test_a_kill_in_the_middle_of_a_probe_loses_and_doubles_nothing(service
         await service.told(VideoProbed, f"u{n}")
     await _settled(service)
     assert [len(service.of(VideoProbed, f"u{n}")) for n in range(4)] == [1, 1, 1, 1]
+
+
+async def test_a_database_that_goes_away_costs_no_attempt_and_no_result(
+    postgres_servers: Callable[[], PostgresServer],
+    nats_url: str,
+    nats_connection: NatsConnection,
+    publisher: Publisher,
+    tmp_path: Path,
+) -> None:
+    postgres = await asyncio.to_thread(postgres_servers)
+    async with running(postgres.database, nats_url, nats_connection, publisher, tmp_path) as service:
+        gate = asyncio.Event()
+
+        async def gated(request: vs.web.Request, data: bytes) -> vs.web.StreamResponse:
+            await gate.wait()
+            return await service.videos.plain(request, data)
+
+        service.videos.files["/a.mkv"] = make_video("matroska", "libx264")
+        service.videos.behaviour["/a.mkv"] = gated
+        await service.report("u1", "/a.mkv")
+        await eventually(lambda: service.videos.asked)
+        await asyncio.to_thread(postgres.crash)
+        gate.set()
+        await eventually(lambda: "message.postponed" in service.log.read_text())
+        await asyncio.to_thread(postgres.start)
+        row = await service.state("u1", "PROBED")
+        assert row["attempts"] == 1
+        await service.told(VideoProbed, "u1")
+        await _settled(service)
+        assert len(service.of(VideoProbed, "u1")) == 1
+        assert not await DeadLetters(service.nats, service.publisher).list(service=SERVICE)
+        assert await service.end() == 0
 
 
 async def _at_least(letters: DeadLetters, count: int) -> Any:

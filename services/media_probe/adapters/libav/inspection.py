@@ -34,7 +34,10 @@ _FIRST_SLICE: Final = {
 }
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 _MATROSKA_PROJECTION: Final = b"\x76\x70"
-_BUFFER: Final = 16 * 1024
+# How many bytes of packets are read for what the header does not tell. For the first three the header tells all, and
+# one packet cannot be avoided; FLV has its parameter sets before its first picture. Others need whole pictures.
+_PACKET_BYTES: Final = {"mov": "32", "matroska": "32", "avi": "32", "flv": "4096"}
+_BUFFER: Final = 4096
 LOADED: Final = (SubtitleStream,)
 """The binding loads this when it first meets one; by then a worker cannot open files any more."""
 
@@ -94,9 +97,11 @@ def inspect(
     if demuxer not in DEMUXERS:
         return {"kind": "nothing", "message": "the container is not probed", "streams": 0}
     file = _Pieces(pieces, size) if seekable else _Prefix(pieces[0][1])
+    packets = _PACKET_BYTES.get(demuxer)
+    options = {**_OPTIONS, "probesize": packets} if packets else _OPTIONS
     try:
         with av.open(
-            file, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER, metadata_errors="ignore"
+            file, "r", format=demuxer, options=options, buffer_size=_BUFFER, metadata_errors="ignore"
         ) as container:
             answer = _describe(container, pieces[0][1])
     except (FFmpegError, ValueError) as error:
