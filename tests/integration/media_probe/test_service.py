@@ -56,6 +56,7 @@ class Service:
 
     async def start(self) -> None:
         """Returns once it says SERVING."""
+        told = len(self.log.read_text()) if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "services.media_probe", env=self.environment, stdout=log, stderr=log
@@ -64,7 +65,7 @@ class Service:
         async def serving() -> bool:
             assert self.process is not None
             assert self.process.returncode is None, self.log.read_text()
-            return '"serving": true' in self.log.read_text().rpartition("grpc server listens")[2]
+            return '"serving": true' in self.log.read_text()[told:]
 
         await eventually(serving, 20)
 
