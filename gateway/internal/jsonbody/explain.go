@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -52,11 +53,24 @@ func (e *explainer) syntax(field string, err error) {
 	case errors.Is(err, errTooDeep):
 		e.add(field, Depth, fmt.Sprintf("nested deeper than %d levels", MaxDepth))
 	case errors.As(err, &syntax):
-		// The offset is that of the byte after the bad one.
-		e.add(field, Syntax, position(e.data, int(syntax.Offset)-1)+": "+syntax.Error())
+		e.add(field, Syntax, position(e.data, e.badOffset(syntax))+": "+syntax.Error())
 	default:
 		e.add(field, Syntax, position(e.data, len(e.data))+": unexpected end of the JSON text")
 	}
+}
+
+var badCharacter = regexp.MustCompile(`^invalid character '(\\?.+?)'`)
+
+// badOffset finds the character that a syntax error speaks of: the error's own offset means different things in
+// different states of the decoder.
+func (e *explainer) badOffset(syntax *json.SyntaxError) int {
+	offset := int(e.dec.InputOffset())
+	if named := badCharacter.FindStringSubmatch(syntax.Error()); named != nil && offset <= len(e.data) {
+		if text, err := strconv.Unquote(`"` + named[1] + `"`); err == nil {
+			offset += max(bytes.Index(e.data[offset:], []byte(text)), 0)
+		}
+	}
+	return offset
 }
 
 // next reads a token; a failure is recorded for the field.

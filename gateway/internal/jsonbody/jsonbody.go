@@ -98,6 +98,9 @@ var (
 // fallback is for what the walk below cannot name, such as an invalid escape in a string.
 func fallback(err error) problem.Violation {
 	text := protoPrefix.ReplaceAllString(err.Error(), "")
+	if strings.Contains(text, "unexpected EOF") {
+		text = "the text is incomplete, or a string in it holds half a surrogate pair"
+	}
 	text = atPosition.ReplaceAllString(text, "line $1, column $2: ")
 	return problem.Violation{Reason: Syntax, Detail: clip(text, 200)}
 }

@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	aggregation "tocsin/gen/tocsin/aggregation/v1"
+	ingestion "tocsin/gen/tocsin/ingestion/v1"
+	notification "tocsin/gen/tocsin/notification/v1"
+
+	"tocsin/gateway/internal/config"
+)
+
+// fakes are the services; err, when set, is what every unary call answers.
+type fakes struct {
+	ingestion.UnimplementedReadingServiceServer
+	ingestion.UnimplementedAlertServiceServer
+	ingestion.UnimplementedDebtFileServiceServer
+	ingestion.UnimplementedPayloadServiceServer
+	ingestion.UnimplementedCatalogueServiceServer
+	aggregation.UnimplementedAggregationServiceServer
+	notification.UnimplementedNotificationServiceServer
+	notification.UnimplementedInvoiceServiceServer
+
+	err       error
+	metadata  metadata.MD
+	deadline  time.Duration
+	once      sync.Once
+	cancelled chan struct{}
+	release   chan struct{}
+	started   chan struct{}
+}
+
+func (f *fakes) remember(ctx context.Context) {
+	f.metadata, _ = metadata.FromIncomingContext(ctx)
+	if until, ok := ctx.Deadline(); ok {
+		f.deadline = time.Until(until)
+	}
+}
+
+func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
+	f.remember(ctx)
+	return &ingestion.CreateReadingResponse{Reading: r.GetReading(), Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+}
+
+func (f *fakes) BatchCreateReadings(_ context.Context, r *ingestion.BatchCreateReadingsRequest) (*ingestion.BatchCreateReadingsResponse, error) {
+	return &ingestion.BatchCreateReadingsResponse{Accepted: 0, Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+}
+
+func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsServer) error {
+	for batches := 0; ; batches++ {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if f.err != nil && batches == 1 {
+			return f.err
+		}
+		answer := &ingestion.StreamReadingsResponse{Sequence: request.GetSequence()}
+		for i, reading := range request.GetReadings().GetReadings() {
+			if reading.GetValue() < -273.15 {
+				answer.Rejections = append(answer.Rejections, &ingestion.ItemRejection{Index: int32(i), Reason: "VALUE_OUT_OF_RANGE", Field: "value"})
+			} else {
+				answer.Accepted++
+			}
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *fakes) GetAlert(ctx context.Context, r *ingestion.GetAlertRequest) (*ingestion.Alert, error) {
+	f.remember(ctx)
+	if r.GetUid() == "slow" {
+		close(f.started)
+		select {
+		case <-f.release:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return &ingestion.Alert{Uid: r.GetUid()}, f.err
+}
+
+func (f *fakes) UpdateBuilding(_ context.Context, r *ingestion.UpdateBuildingRequest) (*ingestion.Building, error) {
+	return r.GetBuilding(), f.err
+}
+
+func (f *fakes) SubmitPayload(_ context.Context, r *ingestion.SubmitPayloadRequest) (*ingestion.SubmitPayloadResponse, error) {
+	return &ingestion.SubmitPayloadResponse{Readings: []*ingestion.Reading{{
+		Building: r.GetFormat(), Room: r.GetPayload().GetContentType(), Unit: hex.EncodeToString(r.GetPayload().GetData()),
+	}}}, f.err
+}
+
+func (f *fakes) UploadDebtFile(stream ingestion.DebtFileService_UploadDebtFileServer) error {
+	file, sum := &ingestion.DebtFile{}, sha256.New()
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			file.Sha256 = hex.EncodeToString(sum.Sum(nil))
+			return stream.SendAndClose(file)
+		}
+		if err != nil {
+			f.once.Do(func() { close(f.cancelled) })
+			return err
+		}
+		if m := request.GetMetadata(); m != nil {
+			file.Filename, file.DryRun = m.GetFilename(), m.GetDryRun()
+			continue
+		}
+		if f.err != nil {
+			return f.err
+		}
+		if len(request.GetChunk()) > 256<<10 {
+			return status.Error(codes.InvalidArgument, "chunk too large")
+		}
+		file.Bytes += int64(len(request.GetChunk()))
+		sum.Write(request.GetChunk())
+	}
+}
+
+func (f *fakes) WatchDebtFile(r *ingestion.WatchDebtFileRequest, stream ingestion.DebtFileService_WatchDebtFileServer) error {
+	if err := stream.Send(&ingestion.DebtFile{Id: r.GetId(), Rows: 1}); err != nil {
+		return err
+	}
+	if r.GetId() == "endless" {
+		<-stream.Context().Done()
+		f.once.Do(func() { close(f.cancelled) })
+	}
+	if f.err != nil {
+		return f.err
+	}
+	return stream.Send(&ingestion.DebtFile{Id: r.GetId(), Rows: 2})
+}
+
+func (f *fakes) DownloadDebtFileRejects(r *ingestion.DownloadDebtFileRejectsRequest, stream ingestion.DebtFileService_DownloadDebtFileRejectsServer) error {
+	if r.GetId() == "none" {
+		return f.err
+	}
+	for _, part := range []string{"a,b\n", "1,2\n"} {
+		if err := stream.Send(&httpbody.HttpBody{ContentType: "text/csv", Data: []byte(part)}); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func (f *fakes) WatchWindows(_ *aggregation.WatchWindowsRequest, stream aggregation.AggregationService_WatchWindowsServer) error {
+	if f.err != nil {
+		return f.err
+	}
+	<-stream.Context().Done()
+	f.once.Do(func() { close(f.cancelled) })
+	return nil
+}
+
+func (f *fakes) DownloadInvoice(_ context.Context, r *notification.DownloadInvoiceRequest) (*httpbody.HttpBody, error) {
+	return &httpbody.HttpBody{ContentType: "application/pdf", Data: []byte("%PDF " + r.GetDebt())}, f.err
+}
+
+// setup starts fakes and a gateway before them; url is the gateway's.
+func setup(t *testing.T, change ...func(*config.Config)) (f *fakes, url string, server *Server) {
+	t.Helper()
+	f = &fakes{cancelled: make(chan struct{}), release: make(chan struct{}), started: make(chan struct{})}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := grpc.NewServer()
+	ingestion.RegisterReadingServiceServer(backend, f)
+	ingestion.RegisterAlertServiceServer(backend, f)
+	ingestion.RegisterDebtFileServiceServer(backend, f)
+	ingestion.RegisterPayloadServiceServer(backend, f)
+	ingestion.RegisterCatalogueServiceServer(backend, f)
+	aggregation.RegisterAggregationServiceServer(backend, f)
+	notification.RegisterNotificationServiceServer(backend, f)
+	notification.RegisterInvoiceServiceServer(backend, f)
+	go func() { _ = backend.Serve(listener) }()
+	t.Cleanup(backend.Stop)
+	c, err := config.Load(func(name string) string {
+		if strings.HasPrefix(name, "TOCSIN_PEER_") {
+			return listener.Addr().String()
+		}
+		return ""
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Heartbeat = 20 * time.Millisecond
+	for _, apply := range change {
+		apply(c)
+	}
+	server, err = New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.peers.Close)
+	front := httptest.NewServer(server.http.Handler)
+	t.Cleanup(front.Close)
+	return f, front.URL, server
+}
