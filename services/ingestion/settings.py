@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
 from services.ingestion.domain.alert import origin
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -22,7 +22,7 @@ class IngestionSettings(ChassisSettings):
     """A reading of an unknown building, room or device registers it."""
     future_tolerance: Duration = timedelta(minutes=5)
     retention: Duration = timedelta(days=400)
-    linger: Duration = timedelta(milliseconds=1)
+    linger: Duration = timedelta(milliseconds=2)
     """How long the first reading of an idle partition waits for company."""
     max_batch_rows: int = 10_000
     max_batch_size: Size = 640 * KIB
@@ -38,6 +38,20 @@ class IngestionSettings(ChassisSettings):
     """Origins that absolute video URLs may have, separated by commas (`https://videos.example:8443`)."""
     database_pool: int = 10
 
+    debt_max_file: Size = 2 * GIB
+    debt_max_uploads: int = 4
+    """Debt files that one process takes in at a time."""
+    debt_block: Size = 3 * MIB
+    """How much of a debt file is parsed and committed together."""
+    debt_event_size: int = 250
+    """Debts in one event."""
+    debt_idle: Duration = timedelta(minutes=1)
+    """How long the client of an upload may send nothing."""
+    debt_lease: Duration = timedelta(seconds=30)
+    """How long after the death of its process a debt file is declared failed."""
+    debt_spool: Path | None = None
+    """Directory for uploads under way; by default the system's for temporary files."""
+
     @property
     def allowed_origins(self) -> frozenset[str]:
         """The origins in their one form."""
@@ -45,6 +59,17 @@ class IngestionSettings(ChassisSettings):
 
     def _origins(self) -> list[str]:
         return [text.strip() for text in self.video_origins.split(",") if text.strip()]
+
+    def _verify_debts(self) -> None:
+        require(64 * KIB <= self.debt_max_file <= 64 * GIB, self.env("debt_max_file"), "must be from 64KiB to 64GiB")
+        require(1 <= self.debt_max_uploads <= 64, self.env("debt_max_uploads"), "must be from 1 to 64")
+        require(64 * KIB <= self.debt_block <= 64 * MIB, self.env("debt_block"), "must be from 64KiB to 64MiB")
+        require(1 <= self.debt_event_size <= 1000, self.env("debt_event_size"), "must be from 1 to 1000")
+        for name in ("debt_idle", "debt_lease"):
+            value = getattr(self, name)
+            require(timedelta(seconds=1) <= value <= timedelta(hours=1), self.env(name), "must be from 1s to 1h")
+        spool = self.debt_spool
+        require(spool is None or spool.is_dir(), self.env("debt_spool"), f"names no directory: {spool}")
 
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense."""
@@ -79,6 +104,7 @@ class IngestionSettings(ChassisSettings):
         )
         require(1 <= self.quarantine_most <= 1_000_000, self.env("quarantine_most"), "must be from 1 to 1000000")
         require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
+        self._verify_debts()
         for text in self._origins():
             plain = origin(text) is not None and text.count("/") == 2
             require(plain, self.env("video_origins"), f"must list origins like https://host:port, not {text!r}")

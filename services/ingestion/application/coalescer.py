@@ -27,7 +27,7 @@ class CoalescerOptions:
     """`linger`: how long the first reading of an idle partition waits for company. Sizes are estimates in bytes."""
 
     partitions: int = 8
-    linger: timedelta = timedelta(milliseconds=1)
+    linger: timedelta = timedelta(milliseconds=2)
     max_batch_rows: int = 10_000
     max_batch_bytes: int = 640 * 1024
     max_pending_bytes: int = 64 * 1024 * 1024

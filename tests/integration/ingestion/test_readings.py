@@ -215,6 +215,8 @@ async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
                 batch.event_time_us[9] = 5
                 batch.series_index[10] = 99
                 batch.series[1].sensor_type = "noise"
+                batch.series[2].room = "a.*"
+                batch.series[4].unit = "x" * 100_000
             yield reading_service_pb2.StreamReadingsRequest(sequence=number, columns=batch)
 
     answers = [answer async for answer in world.readings.StreamReadings(batches(), metadata=world.me)]
@@ -230,8 +232,10 @@ async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
     assert odd[9] == ("EVENT_TIME_OUT_OF_RANGE", "eventTime")
     assert odd[10] == ("INVALID_FIELD", "seriesIndex")
     assert {n for n, why in odd.items() if why == ("SENSOR_TYPE_UNKNOWN", "sensorType")} == set(range(1, 1000, 20))
+    assert {n for n, why in odd.items() if why == ("INVALID_FIELD", "room")} == set(range(2, 1000, 20))
+    assert {n for n, why in odd.items() if why == ("UNIT_UNKNOWN", "unit")} == set(range(4, 1000, 20))
     rows = await stored(world.nats)
-    assert len(rows) == sum(answer.accepted for answer in answers) == 20 * 1000 - 54 + 10
+    assert len(rows) == sum(answer.accepted for answer in answers) == 20 * 1000 - 154 + 10
     assert all(273.15 <= value < 315 for *_, value, _ in rows)
 
 
@@ -240,8 +244,10 @@ async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
     [
         (lambda c: c.columns.value.pop(), "columns.seriesIndex"),
         (lambda c: c.columns.event_time_us.append(1), "columns.eventTimeUs"),
-        (lambda c: c.columns.series[0].ClearField("building"), "columns.series[0].building"),
         (lambda c: c.columns.ClearField("series"), "columns.series"),
+        (lambda c: c.columns.CopyFrom(reading_pb2.ReadingColumns()), "columns.value"),
+        (lambda c: c.readings.CopyFrom(type(c.readings)()), "readings.readings"),
+        (lambda c: c.readings.readings.extend([reading()] * 10_001), "readings.readings"),
         (lambda c: c.ClearField("columns"), "batch"),
     ],
 )

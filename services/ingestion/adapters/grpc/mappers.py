@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import numpy as np
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.ingestion.application.ports import Quarantined
@@ -13,7 +12,7 @@ from services.ingestion.domain.columns import Floats, Indices, Longs
 from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
 from services.ingestion.domain.series import SeriesKey
-from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2
+from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2, reading_service_pb2
 
 MAX_ROWS = 10_000
 
@@ -68,13 +67,24 @@ def columns(message: reading_pb2.ReadingColumns) -> tuple[Indices, Longs, Floats
     for name, length in (("seriesIndex", len(message.series_index)), ("eventTimeUs", len(message.event_time_us))):
         if length != rows:
             raise InvalidField(f"columns.{name}", f"has {length} rows where value has {rows}", rule="SAME_LENGTH")
-    if not 1 <= rows <= MAX_ROWS:
-        raise InvalidField("columns.value", f"must have 1 to {MAX_ROWS} rows", rule="ROWS")
+    _bounded("columns.value", rows)
+    _bounded("columns.series", len(message.series))
     return (
         np.array(message.series_index, np.uint32),
         np.array(message.event_time_us, np.int64),
         np.array(message.value, np.float64),
     )
+
+
+def rows(message: reading_service_pb2.StreamReadingsRequest.ReadingList) -> list[RawReading]:
+    """A batch in rows. Raises InvalidField when it is empty or too long."""
+    _bounded("readings.readings", len(message.readings))
+    return [raw_reading(item) for item in message.readings]
+
+
+def _bounded(name: str, count: int) -> None:
+    if not 1 <= count <= MAX_ROWS:
+        raise InvalidField(name, f"must have 1 to {MAX_ROWS} items, has {count}", rule="ITEMS")
 
 
 def quarantined(kept: Quarantined) -> payload_service_pb2.QuarantinedPayload:
@@ -131,8 +141,3 @@ def timestamp_us(microseconds: int) -> Timestamp:
     """From microseconds since the Unix epoch."""
     seconds, rest = divmod(microseconds, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1000)
-
-
-def has_duration(message: Duration) -> bool:
-    """Whether the duration is one that a timedelta can hold."""
-    return abs(message.seconds) <= 86_400 * 366

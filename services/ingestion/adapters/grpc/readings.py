@@ -9,6 +9,7 @@ from services.ingestion.adapters.grpc import mappers as to
 from services.ingestion.application.in_order import in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings, Pending, Readings
 from services.ingestion.domain.columns import SeriesTable
+from services.ingestion.domain.errors import InvalidField
 from tocsin.ingestion.v1 import reading_pb2
 from tocsin.ingestion.v1 import reading_service_pb2 as pb
 from tocsin.ingestion.v1.reading_service_pb2_grpc import ReadingServiceServicer
@@ -65,12 +66,15 @@ class _Stream:
 
     async def begin(self, request: pb.StreamReadingsRequest) -> "asyncio.Future[pb.StreamReadingsResponse]":
         """Sets a batch under way; the future is its answer."""
-        if request.WhichOneof("batch") == "columns":
-            index, event_time_us, value = to.columns(request.columns)
-            table = await self._table(request.columns)
-            pending = await self._readings.start_columns(table, index, event_time_us, value)
-        else:
-            pending = await self._readings.start([to.raw_reading(item) for item in request.readings.readings])
+        match request.WhichOneof("batch"):
+            case "columns":
+                index, event_time_us, value = to.columns(request.columns)
+                table = await self._table(request.columns)
+                pending = await self._readings.start_columns(table, index, event_time_us, value)
+            case "readings":
+                pending = await self._readings.start(to.rows(request.readings))
+            case None:
+                raise InvalidField("batch", "readings or columns is required", rule="REQUIRED")
         return asyncio.ensure_future(_answer(request.sequence, pending))
 
     async def _table(self, columns: reading_pb2.ReadingColumns) -> SeriesTable:

@@ -565,16 +565,16 @@ const file_tocsin_ingestion_v1_reading_service_proto_rawDesc = "" +
 	"\baccepted\x18\x02 \x01(\x05R\baccepted\x12B\n" +
 	"\n" +
 	"rejections\x18\x03 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
-	"rejections2\xf8\x04\n" +
+	"rejections2\xfc\x04\n" +
 	"\x0eReadingService\x12\x99\x01\n" +
 	"\rCreateReading\x12).tocsin.ingestion.v1.CreateReadingRequest\x1a*.tocsin.ingestion.v1.CreateReadingResponse\"1\x8a\xb5\x18\x10\n" +
 	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x17:\areading\"\f/v1/readings\x12\xab\x01\n" +
 	"\x13BatchCreateReadings\x12/.tocsin.ingestion.v1.BatchCreateReadingsRequest\x1a0.tocsin.ingestion.v1.BatchCreateReadingsResponse\"1\x8a\xb5\x18\x10\n" +
 	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/readings:batch\x12\x95\x01\n" +
 	"\x0eImportReadings\x12\x1c.tocsin.ingestion.v1.Reading\x1a+.tocsin.ingestion.v1.ImportReadingsResponse\"6\x8a\xb5\x18\x10\n" +
-	"\x0ereadings:write\x90\xb5\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/readings:import(\x01\x12\x83\x01\n" +
-	"\x0eStreamReadings\x12*.tocsin.ingestion.v1.StreamReadingsRequest\x1a+.tocsin.ingestion.v1.StreamReadingsResponse\"\x14\x8a\xb5\x18\x10\n" +
-	"\x0ereadings:write(\x010\x01B\xc8\x01\n" +
+	"\x0ereadings:write\x90\xb5\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/readings:import(\x01\x12\x87\x01\n" +
+	"\x0eStreamReadings\x12*.tocsin.ingestion.v1.StreamReadingsRequest\x1a+.tocsin.ingestion.v1.StreamReadingsResponse\"\x18\x8a\xb5\x18\x10\n" +
+	"\x0ereadings:write\x90\xb5\x18\x01(\x010\x01B\xc8\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x13ReadingServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

@@ -30,7 +30,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-// cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+// cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+// been kept; sending it again is harmless, for a series holds one value for each event time.
 type ReadingServiceClient interface {
 	// CreateReading accepts one reading. INVALID_ARGUMENT names the field and the rule; NOT_FOUND for an unknown sensor
 	// type (or an unknown building or room where the deployment does not register them by itself).
@@ -44,6 +45,8 @@ type ReadingServiceClient interface {
 	ImportReadings(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Reading, ImportReadingsResponse], error)
 	// StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
 	// requests. This is the fast path: send columns, keep several batches in flight.
+	// Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+	// lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
 	StreamReadings(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamReadingsRequest, StreamReadingsResponse], error)
 }
 
@@ -106,7 +109,8 @@ type ReadingService_StreamReadingsClient = grpc.BidiStreamingClient[StreamReadin
 // for forward compatibility.
 //
 // ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-// cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+// cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+// been kept; sending it again is harmless, for a series holds one value for each event time.
 type ReadingServiceServer interface {
 	// CreateReading accepts one reading. INVALID_ARGUMENT names the field and the rule; NOT_FOUND for an unknown sensor
 	// type (or an unknown building or room where the deployment does not register them by itself).
@@ -120,6 +124,8 @@ type ReadingServiceServer interface {
 	ImportReadings(grpc.ClientStreamingServer[Reading, ImportReadingsResponse]) error
 	// StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
 	// requests. This is the fast path: send columns, keep several batches in flight.
+	// Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+	// lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
 	StreamReadings(grpc.BidiStreamingServer[StreamReadingsRequest, StreamReadingsResponse]) error
 	mustEmbedUnimplementedReadingServiceServer()
 }

@@ -28,7 +28,8 @@ if _version_not_supported:
 
 class ReadingServiceStub:
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     def __init__(self, channel):
@@ -61,7 +62,8 @@ class ReadingServiceStub:
 
 class ReadingServiceServicer:
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     def CreateReading(self, request, context):
@@ -92,6 +94,8 @@ class ReadingServiceServicer:
     def StreamReadings(self, request_iterator, context):
         """StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
         requests. This is the fast path: send columns, keep several batches in flight.
+        Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+        lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,7 +134,8 @@ def add_ReadingServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ReadingService:
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     @staticmethod

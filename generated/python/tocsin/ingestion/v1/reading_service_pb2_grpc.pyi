@@ -29,7 +29,8 @@ GRPC_VERSION: str
 
 class ReadingServiceStub:
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     @_typing.overload
@@ -52,12 +53,15 @@ class ReadingServiceStub:
     StreamReadings: _grpc.StreamStreamMultiCallable[_reading_service_pb2.StreamReadingsRequest, _reading_service_pb2.StreamReadingsResponse]
     """StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
     requests. This is the fast path: send columns, keep several batches in flight.
+    Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+    lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
     """
 
 @_typing.type_check_only
 class ReadingServiceAsyncStub(ReadingServiceStub):
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,11 +81,14 @@ class ReadingServiceAsyncStub(ReadingServiceStub):
     StreamReadings: _aio.StreamStreamMultiCallable[_reading_service_pb2.StreamReadingsRequest, _reading_service_pb2.StreamReadingsResponse]  # type: ignore[assignment]
     """StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
     requests. This is the fast path: send columns, keep several batches in flight.
+    Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+    lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
     """
 
 class ReadingServiceServicer(metaclass=_abc_1.ABCMeta):
     """ReadingService takes readings in. Every answer leaves after JetStream has stored the readings durably; when it
-    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo and nothing was kept.
+    cannot (slow, full, away) the answer is UNAVAILABLE with RetryInfo. Some readings of an unacknowledged batch may have
+    been kept; sending it again is harmless, for a series holds one value for each event time.
     """
 
     @_abc_1.abstractmethod
@@ -123,6 +130,8 @@ class ReadingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_reading_service_pb2.StreamReadingsResponse], _abc.AsyncIterator[_reading_service_pb2.StreamReadingsResponse]]:
         """StreamReadings accepts batches and acknowledges each as soon as it is durable. Answers come in the order of the
         requests. This is the fast path: send columns, keep several batches in flight.
+        Rows that break a rule come back as rejections; a request that is no batch at all (no rows, columns of different
+        lengths) ends the stream with INVALID_ARGUMENT after the answers to those before it.
         """
 
 def add_ReadingServiceServicer_to_server(servicer: ReadingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
