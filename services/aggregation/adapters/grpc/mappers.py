@@ -1,0 +1,148 @@
+"""Messages to queries, answers to messages."""
+
+from services.aggregation.application.average import DEFAULT_SENSOR_TYPE, GetRoomAverage, RoomAverage
+from services.aggregation.application.lists import ReadingItem, RoomRange, WindowItem
+from services.aggregation.application.watching import Wanted
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.statistics import Statistics
+from services.aggregation.domain.summary import MINUTE
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
+from tocsin.aggregation.v1 import window_pb2 as wm
+from tocsin.events.v1.windows_pb2 import WindowClosed
+
+DEFAULT_STEP = 15 * MINUTE
+
+
+def average_query(request: pb.GetRoomAverageRequest) -> GetRoomAverage:
+    """The query."""
+    return GetRoomAverage(
+        building=request.building,
+        room=request.room,
+        sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
+        window=request.window.ToMicroseconds() if request.HasField("window") else None,
+        at=request.at.ToMicroseconds() if request.HasField("at") else None,
+    )
+
+
+def average_message(query: GetRoomAverage, found: RoomAverage) -> pb.Average:
+    """The answer; without data no statistic has a value."""
+    known = found.statistics.known
+    message = pb.Average(
+        building=query.building,
+        room=query.room,
+        sensor_type=query.sensor_type,
+        unit=found.unit,
+        state=pb.Average.OK if known else pb.Average.NO_DATA,
+        provisional=found.provisional,
+        devices=found.statistics.series,
+    )
+    message.start.FromMicroseconds(found.start)
+    message.end.FromMicroseconds(found.end)
+    if known:
+        message.statistics.CopyFrom(statistics_message(found.statistics))
+    return message
+
+
+def statistics_message(found: Statistics) -> wm.Statistics:
+    """Absent values stay absent."""
+    message = wm.Statistics(
+        count=found.count,
+        min=found.min,
+        max=found.max,
+        first=None if found.first is None else found.first[1],
+        last=None if found.last is None else found.last[1],
+        mean=found.mean,
+        time_weighted_mean=found.time_weighted_mean,
+        received_ratio=found.received_ratio,
+        covered_ratio=found.covered_ratio,
+        consumption=found.consumption,
+    )
+    message.longest_gap.FromMicroseconds(found.longest_gap)
+    return message
+
+
+def range_query(request: pb.ListWindowsRequest | pb.ListReadingsRequest) -> RoomRange:
+    """What both lists are limited to. (`from` is a word of Python: the field is read by name.)"""
+    start = getattr(request, "from")
+    return RoomRange(
+        building=request.building,
+        room=request.room,
+        sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
+        device=request.device,
+        start=start.ToMicroseconds() if request.HasField("from") else None,
+        end=request.to.ToMicroseconds() if request.HasField("to") else None,
+        oldest_first=request.oldest_first,
+        page_size=request.page_size,
+        page_token=request.page_token,
+    )
+
+
+def step_of(request: pb.ListWindowsRequest) -> int:
+    """In microseconds."""
+    return request.step.ToMicroseconds() if request.HasField("step") else DEFAULT_STEP
+
+
+def series_message(series: SeriesInfo) -> wm.Series:
+    """A series."""
+    return wm.Series(
+        building=series.building,
+        room=series.room,
+        sensor_type=series.sensor_type,
+        device=series.device,
+        unit=series.unit,
+    )
+
+
+def window_message(item: WindowItem) -> wm.Window:
+    """A window of a list."""
+    message = wm.Window(
+        series=series_message(item.series),
+        statistics=statistics_message(item.statistics),
+        provisional=item.provisional,
+        revision=item.revision,
+    )
+    message.step.FromMicroseconds(item.step)
+    message.start.FromMicroseconds(item.start)
+    message.end.FromMicroseconds(item.start + item.step)
+    return message
+
+
+def reading_message(item: ReadingItem) -> wm.StoredReading:
+    """A raw reading."""
+    message = wm.StoredReading(value=item.value, device=item.series.device)
+    message.event_time.FromMicroseconds(item.time)
+    return message
+
+
+def wanted(request: pb.WatchWindowsRequest) -> Wanted:
+    """What a live stream is limited to."""
+    return Wanted(
+        request.building,
+        request.room,
+        request.sensor_type,
+        request.step.ToMicroseconds() if request.HasField("step") else 0,
+    )
+
+
+_SHARED = ("min", "max", "first", "last", "mean", "time_weighted_mean", "received_ratio", "consumption")
+
+
+def closed_window_message(event: WindowClosed) -> wm.Window:
+    """A window of a live stream."""
+    present = {name: getattr(event, name) for name in _SHARED if event.HasField(name)}
+    return wm.Window(
+        series=wm.Series(
+            building=event.building,
+            room=event.room,
+            sensor_type=event.sensor_type,
+            device=event.device,
+            unit=event.unit,
+        ),
+        step=event.step,
+        start=event.start,
+        end=event.end,
+        revision=event.revision,
+        statistics=wm.Statistics(
+            count=event.count, covered_ratio=event.covered_ratio, longest_gap=event.longest_gap, **present
+        ),
+    )

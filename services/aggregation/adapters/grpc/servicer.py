@@ -1,0 +1,52 @@
+"""The servicer: message -> query -> message."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from services.aggregation.adapters.grpc import mappers as to
+from services.aggregation.application.average import Averages
+from services.aggregation.application.lists import Lists
+from services.aggregation.application.watching import Watchers
+from services.aggregation.domain.errors import StepUnknown
+from services.aggregation.domain.summary import SECOND
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
+from tocsin.aggregation.v1 import window_pb2
+from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceServicer
+
+
+class AggregationServicer(AggregationServiceServicer):
+    """See aggregation_service.proto. `announced`: the steps whose windows are published."""
+
+    def __init__(
+        self, averages: Averages, lists: Lists, watchers: Watchers, *, announced: Sequence[int], stopping: asyncio.Event
+    ) -> None:
+        self._averages = averages
+        self._lists = lists
+        self._watchers = watchers
+        self._announced = announced
+        self._stopping = stopping
+
+    async def GetRoomAverage(self, request: pb.GetRoomAverageRequest, context: Any) -> pb.Average:
+        query = to.average_query(request)
+        return to.average_message(query, await self._averages.get(query))
+
+    async def ListWindows(self, request: pb.ListWindowsRequest, context: Any) -> pb.ListWindowsResponse:
+        page = await self._lists.windows(to.range_query(request), to.step_of(request))
+        return pb.ListWindowsResponse(
+            windows=[to.window_message(item) for item in page.items], next_page_token=page.next_token
+        )
+
+    async def ListReadings(self, request: pb.ListReadingsRequest, context: Any) -> pb.ListReadingsResponse:
+        page, unit = await self._lists.readings(to.range_query(request))
+        return pb.ListReadingsResponse(
+            readings=[to.reading_message(item) for item in page.items], unit=unit, next_page_token=page.next_token
+        )
+
+    async def WatchWindows(self, request: pb.WatchWindowsRequest, context: Any) -> AsyncIterator[window_pb2.Window]:
+        wanted = to.wanted(request)
+        if wanted.step and wanted.step not in self._announced:
+            known = ", ".join(f"{step // SECOND}s" for step in self._announced)
+            raise StepUnknown(f"{wanted.step / SECOND:g}s", known)
+        async for window in self._watchers.watch(wanted, self._stopping):
+            yield to.closed_window_message(window.message)

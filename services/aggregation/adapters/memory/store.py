@@ -1,0 +1,202 @@
+"""`PartitionStore` in memory: the same promises as the one on PostgreSQL, for tests and the reference of its contract
+suite."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.aggregation.application.ports import (
+    Announcement,
+    Emptied,
+    Lease,
+    LeaseLost,
+    Loaded,
+    SavedState,
+    StoredSeries,
+    Write,
+)
+from services.aggregation.domain.cover import SeriesInfo, cover
+from services.aggregation.domain.engine import Readings, no_readings
+from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.history import RawRange, join, singles, spans
+from services.aggregation.domain.revision import Context, LateRange, Stored
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.summary import NEVER, SUMMARY, Ints, Rows
+
+Key = tuple[int, int, int]
+"""(series id, step, start)."""
+
+
+class InMemoryPartitionStore:
+    """Everything in dictionaries. `epochs` says who holds which partition."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.series: dict[int, tuple[int, Descriptor]] = {}
+        self.states: dict[int, SavedState] = {}
+        self.counted: dict[int, dict[int, float]] = {}
+        self.skipped: dict[int, dict[int, float]] = {}
+        self.windows: dict[Key, tuple[int, Rows]] = {}
+        self.announced: list[Announcement] = []
+        self.positions: dict[int, int] = {}
+        self.epochs: dict[int, int] = {}
+        self.emptied: list[tuple[int, Emptied]] = []
+
+    async def load(self, partition: int) -> Loaded:
+        """See `PartitionStore`."""
+        found = [self._stored(at) for at, (owner, _) in sorted(self.series.items()) if owner == partition]
+        rows = [
+            (one.id, time, value)
+            for one in found
+            for time, value in sorted(self.counted.get(one.id, {}).items())
+            if one.id not in self.states or time > self.states[one.id].settled
+        ]
+        columns = list(zip(*rows, strict=True)) or [(), (), ()]
+        return Loaded(
+            found, (np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64))
+        )
+
+    def _stored(self, series_id: int) -> StoredSeries:
+        state = self.states.get(series_id)
+        return StoredSeries(series_id, self.series[series_id][1], state.state if state else None)
+
+    async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
+        """See `PartitionStore`."""
+        known = {descriptor.key: at for at, (_, descriptor) in self.series.items()}
+        ids = [known.setdefault(descriptor.key, len(known) + 1) for descriptor in descriptors]
+        self.series.update(zip(ids, ((partition, descriptor) for descriptor in descriptors), strict=True))
+        return [self._stored(at) for at in ids]
+
+    async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
+        """See `PartitionStore`."""
+        return [self._context(int(ids[late.series]), late) for late in ranges]
+
+    def _level(self, series_id: int, before: int) -> tuple[int, int, float]:
+        """Start of the window, time and value of the last accepted reading of a counter."""
+        found = [
+            (start, int(row["level_time"]), float(row["level"]))
+            for start, row in self._before(series_id, self._rules.steps[0], before)
+            if row["level_time"] != NEVER
+        ]
+        return found[-1] if found else (before, NEVER, 0.0)
+
+    def _context(self, series_id: int, late: LateRange) -> Context:
+        accepted = (NEVER, 0.0)
+        if late.counter:
+            late = late._replace(start=self._level(series_id, late.start)[0])
+            accepted = self._level(series_id, late.start)[1:]
+        own = sorted(item for item in self.counted.get(series_id, {}).items() if late.start <= item[0] < late.end)
+        other = sorted(time for time in self.skipped.get(series_id, {}) if late.start <= time < late.end)
+        steps = self._rules.steps
+        stored: list[Stored] = []
+        for depth, step in enumerate(steps):
+            around = steps[min(depth + 1, len(steps) - 1)]
+            first, last = late.start - late.start % around, -(-late.end // around) * around
+            stored.append(self._windows(series_id, step, first, last))
+        return Context(
+            np.array([time for time, _ in own], np.int64),
+            np.array([value for _, value in own], np.float64),
+            np.array(other, np.int64),
+            stored,
+            *accepted,
+        )
+
+    def _before(self, series_id: int, step: int, end: int) -> list[tuple[int, Rows]]:
+        return sorted(
+            ((key[2], row) for key, (_, row) in self.windows.items() if key[:2] == (series_id, step) and key[2] < end),
+            key=lambda item: item[0],
+        )
+
+    def _windows(self, series_id: int, step: int, first: int, last: int) -> Stored:
+        found = sorted(
+            (key[2], revision, row)
+            for key, (revision, row) in self.windows.items()
+            if key[:2] == (series_id, step) and first <= key[2] < last
+        )
+        return Stored(
+            np.array([start for start, _, _ in found], np.int64),
+            np.array([revision for _, revision, _ in found], np.int64),
+            np.array([row for _, _, row in found], SUMMARY),
+        )
+
+    async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
+        """See `PartitionStore`."""
+        return [entry for owner, entry in self.emptied if owner == partition][:limit]
+
+    async def position(self, lease: Lease, stream: str) -> int:
+        """See `PartitionStore`."""
+        self._fence(lease)
+        return self.positions.get(lease.partition, 0)
+
+    def _fence(self, lease: Lease) -> None:
+        if self.epochs.get(lease.partition, lease.epoch) != lease.epoch:
+            raise LeaseLost
+
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """See `PartitionStore`. Storing a reading or a first revision twice is an error, as it is in PostgreSQL."""
+        self._fence(lease)
+        if write.position is not None:
+            self.positions[lease.partition] = write.position
+        for readings, into in ((write.raw, self.counted), (write.skipped, self.skipped)):
+            for place, time, value in zip(*(column.tolist() for column in readings), strict=True):
+                own = into.setdefault(int(write.ids[place]), {})
+                assert time not in own, "a reading was stored twice"
+                own[time] = value
+        for closed in write.closed:
+            for at in range(len(closed.series)):
+                key = (int(write.ids[closed.series[at]]), closed.step, int(closed.start[at]))
+                assert closed.revision[at] > 1 or key not in self.windows, "a window closed twice with revision 1"
+                self.windows[key] = (int(closed.revision[at]), closed.rows[at].copy())
+        for window in write.revised:
+            key = (int(write.ids[window.series]), window.step, window.start)
+            self.windows[key] = (window.revision, window.row.copy())
+        self.states.update((state.series_id, state) for state in write.states)
+        gone = set(write.emptied)
+        self.emptied = [entry for entry in self.emptied if entry[1].id not in gone]
+        self.announced.extend(write.announcements)
+        for key in write.revised_keys:
+            info = self.info(key.series_id)
+            end = key.start + key.step
+            pieces = self.pieces([info], key.start, end, self._rules.steps.index(key.step))
+            found = spans([info], pieces, key.start, end, key.step)[0]
+            self.announced.append(
+                Announcement(key.descriptor, key.series_id, key.step, key.start, key.revision, found.statistics)
+            )
+
+    def info(self, series_id: int) -> SeriesInfo:
+        """What a reader knows of a series."""
+        _, descriptor = self.series[series_id]
+        state = self.states.get(series_id)
+        return SeriesInfo(
+            series_id,
+            *descriptor.key,
+            int(descriptor.kind),
+            descriptor.unit,
+            state.interval if state else descriptor.interval,
+            state.max_gap if state else self._rules.max_gap(descriptor.interval),
+            state.frontiers if state else (),
+        )
+
+    def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
+        """See `Snapshot`."""
+        steps = self._rules.steps
+        windows: list[Folded] = []
+        ranges: list[RawRange] = []
+        readings = no_readings()
+        for place, info in enumerate(infos):
+            found = cover(info, steps, start, end, level)
+            for depth, first, last in found.windows:
+                stored = self._windows(info.id, steps[depth], first, last)
+                windows.append(Folded(np.full(len(stored.start), place), stored.start, stored.rows))
+            for first, last in found.raw:
+                ranges.append(RawRange(place, first, last, *self._level(info.id, first)[1:]))
+                own = sorted(
+                    item for item in self.counted.get(info.id, {}).items() if ranges[-1].read_from <= item[0] < last
+                )
+                readings = readings + Readings(
+                    np.full(len(own), len(ranges) - 1),
+                    np.array([time for time, _ in own], np.int64),
+                    np.array([value for _, value in own], np.float64),
+                )
+        return join([*windows, singles(infos, ranges, readings)])

@@ -1,0 +1,93 @@
+"""`ReadingLane` on JetStream: the messages of one partition, decoded, in the order of the stream."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import nats.errors
+import structlog
+
+from services.aggregation.adapters.nats.wire import Malformed, parse_batch, parse_descriptor
+from services.aggregation.application.ports import Message
+from services.aggregation.domain.series import Descriptor
+from services.chassis.errors import Unavailable
+from services.chassis.nats import BatchOptions, BatchReader, Delivery, NatsConnection, Publisher, open_batch_reader
+from services.chassis.nats.topology import READINGS, readings_subject
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneOptions:
+    """`max_messages`: how many may be in hand, one fetch at a time taking half of them."""
+
+    max_messages: int = 128
+    max_wait: timedelta = timedelta(seconds=5)
+    ack_wait: timedelta = timedelta(seconds=30)
+
+
+class JetStreamLane:
+    """Made by `open_lane`."""
+
+    def __init__(self, reader: BatchReader, options: LaneOptions) -> None:
+        self._reader = reader
+        self._options = options
+        self._checked: set[bytes] = set()
+
+    async def fetch(self) -> Sequence[Message]:
+        """See `ReadingLane`. What makes no sense goes to the dead letters. Raises Unavailable and ConsumerLost."""
+        messages: list[Message] = []
+        for delivery in await self._reader.fetch(self._options.max_messages // 2, self._options.max_wait):
+            try:
+                messages.append(self._decode(delivery))
+            except Malformed as error:
+                log.error("aggregation.batch_malformed", sequence=delivery.sequence, reason=str(error))
+                await self._reader.dead_letter(delivery, reason=str(error), error_type="Malformed")
+        return messages
+
+    def _decode(self, delivery: Delivery) -> Message:
+        columns = parse_batch(delivery.data)
+        for raw in columns.descriptors:
+            if raw not in self._checked:
+                parse_descriptor(raw)
+                self._checked.add(raw)
+        if len(self._checked) > 1_000_000:
+            self._checked.clear()
+        return Message(delivery.sequence, columns.descriptors, columns.index, columns.time, columns.value, delivery)
+
+    async def done(self, messages: Sequence[Message]) -> None:
+        """See `ReadingLane`."""
+        await self._reader.ack([message.handle for message in messages])
+
+    def describe(self, descriptor: bytes) -> Descriptor:
+        """See `ReadingLane`."""
+        return parse_descriptor(descriptor)
+
+
+@asynccontextmanager
+async def open_lane(
+    connection: NatsConnection, publisher: Publisher, partition: int, options: LaneOptions
+) -> AsyncGenerator[JetStreamLane]:
+    """Takes the partition's consumer over. Raises Unavailable."""
+    batch = BatchOptions(
+        service="aggregation",
+        name=f"readings_{partition}",
+        stream=READINGS,
+        subject=readings_subject(partition),
+        max_unsettled=options.max_messages,
+        ack_wait=options.ack_wait,
+    )
+    async with open_batch_reader(connection, batch, publisher=publisher) as reader:
+        yield JetStreamLane(reader, options)
+
+
+async def stream_identity(connection: NatsConnection) -> str:
+    """Tells this stream of readings from one of the same name that was made before it. Raises Unavailable."""
+    try:
+        info = await connection.js.stream_info(READINGS)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise Unavailable("the message broker cannot be reached") from error
+    if info.created is None:
+        raise Unavailable("the message broker does not tell when the stream was made")
+    return info.created.isoformat()

@@ -1,0 +1,162 @@
+"""Reads a ReadingBatch without an object per reading: its packed columns are used where they lie in the message.
+
+A message that is encoded in another (equally valid) way, with unpacked or repeated columns, is parsed by protobuf
+instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.summary import Floats, Ints, Kind
+from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
+
+_PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED = range(1, 8)
+_LENGTH_DELIMITED: Final = 2
+
+
+class Malformed(Exception):
+    """Not a ReadingBatch that makes sense; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A batch. `index` refers to `descriptors` (serialized)."""
+
+    partition: int
+    descriptors: Sequence[bytes]
+    index: Ints
+    time: Ints
+    value: Floats
+
+
+def parse_batch(data: bytes) -> Columns:
+    """Raises Malformed."""
+    columns = _scan(data) or _parse(data)
+    rows = len(columns.time)
+    if len(columns.value) != rows or len(columns.index) != rows:
+        raise Malformed("its columns have different lengths")
+    if rows and int(columns.index.max()) >= len(columns.descriptors):
+        raise Malformed("a row refers to a series that is not described")
+    if rows and not np.isfinite(columns.value).all():
+        raise Malformed("a value is not a number")
+    if rows and int(columns.time.min()) < 0:
+        raise Malformed("an event time is before 1970")
+    return columns
+
+
+def parse_descriptor(data: bytes) -> Descriptor:
+    """Raises Malformed."""
+    try:
+        found = SeriesDescriptor.FromString(data)
+    except DecodeError as error:
+        raise Malformed("a series description cannot be parsed") from error
+    if found.kind not in (Kind.GAUGE, Kind.COUNTER, Kind.LEVEL):
+        raise Malformed("a series has no kind")
+    if not (found.building and found.room and found.sensor_type):
+        raise Malformed("a series has no building, room or sensor type")
+    key = SeriesKey(found.building, found.room, found.sensor_type, found.device)
+    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0))
+
+
+def _parse(data: bytes) -> Columns:
+    try:
+        batch = ReadingBatch.FromString(data)
+    except DecodeError as error:
+        raise Malformed("it cannot be parsed") from error
+    return Columns(
+        batch.partition,
+        [series.SerializeToString() for series in batch.series],
+        np.array(batch.series_index, np.int64),
+        np.array(batch.event_time_us, np.int64),
+        np.array(batch.value, np.float64),
+    )
+
+
+def _scan(data: bytes) -> Columns | None:
+    """The columns in place; None when the encoding is not the usual one."""
+    at, end = 0, len(data)
+    partition = 0
+    descriptors: list[bytes] = []
+    index: Ints | None = None
+    time: Ints | None = None
+    value: Floats | None = None
+    try:
+        while at < end:
+            tag, at = _varint(data, at)
+            field, wire = tag >> 3, tag & 7
+            if wire == 0:
+                number, at = _varint(data, at)
+                if field == _PARTITION:
+                    partition = number
+                elif field != _FLAGS:
+                    return None
+                continue
+            if wire != _LENGTH_DELIMITED:
+                return None
+            size, at = _varint(data, at)
+            first, at = at, at + size
+            if at > end:
+                return None
+            if field == _SERIES:
+                descriptors.append(data[first:at])
+            elif field == _INDEX and index is None:
+                index = _varints(np.frombuffer(data, np.uint8, size, first))
+            elif field == _TIME and time is None and size % 8 == 0:
+                time = np.frombuffer(data, "<i8", size // 8, first)
+            elif field == _VALUE and value is None and size % 8 == 0:
+                value = np.frombuffer(data, "<f8", size // 8, first)
+            elif field not in (_FLAGS, _ACCEPTED):
+                return None
+    except IndexError:
+        return None
+    none = np.zeros(0, np.int64)
+    return Columns(
+        partition,
+        descriptors,
+        none if index is None else index,
+        none if time is None else time,
+        np.zeros(0) if value is None else value,
+    )
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise IndexError
+
+
+def _varints(packed: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> Ints:
+    """All varints of a packed field at once; they are below 2**32."""
+    last = packed < 0x80
+    if last.all():
+        return packed.astype(np.int64)
+    if not len(packed) or not last[-1]:
+        raise IndexError
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() > 4:
+        raise IndexError
+    value = np.zeros(len(ends), np.int64)
+    for place in range(int((ends - starts).max()) + 1):
+        at = starts + place
+        there = at <= ends
+        value[there] |= (packed[at[there]].astype(np.int64) & 0x7F) << (7 * place)
+    return value
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """As UTC."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

@@ -1,0 +1,149 @@
+"""`History` on PostgreSQL: what the queries read, in one snapshot of committed data."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import numpy as np
+
+from services.aggregation.adapters.postgres.reading import levels_before, raw_readings, stored_windows
+from services.aggregation.domain.cover import SeriesInfo, cover
+from services.aggregation.domain.engine import Readings
+from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.history import RawRange, join, singles
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.summary import Kind
+from services.chassis.postgres import Connection, Database
+
+
+async def read_pieces(
+    connection: Connection, steps: Sequence[int], infos: Sequence[SeriesInfo], start: int, end: int, level: int
+) -> Folded:
+    """What covers [start, end) of each series with windows up to `level`, and its neighbourhood (see `spans`)."""
+    windows: list[tuple[int, int, int, int]] = []
+    owners: list[int] = []
+    ranges: list[RawRange] = []
+    for place, info in enumerate(infos):
+        found = cover(info, steps, start, end, level)
+        windows += [(info.id, steps[depth], first, last) for depth, first, last in found.windows]
+        owners += [place] * len(found.windows)
+        ranges += [RawRange(place, first, last) for first, last in found.raw]
+    counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
+    asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
+    for at, found_level in zip(counters, await levels_before(connection, steps[0], asked), strict=True):
+        ranges[at] = ranges[at]._replace(level_time=found_level.time, level=found_level.value)
+    stored, _ = await stored_windows(connection, windows)
+    readings, _ = await raw_readings(connection, [(infos[part.series].id, part.read_from, part.end) for part in ranges])
+    owner = np.array(owners, np.int64)
+    return join([Folded(owner[stored.series], stored.start, stored.rows), singles(infos, ranges, readings)])
+
+
+def _info(row: asyncpg.Record, rules: Rules) -> SeriesInfo:
+    return SeriesInfo(
+        id=row["id"],
+        building=row["building"],
+        room=row["room"],
+        sensor_type=row["sensor_type"],
+        device=row["device"],
+        kind=row["kind"],
+        unit=row["unit"],
+        interval=row["interval_us"],
+        max_gap=row["max_gap_us"] or rules.max_gap(row["interval_us"]),
+        frontiers=row["frontiers"],
+    )
+
+
+class PostgresSnapshot:
+    """One consistent view. See `Snapshot`."""
+
+    def __init__(self, connection: Connection, rules: Rules) -> None:
+        self._connection = connection
+        self._rules = rules
+
+    async def series(self, building: str, room: str, sensor_type: str, device: str) -> Sequence[SeriesInfo]:
+        """The series of a room and sensor type; of one device where it is given."""
+        rows = await self._connection.fetch(
+            """
+            SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
+                coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
+                coalesce(st.frontiers, '{}') AS frontiers
+            FROM series s LEFT JOIN series_state st ON st.series_id = s.id
+            WHERE s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND ($4 = '' OR s.device = $4)
+            ORDER BY s.device
+            """,
+            building,
+            room,
+            sensor_type,
+            device,
+        )
+        return [_info(row, self._rules) for row in rows]
+
+    async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
+        """What covers [start, end)."""
+        return await read_pieces(self._connection, self._rules.steps, infos, start, end, level)
+
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
+        """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and
+        time."""
+        counted, late = await raw_readings(self._connection, [(info.id, start, end) for info in infos])
+        return (counted + late).sorted()
+
+    async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """The start of a segment near the first one at or after `bound`, or of the last one before it; None: there is
+        none."""
+        ids = [info.id for info in infos]
+        if after:
+            return await self._connection.fetchval(
+                """
+                SELECT min(found.first_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL
+                (SELECT first_us FROM segments WHERE series_id = i.id AND first_us >= $2
+                 ORDER BY first_us LIMIT 1) found
+                """,
+                ids,
+                bound,
+            )
+        return await self._connection.fetchval(
+            """
+            SELECT max(found.first_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL
+            (SELECT first_us FROM segments WHERE series_id = i.id AND first_us < $2
+             ORDER BY first_us DESC LIMIT 1) found
+            """,
+            ids,
+            bound,
+        )
+
+    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
+        """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
+        order, compare, pick = ("ASC", ">=", "min") if after else ("DESC", "<", "max")
+        return await self._connection.fetchval(
+            f"""
+            SELECT {pick}(found.start_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL
+            (SELECT start_us FROM windows WHERE series_id = i.id AND step_us = $3 AND start_us {compare} $2
+             ORDER BY start_us {order} LIMIT 1) found
+            """,
+            [info.id for info in infos],
+            bound,
+            step,
+        )
+
+    async def revisions(
+        self, infos: Sequence[SeriesInfo], step: int, start: int, end: int
+    ) -> dict[tuple[int, int], int]:
+        """(place, start) -> revision of the stored windows."""
+        found, revisions = await stored_windows(self._connection, [(info.id, step, start, end) for info in infos])
+        keys = zip(found.series.tolist(), found.start.tolist(), strict=True)
+        return dict(zip(keys, revisions.tolist(), strict=True))
+
+
+class PostgresHistory:
+    """Opens snapshots."""
+
+    def __init__(self, database: Database, rules: Rules) -> None:
+        self._database = database
+        self._rules = rules
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[PostgresSnapshot]:
+        """A view that does not change while it is read."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            yield PostgresSnapshot(connection, self._rules)

@@ -1,0 +1,110 @@
+"""Reading columns out of `segments` and `windows`."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from services.aggregation.adapters.postgres.copying import QUARTER
+from services.aggregation.domain.engine import Readings, no_readings
+from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.summary import NEVER, SUMMARY, Floats, Ints
+from services.chassis.postgres import Connection
+
+_ARRAY_HEAD: Final = 20
+_TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
+_VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
+
+# array_send gives the array as it is kept, in one piece: the driver need not make an object of every item.
+_RAW: Final = f"""
+SELECT r.place, array_send(s.times_us) AS times, array_send(s.vals) AS vals, s.late
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r (series_id, first, last, place)
+JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - {QUARTER} AND s.first_us < r.last
+"""
+_SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, w.last_us, w.last, w.covered_us,
+w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
+coalesce(w.edge_to_us, '-9223372036854775808'::bigint), coalesce(w.edge, 0), coalesce(w.level_us,
+'-9223372036854775808'::bigint), coalesce(w.level, 0)"""
+_WINDOWS: Final = f"""
+SELECT r.place, w.start_us, w.revision, {_SUMMARY_COLUMNS}
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS r (series_id, step, first, last, place)
+JOIN windows w ON w.series_id = r.series_id AND w.step_us = r.step AND w.start_us >= r.first AND w.start_us < r.last
+"""
+_LEVELS: Final = """
+SELECT r.place, w.start_us, w.level_us, w.level
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start)
+CROSS JOIN LATERAL (
+    SELECT start_us, level_us, level FROM windows
+    WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start AND level_us > '-9223372036854775808'::bigint
+    ORDER BY start_us DESC LIMIT 1
+) w
+"""
+
+
+class LevelBefore(NamedTuple):
+    """An accepted reading of a counter (time NEVER: there is none), and the start of its window."""
+
+    start: int
+    time: int
+    value: float
+
+
+def decode_times(sent: bytes) -> Ints:
+    """The items of a bigint[] as `array_send` gives it."""
+    return np.frombuffer(sent, _TIME, offset=_ARRAY_HEAD)["value"].astype(np.int64)
+
+
+def decode_values(sent: bytes) -> Floats:
+    """The items of a double precision[] as `array_send` gives it."""
+    return np.frombuffer(sent, _VALUE, offset=_ARRAY_HEAD)["value"].astype(np.float64)
+
+
+async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, int]]) -> tuple[Readings, Readings]:
+    """Readings of (series id, from, to) ranges, and those among them that do not count in windows. `series` is the
+    place of the range. Sorted by range and time."""
+    if not ranges:
+        return no_readings(), no_readings()
+    ids, first, last = (list(column) for column in zip(*ranges, strict=True))
+    rows = await connection.fetch(_RAW, ids, first, last)
+    return _join(rows, first, last, 0), _join(rows, first, last, 1)
+
+
+def _join(rows: Sequence[Any], first: Sequence[int], last: Sequence[int], late: int) -> Readings:
+    chosen = [row for row in rows if row["late"] == late]
+    if not chosen:
+        return no_readings()
+    times = [decode_times(row["times"]) for row in chosen]
+    time = np.concatenate(times)
+    value = np.concatenate([decode_values(row["vals"]) for row in chosen])
+    place = np.repeat([row["place"] - 1 for row in chosen], [len(part) for part in times])
+    inside = (time >= np.array(first)[place]) & (time < np.array(last)[place])
+    return Readings(place[inside], time[inside], value[inside]).sorted()
+
+
+async def stored_windows(connection: Connection, ranges: Sequence[tuple[int, int, int, int]]) -> tuple[Folded, Ints]:
+    """Windows that start in the (series id, step, from, to) ranges, with their revisions. `series` is the place of the
+    range. Sorted by range and start."""
+    if not ranges:
+        return Folded(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, SUMMARY)), np.zeros(0, np.int64)
+    columns = [list(column) for column in zip(*ranges, strict=True)]
+    rows = sorted((tuple(row) for row in await connection.fetch(_WINDOWS, *columns)), key=_place_and_start)
+    place = np.array([row[0] - 1 for row in rows], np.int64)
+    start = np.array([row[1] for row in rows], np.int64)
+    revision = np.array([row[2] for row in rows], np.int64)
+    return Folded(place, start, np.array([row[3:] for row in rows], SUMMARY)), revision
+
+
+def _place_and_start(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[0], row[1]
+
+
+async def levels_before(connection: Connection, step: int, asked: Sequence[tuple[int, int]]) -> list[LevelBefore]:
+    """The last accepted reading of counters before each (series id, start of a window)."""
+    if not asked:
+        return []
+    ids, starts = (list(column) for column in zip(*asked, strict=True))
+    found = [LevelBefore(start, NEVER, 0.0) for start in starts]
+    for row in await connection.fetch(_LEVELS, ids, starts, step):
+        found[row["place"] - 1] = LevelBefore(row["start_us"], row["level_us"], row["level"])
+    return found

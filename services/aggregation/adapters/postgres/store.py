@@ -1,0 +1,374 @@
+"""`PartitionStore` on PostgreSQL: one transaction per batch, fenced by the epoch of the lease."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from services.aggregation.adapters.postgres import copying
+from services.aggregation.adapters.postgres.periods import Periods, window_period
+from services.aggregation.adapters.postgres.reading import (
+    LevelBefore,
+    decode_times,
+    decode_values,
+    levels_before,
+    raw_readings,
+    stored_windows,
+)
+from services.aggregation.adapters.postgres.revised import revised_announcements
+from services.aggregation.application.ports import (
+    Announcement,
+    Emptied,
+    Lease,
+    LeaseLost,
+    Loaded,
+    SavedState,
+    StoredSeries,
+    Write,
+)
+from services.aggregation.domain.levels import Closed
+from services.aggregation.domain.revision import Context, LateRange, Stored
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.state import VERSION
+from services.aggregation.domain.summary import DAY, NEVER, Ints, Kind
+from services.chassis.nats import Event
+from services.chassis.postgres import Connection, Database, Outbox
+
+_SERIES = """
+SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, st.state, st.version, st.steps
+FROM series s LEFT JOIN series_state st ON st.series_id = s.id
+"""
+_TYPES = {"revision": "integer"} | dict.fromkeys(
+    ("sum", "min", "max", "first", "last", "integral", "consumption", "edge", "level"), "double precision"
+)
+_UPSERT = """
+INSERT INTO windows ({columns}) SELECT * FROM unnest({arrays})
+ON CONFLICT (series_id, step_us, start_us) DO UPDATE SET {sets}
+""".format(
+    columns=", ".join(copying.WINDOW_COLUMNS),
+    arrays=", ".join(
+        f"${place}::{_TYPES.get(name, 'bigint')}[]" for place, name in enumerate(copying.WINDOW_COLUMNS, start=1)
+    ),
+    sets=", ".join(f"{name} = excluded.{name}" for name in copying.WINDOW_COLUMNS[3:]),
+)
+
+
+class StepsChanged(Exception):
+    """What is stored was made for other steps or another layout: windows must be recomputed first."""
+
+
+class PostgresPartitionStore:
+    """Readings and windows in PostgreSQL. `event` makes an announcement an event."""
+
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        outbox: Outbox,
+        *,
+        event: Callable[[Announcement], Event],
+        describe: Callable[[bytes], Descriptor],
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._outbox = outbox
+        self._event = event
+        self._describe = describe
+        self._committed = committed
+        self.periods = Periods(database)
+
+    async def load(self, partition: int) -> Loaded:
+        """See `PartitionStore`."""
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            series = await self._series(connection, "WHERE s.partition = $1 ORDER BY s.id", partition)
+            rows = await connection.fetch(
+                f"""
+                SELECT s.id, coalesce(st.settled_us, -1) AS settled,
+                    array_send(g.times_us) AS times, array_send(g.vals) AS vals
+                FROM series s LEFT JOIN series_state st ON st.series_id = s.id
+                JOIN segments g ON g.series_id = s.id AND g.late = 0
+                    AND g.first_us > coalesce(st.settled_us, 0) - {copying.QUARTER}
+                WHERE s.partition = $1
+                """,
+                partition,
+            )
+        ids = [np.zeros(0, np.int64)]
+        times = [np.zeros(0, np.int64)]
+        values = [np.zeros(0)]
+        for row in rows:
+            time, value = decode_times(row["times"]), decode_values(row["vals"])
+            open_ones = time > row["settled"]
+            times.append(time[open_ones])
+            values.append(value[open_ones])
+            ids.append(np.full(int(open_ones.sum()), row["id"]))
+        columns = np.concatenate(ids), np.concatenate(times), np.concatenate(values)
+        order = np.lexsort((columns[1], columns[0]))
+        return Loaded(series, (columns[0][order], columns[1][order], columns[2][order]))
+
+    async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
+        """See `PartitionStore`."""
+        columns = [
+            *(list(column) for column in zip(*(descriptor.key for descriptor in descriptors), strict=True)),
+            [int(descriptor.kind) for descriptor in descriptors],
+            [descriptor.unit for descriptor in descriptors],
+            [descriptor.interval for descriptor in descriptors],
+        ]
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                """
+                INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us)
+                SELECT $1, * FROM unnest(
+                    $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[])
+                ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
+                    partition = excluded.partition, kind = excluded.kind, unit = excluded.unit,
+                    interval_us = excluded.interval_us
+                WHERE (s.partition, s.kind, s.unit, s.interval_us) IS DISTINCT FROM
+                    (excluded.partition, excluded.kind, excluded.unit, excluded.interval_us)
+                """,
+                partition,
+                *columns,
+            )
+            found = await self._series(
+                connection,
+                """
+                WHERE (s.building, s.room, s.sensor_type, s.device) IN
+                    (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
+                """,
+                *columns[:4],
+            )
+        by_key = {stored.descriptor.key: stored for stored in found}
+        return [by_key[descriptor.key] for descriptor in descriptors]
+
+    async def _series(self, connection: Connection, where: str, *arguments: object) -> list[StoredSeries]:
+        found: list[StoredSeries] = []
+        for row in await connection.fetch(_SERIES + where, *arguments):
+            if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, self._rules.steps):
+                raise StepsChanged(f"series {row['id']} has windows of steps {row['steps']}")
+            key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
+            descriptor = Descriptor(key, Kind(row["kind"]), row["unit"], row["interval_us"])
+            found.append(StoredSeries(row["id"], descriptor, row["state"]))
+        return found
+
+    async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
+        """See `PartitionStore`."""
+        steps = self._rules.steps
+        async with self._database.connection() as connection:
+            ranges, levels = await self._reach_back(connection, ids, ranges)
+            counted, other = await raw_readings(
+                connection, [(int(ids[late.series]), late.start, late.end) for late in ranges]
+            )
+            asked: list[tuple[int, int, int, int]] = []
+            for late in ranges:
+                for level, step in enumerate(steps):
+                    around = steps[min(level + 1, len(steps) - 1)]
+                    first, last = late.start - late.start % around, -(-late.end // around) * around
+                    asked.append((int(ids[late.series]), step, first, last))
+            windows, revisions = await stored_windows(connection, asked)
+        contexts: list[Context] = []
+        for place, level in enumerate(levels):
+            mine, others = counted.take(counted.series == place), other.take(other.series == place)
+            stored: list[Stored] = []
+            for depth in range(len(steps)):
+                at = windows.series == place * len(steps) + depth
+                stored.append(Stored(windows.start[at], revisions[at], windows.rows[at]))
+            contexts.append(Context(mine.time, mine.value, others.time, stored, level.time, level.value))
+        return contexts
+
+    async def _reach_back(
+        self, connection: Connection, ids: Ints, ranges: Sequence[LateRange]
+    ) -> tuple[list[LateRange], list[LevelBefore]]:
+        """Counters: from the start of the last window with an accepted reading, and what was accepted before that."""
+        moved = list(ranges)
+        levels = [LevelBefore(late.start, NEVER, 0.0) for late in ranges]
+        counters = [at for at, late in enumerate(ranges) if late.counter]
+        for _ in range(2):
+            asked = [(int(ids[moved[at].series]), levels[at].start) for at in counters]
+            for at, level in zip(counters, await levels_before(connection, self._rules.steps[0], asked), strict=True):
+                moved[at] = moved[at]._replace(start=levels[at].start)
+                levels[at] = level
+        return moved, levels
+
+    async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT id, descriptor, time_us, forced FROM emptied WHERE partition = $1 ORDER BY id LIMIT $2",
+                partition,
+                limit,
+            )
+        return [Emptied(row["id"], self._describe(row["descriptor"]), row["time_us"], row["forced"]) for row in rows]
+
+    async def position(self, lease: Lease, stream: str) -> int:
+        """See `PartitionStore`."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                """
+                UPDATE partitions SET position = CASE WHEN stream = $4 THEN position ELSE 0 END, stream = $4
+                WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING position
+                """,
+                lease.partition,
+                lease.owner,
+                lease.epoch,
+                stream,
+            )
+        if row is None:
+            raise LeaseLost
+        return row["position"]
+
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """See `PartitionStore`."""
+        await self._make_room(write)
+        async with self._database.transaction() as connection:
+            fenced = await connection.fetchval(
+                """
+                UPDATE partitions SET position = greatest(position, $4)
+                WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING 1
+                """,
+                lease.partition,
+                lease.owner,
+                lease.epoch,
+                write.position or 0,
+            )
+            if fenced is None:
+                raise LeaseLost
+            await self._write_readings(connection, write)
+            await self._write_windows(connection, write)
+            await self._write_states(connection, write.states)
+            await self._write_remarks(connection, write)
+            announcements = [
+                *write.announcements,
+                *await revised_announcements(connection, self._rules, write.revised_keys),
+            ]
+            await self._outbox.add_many(connection, [self._event(announcement) for announcement in announcements])
+        if announcements:
+            self._committed()
+
+    async def _make_room(self, write: Write) -> None:
+        for readings in (write.raw, write.skipped):
+            if len(readings.time):
+                await self.periods.ensure_raw(np.unique(readings.time // DAY).tolist())
+        starts: dict[int, list[int]] = {}
+        for closed in write.closed:
+            starts.setdefault(closed.step, []).extend(np.unique(closed.start // window_period(closed.step)).tolist())
+        for window in write.revised:
+            starts.setdefault(window.step, []).append(window.start // window_period(window.step))
+        for step, periods in starts.items():
+            await self.periods.ensure_windows(step, periods)
+
+    async def _write_readings(self, connection: Connection, write: Write) -> None:
+        rows = copying.segments(write.ids, write.raw, late=False) + copying.segments(
+            write.ids, write.skipped, late=True
+        )
+        if rows:
+            await _copy(connection, "segments", ("series_id", "first_us", "late", "times_us", "vals"), rows)
+
+    async def _write_windows(self, connection: Connection, write: Write) -> None:
+        fresh: list[bytes] = []
+        again: list[Closed] = []
+        for closed in write.closed:
+            first = closed.revision == 1
+            fresh.append(
+                _window_rows(
+                    write,
+                    closed.series[first],
+                    closed.step,
+                    closed.start[first],
+                    closed.revision[first],
+                    closed.rows[first],
+                )
+            )
+            if not first.all():
+                again.append(closed)
+        if any(fresh):
+            await _copy(connection, "windows", copying.WINDOW_COLUMNS, b"".join(fresh))
+        columns: list[list[object]] = [[] for _ in copying.WINDOW_COLUMNS]
+        for closed in again:
+            for at in np.flatnonzero(closed.revision > 1):
+                _append(
+                    columns,
+                    write,
+                    int(closed.series[at]),
+                    closed.step,
+                    int(closed.start[at]),
+                    int(closed.revision[at]),
+                    closed.rows[at].item(),
+                )
+        for window in write.revised:
+            _append(columns, write, window.series, window.step, window.start, window.revision, window.row.item())
+        if columns[0]:
+            await connection.execute(_UPSERT, *columns)
+
+    async def _write_states(self, connection: Connection, states: Sequence[SavedState]) -> None:
+        if not states:
+            return
+        await connection.execute(
+            f"""
+            INSERT INTO series_state AS s
+                (series_id, interval_us, max_gap_us, settled_us, state, frontiers, steps, version)
+            SELECT n.series_id, n.interval_us, n.max_gap_us, n.settled_us, n.state,
+                ($6::bigint[])[(n.place - 1) * $8 + 1 : n.place * $8], $7::bigint[], {VERSION}
+            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY
+                AS n (series_id, interval_us, max_gap_us, settled_us, state, place)
+            ON CONFLICT (series_id) DO UPDATE SET interval_us = excluded.interval_us, max_gap_us = excluded.max_gap_us,
+                settled_us = excluded.settled_us, state = excluded.state, frontiers = excluded.frontiers,
+                steps = excluded.steps, version = excluded.version
+            """,
+            [state.series_id for state in states],
+            [state.interval for state in states],
+            [state.max_gap for state in states],
+            [state.settled for state in states],
+            [state.state for state in states],
+            [frontier for state in states for frontier in state.frontiers],
+            list(self._rules.steps),
+            len(self._rules.steps),
+        )
+
+    async def _write_remarks(self, connection: Connection, write: Write) -> None:
+        if write.emptied:
+            await connection.execute("DELETE FROM emptied WHERE id = ANY($1::bigint[])", list(write.emptied))
+        if write.corrections:
+            await connection.executemany(
+                """
+                INSERT INTO corrections (series_id, time_us, value, level, kind) VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT DO NOTHING
+                """,
+                [
+                    (int(write.ids[found.series]), found.time, found.value, found.level, found.kind)
+                    for found in write.corrections
+                ],
+            )
+        if write.late:
+            await connection.executemany(
+                """
+                INSERT INTO lateness AS l (series_id, revised, too_late) VALUES ($1, $2, $3)
+                ON CONFLICT (series_id) DO UPDATE SET
+                    revised = l.revised + excluded.revised, too_late = l.too_late + excluded.too_late
+                """,
+                [(int(write.ids[series]), revised, too_late) for series, revised, too_late in write.late],
+            )
+
+
+def _window_rows(write: Write, series: Ints, step: int, start: Ints, revision: Ints, rows: np.ndarray) -> bytes:
+    return copying.windows(write.ids, write.kinds, write.max_gaps, series, step, start, revision, rows)
+
+
+def _append(
+    columns: list[list[object]],
+    write: Write,
+    series: int,
+    step: int,
+    start: int,
+    revision: int,
+    row: tuple[object, ...],
+) -> None:
+    counter = write.kinds[series] == Kind.COUNTER
+    values = (int(write.ids[series]), step, start, revision, int(write.max_gaps[series]), *row[:11])
+    for column, value in zip(columns, (*values, *(row[11:] if counter else (None,) * 6)), strict=True):
+        column.append(value)
+
+
+async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
+    source = io.BytesIO(copying.SIGNATURE + rows + copying.TRAILER)
+    await connection.copy_to_table(table, source=source, columns=list(columns), format="binary")

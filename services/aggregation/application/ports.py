@@ -1,0 +1,239 @@
+"""What the use cases need of the world outside, by role."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from services.aggregation.domain.counter import Correction
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.engine import Readings, no_readings
+from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.levels import Closed
+from services.aggregation.domain.revision import Context, LateRange, Revised
+from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.statistics import Statistics
+from services.aggregation.domain.summary import Floats, Ints
+
+
+class Lease(NamedTuple):
+    """The right to work on a partition. Whoever holds a lower `epoch` than the store cannot commit."""
+
+    partition: int
+    owner: str
+    epoch: int
+
+
+class LeaseLost(Exception):
+    """Another replica owns the partition now: nothing was committed."""
+
+
+class StoredSeries(NamedTuple):
+    """A series with its id and what its owner had remembered (`state` None: nothing)."""
+
+    id: int
+    descriptor: Descriptor
+    state: bytes | None
+
+
+class Loaded(NamedTuple):
+    """A partition as it is stored. `unsettled`: (series id, event time, value) columns of the readings that the states
+    do not hold yet, sorted by series and time."""
+
+    series: Sequence[StoredSeries]
+    unsettled: tuple[Ints, Ints, Floats]
+
+
+class SavedState(NamedTuple):
+    """What is stored of a series' state. `frontiers`: per step, windows that start before it are complete."""
+
+    series_id: int
+    interval: int
+    max_gap: int
+    frontiers: Sequence[int]
+    settled: int
+    state: bytes
+
+
+class Announcement(NamedTuple):
+    """A closed window, for everybody who listens. Times in microseconds."""
+
+    descriptor: Descriptor
+    series_id: int
+    step: int
+    start: int
+    revision: int
+    statistics: Statistics
+
+
+class WindowKey(NamedTuple):
+    """Identity of a window of which something has been announced, or is to be."""
+
+    descriptor: Descriptor
+    series_id: int
+    step: int
+    start: int
+    revision: int
+
+
+@dataclass(slots=True)
+class Write:
+    """Everything that one batch changes; it is committed as a whole or not at all.
+
+    Columns refer to series by local index; `ids` translates to stored ids, `max_gaps` and `counters` belong to them.
+    """
+
+    ids: Ints
+    max_gaps: Ints
+    kinds: Ints
+    position: int | None = None
+    """Sequence of the last message that is part of it; None when no message is."""
+    emptied: Sequence[int] = ()
+    """Mailbox entries that are part of it."""
+    raw: Readings = field(default_factory=no_readings)
+    skipped: Readings = field(default_factory=no_readings)
+    """Raw readings that are kept without a place in windows."""
+    closed: Sequence[Closed] = ()
+    revised: Sequence[Revised] = ()
+    states: Sequence[SavedState] = ()
+    corrections: Sequence[Correction] = ()
+    late: Sequence[tuple[int, int, int]] = ()
+    """(local index, readings that revised windows, readings that came too late)."""
+    announcements: Sequence[Announcement] = ()
+    revised_keys: Sequence[WindowKey] = ()
+    """Revised windows to announce; their statistics follow from what is stored after the write."""
+
+
+class Emptied(NamedTuple):
+    """A container that was emptied, from the mailbox of a partition."""
+
+    id: int
+    descriptor: Descriptor
+    time: int
+    forced: bool
+
+
+class PartitionStore(Protocol):
+    """Readings and windows of the partitions that this process owns."""
+
+    async def load(self, partition: int) -> Loaded:
+        """All series of the partition."""
+        ...
+
+    async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
+        """The series with these identities, made where missing and brought up to date, in the order given."""
+        ...
+
+    async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
+        """What is stored about each range."""
+        ...
+
+    async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
+        """Containers emptied that have not had their effect, oldest first."""
+        ...
+
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """All or nothing. Raises LeaseLost."""
+        ...
+
+    async def position(self, lease: Lease, stream: str) -> int:
+        """The last message of the stream that has had its effect; 0 for a stream that was made anew. Raises
+        LeaseLost."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Who owns which partition. Times are those of the store's clock."""
+
+    async def beat(self, owner: str, held: Sequence[Lease]) -> "Standing":
+        """Says that the owner lives and renews its leases; tells which it still holds, and how things stand."""
+        ...
+
+    async def acquire(self, owner: str, limit: int) -> Sequence[Lease]:
+        """Takes up to `limit` partitions that nobody holds."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Gives partitions back at once."""
+        ...
+
+    async def leave(self, owner: str) -> None:
+        """The owner is gone."""
+        ...
+
+
+class Standing(NamedTuple):
+    """`held`: leases that are still ours; `replicas`: living ones; `free`: partitions that nobody holds."""
+
+    held: Sequence[Lease]
+    replicas: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a partition, decoded. `handle` is what the lane needs to acknowledge it."""
+
+    sequence: int
+    descriptors: Sequence[bytes]
+    """Serialized series descriptors; equal bytes mean equal descriptors."""
+    index: Ints
+    time: Ints
+    value: Floats
+    handle: Any
+
+
+class ReadingLane(Protocol):
+    """Messages of one partition in the order of the stream."""
+
+    async def fetch(self) -> Sequence[Message]:
+        """The next messages, none after a while."""
+        ...
+
+    async def done(self, messages: Sequence[Message]) -> None:
+        """Their effect is committed."""
+        ...
+
+    def describe(self, descriptor: bytes) -> Descriptor:
+        """Parses a descriptor."""
+        ...
+
+
+class Snapshot(Protocol):
+    """One consistent view of committed data."""
+
+    async def series(self, building: str, room: str, sensor_type: str, device: str) -> Sequence[SeriesInfo]:
+        """The series of a room and sensor type, by device; of one device where it is given."""
+        ...
+
+    async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
+        """What covers [start, end) and its neighbourhood, with windows up to `level` (see `cover`, `spans`)."""
+        ...
+
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
+        """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and
+        time."""
+        ...
+
+    async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """The event time of a reading at or after `bound` (before it), with no quarter of an hour that holds readings
+        between the two; None: there is none."""
+        ...
+
+    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
+        """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
+        ...
+
+    async def revisions(
+        self, infos: Sequence[SeriesInfo], step: int, start: int, end: int
+    ) -> dict[tuple[int, int], int]:
+        """(place in infos, start) -> revision of the stored windows of the step."""
+        ...
+
+
+class History(Protocol):
+    """What has been committed."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """A view that does not change while it is read."""
+        ...

@@ -1,0 +1,312 @@
+"""Turns messages of one partition into one write: readings, windows, state, position and announcements together."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from services.aggregation.application import metrics
+from services.aggregation.application.ports import (
+    Announcement,
+    Emptied,
+    Lease,
+    Message,
+    PartitionStore,
+    SavedState,
+    StoredSeries,
+    WindowKey,
+    Write,
+)
+from services.aggregation.domain.counter import Correction
+from services.aggregation.domain.engine import Admission, Changes, Engine, Readings, no_readings
+from services.aggregation.domain.levels import Closed
+from services.aggregation.domain.revision import LateRange, Placed, late_range, place, unseen
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.statistics import Edge, Neighbours, Summary, statistics
+from services.aggregation.domain.summary import SECOND, Ints
+
+Clock = Callable[[], float]
+
+
+def wall_clock_us() -> int:
+    """Microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+class Processor:
+    """Owns the engine of one partition. After an exception it must not be used again: open a new one."""
+
+    def __init__(
+        self, store: PartitionStore, lease: Lease, rules: Rules, describe: Callable[[bytes], Descriptor], clock: Clock
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._rules = rules
+        self._describe = describe
+        self._clock = clock
+        self.engine = Engine(rules)
+        self._descriptors: list[Descriptor] = []
+        self._places: dict[bytes, int] = {}
+        self._ids = np.zeros(0, np.int64)
+        self._known: dict[SeriesKey, int] = {}
+
+    async def load(self) -> None:
+        """Brings back what is stored of the partition."""
+        loaded = await self._store.load(self._lease.partition)
+        now = self._clock()
+        for stored in loaded.series:
+            self._add(stored, now)
+        self._ids = np.array(self.engine.states.ids, np.int64)
+        ids, event_time, value = loaded.unsettled
+        if not len(ids):
+            return
+        index = self.engine.states.index
+        places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
+        # As if it had just arrived, except that it is stored already.
+        changes = self.engine.apply(Readings(places, event_time, value), now)
+        changes.raw = no_readings()
+        if changes.closed:
+            await self._commit(self._write(changes))
+
+    def next_deadline(self) -> float | None:
+        """When `close_quiet` has something to do (the loop's clock)."""
+        return self.engine.next_deadline(self._clock(), wall_clock_us())
+
+    async def close_quiet(self) -> int:
+        """Closes windows of series that have gone quiet; returns how many."""
+        changes = self.engine.tick(self._clock(), wall_clock_us())
+        if not changes.closed:
+            return 0
+        await self._commit(self._write(changes))
+        return sum(len(closed.series) for closed in changes.closed)
+
+    async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
+        """The effect of the messages and of the emptied containers, committed. Raises LeaseLost."""
+        began = time.perf_counter()
+        batch = await self._batch(messages, emptied)
+        admission = self.engine.admit(batch)
+        placed = await self._place(admission.late)
+        skipped, repeated = await self._skip(admission.too_late)
+        late_series = np.array(sorted(placed), np.int64)
+        changes = self.engine.apply(admission.fresh, self._clock(), late_series)
+        write = self._write(changes, placed)
+        write.skipped = skipped
+        write.late = self._count_late(placed, skipped)
+        write.emptied = [entry.id for entry in emptied]
+        write.position = messages[-1].sequence if messages else None
+        metrics.COMPUTE.observe(time.perf_counter() - began)
+        await self._commit(write)
+        self._measure(batch, admission, changes, placed, repeated)
+
+    async def _commit(self, write: Write) -> None:
+        with metrics.COMMIT.time():
+            await self._store.commit(self._lease, write)
+
+    def _add(self, stored: StoredSeries, now: float) -> int:
+        states, descriptor = self.engine.states, stored.descriptor
+        row = states.restore(stored.state) if stored.state is not None else None
+        if row is None:
+            row = states.blank(int(descriptor.kind), descriptor.interval)
+        at = states.add(stored.id, row, now)
+        states.describe(at, int(descriptor.kind), descriptor.interval)
+        self._descriptors.append(descriptor)
+        return at
+
+    async def _batch(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> Readings:
+        await self._know(messages, emptied)
+        columns = [
+            Readings(
+                np.array([self._places[raw] for raw in message.descriptors], np.int64)[message.index],
+                message.time,
+                message.value,
+            )
+            for message in messages
+        ]
+        if emptied:
+            places = [self.engine.states.index[self._known[entry.descriptor.key]] for entry in emptied]
+            times = [entry.time for entry in emptied]
+            # Ahead of the batch: the priority lane wins against a level 0 of the same instant in the bulk.
+            columns.insert(0, Readings(np.array(places, np.int64), np.array(times, np.int64), np.zeros(len(emptied))))
+        if len(columns) == 1:
+            return columns[0]
+        return Readings(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+
+    async def _know(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
+        """Makes every series of the batch known."""
+        raws = {raw for message in messages for raw in message.descriptors if raw not in self._places}
+        parsed = {raw: self._describe(raw) for raw in raws}
+        wanted = {descriptor.key: descriptor for descriptor in parsed.values()}
+        for entry in emptied:
+            wanted.setdefault(entry.descriptor.key, entry.descriptor)
+        self._known = {}
+        if not wanted:
+            return
+        order = sorted(wanted)
+        for key, stored in zip(
+            order, await self._store.register(self._lease.partition, [wanted[key] for key in order]), strict=True
+        ):
+            self._known[key] = stored.id
+            at = self.engine.states.index.get(stored.id)
+            if at is None:
+                self._add(stored, self._clock())
+            else:
+                self.engine.states.describe(at, int(stored.descriptor.kind), stored.descriptor.interval)
+                self._descriptors[at] = stored.descriptor
+        if len(self._places) > 4 * len(self._descriptors) + 1024:
+            self._places.clear()  # descriptions that have changed over and over
+            await self._know(messages, emptied)
+            return
+        for raw, descriptor in parsed.items():
+            self._places[raw] = self.engine.states.index[self._known[descriptor.key]]
+        self._ids = np.array(self.engine.states.ids, np.int64)
+
+    async def _place(self, late: Readings) -> dict[int, Placed]:
+        if not len(late.time):
+            return {}
+        groups = _by_series(late)
+        ranges = [late_range(self.engine, series, own.time) for series, own in groups]
+        contexts = await self._store.contexts(self._ids, ranges)
+        return {
+            series: place(self.engine, series, own.time, own.value, context)
+            for (series, own), context in zip(groups, contexts, strict=True)
+        }
+
+    async def _skip(self, too_late: Readings) -> tuple[Readings, int]:
+        """Those that are not stored yet, and the number of the others."""
+        if not len(too_late.time):
+            return too_late, 0
+        groups = _by_series(too_late)
+        ranges = [LateRange(series, int(own.time[0]), int(own.time[-1]) + 1) for series, own in groups]
+        contexts = await self._store.contexts(self._ids, ranges)
+        kept = no_readings()
+        for (_, own), context in zip(groups, contexts, strict=True):
+            kept = kept + own.take(unseen(own.time, context))
+        return kept, len(too_late.time) - len(kept.time)
+
+    def _write(self, changes: Changes, placed: dict[int, Placed] | None = None) -> Write:
+        placed = placed or {}
+        states = self.engine.states.rows
+        raw = changes.raw
+        revised = [window for found in placed.values() for window in found.revised]
+        corrections: list[Correction] = list(changes.corrections)
+        for series, found in placed.items():
+            raw = raw + Readings(np.full(len(found.time), series), found.time, found.value)
+            corrections.extend(found.corrections)
+        if placed:
+            raw = raw.sorted()
+        dirty = sorted(set(changes.touched.tolist()) | {series for series, found in placed.items() if len(found.time)})
+        now = wall_clock_us()
+        return Write(
+            ids=self._ids,
+            max_gaps=states["max_gap"].copy(),
+            kinds=states["kind"].copy(),
+            raw=raw,
+            closed=changes.closed,
+            revised=revised,
+            states=[self._saved(series) for series in dirty],
+            corrections=corrections,
+            announcements=[announcement for closed in changes.closed for announcement in self._announce(closed, now)],
+            revised_keys=[
+                WindowKey(
+                    self._descriptors[window.series],
+                    int(self._ids[window.series]),
+                    window.step,
+                    window.start,
+                    window.revision,
+                )
+                for window in revised
+                if self._rules.announces(window.step, window.start + window.step, now)
+            ],
+        )
+
+    def _saved(self, series: int) -> SavedState:
+        row = self.engine.states.rows[series]
+        return SavedState(
+            int(self._ids[series]),
+            int(row["interval"]),
+            int(row["max_gap"]),
+            row["open"]["start"].tolist(),
+            int(row["settled_time"]),
+            row.tobytes(),
+        )
+
+    def _announce(self, closed: Closed, now: int) -> list[Announcement]:
+        ends = closed.start + closed.step
+        chosen = [at for at, end in enumerate(ends.tolist()) if self._rules.announces(closed.step, end, now)]
+        if not chosen:
+            return []
+        states = self.engine.states.rows
+        announcements: list[Announcement] = []
+        for at in chosen:
+            series, start = int(closed.series[at]), int(closed.start[at])
+            state, edge = states[series], closed.edge_after[at]
+            around = Neighbours(
+                (int(closed.before_time[at]), float(closed.before[at])),
+                (int(closed.after_time[at]), float(closed.after[at])),
+                Edge(int(edge["edge_from"]), int(edge["edge_to"]), float(edge["edge"])),
+            )
+            found = statistics(
+                Summary(*closed.rows[at].item()),
+                start,
+                start + closed.step,
+                kind=int(state["kind"]),
+                max_gap=int(state["max_gap"]),
+                interval=int(state["interval"]),
+                around=around,
+            )
+            announcements.append(
+                Announcement(
+                    self._descriptors[series],
+                    int(self._ids[series]),
+                    closed.step,
+                    start,
+                    int(closed.revision[at]),
+                    found,
+                )
+            )
+        return announcements
+
+    @staticmethod
+    def _count_late(placed: dict[int, Placed], skipped: Readings) -> list[tuple[int, int, int]]:
+        counts = {series: [len(found.time), 0] for series, found in placed.items() if len(found.time)}
+        for series, own in _by_series(skipped):
+            counts.setdefault(series, [0, 0])[1] = len(own.time)
+        return [(series, revised, too_late) for series, (revised, too_late) in sorted(counts.items())]
+
+    def _measure(
+        self, batch: Readings, admission: Admission, changes: Changes, placed: dict[int, Placed], repeated: int
+    ) -> None:
+        revising = sum(len(found.time) for found in placed.values())
+        again = (
+            admission.duplicates + changes.duplicates + repeated + sum(found.duplicates for found in placed.values())
+        )
+        too_late = len(admission.too_late.time) - repeated
+        metrics.BATCH.observe(len(batch.time))
+        for outcome, count in (
+            ("stored", len(batch.time) - again - too_late - revising),
+            ("late", revising),
+            ("too_late", too_late),
+            ("duplicate", again),
+        ):
+            metrics.READINGS.labels(outcome).inc(count)
+        for closed in changes.closed:
+            corrections = int((closed.revision > 1).sum())
+            step = f"{closed.step // SECOND}s"
+            metrics.WINDOWS.labels(step, "first").inc(len(closed.series) - corrections)
+            metrics.WINDOWS.labels(step, "revision").inc(corrections)
+        for found in placed.values():
+            for window in found.revised:
+                metrics.WINDOWS.labels(f"{window.step // SECOND}s", "revision").inc()
+        for correction in changes.corrections:
+            metrics.CORRECTIONS.labels(correction.kind).inc()
+
+
+def _by_series(readings: Readings) -> list[tuple[int, Readings]]:
+    """Sorted readings, cut into those of each series."""
+    if not len(readings.time):
+        return []
+    cuts: Ints = np.flatnonzero(readings.series[1:] != readings.series[:-1]) + 1
+    bounds = [0, *cuts.tolist(), len(readings.time)]
+    return [(int(readings.series[a]), readings.take(np.arange(a, b))) for a, b in pairwise(bounds)]

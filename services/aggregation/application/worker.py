@@ -1,0 +1,205 @@
+"""Works on one partition as long as its lease is ours: fetch, compute, commit, acknowledge."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from services.aggregation.application import metrics
+from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
+from services.aggregation.application.processor import Processor
+from services.aggregation.application.tasks import cancel
+from services.aggregation.domain.rules import Rules
+from services.chassis.errors import DomainError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+_MAILBOX_LIMIT = 1000
+_MAILBOX_POLL = 5.0
+_PAUSE_AFTER_FAILURE = 0.5
+
+OpenLane = Callable[[int], AbstractAsyncContextManager[ReadingLane]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """`max_rows`: readings of one transaction, about."""
+
+    max_rows: int = 200_000
+    least_tick: timedelta = timedelta(milliseconds=100)
+    """Windows of quiet series close in rounds of at least this distance."""
+
+
+class PartitionWorker:
+    """One lease, from its acquisition to its end."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        store: PartitionStore,
+        open_lane: OpenLane,
+        stream: Callable[[], Awaitable[str]],
+        rules: Rules,
+        options: WorkerOptions,
+    ) -> None:
+        self.lease = lease
+        self._store = store
+        self._open_lane = open_lane
+        self._stream = stream
+        self._rules = rules
+        self._options = options
+        self._stop = asyncio.Event()
+        self._mail = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ends the work after the transaction at hand."""
+        self._stop.set()
+
+    def wake(self) -> None:
+        """Something lies in the mailbox."""
+        self._mail.set()
+
+    async def run(self) -> None:
+        """Returns when it was stopped or the lease is lost; survives outages of the broker and the store."""
+        while not self._stop.is_set():
+            try:
+                await self._session()
+            except LeaseLost:
+                log.warning("aggregation.lease_lost", partition=self.lease.partition, epoch=self.lease.epoch)
+                return
+            except DomainError as error:
+                # In memory is more than was committed: start over from what is stored.
+                metrics.RELOADS.labels(type(error).__name__).inc()
+                log.warning("aggregation.partition_reload", partition=self.lease.partition, error=repr(error))
+                await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_PAUSE_AFTER_FAILURE):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _session(self) -> None:
+        loop = asyncio.get_running_loop()
+        position = await self._store.position(self.lease, await self._stream())
+        async with self._open_lane(self.lease.partition) as lane:
+            processor = Processor(self._store, self.lease, self._rules, lane.describe, loop.time)
+            await processor.load()
+            log.info(
+                "aggregation.partition_open",
+                partition=self.lease.partition,
+                epoch=self.lease.epoch,
+                position=position,
+                series=len(processor.engine.states),
+            )
+            self._mail.set()
+            await _Session(self, lane, processor, position).run()
+
+    async def mailbox(self) -> Sequence[Emptied]:
+        """Containers emptied, if any were announced."""
+        if not self._mail.is_set():
+            return ()
+        self._mail.clear()
+        found = await self._store.mailbox(self.lease.partition, _MAILBOX_LIMIT)
+        if len(found) == _MAILBOX_LIMIT:
+            self._mail.set()
+        return found
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the work is to end."""
+        return self._stop
+
+    @property
+    def mail(self) -> asyncio.Event:
+        """Set when something may lie in the mailbox."""
+        return self._mail
+
+    @property
+    def options(self) -> WorkerOptions:
+        """As given."""
+        return self._options
+
+
+class _Session:
+    """From opening the lane to its end."""
+
+    def __init__(self, worker: PartitionWorker, lane: ReadingLane, processor: Processor, position: int) -> None:
+        self._worker = worker
+        self._lane = lane
+        self._processor = processor
+        self._position = position
+        self._deadline: float | None = None
+        self._last_tick = 0.0
+
+    async def run(self) -> None:
+        worker = self._worker
+        fetching: asyncio.Task[Sequence[Message]] | None = None
+        stopping = asyncio.create_task(worker.stopping.wait(), name="stopping")
+        mail = asyncio.create_task(worker.mail.wait(), name="mail")
+        self._deadline = self._processor.next_deadline()
+        try:
+            while not stopping.done():
+                fetching = fetching or asyncio.create_task(self._lane.fetch(), name="fetch")
+                await asyncio.wait(
+                    {fetching, stopping, mail}, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED
+                )
+                messages: Sequence[Message] = ()
+                if fetching.done():
+                    messages, fetching = fetching.result(), None
+                emptied = await worker.mailbox()
+                if mail.done():
+                    mail = asyncio.create_task(worker.mail.wait(), name="mail")
+                await self._work(messages, emptied)
+                await self._close_quiet(caught_up=not messages)
+        finally:
+            await cancel(fetching, stopping, mail)
+
+    def _patience(self) -> float:
+        now = asyncio.get_running_loop().time()
+        if self._deadline is None:
+            return _MAILBOX_POLL
+        soonest = max(self._deadline, self._last_tick + self._worker.options.least_tick.total_seconds())
+        return min(max(soonest - now, 0.0), _MAILBOX_POLL)
+
+    async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
+        seen = [message for message in messages if message.sequence <= self._position]
+        new = [message for message in messages if message.sequence > self._position]
+        if seen:
+            metrics.READINGS.labels("redelivered").inc(sum(len(message.time) for message in seen))
+            await self._lane.done(seen)
+        for part in _cut(new, self._worker.options.max_rows):
+            await self._processor.process(part, emptied)
+            emptied = ()
+            self._position = part[-1].sequence
+            await self._lane.done(part)
+        if emptied:
+            await self._processor.process([], emptied)
+        if new or emptied:
+            self._deadline = self._processor.next_deadline()
+
+    async def _close_quiet(self, *, caught_up: bool) -> None:
+        """Not while there is a backlog: what looks quiet by the wall clock may only be waiting in the stream."""
+        now = asyncio.get_running_loop().time()
+        if not caught_up or self._deadline is None or now < self._deadline:
+            return
+        self._last_tick = now
+        await self._processor.close_quiet()
+        self._deadline = self._processor.next_deadline()
+
+
+def _cut(messages: Sequence[Message], most: int) -> list[list[Message]]:
+    """Into parts of about `most` readings."""
+    parts: list[list[Message]] = []
+    rows = most
+    for message in messages:
+        if rows >= most:
+            parts.append([])
+            rows = 0
+        parts[-1].append(message)
+        rows += len(message.time)
+    return parts

@@ -1,0 +1,162 @@
+"""Puts aggregation together: the only place where its parts meet."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from services.aggregation.adapters.grpc.servicer import AggregationServicer
+from services.aggregation.adapters.nats.announcing import closed_event
+from services.aggregation.adapters.nats.feed import WindowFeed
+from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_identity
+from services.aggregation.adapters.nats.wire import parse_descriptor
+from services.aggregation.adapters.postgres.emptied import Mailbox, listen
+from services.aggregation.adapters.postgres.history import PostgresHistory
+from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
+from services.aggregation.adapters.postgres.periods import Retention
+from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.application.average import Averages
+from services.aggregation.application.keeper import KeeperOptions, LeaseKeeper
+from services.aggregation.application.lists import Lists
+from services.aggregation.application.ports import Lease
+from services.aggregation.application.processor import wall_clock_us
+from services.aggregation.application.watching import Watchers
+from services.aggregation.application.worker import PartitionWorker, WorkerOptions
+from services.aggregation.domain.rules import Rules
+from services.aggregation.settings import AggregationSettings
+from services.chassis.app import App, Step
+from services.chassis.errors import DomainError, Unavailable
+from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats.topology import READINGS_PRIORITY
+from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
+from services.chassis.telemetry.logs import get_logger
+from tocsin.aggregation.v1.aggregation_service_pb2_grpc import add_AggregationServiceServicer_to_server
+
+SERVICE = "aggregation"
+SOURCE = "tocsin/aggregation"
+CONSUMER = "emptied"
+_UPKEEP_EVERY = timedelta(minutes=10)
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every area stands on."""
+
+    app: App
+    settings: AggregationSettings
+    rules: Rules
+    dsn: str
+    database: Database
+    nats: NatsConnection
+    publisher: Publisher
+    relay: OutboxRelay
+
+
+async def bootstrap(app: App, settings: AggregationSettings) -> None:
+    """Opens the stores, starts the work on partitions, and fills the server; the server starts when this returns."""
+    base = await wire_base(app, settings)
+    await wire_partitions(base)
+    await wire_queries(base)
+
+
+async def wire_base(app: App, settings: AggregationSettings) -> Base:
+    """Connections and the outbox."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    options = PoolOptions(max_size=settings.database_pool)
+    database = await app.enter(
+        open_database(dsn, schema=SERVICE, application_name=f"tocsin-{SERVICE}", options=options)
+    )
+    nats = await app.enter(
+        open_nats(
+            settings.nats_url,
+            name=SERVICE,
+            user=settings.nats_user or None,
+            password=settings.nats_password.get_secret_value() or None,
+        )
+    )
+    publisher = Publisher(nats, source=SOURCE)
+    relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
+    app.check("postgres", database.ping)
+    app.check("nats", lambda: _connected(nats))
+    app.task("nats", nats.wait_lost(), until=Step.DRAIN_NATS)
+    app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=5))
+    return Base(app, settings, settings.rules, dsn, database, nats, publisher, relay)
+
+
+async def wire_partitions(base: Base) -> None:
+    """Leases and workers, the mailbox of the priority lane, and upkeep."""
+    settings, app = base.settings, base.app
+    store = PostgresPartitionStore(
+        base.database,
+        base.rules,
+        Outbox(source=SOURCE),
+        event=closed_event,
+        describe=parse_descriptor,
+        committed=base.relay.poke,
+    )
+    await store.periods.ensure_steps(base.rules.steps)
+    leases = PostgresLeaseStore(base.database, partitions=settings.partitions, ttl=settings.lease_ttl)
+    await leases.prepare()
+    lane_options = LaneOptions(max_messages=settings.max_messages)
+    worker_options = WorkerOptions(max_rows=settings.max_rows)
+
+    def make_worker(lease: Lease) -> PartitionWorker:
+        lane = partial(open_lane, base.nats, base.publisher, options=lane_options)
+        identity = partial(stream_identity, base.nats)
+        return PartitionWorker(lease, store, lane, identity, base.rules, worker_options)
+
+    keeper = LeaseKeeper(
+        leases,
+        settings.owner,
+        make_worker,
+        KeeperOptions(partitions=settings.partitions, beat=settings.lease_beat),
+    )
+    app.task("partitions", keeper.run(app.stopping), until=Step.FINISH, patience=timedelta(seconds=15))
+    app.task("mailbox listener", listen(base.dsn, SERVICE, keeper.wake), until=Step.STOP_PULLING)
+    mailbox = InboxHandler(base.database, CONSUMER, Mailbox(settings.partitions).put)
+    options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=READINGS_PRIORITY)
+    consumer = Consumer(base.nats, options, mailbox, publisher=base.publisher)
+    app.task("emptied", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12))
+    if app.worker == 0:
+        app.task("upkeep", _upkeep(base.database, store, settings), until=Step.STOP_PULLING)
+
+
+async def wire_queries(base: Base) -> None:
+    """The gRPC service."""
+    settings = base.settings
+    history = PostgresHistory(base.database, base.rules)
+    watchers = Watchers(most=settings.max_watchers, capacity=settings.watcher_capacity)
+    await WindowFeed(base.nats, watchers).start()
+    servicer = AggregationServicer(
+        Averages(history, base.rules, wall_clock_us),
+        Lists(history, base.rules),
+        watchers,
+        announced=base.rules.announced,
+        stopping=base.app.server.stopping,
+    )
+    add_AggregationServiceServicer_to_server(servicer, base.app.server.registrar)
+
+
+async def _connected(nats: NatsConnection) -> None:
+    if not nats.healthy:
+        raise Unavailable("the message broker is away")
+
+
+async def _upkeep(database: Database, store: PostgresPartitionStore, settings: AggregationSettings) -> None:
+    retention = Retention(
+        raw=settings.raw_retention, fine_windows=settings.fine_retention, windows=settings.window_retention
+    )
+    while True:
+        began = time.monotonic()
+        try:
+            await store.periods.drop_expired(retention, settings.rules.steps)
+            async with database.connection() as connection:
+                while await prune(connection):
+                    pass
+        except DomainError as error:
+            log.warning("upkeep failed", error=repr(error))
+        log.debug("upkeep done", seconds=round(time.monotonic() - began, 3))
+        await asyncio.sleep(_UPKEEP_EVERY.total_seconds())

@@ -1,0 +1,244 @@
+"""The windows of one partition: takes readings in, decides what is late, settles the rest into windows, closes windows.
+
+Readings newer than the last settled one of their series wait in a small buffer until the series' newest reading is
+`grace` ahead; until then any order and any repeat costs nothing. Readings at or before the last settled one are late:
+see `services.aggregation.domain.revision`. Nothing here does I/O: what has to be stored comes out as `Changes`.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from services.aggregation.domain.counter import Correction, increases
+from services.aggregation.domain.fold import fold_readings, heads_of
+from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.state import SeriesStates
+from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind
+
+
+class Readings(NamedTuple):
+    """Columns: the local index of the series, the event time, the value."""
+
+    series: Ints
+    time: Ints
+    value: Floats
+
+    def take(self, chosen: Ints | Bools) -> "Readings":
+        """Those chosen by index or mask."""
+        return Readings(self.series[chosen], self.time[chosen], self.value[chosen])
+
+    def __add__(self, other: object) -> "Readings":
+        if not isinstance(other, Readings):
+            return NotImplemented
+        return Readings(
+            np.concatenate([self.series, other.series]),
+            np.concatenate([self.time, other.time]),
+            np.concatenate([self.value, other.value]),
+        )
+
+    def sorted(self) -> "Readings":
+        """By series, then time; equal ones keep their order."""
+        return self.take(np.lexsort((self.time, self.series)))
+
+
+def no_readings() -> Readings:
+    """None."""
+    return Readings(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step of the engine wants stored, all at once."""
+
+    raw: Readings = field(default_factory=no_readings)
+    """New readings, sorted by series and time."""
+    closed: list[Closed] = field(default_factory=list[Closed])
+    corrections: list[Correction] = field(default_factory=list[Correction])
+    duplicates: int = 0
+
+    @property
+    def touched(self) -> Ints:
+        """Series whose windows closed: their state must be stored with them."""
+        parts = [closed.series for closed in self.closed]
+        return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+
+
+class Admission(NamedTuple):
+    """A batch, sorted out: `fresh` in order of arrival; `late` may change windows, `too_late` may not (both sorted)."""
+
+    fresh: Readings
+    late: Readings
+    too_late: Readings
+    duplicates: int
+
+
+class Engine:
+    """State and rules of one partition. Not safe to use after an exception: reload."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.states = SeriesStates(rules)
+        self.buffer = no_readings()
+
+    def admit(self, batch: Readings) -> Admission:
+        """Sorts out a batch (in order of arrival)."""
+        settled = self.states.rows["settled_time"][batch.series]
+        behind = batch.time <= settled
+        too_late = self._too_late(batch)
+        if too_late is None and not behind.any():
+            return Admission(batch, no_readings(), no_readings(), 0)
+        if too_late is None:
+            too_late = np.zeros(len(behind), bool)
+        again = batch.time == settled
+        too_late &= ~again
+        return Admission(
+            batch.take(~behind & ~too_late),
+            batch.take(behind & ~again & ~too_late).sorted(),
+            batch.take(too_late).sorted(),
+            int(again.sum()),
+        )
+
+    def _too_late(self, batch: Readings) -> Bools | None:
+        """Which readings were further behind the newest one of their series, when they arrived, than the lateness
+        allows."""
+        known = self.states.rows["newest"]
+        newest = known.copy()
+        np.maximum.at(newest, batch.series, batch.time)
+        suspects = batch.time < newest[batch.series] - self.rules.lateness
+        if not suspects.any():
+            return None
+        at = np.flatnonzero(np.isin(batch.series, np.unique(batch.series[suspects])))
+        at = at[np.argsort(batch.series[at], kind="stable")]
+        series, time = batch.series[at], batch.time[at]
+        heads = heads_of(series, np.zeros_like(series))
+        mark = np.maximum(time, known[series])
+        back = np.flatnonzero((series[1:] == series[:-1]) & (time[1:] < time[:-1])) + 1
+        for run in np.unique(np.searchsorted(heads, back, side="right") - 1):
+            first, last = heads[run], heads[run + 1] if run + 1 < len(heads) else len(series)
+            mark[first:last] = np.maximum.accumulate(mark[first:last])
+        result = np.zeros(len(batch.time), bool)
+        result[at] = time < mark - self.rules.lateness
+        return result
+
+    def apply(self, fresh: Readings, now: float, also: Ints | None = None) -> Changes:
+        """Takes fresh readings in (order of arrival), at `now` of the loop's clock. `also`: series to look at again."""
+        states = self.states
+        touched = np.unique(fresh.series if also is None else np.concatenate([fresh.series, also]))
+        if not len(touched):
+            return Changes()
+        states.arrival[touched] = now
+        mine = np.zeros(len(states), bool)
+        mine[touched] = True
+        waiting = mine[self.buffer.series]
+        old = self.buffer.take(waiting)
+        both = old + fresh
+        is_new = np.zeros(len(both.time), bool)
+        is_new[len(old.time) :] = True
+        order = np.lexsort((both.time, both.series))
+        both, is_new = both.take(order), is_new[order]
+        repeat = np.zeros(len(order), bool)
+        repeat[1:] = (both.series[1:] == both.series[:-1]) & (both.time[1:] == both.time[:-1])
+        duplicates = int(repeat.sum())
+        if duplicates:
+            both, is_new = both.take(~repeat), is_new[~repeat]
+        raw = both if not len(old.time) else both.take(is_new)
+        if len(both.time):
+            tails = np.append(np.flatnonzero(both.series[1:] != both.series[:-1]), len(both.time) - 1)
+            newest = states.rows["newest"]
+            newest[both.series[tails]] = np.maximum(newest[both.series[tails]], both.time[tails])
+        horizon = states.rows["newest"] - self.rules.grace
+        ripe = both.time <= horizon[both.series]
+        changes = self._settle(both.take(ripe), both.take(~ripe), touched, horizon[touched])
+        self.buffer = self.buffer.take(~waiting) + both.take(~ripe)
+        changes.raw, changes.duplicates = raw, duplicates
+        return changes
+
+    def _settle(self, ripe: Readings, rest: Readings, touched: Ints, horizon: Ints) -> Changes:
+        states = self.states.rows
+        changes = Changes()
+        gains = increases(states["kind"], states["meter"], *ripe)
+        if gains is not None:
+            changes.corrections = gains.corrections
+        heads = heads_of(ripe.series, np.zeros_like(ripe.series))
+        if len(heads):
+            self.states.observe(ripe.series, ripe.time, heads)
+            tails = np.append(heads[1:], len(ripe.series)) - 1
+            states["settled_time"][ripe.series[tails]] = ripe.time[tails]
+            states["settled"][ripe.series[tails]] = ripe.value[tails]
+        profile = self.states.profile
+        ahead = self._ahead(touched, rest)
+        news = fold_readings(profile, *ripe, self.rules.steps[0], gains)
+        for level, step in enumerate(self.rules.steps):
+            news, closed = advance(states["open"][:, level], profile, touched, news, step, horizon, ahead)
+            if len(closed.series):
+                changes.closed.append(closed)
+        return changes
+
+    def _ahead(self, touched: Ints, rest: Readings) -> Ahead:
+        """The first unsettled reading of each touched series."""
+        time, value, edge = np.full(len(touched), NEVER), np.zeros(len(touched)), no_edges(len(touched))
+        heads = heads_of(rest.series, np.zeros_like(rest.series))
+        if not len(heads):
+            return Ahead(time, value, edge)
+        owners = rest.series[heads]
+        places = np.searchsorted(touched, owners)
+        time[places], value[places] = rest.time[heads], rest.value[heads]
+        states = self.states.rows[owners]
+        meters = states["meter"]
+        gains = (states["kind"] == Kind.COUNTER) & (meters["level_time"] != NEVER) & (meters["held"] == 0)
+        gains &= rest.value[heads] >= meters["level"]
+        chosen = places[gains]
+        edge["edge_from"][chosen] = meters["level_time"][gains]
+        edge["edge_to"][chosen] = rest.time[heads][gains]
+        edge["edge"][chosen] = (rest.value[heads] - meters["level"])[gains]
+        return Ahead(time, value, edge)
+
+    def _deadlines(self) -> tuple[Ints, Ints]:
+        """Per series and level: the event time by the wall clock at which a quiet series' window closes (NEVER: it does
+        not), and per series how long it must have been quiet (microseconds)."""
+        states = self.states.rows
+        opened = states["open"]
+        wait = np.minimum(states["max_gap"], self.rules.edge_wait)
+        newest = states["newest"]
+        ends = opened["start"] + np.array(self.rules.steps, np.int64)
+        last = np.maximum(ends, (newest + wait)[:, None]) + self.rules.grace
+        waiting = (opened["start"] != NEVER) & (opened["dirty"] != 0)
+        buffered, first_row = np.unique(self.buffer.series, return_index=True)
+        if len(buffered):
+            # What has not been settled belongs to a window too.
+            pending = self.buffer.time[first_row]
+            ends = pending[:, None] - pending[:, None] % np.array(self.rules.steps) + np.array(self.rules.steps)
+            first = np.maximum(ends, (newest[buffered] + wait[buffered])[:, None]) + self.rules.grace
+            last[buffered] = np.where(waiting[buffered], np.minimum(last[buffered], first), first)
+            waiting[buffered] = True
+        return np.where(waiting, last, NEVER), wait + self.rules.grace
+
+    def next_deadline(self, clock: float, wall: int) -> float | None:
+        """When `tick` has something to do (the loop's clock, now `clock`; the wall clock now is `wall`
+        microseconds)."""
+        if not len(self.states):
+            return None
+        due, quiet = self._deadlines()
+        if not (due != NEVER).any():
+            return None
+        soonest = np.where(due == NEVER, 2**62, due).min(axis=1)
+        by_event = clock + (soonest - wall) / SECOND
+        by_arrival = self.states.arrival + quiet / SECOND
+        return float(np.where(soonest == 2**62, np.inf, np.maximum(by_event, by_arrival)).min())
+
+    def tick(self, clock: float, wall: int) -> Changes:
+        """Closes what is due of series that have gone quiet."""
+        if not len(self.states):
+            return Changes()
+        due, quiet = self._deadlines()
+        silent = self.states.arrival + quiet / SECOND <= clock
+        chosen = silent & ((due != NEVER) & (due <= wall)).any(axis=1)
+        touched = np.flatnonzero(chosen)
+        if not len(touched):
+            return Changes()
+        waiting = chosen[self.buffer.series]
+        ripe = self.buffer.take(waiting)
+        self.buffer = self.buffer.take(~waiting)
+        return self._settle(ripe.sorted(), no_readings(), touched, np.full(len(touched), wall - self.rules.grace))

@@ -1,0 +1,127 @@
+"""Statistics of spans from what was read of them: stored windows, raw readings, and the neighbourhood."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from services.aggregation.domain.counter import METER, increases
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.engine import Readings
+from services.aggregation.domain.fold import Folded, Profile, fold_readings, merge
+from services.aggregation.domain.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
+from services.aggregation.domain.summary import DAY, NEVER, Rows, no_summaries
+
+_LOOK_BACK: Final = 31 * DAY
+"""A counter that has shown nothing but suspects for longer is read from the range on (its readings are no one's
+truth)."""
+
+
+class RawRange(NamedTuple):
+    """Readings of one series in [start, end). For counters, with the accepted reading before it; what was read between
+    the two are suspects."""
+
+    series: int
+    start: int
+    end: int
+    level_time: int = NEVER
+    level: float = 0.0
+
+    @property
+    def read_from(self) -> int:
+        """The earliest event time that has to be read: suspects before the range may be judged inside it."""
+        if self.level_time == NEVER or self.start - self.level_time > _LOOK_BACK:
+            return self.start
+        return min(self.start, self.level_time + 1)
+
+
+class Span(NamedTuple):
+    """Statistics of one series over one span; `newest`: the last reading that was read (`NEVER`: none)."""
+
+    series: int
+    start: int
+    statistics: Statistics
+    newest: int
+
+
+def spans(infos: Sequence[SeriesInfo], parts: Folded, start: int, end: int, step: int) -> list[Span]:
+    """Per series the statistics of each span of length `step` (from `start`) in [start, end) that holds readings or
+    known time; with `step` as long as all of it, one per series, also without either.
+
+    `parts`: what was read of the series (by place in `infos`), in any order.
+    """
+    profile = _profile(infos)
+    order = np.lexsort((parts.rows["first_time"], parts.series))
+    parts = parts.take(order)
+    inside = (parts.rows["first_time"] >= start) & (parts.rows["first_time"] < end)
+    found: list[Span] = []
+    for at, info in enumerate(infos):
+        own = parts.series == at
+        before, after, edge = _outside(parts.rows[own], start, end)
+        newest = int(parts.rows["last_time"][own].max(initial=NEVER))
+        rows = parts.rows[own & inside]
+        starts = start + (rows["first_time"] - start) // step * step
+        merged = merge(profile, Folded(np.full(len(rows), at), starts, rows))
+        if step >= end - start and not len(merged.start):
+            around = Neighbours(before, after, edge)
+            found.append(Span(at, start, _statistics(info, Summary(), start, end, around), newest))
+            continue
+        summaries = [Summary(*row.item()) for row in merged.rows]
+        for place, (span_start, summary) in enumerate(zip(merged.start.tolist(), summaries, strict=True)):
+            around = Neighbours(
+                (summaries[place - 1].last_time, summaries[place - 1].last) if place else before,
+                *(_first(summaries[place + 1 :]) or (after, edge)),
+            )
+            found.append(
+                Span(at, span_start, _statistics(info, summary, span_start, span_start + step, around), newest)
+            )
+    return found
+
+
+def _statistics(info: SeriesInfo, summary: Summary, start: int, end: int, around: Neighbours) -> Statistics:
+    return statistics(summary, start, end, kind=info.kind, max_gap=info.max_gap, interval=info.interval, around=around)
+
+
+def _first(following: Sequence[Summary]) -> tuple[tuple[int, float], Edge] | None:
+    if not following:
+        return None
+    first = following[0]
+    return (first.first_time, first.first), Edge(first.edge_from, first.edge_to, first.edge)
+
+
+def _outside(rows: Rows, start: int, end: int) -> tuple[tuple[int, float], tuple[int, float], Edge | None]:
+    """The reading before, the reading after, the increase of a counter that arrives after."""
+    earlier, later = rows[rows["first_time"] < start], rows[rows["first_time"] >= end]
+    before = (int(earlier["last_time"][-1]), float(earlier["last"][-1])) if len(earlier) else NOWHERE
+    after = (int(later["first_time"][0]), float(later["first"][0])) if len(later) else NOWHERE
+    accepted = later[later["edge_to"] != NEVER]
+    edge = None
+    if len(accepted):
+        edge = Edge(int(accepted["edge_from"][0]), int(accepted["edge_to"][0]), float(accepted["edge"][0]))
+    return before, after, edge
+
+
+def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> Folded:
+    """Raw readings as summaries of one reading each. `readings.series` are places in `ranges`; sorted by range and
+    time."""
+    profile = _profile([infos[part.series] for part in ranges])
+    meters = np.zeros(len(ranges), METER)
+    meters["level_time"] = [part.level_time for part in ranges]
+    meters["level"] = [part.level for part in ranges]
+    found = fold_readings(profile, *readings, 1, increases(profile.kind, meters, *readings))
+    begin = np.array([part.start for part in ranges], np.int64)
+    found = found.take(found.start >= begin[found.series])
+    owner = np.array([part.series for part in ranges], np.int64)
+    return Folded(owner[found.series], found.start, found.rows)
+
+
+def join(parts: Sequence[Folded]) -> Folded:
+    """All of them."""
+    none = Folded(np.zeros(0, np.int64), np.zeros(0, np.int64), no_summaries(0))
+    return Folded(*(np.concatenate([part[column] for part in (none, *parts)]) for column in range(3)))
+
+
+def _profile(infos: Sequence[SeriesInfo]) -> Profile:
+    return Profile(
+        np.array([info.kind for info in infos], np.int64), np.array([info.max_gap for info in infos], np.int64)
+    )

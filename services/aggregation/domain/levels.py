@@ -1,0 +1,161 @@
+"""The open windows of a partition's series: one per series and step, each fed by the summaries of the step below."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from services.aggregation.domain.fold import Folded, Profile, fold_summaries
+from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Rows
+
+OPEN: Final = np.dtype(
+    [
+        ("start", "<i8"),
+        ("summary", SUMMARY),
+        # The reading before the window.
+        ("before_time", "<i8"),
+        ("before", "<f8"),
+        # How often it has closed; whether it has changed since.
+        ("revision", "<i8"),
+        ("dirty", "<i8"),
+        # The reading after the window that its last close knew.
+        ("after_time", "<i8"),
+    ]
+)
+"""An open window, or one that has closed and would open again; `start` NEVER: none."""
+
+
+class Closed(NamedTuple):
+    """Windows that close: one row each."""
+
+    step: int
+    series: Ints
+    start: Ints
+    rows: Rows
+    revision: Ints
+    before_time: Ints
+    before: Floats
+    after_time: Ints
+    after: Floats
+    edge_after: Rows
+    """METER-like edge of the next accepted reading: fields edge_from, edge_to, edge."""
+
+
+EDGE: Final = np.dtype([("edge_from", "<i8"), ("edge_to", "<i8"), ("edge", "<f8")])
+
+
+def no_edges(length: int) -> Rows:
+    """`length` times no increase."""
+    edges = np.zeros(length, EDGE)
+    edges["edge_from"] = edges["edge_to"] = NEVER
+    return edges
+
+
+class Ahead(NamedTuple):
+    """Per touched series: the first reading that has not been settled yet (time NEVER: none), and what a counter
+    gains."""
+
+    time: Ints
+    value: Floats
+    edge: Rows
+
+
+def advance(
+    open_windows: Rows, profile: Profile, touched: Ints, news: Folded, step: int, horizon: Ints, ahead: Ahead
+) -> tuple[Folded, Closed]:
+    """Feeds one level: `open_windows` (indexed by series) take in `news`; returns the news for the next level and
+    what closes.
+
+    `touched`: ascending series indexes, those of `news` among them; `horizon` and `ahead` belong to it row by row. A
+    window closes when its end is not after the horizon of its series, or later readings of the series are in another
+    window.
+    """
+    news = fold_summaries(profile, news, step)
+    now_open = open_windows[touched]
+    has = now_open["start"] != NEVER
+    held = now_open[has]
+    # Open windows first, so that the stable sort keeps them before news of the same window.
+    series = np.concatenate([touched[has], news.series])
+    start = np.concatenate([held["start"], news.start])
+    rows = np.concatenate([held["summary"], news.rows])
+    origin = np.concatenate([np.flatnonzero(has), np.full(len(news.series), -1)])
+    order = np.lexsort((start, series))
+    parts = Folded(series[order], start[order], rows[order])
+    merged = fold_summaries(profile, parts, step)
+    if not len(merged.series):
+        return news, _nothing(step)
+    # Each merged window begins at the place of its first part.
+    first_part = np.ones(len(order), bool)
+    first_part[1:] = (parts.series[1:] != parts.series[:-1]) | (parts.start[1:] != parts.start[:-1])
+    heads = np.flatnonzero(first_part)
+    sizes = np.append(heads[1:], len(order)) - heads
+    source = origin[order][heads]
+    old = source >= 0
+    fresh = ~old | (sizes > 1)
+    return news, _settle(open_windows, profile, touched, step, merged, source, old, fresh, horizon, ahead)
+
+
+def _nothing(step: int) -> Closed:
+    none, zero = np.zeros(0, np.int64), np.zeros(0)
+    return Closed(step, none, none, np.zeros(0, SUMMARY), none, none, zero, none, zero, no_edges(0))
+
+
+def _settle(
+    open_windows: Rows,
+    profile: Profile,
+    touched: Ints,
+    step: int,
+    merged: Folded,
+    source: Ints,
+    old: Bools,
+    fresh: Bools,
+    horizon: Ints,
+    ahead: Ahead,
+) -> Closed:
+    count = len(merged.series)
+    place = np.searchsorted(touched, merged.series)
+    previous = open_windows[touched][np.maximum(source, 0)]
+    new_series = np.ones(count, bool)
+    new_series[1:] = merged.series[1:] != merged.series[:-1]
+    final = np.append(new_series[1:], True)
+
+    before_time, before = np.full(count, NEVER), np.zeros(count)
+    before_time[1:], before[1:] = merged.rows["last_time"][:-1], merged.rows["last"][:-1]
+    before_time[new_series], before[new_series] = NEVER, 0.0
+    before_time[old], before[old] = previous["before_time"][old], previous["before"][old]
+
+    after_time, after, edge = ahead.time[place], ahead.value[place], ahead.edge[place]
+    inner = np.flatnonzero(~final)
+    after_time[inner], after[inner] = merged.rows["first_time"][inner + 1], merged.rows["first"][inner + 1]
+    for name in ("edge_from", "edge_to", "edge"):
+        edge[name][inner] = merged.rows[name][inner + 1]
+
+    dirty = fresh | (old & (previous["dirty"] != 0))
+    revision = np.where(old, previous["revision"], 0)
+    due = ~final | (merged.start + step <= horizon[place])
+    # It closed with another idea of the reading after it than what has come: its edge is not what was told.
+    edge_changed = old & ~fresh & (revision > 0) & ~final & (previous["after_time"] != after_time)
+    nearest = np.where(previous["after_time"] == NEVER, after_time, np.minimum(previous["after_time"], after_time))
+    edge_changed &= nearest - merged.rows["last_time"] <= profile.max_gap[merged.series]
+    closes = due & (dirty | edge_changed)
+    revision = revision + closes
+
+    keep = np.zeros(int(final.sum()), OPEN)
+    keep["start"] = merged.start[final]
+    keep["summary"] = merged.rows[final]
+    keep["before_time"], keep["before"] = before_time[final], before[final]
+    keep["revision"] = revision[final]
+    keep["dirty"] = (dirty & ~closes)[final]
+    keep["after_time"] = np.where(closes, after_time, np.where(old, previous["after_time"], NEVER))[final]
+    open_windows[merged.series[final]] = keep
+    return Closed(
+        step,
+        merged.series[closes],
+        merged.start[closes],
+        merged.rows[closes],
+        revision[closes],
+        before_time[closes],
+        before[closes],
+        after_time[closes],
+        after[closes],
+        edge[closes],
+    )

@@ -1,0 +1,39 @@
+"""How windows are kept: steps, grace, lateness, gaps."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND
+
+BASE: Final = 5 * SECOND
+"""Spans that are asked for start and end at multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All times in microseconds."""
+
+    steps: tuple[int, ...] = (MINUTE, 15 * MINUTE, HOUR, DAY)
+    """Steps of the stored windows, ascending, each a multiple of the one before."""
+    announced: tuple[int, ...] = (MINUTE, 15 * MINUTE, HOUR, DAY)
+    """Steps whose closed windows are published."""
+    announce_fine_within: int = HOUR
+    """Windows shorter than 15 minutes are published only while they are no older than this (a replay is no news)."""
+    grace: int = 2 * SECOND
+    """A window closes when a reading this much after its end has come."""
+    edge_wait: int = MINUTE
+    """How long the close of a quiet series' window waits for the reading that would complete its edge, at the most."""
+    lateness: int = HOUR
+    """Readings further behind the newest one of their series are kept, but no longer change windows."""
+    gap_intervals: int = 3
+    """A segment longer than this many intervals is unknown time."""
+    default_max_gap: int = 15 * MINUTE
+    """The same while the interval is not known."""
+
+    def max_gap(self, interval: int) -> int:
+        """The longest segment that counts as known; `interval` 0: not known."""
+        return self.gap_intervals * interval if interval > 0 else self.default_max_gap
+
+    def announces(self, step: int, end: int, now: int) -> bool:
+        """Whether a window that closes now is published."""
+        return step in self.announced and (step >= 15 * MINUTE or now - end <= self.announce_fine_within)

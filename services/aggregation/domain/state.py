@@ -1,0 +1,133 @@
+"""What an owner remembers of the series of its partition: a fixed number of bytes per series, in columns."""
+
+from typing import Final
+
+import numpy as np
+
+from services.aggregation.domain.counter import METER
+from services.aggregation.domain.fold import Profile
+from services.aggregation.domain.levels import OPEN
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.summary import NEVER, Ints, Rows
+
+RECENT: Final = 9
+"""Event times kept of each series whose interval is estimated."""
+_ENOUGH: Final = 5
+"""Event times from which an interval is estimated."""
+
+
+def state_dtype(levels: int) -> "np.dtype[np.void]":
+    """One row per series; it is also stored like this, see `VERSION`."""
+    return np.dtype(
+        [
+            ("kind", "<i8"),
+            ("declared", "<i8"),
+            ("interval", "<i8"),
+            ("max_gap", "<i8"),
+            # Newest event time, the watermark of the series.
+            ("newest", "<i8"),
+            # The last reading that has gone into windows.
+            ("settled_time", "<i8"),
+            ("settled", "<f8"),
+            ("recent", "<i8", (RECENT,)),
+            ("meter", METER),
+            ("open", OPEN, (levels,)),
+        ]
+    )
+
+
+VERSION: Final = 1
+"""Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
+
+
+class SeriesStates:
+    """Rows of state by local index, growing as series come in."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.ids: list[int] = []
+        self.index: dict[int, int] = {}
+        self._rows = np.zeros(64, state_dtype(len(rules.steps)))
+        self._arrival = np.zeros(64)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def rows(self) -> Rows:
+        """All rows, writable."""
+        return self._rows[: self._size]
+
+    @property
+    def arrival(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """When the newest message of each series was processed (seconds of the loop's clock)."""
+        return self._arrival[: self._size]
+
+    @property
+    def profile(self) -> Profile:
+        """For folding, as it is now (contiguous copies: they are looked up once per reading)."""
+        return Profile(self.rows["kind"].copy(), self.rows["max_gap"].copy())
+
+    def blank(self, kind: int, declared: int) -> Rows:
+        """The state of a series without readings."""
+        row = np.zeros(1, self._rows.dtype)
+        row["kind"], row["declared"], row["interval"] = kind, declared, declared
+        row["max_gap"] = self.rules.max_gap(declared)
+        row["newest"] = row["settled_time"] = NEVER
+        row["recent"] = NEVER
+        row["meter"]["level_time"] = NEVER
+        row["open"]["start"] = row["open"]["before_time"] = row["open"]["after_time"] = NEVER
+        return row
+
+    def restore(self, stored: bytes) -> Rows | None:
+        """A stored state; None when it was made for another layout."""
+        if len(stored) != self._rows.dtype.itemsize:
+            return None
+        return np.frombuffer(stored, self._rows.dtype).copy()
+
+    def add(self, series_id: int, row: Rows, now: float) -> int:
+        """Adds a series and returns its index."""
+        if self._size == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self._arrival = np.concatenate([self._arrival, np.zeros_like(self._arrival)])
+        place = self._size
+        self._rows[place] = row[0]
+        self._arrival[place] = now
+        self._size += 1
+        self.ids.append(series_id)
+        self.index[series_id] = place
+        return place
+
+    def describe(self, place: int, kind: int, declared: int) -> bool:
+        """Takes over what the catalogue now says; whether that changed anything."""
+        row = self._rows[place]
+        if row["kind"] == kind and row["declared"] == declared:
+            return False
+        row["kind"], row["declared"] = kind, declared
+        if declared:
+            row["interval"], row["max_gap"] = declared, self.rules.max_gap(declared)
+        return True
+
+    def observe(self, series: Ints, time: Ints, heads: Ints) -> None:
+        """Estimates intervals where none is declared: the median of the last eight, once four are known. A new estimate
+        replaces the old one only when it differs by half or more, so that ordinary jitter moves nothing.
+
+        (series, time) strictly increasing; `heads` are the beginnings of the runs of one series.
+        """
+        owners = series[heads]
+        asked = self.rows["declared"][owners] == 0
+        if not asked.any():
+            return
+        tails = np.append(heads[1:], len(series))
+        for owner, head, tail in zip(owners[asked], heads[asked], tails[asked], strict=True):
+            new = time[max(head, tail - RECENT) : tail]
+            row = self._rows[owner]
+            recent = np.concatenate([row["recent"][len(new) :], new])
+            row["recent"] = recent
+            known = recent[recent != NEVER]
+            if len(known) < _ENOUGH:
+                continue
+            interval = int(np.median(np.diff(np.sort(known))))
+            if interval > 0 and not row["interval"] * 2 < interval * 3 < row["interval"] * 4.5:
+                row["interval"], row["max_gap"] = interval, self.rules.max_gap(interval)

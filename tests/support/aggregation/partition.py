@@ -1,0 +1,70 @@
+"""A partition without NATS and PostgreSQL: messages in, windows out."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.aggregation.adapters.memory.store import InMemoryPartitionStore
+from services.aggregation.application.ports import Lease, Message
+from services.aggregation.application.processor import Processor
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.summary import HOUR, Kind
+
+T0 = 1_760_000_400_000_000 // HOUR * HOUR
+
+Arrival = tuple[int, int, float]
+"""(number of the series, event time, value)."""
+
+
+def descriptor(number: int, kind: Kind = Kind.GAUGE, interval: int = 5_000_000) -> Descriptor:
+    """A series of a test."""
+    return Descriptor(SeriesKey("b1", "r1", "temperature", f"d{number}"), kind, "K", interval)
+
+
+def message(sequence: int, arrivals: Sequence[Arrival]) -> Message:
+    """One message with these readings, in this order."""
+    numbers = sorted({number for number, _, _ in arrivals})
+    return Message(
+        sequence,
+        [str(number).encode() for number in numbers],
+        np.array([numbers.index(number) for number, _, _ in arrivals], np.int64),
+        np.array([time for _, time, _ in arrivals], np.int64),
+        np.array([value for _, _, value in arrivals], np.float64),
+        None,
+    )
+
+
+class Bench:
+    """Runs a processor over an in-memory store; the clock stands still unless moved."""
+
+    def __init__(self, rules: Rules, descriptors: Sequence[Descriptor]) -> None:
+        self.rules = rules
+        self.store = InMemoryPartitionStore(rules)
+        self.lease = Lease(0, "test", 1)
+        self.now = 0.0
+        self._descriptors = descriptors
+        self._sequence = 0
+        self.processor = self._open()
+
+    def _open(self) -> Processor:
+        processor = Processor(
+            self.store, self.lease, self.rules, lambda raw: self._descriptors[int(raw)], lambda: self.now
+        )
+        asyncio.run(processor.load())
+        return processor
+
+    def reopen(self) -> None:
+        """Another owner takes over: everything in memory is forgotten."""
+        self.processor = self._open()
+
+    def feed(self, arrivals: Sequence[Arrival]) -> None:
+        """One batch."""
+        self._sequence += 1
+        asyncio.run(self.processor.process([message(self._sequence, arrivals)], []))
+
+    def fall_quiet(self) -> None:
+        """Long after the last reading."""
+        self.now += 1e6
+        asyncio.run(self.processor.close_quiet())
