@@ -28,6 +28,10 @@ CLUSTER_STEP = "cluster"
 EDGE_STEP = "edge"
 # Services' own grace (TOCSIN_STOP_GRACE) is 10 s; a little more, so that theirs is the one that counts.
 _SERVICE_STOP_BUDGET = timedelta(seconds=14)
+_EMBEDDED_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    # On the machine of a developer receivers of webhooks are on loopback.
+    "notification": {"TOCSIN_NOTIFICATION_ALLOWED_TARGETS": "127.0.0.0/8,::1/128"},
+}
 _SCHEMA_MAKERS = frozenset({"notification"})
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
@@ -154,7 +158,11 @@ class Mesh:
         return Part(
             name=part_name(service),
             command=(sys.executable, "-m", f"services.{service}"),
-            environment={**self.settings.passed_on, **self.service_environment(service)},
+            environment={
+                **_EMBEDDED_DEFAULTS.get(service, {}),
+                **self.settings.passed_on,
+                **self.service_environment(service),
+            },
             probe=grpc_probe(self.address(service)),
             version=self.version,
             address=self.address(service),

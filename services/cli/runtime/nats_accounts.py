@@ -13,6 +13,7 @@ RUNTIME_USER = "runtime"
 CLI_USER = "cli"
 DOWNSTREAM_USER = "downstream"
 _INBOX = "_INBOX.>"
+INVOICES_BUCKET = "TOCSIN_INVOICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Permissions:
 class _Duty:
     publishes: tuple[str, ...]
     reads: tuple[str, ...]
+    manages: tuple[str, ...] = ()
+    """Streams of its own, which it makes (buckets)."""
+    erases: tuple[str, ...] = ()
+    """Streams from which it removes single messages."""
 
 
 _DUTIES: Mapping[str, _Duty] = {
@@ -49,7 +54,8 @@ _DUTIES: Mapping[str, _Duty] = {
         publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT), reads=(topology.ALERTS, topology.VIDEOS)
     ),
     "notification": _Duty(
-        publishes=("tocsin.notifications.v1.*",),
+        # Dead letters of every service go back to where they came from through its DeadLetterService.
+        publishes=("tocsin.*.v1.>", f"$O.{INVOICES_BUCKET}.>"),
         reads=(
             topology.DEBTS,
             topology.DEBT_FILES,
@@ -57,7 +63,11 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.ALARMS,
             topology.WINDOWS,
             topology.NOTIFICATIONS,
+            topology.DEAD_LETTERS,
+            f"OBJ_{INVOICES_BUCKET}",
         ),
+        manages=(f"OBJ_{INVOICES_BUCKET}",),
+        erases=(topology.DEAD_LETTERS,),
     ),
 }
 
@@ -83,7 +93,11 @@ def service_permissions(service: str) -> Permissions:
             f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.*",
             f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
             f"$JS.ACK.{stream}.>",
+            f"$JS.FC.{stream}.>",
         ]
+    for stream in duty.manages:
+        publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
+    publish += [f"$JS.API.STREAM.MSG.DELETE.{stream}" for stream in duty.erases]
     return Permissions(publish=tuple(publish), subscribe=(_INBOX,))
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.chassis.nats import topology
-from services.cli.runtime.nats_accounts import downstream_permissions, service_permissions
+from services.cli.runtime.nats_accounts import INVOICES_BUCKET, downstream_permissions, service_permissions
 from services.cli.runtime.settings import SERVICES
 
 
@@ -11,7 +11,9 @@ from services.cli.runtime.settings import SERVICES
 def test_a_service_shapes_no_streams_and_dead_letters_in_its_own_name(service: str) -> None:
     publish = service_permissions(service).publish or ()
     shaping = [subject for subject in publish if subject.startswith("$JS.API.STREAM.")]
-    assert not [s for s in shaping if s.split(".")[3] in ("CREATE", "UPDATE", "DELETE", "PURGE")]
+    shaped = {s.split(".")[4] for s in shaping if s.split(".")[3] in ("CREATE", "UPDATE", "DELETE", "PURGE")}
+    # The bucket of the invoices is notification's own.
+    assert shaped == ({f"OBJ_{INVOICES_BUCKET}"} if service == "notification" else set())
     assert [s for s in publish if s.startswith("tocsin.dead_letters")] == [f"tocsin.dead_letters.v1.{service}.*"]
 
 
