@@ -13,6 +13,7 @@ from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRela
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
 from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
+from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.lanes import JetStreamPriority, JetStreamReadings
@@ -20,11 +21,14 @@ from services.ingestion.adapters.nats.video_events import CONSUMER, on_video_eve
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
+from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
+from services.ingestion.application.debt_files import DebtFiles
+from services.ingestion.application.debt_uploads import DebtUploads, UploadOptions
 from services.ingestion.application.directory import Directory, DirectoryOptions
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.readings import Readings
@@ -32,6 +36,7 @@ from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.settings import IngestionSettings
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from tocsin.ingestion.v1.catalogue_service_pb2_grpc import add_CatalogueServiceServicer_to_server
+from tocsin.ingestion.v1.debt_file_service_pb2_grpc import add_DebtFileServiceServicer_to_server
 from tocsin.ingestion.v1.payload_service_pb2_grpc import add_PayloadServiceServicer_to_server
 from tocsin.ingestion.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 
@@ -69,6 +74,7 @@ async def bootstrap(app: App, settings: IngestionSettings) -> None:
     keys = wire_readings(base, coalescer)
     wire_payloads(base, coalescer)
     wire_alerts(base)
+    wire_debts(base)
     wire_upkeep(base, keys)
 
 
@@ -155,6 +161,27 @@ def wire_alerts(base: Base) -> None:
     base.app.task(
         "alert states", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12)
     )
+
+
+def wire_debts(base: Base) -> None:
+    """Debt files; those of dead processes are failed. What is being processed at a stop ends after its block."""
+    settings, app = base.settings, base.app
+    store = PostgresDebtFiles(base.database, base.outbox, event_debts=settings.debt_event_size)
+    uploads = DebtUploads(
+        store,
+        UploadOptions(
+            max_file=settings.debt_max_file,
+            max_uploads=settings.debt_max_uploads,
+            block=settings.debt_block,
+            idle=settings.debt_idle,
+            lease=settings.debt_lease,
+            spool=settings.debt_spool,
+        ),
+    )
+    servicer = DebtFileServicer(uploads, DebtFiles(store, app.server.stopping))
+    add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
+    app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
+    app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)
 
 
 def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:

@@ -1,0 +1,276 @@
+"""Debt files in PostgreSQL (the port `DebtFileStore`)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.errors import DomainError
+from services.chassis.nats import Event
+from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
+from services.chassis.postgres import Connection, Database, Outbox
+from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
+from services.ingestion.adapters.postgres.debt_writers import DebtWriter
+from services.ingestion.application.debt_ports import RowWriter, Run
+from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
+from services.ingestion.domain.debts.errors import UploadBroken, UploadInProgress
+from services.ingestion.domain.errors import ResourceNotFound
+from tocsin.events.v1.debts_pb2 import DebtFileCompleted
+
+_COLUMNS: Final = """id, filename, dry_run, state, bytes, accepted, duplicates, rejected, sha256, error, identical_to,
+    create_time, complete_time"""
+_ABANDONED: Final = (
+    "the service that took the file in died; send the file again: rows that are registered are not registered twice"
+)
+_MINE: Final = "id = $1 AND owner = $2 AND state IN ('RECEIVING', 'PROCESSING')"
+
+
+class _Taken(DomainError):
+    """Another file with this content is being processed."""
+
+
+class PostgresDebtFiles:
+    """`event_debts`: debts in one event."""
+
+    def __init__(self, database: Database, outbox: Outbox, *, event_debts: int) -> None:
+        self._database, self._outbox = database, outbox
+        self._event_debts = event_debts
+
+    async def open(self, run: Run, filename: str) -> None:
+        """Records a new file."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                INSERT INTO debt_files (id, filename, dry_run, owner, lease_until) VALUES ($1, $2, $3, $4, now() + $5)
+                """,
+                run.file_id,
+                filename,
+                run.dry_run,
+                run.owner,
+                run.lease,
+            )
+
+    async def renew(self, run: Run, received: int) -> None:
+        """Raises UploadBroken when the lease is lost."""
+        async with self._database.connection() as connection:
+            mine = await connection.fetchval(
+                f"UPDATE debt_files SET bytes = $3, lease_until = now() + $4 WHERE {_MINE} RETURNING true",
+                run.file_id,
+                run.owner,
+                received,
+                run.lease,
+            )
+        if not mine:
+            raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+
+    async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
+        """See the port. The unique index on the content of files being processed decides between two at once."""
+        await self.fail_abandoned()
+        try:
+            async with self._database.transaction({"debt_files_processing": _Taken}) as connection:
+                mine = await connection.fetchval(
+                    f"""
+                    UPDATE debt_files SET state = 'PROCESSING', bytes = $3, sha256 = $4, lease_until = now() + $5
+                    WHERE {_MINE} RETURNING true
+                    """,
+                    run.file_id,
+                    run.owner,
+                    received,
+                    sha256,
+                    run.lease,
+                )
+                if not mine:
+                    raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+                return None if run.dry_run else await self._repeat(connection, run, sha256)
+        except _Taken:
+            async with self._database.connection() as connection:
+                other = await connection.fetchval(
+                    "SELECT id FROM debt_files WHERE sha256 = $1 AND state = 'PROCESSING' AND NOT dry_run", sha256
+                )
+            raise UploadInProgress(str(other or "")) from None
+
+    async def _repeat(self, connection: Connection, run: Run, sha256: str) -> DebtFile | None:
+        row = await connection.fetchrow(
+            f"""
+            UPDATE debt_files f SET state = e.state, identical_to = e.id, accepted = e.accepted,
+                   duplicates = e.duplicates, rejected = e.rejected, complete_time = now()
+            FROM (
+                SELECT id, state, accepted, duplicates, rejected FROM debt_files
+                WHERE sha256 = $2 AND state IN ('COMPLETED', 'COMPLETED_WITH_REJECTS') AND NOT dry_run
+                  AND identical_to IS NULL
+                ORDER BY create_time LIMIT 1
+            ) e
+            WHERE f.id = $1 RETURNING {", ".join(f"f.{name.strip()}" for name in _COLUMNS.split(","))}
+            """,
+            run.file_id,
+            sha256,
+        )
+        return _file(row) if row else None
+
+    @asynccontextmanager
+    async def checking(self, run: Run) -> AsyncGenerator[RowWriter]:
+        """Holds one connection for the block."""
+        async with self._database.connection() as connection, seen_table(connection):
+            yield DebtChecker(connection, run)
+
+    @asynccontextmanager
+    async def registering(self, run: Run) -> AsyncGenerator[RowWriter]:
+        """Takes a connection for each block of rows."""
+        yield DebtWriter(self._database, self._outbox, run, self._event_debts)
+
+    async def finish(self, run: Run) -> DebtFile:
+        """Raises UploadBroken when the lease is lost."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                f"""
+                UPDATE debt_files SET complete_time = now(),
+                       state = CASE WHEN rejected > 0 THEN 'COMPLETED_WITH_REJECTS' ELSE 'COMPLETED' END
+                WHERE {_MINE} RETURNING {_COLUMNS}
+                """,
+                run.file_id,
+                run.owner,
+            )
+            if row is None:
+                raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+            return await self._ended(connection, row)
+
+    async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
+        """Nothing happens when the file has ended already."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                f"""
+                UPDATE debt_files SET state = 'FAILED', error = $3, rejected = greatest(rejected, $4),
+                       complete_time = now()
+                WHERE {_MINE} RETURNING {_COLUMNS}
+                """,
+                run.file_id,
+                run.owner,
+                error,
+                rejected,
+            )
+            if row is not None:
+                await self._ended(connection, row)
+
+    async def fail_abandoned(self) -> int:
+        """A file whose row is locked at this moment is being written to, and left alone."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                f"""
+                UPDATE debt_files SET state = 'FAILED', error = $1, complete_time = now()
+                WHERE id IN (
+                    SELECT id FROM debt_files
+                    WHERE state IN ('RECEIVING', 'PROCESSING') AND lease_until < now() FOR UPDATE SKIP LOCKED
+                )
+                RETURNING {_COLUMNS}
+                """,
+                _ABANDONED,
+            )
+            for row in rows:
+                await self._ended(connection, row)
+        return len(rows)
+
+    async def _ended(self, connection: Connection, row: asyncpg.Record) -> DebtFile:
+        file = _file(row)
+        if not file.dry_run:
+            completed = DebtFileCompleted(
+                debt_file=file.id,
+                state=file.state.value,
+                rows=file.counts.rows,
+                accepted=file.counts.accepted,
+                duplicates=file.counts.duplicates,
+                rejected=file.counts.rejected,
+                complete_time=file.complete_time,
+            )
+            event = Event(DEBT_FILE_COMPLETED_SUBJECT, completed, id=f"debt-file-{file.id}")
+            await self._outbox.add(connection, event)
+        return file
+
+    async def get(self, file_id: str) -> DebtFile:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM debt_files WHERE id = $1", _uuid(file_id))
+        if row is None:
+            raise ResourceNotFound("debt file", file_id)
+        return _file(row)
+
+    async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
+        """Ids are ordered by time."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT {_COLUMNS} FROM debt_files WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC
+                OFFSET $2 LIMIT $3
+                """,
+                _uuid(before) if before else None,
+                offset,
+                limit,
+            )
+        return [_file(row) for row in rows]
+
+    async def count(self) -> int:
+        """Files in all."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval("SELECT count(*) FROM debt_files")
+
+    async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
+        """Raises ResourceNotFound."""
+        file = await self.get(file_id)
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT line, reason, "column", message, raw FROM debt_rejects
+                WHERE debt_file = $1 AND line > $2 ORDER BY line LIMIT $3
+                """,
+                file.identical_to or file.id,
+                after_line,
+                limit,
+            )
+        return [Reject(*row.values()) for row in rows]
+
+    async def debt(self, debt_id: str) -> Debt:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                """
+                SELECT id, name, government_id, email, amount, due_date, debt_file, create_time FROM debts WHERE id = $1
+                """,
+                debt_id,
+            )
+        if row is None:
+            raise ResourceNotFound("debt", debt_id)
+        return Debt(
+            id=row["id"],
+            name=row["name"],
+            government_id=row["government_id"],
+            email=row["email"],
+            amount=row["amount"],
+            due_date=row["due_date"],
+            debt_file=str(row["debt_file"]),
+            create_time=row["create_time"],
+        )
+
+
+def _uuid(text: str) -> UUID | None:
+    """The id as the store has it; None for what can be no id of a file."""
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def _file(row: asyncpg.Record) -> DebtFile:
+    return DebtFile(
+        id=str(row["id"]),
+        filename=row["filename"],
+        dry_run=row["dry_run"],
+        state=FileState(row["state"]),
+        bytes=row["bytes"],
+        counts=Counts(row["accepted"], row["duplicates"], row["rejected"]),
+        sha256=row["sha256"],
+        error=row["error"],
+        identical_to=str(row["identical_to"] or ""),
+        create_time=row["create_time"],
+        complete_time=row["complete_time"],
+    )

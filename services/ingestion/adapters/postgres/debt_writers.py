@@ -1,0 +1,167 @@
+"""Writes blocks of rows: each in one transaction with its rejects, counts and events.
+
+Most blocks hold nothing but new debts, so they are first copied straight into the table; that costs half of staging
+them and inserting with ON CONFLICT. When an id turns out to be known the copy is undone, and the block takes the way
+that asks about every row; so do the next ones, until one of them holds nothing known.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+import numpy as np
+
+from services.chassis.errors import Aborted, Unavailable
+from services.chassis.nats import Event
+from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from services.chassis.postgres import Connection, Database, Outbox
+from services.ingestion.adapters.nats import debt_events
+from services.ingestion.adapters.postgres import debt_copy
+from services.ingestion.adapters.postgres.debt_rows import (
+    SAME,
+    add_rejects,
+    conflicting,
+    copy,
+    repeated,
+    stage,
+)
+from services.ingestion.application.debt_ports import PreparedBlock, Run
+from services.ingestion.domain.debts.batch import DebtRows, Repeats
+from services.ingestion.domain.debts.debt_file import Counts, Reject
+from services.ingestion.domain.debts.errors import UploadBroken
+from services.ingestion.domain.debts.parser import Block
+from tocsin.events.v1.debts_pb2 import DebtsRegistered
+
+_ATTEMPTS: Final = 8
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """`firsts` are sorted by id and have different ids. `direct` and `events` are made of `firsts` where no known id is
+    expected, `staged` is made of all rows where one is."""
+
+    rows: DebtRows
+    firsts: DebtRows
+    repeats: Repeats
+    rejects: list[Reject]
+    direct: bytes | None
+    staged: bytes | None
+    events: list[bytes]
+    counts: Counts | None = None
+
+
+class DebtWriter:
+    """Registers debts (the port `RowWriter`)."""
+
+    def __init__(self, database: Database, outbox: Outbox, run: Run, event_debts: int) -> None:
+        self._database, self._outbox, self._run = database, outbox, run
+        self._event_debts = event_debts
+        self._blocks = 0
+        self._expect_known = False
+
+    def prepare(self, block: Block) -> PreparedBlock:
+        """Encodes the block for the way that it will probably take."""
+        firsts, repeats = block.rows.by_id()
+        direct = None if self._expect_known else debt_copy.encode(firsts, self._run.file_id)
+        staged = debt_copy.encode(block.rows, self._run.file_id) if direct is None else None
+        events = self._events(firsts) if direct is not None else []
+        return _Prepared(block.rows, firsts, repeats, block.rejects, direct, staged, events)
+
+    async def store(self, block: PreparedBlock) -> Counts:
+        """See the port. A database that goes away and comes back within some seconds costs nothing but them."""
+        assert isinstance(block, _Prepared)
+        pause = 0.1
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                counts = await self._store(block)
+            except (Unavailable, Aborted):
+                if attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 3.0)
+            else:
+                self._blocks += 1
+                return counts
+        raise AssertionError("unreachable")
+
+    async def _store(self, block: _Prepared) -> Counts:
+        async with self._database.transaction() as connection:
+            stored = await self._fence(connection)
+            if stored > self._blocks and block.counts is not None:
+                return block.counts  # the commit of an earlier attempt went through, only its answer was lost
+            known = await self._insert(connection, block)
+            conflicts = await asyncio.to_thread(conflicting, block.rows, known)
+            rejects = block.rejects + conflicts
+            await add_rejects(connection, self._run.file_id, rejects)
+            duplicates = sum(known.values())
+            counts = block.counts = Counts(len(block.rows) - len(known), duplicates, len(rejects))
+            events = await asyncio.to_thread(self._envelopes, block, known)
+            await self._outbox.add_many(connection, events)
+            await connection.execute(
+                """
+                UPDATE debt_files SET accepted = accepted + $2, duplicates = duplicates + $3, rejected = rejected + $4,
+                       blocks = blocks + 1, lease_until = now() + $5
+                WHERE id = $1
+                """,
+                self._run.file_id,
+                counts.accepted,
+                counts.duplicates,
+                counts.rejected,
+                self._run.lease,
+            )
+        return counts
+
+    async def _fence(self, connection: Connection) -> int:
+        """Locks the file against its being declared failed; how many blocks are stored."""
+        stored = await connection.fetchval(
+            "SELECT blocks FROM debt_files WHERE id = $1 AND owner = $2 AND state = 'PROCESSING' FOR UPDATE",
+            self._run.file_id,
+            self._run.owner,
+        )
+        if stored is None:
+            raise UploadBroken("the lease on the file was lost", debt_file=self._run.file_id)
+        return stored
+
+    async def _insert(self, connection: Connection, block: _Prepared) -> dict[int, bool]:
+        """Inserts what is new. Returns the lines of the other rows, with whether their content is the same."""
+        if block.direct is not None:
+            try:
+                async with connection.transaction():
+                    await copy(connection, "debts", block.direct)
+            except asyncpg.UniqueViolationError:
+                self._expect_known = True
+                block.direct = None
+            else:
+                return repeated(block.firsts, block.repeats)
+        if block.staged is None:
+            block.staged = await asyncio.to_thread(debt_copy.encode, block.rows, self._run.file_id)
+        await stage(connection, block.staged)
+        await connection.execute(
+            """
+            INSERT INTO debts SELECT DISTINCT ON (id) * FROM debt_chunk ORDER BY id, line
+            ON CONFLICT (id) DO NOTHING
+            """
+        )
+        found = await connection.fetch(
+            f"""
+            SELECT c.line, {SAME} AS same FROM debt_chunk c JOIN debts d USING (id)
+            WHERE (d.debt_file, d.line) <> (c.debt_file, c.line)
+            """
+        )
+        self._expect_known = bool(found)
+        block.events = []
+        return {row["line"]: row["same"] for row in found}
+
+    def _envelopes(self, block: _Prepared, known: dict[int, bool]) -> list[Event]:
+        if block.direct is None:
+            new = [line not in known for line in block.rows.lines.tolist()]
+            block.events = self._events(block.rows.take(np.array(new, np.bool_)))
+        name = f"debts-{self._run.file_id}-{self._blocks}"
+        return [
+            Event(DEBTS_REGISTERED_SUBJECT, DebtsRegistered.FromString(payload), id=f"{name}-{number}")
+            for number, payload in enumerate(block.events)
+        ]
+
+    def _events(self, rows: DebtRows) -> list[bytes]:
+        return [payload for _, payload in debt_events.encode(rows, self._run.file_id, self._event_debts)]

@@ -1,0 +1,6 @@
+"""The metrics of debt files."""
+
+from services.chassis.telemetry.metrics import counter
+
+FILES = counter("tocsin_ingestion_debt_files", "Debt files that reached a final state.", ["state"])
+ROWS = counter("tocsin_ingestion_debt_rows", "Rows of debt files, by what became of them.", ["outcome"])

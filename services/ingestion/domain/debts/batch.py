@@ -1,0 +1,84 @@
+"""Rows that keep the rules, as columns: texts stay where they are in the bytes of the file, numbers are arrays."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.ingestion.domain.debts.header import COLUMNS
+from services.ingestion.domain.debts.quick import left
+from services.ingestion.domain.debts.rules import shown
+from services.ingestion.domain.debts.scan import Bytes, Flags, Ints
+
+_ID: Final = COLUMNS.index("debtId")
+
+
+@dataclass(frozen=True, slots=True)
+class DebtRows:
+    """Columns of equal length. The j-th text of row i (as in `COLUMNS`; amounts with two places, dates ISO) is
+    `source[starts[i, j]:ends[i, j]]`; its record in the file is `source[record_starts[i]:record_ends[i]]`, which began
+    in line `lines[i]`. `cents`: amount in hundredths; `days`: due date since 1970-01-01."""
+
+    source: Bytes
+    starts: Ints
+    ends: Ints
+    cents: Ints
+    days: Ints
+    lines: Ints
+    record_starts: Ints
+    record_ends: Ints
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def take(self, rows: Ints | Flags) -> "DebtRows":
+        """The rows chosen, in that order, over the same source."""
+        return DebtRows(
+            self.source,
+            self.starts[rows],
+            self.ends[rows],
+            self.cents[rows],
+            self.days[rows],
+            self.lines[rows],
+            self.record_starts[rows],
+            self.record_ends[rows],
+        )
+
+    def content(self, row: int) -> tuple[bytes, ...]:
+        """All texts of a row: two rows are the same debt when these are equal."""
+        bounds = zip(self.starts[row].tolist(), self.ends[row].tolist(), strict=True)
+        return tuple(self.source[start:end].tobytes() for start, end in bounds)
+
+    def raw(self, row: int) -> str:
+        """The row as it stood in the file, for people."""
+        return shown(self.source[int(self.record_starts[row]) : int(self.record_ends[row])].tobytes())
+
+    def ids(self) -> "npt.NDArray[np.bytes_]":
+        """The debtIds."""
+        matrix = left(self.source, self.starts[:, _ID], self.ends[:, _ID])
+        return np.ascontiguousarray(matrix).view(f"S{matrix.shape[1]}")[:, 0]
+
+    def by_id(self) -> "tuple[DebtRows, Repeats]":
+        """The first row of each debtId, in the order of the ids (which keeps index pages together), and the rows whose
+        debtId an earlier row has."""
+        if not len(self):
+            return self, Repeats(self, np.empty(0, np.int64))
+        ids = self.ids()
+        order = np.argsort(ids, kind="stable")
+        ordered = ids[order]
+        fresh = np.ones(len(order), np.bool_)
+        fresh[1:] = ordered[1:] != ordered[:-1]
+        firsts = np.cumsum(fresh) - 1
+        return self.take(order[fresh]), Repeats(self.take(order[~fresh]), firsts[~fresh])
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Rows whose debtId stands in an earlier row too: that is row `first[i]` of the rows they were taken from."""
+
+    rows: DebtRows
+    first: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)

@@ -1,0 +1,84 @@
+"""A debt file as a resource, its rejects, and a registered debt."""
+
+import enum
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+class FileState(enum.Enum):
+    """Where a file is on its way."""
+
+    RECEIVING = "RECEIVING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    COMPLETED_WITH_REJECTS = "COMPLETED_WITH_REJECTS"
+    FAILED = "FAILED"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more."""
+        return self not in {FileState.RECEIVING, FileState.PROCESSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of rows. `rows` is the sum of the others."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows read, without header and blank lines."""
+        return self.accepted + self.duplicates + self.rejected
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.accepted + other.accepted, self.duplicates + other.duplicates, self.rejected + other.rejected
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtFile:
+    """An uploaded file. `sha256` is hexadecimal and empty until all bytes are here; `identical_to` is the earlier file
+    with the same content whose result this one repeats (else empty)."""
+
+    id: str
+    filename: str
+    dry_run: bool
+    state: FileState
+    bytes: int
+    counts: Counts
+    sha256: str
+    error: str
+    identical_to: str
+    create_time: datetime
+    complete_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that was not accepted: the line it starts in (the header is line 1), the reason as in the contract, the
+    column (empty: the whole row), a message for people, and at most 4,096 characters of the row."""
+
+    line: int
+    reason: str
+    column: str
+    message: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """A registered debt."""
+
+    id: str
+    name: str
+    government_id: str
+    email: str
+    amount: Decimal
+    due_date: date
+    debt_file: str
+    create_time: datetime

@@ -1,0 +1,80 @@
+"""What can be wrong with a debt file as a whole, with the reasons of the contract's `ErrorReason`."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from services.chassis.errors import (
+    Aborted,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    ResourceExhausted,
+    Unavailable,
+)
+
+
+class HeaderInvalid(InvalidArgument):
+    """The first line does not name the declared columns, each once."""
+
+    reason = "HEADER_INVALID"
+
+    def __init__(self, rule: str, *, missing: Iterable[str], seen: str) -> None:
+        super().__init__(
+            violations=[FieldViolation("header", rule, self.reason)],
+            metadata={"missing": ",".join(missing), "seen": seen},
+        )
+
+
+class EncodingInvalid(InvalidArgument):
+    """The content is not UTF-8. `offset` counts bytes from 0, `line` lines from 1."""
+
+    reason = "ENCODING_INVALID"
+
+    def __init__(self, byte: int, offset: int, line: int) -> None:
+        rule = f"byte 0x{byte:02X} at offset {offset} (line {line}) is not UTF-8; save the file as UTF-8"
+        super().__init__(
+            violations=[FieldViolation("content", rule, self.reason)],
+            metadata={"byte": f"0x{byte:02X}", "offset": str(offset), "line": str(line)},
+        )
+
+
+class TooLarge(ResourceExhausted):
+    """A configured limit is reached."""
+
+    reason = "TOO_LARGE"
+
+    def __init__(self, message: str, *, limit: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message, metadata={"limit": limit}, retry_after=retry_after)
+
+
+class RejectLimitExceeded(FailedPrecondition):
+    """More rows were rejected than the upload allows; no row of the file was registered."""
+
+    reason = "REJECT_LIMIT_EXCEEDED"
+
+    def __init__(self, limit: int, rejected: int, debt_file: str) -> None:
+        super().__init__(
+            f"at least {rejected} rows were rejected, {limit} are allowed; no row of the file was registered",
+            metadata={"limit": str(limit), "rejected": str(rejected), "debtFile": debt_file},
+        )
+
+
+class UploadInProgress(Aborted):
+    """The same content is being processed right now."""
+
+    reason = "UPLOAD_IN_PROGRESS"
+
+    def __init__(self, debt_file: str) -> None:
+        super().__init__(
+            f"the same content is being processed as debt file {debt_file}; watch that one",
+            metadata={"debtFile": debt_file},
+        )
+
+
+class UploadBroken(Unavailable):
+    """The processing of a file broke off; sending it again is safe."""
+
+    def __init__(self, message: str | None = None, *, debt_file: str = "") -> None:
+        super().__init__(
+            message, retry_after=timedelta(seconds=1), metadata={"debtFile": debt_file} if debt_file else {}
+        )
