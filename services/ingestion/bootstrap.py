@@ -16,7 +16,7 @@ from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
 from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
-from services.ingestion.adapters.nats.lanes import JetStreamPriority, JetStreamReadings
+from services.ingestion.adapters.nats.lanes import Broker, JetStreamPriority, JetStreamReadings
 from services.ingestion.adapters.nats.video_events import CONSUMER, on_video_event
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
@@ -56,6 +56,7 @@ class Base:
     database: Database
     nats: NatsConnection
     publisher: Publisher
+    broker: Broker
     outbox: Outbox
     directory: Directory
     catalogue: PostgresCatalogue
@@ -94,6 +95,7 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
         )
     )
     publisher = Publisher(nats, source=SOURCE, timeout=settings.publish_timeout)
+    broker = Broker(nats, publisher, patience=settings.publish_timeout)
     catalogue = PostgresCatalogue(database)
     directory = Directory(
         catalogue, DirectoryOptions(auto_register=settings.auto_register, partitions=settings.partitions)
@@ -105,7 +107,7 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     app.task("catalogue listener", listen(dsn, SERVICE, directory.reload), until=Step.STOP_PULLING)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=5))
-    return Base(app, settings, database, nats, publisher, Outbox(source=SOURCE), directory, catalogue)
+    return Base(app, settings, database, nats, publisher, broker, Outbox(source=SOURCE), directory, catalogue)
 
 
 def wire_catalogue(base: Base) -> None:
@@ -117,9 +119,8 @@ def wire_catalogue(base: Base) -> None:
 def wire_coalescer(base: Base) -> Coalescer:
     """The way of readings to JetStream; it empties itself after the server has stopped."""
     settings = base.settings
-    lane = JetStreamReadings(base.nats, base.publisher, patience=settings.publish_timeout)
     coalescer = Coalescer(
-        lane,
+        JetStreamReadings(base.broker),
         CoalescerOptions(
             partitions=settings.partitions,
             linger=settings.linger,
@@ -145,7 +146,7 @@ def wire_readings(base: Base, coalescer: Coalescer) -> PostgresIdempotencyKeys:
 
 def wire_payloads(base: Base, coalescer: Coalescer) -> None:
     """Vendor payloads and the priority lane."""
-    priority = JetStreamPriority(base.nats, base.publisher, patience=base.settings.publish_timeout)
+    priority = JetStreamPriority(base.broker)
     quarantine = PostgresQuarantine(base.database, most=base.settings.quarantine_most)
     payloads = Payloads(base.directory, coalescer, priority, quarantine, clock=clock, limits=base.limits)
     add_PayloadServiceServicer_to_server(PayloadServicer(payloads), base.app.server.registrar)

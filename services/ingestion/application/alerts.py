@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 
-from services.chassis.paging import PageTokens
+from services.chassis.paging import PageTokenInvalid, PageTokens
 from services.ingestion.application.pages import Page, page
 from services.ingestion.application.ports import Alerts
 from services.ingestion.domain.alert import Alert, AlertState, check_video
 from services.ingestion.domain.reading import to_microseconds
+
+_YEAR_9999_US = 253_370_764_800_000_000
 
 
 class AlertDesk:
@@ -31,6 +33,8 @@ class AlertDesk:
         tokens = PageTokens("alerts", store=store, state=int(state or 0))
         position = tokens.read(token, (int, str))
         before = (int(position[0]), str(position[1])) if position else None
+        if before is not None and not 0 <= before[0] < _YEAR_9999_US:
+            raise PageTokenInvalid
         return await page(tokens, size, lambda limit: self._alerts.list(store, state, before, limit), _position)
 
 

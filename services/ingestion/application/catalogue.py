@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from services.chassis.ids import is_id
 from services.chassis.paging import PageTokens
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.pages import Page, by_id
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
+from services.ingestion.domain.errors import InvalidField
 
 Changes = Mapping[str, object]
 """Field of the entry -> new value."""
@@ -45,6 +47,7 @@ class CatalogueDesk:
             entry.check()
             return entry
 
+        _check_id(name, "sensorType.id")
         updated = await self._catalogue.update_sensor_type(name, change)
         await self._directory.reload()
         return updated
@@ -76,6 +79,7 @@ class CatalogueDesk:
             entry.check()
             return entry
 
+        _check_id(name, "building.id")
         return await self._catalogue.update_building(name, change)
 
     async def delete_building(self, name: str) -> None:
@@ -106,6 +110,8 @@ class CatalogueDesk:
             entry.check()
             return entry
 
+        _check_id(building, "room.building")
+        _check_id(name, "room.id")
         return await self._catalogue.update_room(building, name, change)
 
     async def delete_room(self, building: str, name: str) -> None:
@@ -135,6 +141,7 @@ class CatalogueDesk:
             entry.check()
             return entry
 
+        _check_id(name, "device.id")
         updated = await self._catalogue.update_device(name, change)
         await self._directory.reload()
         return updated
@@ -143,3 +150,10 @@ class CatalogueDesk:
         """Raises ResourceNotFound."""
         await self._catalogue.delete_device(name)
         await self._directory.reload()
+
+
+def _check_id(name: str, field: str) -> None:
+    """An update's entry may be partial, so its contract checks nothing of it."""
+    if not is_id(name):
+        rule = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
+        raise InvalidField(field, rule, rule="STRING_RESOURCE_ID")

@@ -4,6 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+from prometheus_client import Counter
 
 from services.chassis.auth import principal
 from services.chassis.errors import DomainError
@@ -165,7 +168,7 @@ class Readings:
         """Judges a batch in rows and sets it under way. Raises StreamUnavailable when too much is pending."""
         stored, rejections = await self._judge_many(readings, self._clock())
         durable = await self._coalescer.submit(pieces_of(stored))
-        _rows.inc(len(stored))
+        durable.add_done_callback(partial(_count_accepted, _rows, len(stored)))
         return Pending(durable, len(stored), rejections)
 
     async def table(self, series: Sequence[tuple[SeriesKey, str]]) -> SeriesTable:
@@ -189,7 +192,7 @@ class Readings:
         if judged.rejections:
             _count(judged.rejections)
         durable = await self._coalescer.submit(judged.pieces)
-        _columns.inc(judged.accepted)
+        durable.add_done_callback(partial(_count_accepted, _columns, judged.accepted))
         return Pending(durable, judged.accepted, judged.rejections)
 
     async def _judge(self, raw: RawReading, now_us: int) -> StoredReading:
@@ -237,6 +240,11 @@ def _count(rejections: Sequence[Rejection]) -> None:
         reasons[found.reason] = reasons.get(found.reason, 0) + 1
     for reason, count in reasons.items():
         metrics.REJECTED.labels(reason).inc(count)
+
+
+def _count_accepted(counter: Counter, rows: int, durable: "asyncio.Future[None]") -> None:
+    if not durable.cancelled() and durable.exception() is None:
+        counter.inc(rows)
 
 
 def _message_id(scope: str, key: str) -> str:

@@ -13,6 +13,7 @@ from services.chassis.nats.topology import (
     VIDEO_PROBED_SUBJECT,
     VIDEO_STARTED_SUBJECT,
 )
+from services.chassis.paging import PageTokens
 from tests.integration.ingestion.conftest import World, started
 from tests.support.eventually import eventually
 from tocsin.events.v1 import alerts_pb2, videos_pb2
@@ -100,6 +101,9 @@ async def test_lists_are_filtered_and_paged(world: World) -> None:
         other = pb.ListAlertsRequest(page_size=2, page_token=token, store="s1")
         assert (await failure(world.alerts.ListAlerts(other, metadata=world.me))).reason == "PAGE_TOKEN_INVALID"
     assert seen == ["u4", "u2", "u0"]
+    forged = PageTokens("alerts", store="", state=0).make((10**30, "u1"))
+    error = await failure(world.alerts.ListAlerts(pb.ListAlertsRequest(page_token=forged), metadata=world.me))
+    assert error.reason == "PAGE_TOKEN_INVALID"
 
 
 @pytest.mark.parametrize(

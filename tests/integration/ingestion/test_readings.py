@@ -297,6 +297,9 @@ async def test_without_the_broker_callers_hear_it_soon_and_it_recovers(
             assert isinstance(error, Unavailable)
             assert error.reason == "STREAM_UNAVAILABLE"
             assert error.retry_after
+        began = time.monotonic()
+        await failure(create(world, reading()))
+        assert time.monotonic() - began < 0.25, "once it is known to be away, nobody waits for it"
         await eventually(lambda: "nats" in world.app.server.health.problems())
         await asyncio.to_thread(own_broker.start)
         await eventually(lambda: world.nats.healthy and not world.app.server.health.problems())

@@ -8,7 +8,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.errors import Unavailable
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.envelope import Encoded, Event, encode
 from services.chassis.nats.publisher import Publisher
@@ -68,50 +68,61 @@ def encode_batch(batch: Piece, accept_time_ns: int) -> bytes:
     return b"".join(parts)
 
 
-class JetStreamReadings:
-    """Publishes batches of readings (a `ReadingLane`)."""
+class Broker:
+    """Publishes for the lanes, and answers soon when there is nobody to publish to.
+
+    What is sent without a connection would wait in the client, and might be stored after the caller was told that it
+    was not; so it is held back here until a connection stands. Callers wait for that until the broker has been away
+    for `patience`; those that come later are refused at once.
+    """
 
     def __init__(self, connection: NatsConnection, publisher: Publisher, *, patience: timedelta) -> None:
         self._connection = connection
         self._publisher = publisher
-        self._patience = patience
+        self._patience = patience.total_seconds()
+        self._away_since: float | None = None
+        self.source = publisher.source
+
+    async def publish(self, message: Encoded) -> None:
+        """Returns once the message is durable. Raises StreamUnavailable."""
+        await self._connected()
+        try:
+            await self._publisher.publish_encoded(message)
+        except Unavailable as error:
+            raise StreamUnavailable(error.message) from error
+
+    async def _connected(self) -> None:
+        while not self._connection.healthy:
+            now = time.monotonic()
+            self._away_since = self._away_since or now
+            if now - self._away_since >= self._patience:
+                raise StreamUnavailable("the message broker is away")
+            await asyncio.sleep(_POLL)
+        self._away_since = None
+
+
+class JetStreamReadings:
+    """Publishes batches of readings (a `ReadingLane`)."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
 
     async def publish(self, batch: Piece, message_id: str) -> None:
         """Returns once the batch is durable. Raises StreamUnavailable."""
         template = Event(readings_subject(batch.partition), _BATCH(), id=message_id)
-        headers = encode(template, source=self._publisher.source).headers
-        message = Encoded(template.subject, encode_batch(batch, time.time_ns()), headers)
-        await publish(self._connection, self._publisher, message, self._patience)
+        headers = encode(template, source=self._broker.source).headers
+        await self._broker.publish(Encoded(template.subject, encode_batch(batch, time.time_ns()), headers))
 
 
 class JetStreamPriority:
     """Publishes emptied containers (a `PriorityLane`)."""
 
-    def __init__(self, connection: NatsConnection, publisher: Publisher, *, patience: timedelta) -> None:
-        self._connection = connection
-        self._publisher = publisher
-        self._patience = patience
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
 
     async def publish(self, emptied: Emptied) -> None:
         """Returns once it is durable. Raises StreamUnavailable."""
         message = readings_pb2.ContainerEmptied(series=descriptor(emptied.series), forced=emptied.forced)
         message.event_time.FromDatetime(to_datetime(emptied.event_time_us))
         key = f"emptied-{emptied.series.key.device}-{emptied.event_time_us}"
-        encoded = encode(Event(EMPTIED_SUBJECT, message, id=key), source=self._publisher.source)
-        await publish(self._connection, self._publisher, encoded, self._patience)
-
-
-async def publish(connection: NatsConnection, publisher: Publisher, message: Encoded, patience: timedelta) -> None:
-    """Publishes once a connection stands: what is sent without one would wait in the client, and might be stored after
-    the caller was told that it was not. Raises StreamUnavailable after `patience`."""
-    deadline = time.monotonic() + patience.total_seconds()
-    while not connection.healthy:
-        if time.monotonic() >= deadline:
-            raise StreamUnavailable("the message broker is away")
-        await asyncio.sleep(_POLL)
-    try:
-        await publisher.publish_encoded(message)
-    except InvalidArgument:
-        raise
-    except DomainError as error:
-        raise StreamUnavailable(error.message) from error
+        await self._broker.publish(encode(Event(EMPTIED_SUBJECT, message, id=key), source=self._broker.source))
