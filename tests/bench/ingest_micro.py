@@ -1,7 +1,7 @@
 """What ingestion costs by itself: decode, judge, coalesce, encode, publish; by stages, and as a process over gRPC.
 
-`python -m tests.bench.ingest_micro [seconds]` starts its own PostgreSQL and NATS (every write reaches the disk before
-it is acknowledged, as in production) and the service as a process of its own, and prints rates and CPU time.
+`python -m tests.bench.ingest_micro [seconds]` starts PostgreSQL and NATS as tests do (no fsync for each message: what is
+shown is the cost of the service, not of the disk) and the service as a process of its own; prints rates and CPU time.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from services.chassis.nats import TopologyOptions, ensure_streams, open_nats
 from services.chassis.nats.topology import READINGS
 from services.ingestion.adapters.grpc import mappers
 from services.ingestion.adapters.nats.lanes import encode_batch
-from services.ingestion.application.coalescer import Batch
+from services.ingestion.application.batch import Batch
 from services.ingestion.domain.columns import SeriesTable, judge
 from services.ingestion.domain.reading import TimeLimits, conversion_for
 from services.ingestion.settings import MIGRATIONS
