@@ -1,6 +1,6 @@
 """What ingestion costs by itself: decode, judge, coalesce, encode, publish; by stages, and as a process over gRPC.
 
-`python -m tests.bench.ingest_micro [seconds]` starts PostgreSQL and NATS as tests do (no fsync for each message: what is
+`python -m tests.bench.ingest_micro [seconds]` starts PostgreSQL and NATS as tests do (no fsync per message: what is
 shown is the cost of the service, not of the disk) and the service as a process of its own; prints rates and CPU time.
 """
 
