@@ -4,7 +4,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +48,13 @@ class Fcm:
     """Access tokens that are good; clear it to have clients renew theirs."""
     refuse_grants: bool = False
     public_key: Any = None
+    before_grant: Callable[[], Awaitable[None]] | None = None
+    """Awaited before an access token is given."""
 
     async def grant(self, request: web.Request) -> web.Response:
         """Exchanges a signed assertion for an access token."""
+        if self.before_grant is not None:
+            await self.before_grant()
         form = await request.post()
         if self.refuse_grants:
             return web.json_response({"error": "invalid_grant"}, status=400)

@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import warnings
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -74,13 +75,15 @@ async def open_mailbox(*, login: bool = False, port: int = 0) -> AsyncIterator[M
         mailbox.connections += 1
         if not login:
             return SMTP(mailbox, hostname="mail.test")
-        return SMTP(
-            mailbox,
-            hostname="mail.test",
-            authenticator=mailbox.authenticate,
-            auth_required=True,
-            auth_require_tls=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of logins without TLS: this server is not for the world
+            return SMTP(
+                mailbox,
+                hostname="mail.test",
+                authenticator=mailbox.authenticate,
+                auth_required=True,
+                auth_require_tls=False,
+            )
 
     server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", port)
     mailbox.port = server.sockets[0].getsockname()[1]

@@ -14,7 +14,9 @@ from services.notification.domain.errors import AddressInvalid, EndpointNotFound
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.webhook import Subscription, new_secret
 
-_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?=.{1,255}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{1,255}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII
+)
 _URL = re.compile(r"https?://[\x21-\x7e]{1,2040}")
 _FCM_TOKEN = re.compile(r"[A-Za-z0-9:_.%-]{1,4096}", re.ASCII)
 

@@ -1,0 +1,220 @@
+"""Providers that refuse, throttle and fail: what follows for the notification and the address."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.errors import FailedPrecondition
+from tests.integration.notification.conftest import OpenService
+from tests.support.eventually import eventually
+from tests.support.fcm import Fcm
+from tests.support.mailbox import Mailbox, open_mailbox
+from tests.support.notification import Service, endpoint_pb, letter_pb, pb
+
+
+async def addresses(service: Service, user: str = "ada") -> list[str]:
+    request = endpoint_pb.ListEndpointsRequest(tenant="test", user=user)
+    return [point.address for point in (await service.endpoints.ListEndpoints(request)).endpoints]
+
+
+def fcm_options(fcm: Fcm) -> dict[str, object]:
+    return {"fcm_account_file": fcm.account_file, "fcm_base_url": fcm.url}
+
+
+@pytest.mark.parametrize(
+    ("code", "kept", "wait"),
+    [
+        ("UNREGISTERED", False, None),
+        ("INVALID_ARGUMENT", False, None),
+        ("SENDER_ID_MISMATCH", False, None),
+        ("BAD_PAYLOAD", True, None),
+        ("THIRD_PARTY_AUTH_ERROR", True, None),
+        ("QUOTA_EXCEEDED", True, 60),
+        ("UNAVAILABLE", True, 2),
+        ("INTERNAL", True, 2),
+    ],
+)
+async def test_fcm_errors(open_service: OpenService, fcm: Fcm, code: str, kept: bool, wait: int | None) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        fcm.errors.append((code, {}))
+        if wait is None:
+            with pytest.raises(FailedPrecondition) as failed:
+                await service.send(wait=True)
+            assert failed.value.reason == "DELIVERY_FAILED"
+            assert failed.value.metadata["channel"] == "FCM"
+            letters = await eventually(lambda: _letters(service))
+            assert letters[0].attempts == 1
+        else:
+            pending = await service.send(wait=True)
+            assert pending.status == pb.Notification.PENDING
+            assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == wait
+            await service.advance(timedelta(seconds=wait))
+            await service.becomes(pending.id, "SENT", attempts=2)
+        assert await addresses(service) == (["token-1"] if kept else [])
+
+
+async def _letters(service: Service) -> list[letter_pb.DeadLetter]:
+    return list((await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())).dead_letters)
+
+
+async def test_fcm_tokens_are_kept_and_renewed_once(open_service: OpenService, fcm: Fcm) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        for user in range(20):
+            await service.register("FCM", f"token-{user}", user=f"u{user}")
+        sent = await asyncio.gather(*(service.send(f"u{user}", wait=True) for user in range(20)))
+        assert {one.status for one in sent} == {pb.Notification.SENT}
+        assert fcm.grants == 1
+        fcm.tokens.clear()
+        assert (await service.send("u1", wait=True)).status == pb.Notification.SENT
+        assert fcm.grants == 2
+
+
+async def test_fcm_credentials_that_are_refused_need_an_operator(open_service: OpenService, fcm: Fcm) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        fcm.refuse_grants = True
+        pending = await service.send(wait=True)
+        assert pending.error.startswith("FCM_TOKEN_400")
+        assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 60
+        assert await addresses(service) == ["token-1"]
+
+
+async def test_only_the_dead_one_of_a_user_s_tokens_is_forgotten(open_service: OpenService, fcm: Fcm) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        for token in ("token-1", "token-2", "token-3"):
+            await service.register("FCM", token)
+        fcm.unregistered.add("token-2")
+        sent = await service.send(wait=True)
+        assert sent.status == pb.Notification.SENT
+        assert sorted(message["token"] for message in fcm.messages) == ["token-1", "token-3"]
+        assert await addresses(service) == ["token-1", "token-3"]
+
+
+async def test_only_what_failed_is_sent_again(open_service: OpenService, fcm: Fcm) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        for token in ("token-1", "token-2", "token-3"):
+            await service.register("FCM", token)
+        fcm.errors.append(("UNAVAILABLE", {"retry-after": "7"}))
+        pending = await service.send(wait=True)
+        assert pending.status == pb.Notification.PENDING
+        assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 7
+        await service.advance(timedelta(seconds=7))
+        await service.becomes(pending.id, "SENT", attempts=2)
+        assert sorted(message["token"] for message in fcm.messages) == ["token-1", "token-2", "token-3"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait", "kept"),
+    [
+        ("550 5.1.1 no such user", None, False),
+        ("550 no", None, True),
+        ("554 5.7.1 spam", None, True),
+        ("451 4.3.0 later", 2, True),
+        ("450 4.7.1 greylisted", 300, True),
+        ("552 5.2.2 mailbox full", 3600, True),
+    ],
+)
+async def test_mail_refusals(
+    open_service: OpenService, mailbox: Mailbox, answer: str, wait: int | None, kept: bool
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        mailbox.rcpt.append(answer)
+        if wait is None:
+            with pytest.raises(FailedPrecondition):
+                await service.send(wait=True)
+        else:
+            pending = await service.send(wait=True)
+            assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == wait
+            await service.advance(timedelta(seconds=wait))
+            await service.becomes(pending.id, "SENT", attempts=2)
+        assert await addresses(service) == (["ada@example.org"] if kept else [])
+
+
+async def test_a_mail_server_that_is_away_is_waited_for(open_service: OpenService) -> None:
+    async with open_mailbox() as mailbox:
+        port = mailbox.port
+    async with open_service(smtp_host="127.0.0.1", smtp_port=port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        pending = await service.send(wait=True)
+        assert pending.status == pb.Notification.PENDING
+        assert pending.error.startswith("SMTP_SMTPConnect")
+        async with open_mailbox(port=port) as back:
+            await service.advance(timedelta(seconds=2))
+            await service.becomes(pending.id, "SENT", attempts=2)
+            assert back.ids == [f"<{pending.id}@tocsin.test>"]
+
+
+async def test_a_connection_is_kept_for_the_next_mail(open_service: OpenService, mailbox: Mailbox) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        for _ in range(5):
+            await service.send(wait=True)
+        assert len(mailbox.messages) == 5
+        assert mailbox.connections == 1
+
+
+async def test_logins(open_service: OpenService) -> None:
+    async with open_mailbox(login=True) as mailbox:
+        for password, status in (("right", pb.Notification.SENT), ("wrong", pb.Notification.PENDING)):
+            async with open_service(
+                smtp_host="127.0.0.1", smtp_port=mailbox.port, smtp_user="user", smtp_password=password
+            ) as service:
+                await service.register("EMAIL", "ada@example.org")
+                found = await service.send(wait=True)
+                assert found.status == status
+                if status == pb.Notification.PENDING:
+                    assert found.error.startswith("SMTP_535")
+                    assert found.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 60
+
+
+async def test_dead_letters_of_notifications_come_back(open_service: OpenService, mailbox: Mailbox) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        mailbox.rcpt.append("554 5.7.1 no")
+        queued = await service.send()
+        failed = await service.becomes(queued.id, "FAILED")
+        assert failed.version == 2
+        [letter] = await eventually(lambda: _letters(service))
+        assert (letter.service, letter.consumer) == ("notification", "deliveries")
+        shown = await service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id=letter.id))
+        assert queued.id in shown.payload_json
+        answer = await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letter.id))
+        assert answer.subject == "tocsin.notifications.v1.retry"
+        sent = await service.becomes(queued.id, "SENT", attempts=2)
+        assert sent.version == 4
+        assert len(mailbox.messages) == 1
+        assert await _letters(service) == []
+
+
+async def test_dead_letters_of_a_tenant_need_its_token(open_service: OpenService, mailbox: Mailbox) -> None:
+    from services.chassis.errors import NotFound, PermissionDenied
+    from services.chassis.grpc.client import connect
+
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        mailbox.rcpt.append("554 5.7.1 no")
+        await service.becomes((await service.send()).id, "FAILED")
+        [letter] = await eventually(lambda: _letters(service))
+        token = service.issuer.mint(tenants=["wellness"])
+        async with connect(f"127.0.0.1:{service.app.server.port}", token=lambda: token) as channel:
+            service.use(channel)
+            assert await _letters(service) == []
+            with pytest.raises(PermissionDenied):
+                await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letter.id))
+            with pytest.raises(PermissionDenied):
+                await service.letters.ArchiveDeadLetter(letter_pb.ArchiveDeadLetterRequest(id=letter.id))
+        service.use(service.channel)
+        await service.letters.ArchiveDeadLetter(letter_pb.ArchiveDeadLetterRequest(id=letter.id))
+        for call in (
+            service.letters.ArchiveDeadLetter(letter_pb.ArchiveDeadLetterRequest(id=letter.id)),
+            service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id="99999")),
+            service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id="nothing")),
+        ):
+            with pytest.raises(NotFound):
+                await call
+
+

@@ -1,0 +1,127 @@
+"""kill -9 of the service in the middle of its work: nothing is lost, and nothing is done twice that need not be."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.chassis.auth.dev_issuer import DevIssuer
+from services.chassis.nats import Event, NatsConnection, Publisher
+from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from tests.support.eventually import eventually
+from tests.support.fcm import Fcm
+from tests.support.mailbox import Mailbox
+from tests.support.notification import ALERT, endpoint_pb, pb
+from tests.support.notification_process import channel_to, service_process
+from tocsin.events.v1 import debts_pb2
+from tocsin.notification.v1.endpoint_service_pb2_grpc import EndpointServiceStub
+from tocsin.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+
+SHORT = {"lease": "3s", "attempt_timeout": "2s", "webhook_timeout": "1s", "poll": "200ms"}
+INVOICES = {"invoice_lease": "2s", "smtp_timeout": "500ms", "poll": "200ms", "invoice_mailers": 4}
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "notification"})
+    yield connection
+    await connection.close()
+
+
+async def test_a_claim_of_a_killed_process_comes_back_once(
+    dsn: str, nats_url: str, nats_connection: NatsConnection, issuer: DevIssuer, fcm: Fcm, tmp_path: Path
+) -> None:
+    del nats_connection  # it has made the streams
+    options = {**SHORT, "fcm_account_file": fcm.account_file, "fcm_base_url": fcm.url}
+    held = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def hold() -> None:
+        asked.set()
+        await held.wait()
+
+    fcm.before_grant = hold  # it is claimed then, and not sent yet
+    async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
+        async with channel_to(first, issuer) as channel:
+            await EndpointServiceStub(channel).RegisterEndpoint(  # type: ignore[arg-type]
+                endpoint_pb.RegisterEndpointRequest(tenant="test", user="ada", channel=pb.Channel.FCM, address="t-1")
+            )
+            sent = await NotificationServiceStub(channel).SendNotification(  # type: ignore[arg-type]
+                pb.SendNotificationRequest(tenant="test", user="ada", type=ALERT, title="Fire")
+            )
+        async with asyncio.timeout(10):
+            await asked.wait()
+        await first.kill()
+    assert fcm.messages == []
+    held.set()
+    async with (
+        service_process(dsn, nats_url, issuer, tmp_path / "two.log", **options) as second,
+        channel_to(second, issuer) as channel,
+    ):
+
+        async def found() -> pb.Notification:
+            stub = NotificationServiceStub(channel)  # type: ignore[arg-type]
+            notification = await stub.GetNotification(pb.GetNotificationRequest(tenant="test", id=sent.id))
+            assert notification.status == pb.Notification.SENT, notification
+            return notification
+
+        notification = await eventually(found, timeout=20)
+        assert notification.attempts == 1
+        assert [message["data"]["id"] for message in fcm.messages] == [sent.id]
+
+
+def debts(count: int) -> debts_pb2.DebtsRegistered:
+    return debts_pb2.DebtsRegistered(
+        debt_file="f1",
+        debts=[
+            debts_pb2.DebtsRegistered.Debt(
+                id=f"d{n}", name="Ada", government_id="1", email=f"d{n}@example.org", amount="1.00", due_date="2026-12-24"
+            )
+            for n in range(count)
+        ],
+    )
+
+
+@pytest.mark.parametrize("unknown", ["resend", "hold"])
+async def test_killed_in_the_middle_of_a_batch_of_invoices(
+    dsn: str,
+    nats_url: str,
+    publisher: Publisher,
+    issuer: DevIssuer,
+    mailbox: Mailbox,
+    database: "asyncpg.Connection[asyncpg.Record]",
+    tmp_path: Path,
+    unknown: str,
+) -> None:
+    options = {**INVOICES, "smtp_host": "127.0.0.1", "smtp_port": mailbox.port, "invoice_unknown": unknown}
+    total = 300
+    async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
+        await publisher.publish(Event(DEBTS_REGISTERED_SUBJECT, debts(total), id="b1"))
+        await eventually(lambda: len(mailbox.messages) >= 60, timeout=20, interval=0.001)
+        await first.kill()
+    in_doubt = await database.fetchval("SELECT count(*) FROM invoices WHERE sending_at IS NOT NULL")
+    assert len(mailbox.messages) < total, "it was killed too late to tell anything"
+    assert in_doubt <= 4
+    async with service_process(dsn, nats_url, issuer, tmp_path / "two.log", **options):
+
+        async def done() -> bool:
+            left = await database.fetch("SELECT state, count(*) FROM invoices GROUP BY state")
+            assert {row["state"] for row in left} <= {"MAILED", "FAILED"}, left
+            return True
+
+        await eventually(done, timeout=30)
+    failed = await database.fetchval("SELECT count(*) FROM invoices WHERE state = 'FAILED'")
+    copies = Counter(mailbox.ids)
+    repeated = sum(count - 1 for count in copies.values())
+    assert await database.fetchval("SELECT count(*) FROM invoices") == total
+    if unknown == "resend":
+        assert failed == 0
+        assert set(copies) == {f"<invoice.d{n}@tocsin.test>" for n in range(total)}
+        assert repeated <= in_doubt
+    else:
+        assert failed == in_doubt
+        assert repeated == 0
+        assert len(copies) >= total - in_doubt

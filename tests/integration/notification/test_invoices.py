@@ -1,0 +1,219 @@
+"""From debts to PDFs and e-mails: one of each for a debt, whatever is repeated, refused or killed."""
+
+import io
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import pypdf
+import pytest
+
+from services.chassis.errors import NotFound
+from services.chassis.nats import Event, NatsConnection, Publisher
+from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from tests.integration.notification.conftest import OpenService
+from tests.support.eventually import eventually
+from tests.support.mailbox import Mailbox
+from tests.support.notification import ManualClock, Service, invoice_pb, letter_pb
+from tocsin.events.v1 import debts_pb2
+
+
+def batch(ids: Sequence[str], *, debt_file: str = "f1", email: str = "") -> debts_pb2.DebtsRegistered:
+    return debts_pb2.DebtsRegistered(
+        debt_file=debt_file,
+        debts=[
+            debts_pb2.DebtsRegistered.Debt(
+                id=id_,
+                name="José (Zé) da Silva",
+                government_id="123.456.789-00",
+                email=email or f"{id_}@example.org",
+                amount="1234.50",
+                due_date="2026-12-24",
+            )
+            for id_ in ids
+        ],
+    )
+
+
+async def register(publisher: Publisher, message: debts_pb2.DebtsRegistered, *, id_: str = "b1") -> None:
+    await publisher.publish(Event(DEBTS_REGISTERED_SUBJECT, message, id=id_))
+
+
+def in_state(service: Service, state: str, count: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        found = await service.rows("SELECT state, attempts, count(*) FROM invoices GROUP BY state, attempts")
+        assert sum(row["count"] for row in found if row["state"] == state) == count, found
+        return True
+
+    return look
+
+
+async def test_debts_become_pdfs_and_mails(open_service: OpenService, publisher: Publisher, mailbox: Mailbox) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        ids = [f"d{n:03d}" for n in range(120)]
+        await register(publisher, batch(ids))
+        await eventually(in_state(service, "MAILED", 120), timeout=30)
+        assert sorted(mailbox.recipients) == [f"{id_}@example.org" for id_ in ids]
+        assert sorted(mailbox.ids) == [f"<invoice.{id_}@tocsin.test>" for id_ in ids]
+        mail = next(message for message in mailbox.messages if "d007" in message["Message-ID"])
+        assert mail["Subject"] == "Invoice d007"
+        assert str(mail["From"]) == "Tocsin <bell@tocsin.test>"
+        [attachment] = mail.iter_attachments()
+        assert attachment.get_content_type() == "application/pdf"
+        assert attachment.get_filename() == "invoice-d007.pdf"
+        content = attachment.get_content()
+        text = pypdf.PdfReader(io.BytesIO(content), strict=True).pages[0].extract_text()
+        for expected in ("José (Zé) da Silva", "123.456.789-00", "d007", "1234.50", "2026-12-24", "Tocsin"):
+            assert expected in text
+        downloaded = await service.invoices.DownloadInvoice(invoice_pb.DownloadInvoiceRequest(debt="d007"))
+        assert downloaded.content_type == "application/pdf"
+        assert downloaded.data == content
+        found = await service.invoices.GetInvoice(invoice_pb.GetInvoiceRequest(debt="d007"))
+        assert found.state == invoice_pb.Invoice.MAILED
+        assert (found.attempts, found.email, found.amount) == (1, "d007@example.org", "1234.50")
+        assert found.HasField("mail_time")
+        assert mailbox.connections <= 16
+
+
+async def test_redelivered_and_repeated_debts_are_invoiced_once(
+    open_service: OpenService, publisher: Publisher, nats_connection: NatsConnection, mailbox: Mailbox
+) -> None:
+    clock = ManualClock()
+    options = {"smtp_host": "127.0.0.1", "smtp_port": mailbox.port}
+    async with open_service(clock, **options) as service, open_service(clock, **options):
+        message = batch([f"d{n}" for n in range(50)])
+        payload = message.SerializeToString()
+        headers = {"ce-id": "b1", "ce-type": "tocsin.events.v1.DebtsRegistered"}
+        for copy in range(4):
+            await nats_connection.js.publish(
+                DEBTS_REGISTERED_SUBJECT, payload, headers={**headers, "Nats-Msg-Id": f"copy-{copy}"}
+            )
+        await register(publisher, batch([f"d{n}" for n in range(25, 75)], debt_file="f2"), id_="b2")
+        await eventually(in_state(service, "MAILED", 75), timeout=30)
+        assert sorted(mailbox.ids) == sorted(f"<invoice.d{n}@tocsin.test>" for n in range(75))
+
+
+async def test_without_a_mail_server_invoices_wait(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    clock = ManualClock()
+    async with open_service(clock) as service:
+        await register(publisher, batch(["d1", "d2"]))
+        await eventually(in_state(service, "STORED", 2))
+        downloaded = await service.invoices.DownloadInvoice(invoice_pb.DownloadInvoiceRequest(debt="d1"))
+        assert downloaded.data.startswith(b"%PDF-")
+    async with open_service(clock, smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await eventually(in_state(service, "MAILED", 2))
+        assert len(mailbox.messages) == 2
+
+
+async def test_refusals_are_retried_then_dead_and_may_be_sent_back(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        mailbox.data.extend(["451 4.3.0 try later", "452 4.3.1 full", "421 4.3.2 going", "450 4.2.1 busy"])
+        await register(publisher, batch(["d1"]))
+        for attempt, wait in ((1, 2), (2, 4), (3, 8)):
+            await eventually(_attempts(service, attempt))
+            assert mailbox.attempts == attempt
+            await service.advance(timedelta(seconds=wait))
+        await eventually(in_state(service, "FAILED", 1))
+        found = await service.invoices.GetInvoice(invoice_pb.GetInvoiceRequest(debt="d1"))
+        assert found.error.startswith("SMTP_450_4.2.1")
+        letters = await eventually(lambda: _letters(service))
+        assert letters[0].type == "tocsin.events.v1.DebtsRegistered"
+        assert len(letters[0].history) == 4
+        await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letters[0].id))
+        await eventually(in_state(service, "MAILED", 1))
+        assert mailbox.ids == ["<invoice.d1@tocsin.test>"]
+
+
+def _attempts(service: Service, count: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await service.value("SELECT attempts FROM invoices WHERE lease IS NULL") == count
+
+    return look
+
+
+async def _letters(service: Service) -> list[letter_pb.DeadLetter]:
+    return list((await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())).dead_letters)
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 no such user", "554 5.7.1 refused", "501 bad"])
+async def test_permanent_refusals_are_not_retried(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox, answer: str
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        mailbox.rcpt.append(answer)
+        await register(publisher, batch(["d1"]))
+        await eventually(in_state(service, "FAILED", 1))
+        assert mailbox.attempts == 1
+
+
+async def test_greylisting_is_waited_out(open_service: OpenService, publisher: Publisher, mailbox: Mailbox) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        mailbox.rcpt.append("450 4.7.1 greylisted")
+        await register(publisher, batch(["d1"]))
+        await eventually(_attempts(service, 1))
+        due = await service.value("SELECT next_attempt_at FROM invoices")
+        assert due - service.clock.time == timedelta(minutes=5)
+        await service.advance(timedelta(minutes=5))
+        await eventually(in_state(service, "MAILED", 1))
+
+
+async def test_bad_addresses_are_given_up_without_a_dialogue(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        for place, bad in enumerate(("nobody", "a@b>\r\nRCPT TO:<c@d", "a b@c.d", "ü@example.org", "a@b@c")):
+            await register(publisher, batch([f"d{place}"], email=bad), id_=f"b{place}")
+        await register(publisher, batch(["good"]), id_="good")
+        await eventually(in_state(service, "MAILED", 1))
+        await eventually(in_state(service, "FAILED", 5))
+        assert mailbox.recipients == ["good@example.org"]
+
+
+async def test_an_outcome_nobody_knows_is_sent_again_with_the_same_id(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        mailbox.data.append("drop")
+        await register(publisher, batch(["d1"]))
+        await eventually(_attempts(service, 1))
+        await service.advance(timedelta(seconds=2))
+        await eventually(in_state(service, "MAILED", 1))
+        assert mailbox.ids == ["<invoice.d1@tocsin.test>"] * 2
+
+
+async def test_an_outcome_nobody_knows_may_be_held(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port, invoice_unknown="hold") as service:
+        mailbox.data.append("drop")
+        await register(publisher, batch(["d1"]))
+        await eventually(in_state(service, "FAILED", 1))
+        assert len(mailbox.messages) == 1
+
+
+async def test_lists_page_and_filter(open_service: OpenService, publisher: Publisher) -> None:
+    async with open_service() as service:
+        await register(publisher, batch([f"a{n}" for n in range(5)], debt_file="fa"), id_="a")
+        await register(publisher, batch([f"b{n}" for n in range(5)], debt_file="fb"), id_="b")
+        await eventually(in_state(service, "STORED", 10))
+        found: list[str] = []
+        token = ""
+        while True:
+            answer = await service.invoices.ListInvoices(
+                invoice_pb.ListInvoicesRequest(page_size=3, page_token=token, debt_file="fa")
+            )
+            found += [invoice.debt for invoice in answer.invoices]
+            if not (token := answer.next_page_token):
+                break
+        assert sorted(found) == [f"a{n}" for n in range(5)]
+        none = await service.invoices.ListInvoices(invoice_pb.ListInvoicesRequest(state=invoice_pb.Invoice.MAILED))
+        assert not none.invoices
+        for call, request in (
+            (service.invoices.GetInvoice, invoice_pb.GetInvoiceRequest(debt="nothing")),
+            (service.invoices.DownloadInvoice, invoice_pb.DownloadInvoiceRequest(debt="nothing")),
+        ):
+            with pytest.raises(NotFound):
+                await call(request)

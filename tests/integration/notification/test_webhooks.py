@@ -1,0 +1,255 @@
+"""Webhook subscriptions: public events, once each, signed, retried; receivers that go, and where they may be."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from services.chassis.errors import InvalidArgument, NotFound
+from services.chassis.nats import Event, NatsConnection, Publisher
+from services.chassis.nats.topology import VIDEO_PROBED_SUBJECT, VIDEOS
+from tests.integration.notification.conftest import OpenService
+from tests.support.eventually import eventually
+from tests.support.notification import ManualClock, Service, letter_pb, webhook_pb
+from tests.support.receiver import Receiver
+from tocsin.events.v1 import videos_pb2
+
+PROBED = "tocsin.events.v1.VideoProbed"
+CLEARED = "tocsin.events.v1.AlarmCleared"
+
+
+async def subscribe(service: Service, url: str, *types: str) -> webhook_pb.WebhookSubscription:
+    request = webhook_pb.CreateWebhookSubscriptionRequest(url=url, event_types=types or (PROBED,))
+    return await service.webhooks.CreateWebhookSubscription(request)
+
+
+async def probed(publisher: Publisher, uid: str, event_id: str | None = None) -> str:
+    event_id = event_id or str(uuid4())
+    message = videos_pb2.VideoProbed(uid=uid, width=1920, height=1080, codec="h264")
+    # An id of its own at the broker: what is delivered twice must come out once all the same.
+    await publisher.publish(Event(VIDEO_PROBED_SUBJECT, message, id=event_id))
+    return event_id
+
+
+def received(receiver: Receiver, count: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        assert len(receiver.hooks) >= count
+        return True
+
+    return look
+
+
+async def test_an_event_reaches_each_subscriber_signed(
+    service: Service, publisher: Publisher, receiver: Receiver
+) -> None:
+    one = await subscribe(service, f"{receiver.url}/one")
+    await subscribe(service, f"{receiver.url}/two", PROBED, CLEARED)
+    await subscribe(service, f"{receiver.url}/other", CLEARED)
+    assert one.secret.startswith("whsec_")
+    assert one.enabled
+    event_id = await probed(publisher, "cam-1")
+    await eventually(received(receiver, 2))
+    hook = next(hook for hook in receiver.hooks if _verified(hook.body, hook.headers, one.secret))
+    assert hook.headers["content-type"].startswith("application/cloudevents+json")
+    content = json.loads(hook.body)
+    assert content["id"] == event_id
+    assert content["type"] == PROBED
+    assert content["specversion"] == "1.0"
+    assert content["source"] == "tocsin/tests"
+    assert content["data"] == {"uid": "cam-1", "width": 1920, "height": 1080, "codec": "h264"}
+    assert len({hook.id for hook in receiver.hooks}) == 2
+    assert await service.value("SELECT count(*) FROM deliveries WHERE state = 'DONE' AND body IS NULL") == 2
+
+
+def _verified(body: str, headers: dict[str, str], secret: str) -> bool:
+    try:
+        Webhook(secret).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+async def test_a_repeated_event_is_delivered_once(
+    open_service: OpenService, nats_connection: NatsConnection, receiver: Receiver
+) -> None:
+    clock = ManualClock()
+    publisher = Publisher(nats_connection, source="tocsin/tests")
+    async with open_service(clock) as service, open_service(clock):
+        await subscribe(service, receiver.url + "/hook")
+        message = videos_pb2.VideoProbed(uid="cam-1").SerializeToString()
+        headers = {"ce-id": "e-1", "ce-type": PROBED, "ce-source": "s", "ce-time": "2026-01-01T00:00:00Z"}
+        for copy in range(5):  # stored five times: as after a redelivery without an acknowledgement
+            await nats_connection.js.publish(
+                VIDEO_PROBED_SUBJECT, message, headers={**headers, "Nats-Msg-Id": f"copy-{copy}"}
+            )
+        last = await probed(publisher, "cam-2")
+        await eventually(received(receiver, 2))
+        consumer = "notification_webhooks_VideoProbed"
+
+        async def drained() -> bool:
+            info = await nats_connection.js.consumer_info(VIDEOS, consumer)
+            return info.num_pending == 0 and info.num_ack_pending == 0
+
+        await eventually(drained)
+        ids = [json.loads(hook.body)["id"] for hook in receiver.hooks]
+        assert sorted(ids) == sorted(["e-1", last])
+
+
+async def test_events_from_before_a_subscription_are_not_for_it(
+    service: Service, publisher: Publisher, receiver: Receiver
+) -> None:
+    first = await subscribe(service, receiver.url + "/first")
+    service.clock.time += timedelta(minutes=1)  # beyond the tolerance for clocks that differ
+    await subscribe(service, receiver.url + "/later")
+    early = await probed(publisher, "cam-1")
+    await eventually(received(receiver, 1))
+    found = await service.rows("SELECT reference::text AS reference FROM deliveries WHERE event_id = $1", early)
+    assert [row["reference"] for row in found] == [first.id]
+
+
+async def test_nobody_s_type_has_no_consumer(
+    service: Service, nats_connection: NatsConnection, receiver: Receiver
+) -> None:
+    async def consumers() -> list[str]:
+        return [info.name for info in await nats_connection.js.consumers_info(VIDEOS)]
+
+    assert await consumers() == []
+    made = await subscribe(service, receiver.url + "/hook")
+    assert await consumers() == ["notification_webhooks_VideoProbed"]
+    await service.webhooks.DeleteWebhookSubscription(webhook_pb.DeleteWebhookSubscriptionRequest(id=made.id))
+
+    async def gone() -> bool:
+        return await consumers() == []
+
+    await eventually(gone)
+
+
+async def test_failures_are_retried_then_dead_and_may_be_sent_back(
+    service: Service, publisher: Publisher, receiver: Receiver
+) -> None:
+    made = await subscribe(service, receiver.url + "/hook")
+    receiver.answers.extend([(500, {}), (302, {"location": "http://127.0.0.1:1/"}), (503, {"retry-after": "20"}), (404, {})])
+    event_id = await probed(publisher, "cam-1")
+    for attempt, wait in ((1, 2), (2, 4), (3, 20)):
+        await eventually(_attempts(service, attempt))
+        assert len(receiver.hooks) == attempt
+        await service.advance(timedelta(seconds=wait))
+    await eventually(received(receiver, 4))
+    letters = await eventually(_letters(service))
+    assert letters[0].type == PROBED
+    assert letters[0].attempts == 4
+    assert letters[0].reason.startswith("HTTP_404")
+    assert [line.split(" ", 1)[1].split(":")[0] for line in letters[0].history] == [
+        "HTTP_500",
+        "HTTP_302",
+        "HTTP_503",
+        "HTTP_404",
+    ]
+    shown = await service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id=letters[0].id))
+    assert json.loads(shown.payload_json)["uid"] == "cam-1"
+    await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letters[0].id))
+    await eventually(received(receiver, 5))
+    hook = receiver.hooks[4]
+    assert hook.verify(made.secret)["id"] == event_id
+    assert hook.id == receiver.hooks[0].id
+    assert (await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())).dead_letters == []
+
+
+def _attempts(service: Service, count: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await service.value("SELECT attempts FROM deliveries WHERE lease IS NULL") == count
+
+    return look
+
+
+def _letters(service: Service, count: int = 1) -> Callable[[], Awaitable[list[letter_pb.DeadLetter]]]:
+    async def look() -> list[letter_pb.DeadLetter]:
+        found = (await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())).dead_letters
+        assert len(found) == count
+        return list(found)
+
+    return look
+
+
+async def test_gone_ends_the_subscription(service: Service, publisher: Publisher, receiver: Receiver) -> None:
+    made = await subscribe(service, receiver.url + "/hook")
+    receiver.answers.append((410, {}))
+    await probed(publisher, "cam-1")
+
+    async def disabled() -> bool:
+        found = await service.webhooks.GetWebhookSubscription(webhook_pb.GetWebhookSubscriptionRequest(id=made.id))
+        assert found.secret == ""
+        return not found.enabled and "410" in found.disabled_reason
+
+    await eventually(disabled)
+    assert len(receiver.hooks) == 1
+
+
+async def test_failures_for_days_disable_a_subscription(
+    service: Service, publisher: Publisher, receiver: Receiver
+) -> None:
+    made = await subscribe(service, receiver.url + "/hook")
+    receiver.answers.extend([(500, {})] * 2)
+    await probed(publisher, "cam-1")
+    await eventually(_attempts(service, 1))
+    await service.advance(timedelta(days=5, seconds=1))
+
+    async def disabled() -> bool:
+        found = await service.webhooks.GetWebhookSubscription(webhook_pb.GetWebhookSubscriptionRequest(id=made.id))
+        return not found.enabled and "nothing but failures" in found.disabled_reason
+
+    await eventually(disabled)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/hook",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]/hook",
+        "http://[::ffff:10.0.0.1]/hook",
+        "http://2130706433/hook",
+        "http://user:pw@example.org/hook",
+        "https://192.168.1.1:8443/hook",
+    ],
+)
+async def test_targets_that_must_not_be_called_are_refused(service: Service, url: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await subscribe(service, url)
+    assert refused.value.reason == "TARGET_BLOCKED"
+    assert refused.value.violations[0].field == "url"
+    with pytest.raises(InvalidArgument) as endpoint:
+        await service.register("WEBHOOK", url)
+    assert endpoint.value.reason == "TARGET_BLOCKED"
+    assert await service.value("SELECT count(*) FROM webhook_subscriptions") == 0
+
+
+async def test_a_target_is_judged_again_when_it_is_called(
+    open_service: OpenService, publisher: Publisher, receiver: Receiver
+) -> None:
+    clock = ManualClock()
+    async with open_service(clock) as lenient:
+        await subscribe(lenient, receiver.url + "/hook")
+    async with open_service(clock, allowed_targets="") as strict:
+        await probed(publisher, "cam-1")
+        [letter] = await eventually(_letters(strict))
+        assert letter.reason.startswith("TARGET_BLOCKED")
+    assert receiver.hooks == []
+
+
+async def test_lists_show_no_secrets(service: Service, receiver: Receiver) -> None:
+    made = [await subscribe(service, f"{receiver.url}/{n}") for n in range(3)]
+    first = await service.webhooks.ListWebhookSubscriptions(webhook_pb.ListWebhookSubscriptionsRequest(page_size=2))
+    rest = await service.webhooks.ListWebhookSubscriptions(
+        webhook_pb.ListWebhookSubscriptionsRequest(page_size=2, page_token=first.next_page_token)
+    )
+    found = [*first.subscriptions, *rest.subscriptions]
+    assert [item.id for item in found] == sorted(item.id for item in made)
+    assert {item.secret for item in found} == {""}
+    with pytest.raises(NotFound):
+        await service.webhooks.GetWebhookSubscription(webhook_pb.GetWebhookSubscriptionRequest(id="nothing"))
+    with pytest.raises(NotFound):
+        await service.webhooks.DeleteWebhookSubscription(webhook_pb.DeleteWebhookSubscriptionRequest(id="nothing"))
