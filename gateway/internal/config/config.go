@@ -33,6 +33,8 @@ type Config struct {
 	StopGrace time.Duration
 	// TraceRatio of the traces that begin here are sampled.
 	TraceRatio float64
+	// MergeReadings that arrive one by one into batches.
+	MergeReadings bool
 	// TLS towards the services; nil for plain text.
 	TLS *tls.Config
 
@@ -60,6 +62,7 @@ func Load(get func(string) string) (*Config, error) {
 		Heartbeat:       r.duration("TOCSIN_GATEWAY_HEARTBEAT", 15*time.Second),
 		StopGrace:       r.duration("TOCSIN_STOP_GRACE", 10*time.Second),
 		TraceRatio:      r.ratio("TOCSIN_TRACE_RATIO", 0.1),
+		MergeReadings:   r.choice("TOCSIN_GATEWAY_MERGE_READINGS", "on", "off") == "on",
 		TLS:             r.tls(),
 		Version:         r.text("TOCSIN_VERSION", "dev"),
 		LogFormat:       r.choice("TOCSIN_LOG_FORMAT", "json", "console"),
@@ -71,6 +74,9 @@ func Load(get func(string) string) (*Config, error) {
 		c.LogLevel = slog.LevelWarn
 	case "error":
 		c.LogLevel = slog.LevelError
+	}
+	if get("TOCSIN_OTLP_ENDPOINT") == "" {
+		c.TraceRatio = 0 // nobody would see them
 	}
 	return c, errors.Join(r.problems...)
 }

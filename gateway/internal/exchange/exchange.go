@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
@@ -86,6 +87,15 @@ func (e *Exchange) Route() string {
 		return ""
 	}
 	return strings.ReplaceAll(e.Pattern.String(), "=*}", "}")
+}
+
+// Sampled tells whether the trace is recorded.
+func (e *Exchange) Sampled() bool {
+	if len(e.Traceparent) < 55 {
+		return false
+	}
+	flags, err := strconv.ParseUint(e.Traceparent[53:55], 16, 8)
+	return err == nil && flags&1 == 1
 }
 
 // TraceID of the exchange.

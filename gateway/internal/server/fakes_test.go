@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	aggregation "tocsin/gen/tocsin/aggregation/v1"
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
@@ -37,13 +39,19 @@ type fakes struct {
 	notification.UnimplementedNotificationServiceServer
 	notification.UnimplementedInvoiceServiceServer
 
-	err       error
-	metadata  metadata.MD
-	deadline  time.Duration
-	once      sync.Once
-	cancelled chan struct{}
-	release   chan struct{}
-	started   chan struct{}
+	err      error
+	metadata metadata.MD
+	deadline time.Duration
+	once     sync.Once
+	alone    atomic.Int64
+	batches  atomic.Int64
+	rows     atomic.Int64
+	tokens   sync.Map
+	// failStreams breaks streams of readings off at their second batch.
+	failStreams atomic.Bool
+	cancelled   chan struct{}
+	release     chan struct{}
+	started     chan struct{}
 }
 
 func (f *fakes) remember(ctx context.Context) {
@@ -55,7 +63,18 @@ func (f *fakes) remember(ctx context.Context) {
 
 func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
 	f.remember(ctx)
-	return &ingestion.CreateReadingResponse{Reading: r.GetReading(), Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+	f.alone.Add(1)
+	reading := r.GetReading()
+	if reading.GetSensorType() == "temperature" {
+		if reading.GetValue() < -273.15 {
+			return nil, fail(codes.InvalidArgument, "Too cold.", info("VALUE_OUT_OF_RANGE", nil))
+		}
+		reading.Unit = "C"
+		if reading.GetEventTime() == nil {
+			reading.EventTime = timestamppb.Now()
+		}
+	}
+	return &ingestion.CreateReadingResponse{Reading: reading, Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
 }
 
 func (f *fakes) BatchCreateReadings(_ context.Context, r *ingestion.BatchCreateReadingsRequest) (*ingestion.BatchCreateReadingsResponse, error) {
@@ -70,6 +89,14 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 		}
 		if err != nil {
 			return err
+		}
+		f.batches.Add(1)
+		f.rows.Add(int64(len(request.GetReadings().GetReadings())))
+		if md, _ := metadata.FromIncomingContext(stream.Context()); len(md.Get("authorization")) > 0 {
+			f.tokens.Store(md.Get("authorization")[0], true)
+		}
+		if f.failStreams.Load() && batches == 1 {
+			return status.Error(codes.Unavailable, "the stream broke")
 		}
 		if f.err != nil && batches == 1 {
 			return f.err

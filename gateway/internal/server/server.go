@@ -35,6 +35,8 @@ type Server struct {
 	metrics  *http.Server
 	grpc     *grpc.Server
 	stopping chan struct{}
+	running  context.Context //nolint:containedctx // what belongs to no request ends with it
+	stopped  context.CancelFunc
 	listener net.Listener
 }
 
@@ -51,6 +53,7 @@ func New(c *config.Config) (*Server, error) {
 		health:   health.New(services.Names(), services.Conn, c.Version),
 		stopping: make(chan struct{}),
 	}
+	s.running, s.stopped = context.WithCancel(context.Background())
 	handler, m, err := s.handler(table)
 	if err != nil {
 		services.Close()
@@ -82,7 +85,7 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 		Own: map[string]gateway.HandlerFunc{
 			"POST /v1/debtFiles":       files.Serve,
 			"POST /upload":             files.Serve,
-			"POST /v1/readings":        readings.NewCreator(ingestion, s.config.Timeout).Serve,
+			"POST /v1/readings":        readings.NewCreator(s.running, ingestion, s.config.Timeout, s.config.MergeReadings).Serve,
 			"POST /v1/readings:import": readings.NewImporter(ingestion, s.config.MaxUpload).Serve,
 		},
 	})
@@ -181,6 +184,7 @@ func (s *Server) stop() {
 		slog.Warn("requests were cut off", "error", err)
 		_ = s.http.Close()
 	}
+	s.stopped()
 	s.grpc.Stop()
 	if err := s.metrics.Close(); err != nil {
 		slog.Warn("closing the metrics failed", "error", err)

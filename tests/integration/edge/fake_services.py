@@ -50,6 +50,9 @@ class Readings(reading_service_pb2_grpc.ReadingServiceServicer):
             await refuse(
                 context, errors.InvalidArgument("Too cold.", reason="VALUE_OUT_OF_RANGE", violations=(violation,))
             )
+        request.reading.unit = request.reading.unit or "C"
+        if not request.reading.HasField("event_time"):
+            request.reading.event_time.FromMilliseconds(0)
         return reading_service_pb2.CreateReadingResponse(
             reading=request.reading, duplicate=request.idempotency_key == "seen"
         )

@@ -30,7 +30,8 @@ def problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any
 async def test_a_reading_is_accepted(rest: httpx.AsyncClient) -> None:
     response = await rest.post("/v1/readings", json=READING, headers={"idempotency-key": "seen"})
     assert response.status_code == 200
-    assert response.json() == {"reading": {**READING, "device": "", "unit": ""}, "duplicate": True}
+    stored = {**READING, "device": "", "unit": "C", "eventTime": "1970-01-01T00:00:00Z"}
+    assert response.json() == {"reading": stored, "duplicate": True}
     assert response.headers["server"] == "tocsin"
 
 

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"tocsin/gateway/internal/config"
+)
+
+type answer struct {
+	status int
+	body   struct {
+		Reason  string
+		Reading struct {
+			Device, Unit, EventTime string
+			Value                   any
+		}
+	}
+}
+
+func create(url, token, body string, headers ...string) (answer, error) {
+	var got answer
+	request, err := http.NewRequest("POST", url+"/v1/readings", strings.NewReader(body))
+	if err != nil {
+		return got, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", token)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return got, err
+	}
+	defer response.Body.Close()
+	got.status = response.StatusCode
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return got, err
+	}
+	return got, json.Unmarshal(text, &got.body)
+}
+
+// crowd posts count readings at the same time, every tenth of them too cold, and checks each answer.
+func crowd(t *testing.T, url string, count int) {
+	t.Helper()
+	var group sync.WaitGroup
+	for i := range count {
+		group.Go(func() {
+			value, want := float64(i), 200
+			if i%10 == 7 {
+				value, want = -300, 400
+			}
+			got, err := create(url, fmt.Sprintf("Bearer %d", i%3), fmt.Sprintf(`{"sensorType":"temperature","device":"d%d","value":%g}`, i, value))
+			if err != nil || got.status != want {
+				t.Errorf("reading %d: %d %v", i, got.status, err)
+				return
+			}
+			reading := got.body.Reading
+			if want == 400 && got.body.Reason != "VALUE_OUT_OF_RANGE" {
+				t.Errorf("reading %d: %+v", i, got.body)
+			}
+			if want == 200 && (reading.Device != fmt.Sprintf("d%d", i) || reading.Value != value || reading.Unit != "C" || reading.EventTime == "") {
+				t.Errorf("reading %d got another's answer: %+v", i, reading)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestConcurrentReadingsAreMergedAndAnsweredOneByOne(t *testing.T) {
+	f, url, _ := setup(t)
+	if got, err := create(url, "Bearer 0", `{"sensorType":"temperature","value":1}`); err != nil || got.body.Reading.Unit != "C" {
+		t.Fatalf("%+v %v", got, err) // teaches the canonical unit
+	}
+	f.alone.Store(0)
+	crowd(t, url, 600)
+	if f.rows.Load() != 600 || f.alone.Load() != 60 {
+		t.Errorf("%d rows in batches, %d alone: rejected ones only are sent again", f.rows.Load(), f.alone.Load())
+	}
+	if f.batches.Load() >= 500 {
+		t.Errorf("%d batches for 600 readings", f.batches.Load())
+	}
+	for i := range 3 {
+		if _, ok := f.tokens.Load(fmt.Sprintf("Bearer %d", i)); !ok {
+			t.Errorf("no stream of caller %d", i)
+		}
+	}
+}
+
+func TestWhatMustGoAloneDoes(t *testing.T) {
+	f, url, _ := setup(t)
+	if _, err := create(url, "Bearer 0", `{"sensorType":"temperature","value":1}`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][]string{
+		{`{"sensorType":"temperature","value":1}`, "Idempotency-Key", "k"},
+		{`{"sensorType":"temperature","value":1}`, "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{`{"sensorType":"temperature","value":1,"unit":"F"}`},
+		{`{"sensorType":"temperature","value":"NaN"}`},
+		{`{"sensorType":"temperature"}`},
+		{`{"sensorType":"temperature","value":1,"eventTime":"2026-01-01T00:00:00.123456789Z"}`},
+		{`{"sensorType":"other","value":1}`},
+	} {
+		before := f.alone.Load()
+		if _, err := create(url, "Bearer 0", c[0], c[1:]...); err != nil {
+			t.Error(err)
+		}
+		if f.alone.Load() != before+1 || f.rows.Load() != 0 {
+			t.Errorf("%v was merged", c)
+		}
+	}
+}
+
+func TestAStreamThatFailsCostsNoAnswer(t *testing.T) {
+	f, url, _ := setup(t)
+	if _, err := create(url, "Bearer 0", `{"sensorType":"temperature","value":1}`); err != nil {
+		t.Fatal(err)
+	}
+	f.failStreams.Store(true)
+	crowd(t, url, 200)
+}
+
+func TestMergingCanBeSwitchedOff(t *testing.T) {
+	f, url, _ := setup(t, func(c *config.Config) { c.MergeReadings = false })
+	crowd(t, url, 50)
+	if f.rows.Load() != 0 {
+		t.Error("readings were merged")
+	}
+}
