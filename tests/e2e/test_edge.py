@@ -10,7 +10,9 @@ import grpc
 import httpx
 import nats.errors
 import pytest
+from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
 
 from tests.e2e.conftest import Edge, until
 from tocsin.aggregation.v1 import aggregation_service_pb2, aggregation_service_pb2_grpc
@@ -70,8 +72,6 @@ def test_reflection_needs_a_token(edge: Edge) -> None:
 
 
 def test_grpc_errors_carry_their_details(edge: Edge, unique: Callable[[str], str]) -> None:
-    from services.chassis.grpc.status import unpack
-
     with edge.channel() as channel:
         stub = alert_service_pb2_grpc.AlertServiceStub(channel)
         with pytest.raises(grpc.RpcError) as missing:
@@ -82,7 +82,10 @@ def test_grpc_errors_carry_their_details(edge: Edge, unique: Callable[[str], str
             stub.GetAlert(alert_service_pb2.GetAlertRequest(uid="a"))
     assert missing.value.code() == grpc.StatusCode.NOT_FOUND
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert unpack(refused.value).reason == "INVALID_FIELD"
+    info = error_details_pb2.ErrorInfo()
+    status = rpc_status.from_call(refused.value)
+    assert any(detail.Unpack(info) for detail in status.details)
+    assert (info.reason, info.domain) == ("INVALID_FIELD", "tocsin")
     assert nobody.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 

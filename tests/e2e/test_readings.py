@@ -83,7 +83,7 @@ def test_below_absolute_zero_is_refused_and_changes_nothing(rest: httpx.Client, 
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["reason"] == "VALUE_OUT_OF_RANGE"
-    assert [error["field"] for error in problem["errors"]] == ["reading.value"]
+    assert [error["field"] for error in problem["errors"]] == ["value"]
     assert average(rest, tower, "lobby")["state"] == "NO_DATA"
 
 

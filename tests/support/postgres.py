@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import asyncpg
 
@@ -31,10 +32,11 @@ Schemas = Mapping[str, Path | None]
 class PostgresServer:
     """One server process. It can be killed and started again with the same data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str] = MappingProxyType(_SETTINGS)) -> None:
+        """`settings` come on top of production's; benchmarks give none, so that every commit reaches the disk."""
         self.port = free_port()
         self._directory = directory
-        self._cluster = PostgresCluster.at(directory / "data", self.port, _SETTINGS)
+        self._cluster = PostgresCluster.at(directory / "data", self.port, settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._templates: dict[tuple[tuple[str, Path | None], ...], str] = {}
         self._numbers = itertools.count(1)

@@ -29,6 +29,8 @@ class Permissions:
 class _Duty:
     publishes: tuple[str, ...]
     reads: tuple[str, ...]
+    hears: tuple[str, ...] = ()
+    """Subjects that it follows as they pass, without a consumer."""
     manages: tuple[str, ...] = ()
     """Streams of its own, which it makes (buckets)."""
     erases: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ _DUTIES: Mapping[str, _Duty] = {
     "aggregation": _Duty(
         publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*"),
         reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
+        # Live streams of closing windows, whichever replica closed them.
+        hears=("tocsin.windows.v1.closed.>",),
     ),
     "media_probe": _Duty(
         publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT), reads=(topology.ALERTS, topology.VIDEOS)
@@ -98,7 +102,7 @@ def service_permissions(service: str) -> Permissions:
     for stream in duty.manages:
         publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
     publish += [f"$JS.API.STREAM.MSG.DELETE.{stream}" for stream in duty.erases]
-    return Permissions(publish=tuple(publish), subscribe=(_INBOX,))
+    return Permissions(publish=tuple(publish), subscribe=(*duty.hears, _INBOX))
 
 
 def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
@@ -117,5 +121,5 @@ def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
 
 
 def downstream_permissions() -> Permissions:
-    """What downstream teams may do: listen to the public subjects."""
-    return Permissions(publish=None, subscribe=(*topology.PUBLIC_SUBJECTS, _INBOX), publish_denied=(">",))
+    """What downstream teams may do: listen. Their account is given the public subjects only, whatever they ask for."""
+    return Permissions(publish=None, subscribe=None, publish_denied=(">",))
