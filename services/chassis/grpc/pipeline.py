@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError
 
 from services.chassis.errors import Unimplemented
 from services.chassis.grpc.status import DETAILS_KEY, code_of, to_status
@@ -101,9 +102,27 @@ def handler(method: Method, original: Any, stages: Sequence[Stage]) -> "grpc.Rpc
 
     return make(
         cast(Any, enter),
-        request_deserializer=original.request_deserializer,
+        request_deserializer=_tolerant(original.request_deserializer),
         response_serializer=original.response_serializer,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Stands for a request whose bytes are no message of the method's type."""
+
+
+def _tolerant(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """gRPC answers UNKNOWN, with a stack trace in the log, when a deserializer raises; the validation stage refuses
+    what is malformed as it refuses what is invalid."""
+
+    def read(raw: bytes) -> Any:
+        try:
+            return deserialize(raw)
+        except DecodeError:
+            return Malformed()
+
+    return read
 
 
 def _left_out(behaviour: Callable[[Any, Any], Any]) -> bool:

@@ -29,6 +29,7 @@ from services.chassis.errors import Cancelled, DeadlineExceeded, DomainError, In
 from services.chassis.grpc import validation
 from services.chassis.grpc.pipeline import Call, Handle, Method, Stage
 from services.chassis.grpc.status import code_of
+from services.chassis.grpc.wellformed import well_formed
 from services.chassis.telemetry import context as telemetry_context
 from services.chassis.telemetry import metrics, tracing
 from services.chassis.telemetry.logs import get_logger
@@ -270,6 +271,10 @@ class Validation:
     name = "validation"
 
     def bind(self, method: Method, proceed: Handle) -> Handle:
+        return well_formed(method, self._valid(method, proceed))
+
+    @staticmethod
+    def _valid(method: Method, proceed: Handle) -> Handle:
         if method.descriptor is None or validates_items(method.descriptor):
             return proceed
         if method.request_streams:
