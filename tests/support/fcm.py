@@ -59,9 +59,7 @@ class Fcm:
         if self.refuse_grants:
             return web.json_response({"error": "invalid_grant"}, status=400)
         assert form["grant_type"] == _GRANT
-        claims = jwt.decode(
-            str(form["assertion"]), self.public_key, algorithms=["RS256"], audience=f"{self.url}/token"
-        )
+        claims = jwt.decode(str(form["assertion"]), self.public_key, algorithms=["RS256"], audience=f"{self.url}/token")
         assert claims["scope"] == "https://www.googleapis.com/auth/firebase.messaging"
         assert claims["exp"] - claims["iat"] <= 3600
         assert claims["exp"] > time.time()
@@ -117,9 +115,7 @@ async def open_fcm(directory: Path) -> AsyncIterator[Fcm]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     fcm.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     fcm.account_file = directory / "account.json"
     fcm.account_file.write_text(
         json.dumps(

@@ -80,9 +80,7 @@ class Service:
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:
         """Sends a notification."""
         given = {"type": ALERT, "title": "Fire", **more}
-        return await self.notifications.SendNotification(
-            pb.SendNotificationRequest(tenant=tenant, user=user, **given)
-        )
+        return await self.notifications.SendNotification(pb.SendNotificationRequest(tenant=tenant, user=user, **given))
 
     async def get(self, id_: str, tenant: str = "test") -> Any:
         """Reads a notification."""

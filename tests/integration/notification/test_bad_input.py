@@ -130,9 +130,7 @@ async def test_others(service: Service) -> None:
         with pytest.raises(NotFound):
             await service.notifications.MarkNotificationRead(pb.MarkNotificationReadRequest(tenant="test", id=id_))
         with pytest.raises(NotFound):
-            await service.endpoints.DeleteEndpoint(
-                endpoint_pb.DeleteEndpointRequest(tenant="test", user="ada", id=id_)
-            )
+            await service.endpoints.DeleteEndpoint(endpoint_pb.DeleteEndpointRequest(tenant="test", user="ada", id=id_))
     await unchanged(service)
 
 

@@ -216,5 +216,3 @@ async def test_dead_letters_of_a_tenant_need_its_token(open_service: OpenService
         ):
             with pytest.raises(NotFound):
                 await call
-
-

@@ -78,7 +78,12 @@ def debts(count: int) -> debts_pb2.DebtsRegistered:
         debt_file="f1",
         debts=[
             debts_pb2.DebtsRegistered.Debt(
-                id=f"d{n}", name="Ada", government_id="1", email=f"d{n}@example.org", amount="1.00", due_date="2026-12-24"
+                id=f"d{n}",
+                name="Ada",
+                government_id="1",
+                email=f"d{n}@example.org",
+                amount="1.00",
+                due_date="2026-12-24",
             )
             for n in range(count)
         ],

@@ -21,7 +21,7 @@ def most_in_a_minute(times: Sequence[datetime]) -> int:
 
 async def sent_times(service: Service, user: str = "ada") -> list[datetime]:
     rows = await service.rows(
-        'SELECT sent_at FROM "notification_test".notifications WHERE recipient = $1 AND status = \'SENT\' ORDER BY 1',
+        "SELECT sent_at FROM \"notification_test\".notifications WHERE recipient = $1 AND status = 'SENT' ORDER BY 1",
         user,
     )
     return [row["sent_at"] for row in rows]

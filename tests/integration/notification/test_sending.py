@@ -176,9 +176,7 @@ async def test_a_bulk_judges_each_item_alone(service: Service) -> None:
     assert answer.outcomes[4].id == answer.outcomes[5].id
     for outcome, tenant in ((answer.outcomes[0], "test"), (answer.outcomes[7], "wellness")):
         await service.becomes(outcome.id, "SENT", tenant=tenant)
-    again = await service.notifications.SendBulkNotifications(
-        pb.SendBulkNotificationsRequest(notifications=[key])
-    )
+    again = await service.notifications.SendBulkNotifications(pb.SendBulkNotificationsRequest(notifications=[key]))
     assert again.outcomes[0].id == answer.outcomes[4].id
 
 

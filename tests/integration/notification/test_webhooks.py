@@ -131,7 +131,9 @@ async def test_failures_are_retried_then_dead_and_may_be_sent_back(
     service: Service, publisher: Publisher, receiver: Receiver
 ) -> None:
     made = await subscribe(service, receiver.url + "/hook")
-    receiver.answers.extend([(500, {}), (302, {"location": "http://127.0.0.1:1/"}), (503, {"retry-after": "20"}), (404, {})])
+    receiver.answers.extend(
+        [(500, {}), (302, {"location": "http://127.0.0.1:1/"}), (503, {"retry-after": "20"}), (404, {})]
+    )
     event_id = await probed(publisher, "cam-1")
     for attempt, wait in ((1, 2), (2, 4), (3, 20)):
         await eventually(_attempts(service, attempt))
