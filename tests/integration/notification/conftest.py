@@ -32,7 +32,7 @@ async def dsn(databases: Callable[[Schemas], AbstractAsyncContextManager[str]]) 
 
 @pytest.fixture
 def open_service(dsn: str, nats_url: str, nats_connection: NatsConnection, issuer: DevIssuer) -> OpenService:
-    """`async with open_service(smtp_port=...)`: a replica on the test's database; several share a clock if it is given."""
+    """`async with open_service(smtp_port=...)`: a replica on the test's database; several may share a clock."""
 
     @asynccontextmanager
     async def make(clock: ManualClock | None = None, **more: object) -> AsyncIterator[Service]:

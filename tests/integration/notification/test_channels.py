@@ -1,7 +1,6 @@
 """Providers that refuse, throttle and fail: what follows for the notification and the address."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
