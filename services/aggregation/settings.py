@@ -29,7 +29,7 @@ class AggregationSettings(ChassisSettings):
     too."""
     announced_steps: str = "1m,15m,1h,1d"
     """Steps whose closed windows are published."""
-    announce_fine_within: Duration = timedelta(hours=1)
+    announce_fine_within: Duration = timedelta(minutes=10)
     """Windows shorter than 15 minutes are published only while they are no older than this."""
     grace: Duration = timedelta(seconds=2)
     """A window closes when a reading this much after its end has come."""
@@ -45,9 +45,9 @@ class AggregationSettings(ChassisSettings):
     lease_beat: Duration = timedelta(seconds=1)
     lease_ttl: Duration = timedelta(seconds=4)
     """A replica that gives no sign of life for this long loses its partitions."""
-    max_rows: int = 200_000
+    max_rows: int = 100_000
     """Readings of one transaction, about."""
-    max_messages: int = 128
+    max_messages: int = 48
     """Messages of one partition in hand."""
     max_watchers: int = 200
     watcher_capacity: int = 1000

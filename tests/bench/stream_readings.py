@@ -100,7 +100,7 @@ async def ours(mesh: MeshClient, total: int, run: str) -> tuple[float, float]:
 
 async def stored(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Readings that aggregation has committed, by its own counter."""
-    value: int = await connection.fetchval("SELECT coalesce(sum(readings), 0) FROM aggregation.partition_positions")
+    value: int = await connection.fetchval("SELECT coalesce(sum(readings), 0)::bigint FROM aggregation.partitions")
     return value
 
 

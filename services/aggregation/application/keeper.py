@@ -90,6 +90,7 @@ class LeaseKeeper:
                 task = asyncio.create_task(worker.run(), name=f"partition {lease.partition}")
                 self._workers[lease.partition] = (worker, task)
         metrics.PARTITIONS.set(len(self._workers))
+        metrics.SERIES.set(sum(worker.series for worker, _ in self._workers.values()))
 
     async def _end(self, partitions: list[int]) -> list[Lease]:
         """Stops workers and waits for them; returns their leases."""

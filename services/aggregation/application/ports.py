@@ -175,6 +175,8 @@ class Message:
     """A message of a partition, decoded. `handle` is what the lane needs to acknowledge it."""
 
     sequence: int
+    accepted: float
+    """When it became durable (seconds since the Unix epoch)."""
     descriptors: Sequence[bytes]
     """Serialized series descriptors; equal bytes mean equal descriptors."""
     index: Ints

@@ -28,7 +28,7 @@ OpenLane = Callable[[int], AbstractAsyncContextManager[ReadingLane]]
 class WorkerOptions:
     """`max_rows`: readings of one transaction, about."""
 
-    max_rows: int = 200_000
+    max_rows: int = 100_000
     least_tick: timedelta = timedelta(milliseconds=100)
     """Windows of quiet series close in rounds of at least this distance."""
 
@@ -53,6 +53,12 @@ class PartitionWorker:
         self._options = options
         self._stop = asyncio.Event()
         self._mail = asyncio.Event()
+        self._processor: Processor | None = None
+
+    @property
+    def series(self) -> int:
+        """How many series it holds in memory."""
+        return 0 if self._processor is None else len(self._processor.engine.states)
 
     def stop(self) -> None:
         """Ends the work after the transaction at hand."""
@@ -89,6 +95,7 @@ class PartitionWorker:
         async with self._open_lane(self.lease.partition) as lane:
             processor = Processor(self._store, self.lease, self._rules, lane.describe, loop.time)
             await processor.load()
+            self._processor = processor
             log.info(
                 "aggregation.partition_open",
                 partition=self.lease.partition,

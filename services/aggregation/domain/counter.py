@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.summary import NEVER, Floats, Ints, Kind, Rows
+from services.aggregation.domain.summary import NEVER, Floats, Ints, Kind, Rows, unbounded
 
 CONFIRM: Final = 3
 """Readings that must agree on the new, lower level before it is believed."""
@@ -53,6 +53,7 @@ class Increases:
     corrections: list[Correction]
 
 
+@unbounded
 def increases(kinds: Ints, meters: Rows, series: Ints, time: Ints, value: Floats) -> Increases | None:
     """Takes readings of counters in (others are passed over) and moves their `meters` (indexed by series) on.
 

@@ -40,7 +40,17 @@ class Readings(NamedTuple):
 
     def sorted(self) -> "Readings":
         """By series, then time; equal ones keep their order."""
-        return self.take(np.lexsort((self.time, self.series)))
+        return self.take(order_of(self.series, self.time))
+
+
+def order_of(series: Ints, time: Ints) -> Ints:
+    """The stable order by series, then time. Batches mostly come in the order of time: then the series, whose small
+    numbers sort by radix, are all that is left to sort."""
+    small = series.astype(np.uint16) if len(series) and int(series.max()) < 2**16 else series
+    if not (time[1:] < time[:-1]).any():
+        return np.argsort(small, kind="stable")
+    by_time = np.argsort(time, kind="stable")
+    return by_time[np.argsort(small[by_time], kind="stable")]
 
 
 def no_readings() -> Readings:
@@ -125,18 +135,20 @@ class Engine:
     def apply(self, fresh: Readings, now: float, also: Ints | None = None) -> Changes:
         """Takes fresh readings in (order of arrival), at `now` of the loop's clock. `also`: series to look at again."""
         states = self.states
-        touched = np.unique(fresh.series if also is None else np.concatenate([fresh.series, also]))
+        mine = np.zeros(len(states), bool)
+        mine[fresh.series] = True
+        if also is not None:
+            mine[also] = True
+        touched = np.flatnonzero(mine)
         if not len(touched):
             return Changes()
         states.arrival[touched] = now
-        mine = np.zeros(len(states), bool)
-        mine[touched] = True
         waiting = mine[self.buffer.series]
         old = self.buffer.take(waiting)
         both = old + fresh
         is_new = np.zeros(len(both.time), bool)
         is_new[len(old.time) :] = True
-        order = np.lexsort((both.time, both.series))
+        order = order_of(both.series, both.time)
         both, is_new = both.take(order), is_new[order]
         repeat = np.zeros(len(order), bool)
         repeat[1:] = (both.series[1:] == both.series[:-1]) & (both.time[1:] == both.time[:-1])

@@ -6,7 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.counter import Increases
-from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Kind, Rows, floor_to, no_summaries
+from services.aggregation.domain.summary import (
+    NEVER,
+    Bools,
+    Floats,
+    Ints,
+    Kind,
+    Rows,
+    floor_to,
+    no_summaries,
+    unbounded,
+)
 
 
 class Folded(NamedTuple):
@@ -37,6 +47,7 @@ def heads_of(series: Ints, start: Ints) -> Ints:
     return np.flatnonzero(new)
 
 
+@unbounded
 def _segments(
     profile: Profile, series: Ints, t0: Ints, v0: Floats, t1: Ints, v1: Floats, inside: Bools
 ) -> tuple[Ints, Ints, Floats]:
@@ -47,6 +58,7 @@ def _segments(
     return length, known, height * known * 1e-6
 
 
+@unbounded
 def fold_readings(
     profile: Profile, series: Ints, time: Ints, value: Floats, step: int, increases: Increases | None = None
 ) -> Folded:
@@ -103,6 +115,7 @@ def fold_summaries(profile: Profile, parts: Folded, step: int) -> Folded:
     return merge(profile, Folded(parts.series, floor_to(parts.rows["first_time"], step), parts.rows))
 
 
+@unbounded
 def merge(profile: Profile, parts: Folded) -> Folded:
     """Merges summaries that have the same series and start. They are of disjoint spans, sorted by series and time."""
     if not len(parts.series):

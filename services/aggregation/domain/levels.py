@@ -37,7 +37,22 @@ class Closed(NamedTuple):
     after_time: Ints
     after: Floats
     edge_after: Rows
-    """METER-like edge of the next accepted reading: fields edge_from, edge_to, edge."""
+    """How a counter went on to the next accepted reading: rows of `EDGE`."""
+
+    def take(self, chosen: Ints | Bools) -> "Closed":
+        """Those chosen by index or mask."""
+        return Closed(
+            self.step,
+            self.series[chosen],
+            self.start[chosen],
+            self.rows[chosen],
+            self.revision[chosen],
+            self.before_time[chosen],
+            self.before[chosen],
+            self.after_time[chosen],
+            self.after[chosen],
+            self.edge_after[chosen],
+        )
 
 
 EDGE: Final = np.dtype([("edge_from", "<i8"), ("edge_to", "<i8"), ("edge", "<f8")])

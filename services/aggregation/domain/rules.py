@@ -17,7 +17,7 @@ class Rules:
     """Steps of the stored windows, ascending, each a multiple of the one before."""
     announced: tuple[int, ...] = (MINUTE, 15 * MINUTE, HOUR, DAY)
     """Steps whose closed windows are published."""
-    announce_fine_within: int = HOUR
+    announce_fine_within: int = 10 * MINUTE
     """Windows shorter than 15 minutes are published only while they are no older than this (a replay is no news)."""
     grace: int = 2 * SECOND
     """A window closes when a reading this much after its end has come."""

@@ -64,6 +64,10 @@ SUMMARY: Final = np.dtype(
 """One row per span. `count` 0 means that there is nothing in the other fields."""
 
 
+unbounded: Final = np.errstate(over="ignore", invalid="ignore")
+"""Decorator: sums of values near the end of what a double holds become infinite, which is no error of the program."""
+
+
 def no_summaries(length: int) -> Rows:
     """`length` empty summaries."""
     rows = np.zeros(length, SUMMARY)

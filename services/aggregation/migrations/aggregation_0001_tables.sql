@@ -82,7 +82,9 @@ CREATE TABLE partitions (
     expires_at timestamptz NOT NULL DEFAULT '-infinity',
     -- The last message of the stream (told apart by its creation) that has had its effect.
     stream text NOT NULL DEFAULT '',
-    position bigint NOT NULL DEFAULT 0
+    position bigint NOT NULL DEFAULT 0,
+    -- Readings stored since ever.
+    readings bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE replicas (

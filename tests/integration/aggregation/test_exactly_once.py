@@ -1,4 +1,4 @@
-"""Crashes, take-overs and redeliveries: what is stored is what was sent, once, and the windows are those of the slow reference."""
+"""Crashes, take-overs, redeliveries: what is stored is what was sent, once; the windows are those of the reference."""
 
 import asyncio
 import random
@@ -66,25 +66,25 @@ async def compare(mesh: Mesh, batches: list[list[Row]]) -> None:
         for one, at, value in rows:
             arrived[one].append((at, value))
     rules = Rules()
-    async with open_database(mesh.dsn, schema="aggregation", application_name="tests") as database:
-        async with PostgresHistory(database, rules).snapshot() as snapshot:
-            for one, readings in arrived.items():
-                kept = first_wins(readings)
-                infos = await snapshot.series(one.key.building, one.key.room, one.key.sensor_type, one.key.device)
-                stored = await snapshot.readings(infos, 0, 2**62)
-                assert dict(zip(stored.time.tolist(), stored.value.tolist(), strict=True)) == {
-                    at: float(value) for at, value in kept.items()
-                }
-                assert len(stored.time) == len(kept)
-                for level, step in enumerate(rules.steps[:3]):
-                    starts = sorted({at - at % step for at in kept})
-                    parts = await snapshot.pieces(infos, starts[0], starts[-1] + step, level)
-                    found = spans(infos, parts, starts[0], starts[-1] + step, step)
-                    assert [span.start for span in found] == starts
-                    for span in found:
-                        _agree(
-                            span.statistics, window(kept, int(one.kind), 3 * INTERVAL, span.start, span.start + step)
-                        )
+    async with (
+        open_database(mesh.dsn, schema="aggregation", application_name="tests") as database,
+        PostgresHistory(database, rules).snapshot() as snapshot,
+    ):
+        for one, readings in arrived.items():
+            kept = first_wins(readings)
+            infos = await snapshot.series(one.key.building, one.key.room, one.key.sensor_type, one.key.device)
+            stored = await snapshot.readings(infos, 0, 2**62)
+            assert dict(zip(stored.time.tolist(), stored.value.tolist(), strict=True)) == {
+                at: float(value) for at, value in kept.items()
+            }
+            assert len(stored.time) == len(kept)
+            for level, step in enumerate(rules.steps[:3]):
+                starts = sorted({at - at % step for at in kept})
+                parts = await snapshot.pieces(infos, starts[0], starts[-1] + step, level)
+                found = spans(infos, parts, starts[0], starts[-1] + step, step)
+                assert [span.start for span in found] == starts
+                for span in found:
+                    _agree(span.statistics, window(kept, int(one.kind), 3 * INTERVAL, span.start, span.start + step))
 
 
 def _agree(found: Statistics, expected: object) -> None:

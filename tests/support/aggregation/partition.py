@@ -28,6 +28,7 @@ def message(sequence: int, arrivals: Sequence[Arrival]) -> Message:
     numbers = sorted({number for number, _, _ in arrivals})
     return Message(
         sequence,
+        0.0,
         [str(number).encode() for number in numbers],
         np.array([numbers.index(number) for number, _, _ in arrivals], np.int64),
         np.array([time for _, time, _ in arrivals], np.int64),

@@ -1,6 +1,7 @@
 """Closed windows as events."""
 
-from services.aggregation.adapters.nats.wire import to_datetime
+from datetime import UTC, datetime
+
 from services.aggregation.application.ports import Announcement
 from services.aggregation.domain.summary import SECOND
 from services.chassis.nats import Event
@@ -13,7 +14,6 @@ def closed_event(announcement: Announcement) -> Event:
     key, found = announcement.descriptor.key, announcement.statistics
     step, start = announcement.step // SECOND, announcement.start // SECOND
     identity = ("window", announcement.series_id, step, start, announcement.revision)
-    end = announcement.start + announcement.step
     message = WindowClosed(
         building=key.building,
         room=key.room,
@@ -32,13 +32,15 @@ def closed_event(announcement: Announcement) -> Event:
         covered_ratio=found.covered_ratio,
         consumption=found.consumption,
     )
-    message.step.FromMicroseconds(announcement.step)
-    message.start.FromMicroseconds(announcement.start)
-    message.end.FromMicroseconds(end)
-    message.longest_gap.FromMicroseconds(found.longest_gap)
+    # Set by hand: From...() checks and normalizes what is in range here.
+    message.step.seconds = step
+    message.start.seconds = start
+    message.end.seconds = start + step
+    gap, microseconds = divmod(found.longest_gap, SECOND)
+    message.longest_gap.seconds, message.longest_gap.nanos = gap, microseconds * 1000
     return Event(
         window_closed_subject(key.building, key.room, key.sensor_type),
         message,
         id="-".join(str(part) for part in identity),
-        time=to_datetime(end),
+        time=datetime.fromtimestamp(start + step, UTC),
     )

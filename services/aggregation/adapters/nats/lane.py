@@ -1,5 +1,6 @@
 """`ReadingLane` on JetStream: the messages of one partition, decoded, in the order of the stream."""
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,11 +9,19 @@ from datetime import timedelta
 import nats.errors
 import structlog
 
-from services.aggregation.adapters.nats.wire import Malformed, parse_batch, parse_descriptor
+from services.aggregation.adapters.nats.wire import FUTURE, Malformed, parse_batch, parse_descriptor
 from services.aggregation.application.ports import Message
 from services.aggregation.domain.series import Descriptor
 from services.chassis.errors import Unavailable
-from services.chassis.nats import BatchOptions, BatchReader, Delivery, NatsConnection, Publisher, open_batch_reader
+from services.chassis.nats import (
+    BatchOptions,
+    BatchReader,
+    ConsumerLost,
+    Delivery,
+    NatsConnection,
+    Publisher,
+    open_batch_reader,
+)
 from services.chassis.nats.topology import READINGS, readings_subject
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -22,7 +31,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class LaneOptions:
     """`max_messages`: how many may be in hand, one fetch at a time taking half of them."""
 
-    max_messages: int = 128
+    max_messages: int = 48
     max_wait: timedelta = timedelta(seconds=5)
     ack_wait: timedelta = timedelta(seconds=30)
 
@@ -36,9 +45,14 @@ class JetStreamLane:
         self._checked: set[bytes] = set()
 
     async def fetch(self) -> Sequence[Message]:
-        """See `ReadingLane`. What makes no sense goes to the dead letters. Raises Unavailable and ConsumerLost."""
+        """See `ReadingLane`. What makes no sense goes to the dead letters. Raises Unavailable."""
         messages: list[Message] = []
-        for delivery in await self._reader.fetch(self._options.max_messages // 2, self._options.max_wait):
+        try:
+            deliveries = await self._reader.fetch(self._options.max_messages // 2, self._options.max_wait)
+        except ConsumerLost as error:
+            # Whether the partition is still ours is for the lease to say, when it is opened again.
+            raise Unavailable("another replica has taken the partition's consumer over") from error
+        for delivery in deliveries:
             try:
                 messages.append(self._decode(delivery))
             except Malformed as error:
@@ -48,13 +62,24 @@ class JetStreamLane:
 
     def _decode(self, delivery: Delivery) -> Message:
         columns = parse_batch(delivery.data)
+        if len(columns.time) and int(columns.time.max()) > time.time_ns() // 1000 + FUTURE:
+            # It would make everything that follows late.
+            raise Malformed("an event time is in the future")
         for raw in columns.descriptors:
             if raw not in self._checked:
                 parse_descriptor(raw)
                 self._checked.add(raw)
         if len(self._checked) > 1_000_000:
             self._checked.clear()
-        return Message(delivery.sequence, columns.descriptors, columns.index, columns.time, columns.value, delivery)
+        return Message(
+            delivery.sequence,
+            delivery.published_at.timestamp(),
+            columns.descriptors,
+            columns.index,
+            columns.time,
+            columns.value,
+            delivery,
+        )
 
     async def done(self, messages: Sequence[Message]) -> None:
         """See `ReadingLane`."""

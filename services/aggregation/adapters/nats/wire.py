@@ -6,18 +6,20 @@ instead.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import Floats, Ints, Kind
+from services.aggregation.domain.summary import DAY, Floats, Ints, Kind
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
 _PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED = range(1, 8)
 _LENGTH_DELIMITED: Final = 2
+
+FUTURE: Final = DAY
+"""An event time further ahead than this is nobody's clock (ingestion refuses far less)."""
 
 
 class Malformed(Exception):
@@ -155,8 +157,3 @@ def _varints(packed: "np.ndarray[tuple[int], np.dtype[np.uint8]]") -> Ints:
         there = at <= ends
         value[there] |= (packed[at[there]].astype(np.int64) & 0x7F) << (7 * place)
     return value
-
-
-def to_datetime(microseconds: int) -> datetime:
-    """As UTC."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

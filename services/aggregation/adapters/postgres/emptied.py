@@ -2,6 +2,7 @@
 takes them out with its next transaction. It is woken at once."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from services.aggregation.adapters.nats.wire import Malformed, parse_descriptor
+from services.aggregation.adapters.nats.wire import FUTURE, Malformed, parse_descriptor
 from services.aggregation.domain.series import partition_of
 from services.chassis.nats import Delivery, Permanent
 from services.chassis.postgres import Connection, PoolOptions
@@ -38,8 +39,8 @@ class Mailbox:
         except Malformed as error:
             raise Permanent(str(error)) from error
         time_us = event.event_time.ToMicroseconds()
-        if time_us <= 0:
-            raise Permanent("the event time is missing")
+        if not 0 < time_us <= time.time_ns() // 1000 + FUTURE:
+            raise Permanent("the event time is missing or in the future")
         partition = partition_of(descriptor.key, self._partitions)
         await connection.execute(
             "INSERT INTO emptied (partition, descriptor, time_us, forced) VALUES ($1, $2, $3, $4)",

@@ -33,7 +33,7 @@ JOIN windows w ON w.series_id = r.series_id AND w.step_us = r.step AND w.start_u
 """
 _LEVELS: Final = """
 SELECT r.place, w.start_us, w.level_us, w.level
-FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start)
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start, place)
 CROSS JOIN LATERAL (
     SELECT start_us, level_us, level FROM windows
     WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start AND level_us > '-9223372036854775808'::bigint

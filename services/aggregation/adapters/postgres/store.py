@@ -223,13 +223,14 @@ class PostgresPartitionStore:
         async with self._database.transaction() as connection:
             fenced = await connection.fetchval(
                 """
-                UPDATE partitions SET position = greatest(position, $4)
+                UPDATE partitions SET position = greatest(position, $4), readings = readings + $5
                 WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING 1
                 """,
                 lease.partition,
                 lease.owner,
                 lease.epoch,
                 write.position or 0,
+                len(write.raw.time) + len(write.skipped.time),
             )
             if fenced is None:
                 raise LeaseLost

@@ -1,0 +1,214 @@
+"""`PartitionStore`: the same suite on the one in memory and the one on PostgreSQL."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from services.aggregation.adapters.memory.store import InMemoryPartitionStore
+from services.aggregation.adapters.nats.announcing import closed_event
+from services.aggregation.adapters.postgres.history import read_pieces
+from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
+from services.aggregation.adapters.postgres.reading import stored_windows
+from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.application.ports import Lease, LeaseLost, Message, PartitionStore
+from services.aggregation.application.processor import Processor
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.history import spans
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from services.aggregation.settings import MIGRATIONS
+from services.chassis.postgres import Database, Outbox, open_database
+from tests.support.aggregation.partition import T0, Arrival, descriptor, message
+from tests.support.aggregation.reference import first_wins, window
+from tests.support.postgres import Schemas
+
+RULES = Rules(lateness=HOUR, announce_fine_within=40000 * DAY)
+SERIES = [descriptor(0), descriptor(1, Kind.LEVEL), descriptor(2, Kind.COUNTER)]
+Databases = Callable[[Schemas], AbstractAsyncContextManager[str]]
+
+
+def describe(raw: bytes) -> Descriptor:
+    return SERIES[int(raw)]
+
+
+class Rig:
+    """A store, and a way to look into it."""
+
+    def __init__(self, store: PartitionStore, lease: Lease, database: Database | None) -> None:
+        self.store = store
+        self.lease = lease
+        self.database = database
+        self.now = 0.0
+
+    async def open(self) -> Processor:
+        processor = Processor(self.store, self.lease, RULES, describe, lambda: self.now)
+        await processor.load()
+        return processor
+
+    async def windows(self) -> dict[tuple[int, int, int], tuple[int, tuple[float, ...]]]:
+        """(series, step, start) -> revision and content."""
+        if isinstance(self.store, InMemoryPartitionStore):
+            return {key: (revision, tuple(row.item())) for key, (revision, row) in self.store.windows.items()}
+        assert self.database is not None
+        async with self.database.connection() as connection:
+            asked = [(number, step, 0, 2**62) for number in range(1, 4) for step in RULES.steps]
+            found, revisions = await stored_windows(connection, asked)
+        return {
+            (asked[place][0], asked[place][1], start): (revision, tuple(row.item()))
+            for place, start, revision, row in zip(
+                found.series.tolist(), found.start.tolist(), revisions.tolist(), found.rows, strict=True
+            )
+        }
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
+    if request.param == "memory":
+        yield Rig(InMemoryPartitionStore(RULES), Lease(0, "me", 1), None)
+        return
+    async with (
+        databases({"aggregation": MIGRATIONS}) as dsn,
+        open_database(dsn, schema="aggregation", application_name="tests") as database,
+    ):
+        store = PostgresPartitionStore(
+            database, RULES, Outbox(source="tocsin/tests"), event=closed_event, describe=describe
+        )
+        await store.periods.ensure_steps(RULES.steps)
+        leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
+        await leases.prepare()
+        (lease,) = await leases.acquire("me", 1)
+        yield Rig(store, lease, database)
+
+
+def arrivals(seed: int, count: int) -> list[Arrival]:
+    """Mostly in order; some late, some repeated, a few much too late."""
+    chance = random.Random(seed)
+    found: list[Arrival] = []
+    total = 0.0
+    for place in range(count):
+        number = place % 3
+        at = T0 + 2 * HOUR + place // 3 * 5 * SECOND
+        total += chance.random()
+        if chance.random() < 0.1:
+            at -= chance.randrange(1, 30 * MINUTE)
+        elif chance.random() < 0.02:
+            at -= 2 * HOUR - chance.randrange(0, MINUTE)
+        elif found and chance.random() < 0.1:
+            at = chance.choice(found)[1]
+        found.append((number, at, total if number == 2 else chance.uniform(0, 100)))
+    return found
+
+
+async def test_both_stores_end_with_the_same_windows(rig: Rig) -> None:
+    mirror = Rig(InMemoryPartitionStore(RULES), Lease(0, "me", 1), None)
+    sent = arrivals(3, 1500)
+    for both in (rig, mirror):
+        processor = await both.open()
+        for place in range(0, len(sent), 100):
+            await processor.process([message(place + 1, sent[place : place + 100])], [])
+            if place == 700:
+                processor = await both.open()
+        both.now += 1e6
+        await processor.close_quiet()
+    found, expected = await rig.windows(), await mirror.windows()
+    assert found.keys() == expected.keys()
+    for key, (revision, row) in expected.items():
+        assert found[key][0] == revision, key
+        assert found[key][1] == pytest.approx(row), key
+
+
+async def test_windows_of_gauges_are_those_of_the_reference(rig: Rig) -> None:
+    sent = [arrival for arrival in arrivals(5, 900) if arrival[0] < 2 and arrival[1] > T0 + HOUR]
+    processor = await rig.open()
+    for place in range(0, len(sent), 50):
+        await processor.process([message(place + 1, sent[place : place + 50])], [])
+    rig.now += 1e6
+    await processor.close_quiet()
+    found = await rig.windows()
+    ids = {1: 0, 2: 1}
+    for number, place in ids.items():
+        kept = first_wins([(at, value) for owner, at, value in sent if owner == place])
+        for step in RULES.steps:
+            for start in {at - at % step for at in kept}:
+                expected = window(kept, int(SERIES[place].kind), 15 * SECOND, start, start + step)
+                assert expected is not None
+                row = found[number, step, start][1]
+                assert row[0] == expected.count
+                assert row[2:4] == (float(expected.least), float(expected.most))
+
+
+async def test_a_lower_epoch_commits_nothing(rig: Rig) -> None:
+    processor = await rig.open()
+    await processor.process([message(1, [(0, T0, 1.0)])], [])
+    if isinstance(rig.store, InMemoryPartitionStore):
+        rig.store.epochs[0] = rig.lease.epoch + 1
+    else:
+        assert rig.database is not None
+        async with rig.database.connection() as connection:
+            await connection.execute("UPDATE partitions SET epoch = epoch + 1")
+    with pytest.raises(LeaseLost):
+        await processor.process([message(2, [(0, T0 + SECOND, 2.0)])], [])
+    with pytest.raises(LeaseLost):
+        await rig.store.position(rig.lease, "s")
+    _, times, values = (await rig.store.load(0)).unsettled
+    assert (times.tolist(), values.tolist()) == ([T0], [1.0])
+
+
+async def test_the_position_moves_with_the_readings(rig: Rig) -> None:
+    assert await rig.store.position(rig.lease, "stream made at ten") == 0
+    processor = await rig.open()
+    await processor.process([message(7, [(0, T0, 1.0)]), message(9, [(1, T0, 1.0)])], [])
+    assert await rig.store.position(rig.lease, "stream made at ten") == 9
+
+
+async def test_counters_read_over_any_span_sum_up(rig: Rig) -> None:
+    processor = await rig.open()
+    values = [float(100 + place) for place in range(200)]
+    values[50] = 0.0
+    values[120:] = [float(place) for place in range(80)]
+    sent: list[Arrival] = [(2, T0 + place * 7 * SECOND, value) for place, value in enumerate(values)]
+    for place in range(0, 200, 20):
+        await processor.process([message(place + 1, sent[place : place + 20])], [])
+    rig.now += 1e6
+    await processor.close_quiet()
+    info = SeriesInfo(1, *SERIES[2].key, int(Kind.COUNTER), "K", 5 * SECOND, 15 * SECOND, await _frontiers(rig))
+
+    async def consumed(start: int, end: int) -> float:
+        if isinstance(rig.store, InMemoryPartitionStore):
+            parts = rig.store.pieces([info], start, end, 3)
+        else:
+            assert rig.database is not None
+            async with rig.database.connection() as connection:
+                parts = await read_pieces(connection, RULES.steps, [info], start, end, 3)
+        return spans([info], parts, start, end, end - start)[0].statistics.consumption or 0.0
+
+    whole = await consumed(T0, T0 + HOUR)
+    # 119 steps up to the reset, then 79 from its first reading on.
+    assert whole == pytest.approx(119 + 79)
+    for step in (15 * MINUTE, 5 * MINUTE, MINUTE, 5 * SECOND):
+        parts = [await consumed(at, at + step) for at in range(T0, T0 + 25 * MINUTE, step)]
+        assert sum(parts) == pytest.approx(whole)
+
+
+async def _frontiers(rig: Rig) -> list[int]:
+    if isinstance(rig.store, InMemoryPartitionStore):
+        return list(rig.store.states[1].frontiers)
+    assert rig.database is not None
+    async with rig.database.connection() as connection:
+        return await connection.fetchval("SELECT frontiers FROM series_state")
+
+
+async def test_extreme_but_valid_readings_survive(rig: Rig) -> None:
+    processor = await rig.open()
+    values = [1e308, -1e308, 5e-324, -0.0, 1e-300]
+    sent: list[Arrival] = [(0, T0 + place * SECOND, value) for place, value in enumerate(values)]
+    await processor.process([message(1, sent)], [])
+    _, times, found = (await rig.store.load(0)).unsettled
+    assert found.tolist() == values
+    assert np.all(np.diff(times) == SECOND)
+    assert isinstance(message(1, sent), Message)

@@ -1,0 +1,98 @@
+"""The columnar reader against protobuf, and what it refuses."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.aggregation.adapters.nats.wire import Malformed, parse_batch, parse_descriptor
+from services.aggregation.domain.series import SeriesKey, partition_of
+from services.ingestion.domain import series as ingestion
+from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
+
+descriptors = st.builds(
+    SeriesDescriptor,
+    building=st.from_regex(r"[A-Za-z0-9_]{1,8}", fullmatch=True),
+    room=st.just("r"),
+    sensor_type=st.just("t"),
+    device=st.sampled_from(["", "d"]),
+    kind=st.sampled_from(["GAUGE", "COUNTER", "LEVEL"]),
+    unit=st.text(max_size=3),
+    expected_interval_us=st.integers(0, 2**40),
+)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> ReadingBatch:
+    series = draw(st.lists(descriptors, min_size=1, max_size=300))
+    rows = draw(st.lists(st.tuples(st.integers(0, len(series) - 1), st.integers(0, 2**51), numbers), max_size=40))
+    return ReadingBatch(
+        partition=draw(st.integers(0, 9)),
+        series=series,
+        series_index=[row[0] for row in rows],
+        event_time_us=[row[1] for row in rows],
+        value=[row[2] for row in rows],
+        flags=draw(st.sampled_from([[], [1] * len(rows)])),
+    )
+
+
+def same(found: object, batch: ReadingBatch) -> None:
+    columns = parse_batch(found) if isinstance(found, bytes) else found
+    assert columns.partition == batch.partition  # pyright: ignore
+    assert [SeriesDescriptor.FromString(raw) for raw in columns.descriptors] == list(batch.series)  # pyright: ignore
+    assert columns.index.tolist() == list(batch.series_index)  # pyright: ignore
+    assert columns.time.tolist() == list(batch.event_time_us)  # pyright: ignore
+    assert columns.value.tolist() == list(batch.value)  # pyright: ignore
+
+
+@given(batches())
+def test_columns_are_those_of_protobuf(batch: ReadingBatch) -> None:
+    same(batch.SerializeToString(), batch)
+
+
+def test_other_valid_encodings_are_read_too() -> None:
+    batch = ReadingBatch(series=[SeriesDescriptor(building="b", room="r", sensor_type="t")], value=[1.5, 2.5])
+    batch.series_index.extend([0, 0])
+    plain = batch.SerializeToString()
+    unpacked = b"".join(bytes([4 << 3 | 1]) + struct.pack("<q", at) for at in (7, 8))
+    batch.event_time_us.extend([7, 8])
+    same(plain + unpacked, batch)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_malformed_and_nothing_else(noise: bytes) -> None:
+    try:
+        columns = parse_batch(noise)
+    except Malformed:
+        return
+    assert len(columns.time) == len(columns.value) == len(columns.index)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"value": [1.0]}, "different lengths"),
+        ({"series_index": [0, 1]}, "not described"),
+        ({"value": [1.0, float("nan")]}, "not a number"),
+        ({"event_time_us": [5, -5]}, "before 1970"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change: dict[str, list[float]], reason: str) -> None:
+    fields = {"series_index": [0, 0], "event_time_us": [5, 6], "value": [1.0, 2.0], **change}
+    batch = ReadingBatch(series=[SeriesDescriptor(building="b")], **fields)  # pyright: ignore
+    with pytest.raises(Malformed, match=reason):
+        parse_batch(batch.SerializeToString())
+
+
+@pytest.mark.parametrize("raw", [b"\xff", SeriesDescriptor(building="b").SerializeToString(), b""])
+def test_descriptions_that_say_too_little_are_refused(raw: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_descriptor(raw)
+
+
+@given(st.tuples(*[st.from_regex(r"[A-Za-z0-9_-]{0,10}", fullmatch=True)] * 4), st.integers(1, 64))
+def test_series_are_routed_as_ingestion_routes_them(key: tuple[str, str, str, str], partitions: int) -> None:
+    expected = ingestion.partition_of(ingestion.SeriesKey(*key), partitions)
+    assert partition_of(SeriesKey(*key), partitions) == expected
