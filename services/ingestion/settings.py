@@ -41,7 +41,7 @@ class IngestionSettings(ChassisSettings):
     debt_max_file: Size = 2 * GIB
     debt_max_uploads: int = 4
     """Debt files that one process takes in at a time."""
-    debt_block: Size = 3 * MIB
+    debt_block: Size = 2 * MIB
     """How much of a debt file is parsed and committed together."""
     debt_event_size: int = 250
     """Debts in one event."""

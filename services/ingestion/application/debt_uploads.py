@@ -35,7 +35,7 @@ class UploadOptions:
 
     max_file: int = 2 * 1024**3
     max_uploads: int = 4
-    block: int = 3 * 1024**2
+    block: int = 2 * 1024**2
     idle: timedelta = timedelta(minutes=1)
     lease: timedelta = timedelta(seconds=30)
     spool: Path | None = None
@@ -77,8 +77,8 @@ class DebtUploads:
         async with AsyncExitStack() as stack:
             stack.callback(self._leave)
             spool = stack.enter_context(await asyncio.to_thread(Spool, self._options.spool, self._options.max_file))
-            await self._store.open(run, upload.filename)
             try:
+                await self._store.open(run, upload.filename)
                 async with self._lease(run, spool):
                     layout, sha256 = await self._receive(spool, pieces)
                 earlier = await self._store.begin(run, spool.size, sha256)

@@ -34,4 +34,5 @@ class Utf8Check:
 
     def _count(self, piece: bytes) -> int:
         split = self._after_cr and piece.startswith(b"\n")
-        return piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n") - split
+        returns = piece.count(b"\r")
+        return piece.count(b"\n") + returns - (piece.count(b"\r\n") if returns else 0) - split

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from services.ingestion.domain.debts.header import COLUMNS, Layout
+from services.ingestion.domain.debts.ragged import windows
 from services.ingestion.domain.debts.rules import MAX_GOVERNMENT_ID, MAX_NAME
 from services.ingestion.domain.debts.scan import Bytes, Flags, Ints
 
@@ -73,7 +73,7 @@ def left(block: Bytes, starts: Ints, ends: Ints) -> Bytes:
     width = int(lengths.max(initial=0)) + 1
     if int(starts.max(initial=0)) + width > len(block):
         block = np.concatenate((block, np.zeros(width, np.uint8)))
-    matrix = sliding_window_view(block, width)[starts]
+    matrix = windows(block, width)[starts].view(np.uint8).reshape(len(starts), width)
     matrix[np.arange(width) >= lengths[:, None]] = 0
     return matrix
 

@@ -1,24 +1,26 @@
 """Copies many short texts of different lengths between byte arrays at once."""
 
-from typing import TypeAlias
+import itertools
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+import numpy.typing as npt
 
 from services.ingestion.domain.debts.scan import Bytes, Ints
 
-Out: TypeAlias = Bytes
+
+def windows(source: Bytes, size: int) -> "npt.NDArray[np.void]":
+    """Every run of `size` bytes in `source`, as one item each and without copying: item i begins at byte i."""
+    return np.ndarray((len(source) - size + 1,), f"V{size}", source, strides=(1,))
 
 
-def place(out: Out, at: Ints, source: Bytes, starts: Ints, sizes: Ints) -> None:
+def place(out: Bytes, at: Ints, source: Bytes, starts: Ints, sizes: Ints) -> None:
     """Copies `source[starts[i]:starts[i] + sizes[i]]` to `out[at[i]:]`. Texts of one length move together, which is
     several times as fast as moving byte by byte."""
     if not len(at):
         return
     order = np.argsort(sizes.astype(np.uint16), kind="stable")
-    edges = np.flatnonzero(np.diff(sizes[order])) + 1
-    for group in np.split(order, edges):
-        size = int(sizes[group[0]])
-        if size:
-            window = sliding_window_view(out, size, writeable=True)
-            window[at[group]] = sliding_window_view(source, size)[starts[group]]
+    ordered, at, starts = sizes[order], at[order], starts[order]
+    edges = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
+    for first, end in itertools.pairwise(edges):
+        if size := int(ordered[first]):
+            windows(out, size)[at[first:end]] = windows(source, size)[starts[first:end]]
