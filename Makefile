@@ -27,12 +27,12 @@ demo: $(BUILD)/setup.stamp gateway ## Start the mesh and play a real scenario th
 
 gateway: $(BUILD)/bin/tocsin-gateway
 
-$(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.swagger.json' -o -path 'generated/*/go.mod') gateway/go.mod gateway/go.sum
+$(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.openapi.json' -o -path 'generated/*/go.mod') gateway/go.mod gateway/go.sum
 	@echo "==> building the gateway"
 	@cd gateway && CGO_ENABLED=0 $$(../scripts/go.sh) build -trimpath -o ../$@ ./cmd/tocsin-gateway
 
 test: $(BUILD)/setup.stamp gateway ## Run all tests on real parts.
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(BUILD)/setup.stamp ## Formatting, lint, types, layers, contracts.
 	@scripts/lint.sh

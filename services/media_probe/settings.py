@@ -40,7 +40,7 @@ class MediaProbeSettings(ChassisSettings):
     max_attempts: int = 6
     retry_base: Duration = timedelta(seconds=1)
     retry_cap: Duration = timedelta(minutes=5)
-    ack_wait: Duration = timedelta(seconds=30)
+    ack_wait: Duration = timedelta(seconds=10)
 
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense."""

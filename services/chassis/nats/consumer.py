@@ -57,7 +57,7 @@ class ConsumerOptions:
     """When it is made, start with what is published from then on, instead of with all that the stream holds."""
     max_in_flight: int = 32
     """Handlers that run at the same time in this process."""
-    ack_wait: timedelta = timedelta(seconds=30)
+    ack_wait: timedelta = timedelta(seconds=10)
     """How long the server waits for a sign of life of a process before it delivers to another."""
     max_ack_pending: int = 2000
     """Unsettled messages over all processes, those that wait for a retry among them."""
