@@ -14,7 +14,9 @@ from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.console import ConsoleChannel
 from services.notification.adapters.channels.email import EmailChannel
-from services.notification.adapters.channels.http import Guard, GuardedClient
+from services.notification.adapters.channels.fcm import FcmChannel
+from services.notification.adapters.channels.fcm_token import ServiceAccount
+from services.notification.adapters.channels.http import Guard, HttpClient
 from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
 from services.notification.adapters.channels.webhook import WebhookChannel
@@ -58,6 +60,7 @@ from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceSe
 
 _UPKEEP_EVERY = timedelta(minutes=10)
 _PATIENCE = timedelta(seconds=10)
+_FCM_TIMEOUT = timedelta(seconds=10)
 
 log = get_logger(__name__)
 
@@ -178,7 +181,7 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
     """The channels that are configured."""
     settings = base.settings
     client = await base.app.enter(
-        GuardedClient(base.guard, timeout=settings.webhook_timeout, connections=max(settings.concurrency, 10))
+        HttpClient(base.guard, timeout=settings.webhook_timeout, connections=max(settings.concurrency, 10))
     )
     channels: dict[ChannelName, Channel] = {
         ChannelName.CONSOLE: ConsoleChannel(),
@@ -187,17 +190,12 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
     if base.mailer is not None:
         channels[ChannelName.EMAIL] = EmailChannel(base.mailer, base.composer)
     if settings.fcm_account_file is not None:
-        # Only where it is used: the client and its libraries take 15 MiB.
-        from services.notification.adapters.channels.fcm import FcmChannel
-        from services.notification.adapters.channels.fcm_token import ServiceAccount
-
         try:
             account = ServiceAccount.read(settings.fcm_account_file)
         except (OSError, ValueError) as error:
             raise Refused(settings.env("fcm_account_file"), f"cannot be used: {error}") from error
-        channels[ChannelName.FCM] = await base.app.enter(
-            FcmChannel(account, settings.fcm_base_url, connections=settings.concurrency)
-        )
+        provider = HttpClient(None, timeout=_FCM_TIMEOUT, connections=settings.concurrency)
+        channels[ChannelName.FCM] = FcmChannel(account, settings.fcm_base_url, await base.app.enter(provider))
     return channels
 
 

@@ -79,7 +79,8 @@ class Dispatcher:
         while not stop.is_set():
             self._woken.clear()
             free = self._options.concurrency - len(self._in_flight)
-            if free <= 0:
+            # A claim costs the same for one as for many: wait for a good handful of free places.
+            if free < max(self._options.concurrency // 4, 1):
                 await self._wait(stop, None)
                 continue
             try:

@@ -2,12 +2,10 @@
 
 import json
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
-
-import httpx
+from typing import Any
 
 from services.notification.adapters.channels.fcm_token import AccessTokens, ServiceAccount, TokenRefused
+from services.notification.adapters.channels.http import Answer, HttpClient, NotReached
 from services.notification.application.ports import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.fcm_errors import FCM_ERROR, OPERATOR_FLOOR, classify_fcm
@@ -21,19 +19,10 @@ _THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"
 class FcmChannel:
     """Pushes to registration tokens of one Firebase project."""
 
-    def __init__(self, account: ServiceAccount, base_url: str, *, timeout: float = 10.0, connections: int = 64) -> None:
+    def __init__(self, account: ServiceAccount, base_url: str, client: HttpClient) -> None:
         self._url = f"{base_url.rstrip('/')}/v1/projects/{account.project_id}/messages:send"
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
-        self._tokens = AccessTokens(account, self._client)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._client.aclose()
+        self._client = client
+        self._tokens = AccessTokens(account, client)
 
     async def send(self, message: Outgoing | EventMessage, endpoint: Endpoint) -> Outcome:
         """One attempt; a token that is refused is renewed once within it."""
@@ -44,29 +33,22 @@ class FcmChannel:
         while True:
             try:
                 token = await self._tokens.get(instead_of=refused)
-                answer = await self._client.post(
-                    self._url,
-                    content=body,
-                    headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
-                )
+                headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+                answer = await self._client.post(self._url, headers, body)
             except TokenRefused as error:
                 return _no_token(error)
-            except httpx.HTTPError as error:
-                unknown = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            except NotReached as error:
                 return Failure(
-                    kind=FailureKind.TRANSIENT,
-                    code=f"FCM_{type(error).__name__}",
-                    message="the service cannot be reached",
-                    unknown=unknown,
+                    kind=FailureKind.TRANSIENT, code=f"FCM_{error.code}", message=str(error), unknown=error.unknown
                 )
-            if answer.status_code == 200:
-                return Sent(answer.text[:200])
+            if answer.status == 200:
+                return Sent(answer.body[:200].decode(errors="replace"))
             code, details = _error(answer)
-            if answer.status_code == 401 and code != _THIRD_PARTY and not refused:
+            if answer.status == 401 and code != _THIRD_PARTY and not refused:
                 refused = token
                 continue
             asked = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
-            return classify_fcm(answer.status_code, code, details=details, retry_after=asked)
+            return classify_fcm(answer.status, code, details=details, retry_after=asked)
 
 
 def payload(message: Outgoing, token: str) -> dict[str, Any]:
@@ -84,10 +66,10 @@ def payload(message: Outgoing, token: str) -> dict[str, Any]:
     }
 
 
-def _error(answer: httpx.Response) -> tuple[str, list[str]]:
+def _error(answer: Answer) -> tuple[str, list[str]]:
     """The FcmError code and the types of the details; empty for an answer of another shape."""
     try:
-        details = answer.json()["error"].get("details", [])
+        details = json.loads(answer.body)["error"].get("details", [])
         types = [str(detail.get("@type", "")) for detail in details]
         codes = [str(detail.get("errorCode", "")) for detail in details if detail.get("@type") == FCM_ERROR]
     except (ValueError, KeyError, TypeError, AttributeError):

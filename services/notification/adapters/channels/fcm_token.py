@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
-import httpx
 import jwt
 
+from services.notification.adapters.channels.http import HttpClient, NotReached
+
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIFE_SECONDS = 3600
 _RENEW_BEFORE_SECONDS = 60.0
@@ -52,9 +55,7 @@ class ServiceAccount:
 class AccessTokens:
     """One token for all; at most one request for a new one is under way."""
 
-    def __init__(
-        self, account: ServiceAccount, client: httpx.AsyncClient, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, account: ServiceAccount, client: HttpClient, *, clock: Callable[[], float] = time.time) -> None:
         self._account = account
         self._client = client
         self._clock = clock
@@ -84,14 +85,15 @@ class AccessTokens:
             "exp": now + _LIFE_SECONDS,
         }
         assertion = jwt.encode(claims, account.private_key, algorithm="RS256", headers={"kid": account.private_key_id})
+        form = urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()
         try:
-            answer = await self._client.post(account.token_uri, data={"grant_type": _GRANT, "assertion": assertion})
-        except httpx.HTTPError as error:
-            raise TokenRefused(0, f"the authorization server cannot be reached ({type(error).__name__})") from error
-        if answer.status_code != 200:
-            raise TokenRefused(answer.status_code, f"the authorization server answered {answer.status_code}")
+            answer = await self._client.post(account.token_uri, _FORM, form)
+        except NotReached as error:
+            raise TokenRefused(0, f"the authorization server cannot be reached ({error.code})") from error
+        if answer.status != 200:
+            raise TokenRefused(answer.status, f"the authorization server answered {answer.status}")
         try:
-            granted = answer.json()
+            granted: Any = json.loads(answer.body)
             self._token, self._until = str(granted["access_token"]), self._clock() + float(granted["expires_in"])
         except (ValueError, KeyError, TypeError) as error:
             raise TokenRefused(200, "the authorization server's answer is not understood") from error

@@ -4,11 +4,10 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import httpcore
 from standardwebhooks import Webhook
 
 from services.chassis.net_guard import AddressBlocked, NameUnresolved
-from services.notification.adapters.channels.http import GuardedClient
+from services.notification.adapters.channels.http import HttpClient, NotReached
 from services.notification.application.ports import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing
 from services.notification.domain.http_replies import classify_http
@@ -22,7 +21,7 @@ def _utc_now() -> datetime:
 class WebhookChannel:
     """Posts to the address of the endpoint, signed with its secret."""
 
-    def __init__(self, client: GuardedClient, *, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, client: HttpClient, *, now: Callable[[], datetime] = _utc_now) -> None:
         self._client = client
         self._now = now
 
@@ -33,7 +32,6 @@ class WebhookChannel:
         body = message.body if event else notification_body(message)
         headers = {
             "content-type": "application/cloudevents+json; charset=utf-8" if event else "application/json",
-            "user-agent": "Tocsin-Webhooks/1.0",
             "webhook-id": message.id,
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Webhook(endpoint.secret).sign(message.id, at, body),
@@ -44,18 +42,12 @@ class WebhookChannel:
             return Failure(kind=FailureKind.PERMANENT, code="TARGET_BLOCKED", message=str(error))
         except NameUnresolved as error:
             return Failure(kind=FailureKind.TRANSIENT, code="NAME_UNRESOLVED", message=str(error))
-        except httpcore.TimeoutException as error:
-            # Connecting aside, the receiver may have taken it: it knows the repeat by its webhook-id.
-            unknown = not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
-            return _transient(error, "the receiver did not answer in time", unknown)
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            unknown = not isinstance(error, httpcore.ConnectError)
-            return _transient(error, "the receiver cannot be reached", unknown)
+        except NotReached as error:
+            # What may have been taken is known to the receiver by its webhook-id when it comes again.
+            return Failure(
+                kind=FailureKind.TRANSIENT, code=f"HTTP_{error.code}", message=str(error), unknown=error.unknown
+            )
         return classify_http(answer.status, parse_retry_after(answer.headers.get("retry-after"), at))
-
-
-def _transient(error: Exception, message: str, unknown: bool) -> Failure:
-    return Failure(kind=FailureKind.TRANSIENT, code=f"HTTP_{type(error).__name__}", message=message, unknown=unknown)
 
 
 def notification_body(message: Outgoing) -> str:
