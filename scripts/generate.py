@@ -51,6 +51,9 @@ def generate(out: Path) -> None:
     # buf writes below generated/; for a check it is pointed elsewhere.
     template = (ROOT / "buf.gen.yaml").read_text()
     run(ROOT / ".venv/bin/buf", "generate", "--template", template.replace("out: generated/", f"out: {out}/"))
+    swagger, document = (out / "openapi" / f"tocsin.{kind}.json" for kind in ("swagger", "openapi"))
+    run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document)
+    swagger.unlink()
     run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml")
 
 

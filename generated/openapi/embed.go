@@ -3,7 +3,7 @@ package openapi
 
 import _ "embed"
 
-// Document is the OpenAPI 2.0 document of all REST routes.
+// Document is the OpenAPI 3.0 document of all REST routes.
 //
-//go:embed tocsin.swagger.json
+//go:embed tocsin.openapi.json
 var Document []byte

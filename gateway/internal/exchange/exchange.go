@@ -31,6 +31,8 @@ type Exchange struct {
 	Traceparent string
 	// IdempotencyKey of the header; empty without one.
 	IdempotencyKey string
+	// Updated are the fields that the body of a PATCH names: its update mask, should the query give none.
+	Updated []string
 	// Path of the request.
 	Path string
 	// Pattern of the route that matched; nil when none did. Its text is made only when it is asked for.

@@ -26,8 +26,8 @@ const (
 	// bearer lets people paste a token into "Authorize" with or without the word Bearer.
 	bearer = `function (request) {
   const name = Object.keys(request.headers).find((h) => h.toLowerCase() === "authorization");
-  if (name && !/^bearer /i.test(request.headers[name])) {
-    request.headers[name] = "Bearer " + request.headers[name].trim();
+  if (name) {
+    request.headers[name] = "Bearer " + request.headers[name].replace(/^(\s*bearer\s+)+/i, "").trim();
   }
   return request;
 }`

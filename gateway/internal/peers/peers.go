@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"tocsin/gateway/internal/exchange"
 )
@@ -73,7 +74,7 @@ func options(security credentials.TransportCredentials) []grpc.DialOption {
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 2 * time.Second,
 		}),
-		grpc.WithChainUnaryInterceptor(markUnary, idempotency),
+		grpc.WithChainUnaryInterceptor(markUnary, complete),
 		grpc.WithChainStreamInterceptor(markStream),
 		grpc.WithUserAgent("tocsin-gateway"),
 	}
@@ -149,19 +150,22 @@ func markStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientCon
 	return begin(ctx, desc, conn, method, opts...)
 }
 
-// idempotency puts the Idempotency-Key header into the request's field of that name, where it has one.
-func idempotency(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if key := exchange.From(ctx).IdempotencyKey; key != "" {
-		if message, ok := req.(proto.Message); ok {
-			setKey(message.ProtoReflect(), key)
-		}
+// complete fills fields of a request that REST says outside of them: the key of the Idempotency-Key header, and the
+// update mask, which is what the body of a PATCH names.
+func complete(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ex := exchange.From(ctx)
+	if message, ok := req.(proto.Message); ok && (ex.IdempotencyKey != "" || len(ex.Updated) > 0) {
+		request := message.ProtoReflect()
+		fill(request, "idempotency_key", ex.IdempotencyKey != "", protoreflect.ValueOfString(ex.IdempotencyKey))
+		mask := &fieldmaskpb.FieldMask{Paths: ex.Updated}
+		fill(request, "update_mask", len(ex.Updated) > 0, protoreflect.ValueOfMessage(mask.ProtoReflect()))
 	}
 	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
-func setKey(message protoreflect.Message, key string) {
-	fd := message.Descriptor().Fields().ByName("idempotency_key")
-	if fd != nil && fd.Kind() == protoreflect.StringKind && !message.Has(fd) {
-		message.Set(fd, protoreflect.ValueOfString(key))
+func fill(request protoreflect.Message, name protoreflect.Name, wanted bool, value protoreflect.Value) {
+	fd := request.Descriptor().Fields().ByName(name)
+	if wanted && fd != nil && !request.Has(fd) {
+		request.Set(fd, value)
 	}
 }

@@ -57,6 +57,7 @@ func FromError(err error, bodyField string) *Problem {
 	}
 	p := New(code, Internal, "Something went wrong in the service; it has been logged.")
 	typed := false
+	text := st.Message()
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -65,6 +66,7 @@ func FromError(err error, bodyField string) *Problem {
 			typed = true
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
+				text = renamed(text, v.GetField(), relative(v.GetField(), bodyField))
 				p.Errors = append(p.Errors, Violation{relative(v.GetField(), bodyField), v.GetReason(), v.GetDescription()})
 			}
 		case *errdetails.RetryInfo:
@@ -73,7 +75,7 @@ func FromError(err error, bodyField string) *Problem {
 	}
 	switch fixed, ok := bare[st.Code()]; {
 	case typed:
-		p.Detail = st.Message()
+		p.Detail = text
 	case ok:
 		p.setReason(fixed.reason)
 		p.Detail = fixed.detail
@@ -116,6 +118,18 @@ func relative(field, bodyField string) string {
 		return ""
 	}
 	return strings.TrimPrefix(field, name+".")
+}
+
+// renamed makes a text that opens with a field ("reading.value: must be finite") name it as the violation does.
+func renamed(text, from, to string) string {
+	rest, ok := strings.CutPrefix(text, from+": ")
+	if !ok || from == "" {
+		return text
+	}
+	if to == "" {
+		return rest
+	}
+	return to + ": " + rest
 }
 
 func jsonName(field string) string {

@@ -1,18 +1,23 @@
 package rest
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"tocsin/gateway/internal/exchange"
 	"tocsin/gateway/internal/jsonbody"
@@ -30,6 +35,7 @@ type body struct {
 	contentType string
 	length      int64
 	limit       int64
+	patch       bool
 	exchange    *exchange.Exchange
 }
 
@@ -177,7 +183,32 @@ func (b *body) decode(message proto.Message) error {
 	if p := jsonbody.Unmarshal(data, message); p != nil {
 		return b.refuse(p)
 	}
+	if b.patch {
+		b.exchange.Updated = named(data, message.ProtoReflect().Descriptor())
+	}
 	return nil
+}
+
+// named lists the fields of message that a JSON object, which fits it, holds: all that may be written. null counts, for
+// it clears a field.
+func named(data []byte, message protoreflect.MessageDescriptor) []string {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return nil // cannot be: it was read before
+	}
+	names := make([]string, 0, len(object))
+	for key := range object {
+		if fd := find(message, key); fd != nil && !outputOnly(fd) {
+			names = append(names, string(fd.Name()))
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func outputOnly(fd protoreflect.FieldDescriptor) bool {
+	behavior, _ := proto.GetExtension(fd.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
+	return slices.Contains(behavior, annotations.FieldBehavior_OUTPUT_ONLY)
 }
 
 // Decode is for handlers of our own what the generated ones do: it reads the query into request and the body into part,

@@ -94,7 +94,7 @@ func guard(mux *runtime.ServeMux, options Options) http.Handler {
 			p.Write(w, ex.RequestID)
 			return
 		}
-		r.Body = &body{r.Body, r.Header.Get("Content-Type"), r.ContentLength, options.MaxBody, ex}
+		r.Body = &body{r.Body, r.Header.Get("Content-Type"), r.ContentLength, options.MaxBody, r.Method == http.MethodPatch, ex}
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -157,3 +157,32 @@ func TestAnImportThatFailsTellsWhatWasKept(t *testing.T) {
 		t.Errorf("%d %v", status, answer)
 	}
 }
+
+func TestPatchesChangeWhatTheirBodyNames(t *testing.T) {
+	for _, c := range []struct{ query, body, mask string }{
+		{"", `{"attributes":{"floor":"2"}}`, "attributes"},
+		{"", `{"attributes":{}}`, "attributes"},
+		{"", `{"attributes":null,"createTime":"2026-01-01T00:00:00Z"}`, "attributes"},
+		{"", `{"id":"b1"}`, "id"},
+		{"", `{}`, ""},
+		{"?updateMask=attributes", `{}`, "attributes"},
+		{"?updateMask=attributes", `{"id":"b1"}`, "attributes"},
+	} {
+		f, url, _ := setup(t)
+		response, text := do(t, "PATCH", url+"/v1/buildings/b1"+c.query, c.body)
+		if response.StatusCode != 200 || !strings.Contains(text, `"id":"b1"`) {
+			t.Errorf("%s: %d %s", c.body, response.StatusCode, text)
+		}
+		if got := f.mask.Load(); got != c.mask {
+			t.Errorf("%s %s: the mask is %v", c.query, c.body, got)
+		}
+	}
+}
+
+func TestBodiesOfPatchesHaveALimit(t *testing.T) {
+	_, url, _ := setup(t, func(c *config.Config) { c.MaxBody = 1024 })
+	response, text := do(t, "PATCH", url+"/v1/buildings/b1", strings.Repeat(" ", 1025))
+	if response.StatusCode != 413 {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}

@@ -47,6 +47,7 @@ type fakes struct {
 	batches  atomic.Int64
 	rows     atomic.Int64
 	tokens   sync.Map
+	mask     atomic.Value
 	// failStreams breaks streams of readings off at their second batch.
 	failStreams atomic.Bool
 	cancelled   chan struct{}
@@ -129,6 +130,7 @@ func (f *fakes) GetAlert(ctx context.Context, r *ingestion.GetAlertRequest) (*in
 }
 
 func (f *fakes) UpdateBuilding(_ context.Context, r *ingestion.UpdateBuildingRequest) (*ingestion.Building, error) {
+	f.mask.Store(strings.Join(r.GetUpdateMask().GetPaths(), ","))
 	return r.GetBuilding(), f.err
 }
 

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"tocsin/gateway/internal/config"
+	"tocsin/gateway/internal/problem"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -132,6 +133,27 @@ func TestProblemsOfServices(t *testing.T) {
 				t.Errorf("generated: %s", other)
 			}
 		})
+	}
+}
+
+func TestTheDetailNamesTheFieldAsTheViolationDoes(t *testing.T) {
+	for field, want := range map[string]struct{ field, detail string }{
+		"reading.value":  {"value", "value: must be finite"},
+		"reading":        {"", "must be finite"},
+		"idempotencyKey": {"idempotencyKey", "idempotencyKey: must be finite"},
+	} {
+		f, url, _ := setup(t)
+		violation := &errdetails.BadRequest_FieldViolation{Field: field, Description: "must be finite", Reason: "DOUBLE_FINITE"}
+		f.err = fail(codes.InvalidArgument, field+": must be finite", info("INVALID_FIELD", nil),
+			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{violation}})
+		_, text := do(t, "POST", url+"/v1/readings", `{"building":"b"}`)
+		var seen problem.Problem
+		if err := json.Unmarshal([]byte(text), &seen); err != nil {
+			t.Fatal(err)
+		}
+		if seen.Detail != want.detail || seen.Errors[0].Field != want.field {
+			t.Errorf("%s: %s", field, text)
+		}
 	}
 }
 
