@@ -8,10 +8,11 @@ keeps both ends of its pipes in every worker: its workers outlive a parent that 
 import asyncio
 import json
 import os
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from types import TracebackType
@@ -25,14 +26,76 @@ from services.notification.domain.invoice import Debt
 log = get_logger(__name__)
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV")
 _TIMEOUT_SECONDS = 60.0
+_END_SECONDS = 2.0
 _SHARE = 50
 """Debts that one process renders at a time: small enough to keep several of them busy."""
 
 
-class _Process:
+class _Child:
+    """A renderer's process and the socket to it.
+
+    Not started through the event loop: uvloop forks, which gRPC does not survive; subprocess uses vfork.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", of: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._of = of
+        self._to = to
+
+    @classmethod
+    async def start(cls, issuer: str) -> "_Child":
+        command = [sys.executable, "-m", "services.notification.adapters.rendering.worker", issuer]
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = _execute(command, theirs.fileno(), environment)
+            except OSError:
+                ours.close()
+                raise
+        of, to = await asyncio.open_connection(sock=ours)
+        log.info("renderer.started", pid=process.pid)
+        return cls(process, of, to)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    async def ask(self, debts: Sequence[Debt]) -> list[bytes]:
+        """Raises RenderFailed for what the renderer refuses, and errors of the connection when it ends."""
+        self._to.write(frame(json.dumps([asdict(debt) for debt in debts]).encode()))
+        await self._to.drain()
+        head = await self._read()
+        if head.startswith(b"!"):
+            raise RenderFailed(head[1:].decode(errors="replace"))
+        return [await self._read() for _ in range(int(head))]
+
+    async def _read(self) -> bytes:
+        (length,) = HEADER.unpack(await self._of.readexactly(HEADER.size))
+        return await self._of.readexactly(length)
+
+    async def end(self, *, kill: bool) -> None:
+        """It ends when its input does; one that does not, or that must not go on, is killed."""
+        if kill:
+            self._process.kill()
+        self._to.close()
+        try:
+            await asyncio.to_thread(self._process.wait, _END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+
+
+def _execute(command: Sequence[str], descriptor: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=descriptor, stdout=descriptor, env=environment)
+
+
+class _Slot:
+    """Room for one process: started when it is needed, and again when it has ended."""
+
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: _Child | None = None
         self._lock = asyncio.Lock()
         self._used_at = 0.0
 
@@ -40,68 +103,33 @@ class _Process:
         async with self._lock:
             try:
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
-                    return await self._ask(debts)
+                    if self._child is None or not self._child.alive:
+                        await self._drop(kill=True)
+                        self._child = await _Child.start(self._issuer)
+                    return await self._child.ask(debts)
             except (asyncio.IncompleteReadError, OSError, TimeoutError) as error:
-                await self._kill()
+                await self._drop(kill=True)
                 raise RenderFailed(f"the renderer ended ({type(error).__name__})") from error
             except asyncio.CancelledError:
-                await self._kill()  # its answer would be taken for that of the next request
+                await self._drop(kill=True)  # its answer would be taken for that of the next request
                 raise
             finally:
                 self._used_at = time.monotonic()
 
-    async def _ask(self, debts: Sequence[Debt]) -> list[bytes]:
-        process = await self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(frame(json.dumps([asdict(debt) for debt in debts]).encode()))
-        await process.stdin.drain()
-        head = await _read(process.stdout)
-        if head.startswith(b"!"):
-            raise RenderFailed(head[1:].decode(errors="replace"))
-        return [await _read(process.stdout) for _ in range(int(head))]
-
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "services.notification.adapters.rendering.worker",
-                self._issuer,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-            )
-            log.info("renderer.started", pid=self._process.pid)
-        return self._process
-
     async def rest(self, idle: timedelta) -> None:
         """Ends the process if it has had nothing to do for as long as `idle`."""
-        if self._process is None or self._lock.locked() or time.monotonic() - self._used_at < idle.total_seconds():
+        if self._child is None or self._lock.locked() or time.monotonic() - self._used_at < idle.total_seconds():
             return
-        async with self._lock:
-            await self.end()
+        await self.end()
 
     async def end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                await process.wait()
-                return
-        process.kill()
-        await process.wait()
+        async with self._lock:
+            await self._drop(kill=False)
 
-    async def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    async def _drop(self, *, kill: bool) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end(kill=kill)
 
 
 class SubprocessRenderer:
@@ -109,10 +137,10 @@ class SubprocessRenderer:
 
     def __init__(self, issuer: str, *, processes: int = 1, idle: timedelta = timedelta(seconds=30)) -> None:
         self._idle = idle
-        self._processes = [_Process(issuer) for _ in range(processes)]
-        self._free: asyncio.Queue[_Process] = asyncio.Queue()
-        for process in self._processes:
-            self._free.put_nowait(process)
+        self._slots = [_Slot(issuer) for _ in range(processes)]
+        self._free: asyncio.Queue[_Slot] = asyncio.Queue()
+        for slot in self._slots:
+            self._free.put_nowait(slot)
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,7 +153,7 @@ class SubprocessRenderer:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        await asyncio.gather(*(process.end() for process in self._processes))
+        await asyncio.gather(*(slot.end() for slot in self._slots))
 
     async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
         """See Renderer."""
@@ -139,19 +167,14 @@ class SubprocessRenderer:
         return pdfs
 
     async def _render(self, debts: Sequence[Debt]) -> list[bytes]:
-        process = await self._free.get()
+        slot = await self._free.get()
         try:
-            return await process.render(debts)
+            return await slot.render(debts)
         finally:
-            self._free.put_nowait(process)
+            self._free.put_nowait(slot)
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(max(self._idle.total_seconds() / 4, 0.05))
-            for process in self._processes:
-                await process.rest(self._idle)
-
-
-async def _read(stream: asyncio.StreamReader) -> bytes:
-    (length,) = HEADER.unpack(await stream.readexactly(HEADER.size))
-    return await stream.readexactly(length)
+            for slot in self._slots:
+                await slot.rest(self._idle)

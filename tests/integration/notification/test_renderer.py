@@ -1,0 +1,72 @@
+"""The renderer's processes: started on demand, replaced when they die, ended when idle, never left behind."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
+import psutil
+import pytest
+
+from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.ports import RenderFailed
+from services.notification.domain.invoice import Debt
+from tests.support.eventually import eventually
+
+
+def debt(number: int) -> Debt:
+    return Debt(
+        id=f"d{number}",
+        debt_file="f",
+        name="Ada",
+        government_id="1",
+        email="a@b.c",
+        amount="1.00",
+        due_date="2026-12-24",
+    )
+
+
+def workers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "services.notification.adapters.rendering.worker" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+async def test_each_debt_gets_its_own_pdf() -> None:
+    async with SubprocessRenderer("Tocsin", processes=2) as renderer:
+        assert workers() == []
+        rounds = await asyncio.gather(*(renderer.render([debt(n) for n in range(r, r + 120)]) for r in range(3)))
+        for start, pdfs in enumerate(rounds):
+            assert len(pdfs) == 120
+            assert all(f"(d{start + place})".encode() in pdf for place, pdf in enumerate(pdfs))
+        assert len(workers()) == 2
+    assert workers() == []
+
+
+async def test_a_renderer_that_dies_is_replaced() -> None:
+    async with SubprocessRenderer("Tocsin") as renderer:
+        await renderer.render([debt(1)])
+        [worker] = workers()
+        worker.kill()
+        await eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        assert len(await renderer.render([debt(2)])) == 1
+
+
+async def test_an_idle_renderer_ends() -> None:
+    async with SubprocessRenderer("Tocsin", idle=timedelta(milliseconds=200)) as renderer:
+        await renderer.render([debt(1)])
+        await eventually(lambda: workers() == [])
+        assert len(await renderer.render([debt(2)])) == 1
+
+
+async def test_what_cannot_be_rendered_is_told_and_harms_nobody() -> None:
+    broken = replace(debt(1), amount=cast(str, None))
+    async with SubprocessRenderer("Tocsin") as renderer:
+        with pytest.raises(RenderFailed):
+            await renderer.render([debt(1), broken])
+        assert len(await renderer.render([debt(2)])) == 1
