@@ -47,7 +47,7 @@ def run_in_foreground(settings: RuntimeSettings) -> None:
     # Here, so that the other commands do not load the runtime.
     from rich.console import Console
 
-    from services.cli.runtime.banner import print_banner, print_goodbye
+    from services.cli.runtime.banner import print_addresses, print_goodbye, print_healthy
     from services.cli.runtime.console import ConsoleReporter
     from services.cli.runtime.instance import Instance
     from services.cli.runtime.up import run_mesh
@@ -57,7 +57,8 @@ def run_in_foreground(settings: RuntimeSettings) -> None:
 
     def on_ready(instance: Instance, _stop: object) -> None:
         reporter.all_ready()
-        print_banner(console, instance, settings.state_dir)
+        print_healthy(console)
+        print_addresses(console, instance, settings.state_dir)
 
     asyncio.run(run_mesh(settings, reporter, on_ready))
     print_goodbye(console)

@@ -40,7 +40,7 @@ def world_environment(world: World) -> dict[str, str]:
 
 async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> None:
     from services.cli.demo.videos import make_videos
-    from services.cli.runtime.banner import print_banner, print_goodbye
+    from services.cli.runtime.banner import print_addresses, print_goodbye, print_healthy
     from services.cli.runtime.console import ConsoleReporter
     from services.cli.runtime.up import run_mesh
 
@@ -54,6 +54,7 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
 
         def on_ready(instance: Instance, stop: Callable[[], None]) -> None:
             reporter.all_ready()
+            print_healthy(out)
 
             async def play() -> None:
                 try:
@@ -63,7 +64,8 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
                 if exit_after or failures:
                     stop()
                 else:
-                    print_banner(out, instance, settings.state_dir)
+                    out.print()
+                    print_addresses(out, instance, settings.state_dir)
                     out.print(
                         f"[dim]Around it: videos at {world.video_server}/videos/, mail on port {world.smtp_port}.[/]"
                     )

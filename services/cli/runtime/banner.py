@@ -12,7 +12,12 @@ from services.cli.runtime.instance import Instance
 _BEGUN = time.monotonic()
 
 
-def print_banner(console: Console, instance: Instance, state_dir: Path) -> None:
+def print_healthy(console: Console) -> None:
+    """That all is healthy, and how long it took."""
+    console.print(f"\n  All healthy after {seconds_since_start():.1f} s.\n", style="bold green")
+
+
+def print_addresses(console: Console, instance: Instance, state_dir: Path) -> None:
     """Where everything is, and how to stop."""
     rows = [("edge", instance.edge_url, "REST, gRPC and gRPC-Web")]
     rows.append(("docs", f"{instance.edge_url}/docs", "Swagger UI; the contract: /openapi.json"))
@@ -22,7 +27,7 @@ def print_banner(console: Console, instance: Instance, state_dir: Path) -> None:
         rows.append(("", str(state_dir / "credentials" / "downstream.env"), "their read-only login"))
     rows.append(("status", "tocsin status", f"logs in {state_dir / 'logs'}"))
     width = max(len(value) for _, value, _ in rows)
-    lines = Text(f"\n  All healthy after {seconds_since_start():.1f} s.\n\n", style="bold green")
+    lines = Text()
     for name, value, note in rows:
         lines.append(f"  {name:<8}", style="bright_black")
         lines.append(f"{value:<{width}}  ", style="cyan")
