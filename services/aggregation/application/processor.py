@@ -25,7 +25,7 @@ from services.aggregation.domain.revision import LateRange, Placed, late_range, 
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.statistics import Edge, Neighbours, Summary, statistics
-from services.aggregation.domain.summary import SECOND, Ints
+from services.aggregation.domain.summary import SECOND, Ints, pick
 
 Clock = Callable[[], float]
 
@@ -245,7 +245,7 @@ class Processor:
             return []
         if len(chosen) < len(closed.start):
             closed = closed.take(np.array(chosen))
-        states = self.engine.states.rows[closed.series]
+        states = pick(self.engine.states.rows, closed.series)
         columns = zip(
             closed.series.tolist(),
             self._ids[closed.series].tolist(),

@@ -15,7 +15,7 @@ from services.aggregation.domain.fold import fold_readings, heads_of
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.state import SeriesStates
-from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind
+from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind, pick
 
 
 class Readings(NamedTuple):
@@ -197,7 +197,7 @@ class Engine:
         owners = rest.series[heads]
         places = np.searchsorted(touched, owners)
         time[places], value[places] = rest.time[heads], rest.value[heads]
-        states = self.states.rows[owners]
+        states = pick(self.states.rows, owners)
         meters = states["meter"]
         gains = (states["kind"] == Kind.COUNTER) & (meters["level_time"] != NEVER) & (meters["held"] == 0)
         gains &= rest.value[heads] >= meters["level"]

@@ -15,6 +15,7 @@ from services.aggregation.domain.summary import (
     Rows,
     floor_to,
     no_summaries,
+    pick,
     unbounded,
 )
 
@@ -28,7 +29,7 @@ class Folded(NamedTuple):
 
     def take(self, chosen: Ints | Bools) -> "Folded":
         """Those that are chosen by index or mask."""
-        return Folded(self.series[chosen], self.start[chosen], self.rows[chosen])
+        return Folded(self.series[chosen], self.start[chosen], pick(self.rows, chosen))
 
 
 class Profile(NamedTuple):
@@ -123,7 +124,7 @@ def merge(profile: Profile, parts: Folded) -> Folded:
     series, start, given = parts
     heads = heads_of(series, start)
     if len(heads) == len(series):
-        return Folded(series, start, given.copy())
+        return Folded(series, start, pick(given, slice(None)))
     tails = np.append(heads[1:], len(series)) - 1
     inside = np.ones(len(series), bool)
     inside[heads] = False

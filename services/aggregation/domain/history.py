@@ -50,27 +50,29 @@ def spans(infos: Sequence[SeriesInfo], parts: Folded, start: int, end: int, step
 
     `parts`: what was read of the series (by place in `infos`), in any order.
     """
-    profile = _profile(infos)
     order = np.lexsort((parts.rows["first_time"], parts.series))
     parts = parts.take(order)
-    inside = (parts.rows["first_time"] >= start) & (parts.rows["first_time"] < end)
+    first_time = parts.rows["first_time"]
+    inside = parts.take((first_time >= start) & (first_time < end))
+    starts = start + (inside.rows["first_time"] - start) // step * step
+    merged = merge(_profile(infos), Folded(inside.series, starts, inside.rows))
+    places = np.arange(len(infos) + 1)
+    bounds = np.searchsorted(parts.series, places).tolist()
+    cuts = np.searchsorted(merged.series, places).tolist()
     found: list[Span] = []
     for at, info in enumerate(infos):
-        own = parts.series == at
-        before, after, edge = _outside(parts.rows[own], start, end)
-        newest = int(parts.rows["last_time"][own].max(initial=NEVER))
-        rows = parts.rows[own & inside]
-        starts = start + (rows["first_time"] - start) // step * step
-        merged = merge(profile, Folded(np.full(len(rows), at), starts, rows))
-        if step >= end - start and not len(merged.start):
+        rows = parts.rows[bounds[at] : bounds[at + 1]]
+        before, after, edge = _outside(rows, start, end)
+        newest = int(rows["last_time"].max(initial=NEVER))
+        own = slice(cuts[at], cuts[at + 1])
+        summaries = [Summary(*row) for row in merged.rows[own].tolist()]
+        if step >= end - start and not summaries:
             around = Neighbours(before, after, edge)
             found.append(Span(at, start, _statistics(info, Summary(), start, end, around), newest))
-            continue
-        summaries = [Summary(*row.item()) for row in merged.rows]
-        for place, (span_start, summary) in enumerate(zip(merged.start.tolist(), summaries, strict=True)):
+        for place, (span_start, summary) in enumerate(zip(merged.start[own].tolist(), summaries, strict=True)):
             around = Neighbours(
                 (summaries[place - 1].last_time, summaries[place - 1].last) if place else before,
-                *(_first(summaries[place + 1 :]) or (after, edge)),
+                *(_first(summaries[place + 1 : place + 2]) or (after, edge)),
             )
             found.append(
                 Span(at, span_start, _statistics(info, summary, span_start, span_start + step, around), newest)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.fold import Folded, Profile, fold_summaries
-from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Rows
+from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Rows, chain, pick, put
 
 OPEN: Final = np.dtype(
     [
@@ -45,7 +45,7 @@ class Closed(NamedTuple):
             self.step,
             self.series[chosen],
             self.start[chosen],
-            self.rows[chosen],
+            pick(self.rows, chosen),
             self.revision[chosen],
             self.before_time[chosen],
             self.before[chosen],
@@ -85,16 +85,16 @@ def advance(
     window.
     """
     news = fold_summaries(profile, news, step)
-    now_open = open_windows[touched]
+    now_open = pick(open_windows, touched)
     has = now_open["start"] != NEVER
-    held = now_open[has]
+    held = pick(now_open, has)
     # Open windows first, so that the stable sort keeps them before news of the same window.
     series = np.concatenate([touched[has], news.series])
     start = np.concatenate([held["start"], news.start])
-    rows = np.concatenate([held["summary"], news.rows])
+    rows = chain(held["summary"], news.rows)
     origin = np.concatenate([np.flatnonzero(has), np.full(len(news.series), -1)])
     order = np.lexsort((start, series))
-    parts = Folded(series[order], start[order], rows[order])
+    parts = Folded(series[order], start[order], pick(rows, order))
     merged = fold_summaries(profile, parts, step)
     if not len(merged.series):
         return news, _nothing(step)
@@ -106,7 +106,7 @@ def advance(
     source = origin[order][heads]
     old = source >= 0
     fresh = ~old | (sizes > 1)
-    return news, _settle(open_windows, profile, touched, step, merged, source, old, fresh, horizon, ahead)
+    return news, _settle(open_windows, now_open, profile, touched, step, merged, source, old, fresh, horizon, ahead)
 
 
 def _nothing(step: int) -> Closed:
@@ -116,6 +116,7 @@ def _nothing(step: int) -> Closed:
 
 def _settle(
     open_windows: Rows,
+    now_open: Rows,
     profile: Profile,
     touched: Ints,
     step: int,
@@ -128,7 +129,7 @@ def _settle(
 ) -> Closed:
     count = len(merged.series)
     place = np.searchsorted(touched, merged.series)
-    previous = open_windows[touched][np.maximum(source, 0)]
+    previous = pick(now_open, np.maximum(source, 0))
     new_series = np.ones(count, bool)
     new_series[1:] = merged.series[1:] != merged.series[:-1]
     final = np.append(new_series[1:], True)
@@ -156,17 +157,17 @@ def _settle(
 
     keep = np.zeros(int(final.sum()), OPEN)
     keep["start"] = merged.start[final]
-    keep["summary"] = merged.rows[final]
+    put(keep["summary"], np.arange(len(keep)), pick(merged.rows, final))
     keep["before_time"], keep["before"] = before_time[final], before[final]
     keep["revision"] = revision[final]
     keep["dirty"] = (dirty & ~closes)[final]
     keep["after_time"] = np.where(closes, after_time, np.where(old, previous["after_time"], NEVER))[final]
-    open_windows[merged.series[final]] = keep
+    put(open_windows, merged.series[final], keep)
     return Closed(
         step,
         merged.series[closes],
         merged.start[closes],
-        merged.rows[closes],
+        pick(merged.rows, closes),
         revision[closes],
         before_time[closes],
         before[closes],

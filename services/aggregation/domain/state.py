@@ -12,8 +12,9 @@ from services.aggregation.domain.summary import NEVER, Ints, Rows
 
 RECENT: Final = 9
 """Event times kept of each series whose interval is estimated."""
-_ENOUGH: Final = 5
-"""Event times from which an interval is estimated."""
+_ENOUGH: Final = 4
+"""Intervals from which one is estimated."""
+_UNKNOWN: Final = 2**62
 
 
 def state_dtype(levels: int) -> "np.dtype[np.void]":
@@ -110,8 +111,8 @@ class SeriesStates:
         return True
 
     def observe(self, series: Ints, time: Ints, heads: Ints) -> None:
-        """Estimates intervals where none is declared: the median of the last eight, once four are known. A new estimate
-        replaces the old one only when it differs by half or more, so that ordinary jitter moves nothing.
+        """Estimates intervals where none is declared: the median of the last eight, once four are known (of an even
+        number the lower). A new estimate replaces the old one only when it differs by half: jitter moves nothing.
 
         (series, time) strictly increasing; `heads` are the beginnings of the runs of one series.
         """
@@ -119,15 +120,21 @@ class SeriesStates:
         asked = self.rows["declared"][owners] == 0
         if not asked.any():
             return
-        tails = np.append(heads[1:], len(series))
-        for owner, head, tail in zip(owners[asked], heads[asked], tails[asked], strict=True):
-            new = time[max(head, tail - RECENT) : tail]
-            row = self._rows[owner]
-            recent = np.concatenate([row["recent"][len(new) :], new])
-            row["recent"] = recent
-            known = recent[recent != NEVER]
-            if len(known) < _ENOUGH:
-                continue
-            interval = int(np.median(np.diff(np.sort(known))))
-            if interval > 0 and not row["interval"] * 2 < interval * 3 < row["interval"] * 4.5:
-                row["interval"], row["max_gap"] = interval, self.rules.max_gap(interval)
+        count = (np.append(heads[1:], len(series)) - heads)[asked][:, None]
+        last = (heads[asked][:, None] + count) - 1
+        owners = owners[asked]
+        # The newest `RECENT` of what was remembered and what is new, column by column from the oldest.
+        back = np.arange(RECENT - 1, -1, -1)[None, :]
+        kept = self.rows["recent"][owners]
+        old = np.take_along_axis(kept, np.clip(RECENT - 1 - (back - count), 0, RECENT - 1), axis=1)
+        recent = np.where(back < count, time[np.maximum(last - back, 0)], old)
+        self.rows["recent"][owners] = recent
+        known = recent[:, :-1] != NEVER
+        steps = np.sort(np.where(known, recent[:, 1:] - np.where(known, recent[:, :-1], 0), _UNKNOWN), axis=1)
+        enough = known.sum(axis=1)
+        interval = steps[np.arange(len(owners)), np.maximum(enough - 1, 0) // 2]
+        before = self.rows["interval"][owners]
+        differs = (before * 2 > interval * 3) | (interval * 2 > before * 3)
+        moved = (enough >= _ENOUGH) & differs
+        self.rows["interval"][owners[moved]] = interval[moved]
+        self.rows["max_gap"][owners[moved]] = self.rules.gap_intervals * interval[moved]

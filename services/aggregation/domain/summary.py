@@ -79,3 +79,25 @@ def no_summaries(length: int) -> Rows:
 def floor_to(times: Ints, step: int) -> Ints:
     """The start of the window of length `step` that each time lies in: a multiple of the step since the epoch (UTC)."""
     return times - times % step
+
+
+# numpy moves structured rows field by field; as opaque bytes they move ten times as fast.
+
+
+def pick(rows: Rows, at: Ints | Bools | slice) -> Rows:
+    """A copy of the rows chosen by index or mask."""
+    return _opaque(rows)[at].copy().view(rows.dtype) if isinstance(at, slice) else _opaque(rows)[at].view(rows.dtype)
+
+
+def put(rows: Rows, at: Ints | Bools, new: Rows) -> None:
+    """Replaces the rows at these places."""
+    _opaque(rows)[at] = _opaque(new)
+
+
+def chain(first: Rows, second: Rows) -> Rows:
+    """One after the other; both of the same type."""
+    return np.concatenate([_opaque(first), _opaque(second)]).view(first.dtype)
+
+
+def _opaque(rows: Rows) -> Rows:
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))

@@ -134,6 +134,27 @@ def test_a_gap_is_unknown_time_and_a_value_is_carried_through_empty_windows() ->
     assert whole.longest_gap == 28 * MINUTE
 
 
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=60), st.sets(st.integers(1, 59)))
+def test_intervals_are_estimated_from_the_median_of_the_last_eight(steps: list[int], cuts: set[int]) -> None:
+    bench = Bench(Rules(), [descriptor(0, interval=0)])
+    times = [T0 + sum(steps[:place]) * SECOND for place in range(len(steps) + 1)]
+    edges = [0, *sorted(cut for cut in cuts if cut < len(times)), len(times)]
+    expected = 0
+    seen = 0
+    for first, last in pairwise(edges):
+        bench.feed([(0, at, 1.0) for at in times[first:last]])
+        state = bench.processor.engine.states.rows[0]
+        settled = [at for at in times[:last] if at <= times[last - 1] - bench.rules.grace]
+        intervals = sorted(b - a for a, b in pairwise(settled[-9:]))
+        if len(settled) > seen and len(intervals) >= 4:
+            median = intervals[(len(intervals) - 1) // 2]
+            if expected * 2 > median * 3 or median * 2 > expected * 3:
+                expected = median
+        seen = len(settled)
+        assert state["interval"] == expected
+        assert state["max_gap"] == (3 * expected if expected else 15 * MINUTE)
+
+
 def test_a_revision_tells_what_a_late_reading_changed() -> None:
     bench = Bench(Rules(announce_fine_within=40000 * DAY), [descriptor(0)])
     bench.feed([(0, T0 + place * 5 * SECOND, float(place)) for place in range(40)])
