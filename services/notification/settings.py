@@ -44,8 +44,8 @@ class NotificationSettings(ChassisSettings):
 
     concurrency: int = 64
     """Deliveries attempted at the same time by this process."""
-    attempt_timeout: Duration = timedelta(seconds=30)
-    lease: Duration = timedelta(seconds=60)
+    attempt_timeout: Duration = timedelta(seconds=20)
+    lease: Duration = timedelta(seconds=30)
     """After this long what a crashed process had claimed is taken up by another."""
     poll: Duration = timedelta(seconds=5)
     """Work is announced; this is how often it is looked for all the same."""

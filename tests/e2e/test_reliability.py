@@ -124,7 +124,7 @@ def test_alerts_survive_kill_9(edge: Edge, rest: httpx.Client, unique: Callable[
                 found.setdefault(hook.data["uid"], set()).add(hook.event_id)
         return found
 
-    until(lambda: len(hooks()) == len(uids), timeout=40, what="a webhook for each alert")
+    until(lambda: len(hooks()) == len(uids), timeout=50, what="a webhook for each alert")
     # A receiver drops what it has seen by `webhook-id`: one id for each alert, however often it was sent.
     assert all(len(ids) == 1 for ids in hooks().values())
     states = {rest.get(f"/v1/alerts/{uid}").json()["state"] for uid in uids}
