@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from services.chassis.errors import InvalidArgument, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import VIDEO_PROBED_SUBJECT, VIDEOS
+from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions, PublicEvent
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock, Service, letter_pb, webhook_pb
@@ -61,7 +63,11 @@ async def test_an_event_reaches_each_subscriber_signed(
     assert content["source"] == "tocsin/tests"
     assert content["data"] == {"uid": "cam-1", "width": 1920, "height": 1080, "codec": "h264"}
     assert len({hook.id for hook in receiver.hooks}) == 2
-    assert await service.value("SELECT count(*) FROM deliveries WHERE state = 'DONE' AND body IS NULL") == 2
+
+    async def settled() -> bool:
+        return await service.value("SELECT count(*) FROM deliveries WHERE state = 'DONE' AND body IS NULL") == 2
+
+    await eventually(settled)
 
 
 def _verified(body: str, headers: dict[str, str], secret: str) -> bool:
@@ -96,6 +102,17 @@ async def test_a_repeated_event_is_delivered_once(
         await eventually(drained)
         ids = [json.loads(hook.body)["id"] for hook in receiver.hooks]
         assert sorted(ids) == sorted(["e-1", last])
+
+
+async def test_one_event_twice_in_a_batch_is_one_delivery(service: Service, receiver: Receiver) -> None:
+    made = await subscribe(service, receiver.url + "/hook")
+    store = PostgresSubscriptions(service.database, service.clock)
+    body = '{"specversion":"1.0","data":{"uid":"cam-1"}}'
+    event = PublicEvent(id="e-1", type=PROBED, body=body, published_at=service.clock.time)
+    assert await store.fan_out([event, event, replace(event, id="e-2"), event]) == [1, 1, 1, 1]
+    assert await store.fan_out([event]) == [1]
+    found = await service.rows("SELECT event_id FROM deliveries WHERE reference = $1 ORDER BY 1", made.id)
+    assert [row["event_id"] for row in found] == ["e-1", "e-2"]
 
 
 async def test_events_from_before_a_subscription_are_not_for_it(

@@ -94,6 +94,8 @@ class PublicFeed:
         self._meter = meter
         self._woken = asyncio.Event()
         self._running: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+        self._suspects = set(SOURCES)
+        """Types that may have a consumer which nobody wants (any more)."""
 
     def poke(self) -> None:
         """Makes it look at the subscriptions now."""
@@ -103,6 +105,7 @@ class PublicFeed:
         """See EventFeed: makes the consumers that are missing."""
         try:
             for event_type in event_types:
+                self._suspects.add(event_type)
                 options = consumer_options(event_type)
                 config = replace(options.config(), name=options.durable)
                 await self._connection.js.add_consumer(options.stream, config=config)
@@ -139,7 +142,10 @@ class PublicFeed:
                 self._start(event_type)
             for event_type in set(self._running) - wanted:
                 await self._stop(event_type)
+                self._suspects.add(event_type)
+            for event_type in self._suspects - wanted:
                 await self._subscriptions.when_unwanted(event_type, partial(self._forget, event_type))
+                self._suspects.discard(event_type)
         except DomainError as error:
             log.warning("feed.postponed", error=repr(error))
 

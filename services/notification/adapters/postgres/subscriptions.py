@@ -129,7 +129,9 @@ class PostgresSubscriptions:
                 [event.published_at for event in events],
                 CLOCK_TOLERANCE,
             )
-            pairs = [(events[row["place"] - 1], row["subscription"]) for row in wanting]
+            # The same event may stand in one call twice, when it was redelivered.
+            by_key = {(events[row["place"] - 1].id, row["subscription"]): events[row["place"] - 1] for row in wanting}
+            pairs = [(event, subscription) for (_, subscription), event in by_key.items()]
             if pairs:
                 await connection.execute(
                     """
