@@ -139,8 +139,8 @@ class Document:
         """The schema of a field with what the contract's rules add."""
         if field is None:
             return schema
-        if field.enum_type is not None and rules.refuses_zero(field):
-            values = [value.name for value in field.enum_type.values if value.number != 0]
+        values = rules.enum_values(field)
+        if values:
             schema = {"type": "string", "enum": values, "description": schema.get("description", "")}
         schema |= rules.constraints(field)
         for inner in ("items", "additionalProperties"):
@@ -201,12 +201,18 @@ class Document:
         whole = self.schemas[name]
         required = whole.get("required", [])
         in_path = {parameter["name"].rpartition(".")[2] for parameter in operation["parameters"]}
-        kept = [] if method.name.startswith("Update") else [field for field in required if field not in in_path]
+        update = method.name.startswith("Update")
+        kept = [] if update else [field for field in required if field not in in_path]
         if kept != required:
             name = f"{method.name}Body"
             self.schemas[name] = {key: value for key, value in whole.items() if key != "required"}
             if kept:
                 self.schemas[name]["required"] = kept
+            if update:  # null clears what may be absent
+                self.schemas[name]["properties"] = {
+                    field: value if field in required or "type" not in value else {**value, "nullable": True}
+                    for field, value in whole["properties"].items()
+                }
         return {"required": bool(kept), "content": {parts.JSON: {"schema": parts.ref("schemas", name)}}}
 
     def answer(self, source: Json, method: MethodDescriptor) -> Json:

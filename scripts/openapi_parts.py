@@ -141,11 +141,15 @@ UPLOAD_FIELDS: dict[str, dict[str, Any]] = {
         "type": "integer",
         "format": "int64",
         "minimum": 0,
-        "maximum": 2**63 - 1,
         "default": 0,
         "description": "Fails the whole file once more rows than this were rejected; no limit when 0.",
     },
-    "filename": {"type": "string", "maxLength": 255, "description": "For people; the file's own name by default."},
+    "filename": {
+        "type": "string",
+        "maxLength": 255,
+        "example": "debts.csv",
+        "description": "For people; the file's own name by default.",
+    },
 }
 UPLOAD_PARAMETERS: list[dict[str, Any]] = [
     {

@@ -20,9 +20,17 @@ def rules_of(field: FieldDescriptor) -> validate_pb2.FieldRules:
     return options.Extensions[validate_pb2.field]
 
 
-def refuses_zero(field: FieldDescriptor) -> bool:
-    """Tells whether an enum field must not be left unspecified."""
-    return 0 in rules_of(field).enum.not_in
+def enum_values(field: FieldDescriptor) -> list[str]:
+    """Names that an enum field may have where the contract says which; empty where it may have all."""
+    rules = rules_of(field).enum
+    allowed = getattr(rules, "in")  # a keyword
+    if field.enum_type is None or not (allowed or rules.not_in):
+        return []
+    return [
+        value.name
+        for value in field.enum_type.values
+        if value.number not in rules.not_in and (not allowed or value.number in allowed)
+    ]
 
 
 def constraints(field: FieldDescriptor) -> dict[str, Any]:

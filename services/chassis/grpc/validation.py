@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, cast
 
+from buf.validate import validate_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -25,7 +26,7 @@ class RequestInvalid(InvalidArgument):
 def violations(message: Message) -> list[FieldViolation]:
     """The broken rules of `message`, at most 25, in the order of its fields; an empty list when it is valid."""
     found = _validator.collect_violations(message)
-    return [_describe(violation) for violation in found[:MAX_VIOLATIONS]] if found else []
+    return [_describe(violation, message.DESCRIPTOR) for violation in found[:MAX_VIOLATIONS]] if found else []
 
 
 def check(message: Message) -> None:
@@ -54,10 +55,31 @@ def warm(inputs: Iterable[Descriptor]) -> None:
         _validator.collect_violations(message_factory.GetMessageClass(descriptor)())
 
 
-def _describe(violation: Violation) -> FieldViolation:
+def _describe(violation: Violation, root: Any) -> FieldViolation:
     proto = violation.proto
     rule = re.sub(r"[^A-Z0-9]+", "_", proto.rule_id.upper()).strip("_") or "INVALID"
-    return FieldViolation(_path(proto), clip(proto.message or f"breaks the rule {proto.rule_id}"), rule)
+    text = _of_enum(proto, root) or proto.message or f"breaks the rule {proto.rule_id}"
+    return FieldViolation(_path(proto), clip(text), rule)
+
+
+def _of_enum(proto: Any, root: Any) -> str:
+    """Names instead of the numbers that protovalidate tells; empty for other rules."""
+    if proto.rule_id not in ("enum.in", "enum.not_in", "enum.defined_only"):
+        return ""
+    field: Any = None
+    for element in proto.field.elements:
+        field = (root if field is None else field.message_type).fields_by_name[element.field_name]
+    options = field.GetOptions().Extensions[validate_pb2.field]
+    if options.WhichOneof("type") != "enum":
+        return ""  # of a list's items: the library's own text
+    rules = options.enum
+    allowed = getattr(rules, "in")  # a keyword
+    names = [
+        value.name
+        for value in field.enum_type.values
+        if value.number not in rules.not_in and (not allowed or value.number in allowed)
+    ]
+    return f"must be one of {', '.join(names)}"
 
 
 def _path(proto: Any) -> str:

@@ -1,0 +1,167 @@
+"""The OpenAPI document as it is served: what it says is what the edge does."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from services.cli.runtime.settings import PROJECT
+
+DOCUMENT: dict[str, Any] = json.loads((PROJECT / "generated/openapi/tocsin.openapi.json").read_text())
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+PROBLEMS = {"400", "401", "403", "404", "409", "429", "500", "503", "504"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    verb: str
+    path: str
+    source: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        return re.sub(r"{\w+}", "x", self.path)
+
+    @property
+    def body_types(self) -> list[str]:
+        return list(self.source.get("requestBody", {}).get("content", {}))
+
+    def answer_types(self, status: str = "200") -> set[str]:
+        return set(resolve(self.source["responses"][status])["content"])
+
+
+def resolve(node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    found: dict[str, Any] = DOCUMENT
+    for name in node["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def all_operations() -> Iterator[Operation]:
+    for path, verbs in DOCUMENT["paths"].items():
+        for verb, source in verbs.items():
+            yield Operation(verb.upper(), path, source)
+
+
+OPERATIONS = {operation.source["operationId"]: operation for operation in all_operations()}
+each = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+with_body = pytest.mark.parametrize(
+    "operation", [found for found in OPERATIONS.values() if found.body_types], ids=lambda found: found.url
+)
+
+
+async def test_the_document_is_the_generated_one(anonymous: httpx.AsyncClient) -> None:
+    assert (await anonymous.get("/openapi.json")).json() == DOCUMENT
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+    targets = set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(DOCUMENT)))
+    for target in targets:
+        assert resolve({"$ref": f"#/{target}"})
+    assert set(SCHEMAS) == {target.rpartition("/")[2] for target in targets if "/schemas/" in target}
+
+
+def test_no_two_paths_are_the_same_place() -> None:
+    places = [re.sub(r"{\w+}", "{}", path) for path in DOCUMENT["paths"]]
+    assert len(places) == len(set(places))
+
+
+@each
+def test_every_problem_is_a_problem(operation: Operation) -> None:
+    expected = PROBLEMS | ({"413", "415"} if operation.body_types else set())
+    assert set(operation.source["responses"]) == expected | {"200"}
+    for status in expected:
+        assert operation.answer_types(status) == {"application/problem+json"}
+
+
+@each
+def test_parameters_are_those_of_the_path(operation: Operation) -> None:
+    in_path = {found["name"] for found in operation.source.get("parameters", []) if found["in"] == "path"}
+    assert in_path == set(re.findall(r"{(\w+)}", operation.path))
+
+
+@each
+async def test_every_operation_has_a_route_and_wants_a_token(
+    operation: Operation, rest: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    refused = await anonymous.request(operation.verb, operation.url)
+    assert (refused.status_code, refused.headers["www-authenticate"][:6]) == (401, "Bearer")
+    assert set(SCHEMAS["Problem"]["required"]) <= set(refused.json()) <= set(SCHEMAS["Problem"]["properties"])
+    async with rest.stream(operation.verb, operation.url) as answer:
+        assert answer.status_code not in (404, 405)
+
+
+@with_body
+async def test_bodies_may_be_what_is_documented(operation: Operation, rest: httpx.AsyncClient) -> None:
+    for kind in operation.body_types:
+        parameters = "; boundary=x" if kind.startswith("multipart") else ""
+        answer = await rest.request(
+            operation.verb, operation.url, content=b"{}", headers={"content-type": kind + parameters}
+        )
+        assert answer.status_code != 415, (kind, answer.text)
+
+
+@with_body
+async def test_bodies_may_be_nothing_else(operation: Operation, rest: httpx.AsyncClient) -> None:
+    answer = await rest.request(operation.verb, operation.url, content=b"{}", headers={"content-type": "text/html"})
+    if operation.path.endswith(("/payloads", "/payloads:test")):
+        assert answer.status_code != 415  # of vendors' devices the Content-Type does not matter
+        return
+    assert answer.status_code == 415
+    assert answer.json()["metadata"]["accepts"].split(", ")[0] in operation.body_types
+
+
+def test_uploads_are_forms_or_files() -> None:
+    for name in ("DebtFileService_UploadDebtFile", "DebtFileService_UploadDebtFile2"):
+        upload = OPERATIONS[name]
+        assert upload.body_types == ["multipart/form-data", "text/csv"]
+        assert [found["name"] for found in upload.source["parameters"]] == ["dryRun", "rejectLimit", "filename"]
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "kind"),
+    [
+        ("/v1/debtFiles/f1:watch", "text/event-stream", "text/event-stream"),
+        ("/v1/debtFiles/f1:watch", "*/*", "application/x-ndjson"),
+        ("/v1/debts/d-1/invoice", "*/*", "application/pdf"),
+        ("/v1/debtFiles/f1/rejects:download", "*/*", "text/csv"),
+    ],
+)
+async def test_answers_are_what_is_documented(rest: httpx.AsyncClient, path: str, accept: str, kind: str) -> None:
+    operation = next(
+        found for found in OPERATIONS.values() if re.fullmatch(re.sub(r"{\w+}", r"[\\w-]+", found.path), path)
+    )
+    async with rest.stream("GET", path, headers={"accept": accept}) as answer:
+        assert answer.headers["content-type"].partition(";")[0] == kind
+    assert kind in operation.answer_types()
+
+
+def test_idempotency_keys_are_headers() -> None:
+    keyed = {
+        name
+        for name, found in OPERATIONS.items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in found.source.get("parameters", []))
+    }
+    assert keyed == {
+        "ReadingService_CreateReading",
+        "ReadingService_BatchCreateReadings",
+        "NotificationService_SendNotification",
+    }
+
+
+def test_rules_of_the_contract_are_in_the_schemas() -> None:
+    sensor_type = SCHEMAS["SensorType"]
+    assert sensor_type["required"] == ["id", "kind", "unit"]
+    assert sensor_type["additionalProperties"] is False
+    assert sensor_type["properties"]["kind"]["enum"] == ["GAUGE", "COUNTER", "LEVEL"]
+    assert re.fullmatch(sensor_type["properties"]["id"]["pattern"], "temperature")
+    assert not re.fullmatch(sensor_type["properties"]["id"]["pattern"], "-a.b")
+    assert SCHEMAS["Average.State"]["default"] == SCHEMAS["Average.State"]["enum"][0] == "STATE_UNSPECIFIED"
+    assert "required" not in SCHEMAS["UpdateSensorTypeBody"]
+    assert SCHEMAS["CreateRoomBody"]["required"] == ["id"]
