@@ -29,7 +29,7 @@ def test_the_defaults_make_sense() -> None:
         ("webhook_retry_schedule", "soon", "WEBHOOK_RETRY_SCHEDULE"),
         ("allowed_targets", "10.0.0.1/8", "ALLOWED_TARGETS"),
         ("allowed_targets", "ftp://x", "ALLOWED_TARGETS"),
-        ("lease", timedelta(seconds=30), "LEASE"),
+        ("lease", timedelta(seconds=20), "LEASE"),
         ("webhook_timeout", timedelta(seconds=40), "ATTEMPT_TIMEOUT"),
         ("invoice_lease", timedelta(seconds=10), "INVOICE_LEASE"),
         ("invoice_bucket", "a.b", "INVOICE_BUCKET"),

@@ -144,8 +144,8 @@ class PublicFeed:
                 await self._stop(event_type)
                 self._suspects.add(event_type)
             for event_type in self._suspects - wanted:
-                await self._subscriptions.when_unwanted(event_type, partial(self._forget, event_type))
-                self._suspects.discard(event_type)
+                if await self._subscriptions.when_unwanted(event_type, partial(self._forget, event_type)):
+                    self._suspects.discard(event_type)
         except DomainError as error:
             log.warning("feed.postponed", error=repr(error))
 
