@@ -3,7 +3,8 @@
 `python -m tests.bench.aggregate_micro [readings] [series] [interval in seconds]` starts its own PostgreSQL and NATS
 (every commit reaches the disk, as in production), fills the stream, then starts the service as a process of its own and
 takes the time until everything is committed. The reference copies the same rows (series number, time, value) by one
-connection, in binary, into a logged table without an index. `--profile=FILE` writes a profile of the service there.
+connection, in binary, into a logged table without an index. `--late=0.05` has so many readings come late,
+`--profile=FILE` writes a profile of the service.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from services.chassis.nats.envelope import Encoded
 from services.chassis.nats.topology import readings_subject
 from services.ingestion.adapters.nats.lanes import encode_batch
 from services.ingestion.domain.columns import Piece
-from tests.support.ingestion import TYPES, series
+from services.ingestion.domain.series import Series, SeriesKey
+from tests.support.ingestion import TYPES
 from tests.support.nats import NatsServer
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
@@ -36,9 +38,9 @@ from tests.support.postgres import PostgresServer
 PARTITIONS, ROWS = 8, 5_000
 
 
-def messages(total: int, number: int, interval_us: int) -> list[tuple[int, bytes]]:
+def messages(total: int, number: int, interval_us: int, late: float = 0.0) -> list[tuple[int, bytes]]:
     """(partition, ReadingBatch) as ingestion publishes them: readings of all series by time, ending now."""
-    known = [series(f"d{n}", PARTITIONS, TYPES[0]) for n in range(number)]
+    known = [Series(SeriesKey("b1", f"r{n}", TYPES[0].id, "d1"), TYPES[0], PARTITIONS) for n in range(number)]
     rounds = total // number
     start = time.time_ns() // 1000 - rounds * interval_us
     chance = np.random.default_rng(1)
@@ -49,6 +51,10 @@ def messages(total: int, number: int, interval_us: int) -> list[tuple[int, bytes
         index = np.tile(np.arange(len(own), dtype=np.uint32), rounds)
         times = start + np.repeat(np.arange(rounds), len(own)) * interval_us + chance.integers(0, 200_000, count)
         values = 290 + 5 * np.sin(times / 6e8)
+        # A late reading comes some messages after its neighbours.
+        place = np.arange(count) + np.where(chance.random(count) < late, 30 * ROWS, 0)
+        order = np.argsort(place, kind="stable")
+        index, times, values = index[order], times[order], values[order]
         for first in range(0, count, ROWS):
             at = slice(first, first + ROWS)
             found.append((partition, encode_batch(Piece(partition, own, index[at], times[at], values[at], None), 0)))
@@ -109,7 +115,8 @@ async def measure(
     """One run."""
     async with postgres.database({"aggregation": MIGRATIONS}) as dsn, open_nats(broker.url, name="bench") as nats:
         await ensure_streams(nats.js, TopologyOptions())
-        batches = messages(total, number, int(interval * 1e6))
+        late = sum(float(one.removeprefix("--late=")) for one in sys.argv if one.startswith("--late="))
+        batches = messages(total, number, int(interval * 1e6), late)
         await fill(nats, batches)
         size = sum(len(data) for _, data in batches)
         print(f"{total:,} readings of {number} series, one each {interval} s; {size / total:.1f} bytes a reading")

@@ -164,6 +164,8 @@ async def test_the_position_moves_with_the_readings(rig: Rig) -> None:
     processor = await rig.open()
     await processor.process([message(7, [(0, T0, 1.0)]), message(9, [(1, T0, 1.0)])], [])
     assert await rig.store.position(rig.lease, "stream made at ten") == 9
+    # A stream that was made anew counts from 1 again: what it brings must not be taken for old.
+    assert await rig.store.position(rig.lease, "stream made at noon") == 0
 
 
 async def test_counters_read_over_any_span_sum_up(rig: Rig) -> None:

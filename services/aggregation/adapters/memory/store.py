@@ -40,6 +40,7 @@ class InMemoryPartitionStore:
         self.windows: dict[Key, tuple[int, Rows]] = {}
         self.announced: list[Announcement] = []
         self.positions: dict[int, int] = {}
+        self.streams: dict[int, str] = {}
         self.epochs: dict[int, int] = {}
         self.emptied: list[tuple[int, Emptied]] = []
 
@@ -127,7 +128,10 @@ class InMemoryPartitionStore:
     async def position(self, lease: Lease, stream: str) -> int:
         """See `PartitionStore`."""
         self._fence(lease)
-        return self.positions.get(lease.partition, 0)
+        if self.streams.get(lease.partition) != stream:
+            self.streams[lease.partition] = stream
+            self.positions[lease.partition] = 0
+        return self.positions[lease.partition]
 
     def _fence(self, lease: Lease) -> None:
         if self.epochs.get(lease.partition, lease.epoch) != lease.epoch:

@@ -8,18 +8,21 @@ import numpy as np
 from services.aggregation.adapters.postgres.copying import QUARTER
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
-from services.aggregation.domain.summary import NEVER, SUMMARY, Floats, Ints
+from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Floats, Ints
 from services.chassis.postgres import Connection
 
 _ARRAY_HEAD: Final = 20
+_LOOK_BACK: Final = 62 * DAY
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
 
+# Bounds for all ranges at once stand beside those of each: by them PostgreSQL leaves out partitions unopened.
 # array_send gives the array as it is kept, in one piece: the driver need not make an object of every item.
 _RAW: Final = f"""
 SELECT r.place, array_send(s.times_us) AS times, array_send(s.vals) AS vals, s.late
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r (series_id, first, last, place)
 JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - {QUARTER} AND s.first_us < r.last
+    AND s.first_us >= $4 AND s.first_us < $5
 """
 _SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, w.last_us, w.last, w.covered_us,
 w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
@@ -30,13 +33,15 @@ SELECT r.place, w.start_us, w.revision, {_SUMMARY_COLUMNS}
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
     AS r (series_id, step, first, last, place)
 JOIN windows w ON w.series_id = r.series_id AND w.step_us = r.step AND w.start_us >= r.first AND w.start_us < r.last
+    AND w.step_us = ANY($5::bigint[]) AND w.start_us >= $6 AND w.start_us < $7
 """
 _LEVELS: Final = """
 SELECT r.place, w.start_us, w.level_us, w.level
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start, place)
 CROSS JOIN LATERAL (
     SELECT start_us, level_us, level FROM windows
-    WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start AND level_us > '-9223372036854775808'::bigint
+    WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start
+        AND start_us >= $4 AND start_us < $5 AND level_us > '-9223372036854775808'::bigint
     ORDER BY start_us DESC LIMIT 1
 ) w
 """
@@ -66,7 +71,7 @@ async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, 
     if not ranges:
         return no_readings(), no_readings()
     ids, first, last = (list(column) for column in zip(*ranges, strict=True))
-    rows = await connection.fetch(_RAW, ids, first, last)
+    rows = await connection.fetch(_RAW, ids, first, last, min(first) - QUARTER, max(last))
     return _join(rows, first, last, 0), _join(rows, first, last, 1)
 
 
@@ -88,7 +93,9 @@ async def stored_windows(connection: Connection, ranges: Sequence[tuple[int, int
     if not ranges:
         return Folded(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, SUMMARY)), np.zeros(0, np.int64)
     columns = [list(column) for column in zip(*ranges, strict=True)]
-    rows = sorted((tuple(row) for row in await connection.fetch(_WINDOWS, *columns)), key=_place_and_start)
+    _, steps, first, last = columns
+    found = await connection.fetch(_WINDOWS, *columns, sorted(set(steps)), min(first), max(last))
+    rows = sorted((tuple(row) for row in found), key=_place_and_start)
     place = np.array([row[0] - 1 for row in rows], np.int64)
     start = np.array([row[1] for row in rows], np.int64)
     revision = np.array([row[2] for row in rows], np.int64)
@@ -105,6 +112,6 @@ async def levels_before(connection: Connection, step: int, asked: Sequence[tuple
         return []
     ids, starts = (list(column) for column in zip(*asked, strict=True))
     found = [LevelBefore(start, NEVER, 0.0) for start in starts]
-    for row in await connection.fetch(_LEVELS, ids, starts, step):
+    for row in await connection.fetch(_LEVELS, ids, starts, step, min(starts) - _LOOK_BACK, max(starts)):
         found[row["place"] - 1] = LevelBefore(row["start_us"], row["level_us"], row["level"])
     return found
