@@ -212,6 +212,8 @@ async def test_dead_letters_of_a_tenant_need_its_token(open_service: OpenService
             service.letters.ArchiveDeadLetter(letter_pb.ArchiveDeadLetterRequest(id=letter.id)),
             service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id="99999")),
             service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id="nothing")),
+            service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id="0")),
+            service.letters.ArchiveDeadLetter(letter_pb.ArchiveDeadLetterRequest(id="00")),
         ):
             with pytest.raises(NotFound):
                 await call

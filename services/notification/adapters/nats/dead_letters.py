@@ -1,5 +1,6 @@
 """The dead letters of all services, newest first."""
 
+import re
 from collections.abc import Sequence
 
 import nats.errors
@@ -12,6 +13,8 @@ from services.notification.adapters.nats.events import TENANT_HEADER
 from services.notification.domain.errors import DeadLetterNotFound, TenantForbidden
 
 _FIRST_WINDOW = 200
+# Sequences of a stream begin at 1; for 0 the broker answers with an error of the request.
+_SEQUENCE = re.compile("[1-9][0-9]{0,17}")
 
 
 class DeadLetterBox:
@@ -40,7 +43,7 @@ class DeadLetterBox:
 
     async def get(self, id_: str) -> DeadLetter:
         """Raises DeadLetterNotFound and TenantForbidden."""
-        if not id_.isdigit() or len(id_) > 18:
+        if not _SEQUENCE.fullmatch(id_):
             raise DeadLetterNotFound(metadata={"id": id_})
         letter = await self._letters.get(int(id_))
         tenant = letter.headers.get(TENANT_HEADER, "")
