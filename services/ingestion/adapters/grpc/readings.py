@@ -73,7 +73,7 @@ class _Stream:
                 pending = await self._readings.start_columns(table, index, event_time_us, value)
             case "readings":
                 pending = await self._readings.start(to.rows(request.readings))
-            case None:
+            case _:
                 raise InvalidField("batch", "readings or columns is required", rule="REQUIRED")
         return asyncio.ensure_future(_answer(request.sequence, pending))
 
