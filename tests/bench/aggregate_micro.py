@@ -52,7 +52,7 @@ def messages(total: int, number: int, interval_us: int, late: float = 0.0) -> li
         times = start + np.repeat(np.arange(rounds), len(own)) * interval_us + chance.integers(0, 200_000, count)
         values = 290 + 5 * np.sin(times / 6e8)
         # A late reading comes some messages after its neighbours.
-        place = np.arange(count) + np.where(chance.random(count) < late, 30 * ROWS, 0)
+        place = np.arange(count) + np.where(chance.random(count) < late, 5 * ROWS, 0)
         order = np.argsort(place, kind="stable")
         index, times, values = index[order], times[order], values[order]
         for first in range(0, count, ROWS):

@@ -3,6 +3,7 @@ readings for the rest. Their number does not depend on the length of the history
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.aggregation.domain.summary import Kind
 
@@ -22,6 +23,15 @@ class SeriesInfo:
     interval: int
     max_gap: int
     frontiers: Sequence[int]
+
+
+class Ask(NamedTuple):
+    """A span [start, end) of a series that is to be read, with windows up to `level` (-1: none)."""
+
+    series: SeriesInfo
+    start: int
+    end: int
+    level: int
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ from services.aggregation.adapters.postgres.history import read_pieces
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.reading import stored_windows
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
-from services.aggregation.application.ports import Lease, LeaseLost, Message, PartitionStore
+from services.aggregation.application.ports import Announcement, Lease, LeaseLost, Message, PartitionStore
 from services.aggregation.application.processor import Processor
-from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.history import spans
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
@@ -122,6 +122,30 @@ async def test_both_stores_end_with_the_same_windows(rig: Rig) -> None:
         assert found[key][1] == pytest.approx(row), key
 
 
+async def test_both_stores_announce_the_same(rig: Rig) -> None:
+    mirror = InMemoryPartitionStore(RULES)
+    told: list[Announcement] = []
+    if isinstance(rig.store, PostgresPartitionStore):
+        rig.store._event = lambda one: told.append(one) or closed_event(one)  # pyright: ignore
+    sent = arrivals(9, 900)
+    for both in (rig, Rig(mirror, Lease(0, "me", 1), None)):
+        processor = await both.open()
+        for place in range(0, len(sent), 60):
+            await processor.process([message(place + 1, sent[place : place + 60])], [])
+    found = told if isinstance(rig.store, PostgresPartitionStore) else rig.store.announced  # pyright: ignore
+    assert [(one.series_id, one.step, one.start, one.revision) for one in found] == [
+        (one.series_id, one.step, one.start, one.revision) for one in mirror.announced
+    ]
+    assert any(one.revision > 1 for one in found)
+    for one, expected in zip(found, mirror.announced, strict=True):
+        assert one.statistics.integral == pytest.approx(expected.statistics.integral)
+        both = (one.statistics, expected.statistics)
+        assert len({(found.count, found.covered) for found in both}) == 1
+            expected.statistics.count,
+            expected.statistics.covered,
+        )
+
+
 async def test_windows_of_gauges_are_those_of_the_reference(rig: Rig) -> None:
     sent = [arrival for arrival in arrivals(5, 900) if arrival[0] < 2 and arrival[1] > T0 + HOUR]
     processor = await rig.open()
@@ -186,7 +210,7 @@ async def test_counters_read_over_any_span_sum_up(rig: Rig) -> None:
         else:
             assert rig.database is not None
             async with rig.database.connection() as connection:
-                parts = await read_pieces(connection, RULES.steps, [info], start, end, 3)
+                parts = await read_pieces(connection, RULES.steps, [Ask(info, start, end, 3)])
         return spans([info], parts, start, end, end - start)[0].statistics.consumption or 0.0
 
     whole = await consumed(T0, T0 + HOUR)

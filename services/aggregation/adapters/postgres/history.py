@@ -7,7 +7,7 @@ import asyncpg
 import numpy as np
 
 from services.aggregation.adapters.postgres.reading import levels_before, raw_readings, stored_windows
-from services.aggregation.domain.cover import SeriesInfo, cover
+from services.aggregation.domain.cover import Ask, SeriesInfo, cover
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.history import RawRange, join, singles
@@ -16,18 +16,17 @@ from services.aggregation.domain.summary import Kind
 from services.chassis.postgres import Connection, Database
 
 
-async def read_pieces(
-    connection: Connection, steps: Sequence[int], infos: Sequence[SeriesInfo], start: int, end: int, level: int
-) -> Folded:
-    """What covers [start, end) of each series with windows up to `level`, and its neighbourhood (see `spans`)."""
+async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequence[Ask]) -> Folded:
+    """What covers each span, and its neighbourhood (see `spans`); `series` are places in `asks`."""
     windows: list[tuple[int, int, int, int]] = []
     owners: list[int] = []
     ranges: list[RawRange] = []
-    for place, info in enumerate(infos):
-        found = cover(info, steps, start, end, level)
-        windows += [(info.id, steps[depth], first, last) for depth, first, last in found.windows]
+    for place, ask in enumerate(asks):
+        found = cover(ask.series, steps, ask.start, ask.end, ask.level)
+        windows += [(ask.series.id, steps[depth], first, last) for depth, first, last in found.windows]
         owners += [place] * len(found.windows)
         ranges += [RawRange(place, first, last) for first, last in found.raw]
+    infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
     for at, found_level in zip(counters, await levels_before(connection, steps[0], asked), strict=True):
@@ -80,7 +79,8 @@ class PostgresSnapshot:
 
     async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
         """What covers [start, end)."""
-        return await read_pieces(self._connection, self._rules.steps, infos, start, end, level)
+        asks = [Ask(info, start, end, level) for info in infos]
+        return await read_pieces(self._connection, self._rules.steps, asks)
 
     async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
         """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+import asyncpg
+import numpy as np
+
 from services.aggregation.adapters.postgres.history import read_pieces
 from services.aggregation.application.ports import Announcement, WindowKey
-from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.cover import Ask, SeriesInfo
+from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.history import spans
 from services.aggregation.domain.rules import Rules
 from services.chassis.postgres import Connection
@@ -19,21 +23,28 @@ async def revised_announcements(connection: Connection, rules: Rules, keys: Sequ
         list({key.series_id for key in keys}),
     )
     states = {row["series_id"]: row for row in rows}
+    asks = [_ask(rules, key, states[key.series_id]) for key in keys]
+    parts = await read_pieces(connection, rules.steps, asks)
+    order = np.argsort(parts.series, kind="stable")
+    bounds = np.searchsorted(parts.series[order], np.arange(len(keys) + 1)).tolist()
     found: list[Announcement] = []
-    for key in keys:
-        state, descriptor = states[key.series_id], key.descriptor
-        info = SeriesInfo(
-            key.series_id,
-            *descriptor.key,
-            int(descriptor.kind),
-            descriptor.unit,
-            state["interval_us"],
-            state["max_gap_us"],
-            state["frontiers"],
-        )
-        level = rules.steps.index(key.step)
-        end = key.start + key.step
-        pieces = await read_pieces(connection, rules.steps, [info], key.start, end, level)
-        result = spans([info], pieces, key.start, end, key.step)
-        found.append(Announcement(descriptor, key.series_id, key.step, key.start, key.revision, result[0].statistics))
+    for place, (key, ask) in enumerate(zip(keys, asks, strict=True)):
+        own = parts.take(order[bounds[place] : bounds[place + 1]])
+        alone = Folded(np.zeros_like(own.series), own.start, own.rows)
+        result = spans([ask.series], alone, ask.start, ask.end, key.step)[0]
+        found.append(Announcement(key.descriptor, key.series_id, key.step, key.start, key.revision, result.statistics))
     return found
+
+
+def _ask(rules: Rules, key: WindowKey, state: asyncpg.Record) -> Ask:
+    descriptor = key.descriptor
+    info = SeriesInfo(
+        key.series_id,
+        *descriptor.key,
+        int(descriptor.kind),
+        descriptor.unit,
+        state["interval_us"],
+        state["max_gap_us"],
+        state["frontiers"],
+    )
+    return Ask(info, key.start, key.start + key.step, rules.steps.index(key.step))
