@@ -51,7 +51,8 @@ class Averages:
         window = DEFAULT_WINDOW if query.window is None else query.window
         if window % BASE or not BASE <= window <= 31 * DAY:
             raise FieldInvalid("window", "must be a whole multiple of 5s, from 5s to 31 days")
-        end = now if query.at is None else query.at
+        # Without a time the running 5 s belong to the span: what has just been accepted counts.
+        end = now + BASE if query.at is None else query.at
         if not window <= end <= now + DAY:
             raise FieldInvalid("at", "must be between 1970 and tomorrow")
         end -= end % BASE

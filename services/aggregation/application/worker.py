@@ -29,6 +29,10 @@ class WorkerOptions:
     """`max_rows`: readings of one transaction, about."""
 
     max_rows: int = 100_000
+    breath: timedelta = timedelta(milliseconds=50)
+    """After a small transaction (below `breath_rows`) more readings are awaited for this long: a trickle of single
+    readings would otherwise cost a transaction each. It adds as much to the time until a reading is visible."""
+    breath_rows: int = 2_000
     least_tick: timedelta = timedelta(milliseconds=100)
     """Windows of quiet series close in rounds of at least this distance."""
 
@@ -163,6 +167,12 @@ class _Session:
                     mail = asyncio.create_task(worker.mail.wait(), name="mail")
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
+                if 0 < sum(len(message.time) for message in messages) < worker.options.breath_rows:
+                    await asyncio.wait(
+                        {stopping, mail},
+                        timeout=worker.options.breath.total_seconds(),
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
         finally:
             await cancel(fetching, stopping, mail)
 

@@ -217,7 +217,8 @@ type GetRoomAverageRequest struct {
 	SensorType string `protobuf:"bytes,3,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
 	// window is the length of the span: whole multiples of 5 seconds up to 31 days; 900s by default.
 	Window *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
-	// at is the end of the span; now when absent. The span ends at the last multiple of 5 seconds that is not after it.
+	// at is the end of the span: the last multiple of 5 seconds that is not after it. When absent, the span ends at the first
+	// multiple of 5 seconds after now, so that a reading counts as soon as it is stored (provisional).
 	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
