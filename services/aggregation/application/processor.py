@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from services.aggregation.application import metrics
+from services.aggregation.application.announcing import announce
 from services.aggregation.application.ports import (
-    Announcement,
     Emptied,
     Lease,
     Message,
@@ -20,12 +20,10 @@ from services.aggregation.application.ports import (
 )
 from services.aggregation.domain.counter import Correction
 from services.aggregation.domain.engine import Admission, Changes, Engine, Readings, no_readings
-from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.revision import LateRange, Placed, late_range, place, unseen
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.statistics import Edge, Neighbours, Summary, statistics
-from services.aggregation.domain.summary import SECOND, Ints, pick
+from services.aggregation.domain.summary import SECOND, Ints
 
 Clock = Callable[[], float]
 
@@ -210,7 +208,15 @@ class Processor:
             revised=revised,
             states=[self._saved(series) for series in dirty],
             corrections=corrections,
-            announcements=[announcement for closed in changes.closed for announcement in self._announce(closed, now)],
+            announcements=[
+                one
+                for closed in changes.closed
+                for one in announce(self._rules, states, self._ids, self._descriptors, closed, now)
+            ],
+                announcement
+                for closed in changes.closed
+                for announcement in announce(self._rules, states, self._ids, self._descriptors, closed, now)
+            ],
             revised_keys=[
                 WindowKey(
                     self._descriptors[window.series],
@@ -234,51 +240,6 @@ class Processor:
             int(row["settled_time"]),
             row.tobytes(),
         )
-
-    def _announce(self, closed: Closed, now: int) -> list[Announcement]:
-        """Only what people wait for: at full load there are thousands of windows a second."""
-        step = closed.step
-        chosen = [
-            at for at, start in enumerate(closed.start.tolist()) if self._rules.announces(step, start + step, now)
-        ]
-        if not chosen:
-            return []
-        if len(chosen) < len(closed.start):
-            closed = closed.take(np.array(chosen))
-        states = pick(self.engine.states.rows, closed.series)
-        columns = zip(
-            closed.series.tolist(),
-            self._ids[closed.series].tolist(),
-            closed.start.tolist(),
-            closed.rows.tolist(),
-            closed.revision.tolist(),
-            zip(closed.before_time.tolist(), closed.before.tolist(), strict=True),
-            zip(closed.after_time.tolist(), closed.after.tolist(), strict=True),
-            closed.edge_after.tolist(),
-            states["kind"].tolist(),
-            states["max_gap"].tolist(),
-            states["interval"].tolist(),
-            strict=True,
-        )
-        return [
-            Announcement(
-                self._descriptors[series],
-                series_id,
-                step,
-                start,
-                revision,
-                statistics(
-                    Summary(*row),
-                    start,
-                    start + step,
-                    kind=kind,
-                    max_gap=max_gap,
-                    interval=interval,
-                    around=Neighbours(before, after, Edge(*edge)),
-                ),
-            )
-            for series, series_id, start, row, revision, before, after, edge, kind, max_gap, interval in columns
-        ]
 
     @staticmethod
     def _count_late(placed: dict[int, Placed], skipped: Readings) -> list[tuple[int, int, int]]:

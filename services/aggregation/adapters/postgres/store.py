@@ -1,11 +1,10 @@
 """`PartitionStore` on PostgreSQL: one transaction per batch, fenced by the epoch of the lease."""
 
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from services.aggregation.adapters.postgres import copying
+from services.aggregation.adapters.postgres import copying, writing
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
     LevelBefore,
@@ -22,11 +21,9 @@ from services.aggregation.application.ports import (
     Lease,
     LeaseLost,
     Loaded,
-    SavedState,
     StoredSeries,
     Write,
 )
-from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
@@ -39,19 +36,6 @@ _SERIES = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, st.state, st.version, st.steps
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
-_TYPES = {"revision": "integer"} | dict.fromkeys(
-    ("sum", "min", "max", "first", "last", "integral", "consumption", "edge", "level"), "double precision"
-)
-_UPSERT = """
-INSERT INTO windows ({columns}) SELECT * FROM unnest({arrays})
-ON CONFLICT (series_id, step_us, start_us) DO UPDATE SET {sets}
-""".format(
-    columns=", ".join(copying.WINDOW_COLUMNS),
-    arrays=", ".join(
-        f"${place}::{_TYPES.get(name, 'bigint')}[]" for place, name in enumerate(copying.WINDOW_COLUMNS, start=1)
-    ),
-    sets=", ".join(f"{name} = excluded.{name}" for name in copying.WINDOW_COLUMNS[3:]),
-)
 
 
 class StepsChanged(Exception):
@@ -234,10 +218,10 @@ class PostgresPartitionStore:
             )
             if fenced is None:
                 raise LeaseLost
-            await self._write_readings(connection, write)
-            await self._write_windows(connection, write)
-            await self._write_states(connection, write.states)
-            await self._write_remarks(connection, write)
+            await writing.write_readings(connection, write)
+            await writing.write_windows(connection, write)
+            await writing.write_states(connection, write.states, self._rules.steps)
+            await writing.write_remarks(connection, write)
             announcements = [
                 *write.announcements,
                 *await revised_announcements(connection, self._rules, write.revised_keys),
@@ -257,119 +241,3 @@ class PostgresPartitionStore:
             starts.setdefault(window.step, []).append(window.start // window_period(window.step))
         for step, periods in starts.items():
             await self.periods.ensure_windows(step, periods)
-
-    async def _write_readings(self, connection: Connection, write: Write) -> None:
-        rows = copying.segments(write.ids, write.raw, late=False) + copying.segments(
-            write.ids, write.skipped, late=True
-        )
-        if rows:
-            await _copy(connection, "segments", ("series_id", "first_us", "late", "times_us", "vals"), rows)
-
-    async def _write_windows(self, connection: Connection, write: Write) -> None:
-        fresh: list[bytes] = []
-        again: list[Closed] = []
-        for closed in write.closed:
-            first = closed.revision == 1
-            fresh.append(
-                _window_rows(
-                    write,
-                    closed.series[first],
-                    closed.step,
-                    closed.start[first],
-                    closed.revision[first],
-                    closed.rows[first],
-                )
-            )
-            if not first.all():
-                again.append(closed)
-        if any(fresh):
-            await _copy(connection, "windows", copying.WINDOW_COLUMNS, b"".join(fresh))
-        columns: list[list[object]] = [[] for _ in copying.WINDOW_COLUMNS]
-        for closed in again:
-            for at in np.flatnonzero(closed.revision > 1):
-                _append(
-                    columns,
-                    write,
-                    int(closed.series[at]),
-                    closed.step,
-                    int(closed.start[at]),
-                    int(closed.revision[at]),
-                    closed.rows[at].item(),
-                )
-        for window in write.revised:
-            _append(columns, write, window.series, window.step, window.start, window.revision, window.row.item())
-        if columns[0]:
-            await connection.execute(_UPSERT, *columns)
-
-    async def _write_states(self, connection: Connection, states: Sequence[SavedState]) -> None:
-        if not states:
-            return
-        await connection.execute(
-            f"""
-            INSERT INTO series_state AS s
-                (series_id, interval_us, max_gap_us, settled_us, state, frontiers, steps, version)
-            SELECT n.series_id, n.interval_us, n.max_gap_us, n.settled_us, n.state,
-                ($6::bigint[])[(n.place - 1) * $8 + 1 : n.place * $8], $7::bigint[], {VERSION}
-            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY
-                AS n (series_id, interval_us, max_gap_us, settled_us, state, place)
-            ON CONFLICT (series_id) DO UPDATE SET interval_us = excluded.interval_us, max_gap_us = excluded.max_gap_us,
-                settled_us = excluded.settled_us, state = excluded.state, frontiers = excluded.frontiers,
-                steps = excluded.steps, version = excluded.version
-            """,
-            [state.series_id for state in states],
-            [state.interval for state in states],
-            [state.max_gap for state in states],
-            [state.settled for state in states],
-            [state.state for state in states],
-            [frontier for state in states for frontier in state.frontiers],
-            list(self._rules.steps),
-            len(self._rules.steps),
-        )
-
-    async def _write_remarks(self, connection: Connection, write: Write) -> None:
-        if write.emptied:
-            await connection.execute("DELETE FROM emptied WHERE id = ANY($1::bigint[])", list(write.emptied))
-        if write.corrections:
-            await connection.executemany(
-                """
-                INSERT INTO corrections (series_id, time_us, value, level, kind) VALUES ($1, $2, $3, $4, $5)
-                ON CONFLICT DO NOTHING
-                """,
-                [
-                    (int(write.ids[found.series]), found.time, found.value, found.level, found.kind)
-                    for found in write.corrections
-                ],
-            )
-        if write.late:
-            await connection.executemany(
-                """
-                INSERT INTO lateness AS l (series_id, revised, too_late) VALUES ($1, $2, $3)
-                ON CONFLICT (series_id) DO UPDATE SET
-                    revised = l.revised + excluded.revised, too_late = l.too_late + excluded.too_late
-                """,
-                [(int(write.ids[series]), revised, too_late) for series, revised, too_late in write.late],
-            )
-
-
-def _window_rows(write: Write, series: Ints, step: int, start: Ints, revision: Ints, rows: np.ndarray) -> bytes:
-    return copying.windows(write.ids, write.kinds, write.max_gaps, series, step, start, revision, rows)
-
-
-def _append(
-    columns: list[list[object]],
-    write: Write,
-    series: int,
-    step: int,
-    start: int,
-    revision: int,
-    row: tuple[object, ...],
-) -> None:
-    counter = write.kinds[series] == Kind.COUNTER
-    values = (int(write.ids[series]), step, start, revision, int(write.max_gaps[series]), *row[:11])
-    for column, value in zip(columns, (*values, *(row[11:] if counter else (None,) * 6)), strict=True):
-        column.append(value)
-
-
-async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
-    source = io.BytesIO(copying.SIGNATURE + rows + copying.TRAILER)
-    await connection.copy_to_table(table, source=source, columns=list(columns), format="binary")
