@@ -213,10 +213,6 @@ class Processor:
                 for closed in changes.closed
                 for one in announce(self._rules, states, self._ids, self._descriptors, closed, now)
             ],
-                announcement
-                for closed in changes.closed
-                for announcement in announce(self._rules, states, self._ids, self._descriptors, closed, now)
-            ],
             revised_keys=[
                 WindowKey(
                     self._descriptors[window.series],
