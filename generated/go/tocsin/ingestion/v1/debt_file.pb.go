@@ -28,7 +28,7 @@ type DebtFile_State int32
 const (
 	// STATE_UNSPECIFIED is never returned.
 	DebtFile_STATE_UNSPECIFIED DebtFile_State = 0
-	// RECEIVING means that bytes are still arriving; rows are processed as they come.
+	// RECEIVING means that bytes are still arriving; they are checked as they come.
 	DebtFile_RECEIVING DebtFile_State = 1
 	// PROCESSING means that all bytes are here and the last rows are being stored.
 	DebtFile_PROCESSING DebtFile_State = 2
