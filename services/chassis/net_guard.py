@@ -21,6 +21,9 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Name and port to addresses as text. Raises OSError when the name does not resolve."""
 
+RESOLVE_SECONDS: Final = 3.0
+"""A resolver that takes longer counts as one that does not know the name."""
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -131,7 +134,8 @@ class AddressGuard:
                 raise AddressBlocked(f"the address is {problem}", metadata={"host": host})
             return [host]
         try:
-            found = await self._resolve(host, port)
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                found = await self._resolve(host, port)
         except OSError as error:
             raise NameUnresolved(f"the name {host} does not resolve", metadata={"host": host}) from error
         if not found:

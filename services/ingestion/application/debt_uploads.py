@@ -251,6 +251,9 @@ async def _threaded(work: Callable[P, T], *arguments: P.args, **more: P.kwargs) 
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         await asyncio.wait([working])
+        # The cancellation is what counts; an error of the work is looked at so that nobody reports it as forgotten.
+        if not working.cancelled():
+            working.exception()
         raise
 
 

@@ -41,7 +41,7 @@ type WebhookServiceClient interface {
 	GetWebhookSubscription(ctx context.Context, in *GetWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
 	// ListWebhookSubscriptions returns subscriptions by id, without their secrets.
 	ListWebhookSubscriptions(ctx context.Context, in *ListWebhookSubscriptionsRequest, opts ...grpc.CallOption) (*ListWebhookSubscriptionsResponse, error)
-	// DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped.
+	// DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
 	DeleteWebhookSubscription(ctx context.Context, in *DeleteWebhookSubscriptionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
@@ -108,7 +108,7 @@ type WebhookServiceServer interface {
 	GetWebhookSubscription(context.Context, *GetWebhookSubscriptionRequest) (*WebhookSubscription, error)
 	// ListWebhookSubscriptions returns subscriptions by id, without their secrets.
 	ListWebhookSubscriptions(context.Context, *ListWebhookSubscriptionsRequest) (*ListWebhookSubscriptionsResponse, error)
-	// DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped.
+	// DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
 	DeleteWebhookSubscription(context.Context, *DeleteWebhookSubscriptionRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedWebhookServiceServer()
 }

@@ -89,7 +89,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhookSubscription(self, request, context):
-        """DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped.
+        """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

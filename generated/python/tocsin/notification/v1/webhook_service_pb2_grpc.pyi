@@ -46,7 +46,7 @@ class WebhookServiceStub:
     ListWebhookSubscriptions: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhookSubscriptionsRequest, _webhook_service_pb2.ListWebhookSubscriptionsResponse]
     """ListWebhookSubscriptions returns subscriptions by id, without their secrets."""
     DeleteWebhookSubscription: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookSubscriptionRequest, _empty_pb2.Empty]
-    """DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped."""
+    """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters."""
 
 @_typing.type_check_only
 class WebhookServiceAsyncStub(WebhookServiceStub):
@@ -65,7 +65,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     ListWebhookSubscriptions: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhookSubscriptionsRequest, _webhook_service_pb2.ListWebhookSubscriptionsResponse]  # type: ignore[assignment]
     """ListWebhookSubscriptions returns subscriptions by id, without their secrets."""
     DeleteWebhookSubscription: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped."""
+    """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters."""
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
@@ -105,6 +105,6 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.DeleteWebhookSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """DeleteWebhookSubscription ends a subscription; deliveries that wait are dropped."""
+        """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters."""
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
