@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def console() -> "Console":
+def console(*, stderr: bool = False) -> "Console":
     """The terminal; plain text where output is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, stderr=stderr)
 
 
 def print_json(value: Any) -> None:
@@ -26,13 +26,19 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """A table whose columns named with a trailing `>` are aligned to the right. Cells are shown literally."""
+    """A table. Columns named with a trailing `>` are aligned to the right; all but the last two keep their cells
+    on one line. Cells are shown literally."""
     from rich.table import Table
     from rich.text import Text
 
     result = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
-    for column in columns:
-        result.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for index, column in enumerate(columns):
+        result.add_column(
+            column.rstrip(">"),
+            justify="right" if column.endswith(">") else "left",
+            overflow="fold",
+            no_wrap=index < len(columns) - 2,
+        )
     for row in rows:
         result.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
     return result

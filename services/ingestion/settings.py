@@ -47,7 +47,7 @@ class IngestionSettings(ChassisSettings):
     """Debts in one event."""
     debt_idle: Duration = timedelta(minutes=1)
     """How long the client of an upload may send nothing."""
-    debt_lease: Duration = timedelta(seconds=30)
+    debt_lease: Duration = timedelta(seconds=10)
     """How long after the death of its process a debt file is declared failed."""
     debt_spool: Path | None = None
     """Directory for uploads under way; by default the system's for temporary files."""

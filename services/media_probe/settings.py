@@ -33,7 +33,7 @@ class MediaProbeSettings(ChassisSettings):
     max_requests: int = 32
     max_index: Size = 4 * MIB
     """The largest MP4 index that is fetched."""
-    probe_within: Duration = timedelta(seconds=20)
+    probe_within: Duration = timedelta(seconds=12)
     connect_timeout: Duration = timedelta(seconds=3)
     read_timeout: Duration = timedelta(seconds=5)
 

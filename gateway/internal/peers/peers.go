@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -71,7 +72,7 @@ func options(security credentials.TransportCredentials) []grpc.DialOption {
 		grpc.WithInitialConnWindowSize(window),
 		grpc.WithIdleTimeout(0),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: 2 * time.Second,
 		}),
 		grpc.WithChainUnaryInterceptor(markUnary, complete),
@@ -119,7 +120,15 @@ func (p *Pool) pick() (*grpc.ClientConn, error) {
 	if len(p.conns) == 0 {
 		return nil, status.Errorf(codes.Unavailable, "no peer named %s", p.name)
 	}
-	return p.conns[p.next.Add(1)%uint32(len(p.conns))], nil
+	first := p.next.Add(1)
+	for offset := range uint32(len(p.conns)) {
+		conn := p.conns[(first+offset)%uint32(len(p.conns))]
+		// One that waits after a failed attempt answers at once with that failure, also when the service is back.
+		if conn.GetState() != connectivity.TransientFailure {
+			return conn, nil
+		}
+	}
+	return p.conns[first%uint32(len(p.conns))], nil
 }
 
 // Invoke makes a unary call.

@@ -36,7 +36,7 @@ def list_(
         rows = [
             (
                 letter["id"],
-                letter.get("deadTime", ""),
+                letter.get("deadTime", "")[:19].replace("T", " "),
                 f"{letter['service']}/{letter['consumer']}",
                 letter["type"].split(".")[-1],
                 letter.get("attempts", 0),

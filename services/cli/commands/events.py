@@ -52,6 +52,8 @@ async def _tail(mesh: "MeshClient", subject: str, *, downstream: bool, count: in
             await connection.flush()
         except (nats.errors.Error, ValueError) as error:
             raise CommandError(f"cannot subscribe to {subject!r}: {error}") from error
+        if not as_json:
+            console(stderr=True).print(f"[dim]listening on {subject}; Ctrl-C ends[/]")
         seen = 0
         async for message in subscription.messages:
             # Requests of JetStream clients and acknowledgements pass by on other subjects; events carry a type.

@@ -34,7 +34,6 @@ def world_environment(world: World) -> dict[str, str]:
         "TOCSIN_MEDIA_PROBE_VIDEO_SERVER": world.video_server,
         "TOCSIN_NOTIFICATION_SMTP_HOST": "127.0.0.1",
         "TOCSIN_NOTIFICATION_SMTP_PORT": str(world.smtp_port),
-        "TOCSIN_NOTIFICATION_ALLOWED_TARGETS": world.webhook_url.removesuffix("/hook"),
     }
 
 
