@@ -32,7 +32,7 @@ $(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated
 	@cd gateway && CGO_ENABLED=0 $$(../scripts/go.sh) build -trimpath -o ../$@ ./cmd/tocsin-gateway
 
 test: $(BUILD)/setup.stamp gateway ## Run all tests on real parts.
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 lint: $(BUILD)/setup.stamp ## Formatting, lint, types, layers, contracts.
 	@scripts/lint.sh

@@ -1,4 +1,4 @@
-"""One mesh for all end-to-end tests: started as an operator starts it, reached through Envoy."""
+"""One mesh for the end-to-end tests of a test process: started as an operator starts it, reached through Envoy."""
 
 import os
 import subprocess
@@ -122,12 +122,3 @@ def rest(edge: Edge) -> Iterator[httpx.Client]:
 def unique() -> Callable[[str], str]:
     """Makes ids that no other test has: `unique("tower")`."""
     return lambda prefix: f"{prefix}-{uuid.uuid4().hex[:10]}"
-
-
-# First, since pytest-xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All end-to-end tests share one mesh, so they run in one worker."""
-    for item in items:
-        if "tests/e2e" in str(item.path):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
