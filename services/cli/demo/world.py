@@ -36,7 +36,8 @@ class Hook:
     verified: bool
 
 
-@dataclass(slots=True)
+# Without slots: aiosmtpd looks at every member of its handler, which fails on slots in early releases of Python 3.11.
+@dataclass
 class World:
     """Addresses of the servers, and what reached them."""
 
