@@ -1,0 +1,121 @@
+"""The `VideoStore` in memory and in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.chassis.postgres import Outbox, open_database
+from services.media_probe.adapters.memory.store import InMemoryVideoStore
+from services.media_probe.adapters.postgres.store import PostgresVideoStore
+from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
+from services.media_probe.application.ports import VideoStore
+from services.media_probe.domain.failure import Failure
+from services.media_probe.domain.video import Alert, Effort, Facts, State, Video
+from tests.support.postgres import Schemas
+
+FACTS = Facts(640, 480, 640, 480, 0, "h264", "mp4", timedelta(seconds=2), 25.0)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def store(
+    request: pytest.FixtureRequest,
+    databases: Callable[[Schemas], AbstractAsyncContextManager[str]],
+    repository: Path,
+) -> AsyncIterator[VideoStore]:
+    if request.param == "memory":
+        yield InMemoryVideoStore()
+        return
+    async with (
+        databases({"media_probe": repository / "services/media_probe/migrations"}) as dsn,
+        open_database(dsn, schema="media_probe", application_name="tests") as database,
+    ):
+        yield PostgresVideoStore(database, Outbox(source="tocsin/media_probe"))
+
+
+def alert(number: int = 1, *, delivery: str = "1") -> Alert:
+    return Alert(f"event-{number}", f"cam-{number}", "/videos/a.mp4", 1.7e9 + number, f"store-{number % 2}", delivery)
+
+
+def row(of: Alert, state: State, *, attempts: int = 1) -> Video:
+    failed = state is not State.PROBED
+    return Video(
+        of.uid,
+        of.store,
+        of.timestamp,
+        of.video,
+        state,
+        attempts,
+        Effort(16_384, 1, timedelta(milliseconds=5)),
+        None if failed else FACTS,
+        Failure.NOT_MEDIA if failed else None,
+        "no video" if failed else "",
+        of.event_id,
+    )
+
+
+def content(video: Video | None) -> Video | None:
+    """Without the time of change, which the stores choose themselves."""
+    return video and replace(video, update_time=None)
+
+
+async def test_what_was_recorded_is_read(store: VideoStore) -> None:
+    assert await store.get("cam-1") is None
+    assert not await store.seen(alert())
+    assert await store.record(alert(), row(alert(), State.PROBED))
+    found = await store.get("cam-1")
+    assert content(found) == row(alert(), State.PROBED)
+    assert found is not None
+    assert found.update_time is not None
+    assert await store.seen(alert())
+
+
+async def test_a_result_has_its_effect_once(store: VideoStore) -> None:
+    assert await store.record(alert(), row(alert(), State.PROBED))
+    assert not await store.record(alert(delivery="2"), row(alert(), State.PROBED, attempts=9))
+    assert content(await store.get("cam-1")) == row(alert(), State.PROBED)
+
+
+async def test_attempts_are_recorded_until_one_is_final(store: VideoStore) -> None:
+    for attempt in (1, 2):
+        assert await store.record(alert(), row(alert(), State.RETRYING, attempts=attempt))
+        assert not await store.seen(alert())
+    assert await store.record(alert(), row(alert(), State.FAILED, attempts=3))
+    assert await store.seen(alert())
+    assert content(await store.get("cam-1")) == row(alert(), State.FAILED, attempts=3)
+
+
+async def test_a_dead_letter_sent_back_is_probed_again_after_a_failure_only(store: VideoStore) -> None:
+    assert await store.record(alert(), row(alert(), State.FAILED))
+    back = alert(delivery="7")
+    assert not await store.seen(back)
+    assert await store.record(back, row(back, State.PROBED))
+    assert await store.seen(alert(delivery="8"))
+    assert not await store.record(alert(delivery="8"), row(alert(), State.PROBED, attempts=9))
+
+
+async def test_only_what_failed_is_retried(store: VideoStore) -> None:
+    with pytest.raises(VideoNotFound):
+        await store.retry("cam-1", "again")
+    assert await store.record(alert(), row(alert(), State.FAILED))
+    again = await store.retry("cam-1", "again")
+    assert (again.state, again.attempts, again.event_id, again.effort) == (State.RETRYING, 0, "again", Effort())
+    with pytest.raises(VideoNotFailed):
+        await store.retry("cam-1", "and again")
+    assert content(await store.get("cam-1")) == content(again)
+
+
+async def test_pages_are_newest_first_and_keep_to_what_was_asked(store: VideoStore) -> None:
+    for number in range(1, 7):
+        state = State.FAILED if number in (2, 3) else State.PROBED
+        assert await store.record(alert(number), row(alert(number), state))
+    first = await store.page(None, 4)
+    assert [video.uid for video in first] == ["cam-6", "cam-5", "cam-4", "cam-3"]
+    rest = await store.page((first[-1].timestamp, first[-1].uid), 4)
+    assert [video.uid for video in rest] == ["cam-2", "cam-1"]
+    assert [video.uid for video in await store.page(None, 9, store="store-1")] == ["cam-5", "cam-3", "cam-1"]
+    assert [video.uid for video in await store.page(None, 9, state=State.FAILED)] == ["cam-3", "cam-2"]
+    assert [video.uid for video in await store.page(None, 9, store="store-0", state=State.FAILED)] == ["cam-2"]
