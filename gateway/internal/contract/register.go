@@ -24,6 +24,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		ingestion.RegisterAlertServiceHandlerClient(ctx, mux, ingestion.NewAlertServiceClient(ing)),
 		ingestion.RegisterDebtFileServiceHandlerClient(ctx, mux, ingestion.NewDebtFileServiceClient(ing)),
 		aggregation.RegisterAggregationServiceHandlerClient(ctx, mux, aggregation.NewAggregationServiceClient(agg)),
+		aggregation.RegisterAlarmServiceHandlerClient(ctx, mux, aggregation.NewAlarmServiceClient(agg)),
 		mediaprobe.RegisterVideoServiceHandlerClient(ctx, mux, mediaprobe.NewVideoServiceClient(med)),
 		notification.RegisterNotificationServiceHandlerClient(ctx, mux, notification.NewNotificationServiceClient(not)),
 		notification.RegisterEndpointServiceHandlerClient(ctx, mux, notification.NewEndpointServiceClient(not)),

@@ -23,6 +23,8 @@ DEBTS = "DEBTS"
 DEBT_FILES = "DEBT_FILES"
 WINDOWS = "WINDOWS"
 ALARMS = "ALARMS"
+ALARM_NOTICES = "ALARM_NOTICES"
+PAYLOADS = "PAYLOADS"
 NOTIFICATIONS = "NOTIFICATIONS"
 DEAD_LETTERS = "DEAD_LETTERS"
 
@@ -35,6 +37,7 @@ DEBTS_REGISTERED_SUBJECT = "tocsin.debts.v1.registered"
 DEBT_FILE_COMPLETED_SUBJECT = "tocsin.debt_files.v1.completed"
 ALARM_RAISED_SUBJECT = "tocsin.alarms.v1.raised"
 ALARM_CLEARED_SUBJECT = "tocsin.alarms.v1.cleared"
+ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
 NOTIFICATION_STATUS_SUBJECT = "tocsin.notifications.v1.status_changed"
 
 PUBLIC_SUBJECTS = (
@@ -50,6 +53,11 @@ PUBLIC_SUBJECTS = (
 def readings_subject(partition: int) -> str:
     """Subject of one partition of the readings (0-based)."""
     return f"tocsin.readings.v1.{partition}"
+
+
+def payloads_subject(format_name: str) -> str:
+    """Subject where gateways that speak NATS publish the payloads (JSON as the vendor sends it) of one format."""
+    return f"tocsin.payloads.v1.{format_name}"
 
 
 def window_closed_subject(building: str, room: str, sensor_type: str) -> str:
@@ -164,6 +172,19 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             subjects=("tocsin.alarms.v1.>",),
             description="Alarms raised and cleared.",
             max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=ALARM_NOTICES,
+            subjects=("tocsin.alarm_notices.v1.>",),
+            description="Whom to tell of raised alarms (personal data).",
+            max_age=_WEEK,
+        ),
+        StreamSpec(
+            name=PAYLOADS,
+            subjects=(payloads_subject("*"),),
+            description="Vendor payloads of gateways that speak NATS, on their way to ingestion.",
+            work_queue=True,
+            max_bytes=1024 * MIB,
         ),
         StreamSpec(
             name=NOTIFICATIONS,

@@ -46,10 +46,10 @@ _DUTIES: Mapping[str, _Duty] = {
             "tocsin.debts.v1.*",
             "tocsin.debt_files.v1.*",
         ),
-        reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS),
+        reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS, topology.PAYLOADS),
     ),
     "aggregation": _Duty(
-        publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*"),
+        publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*", topology.ALARM_NOTICE_SUBJECT),
         reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
         # Live streams of closing windows, whichever replica closed them.
         hears=("tocsin.windows.v1.closed.>",),
@@ -65,6 +65,7 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.DEBT_FILES,
             topology.VIDEOS,
             topology.ALARMS,
+            topology.ALARM_NOTICES,
             topology.WINDOWS,
             topology.NOTIFICATIONS,
             topology.DEAD_LETTERS,

@@ -726,6 +726,707 @@ func (x *WatchWindowsRequest) GetStep() *durationpb.Duration {
 	return nil
 }
 
+// GetBuildingAverageRequest names the building, the sensor type and the span.
+type GetBuildingAverageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building to ask about.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// sensor_type to ask about; `temperature` when empty.
+	SensorType string `protobuf:"bytes,2,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// window is the length of the span, as in GetRoomAverageRequest.
+	Window *durationpb.Duration `protobuf:"bytes,3,opt,name=window,proto3" json:"window,omitempty"`
+	// at is the end of the span, as in GetRoomAverageRequest.
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBuildingAverageRequest) Reset() {
+	*x = GetBuildingAverageRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBuildingAverageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBuildingAverageRequest) ProtoMessage() {}
+
+func (x *GetBuildingAverageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBuildingAverageRequest.ProtoReflect.Descriptor instead.
+func (*GetBuildingAverageRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetBuildingAverageRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *GetBuildingAverageRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *GetBuildingAverageRequest) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *GetBuildingAverageRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// BuildingAverage is the average of one sensor type in one building.
+type BuildingAverage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building that was asked for.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// sensor_type that was asked for.
+	SensorType string `protobuf:"bytes,2,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// unit of the values; empty when there is no data.
+	Unit string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// state of the answer.
+	State Average_State `protobuf:"varint,4,opt,name=state,proto3,enum=tocsin.aggregation.v1.Average_State" json:"state,omitempty"`
+	// start of the span, inclusive.
+	Start *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start,proto3" json:"start,omitempty"`
+	// end of the span, exclusive.
+	End *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end,proto3" json:"end,omitempty"`
+	// statistics of the span over all series of the building.
+	Statistics *Statistics `protobuf:"bytes,7,opt,name=statistics,proto3" json:"statistics,omitempty"`
+	// provisional is true while readings that belong to the span may still come.
+	Provisional bool `protobuf:"varint,8,opt,name=provisional,proto3" json:"provisional,omitempty"`
+	// devices that contributed.
+	Devices int32 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
+	// rooms that have the sensor type.
+	Rooms int32 `protobuf:"varint,10,opt,name=rooms,proto3" json:"rooms,omitempty"`
+	// rooms_with_data in the span.
+	RoomsWithData int32 `protobuf:"varint,11,opt,name=rooms_with_data,json=roomsWithData,proto3" json:"rooms_with_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildingAverage) Reset() {
+	*x = BuildingAverage{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildingAverage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildingAverage) ProtoMessage() {}
+
+func (x *BuildingAverage) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildingAverage.ProtoReflect.Descriptor instead.
+func (*BuildingAverage) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BuildingAverage) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *BuildingAverage) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *BuildingAverage) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *BuildingAverage) GetState() Average_State {
+	if x != nil {
+		return x.State
+	}
+	return Average_STATE_UNSPECIFIED
+}
+
+func (x *BuildingAverage) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *BuildingAverage) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *BuildingAverage) GetStatistics() *Statistics {
+	if x != nil {
+		return x.Statistics
+	}
+	return nil
+}
+
+func (x *BuildingAverage) GetProvisional() bool {
+	if x != nil {
+		return x.Provisional
+	}
+	return false
+}
+
+func (x *BuildingAverage) GetDevices() int32 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *BuildingAverage) GetRooms() int32 {
+	if x != nil {
+		return x.Rooms
+	}
+	return 0
+}
+
+func (x *BuildingAverage) GetRoomsWithData() int32 {
+	if x != nil {
+		return x.RoomsWithData
+	}
+	return 0
+}
+
+// ListRoomAveragesRequest names the building, the sensor type and the span.
+type ListRoomAveragesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page. Give `at` to page through one span.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// building to ask about.
+	Building string `protobuf:"bytes,3,opt,name=building,proto3" json:"building,omitempty"`
+	// sensor_type to ask about; `temperature` when empty.
+	SensorType string `protobuf:"bytes,4,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// window is the length of the span, as in GetRoomAverageRequest.
+	Window *durationpb.Duration `protobuf:"bytes,5,opt,name=window,proto3" json:"window,omitempty"`
+	// at is the end of the span, as in GetRoomAverageRequest.
+	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoomAveragesRequest) Reset() {
+	*x = ListRoomAveragesRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoomAveragesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoomAveragesRequest) ProtoMessage() {}
+
+func (x *ListRoomAveragesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoomAveragesRequest.ProtoReflect.Descriptor instead.
+func (*ListRoomAveragesRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListRoomAveragesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRoomAveragesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRoomAveragesRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *ListRoomAveragesRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *ListRoomAveragesRequest) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *ListRoomAveragesRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// ListRoomAveragesResponse is a page of rooms.
+type ListRoomAveragesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// averages of the page; rooms without data have the state NO_DATA.
+	Averages []*Average `protobuf:"bytes,1,rep,name=averages,proto3" json:"averages,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoomAveragesResponse) Reset() {
+	*x = ListRoomAveragesResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoomAveragesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoomAveragesResponse) ProtoMessage() {}
+
+func (x *ListRoomAveragesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoomAveragesResponse.ProtoReflect.Descriptor instead.
+func (*ListRoomAveragesResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListRoomAveragesResponse) GetAverages() []*Average {
+	if x != nil {
+		return x.Averages
+	}
+	return nil
+}
+
+func (x *ListRoomAveragesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListCorrectionsRequest names the room, the sensor type and the range.
+type ListCorrectionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// building to ask about.
+	Building string `protobuf:"bytes,3,opt,name=building,proto3" json:"building,omitempty"`
+	// room to ask about.
+	Room string `protobuf:"bytes,4,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type to ask about; all when empty.
+	SensorType string `protobuf:"bytes,5,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device to which the list is limited; empty for all.
+	Device string `protobuf:"bytes,6,opt,name=device,proto3" json:"device,omitempty"`
+	// from is the earliest event time, inclusive; the beginning when absent.
+	From *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the latest event time, exclusive; the end when absent.
+	To            *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCorrectionsRequest) Reset() {
+	*x = ListCorrectionsRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCorrectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCorrectionsRequest) ProtoMessage() {}
+
+func (x *ListCorrectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCorrectionsRequest.ProtoReflect.Descriptor instead.
+func (*ListCorrectionsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListCorrectionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCorrectionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListCorrectionsRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *ListCorrectionsRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *ListCorrectionsRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *ListCorrectionsRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *ListCorrectionsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListCorrectionsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// ListCorrectionsResponse is a page of corrections.
+type ListCorrectionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// corrections of the page.
+	Corrections []*Correction `protobuf:"bytes,1,rep,name=corrections,proto3" json:"corrections,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// total_size is how many there are in the range, on all pages.
+	TotalSize     int64 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCorrectionsResponse) Reset() {
+	*x = ListCorrectionsResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCorrectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCorrectionsResponse) ProtoMessage() {}
+
+func (x *ListCorrectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCorrectionsResponse.ProtoReflect.Descriptor instead.
+func (*ListCorrectionsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListCorrectionsResponse) GetCorrections() []*Correction {
+	if x != nil {
+		return x.Corrections
+	}
+	return nil
+}
+
+func (x *ListCorrectionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListCorrectionsResponse) GetTotalSize() int64 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+// RecomputeWindowsRequest names the room and the range.
+type RecomputeWindowsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building to recompute.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// room to recompute.
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type to recompute; all when empty.
+	SensorType string `protobuf:"bytes,3,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device to recompute; all when empty.
+	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// from is where the range starts (its day is recomputed whole); the beginning of the raw readings when absent.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// to is where the range ends (its day is recomputed whole); now when absent.
+	To *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
+	// include_too_late counts readings too that came after the lateness had passed; by default windows stay without them.
+	IncludeTooLate bool `protobuf:"varint,7,opt,name=include_too_late,json=includeTooLate,proto3" json:"include_too_late,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RecomputeWindowsRequest) Reset() {
+	*x = RecomputeWindowsRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecomputeWindowsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecomputeWindowsRequest) ProtoMessage() {}
+
+func (x *RecomputeWindowsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecomputeWindowsRequest.ProtoReflect.Descriptor instead.
+func (*RecomputeWindowsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RecomputeWindowsRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *RecomputeWindowsRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *RecomputeWindowsRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *RecomputeWindowsRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *RecomputeWindowsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *RecomputeWindowsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RecomputeWindowsRequest) GetIncludeTooLate() bool {
+	if x != nil {
+		return x.IncludeTooLate
+	}
+	return false
+}
+
+// RecomputeWindowsResponse says what was found.
+type RecomputeWindowsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// series that were recomputed.
+	Series int32 `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
+	// readings that were folded.
+	Readings int64 `protobuf:"varint,2,opt,name=readings,proto3" json:"readings,omitempty"`
+	// windows that were compared.
+	Windows int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
+	// changed windows: they have a higher revision now.
+	Changed       int64 `protobuf:"varint,4,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecomputeWindowsResponse) Reset() {
+	*x = RecomputeWindowsResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecomputeWindowsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecomputeWindowsResponse) ProtoMessage() {}
+
+func (x *RecomputeWindowsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecomputeWindowsResponse.ProtoReflect.Descriptor instead.
+func (*RecomputeWindowsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RecomputeWindowsResponse) GetSeries() int32 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *RecomputeWindowsResponse) GetReadings() int64 {
+	if x != nil {
+		return x.Readings
+	}
+	return 0
+}
+
+func (x *RecomputeWindowsResponse) GetWindows() int64 {
+	if x != nil {
+		return x.Windows
+	}
+	return 0
+}
+
+func (x *RecomputeWindowsResponse) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
 var File_tocsin_aggregation_v1_aggregation_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
@@ -795,14 +1496,86 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x04room\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x12-\n" +
-	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step2\xbd\x05\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xe4\x01\n" +
+	"\x19GetBuildingAverageRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12*\n" +
+	"\vsensor_type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\x12D\n" +
+	"\x06window\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xbb\x03\n" +
+	"\x0fBuildingAverage\x12\x1a\n" +
+	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x1f\n" +
+	"\vsensor_type\x18\x02 \x01(\tR\n" +
+	"sensorType\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12:\n" +
+	"\x05state\x18\x04 \x01(\x0e2$.tocsin.aggregation.v1.Average.StateR\x05state\x120\n" +
+	"\x05start\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\x12A\n" +
+	"\n" +
+	"statistics\x18\a \x01(\v2!.tocsin.aggregation.v1.StatisticsR\n" +
+	"statistics\x12 \n" +
+	"\vprovisional\x18\b \x01(\bR\vprovisional\x12\x18\n" +
+	"\adevices\x18\t \x01(\x05R\adevices\x12\x14\n" +
+	"\x05rooms\x18\n" +
+	" \x01(\x05R\x05rooms\x12&\n" +
+	"\x0frooms_with_data\x18\v \x01(\x05R\rroomsWithData\"\xb1\x02\n" +
+	"\x17ListRoomAveragesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12)\n" +
+	"\bbuilding\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12*\n" +
+	"\vsensor_type\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\x12D\n" +
+	"\x06window\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"~\n" +
+	"\x18ListRoomAveragesResponse\x12:\n" +
+	"\baverages\x18\x01 \x03(\v2\x1e.tocsin.aggregation.v1.AverageR\baverages\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe0\x02\n" +
+	"\x16ListCorrectionsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12)\n" +
+	"\bbuilding\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x04 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12*\n" +
+	"\vsensor_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12.\n" +
+	"\x04from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\xa5\x01\n" +
+	"\x17ListCorrectionsResponse\x12C\n" +
+	"\vcorrections\x18\x01 \x03(\v2!.tocsin.aggregation.v1.CorrectionR\vcorrections\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x03 \x01(\x03R\ttotalSize\"\xbc\x02\n" +
+	"\x17RecomputeWindowsRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12*\n" +
+	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12(\n" +
+	"\x10include_too_late\x18\a \x01(\bR\x0eincludeTooLate\"\x82\x01\n" +
+	"\x18RecomputeWindowsResponse\x12\x16\n" +
+	"\x06series\x18\x01 \x01(\x05R\x06series\x12\x1a\n" +
+	"\breadings\x18\x02 \x01(\x03R\breadings\x12\x18\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows\x12\x18\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged2\xba\v\n" +
 	"\x12AggregationService\x12\xab\x01\n" +
 	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xb1\x01\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xae\x01\n" +
+	"\x12GetBuildingAverage\x120.tocsin.aggregation.v1.GetBuildingAverageRequest\x1a&.tocsin.aggregation.v1.BuildingAverage\">\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02\"\x12 /v1/buildings/{building}/average\x90\x02\x01\x12\xb8\x01\n" +
+	"\x10ListRoomAverages\x12..tocsin.aggregation.v1.ListRoomAveragesRequest\x1a/.tocsin.aggregation.v1.ListRoomAveragesResponse\"C\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02'\x12%/v1/buildings/{building}/roomAverages\x90\x02\x01\x12\xb1\x01\n" +
 	"\vListWindows\x12).tocsin.aggregation.v1.ListWindowsRequest\x1a*.tocsin.aggregation.v1.ListWindowsResponse\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/windows\x90\x02\x01\x12\xb5\x01\n" +
 	"\fListReadings\x12*.tocsin.aggregation.v1.ListReadingsRequest\x1a+.tocsin.aggregation.v1.ListReadingsResponse\"L\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\x8c\x01\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\xc1\x01\n" +
+	"\x0fListCorrections\x12-.tocsin.aggregation.v1.ListCorrectionsRequest\x1a..tocsin.aggregation.v1.ListCorrectionsResponse\"O\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x023\x121/v1/buildings/{building}/rooms/{room}/corrections\x90\x02\x01\x12\xca\x01\n" +
+	"\x10RecomputeWindows\x12..tocsin.aggregation.v1.RecomputeWindowsRequest\x1a/.tocsin.aggregation.v1.RecomputeWindowsResponse\"U\x8a\xb5\x18\x0f\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/buildings/{building}/rooms/{room}/windows:recompute\x12\x8c\x01\n" +
 	"\fWatchWindows\x12*.tocsin.aggregation.v1.WatchWindowsRequest\x1a\x1d.tocsin.aggregation.v1.Window\"/\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/windows:watch\x90\x02\x010\x01B\xda\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x17AggregationServiceProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
@@ -820,50 +1593,81 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_aggregation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
-	(Average_State)(0),            // 0: tocsin.aggregation.v1.Average.State
-	(*Average)(nil),               // 1: tocsin.aggregation.v1.Average
-	(*GetRoomAverageRequest)(nil), // 2: tocsin.aggregation.v1.GetRoomAverageRequest
-	(*ListWindowsRequest)(nil),    // 3: tocsin.aggregation.v1.ListWindowsRequest
-	(*ListWindowsResponse)(nil),   // 4: tocsin.aggregation.v1.ListWindowsResponse
-	(*ListReadingsRequest)(nil),   // 5: tocsin.aggregation.v1.ListReadingsRequest
-	(*ListReadingsResponse)(nil),  // 6: tocsin.aggregation.v1.ListReadingsResponse
-	(*WatchWindowsRequest)(nil),   // 7: tocsin.aggregation.v1.WatchWindowsRequest
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*Statistics)(nil),            // 9: tocsin.aggregation.v1.Statistics
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
-	(*Window)(nil),                // 11: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),         // 12: tocsin.aggregation.v1.StoredReading
+	(Average_State)(0),                // 0: tocsin.aggregation.v1.Average.State
+	(*Average)(nil),                   // 1: tocsin.aggregation.v1.Average
+	(*GetRoomAverageRequest)(nil),     // 2: tocsin.aggregation.v1.GetRoomAverageRequest
+	(*ListWindowsRequest)(nil),        // 3: tocsin.aggregation.v1.ListWindowsRequest
+	(*ListWindowsResponse)(nil),       // 4: tocsin.aggregation.v1.ListWindowsResponse
+	(*ListReadingsRequest)(nil),       // 5: tocsin.aggregation.v1.ListReadingsRequest
+	(*ListReadingsResponse)(nil),      // 6: tocsin.aggregation.v1.ListReadingsResponse
+	(*WatchWindowsRequest)(nil),       // 7: tocsin.aggregation.v1.WatchWindowsRequest
+	(*GetBuildingAverageRequest)(nil), // 8: tocsin.aggregation.v1.GetBuildingAverageRequest
+	(*BuildingAverage)(nil),           // 9: tocsin.aggregation.v1.BuildingAverage
+	(*ListRoomAveragesRequest)(nil),   // 10: tocsin.aggregation.v1.ListRoomAveragesRequest
+	(*ListRoomAveragesResponse)(nil),  // 11: tocsin.aggregation.v1.ListRoomAveragesResponse
+	(*ListCorrectionsRequest)(nil),    // 12: tocsin.aggregation.v1.ListCorrectionsRequest
+	(*ListCorrectionsResponse)(nil),   // 13: tocsin.aggregation.v1.ListCorrectionsResponse
+	(*RecomputeWindowsRequest)(nil),   // 14: tocsin.aggregation.v1.RecomputeWindowsRequest
+	(*RecomputeWindowsResponse)(nil),  // 15: tocsin.aggregation.v1.RecomputeWindowsResponse
+	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
+	(*Statistics)(nil),                // 17: tocsin.aggregation.v1.Statistics
+	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
+	(*Window)(nil),                    // 19: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),             // 20: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),                // 21: tocsin.aggregation.v1.Correction
 }
 var file_tocsin_aggregation_v1_aggregation_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.Average.state:type_name -> tocsin.aggregation.v1.Average.State
-	8,  // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
-	8,  // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
-	9,  // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	10, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
-	8,  // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
-	10, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
-	8,  // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	8,  // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	11, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
-	8,  // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
-	8,  // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
-	12, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
-	10, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
-	2,  // 14: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
-	3,  // 15: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
-	5,  // 16: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
-	7,  // 17: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
-	1,  // 18: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
-	4,  // 19: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
-	6,  // 20: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
-	11, // 21: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
+	16, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
+	17, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	18, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
+	16, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
+	18, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
+	16, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	16, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	19, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
+	16, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	16, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	20, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
+	18, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
+	18, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
+	16, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
+	0,  // 16: tocsin.aggregation.v1.BuildingAverage.state:type_name -> tocsin.aggregation.v1.Average.State
+	16, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
+	16, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
+	17, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	18, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
+	16, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
+	1,  // 22: tocsin.aggregation.v1.ListRoomAveragesResponse.averages:type_name -> tocsin.aggregation.v1.Average
+	16, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
+	16, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
+	21, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
+	16, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	16, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 28: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
+	8,  // 29: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
+	10, // 30: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
+	3,  // 31: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
+	5,  // 32: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
+	12, // 33: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
+	14, // 34: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
+	7,  // 35: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
+	1,  // 36: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
+	9,  // 37: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
+	11, // 38: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
+	4,  // 39: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
+	6,  // 40: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
+	13, // 41: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
+	15, // 42: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
+	19, // 43: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
+	36, // [36:44] is the sub-list for method output_type
+	28, // [28:36] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_aggregation_service_proto_init() }
@@ -878,7 +1682,7 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc), len(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AggregationService_GetRoomAverage_FullMethodName = "/tocsin.aggregation.v1.AggregationService/GetRoomAverage"
-	AggregationService_ListWindows_FullMethodName    = "/tocsin.aggregation.v1.AggregationService/ListWindows"
-	AggregationService_ListReadings_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/ListReadings"
-	AggregationService_WatchWindows_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
+	AggregationService_GetRoomAverage_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/GetRoomAverage"
+	AggregationService_GetBuildingAverage_FullMethodName = "/tocsin.aggregation.v1.AggregationService/GetBuildingAverage"
+	AggregationService_ListRoomAverages_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/ListRoomAverages"
+	AggregationService_ListWindows_FullMethodName        = "/tocsin.aggregation.v1.AggregationService/ListWindows"
+	AggregationService_ListReadings_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ListReadings"
+	AggregationService_ListCorrections_FullMethodName    = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
+	AggregationService_RecomputeWindows_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/RecomputeWindows"
+	AggregationService_WatchWindows_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
 )
 
 // AggregationServiceClient is the client API for AggregationService service.
@@ -34,10 +38,21 @@ type AggregationServiceClient interface {
 	// GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
 	// default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
 	GetRoomAverage(ctx context.Context, in *GetRoomAverageRequest, opts ...grpc.CallOption) (*Average, error)
+	// GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+	// consumptions. NO_DATA when no room has any.
+	GetBuildingAverage(ctx context.Context, in *GetBuildingAverageRequest, opts ...grpc.CallOption) (*BuildingAverage, error)
+	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
+	ListRoomAverages(ctx context.Context, in *ListRoomAveragesRequest, opts ...grpc.CallOption) (*ListRoomAveragesResponse, error)
 	// ListWindows returns windows of a room by time.
 	ListWindows(ctx context.Context, in *ListWindowsRequest, opts ...grpc.CallOption) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(ctx context.Context, in *ListReadingsRequest, opts ...grpc.CallOption) (*ListReadingsResponse, error)
+	// ListCorrections returns readings of counters that were not taken at their word, newest first.
+	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
+	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+	// steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+	RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error)
 	// WatchWindows streams windows as they close (and close again with a higher revision), from now on.
 	WatchWindows(ctx context.Context, in *WatchWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Window], error)
 }
@@ -60,6 +75,26 @@ func (c *aggregationServiceClient) GetRoomAverage(ctx context.Context, in *GetRo
 	return out, nil
 }
 
+func (c *aggregationServiceClient) GetBuildingAverage(ctx context.Context, in *GetBuildingAverageRequest, opts ...grpc.CallOption) (*BuildingAverage, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BuildingAverage)
+	err := c.cc.Invoke(ctx, AggregationService_GetBuildingAverage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) ListRoomAverages(ctx context.Context, in *ListRoomAveragesRequest, opts ...grpc.CallOption) (*ListRoomAveragesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoomAveragesResponse)
+	err := c.cc.Invoke(ctx, AggregationService_ListRoomAverages_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *aggregationServiceClient) ListWindows(ctx context.Context, in *ListWindowsRequest, opts ...grpc.CallOption) (*ListWindowsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListWindowsResponse)
@@ -74,6 +109,26 @@ func (c *aggregationServiceClient) ListReadings(ctx context.Context, in *ListRea
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListReadingsResponse)
 	err := c.cc.Invoke(ctx, AggregationService_ListReadings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCorrectionsResponse)
+	err := c.cc.Invoke(ctx, AggregationService_ListCorrections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecomputeWindowsResponse)
+	err := c.cc.Invoke(ctx, AggregationService_RecomputeWindows_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +163,21 @@ type AggregationServiceServer interface {
 	// GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
 	// default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
 	GetRoomAverage(context.Context, *GetRoomAverageRequest) (*Average, error)
+	// GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+	// consumptions. NO_DATA when no room has any.
+	GetBuildingAverage(context.Context, *GetBuildingAverageRequest) (*BuildingAverage, error)
+	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
+	ListRoomAverages(context.Context, *ListRoomAveragesRequest) (*ListRoomAveragesResponse, error)
 	// ListWindows returns windows of a room by time.
 	ListWindows(context.Context, *ListWindowsRequest) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error)
+	// ListCorrections returns readings of counters that were not taken at their word, newest first.
+	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
+	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+	// steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+	RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error)
 	// WatchWindows streams windows as they close (and close again with a higher revision), from now on.
 	WatchWindows(*WatchWindowsRequest, grpc.ServerStreamingServer[Window]) error
 	mustEmbedUnimplementedAggregationServiceServer()
@@ -127,11 +193,23 @@ type UnimplementedAggregationServiceServer struct{}
 func (UnimplementedAggregationServiceServer) GetRoomAverage(context.Context, *GetRoomAverageRequest) (*Average, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRoomAverage not implemented")
 }
+func (UnimplementedAggregationServiceServer) GetBuildingAverage(context.Context, *GetBuildingAverageRequest) (*BuildingAverage, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBuildingAverage not implemented")
+}
+func (UnimplementedAggregationServiceServer) ListRoomAverages(context.Context, *ListRoomAveragesRequest) (*ListRoomAveragesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoomAverages not implemented")
+}
 func (UnimplementedAggregationServiceServer) ListWindows(context.Context, *ListWindowsRequest) (*ListWindowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWindows not implemented")
 }
 func (UnimplementedAggregationServiceServer) ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListReadings not implemented")
+}
+func (UnimplementedAggregationServiceServer) ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCorrections not implemented")
+}
+func (UnimplementedAggregationServiceServer) RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecomputeWindows not implemented")
 }
 func (UnimplementedAggregationServiceServer) WatchWindows(*WatchWindowsRequest, grpc.ServerStreamingServer[Window]) error {
 	return status.Error(codes.Unimplemented, "method WatchWindows not implemented")
@@ -175,6 +253,42 @@ func _AggregationService_GetRoomAverage_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AggregationService_GetBuildingAverage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBuildingAverageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).GetBuildingAverage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_GetBuildingAverage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).GetBuildingAverage(ctx, req.(*GetBuildingAverageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AggregationService_ListRoomAverages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoomAveragesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).ListRoomAverages(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_ListRoomAverages_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).ListRoomAverages(ctx, req.(*ListRoomAveragesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AggregationService_ListWindows_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListWindowsRequest)
 	if err := dec(in); err != nil {
@@ -211,6 +325,42 @@ func _AggregationService_ListReadings_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AggregationService_ListCorrections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCorrectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).ListCorrections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_ListCorrections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).ListCorrections(ctx, req.(*ListCorrectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AggregationService_RecomputeWindows_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecomputeWindowsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).RecomputeWindows(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_RecomputeWindows_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).RecomputeWindows(ctx, req.(*RecomputeWindowsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AggregationService_WatchWindows_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchWindowsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -234,12 +384,28 @@ var AggregationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AggregationService_GetRoomAverage_Handler,
 		},
 		{
+			MethodName: "GetBuildingAverage",
+			Handler:    _AggregationService_GetBuildingAverage_Handler,
+		},
+		{
+			MethodName: "ListRoomAverages",
+			Handler:    _AggregationService_ListRoomAverages_Handler,
+		},
+		{
 			MethodName: "ListWindows",
 			Handler:    _AggregationService_ListWindows_Handler,
 		},
 		{
 			MethodName: "ListReadings",
 			Handler:    _AggregationService_ListReadings_Handler,
+		},
+		{
+			MethodName: "ListCorrections",
+			Handler:    _AggregationService_ListCorrections_Handler,
+		},
+		{
+			MethodName: "RecomputeWindows",
+			Handler:    _AggregationService_RecomputeWindows_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

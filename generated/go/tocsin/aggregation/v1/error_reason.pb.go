@@ -34,6 +34,16 @@ const (
 	ErrorReason_ERROR_REASON_TOO_MANY_WATCHERS ErrorReason = 2
 	// ERROR_REASON_WATCHER_TOO_SLOW: the stream was ended since its reader fell too far behind (ABORTED).
 	ErrorReason_ERROR_REASON_WATCHER_TOO_SLOW ErrorReason = 3
+	// ERROR_REASON_ALARM_RULE_NOT_FOUND: there is no such rule (NOT_FOUND). Metadata: id.
+	ErrorReason_ERROR_REASON_ALARM_RULE_NOT_FOUND ErrorReason = 4
+	// ERROR_REASON_ALARM_RULE_EXISTS: the id of the rule is taken (ALREADY_EXISTS). Metadata: id.
+	ErrorReason_ERROR_REASON_ALARM_RULE_EXISTS ErrorReason = 5
+	// ERROR_REASON_ALARM_NOT_FOUND: there is no such alarm (NOT_FOUND). Metadata: id.
+	ErrorReason_ERROR_REASON_ALARM_NOT_FOUND ErrorReason = 6
+	// ERROR_REASON_ALARM_NOT_RAISED: only a raised alarm can be acknowledged (FAILED_PRECONDITION). Metadata: id, state.
+	ErrorReason_ERROR_REASON_ALARM_NOT_RAISED ErrorReason = 7
+	// ERROR_REASON_TOO_MANY_ALARM_RULES: the limit of rules is reached (RESOURCE_EXHAUSTED). Metadata: limit.
+	ErrorReason_ERROR_REASON_TOO_MANY_ALARM_RULES ErrorReason = 8
 )
 
 // Enum value maps for ErrorReason.
@@ -43,12 +53,22 @@ var (
 		1: "ERROR_REASON_STEP_UNKNOWN",
 		2: "ERROR_REASON_TOO_MANY_WATCHERS",
 		3: "ERROR_REASON_WATCHER_TOO_SLOW",
+		4: "ERROR_REASON_ALARM_RULE_NOT_FOUND",
+		5: "ERROR_REASON_ALARM_RULE_EXISTS",
+		6: "ERROR_REASON_ALARM_NOT_FOUND",
+		7: "ERROR_REASON_ALARM_NOT_RAISED",
+		8: "ERROR_REASON_TOO_MANY_ALARM_RULES",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":       0,
-		"ERROR_REASON_STEP_UNKNOWN":      1,
-		"ERROR_REASON_TOO_MANY_WATCHERS": 2,
-		"ERROR_REASON_WATCHER_TOO_SLOW":  3,
+		"ERROR_REASON_UNSPECIFIED":          0,
+		"ERROR_REASON_STEP_UNKNOWN":         1,
+		"ERROR_REASON_TOO_MANY_WATCHERS":    2,
+		"ERROR_REASON_WATCHER_TOO_SLOW":     3,
+		"ERROR_REASON_ALARM_RULE_NOT_FOUND": 4,
+		"ERROR_REASON_ALARM_RULE_EXISTS":    5,
+		"ERROR_REASON_ALARM_NOT_FOUND":      6,
+		"ERROR_REASON_ALARM_NOT_RAISED":     7,
+		"ERROR_REASON_TOO_MANY_ALARM_RULES": 8,
 	}
 )
 
@@ -83,12 +103,17 @@ var File_tocsin_aggregation_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x91\x01\n" +
+	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xc8\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n" +
 	"\x1eERROR_REASON_TOO_MANY_WATCHERS\x10\x02\x12!\n" +
-	"\x1dERROR_REASON_WATCHER_TOO_SLOW\x10\x03B\xd3\x01\n" +
+	"\x1dERROR_REASON_WATCHER_TOO_SLOW\x10\x03\x12%\n" +
+	"!ERROR_REASON_ALARM_RULE_NOT_FOUND\x10\x04\x12\"\n" +
+	"\x1eERROR_REASON_ALARM_RULE_EXISTS\x10\x05\x12 \n" +
+	"\x1cERROR_REASON_ALARM_NOT_FOUND\x10\x06\x12!\n" +
+	"\x1dERROR_REASON_ALARM_NOT_RAISED\x10\a\x12%\n" +
+	"!ERROR_REASON_TOO_MANY_ALARM_RULES\x10\bB\xd3\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

@@ -23,6 +23,75 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Kind says what became of it.
+type Correction_Kind int32
+
+const (
+	// KIND_UNSPECIFIED is never returned.
+	Correction_KIND_UNSPECIFIED Correction_Kind = 0
+	// GLITCH was ignored: later readings went on from the level before.
+	Correction_GLITCH Correction_Kind = 1
+	// RESET was where the counter started anew.
+	Correction_RESET Correction_Kind = 2
+	// ROLLOVER was where the register ran over; the step over its end is counted.
+	Correction_ROLLOVER Correction_Kind = 3
+	// JUMP was an implausible step upwards that later readings confirmed: counting went on from there, without the step.
+	Correction_JUMP Correction_Kind = 4
+	// REJECTED was ignored since the policy says so.
+	Correction_REJECTED Correction_Kind = 5
+	// REVOKED was believed to be a reset, until the next reading went on from the level before.
+	Correction_REVOKED Correction_Kind = 6
+)
+
+// Enum value maps for Correction_Kind.
+var (
+	Correction_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "GLITCH",
+		2: "RESET",
+		3: "ROLLOVER",
+		4: "JUMP",
+		5: "REJECTED",
+		6: "REVOKED",
+	}
+	Correction_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"GLITCH":           1,
+		"RESET":            2,
+		"ROLLOVER":         3,
+		"JUMP":             4,
+		"REJECTED":         5,
+		"REVOKED":          6,
+	}
+)
+
+func (x Correction_Kind) Enum() *Correction_Kind {
+	p := new(Correction_Kind)
+	*p = x
+	return p
+}
+
+func (x Correction_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Correction_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_window_proto_enumTypes[0].Descriptor()
+}
+
+func (Correction_Kind) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_window_proto_enumTypes[0]
+}
+
+func (x Correction_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Correction_Kind.Descriptor instead.
+func (Correction_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4, 0}
+}
+
 // Series is what readings of one device of one sensor type in one room form over time.
 type Series struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -406,6 +475,88 @@ func (x *StoredReading) GetDevice() string {
 	return ""
 }
 
+// Correction is a reading of a counter that was not taken at its word. The raw reading is kept as it came.
+type Correction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// series of the reading.
+	Series *Series `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
+	// event_time of the reading.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// value that came.
+	Value float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	// level is the last accepted value before it.
+	Level float64 `protobuf:"fixed64,4,opt,name=level,proto3" json:"level,omitempty"`
+	// kind of the correction.
+	Kind          Correction_Kind `protobuf:"varint,5,opt,name=kind,proto3,enum=tocsin.aggregation.v1.Correction_Kind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Correction) Reset() {
+	*x = Correction{}
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Correction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Correction) ProtoMessage() {}
+
+func (x *Correction) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Correction.ProtoReflect.Descriptor instead.
+func (*Correction) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Correction) GetSeries() *Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *Correction) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *Correction) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Correction) GetLevel() float64 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *Correction) GetKind() Correction_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Correction_KIND_UNSPECIFIED
+}
+
 var File_tocsin_aggregation_v1_window_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
@@ -455,7 +606,24 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\n" +
 	"event_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
-	"\x06device\x18\x03 \x01(\tR\x06deviceB\xce\x01\n" +
+	"\x06device\x18\x03 \x01(\tR\x06device\"\xce\x02\n" +
+	"\n" +
+	"Correction\x125\n" +
+	"\x06series\x18\x01 \x01(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x129\n" +
+	"\n" +
+	"event_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\x01R\x05level\x12:\n" +
+	"\x04kind\x18\x05 \x01(\x0e2&.tocsin.aggregation.v1.Correction.KindR\x04kind\"f\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06GLITCH\x10\x01\x12\t\n" +
+	"\x05RESET\x10\x02\x12\f\n" +
+	"\bROLLOVER\x10\x03\x12\b\n" +
+	"\x04JUMP\x10\x04\x12\f\n" +
+	"\bREJECTED\x10\x05\x12\v\n" +
+	"\aREVOKED\x10\x06B\xce\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\vWindowProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (
@@ -470,28 +638,34 @@ func file_tocsin_aggregation_v1_window_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_window_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_tocsin_aggregation_v1_window_proto_goTypes = []any{
-	(*Series)(nil),                // 0: tocsin.aggregation.v1.Series
-	(*Statistics)(nil),            // 1: tocsin.aggregation.v1.Statistics
-	(*Window)(nil),                // 2: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),         // 3: tocsin.aggregation.v1.StoredReading
-	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(Correction_Kind)(0),          // 0: tocsin.aggregation.v1.Correction.Kind
+	(*Series)(nil),                // 1: tocsin.aggregation.v1.Series
+	(*Statistics)(nil),            // 2: tocsin.aggregation.v1.Statistics
+	(*Window)(nil),                // 3: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),         // 4: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),            // 5: tocsin.aggregation.v1.Correction
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_tocsin_aggregation_v1_window_proto_depIdxs = []int32{
-	4, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
-	0, // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
-	4, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
-	5, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
-	5, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
-	1, // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	5, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	6,  // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
+	1,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
+	6,  // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
+	7,  // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
+	7,  // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
+	2,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	7,  // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
+	1,  // 7: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
+	7,  // 8: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 9: tocsin.aggregation.v1.Correction.kind:type_name -> tocsin.aggregation.v1.Correction.Kind
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_window_proto_init() }
@@ -505,13 +679,14 @@ func file_tocsin_aggregation_v1_window_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_window_proto_rawDesc), len(file_tocsin_aggregation_v1_window_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   4,
+			NumEnums:      1,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_aggregation_v1_window_proto_goTypes,
 		DependencyIndexes: file_tocsin_aggregation_v1_window_proto_depIdxs,
+		EnumInfos:         file_tocsin_aggregation_v1_window_proto_enumTypes,
 		MessageInfos:      file_tocsin_aggregation_v1_window_proto_msgTypes,
 	}.Build()
 	File_tocsin_aggregation_v1_window_proto = out.File

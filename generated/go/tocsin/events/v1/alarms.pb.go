@@ -45,7 +45,11 @@ type AlarmRaised struct {
 	// message for people.
 	Message string `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
 	// raise_time is the event time at which the condition was met.
-	RaiseTime     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=raise_time,json=raiseTime,proto3" json:"raise_time,omitempty"`
+	RaiseTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=raise_time,json=raiseTime,proto3" json:"raise_time,omitempty"`
+	// unit of the value.
+	Unit string `protobuf:"bytes,11,opt,name=unit,proto3" json:"unit,omitempty"`
+	// severity of the rule: `INFO`, `WARNING` or `CRITICAL`.
+	Severity      string `protobuf:"bytes,12,opt,name=severity,proto3" json:"severity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -150,6 +154,20 @@ func (x *AlarmRaised) GetRaiseTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AlarmRaised) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *AlarmRaised) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
 // AlarmCleared says that the condition of an alarm has ended. Public.
 type AlarmCleared struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -223,11 +241,157 @@ func (x *AlarmCleared) GetValue() float64 {
 	return 0
 }
 
+// AlarmNotice asks the notification service to tell people of a raised alarm, once each. Internal to the mesh: it names
+// people.
+type AlarmNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// alarm that was raised, as in AlarmRaised.
+	Alarm string `protobuf:"bytes,1,opt,name=alarm,proto3" json:"alarm,omitempty"`
+	// rule that raised it.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// tenant on whose behalf people are told.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// users to tell.
+	Users []string `protobuf:"bytes,4,rep,name=users,proto3" json:"users,omitempty"`
+	// title of the notification, one line.
+	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	// body of the notification.
+	Body string `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
+	// severity of the rule: `INFO`, `WARNING` or `CRITICAL`.
+	Severity string `protobuf:"bytes,7,opt,name=severity,proto3" json:"severity,omitempty"`
+	// building of the series.
+	Building string `protobuf:"bytes,8,opt,name=building,proto3" json:"building,omitempty"`
+	// room of the series.
+	Room string `protobuf:"bytes,9,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type of the series.
+	SensorType string `protobuf:"bytes,10,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device of the series; may be empty.
+	Device string `protobuf:"bytes,11,opt,name=device,proto3" json:"device,omitempty"`
+	// raise_time is the event time at which the condition was met.
+	RaiseTime     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=raise_time,json=raiseTime,proto3" json:"raise_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlarmNotice) Reset() {
+	*x = AlarmNotice{}
+	mi := &file_tocsin_events_v1_alarms_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlarmNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlarmNotice) ProtoMessage() {}
+
+func (x *AlarmNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_alarms_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlarmNotice.ProtoReflect.Descriptor instead.
+func (*AlarmNotice) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_alarms_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AlarmNotice) GetAlarm() string {
+	if x != nil {
+		return x.Alarm
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetUsers() []string {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *AlarmNotice) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *AlarmNotice) GetRaiseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RaiseTime
+	}
+	return nil
+}
+
 var File_tocsin_events_v1_alarms_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xcf\x02\n" +
+	"\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xff\x02\n" +
 	"\vAlarmRaised\x12\x14\n" +
 	"\x05alarm\x18\x01 \x01(\tR\x05alarm\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -241,7 +405,9 @@ const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"\amessage\x18\t \x01(\tR\amessage\x129\n" +
 	"\n" +
 	"raise_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime:\x1f\x8a\xb5\x18\x1b\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime\x12\x12\n" +
+	"\x04unit\x18\v \x01(\tR\x04unit\x12\x1a\n" +
+	"\bseverity\x18\f \x01(\tR\bseverity:\x1f\x8a\xb5\x18\x1b\n" +
 	"\x17tocsin.alarms.v1.raised\x10\x01B\b\n" +
 	"\x06_value\"\xba\x01\n" +
 	"\fAlarmCleared\x12\x14\n" +
@@ -251,7 +417,24 @@ const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"clear_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tclearTime\x12\x19\n" +
 	"\x05value\x18\x04 \x01(\x01H\x00R\x05value\x88\x01\x01: \x8a\xb5\x18\x1c\n" +
 	"\x18tocsin.alarms.v1.cleared\x10\x01B\b\n" +
-	"\x06_valueB\xab\x01\n" +
+	"\x06_value\"\xf5\x02\n" +
+	"\vAlarmNotice\x12\x14\n" +
+	"\x05alarm\x18\x01 \x01(\tR\x05alarm\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05users\x18\x04 \x03(\tR\x05users\x12\x14\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title\x12\x12\n" +
+	"\x04body\x18\x06 \x01(\tR\x04body\x12\x1a\n" +
+	"\bseverity\x18\a \x01(\tR\bseverity\x12\x1a\n" +
+	"\bbuilding\x18\b \x01(\tR\bbuilding\x12\x12\n" +
+	"\x04room\x18\t \x01(\tR\x04room\x12\x1f\n" +
+	"\vsensor_type\x18\n" +
+	" \x01(\tR\n" +
+	"sensorType\x12\x16\n" +
+	"\x06device\x18\v \x01(\tR\x06device\x129\n" +
+	"\n" +
+	"raise_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime:$\x8a\xb5\x18 \n" +
+	"\x1etocsin.alarm_notices.v1.raisedB\xab\x01\n" +
 	"\x14com.tocsin.events.v1B\vAlarmsProtoP\x01Z$tocsin/gen/tocsin/events/v1;eventsv1\xa2\x02\x03TEX\xaa\x02\x10Tocsin.Events.V1\xca\x02\x10Tocsin\\Events\\V1\xe2\x02\x1cTocsin\\Events\\V1\\GPBMetadata\xea\x02\x12Tocsin::Events::V1b\x06proto3"
 
 var (
@@ -266,20 +449,22 @@ func file_tocsin_events_v1_alarms_proto_rawDescGZIP() []byte {
 	return file_tocsin_events_v1_alarms_proto_rawDescData
 }
 
-var file_tocsin_events_v1_alarms_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_tocsin_events_v1_alarms_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_tocsin_events_v1_alarms_proto_goTypes = []any{
 	(*AlarmRaised)(nil),           // 0: tocsin.events.v1.AlarmRaised
 	(*AlarmCleared)(nil),          // 1: tocsin.events.v1.AlarmCleared
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*AlarmNotice)(nil),           // 2: tocsin.events.v1.AlarmNotice
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_tocsin_events_v1_alarms_proto_depIdxs = []int32{
-	2, // 0: tocsin.events.v1.AlarmRaised.raise_time:type_name -> google.protobuf.Timestamp
-	2, // 1: tocsin.events.v1.AlarmCleared.clear_time:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: tocsin.events.v1.AlarmRaised.raise_time:type_name -> google.protobuf.Timestamp
+	3, // 1: tocsin.events.v1.AlarmCleared.clear_time:type_name -> google.protobuf.Timestamp
+	3, // 2: tocsin.events.v1.AlarmNotice.raise_time:type_name -> google.protobuf.Timestamp
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_alarms_proto_init() }
@@ -295,7 +480,7 @@ func file_tocsin_events_v1_alarms_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_alarms_proto_rawDesc), len(file_tocsin_events_v1_alarms_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

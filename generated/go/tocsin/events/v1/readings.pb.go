@@ -80,6 +80,67 @@ func (SeriesDescriptor_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1, 0}
 }
 
+// CounterPolicy for decreasing values, as in the CounterRules of the catalogue.
+type SeriesDescriptor_CounterPolicy int32
+
+const (
+	// COUNTER_POLICY_UNSPECIFIED is HOLD_THEN_RESET.
+	SeriesDescriptor_COUNTER_POLICY_UNSPECIFIED SeriesDescriptor_CounterPolicy = 0
+	// HOLD_THEN_RESET holds a lower value until the next ones tell a glitch from a reset.
+	SeriesDescriptor_HOLD_THEN_RESET SeriesDescriptor_CounterPolicy = 1
+	// RESET believes a lower value at once.
+	SeriesDescriptor_RESET SeriesDescriptor_CounterPolicy = 2
+	// ROLLOVER believes that the register has run over.
+	SeriesDescriptor_ROLLOVER SeriesDescriptor_CounterPolicy = 3
+	// REJECT ignores lower values.
+	SeriesDescriptor_REJECT SeriesDescriptor_CounterPolicy = 4
+)
+
+// Enum value maps for SeriesDescriptor_CounterPolicy.
+var (
+	SeriesDescriptor_CounterPolicy_name = map[int32]string{
+		0: "COUNTER_POLICY_UNSPECIFIED",
+		1: "HOLD_THEN_RESET",
+		2: "RESET",
+		3: "ROLLOVER",
+		4: "REJECT",
+	}
+	SeriesDescriptor_CounterPolicy_value = map[string]int32{
+		"COUNTER_POLICY_UNSPECIFIED": 0,
+		"HOLD_THEN_RESET":            1,
+		"RESET":                      2,
+		"ROLLOVER":                   3,
+		"REJECT":                     4,
+	}
+)
+
+func (x SeriesDescriptor_CounterPolicy) Enum() *SeriesDescriptor_CounterPolicy {
+	p := new(SeriesDescriptor_CounterPolicy)
+	*p = x
+	return p
+}
+
+func (x SeriesDescriptor_CounterPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SeriesDescriptor_CounterPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_events_v1_readings_proto_enumTypes[1].Descriptor()
+}
+
+func (SeriesDescriptor_CounterPolicy) Type() protoreflect.EnumType {
+	return &file_tocsin_events_v1_readings_proto_enumTypes[1]
+}
+
+func (x SeriesDescriptor_CounterPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SeriesDescriptor_CounterPolicy.Descriptor instead.
+func (SeriesDescriptor_CounterPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1, 1}
+}
+
 // ReadingBatch is a durable batch of accepted readings of one partition, in columns.
 // Internal to the mesh. Row i belongs to series[series_index[i]].
 type ReadingBatch struct {
@@ -94,7 +155,8 @@ type ReadingBatch struct {
 	EventTimeUs []int64 `protobuf:"fixed64,4,rep,packed,name=event_time_us,json=eventTimeUs,proto3" json:"event_time_us,omitempty"`
 	// value of each row, in the canonical unit.
 	Value []float64 `protobuf:"fixed64,5,rep,packed,name=value,proto3" json:"value,omitempty"`
-	// flags of each row, a bit set (1: the device is known to send decreasing counter values); absent when all are 0.
+	// flags of each row, a bit set; absent when all are 0. 1: the device is known to send decreasing counter values now and
+	// then, so that a single one is never believed at once, whatever the policy.
 	Flags []uint32 `protobuf:"varint,6,rep,packed,name=flags,proto3" json:"flags,omitempty"`
 	// accept_time is when ingestion published the batch.
 	AcceptTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
@@ -198,6 +260,12 @@ type SeriesDescriptor struct {
 	Unit string `protobuf:"bytes,6,opt,name=unit,proto3" json:"unit,omitempty"`
 	// expected_interval_us between readings, in microseconds; 0 when it is to be estimated.
 	ExpectedIntervalUs int64 `protobuf:"varint,7,opt,name=expected_interval_us,json=expectedIntervalUs,proto3" json:"expected_interval_us,omitempty"`
+	// counter_policy of a COUNTER.
+	CounterPolicy SeriesDescriptor_CounterPolicy `protobuf:"varint,8,opt,name=counter_policy,json=counterPolicy,proto3,enum=tocsin.events.v1.SeriesDescriptor_CounterPolicy" json:"counter_policy,omitempty"`
+	// register_size of a ROLLOVER counter; 0 for others.
+	RegisterSize float64 `protobuf:"fixed64,9,opt,name=register_size,json=registerSize,proto3" json:"register_size,omitempty"`
+	// max_increase_per_hour is the plausibility cap of a COUNTER in its unit per hour; 0: none.
+	MaxIncreasePerHour float64 `protobuf:"fixed64,10,opt,name=max_increase_per_hour,json=maxIncreasePerHour,proto3" json:"max_increase_per_hour,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -281,6 +349,27 @@ func (x *SeriesDescriptor) GetExpectedIntervalUs() int64 {
 	return 0
 }
 
+func (x *SeriesDescriptor) GetCounterPolicy() SeriesDescriptor_CounterPolicy {
+	if x != nil {
+		return x.CounterPolicy
+	}
+	return SeriesDescriptor_COUNTER_POLICY_UNSPECIFIED
+}
+
+func (x *SeriesDescriptor) GetRegisterSize() float64 {
+	if x != nil {
+		return x.RegisterSize
+	}
+	return 0
+}
+
+func (x *SeriesDescriptor) GetMaxIncreasePerHour() float64 {
+	if x != nil {
+		return x.MaxIncreasePerHour
+	}
+	return 0
+}
+
 // ContainerEmptied says that a container was emptied (level 0), on a lane of its own that bulk traffic cannot delay.
 // Internal to the mesh.
 type ContainerEmptied struct {
@@ -360,7 +449,7 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x05flags\x18\x06 \x03(\rR\x05flags\x12;\n" +
 	"\vaccept_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"acceptTime:$\x8a\xb5\x18 \n" +
-	"\x1etocsin.readings.v1.{partition}\"\xbf\x02\n" +
+	"\x1etocsin.readings.v1.{partition}\"\xdb\x04\n" +
 	"\x10SeriesDescriptor\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -369,12 +458,23 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x06device\x18\x04 \x01(\tR\x06device\x12;\n" +
 	"\x04kind\x18\x05 \x01(\x0e2'.tocsin.events.v1.SeriesDescriptor.KindR\x04kind\x12\x12\n" +
 	"\x04unit\x18\x06 \x01(\tR\x04unit\x120\n" +
-	"\x14expected_interval_us\x18\a \x01(\x03R\x12expectedIntervalUs\"?\n" +
+	"\x14expected_interval_us\x18\a \x01(\x03R\x12expectedIntervalUs\x12W\n" +
+	"\x0ecounter_policy\x18\b \x01(\x0e20.tocsin.events.v1.SeriesDescriptor.CounterPolicyR\rcounterPolicy\x12#\n" +
+	"\rregister_size\x18\t \x01(\x01R\fregisterSize\x121\n" +
+	"\x15max_increase_per_hour\x18\n" +
+	" \x01(\x01R\x12maxIncreasePerHour\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +
 	"\aCOUNTER\x10\x02\x12\t\n" +
-	"\x05LEVEL\x10\x03\"\xc3\x01\n" +
+	"\x05LEVEL\x10\x03\"i\n" +
+	"\rCounterPolicy\x12\x1e\n" +
+	"\x1aCOUNTER_POLICY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fHOLD_THEN_RESET\x10\x01\x12\t\n" +
+	"\x05RESET\x10\x02\x12\f\n" +
+	"\bROLLOVER\x10\x03\x12\n" +
+	"\n" +
+	"\x06REJECT\x10\x04\"\xc3\x01\n" +
 	"\x10ContainerEmptied\x12:\n" +
 	"\x06series\x18\x01 \x01(\v2\".tocsin.events.v1.SeriesDescriptorR\x06series\x129\n" +
 	"\n" +
@@ -395,26 +495,28 @@ func file_tocsin_events_v1_readings_proto_rawDescGZIP() []byte {
 	return file_tocsin_events_v1_readings_proto_rawDescData
 }
 
-var file_tocsin_events_v1_readings_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tocsin_events_v1_readings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_tocsin_events_v1_readings_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_tocsin_events_v1_readings_proto_goTypes = []any{
-	(SeriesDescriptor_Kind)(0),    // 0: tocsin.events.v1.SeriesDescriptor.Kind
-	(*ReadingBatch)(nil),          // 1: tocsin.events.v1.ReadingBatch
-	(*SeriesDescriptor)(nil),      // 2: tocsin.events.v1.SeriesDescriptor
-	(*ContainerEmptied)(nil),      // 3: tocsin.events.v1.ContainerEmptied
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(SeriesDescriptor_Kind)(0),          // 0: tocsin.events.v1.SeriesDescriptor.Kind
+	(SeriesDescriptor_CounterPolicy)(0), // 1: tocsin.events.v1.SeriesDescriptor.CounterPolicy
+	(*ReadingBatch)(nil),                // 2: tocsin.events.v1.ReadingBatch
+	(*SeriesDescriptor)(nil),            // 3: tocsin.events.v1.SeriesDescriptor
+	(*ContainerEmptied)(nil),            // 4: tocsin.events.v1.ContainerEmptied
+	(*timestamppb.Timestamp)(nil),       // 5: google.protobuf.Timestamp
 }
 var file_tocsin_events_v1_readings_proto_depIdxs = []int32{
-	2, // 0: tocsin.events.v1.ReadingBatch.series:type_name -> tocsin.events.v1.SeriesDescriptor
-	4, // 1: tocsin.events.v1.ReadingBatch.accept_time:type_name -> google.protobuf.Timestamp
+	3, // 0: tocsin.events.v1.ReadingBatch.series:type_name -> tocsin.events.v1.SeriesDescriptor
+	5, // 1: tocsin.events.v1.ReadingBatch.accept_time:type_name -> google.protobuf.Timestamp
 	0, // 2: tocsin.events.v1.SeriesDescriptor.kind:type_name -> tocsin.events.v1.SeriesDescriptor.Kind
-	2, // 3: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
-	4, // 4: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1, // 3: tocsin.events.v1.SeriesDescriptor.counter_policy:type_name -> tocsin.events.v1.SeriesDescriptor.CounterPolicy
+	3, // 4: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
+	5, // 5: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_readings_proto_init() }
@@ -427,7 +529,7 @@ func file_tocsin_events_v1_readings_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_readings_proto_rawDesc), len(file_tocsin_events_v1_readings_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -83,6 +83,70 @@ func (SensorType_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// Policy for a value below the level of the counter (its last accepted value).
+type CounterRules_Policy int32
+
+const (
+	// POLICY_UNSPECIFIED is HOLD_THEN_RESET.
+	CounterRules_POLICY_UNSPECIFIED CounterRules_Policy = 0
+	// HOLD_THEN_RESET holds the value as suspect. When a later one is at or above the level again, it was a glitch and is
+	// ignored; when three in a row stay below without decreasing, the counter was reset, and counting goes on from them.
+	CounterRules_HOLD_THEN_RESET CounterRules_Policy = 1
+	// RESET believes at once that the counter started anew from 0: the new value counts as consumption. When the next value
+	// is back at the old level or above it, the reset is revoked, and only the growth over the old level counts.
+	CounterRules_RESET CounterRules_Policy = 2
+	// ROLLOVER believes that the register has run over when the step over its end is plausible: not above
+	// max_increase_per_hour, or without one less than half of register_size. Other decreases are held as in HOLD_THEN_RESET.
+	CounterRules_ROLLOVER CounterRules_Policy = 3
+	// REJECT ignores every value below the level, for ever.
+	CounterRules_REJECT CounterRules_Policy = 4
+)
+
+// Enum value maps for CounterRules_Policy.
+var (
+	CounterRules_Policy_name = map[int32]string{
+		0: "POLICY_UNSPECIFIED",
+		1: "HOLD_THEN_RESET",
+		2: "RESET",
+		3: "ROLLOVER",
+		4: "REJECT",
+	}
+	CounterRules_Policy_value = map[string]int32{
+		"POLICY_UNSPECIFIED": 0,
+		"HOLD_THEN_RESET":    1,
+		"RESET":              2,
+		"ROLLOVER":           3,
+		"REJECT":             4,
+	}
+)
+
+func (x CounterRules_Policy) Enum() *CounterRules_Policy {
+	p := new(CounterRules_Policy)
+	*p = x
+	return p
+}
+
+func (x CounterRules_Policy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CounterRules_Policy) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1].Descriptor()
+}
+
+func (CounterRules_Policy) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1]
+}
+
+func (x CounterRules_Policy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CounterRules_Policy.Descriptor instead.
+func (CounterRules_Policy) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // SensorType is a kind of measurement that the deployment knows. A reading of an unknown sensor type is refused.
 type SensorType struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -98,8 +162,10 @@ type SensorType struct {
 	MaxValue *float64 `protobuf:"fixed64,5,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
 	// expected_interval between two readings of one series; estimated from the series itself when absent.
 	ExpectedInterval *durationpb.Duration `protobuf:"bytes,6,opt,name=expected_interval,json=expectedInterval,proto3" json:"expected_interval,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// counter_rules for the counters of this type, where their device has none of its own; only for COUNTER.
+	CounterRules  *CounterRules `protobuf:"bytes,7,opt,name=counter_rules,json=counterRules,proto3" json:"counter_rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SensorType) Reset() {
@@ -174,6 +240,81 @@ func (x *SensorType) GetExpectedInterval() *durationpb.Duration {
 	return nil
 }
 
+func (x *SensorType) GetCounterRules() *CounterRules {
+	if x != nil {
+		return x.CounterRules
+	}
+	return nil
+}
+
+// CounterRules say what a decreasing or an implausible value of a counter means. Whatever they say, a value that is not
+// taken at its word is kept as a raw reading, counted, and listed as a correction.
+type CounterRules struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// policy for decreasing values.
+	Policy CounterRules_Policy `protobuf:"varint,1,opt,name=policy,proto3,enum=tocsin.ingestion.v1.CounterRules_Policy" json:"policy,omitempty"`
+	// register_size is the value at which a ROLLOVER counter starts anew at 0 (100000 for five digits); required for
+	// ROLLOVER, refused for the others.
+	RegisterSize *float64 `protobuf:"fixed64,2,opt,name=register_size,json=registerSize,proto3,oneof" json:"register_size,omitempty"`
+	// max_increase_per_hour is the plausibility cap in the canonical unit per hour (for Wh: the greatest possible power in W).
+	// A steeper step is held as suspect like a decrease: a glitch when the values come back, else the counter was replaced
+	// and counting goes on from the new level; the step itself is never counted. No cap when absent.
+	MaxIncreasePerHour *float64 `protobuf:"fixed64,3,opt,name=max_increase_per_hour,json=maxIncreasePerHour,proto3,oneof" json:"max_increase_per_hour,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *CounterRules) Reset() {
+	*x = CounterRules{}
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CounterRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CounterRules) ProtoMessage() {}
+
+func (x *CounterRules) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CounterRules.ProtoReflect.Descriptor instead.
+func (*CounterRules) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CounterRules) GetPolicy() CounterRules_Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return CounterRules_POLICY_UNSPECIFIED
+}
+
+func (x *CounterRules) GetRegisterSize() float64 {
+	if x != nil && x.RegisterSize != nil {
+		return *x.RegisterSize
+	}
+	return 0
+}
+
+func (x *CounterRules) GetMaxIncreasePerHour() float64 {
+	if x != nil && x.MaxIncreasePerHour != nil {
+		return *x.MaxIncreasePerHour
+	}
+	return 0
+}
+
 // Building is a place with rooms.
 type Building struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -189,7 +330,7 @@ type Building struct {
 
 func (x *Building) Reset() {
 	*x = Building{}
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[1]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +342,7 @@ func (x *Building) String() string {
 func (*Building) ProtoMessage() {}
 
 func (x *Building) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[1]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +355,7 @@ func (x *Building) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Building.ProtoReflect.Descriptor instead.
 func (*Building) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Building) GetId() string {
@@ -255,7 +396,7 @@ type Room struct {
 
 func (x *Room) Reset() {
 	*x = Room{}
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +408,7 @@ func (x *Room) String() string {
 func (*Room) ProtoMessage() {}
 
 func (x *Room) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +421,7 @@ func (x *Room) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Room.ProtoReflect.Descriptor instead.
 func (*Room) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Room) GetBuilding() string {
@@ -325,14 +466,16 @@ type Device struct {
 	// sensor_type that the device measures.
 	SensorType string `protobuf:"bytes,5,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
 	// create_time is when the device was first seen or registered.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// counter_rules of this device, in place of those of its sensor type; only for a COUNTER.
+	CounterRules  *CounterRules `protobuf:"bytes,7,opt,name=counter_rules,json=counterRules,proto3" json:"counter_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +487,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_catalogue_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +500,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Device) GetId() string {
@@ -402,11 +545,18 @@ func (x *Device) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Device) GetCounterRules() *CounterRules {
+	if x != nil {
+		return x.CounterRules
+	}
+	return nil
+}
+
 var File_tocsin_ingestion_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9d\x03\n" +
+	"#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe5\x03\n" +
 	"\n" +
 	"SensorType\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12H\n" +
@@ -414,7 +564,8 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\x04unit\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x10\x01\x18\x10R\x04unit\x12)\n" +
 	"\tmin_value\x18\x04 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x00R\bminValue\x88\x01\x01\x12)\n" +
 	"\tmax_value\x18\x05 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x01R\bmaxValue\x88\x01\x01\x12P\n" +
-	"\x11expected_interval\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x10expectedInterval\"?\n" +
+	"\x11expected_interval\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x10expectedInterval\x12F\n" +
+	"\rcounter_rules\x18\a \x01(\v2!.tocsin.ingestion.v1.CounterRulesR\fcounterRules\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +
@@ -423,7 +574,20 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
 	"_min_valueB\f\n" +
 	"\n" +
-	"_max_value\"\x93\x02\n" +
+	"_max_value\"\xe8\x02\n" +
+	"\fCounterRules\x12J\n" +
+	"\x06policy\x18\x01 \x01(\x0e2(.tocsin.ingestion.v1.CounterRules.PolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06policy\x12:\n" +
+	"\rregister_size\x18\x02 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\fregisterSize\x88\x01\x01\x12H\n" +
+	"\x15max_increase_per_hour\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x12maxIncreasePerHour\x88\x01\x01\"Z\n" +
+	"\x06Policy\x12\x16\n" +
+	"\x12POLICY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fHOLD_THEN_RESET\x10\x01\x12\t\n" +
+	"\x05RESET\x10\x02\x12\f\n" +
+	"\bROLLOVER\x10\x03\x12\n" +
+	"\n" +
+	"\x06REJECT\x10\x04B\x10\n" +
+	"\x0e_register_sizeB\x18\n" +
+	"\x16_max_increase_per_hour\"\x93\x02\n" +
 	"\bBuilding\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12f\n" +
 	"\n" +
@@ -444,7 +608,7 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"createTime\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x02\n" +
 	"\x06Device\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
 	"\x06format\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06format\x12)\n" +
@@ -453,7 +617,8 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\vsensor_type\x18\x05 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
 	"sensorType\x12A\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"createTimeB\xc3\x01\n" +
+	"createTime\x12F\n" +
+	"\rcounter_rules\x18\a \x01(\v2!.tocsin.ingestion.v1.CounterRulesR\fcounterRulesB\xc3\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x0eCatalogueProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -468,32 +633,37 @@ func file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_catalogue_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_ingestion_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tocsin_ingestion_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tocsin_ingestion_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_ingestion_v1_catalogue_proto_goTypes = []any{
 	(SensorType_Kind)(0),          // 0: tocsin.ingestion.v1.SensorType.Kind
-	(*SensorType)(nil),            // 1: tocsin.ingestion.v1.SensorType
-	(*Building)(nil),              // 2: tocsin.ingestion.v1.Building
-	(*Room)(nil),                  // 3: tocsin.ingestion.v1.Room
-	(*Device)(nil),                // 4: tocsin.ingestion.v1.Device
-	nil,                           // 5: tocsin.ingestion.v1.Building.AttributesEntry
-	nil,                           // 6: tocsin.ingestion.v1.Room.AttributesEntry
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(CounterRules_Policy)(0),      // 1: tocsin.ingestion.v1.CounterRules.Policy
+	(*SensorType)(nil),            // 2: tocsin.ingestion.v1.SensorType
+	(*CounterRules)(nil),          // 3: tocsin.ingestion.v1.CounterRules
+	(*Building)(nil),              // 4: tocsin.ingestion.v1.Building
+	(*Room)(nil),                  // 5: tocsin.ingestion.v1.Room
+	(*Device)(nil),                // 6: tocsin.ingestion.v1.Device
+	nil,                           // 7: tocsin.ingestion.v1.Building.AttributesEntry
+	nil,                           // 8: tocsin.ingestion.v1.Room.AttributesEntry
+	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_catalogue_proto_depIdxs = []int32{
-	0, // 0: tocsin.ingestion.v1.SensorType.kind:type_name -> tocsin.ingestion.v1.SensorType.Kind
-	7, // 1: tocsin.ingestion.v1.SensorType.expected_interval:type_name -> google.protobuf.Duration
-	5, // 2: tocsin.ingestion.v1.Building.attributes:type_name -> tocsin.ingestion.v1.Building.AttributesEntry
-	8, // 3: tocsin.ingestion.v1.Building.create_time:type_name -> google.protobuf.Timestamp
-	6, // 4: tocsin.ingestion.v1.Room.attributes:type_name -> tocsin.ingestion.v1.Room.AttributesEntry
-	8, // 5: tocsin.ingestion.v1.Room.create_time:type_name -> google.protobuf.Timestamp
-	8, // 6: tocsin.ingestion.v1.Device.create_time:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	0,  // 0: tocsin.ingestion.v1.SensorType.kind:type_name -> tocsin.ingestion.v1.SensorType.Kind
+	9,  // 1: tocsin.ingestion.v1.SensorType.expected_interval:type_name -> google.protobuf.Duration
+	3,  // 2: tocsin.ingestion.v1.SensorType.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
+	1,  // 3: tocsin.ingestion.v1.CounterRules.policy:type_name -> tocsin.ingestion.v1.CounterRules.Policy
+	7,  // 4: tocsin.ingestion.v1.Building.attributes:type_name -> tocsin.ingestion.v1.Building.AttributesEntry
+	10, // 5: tocsin.ingestion.v1.Building.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 6: tocsin.ingestion.v1.Room.attributes:type_name -> tocsin.ingestion.v1.Room.AttributesEntry
+	10, // 7: tocsin.ingestion.v1.Room.create_time:type_name -> google.protobuf.Timestamp
+	10, // 8: tocsin.ingestion.v1.Device.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 9: tocsin.ingestion.v1.Device.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_catalogue_proto_init() }
@@ -502,13 +672,14 @@ func file_tocsin_ingestion_v1_catalogue_proto_init() {
 		return
 	}
 	file_tocsin_ingestion_v1_catalogue_proto_msgTypes[0].OneofWrappers = []any{}
+	file_tocsin_ingestion_v1_catalogue_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_catalogue_proto_rawDesc), len(file_tocsin_ingestion_v1_catalogue_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   6,
+			NumEnums:      2,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

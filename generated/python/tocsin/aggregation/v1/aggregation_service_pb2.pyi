@@ -135,3 +135,123 @@ class WatchWindowsRequest(_message.Message):
     sensor_type: str
     step: _duration_pb2.Duration
     def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GetBuildingAverageRequest(_message.Message):
+    __slots__ = ("building", "sensor_type", "window", "at")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    sensor_type: str
+    window: _duration_pb2.Duration
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BuildingAverage(_message.Message):
+    __slots__ = ("building", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices", "rooms", "rooms_with_data")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    ROOMS_FIELD_NUMBER: _ClassVar[int]
+    ROOMS_WITH_DATA_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    sensor_type: str
+    unit: str
+    state: Average.State
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    statistics: _window_pb2.Statistics
+    provisional: bool
+    devices: int
+    rooms: int
+    rooms_with_data: int
+    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., rooms: _Optional[int] = ..., rooms_with_data: _Optional[int] = ...) -> None: ...
+
+class ListRoomAveragesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "sensor_type", "window", "at")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    sensor_type: str
+    window: _duration_pb2.Duration
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListRoomAveragesResponse(_message.Message):
+    __slots__ = ("averages", "next_page_token")
+    AVERAGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    averages: _containers.RepeatedCompositeFieldContainer[Average]
+    next_page_token: str
+    def __init__(self, averages: _Optional[_Iterable[_Union[Average, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListCorrectionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "room", "sensor_type", "device", "to")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class ListCorrectionsResponse(_message.Message):
+    __slots__ = ("corrections", "next_page_token", "total_size")
+    CORRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    corrections: _containers.RepeatedCompositeFieldContainer[_window_pb2.Correction]
+    next_page_token: str
+    total_size: int
+    def __init__(self, corrections: _Optional[_Iterable[_Union[_window_pb2.Correction, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
+class RecomputeWindowsRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "to", "include_too_late")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_TOO_LATE_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    to: _timestamp_pb2.Timestamp
+    include_too_late: bool
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., include_too_late: _Optional[bool] = ..., **kwargs) -> None: ...
+
+class RecomputeWindowsResponse(_message.Message):
+    __slots__ = ("series", "readings", "windows", "changed")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    series: int
+    readings: int
+    windows: int
+    changed: int
+    def __init__(self, series: _Optional[int] = ..., readings: _Optional[int] = ..., windows: _Optional[int] = ..., changed: _Optional[int] = ...) -> None: ...

@@ -41,6 +41,16 @@ class AggregationServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetRoomAverageRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.Average.FromString,
                 _registered_method=True)
+        self.GetBuildingAverage = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/GetBuildingAverage',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetBuildingAverageRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.BuildingAverage.FromString,
+                _registered_method=True)
+        self.ListRoomAverages = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/ListRoomAverages',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesResponse.FromString,
+                _registered_method=True)
         self.ListWindows = channel.unary_unary(
                 '/tocsin.aggregation.v1.AggregationService/ListWindows',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListWindowsRequest.SerializeToString,
@@ -50,6 +60,16 @@ class AggregationServiceStub:
                 '/tocsin.aggregation.v1.AggregationService/ListReadings',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.FromString,
+                _registered_method=True)
+        self.ListCorrections = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/ListCorrections',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.FromString,
+                _registered_method=True)
+        self.RecomputeWindows = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/RecomputeWindows',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.FromString,
                 _registered_method=True)
         self.WatchWindows = channel.unary_stream(
                 '/tocsin.aggregation.v1.AggregationService/WatchWindows',
@@ -70,6 +90,21 @@ class AggregationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBuildingAverage(self, request, context):
+        """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+        consumptions. NO_DATA when no room has any.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoomAverages(self, request, context):
+        """ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWindows(self, request, context):
         """ListWindows returns windows of a room by time.
         """
@@ -79,6 +114,22 @@ class AggregationServiceServicer:
 
     def ListReadings(self, request, context):
         """ListReadings returns raw readings of a room by time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCorrections(self, request, context):
+        """ListCorrections returns readings of counters that were not taken at their word, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecomputeWindows(self, request, context):
+        """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+        steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+        it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +150,16 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetRoomAverageRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.Average.SerializeToString,
             ),
+            'GetBuildingAverage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBuildingAverage,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetBuildingAverageRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.BuildingAverage.SerializeToString,
+            ),
+            'ListRoomAverages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoomAverages,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesResponse.SerializeToString,
+            ),
             'ListWindows': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWindows,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListWindowsRequest.FromString,
@@ -108,6 +169,16 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     servicer.ListReadings,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.SerializeToString,
+            ),
+            'ListCorrections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCorrections,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.SerializeToString,
+            ),
+            'RecomputeWindows': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecomputeWindows,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.SerializeToString,
             ),
             'WatchWindows': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchWindows,
@@ -143,6 +214,60 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/GetRoomAverage',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetRoomAverageRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.Average.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBuildingAverage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/GetBuildingAverage',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.GetBuildingAverageRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.BuildingAverage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoomAverages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/ListRoomAverages',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListRoomAveragesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -197,6 +322,60 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/ListReadings',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCorrections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/ListCorrections',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecomputeWindows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/RecomputeWindows',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

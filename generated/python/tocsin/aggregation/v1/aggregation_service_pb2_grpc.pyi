@@ -38,10 +38,23 @@ class AggregationServiceStub:
     """GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
     default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
     """
+    GetBuildingAverage: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.GetBuildingAverageRequest, _aggregation_service_pb2.BuildingAverage]
+    """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+    consumptions. NO_DATA when no room has any.
+    """
+    ListRoomAverages: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]
+    """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
     ListWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListWindowsRequest, _aggregation_service_pb2.ListWindowsResponse]
     """ListWindows returns windows of a room by time."""
     ListReadings: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]
     """ListReadings returns raw readings of a room by time."""
+    ListCorrections: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]
+    """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+    RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
+    """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+    steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+    it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+    """
     WatchWindows: _grpc.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]
     """WatchWindows streams windows as they close (and close again with a higher revision), from now on."""
 
@@ -54,10 +67,23 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     """GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
     default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
     """
+    GetBuildingAverage: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.GetBuildingAverageRequest, _aggregation_service_pb2.BuildingAverage]  # type: ignore[assignment]
+    """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+    consumptions. NO_DATA when no room has any.
+    """
+    ListRoomAverages: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]  # type: ignore[assignment]
+    """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
     ListWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListWindowsRequest, _aggregation_service_pb2.ListWindowsResponse]  # type: ignore[assignment]
     """ListWindows returns windows of a room by time."""
     ListReadings: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]  # type: ignore[assignment]
     """ListReadings returns raw readings of a room by time."""
+    ListCorrections: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]  # type: ignore[assignment]
+    """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+    RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
+    """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+    steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+    it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+    """
     WatchWindows: _aio.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]  # type: ignore[assignment]
     """WatchWindows streams windows as they close (and close again with a higher revision), from now on."""
 
@@ -75,6 +101,24 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetBuildingAverage(
+        self,
+        request: _aggregation_service_pb2.GetBuildingAverageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.BuildingAverage, _abc.Awaitable[_aggregation_service_pb2.BuildingAverage]]:
+        """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
+        consumptions. NO_DATA when no room has any.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRoomAverages(
+        self,
+        request: _aggregation_service_pb2.ListRoomAveragesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.ListRoomAveragesResponse, _abc.Awaitable[_aggregation_service_pb2.ListRoomAveragesResponse]]:
+        """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
+
+    @_abc_1.abstractmethod
     def ListWindows(
         self,
         request: _aggregation_service_pb2.ListWindowsRequest,
@@ -89,6 +133,25 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.ListReadingsResponse, _abc.Awaitable[_aggregation_service_pb2.ListReadingsResponse]]:
         """ListReadings returns raw readings of a room by time."""
+
+    @_abc_1.abstractmethod
+    def ListCorrections(
+        self,
+        request: _aggregation_service_pb2.ListCorrectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.ListCorrectionsResponse, _abc.Awaitable[_aggregation_service_pb2.ListCorrectionsResponse]]:
+        """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+
+    @_abc_1.abstractmethod
+    def RecomputeWindows(
+        self,
+        request: _aggregation_service_pb2.RecomputeWindowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.RecomputeWindowsResponse, _abc.Awaitable[_aggregation_service_pb2.RecomputeWindowsResponse]]:
+        """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
+        steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+        it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+        """
 
     @_abc_1.abstractmethod
     def WatchWindows(

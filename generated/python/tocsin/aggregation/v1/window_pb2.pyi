@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
@@ -76,3 +77,33 @@ class StoredReading(_message.Message):
     value: float
     device: str
     def __init__(self, event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., device: _Optional[str] = ...) -> None: ...
+
+class Correction(_message.Message):
+    __slots__ = ("series", "event_time", "value", "level", "kind")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Correction.Kind]
+        GLITCH: _ClassVar[Correction.Kind]
+        RESET: _ClassVar[Correction.Kind]
+        ROLLOVER: _ClassVar[Correction.Kind]
+        JUMP: _ClassVar[Correction.Kind]
+        REJECTED: _ClassVar[Correction.Kind]
+        REVOKED: _ClassVar[Correction.Kind]
+    KIND_UNSPECIFIED: Correction.Kind
+    GLITCH: Correction.Kind
+    RESET: Correction.Kind
+    ROLLOVER: Correction.Kind
+    JUMP: Correction.Kind
+    REJECTED: Correction.Kind
+    REVOKED: Correction.Kind
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    series: Series
+    event_time: _timestamp_pb2.Timestamp
+    value: float
+    level: float
+    kind: Correction.Kind
+    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ...) -> None: ...

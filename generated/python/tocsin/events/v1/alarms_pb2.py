@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfd\x01\n\x0b\x41larmRaised\x12\r\n\x05\x61larm\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x08\x62uilding\x18\x04 \x01(\t\x12\x0c\n\x04room\x18\x05 \x01(\t\x12\x13\n\x0bsensor_type\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x12\n\x05value\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\t \x01(\t\x12.\n\nraise_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.alarms.v1.raised\x10\x01\x42\x08\n\x06_value\"\x9b\x01\n\x0c\x41larmCleared\x12\r\n\x05\x61larm\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12.\n\nclear_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01: \x8a\xb5\x18\x1c\n\x18tocsin.alarms.v1.cleared\x10\x01\x42\x08\n\x06_valueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9d\x02\n\x0b\x41larmRaised\x12\r\n\x05\x61larm\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x08\x62uilding\x18\x04 \x01(\t\x12\x0c\n\x04room\x18\x05 \x01(\t\x12\x13\n\x0bsensor_type\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x12\n\x05value\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\t \x01(\t\x12.\n\nraise_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04unit\x18\x0b \x01(\t\x12\x10\n\x08severity\x18\x0c \x01(\t:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.alarms.v1.raised\x10\x01\x42\x08\n\x06_value\"\x9b\x01\n\x0c\x41larmCleared\x12\r\n\x05\x61larm\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12.\n\nclear_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01: \x8a\xb5\x18\x1c\n\x18tocsin.alarms.v1.cleared\x10\x01\x42\x08\n\x06_value\"\x93\x02\n\x0b\x41larmNotice\x12\r\n\x05\x61larm\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\x12\r\n\x05users\x18\x04 \x03(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12\x10\n\x08severity\x18\x07 \x01(\t\x12\x10\n\x08\x62uilding\x18\x08 \x01(\t\x12\x0c\n\x04room\x18\t \x01(\t\x12\x13\n\x0bsensor_type\x18\n \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x0b \x01(\t\x12.\n\nraise_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:$\x8a\xb5\x18 \n\x1etocsin.alarm_notices.v1.raisedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALARMRAISED']._serialized_options = b'\212\265\030\033\n\027tocsin.alarms.v1.raised\020\001'
   _globals['_ALARMCLEARED']._loaded_options = None
   _globals['_ALARMCLEARED']._serialized_options = b'\212\265\030\034\n\030tocsin.alarms.v1.cleared\020\001'
+  _globals['_ALARMNOTICE']._loaded_options = None
+  _globals['_ALARMNOTICE']._serialized_options = b'\212\265\030 \n\036tocsin.alarm_notices.v1.raised'
   _globals['_ALARMRAISED']._serialized_start=118
-  _globals['_ALARMRAISED']._serialized_end=371
-  _globals['_ALARMCLEARED']._serialized_start=374
-  _globals['_ALARMCLEARED']._serialized_end=529
+  _globals['_ALARMRAISED']._serialized_end=403
+  _globals['_ALARMCLEARED']._serialized_start=406
+  _globals['_ALARMCLEARED']._serialized_end=561
+  _globals['_ALARMNOTICE']._serialized_start=564
+  _globals['_ALARMNOTICE']._serialized_end=839
 # @@protoc_insertion_point(module_scope)

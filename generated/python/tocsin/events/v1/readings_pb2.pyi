@@ -30,7 +30,7 @@ class ReadingBatch(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SeriesDescriptor(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us")
+    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SeriesDescriptor.Kind]
@@ -41,6 +41,18 @@ class SeriesDescriptor(_message.Message):
     GAUGE: SeriesDescriptor.Kind
     COUNTER: SeriesDescriptor.Kind
     LEVEL: SeriesDescriptor.Kind
+    class CounterPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        COUNTER_POLICY_UNSPECIFIED: _ClassVar[SeriesDescriptor.CounterPolicy]
+        HOLD_THEN_RESET: _ClassVar[SeriesDescriptor.CounterPolicy]
+        RESET: _ClassVar[SeriesDescriptor.CounterPolicy]
+        ROLLOVER: _ClassVar[SeriesDescriptor.CounterPolicy]
+        REJECT: _ClassVar[SeriesDescriptor.CounterPolicy]
+    COUNTER_POLICY_UNSPECIFIED: SeriesDescriptor.CounterPolicy
+    HOLD_THEN_RESET: SeriesDescriptor.CounterPolicy
+    RESET: SeriesDescriptor.CounterPolicy
+    ROLLOVER: SeriesDescriptor.CounterPolicy
+    REJECT: SeriesDescriptor.CounterPolicy
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +60,9 @@ class SeriesDescriptor(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_INTERVAL_US_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_POLICY_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_SIZE_FIELD_NUMBER: _ClassVar[int]
+    MAX_INCREASE_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
@@ -55,7 +70,10 @@ class SeriesDescriptor(_message.Message):
     kind: SeriesDescriptor.Kind
     unit: str
     expected_interval_us: int
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ...) -> None: ...
+    counter_policy: SeriesDescriptor.CounterPolicy
+    register_size: float
+    max_increase_per_hour: float
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ...) -> None: ...
 
 class ContainerEmptied(_message.Message):
     __slots__ = ("series", "event_time", "forced")

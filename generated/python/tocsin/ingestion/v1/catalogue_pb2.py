@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe7\x02\n\nSensorType\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x04kind\x18\x02 \x01(\x0e\x32$.tocsin.ingestion.v1.SensorType.KindB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x04unit\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18\x10\x12\x1f\n\tmin_value\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x88\x01\x01\x12\x1f\n\tmax_value\x18\x05 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x88\x01\x01\x12>\n\x11\x65xpected_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\"?\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GAUGE\x10\x01\x12\x0b\n\x07\x43OUNTER\x10\x02\x12\t\n\x05LEVEL\x10\x03\x42\x0c\n\n_min_valueB\x0c\n\n_max_value\"\xeb\x01\n\x08\x42uilding\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12Z\n\nattributes\x18\x02 \x03(\x0b\x32-.tocsin.ingestion.v1.Building.AttributesEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xe8\x07\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x02\n\x04Room\x12\x1f\n\x08\x62uilding\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x02id\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12V\n\nattributes\x18\x03 \x03(\x0b\x32).tocsin.ingestion.v1.Room.AttributesEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xe8\x07\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd7\x01\n\x06\x44\x65vice\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x06\x66ormat\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x1f\n\x08\x62uilding\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04room\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\"\n\x0bsensor_type\x18\x05 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa1\x03\n\nSensorType\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x04kind\x18\x02 \x01(\x0e\x32$.tocsin.ingestion.v1.SensorType.KindB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x04unit\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18\x10\x12\x1f\n\tmin_value\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x88\x01\x01\x12\x1f\n\tmax_value\x18\x05 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x88\x01\x01\x12>\n\x11\x65xpected_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\x12\x38\n\rcounter_rules\x18\x07 \x01(\x0b\x32!.tocsin.ingestion.v1.CounterRules\"?\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GAUGE\x10\x01\x12\x0b\n\x07\x43OUNTER\x10\x02\x12\t\n\x05LEVEL\x10\x03\x42\x0c\n\n_min_valueB\x0c\n\n_max_value\"\xbe\x02\n\x0c\x43ounterRules\x12\x42\n\x06policy\x18\x01 \x01(\x0e\x32(.tocsin.ingestion.v1.CounterRules.PolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12,\n\rregister_size\x18\x02 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x34\n\x15max_increase_per_hour\x18\x03 \x01(\x01\x42\x10\xbaH\r\x12\x0b!\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\"Z\n\x06Policy\x12\x16\n\x12POLICY_UNSPECIFIED\x10\x00\x12\x13\n\x0fHOLD_THEN_RESET\x10\x01\x12\t\n\x05RESET\x10\x02\x12\x0c\n\x08ROLLOVER\x10\x03\x12\n\n\x06REJECT\x10\x04\x42\x10\n\x0e_register_sizeB\x18\n\x16_max_increase_per_hour\"\xeb\x01\n\x08\x42uilding\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12Z\n\nattributes\x18\x02 \x03(\x0b\x32-.tocsin.ingestion.v1.Building.AttributesEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xe8\x07\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x02\n\x04Room\x12\x1f\n\x08\x62uilding\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x02id\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12V\n\nattributes\x18\x03 \x03(\x0b\x32).tocsin.ingestion.v1.Room.AttributesEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18?*\x05r\x03\x18\xe8\x07\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x02\n\x06\x44\x65vice\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x06\x66ormat\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x1f\n\x08\x62uilding\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04room\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\"\n\x0bsensor_type\x18\x05 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\rcounter_rules\x18\x07 \x01(\x0b\x32!.tocsin.ingestion.v1.CounterRulesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENSORTYPE'].fields_by_name['max_value']._serialized_options = b'\272H\004\022\002@\001'
   _globals['_SENSORTYPE'].fields_by_name['expected_interval']._loaded_options = None
   _globals['_SENSORTYPE'].fields_by_name['expected_interval']._serialized_options = b'\272H\005\252\001\002*\000'
+  _globals['_COUNTERRULES'].fields_by_name['policy']._loaded_options = None
+  _globals['_COUNTERRULES'].fields_by_name['policy']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_COUNTERRULES'].fields_by_name['register_size']._loaded_options = None
+  _globals['_COUNTERRULES'].fields_by_name['register_size']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
+  _globals['_COUNTERRULES'].fields_by_name['max_increase_per_hour']._loaded_options = None
+  _globals['_COUNTERRULES'].fields_by_name['max_increase_per_hour']._serialized_options = b'\272H\r\022\013!\000\000\000\000\000\000\000\000@\001'
   _globals['_BUILDING_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_BUILDING_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_BUILDING'].fields_by_name['id']._loaded_options = None
@@ -79,17 +85,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEVICE'].fields_by_name['create_time']._loaded_options = None
   _globals['_DEVICE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_SENSORTYPE']._serialized_start=221
-  _globals['_SENSORTYPE']._serialized_end=580
-  _globals['_SENSORTYPE_KIND']._serialized_start=489
-  _globals['_SENSORTYPE_KIND']._serialized_end=552
-  _globals['_BUILDING']._serialized_start=583
-  _globals['_BUILDING']._serialized_end=818
-  _globals['_BUILDING_ATTRIBUTESENTRY']._serialized_start=769
-  _globals['_BUILDING_ATTRIBUTESENTRY']._serialized_end=818
-  _globals['_ROOM']._serialized_start=821
-  _globals['_ROOM']._serialized_end=1081
-  _globals['_ROOM_ATTRIBUTESENTRY']._serialized_start=769
-  _globals['_ROOM_ATTRIBUTESENTRY']._serialized_end=818
-  _globals['_DEVICE']._serialized_start=1084
-  _globals['_DEVICE']._serialized_end=1299
+  _globals['_SENSORTYPE']._serialized_end=638
+  _globals['_SENSORTYPE_KIND']._serialized_start=547
+  _globals['_SENSORTYPE_KIND']._serialized_end=610
+  _globals['_COUNTERRULES']._serialized_start=641
+  _globals['_COUNTERRULES']._serialized_end=959
+  _globals['_COUNTERRULES_POLICY']._serialized_start=825
+  _globals['_COUNTERRULES_POLICY']._serialized_end=915
+  _globals['_BUILDING']._serialized_start=962
+  _globals['_BUILDING']._serialized_end=1197
+  _globals['_BUILDING_ATTRIBUTESENTRY']._serialized_start=1148
+  _globals['_BUILDING_ATTRIBUTESENTRY']._serialized_end=1197
+  _globals['_ROOM']._serialized_start=1200
+  _globals['_ROOM']._serialized_end=1460
+  _globals['_ROOM_ATTRIBUTESENTRY']._serialized_start=1148
+  _globals['_ROOM_ATTRIBUTESENTRY']._serialized_end=1197
+  _globals['_DEVICE']._serialized_start=1463
+  _globals['_DEVICE']._serialized_end=1736
 # @@protoc_insertion_point(module_scope)

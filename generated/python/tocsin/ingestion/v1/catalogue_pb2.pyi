@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SensorType(_message.Message):
-    __slots__ = ("id", "kind", "unit", "min_value", "max_value", "expected_interval")
+    __slots__ = ("id", "kind", "unit", "min_value", "max_value", "expected_interval", "counter_rules")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SensorType.Kind]
@@ -32,13 +32,37 @@ class SensorType(_message.Message):
     MIN_VALUE_FIELD_NUMBER: _ClassVar[int]
     MAX_VALUE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: SensorType.Kind
     unit: str
     min_value: float
     max_value: float
     expected_interval: _duration_pb2.Duration
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SensorType.Kind, str]] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., expected_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    counter_rules: CounterRules
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SensorType.Kind, str]] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., expected_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., counter_rules: _Optional[_Union[CounterRules, _Mapping]] = ...) -> None: ...
+
+class CounterRules(_message.Message):
+    __slots__ = ("policy", "register_size", "max_increase_per_hour")
+    class Policy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        POLICY_UNSPECIFIED: _ClassVar[CounterRules.Policy]
+        HOLD_THEN_RESET: _ClassVar[CounterRules.Policy]
+        RESET: _ClassVar[CounterRules.Policy]
+        ROLLOVER: _ClassVar[CounterRules.Policy]
+        REJECT: _ClassVar[CounterRules.Policy]
+    POLICY_UNSPECIFIED: CounterRules.Policy
+    HOLD_THEN_RESET: CounterRules.Policy
+    RESET: CounterRules.Policy
+    ROLLOVER: CounterRules.Policy
+    REJECT: CounterRules.Policy
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_SIZE_FIELD_NUMBER: _ClassVar[int]
+    MAX_INCREASE_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    policy: CounterRules.Policy
+    register_size: float
+    max_increase_per_hour: float
+    def __init__(self, policy: _Optional[_Union[CounterRules.Policy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ...) -> None: ...
 
 class Building(_message.Message):
     __slots__ = ("id", "attributes", "create_time")
@@ -77,17 +101,19 @@ class Room(_message.Message):
     def __init__(self, building: _Optional[str] = ..., id: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Device(_message.Message):
-    __slots__ = ("id", "format", "building", "room", "sensor_type", "create_time")
+    __slots__ = ("id", "format", "building", "room", "sensor_type", "create_time", "counter_rules")
     ID_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
     id: str
     format: str
     building: str
     room: str
     sensor_type: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., format: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    counter_rules: CounterRules
+    def __init__(self, id: _Optional[str] = ..., format: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counter_rules: _Optional[_Union[CounterRules, _Mapping]] = ...) -> None: ...
