@@ -3,11 +3,14 @@
 import asyncio
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from services.chassis.nats import NatsConnection
 from services.chassis.postgres import Database
 from services.ingestion.domain.debts.header import COLUMNS as COLUMNS
+from services.ingestion.domain.debts.header import read_header
+from services.ingestion.domain.debts.parser import Block, DebtParser
 from tests.support.eventually import eventually
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
@@ -50,6 +53,14 @@ def content(rows: list[list[str]], **dialect: Any) -> bytes:
     writer = csv.writer(out, **{"lineterminator": "\n", **dialect})
     writer.writerows([list(COLUMNS), *rows])
     return out.getvalue().encode()
+
+
+def block_of(rows: Sequence[list[str]], line: int = 2) -> Block:
+    """What the parser makes of the rows; the first one stands in `line`."""
+    data = content([*rows])
+    layout = read_header(data, final=True)
+    assert layout is not None
+    return DebtParser(layout).feed(b"\n" * (line - 2) + data[layout.size :], final=True)
 
 
 async def settled(stores: Stores) -> None:

@@ -3,15 +3,21 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, Reject
 from services.ingestion.domain.debts.parser import Block
 
+ABANDONED: Final = (
+    "the service that took the file in died; send the file again: rows that are registered are not registered twice"
+)
+"""The error of a file whose lease ran out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One upload of one file. `owner` fences it: once its lease has run out, nothing of it is written any more."""
+    """One upload of one file. `owner` fences it: once the file has been failed because its lease had run out, nothing
+    of it is written any more."""
 
     file_id: str
     owner: str
@@ -32,37 +38,43 @@ class RowWriter(Protocol):
 
     async def store(self, block: PreparedBlock) -> Counts:
         """Commits the block: rows, rejects, counts and events together. A debtId that is known is a duplicate when the
-        content is the same and a reject (DEBT_ID_CONFLICT) otherwise; the first row of an id wins. Returns what
-        became of the rows. Raises UploadBroken when the lease is lost, Unavailable when the store is away too long."""
+        content is the same and a reject (DEBT_ID_CONFLICT) otherwise; the first row of an id wins, in a block the one
+        with the lowest line. Returns what became of the rows. Renews the lease. Raises LeaseLost, and Unavailable when
+        the store is away too long: nothing of the block stays then."""
         ...
 
 
 class DebtFileStore(Protocol):
-    """Stored debt files. Methods that end a file add the event that says so, unless it was a dry run."""
+    """Stored debt files. `finish`, `fail` and `fail_abandoned` add, with what they store, the event that says how the
+    file ended, unless it was a dry run."""
 
     async def open(self, run: Run, filename: str) -> None:
         """Records a new file in state RECEIVING."""
         ...
 
     async def renew(self, run: Run, received: int) -> None:
-        """Renews the lease and records the bytes received. Raises UploadBroken when the lease is lost."""
+        """Renews the lease and records the bytes received. Raises LeaseLost."""
         ...
 
     async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
         """All bytes are here: PROCESSING, and None. When a file with this content has been processed, this one ends as
-        its repetition and is returned. Raises UploadInProgress while one is being processed. Dry runs always go on."""
+        its repetition, which is no event, and is returned. Dry runs always go on, and are repeated by nothing. Fails
+        abandoned files first. Raises UploadInProgress while a file with this content is being processed, and
+        LeaseLost."""
         ...
 
     def checking(self, run: Run) -> AbstractAsyncContextManager[RowWriter]:
-        """A writer that finds out what would become of the rows, keeps the rejects and registers nothing."""
+        """A writer that finds out what would become of the rows, keeps the rejects and registers nothing. It records
+        the counts of dry runs only: a file that is registered afterwards gets its counts then."""
         ...
 
     def registering(self, run: Run) -> AbstractAsyncContextManager[RowWriter]:
-        """A writer that registers debts."""
+        """A writer that registers debts, and leaves one event or more for those of each block. Rejects that a check of
+        the file has kept already are not kept twice."""
         ...
 
     async def finish(self, run: Run) -> DebtFile:
-        """COMPLETED, or COMPLETED_WITH_REJECTS."""
+        """COMPLETED, or COMPLETED_WITH_REJECTS. Raises LeaseLost, also for a file that has ended."""
         ...
 
     async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
@@ -79,13 +91,15 @@ class DebtFileStore(Protocol):
         ...
 
     async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
-        """Newest first, those after the file `before`."""
+        """Newest first: those older than the file `before` (None: all), without the first `offset` of them."""
         ...
 
-    async def count(self) -> int: ...
+    async def count(self) -> int:
+        """Files in all, whatever became of them."""
+        ...
 
     async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
-        """By line; of the file whose result it repeats, where it does."""
+        """By line; of the file whose result it repeats, where it does. Raises ResourceNotFound."""
         ...
 
     async def debt(self, debt_id: str) -> Debt:

@@ -15,7 +15,7 @@ from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, co
 from services.ingestion.application.debt_ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Reject
-from services.ingestion.domain.debts.errors import UploadBroken
+from services.ingestion.domain.debts.errors import LeaseLost
 from services.ingestion.domain.debts.parser import Block
 
 
@@ -81,7 +81,7 @@ class DebtChecker:
             self._run.lease,
         )
         if not mine:
-            raise UploadBroken("the lease on the file was lost", debt_file=self._run.file_id)
+            raise LeaseLost(self._run.file_id)
         return counts
 
 

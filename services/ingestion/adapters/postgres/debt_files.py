@@ -13,17 +13,14 @@ from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
-from services.ingestion.application.debt_ports import RowWriter, Run
+from services.ingestion.application.debt_ports import ABANDONED, RowWriter, Run
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
-from services.ingestion.domain.debts.errors import UploadBroken, UploadInProgress
+from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted
 
 _COLUMNS: Final = """id, filename, dry_run, state, bytes, accepted, duplicates, rejected, sha256, error, identical_to,
     create_time, complete_time"""
-_ABANDONED: Final = (
-    "the service that took the file in died; send the file again: rows that are registered are not registered twice"
-)
 _MINE: Final = "id = $1 AND owner = $2 AND state IN ('RECEIVING', 'PROCESSING')"
 
 
@@ -53,7 +50,7 @@ class PostgresDebtFiles:
             )
 
     async def renew(self, run: Run, received: int) -> None:
-        """Raises UploadBroken when the lease is lost."""
+        """Raises LeaseLost."""
         async with self._database.connection() as connection:
             mine = await connection.fetchval(
                 f"UPDATE debt_files SET bytes = $3, lease_until = now() + $4 WHERE {_MINE} RETURNING true",
@@ -63,7 +60,7 @@ class PostgresDebtFiles:
                 run.lease,
             )
         if not mine:
-            raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+            raise LeaseLost(run.file_id)
 
     async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
         """See the port. The unique index on the content of files being processed decides between two at once."""
@@ -82,7 +79,7 @@ class PostgresDebtFiles:
                     run.lease,
                 )
                 if not mine:
-                    raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+                    raise LeaseLost(run.file_id)
                 return None if run.dry_run else await self._repeat(connection, run, sha256)
         except _Taken:
             async with self._database.connection() as connection:
@@ -121,7 +118,7 @@ class PostgresDebtFiles:
         yield DebtWriter(self._database, self._outbox, run, self._event_debts)
 
     async def finish(self, run: Run) -> DebtFile:
-        """Raises UploadBroken when the lease is lost."""
+        """Raises LeaseLost."""
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 f"""
@@ -133,7 +130,7 @@ class PostgresDebtFiles:
                 run.owner,
             )
             if row is None:
-                raise UploadBroken("the lease on the file was lost", debt_file=run.file_id)
+                raise LeaseLost(run.file_id)
             return await self._ended(connection, row)
 
     async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
@@ -165,7 +162,7 @@ class PostgresDebtFiles:
                 )
                 RETURNING {_COLUMNS}
                 """,
-                _ABANDONED,
+                ABANDONED,
             )
             for row in rows:
                 await self._ended(connection, row)
@@ -253,11 +250,12 @@ class PostgresDebtFiles:
 
 
 def _uuid(text: str) -> UUID | None:
-    """The id as the store has it; None for what can be no id of a file."""
+    """The id as the store has it; None for what is no id of a file, such as another way to write one."""
     try:
-        return UUID(text) if len(text) == 36 else None
+        found = UUID(text)
     except ValueError:
         return None
+    return found if str(found) == text else None
 
 
 def _file(row: asyncpg.Record) -> DebtFile:

@@ -45,11 +45,7 @@ def conflicting(rows: DebtRows, known: dict[int, bool]) -> list[Reject]:
     bad = [line for line, same in known.items() if not same]
     if not bad:
         return []
-    message = "is known with other content; the first one stands"
-    return [
-        Reject(int(rows.lines[row]), "DEBT_ID_CONFLICT", "debtId", message, rows.raw(row))
-        for row in np.flatnonzero(np.isin(rows.lines, bad)).tolist()
-    ]
+    return [rows.conflict(row) for row in np.flatnonzero(np.isin(rows.lines, bad)).tolist()]
 
 
 async def add_rejects(connection: Connection, file_id: str, rejects: list[Reject]) -> None:

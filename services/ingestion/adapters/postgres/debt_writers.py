@@ -29,7 +29,7 @@ from services.ingestion.adapters.postgres.debt_rows import (
 from services.ingestion.application.debt_ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
 from services.ingestion.domain.debts.debt_file import Counts, Reject
-from services.ingestion.domain.debts.errors import UploadBroken
+from services.ingestion.domain.debts.errors import LeaseLost
 from services.ingestion.domain.debts.parser import Block
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
@@ -75,6 +75,8 @@ class DebtWriter:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 counts = await self._store(block)
+            except LeaseLost:
+                raise
             except (Unavailable, Aborted):
                 if attempt == _ATTEMPTS:
                     raise
@@ -120,7 +122,7 @@ class DebtWriter:
             self._run.owner,
         )
         if stored is None:
-            raise UploadBroken("the lease on the file was lost", debt_file=self._run.file_id)
+            raise LeaseLost(self._run.file_id)
         return stored
 
     async def _insert(self, connection: Connection, block: _Prepared) -> dict[int, bool]:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from services.ingestion.domain.debts.debt_file import Reject
 from services.ingestion.domain.debts.header import COLUMNS
 from services.ingestion.domain.debts.quick import left
 from services.ingestion.domain.debts.rules import shown
@@ -54,28 +55,39 @@ class DebtRows:
         """The row as it stood in the file, for people."""
         return shown(self.source[int(self.record_starts[row]) : int(self.record_ends[row])].tobytes())
 
+    def conflict(self, row: int) -> Reject:
+        """Why a row is rejected whose debtId is known with other content."""
+        message = "is known with other content; the first one stands"
+        return Reject(int(self.lines[row]), "DEBT_ID_CONFLICT", "debtId", message, self.raw(row))
+
+    def by_line(self) -> "DebtRows":
+        """The rows in the order of the file."""
+        ordered = bool((self.lines[1:] > self.lines[:-1]).all())
+        return self if ordered else self.take(np.argsort(self.lines))
+
     def ids(self) -> "npt.NDArray[np.bytes_]":
         """The debtIds."""
         matrix = left(self.source, self.starts[:, _ID], self.ends[:, _ID])
         return np.ascontiguousarray(matrix).view(f"S{matrix.shape[1]}")[:, 0]
 
     def by_id(self) -> "tuple[DebtRows, Repeats]":
-        """The first row of each debtId, in the order of the ids (which keeps index pages together), and the rows whose
-        debtId an earlier row has."""
+        """The first row of each debtId in the file, in the order of the ids (which keeps index pages together), and the
+        rows whose debtId an earlier row has."""
         if not len(self):
             return self, Repeats(self, np.empty(0, np.int64))
-        ids = self.ids()
+        rows = self.by_line()
+        ids = rows.ids()
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
         fresh = np.ones(len(order), np.bool_)
         fresh[1:] = ordered[1:] != ordered[:-1]
         firsts = np.cumsum(fresh) - 1
-        return self.take(order[fresh]), Repeats(self.take(order[~fresh]), firsts[~fresh])
+        return rows.take(order[fresh]), Repeats(rows.take(order[~fresh]), firsts[~fresh])
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Rows whose debtId stands in an earlier row too: that is row `first[i]` of the rows they were taken from."""
+    """Rows whose debtId stands in an earlier row too: that is row `first[i]` of the first rows."""
 
     rows: DebtRows
     first: Ints

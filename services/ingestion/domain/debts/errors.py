@@ -78,3 +78,10 @@ class UploadBroken(Unavailable):
         super().__init__(
             message, retry_after=timedelta(seconds=1), metadata={"debtFile": debt_file} if debt_file else {}
         )
+
+
+class LeaseLost(UploadBroken):
+    """The file has been ended by another process, because its lease had run out."""
+
+    def __init__(self, debt_file: str) -> None:
+        super().__init__("the lease on the file was lost", debt_file=debt_file)

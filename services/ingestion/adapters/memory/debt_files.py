@@ -1,0 +1,128 @@
+"""Debt files in memory, with the same rules as the stored ones: for tests and experiments."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from services.ingestion.adapters.memory.debt_tables import DebtTables, Entry
+from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, MemoryDebtWriter
+from services.ingestion.application.debt_ports import ABANDONED, RowWriter, Run
+from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
+from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
+from services.ingestion.domain.errors import ResourceNotFound
+
+
+class MemoryDebtFiles:
+    """The port `DebtFileStore`. What it stores, and the events, are in `tables`; `event_debts`: debts in one event."""
+
+    def __init__(self, tables: DebtTables | None = None, *, event_debts: int = 1000) -> None:
+        self.tables = tables or DebtTables()
+        self._event_debts = event_debts
+
+    async def open(self, run: Run, filename: str) -> None:
+        file = DebtFile(
+            id=run.file_id,
+            filename=filename,
+            dry_run=run.dry_run,
+            state=FileState.RECEIVING,
+            bytes=0,
+            counts=Counts(),
+            sha256="",
+            error="",
+            identical_to="",
+            create_time=self.tables.now(),
+            complete_time=None,
+        )
+        self.tables.files[run.file_id] = Entry(file, run.owner, self.tables.now() + run.lease)
+
+    async def renew(self, run: Run, received: int) -> None:
+        entry = self.tables.mine(run)
+        entry.file = replace(entry.file, bytes=received)
+
+    async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
+        await self.fail_abandoned()
+        entry = self.tables.mine(run)
+        if not run.dry_run:
+            if (other := self._same(sha256, FileState.PROCESSING)) is not None:
+                raise UploadInProgress(other.id)
+            earlier = self._same(sha256, FileState.COMPLETED, FileState.COMPLETED_WITH_REJECTS)
+        else:
+            earlier = None
+        entry.file = replace(entry.file, state=FileState.PROCESSING, bytes=received, sha256=sha256)
+        if earlier is not None:
+            entry.file = replace(
+                entry.file,
+                state=earlier.state,
+                counts=earlier.counts,
+                identical_to=earlier.id,
+                complete_time=self.tables.now(),
+            )
+            return entry.file
+        return None
+
+    def _same(self, sha256: str, *states: FileState) -> DebtFile | None:
+        """The oldest file with this content that was processed itself."""
+        return next(
+            (
+                entry.file
+                for entry in self.tables.files.values()
+                if (entry.file.sha256, entry.file.dry_run, entry.file.identical_to) == (sha256, False, "")
+                and entry.file.state in states
+            ),
+            None,
+        )
+
+    @asynccontextmanager
+    async def checking(self, run: Run) -> AsyncGenerator[RowWriter]:
+        yield MemoryDebtChecker(self.tables, run)
+
+    @asynccontextmanager
+    async def registering(self, run: Run) -> AsyncGenerator[RowWriter]:
+        yield MemoryDebtWriter(self.tables, run, self._event_debts)
+
+    async def finish(self, run: Run) -> DebtFile:
+        entry = self.tables.mine(run)
+        some = entry.file.counts.rejected > 0
+        return self.tables.end(entry, FileState.COMPLETED_WITH_REJECTS if some else FileState.COMPLETED)
+
+    async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
+        with suppress(LeaseLost):
+            entry = self.tables.mine(run)
+            counts = entry.file.counts
+            counts = replace(counts, rejected=max(counts.rejected, rejected))
+            entry.file = replace(entry.file, counts=counts)
+            self.tables.end(entry, FileState.FAILED, error)
+
+    async def fail_abandoned(self) -> int:
+        now = self.tables.now()
+        abandoned = [
+            entry for entry in self.tables.files.values() if not entry.file.state.final and entry.lease_until < now
+        ]
+        for entry in abandoned:
+            self.tables.end(entry, FileState.FAILED, ABANDONED)
+        return len(abandoned)
+
+    async def get(self, file_id: str) -> DebtFile:
+        return self._entry(file_id).file
+
+    async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
+        files = [entry.file for entry in self.tables.files.values() if before is None or entry.file.id < before]
+        return sorted(files, key=lambda file: file.id, reverse=True)[offset : offset + limit]
+
+    async def count(self) -> int:
+        return len(self.tables.files)
+
+    async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
+        entry = self._entry(file_id)
+        kept = self._entry(entry.file.identical_to or file_id).rejects
+        return [kept[line] for line in sorted(kept) if line > after_line][:limit]
+
+    async def debt(self, debt_id: str) -> Debt:
+        if debt_id not in self.tables.debts:
+            raise ResourceNotFound("debt", debt_id)
+        return self.tables.debts[debt_id]
+
+    def _entry(self, file_id: str) -> Entry:
+        if file_id not in self.tables.files:
+            raise ResourceNotFound("debt file", file_id)
+        return self.tables.files[file_id]

@@ -1,0 +1,97 @@
+"""Writers of debt rows in memory (the port `RowWriter`)."""
+
+from collections import ChainMap
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from itertools import islice
+from typing import Final
+
+from services.ingestion.adapters.memory.debt_tables import DebtTables
+from services.ingestion.application.debt_ports import PreparedBlock, Run
+from services.ingestion.domain.debts.batch import DebtRows
+from services.ingestion.domain.debts.debt_file import Counts, Debt, Reject
+from services.ingestion.domain.debts.parser import Block
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+
+
+class MemoryDebtChecker:
+    """Keeps the ids of the file for itself, and its rejects in the tables."""
+
+    def __init__(self, tables: DebtTables, run: Run) -> None:
+        self._tables, self._run = tables, run
+        self._seen: dict[str, Debt] = {}
+
+    def prepare(self, block: Block) -> PreparedBlock:
+        """Nothing to prepare."""
+        return block
+
+    async def store(self, block: PreparedBlock) -> Counts:
+        """See the port."""
+        assert isinstance(block, Block)
+        entry = self._tables.mine(self._run, processing=True)
+        new, conflicts = _judged(block.rows, self._run, self._tables, ChainMap(self._seen, self._tables.debts))
+        self._seen |= new
+        counts, rejects = _outcome(block, new, conflicts)
+        entry.add(counts if self._run.dry_run else Counts(), rejects)
+        return counts
+
+
+class MemoryDebtWriter:
+    """Registers debts; `event_debts` at most go into one event."""
+
+    def __init__(self, tables: DebtTables, run: Run, event_debts: int) -> None:
+        self._tables, self._run, self._event_debts = tables, run, event_debts
+
+    def prepare(self, block: Block) -> PreparedBlock:
+        """Nothing to prepare."""
+        return block
+
+    async def store(self, block: PreparedBlock) -> Counts:
+        """See the port."""
+        assert isinstance(block, Block)
+        entry = self._tables.mine(self._run, processing=True)
+        new, conflicts = _judged(block.rows, self._run, self._tables, self._tables.debts)
+        self._tables.debts |= new
+        left = iter(new.values())
+        while batch := tuple(islice(left, self._event_debts)):
+            self._tables.registered.append(batch)
+        counts, rejects = _outcome(block, new, conflicts)
+        entry.add(counts, rejects)
+        return counts
+
+
+def _judged(
+    rows: DebtRows, run: Run, tables: DebtTables, known: Mapping[str, Debt]
+) -> tuple[dict[str, Debt], list[Reject]]:
+    """The debts that are new, by id, and the rejects of those whose id is known with other content."""
+    new: dict[str, Debt] = {}
+    conflicts: list[Reject] = []
+    rows = rows.by_line()
+    for row in range(len(rows)):
+        name, government_id, email, amount, _, debt_id = (text.decode() for text in rows.content(row))
+        debt = Debt(
+            id=debt_id,
+            name=name,
+            government_id=government_id,
+            email=email,
+            amount=Decimal(amount),
+            due_date=date.fromordinal(_EPOCH + int(rows.days[row])),
+            debt_file=run.file_id,
+            create_time=tables.now(),
+        )
+        holder = known.get(debt_id) or new.setdefault(debt_id, debt)
+        if _content(holder) != _content(debt):
+            conflicts.append(rows.conflict(row))
+    return new, conflicts
+
+
+def _content(debt: Debt) -> tuple[object, ...]:
+    return debt.name, debt.government_id, debt.email, debt.amount, debt.due_date
+
+
+def _outcome(block: Block, new: dict[str, Debt], conflicts: list[Reject]) -> tuple[Counts, list[Reject]]:
+    duplicates = len(block.rows) - len(new) - len(conflicts)
+    rejects = block.rejects + conflicts
+    return Counts(len(new), duplicates, len(rejects)), rejects
