@@ -1,14 +1,13 @@
 """Opens videos over HTTP: one session for all, connections kept and shared, addresses judged at every connect."""
 
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
+from services.chassis.guarded_http import GuardedResolver
 from services.chassis.net_guard import AddressBlocked, AddressGuard, NameUnresolved, Origin
 from services.media_probe.adapters.http.remote_file import FileBudget, RemoteFile
 from services.media_probe.domain.failure import Failure, ProbeFailed
@@ -25,32 +24,6 @@ class HttpOptions:
     connect_timeout: timedelta = timedelta(seconds=3)
     read_timeout: timedelta = timedelta(seconds=5)
     connections_per_server: int = 32
-
-
-class GuardedResolver(AbstractResolver):
-    """Gives the HTTP client the addresses that the guard has vetted, and so pins the connection to them."""
-
-    def __init__(self, guard: AddressGuard) -> None:
-        self._guard = guard
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Raises AddressBlocked or NameUnresolved."""
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in await self._guard.addresses(host, port)
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 class HttpVideoSource:

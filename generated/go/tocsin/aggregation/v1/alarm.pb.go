@@ -1170,10 +1170,10 @@ var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
-	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\x91\x13\n" +
+	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\x80\x13\n" +
 	"\tAlarmRule\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x122\n" +
-	"\x05title\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x18x2\x13^[^\\x00-\\x1f\\x7f]*$R\x05title\x12%\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
+	"\x05title\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18xR\x05title\x12%\n" +
 	"\bbuilding\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bbuilding\x12\x1d\n" +
 	"\x04room\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12.\n" +
 	"\vsensor_type\x18\x05 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +

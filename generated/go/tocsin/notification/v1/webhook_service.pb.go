@@ -399,9 +399,9 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\aenabled\x18\x05 \x01(\bR\aenabled\x12'\n" +
 	"\x0fdisabled_reason\x18\x06 \x01(\tR\x0edisabledReason\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xd9\x02\n" +
-	" CreateWebhookSubscriptionRequest\x127\n" +
-	"\x03url\x18\x01 \x01(\tB%\xe2A\x01\x02\xbaH\x1er\x1c\x18\x80\x102\x17^https?://[\\x21-\\x7e]+$R\x03url\x12\xfb\x01\n" +
+	"createTime\"\xc4\x02\n" +
+	" CreateWebhookSubscriptionRequest\x12\"\n" +
+	"\x03url\x18\x01 \x01(\tB\x10\xe2A\x01\x02\xbaH\tr\a\xb0\xb5\x18\x01\x18\x80\x10R\x03url\x12\xfb\x01\n" +
 	"\vevent_types\x18\x02 \x03(\tB\xd9\x01\xe2A\x01\x02\xbaH\xd1\x01\x92\x01\xcd\x01\b\x01\x10\x10\x18\x01\"\xc4\x01r\xc1\x01R\x1ctocsin.events.v1.VideoProbedR!tocsin.events.v1.VideoProbeFailedR\x1dtocsin.events.v1.WindowClosedR\x1ctocsin.events.v1.AlarmRaisedR\x1dtocsin.events.v1.AlarmClearedR\"tocsin.events.v1.DebtFileCompletedR\n" +
 	"eventTypes\">\n" +
 	"\x1dGetWebhookSubscriptionRequest\x12\x1d\n" +

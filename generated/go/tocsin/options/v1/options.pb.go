@@ -183,6 +183,30 @@ var file_tocsin_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50003,opt,name=printable_text",
 		Filename:      "tocsin/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50004,
+		Name:          "tocsin.options.v1.one_line",
+		Tag:           "varint,50004,opt,name=one_line",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50005,
+		Name:          "tocsin.options.v1.no_spaces",
+		Tag:           "varint,50005,opt,name=no_spaces",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50006,
+		Name:          "tocsin.options.v1.http_url",
+		Tag:           "varint,50006,opt,name=http_url",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -221,6 +245,18 @@ var (
 	//
 	// optional bool printable_text = 50003;
 	E_PrintableText = &file_tocsin_options_v1_options_proto_extTypes[5]
+	// one_line accepts a line of text for people: no control characters at all.
+	//
+	// optional bool one_line = 50004;
+	E_OneLine = &file_tocsin_options_v1_options_proto_extTypes[6]
+	// no_spaces accepts visible ASCII characters only: paths and URLs are percent-encoded where they hold others.
+	//
+	// optional bool no_spaces = 50005;
+	E_NoSpaces = &file_tocsin_options_v1_options_proto_extTypes[7]
+	// http_url accepts absolute URLs of the schemes http and https.
+	//
+	// optional bool http_url = 50006;
+	E_HttpUrl = &file_tocsin_options_v1_options_proto_extTypes[8]
 )
 
 var File_tocsin_options_v1_options_proto protoreflect.FileDescriptor
@@ -246,7 +282,16 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x1bstring.optional_resource_id\x12Pmust be empty or 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -\x1aH!rule || this == '' || this.matches('^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$')R\x12optionalResourceId:\xca\x01\n" +
 	"\x0eprintable_text\x12\x19.buf.validate.StringRules\x18ӆ\x03 \x01(\bB\x85\x01\xc2H\x81\x01\n" +
 	"\x7f\n" +
-	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableTextB\xb8\x01\n" +
+	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableText:\xaa\x01\n" +
+	"\bone_line\x12\x19.buf.validate.StringRules\x18Ԇ\x03 \x01(\bBr\xc2Ho\n" +
+	"m\n" +
+	"\x0fstring.one_line\x12,must be one line, without control characters\x1a,!rule || !this.matches('[\\\\x00-\\\\x1f\\\\x7f]')R\aoneLine:\xbd\x01\n" +
+	"\tno_spaces\x12\x19.buf.validate.StringRules\x18Ն\x03 \x01(\bB\x82\x01\xc2H\x7f\n" +
+	"}\n" +
+	"\x10string.no_spaces\x12>must hold visible ASCII characters only; percent-encode others\x1a)!rule || this.matches('^[\\\\x21-\\\\x7e]*$')R\bnoSpaces:\xe0\x01\n" +
+	"\bhttp_url\x12\x19.buf.validate.StringRules\x18ֆ\x03 \x01(\bB\xa7\x01\xc2H\xa3\x01\n" +
+	"\xa0\x01\n" +
+	"\x0fstring.http_url\x12Ymust be an absolute URL that starts with http:// or https://, of visible ASCII characters\x1a2!rule || this.matches('^https?://[\\\\x21-\\\\x7e]+$')R\ahttpUrlB\xb8\x01\n" +
 	"\x15com.tocsin.options.v1B\fOptionsProtoP\x01Z&tocsin/gen/tocsin/options/v1;optionsv1\xa2\x02\x03TOX\xaa\x02\x11Tocsin.Options.V1\xca\x02\x11Tocsin\\Options\\V1\xe2\x02\x1dTocsin\\Options\\V1\\GPBMetadata\xea\x02\x13Tocsin::Options::V1\x92\x03\x02\b\x01b\beditionsp\xe8\a"
 
 var (
@@ -270,19 +315,22 @@ var file_tocsin_options_v1_options_proto_goTypes = []any{
 	(*validate.StringRules)(nil),        // 4: buf.validate.StringRules
 }
 var file_tocsin_options_v1_options_proto_depIdxs = []int32{
-	2, // 0: tocsin.options.v1.event:extendee -> google.protobuf.MessageOptions
-	3, // 1: tocsin.options.v1.auth:extendee -> google.protobuf.MethodOptions
-	3, // 2: tocsin.options.v1.validates_items:extendee -> google.protobuf.MethodOptions
-	4, // 3: tocsin.options.v1.resource_id:extendee -> buf.validate.StringRules
-	4, // 4: tocsin.options.v1.optional_resource_id:extendee -> buf.validate.StringRules
-	4, // 5: tocsin.options.v1.printable_text:extendee -> buf.validate.StringRules
-	1, // 6: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
-	0, // 7: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	6, // [6:8] is the sub-list for extension type_name
-	0, // [0:6] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: tocsin.options.v1.event:extendee -> google.protobuf.MessageOptions
+	3,  // 1: tocsin.options.v1.auth:extendee -> google.protobuf.MethodOptions
+	3,  // 2: tocsin.options.v1.validates_items:extendee -> google.protobuf.MethodOptions
+	4,  // 3: tocsin.options.v1.resource_id:extendee -> buf.validate.StringRules
+	4,  // 4: tocsin.options.v1.optional_resource_id:extendee -> buf.validate.StringRules
+	4,  // 5: tocsin.options.v1.printable_text:extendee -> buf.validate.StringRules
+	4,  // 6: tocsin.options.v1.one_line:extendee -> buf.validate.StringRules
+	4,  // 7: tocsin.options.v1.no_spaces:extendee -> buf.validate.StringRules
+	4,  // 8: tocsin.options.v1.http_url:extendee -> buf.validate.StringRules
+	1,  // 9: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
+	0,  // 10: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	9,  // [9:11] is the sub-list for extension type_name
+	0,  // [0:9] is the sub-list for extension extendee
+	0,  // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_options_v1_options_proto_init() }
@@ -297,7 +345,7 @@ func file_tocsin_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_options_v1_options_proto_rawDesc), len(file_tocsin_options_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   2,
-			NumExtensions: 6,
+			NumExtensions: 9,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_options_v1_options_proto_goTypes,

@@ -31,7 +31,7 @@ from tocsin.notification.v1 import notification_service_pb2 as tocsin_dot_notifi
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb8\x01\n\x08\x45ndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x30\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1f.tocsin.notification.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06secret\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xca\x01\n\x17RegisterEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04\x12/\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x1e\xe2\x41\x01\x02\xbaH\x17r\x15\x10\x01\x18\x80 2\x0e^[\\x21-\\x7e]+$\"\x8c\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x06tenant\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"e\n\x15ListEndpointsResponse\x12\x33\n\tendpoints\x18\x01 \x03(\x0b\x32 .tocsin.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x15\x44\x65leteEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\x98\x04\n\x0f\x45ndpointService\x12\xa5\x01\n\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/users/{user}/endpoints:\x01*\x12\xc0\x01\n\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x12\x99\x01\n\x0e\x44\x65leteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb8\x01\n\x08\x45ndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x30\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1f.tocsin.notification.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06secret\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x17RegisterEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04\x12#\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\x80 \xa8\xb5\x18\x01\"\x8c\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x06tenant\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"e\n\x15ListEndpointsResponse\x12\x33\n\tendpoints\x18\x01 \x03(\x0b\x32 .tocsin.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x15\x44\x65leteEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\x98\x04\n\x0f\x45ndpointService\x12\xa5\x01\n\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/users/{user}/endpoints:\x01*\x12\xc0\x01\n\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x12\x99\x01\n\x0e\x44\x65leteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERENDPOINTREQUEST'].fields_by_name['channel']._loaded_options = None
   _globals['_REGISTERENDPOINTREQUEST'].fields_by_name['channel']._serialized_options = b'\342A\001\002\272H\t\202\001\006\030\002\030\003\030\004'
   _globals['_REGISTERENDPOINTREQUEST'].fields_by_name['address']._loaded_options = None
-  _globals['_REGISTERENDPOINTREQUEST'].fields_by_name['address']._serialized_options = b'\342A\001\002\272H\027r\025\020\001\030\200 2\016^[\\x21-\\x7e]+$'
+  _globals['_REGISTERENDPOINTREQUEST'].fields_by_name['address']._serialized_options = b'\342A\001\002\272H\013r\t\020\001\030\200 \250\265\030\001'
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -69,13 +69,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINT']._serialized_start=312
   _globals['_ENDPOINT']._serialized_end=496
   _globals['_REGISTERENDPOINTREQUEST']._serialized_start=499
-  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=701
-  _globals['_LISTENDPOINTSREQUEST']._serialized_start=704
-  _globals['_LISTENDPOINTSREQUEST']._serialized_end=844
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=846
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=947
-  _globals['_DELETEENDPOINTREQUEST']._serialized_start=949
-  _globals['_DELETEENDPOINTREQUEST']._serialized_end=1059
-  _globals['_ENDPOINTSERVICE']._serialized_start=1062
-  _globals['_ENDPOINTSERVICE']._serialized_end=1598
+  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=689
+  _globals['_LISTENDPOINTSREQUEST']._serialized_start=692
+  _globals['_LISTENDPOINTSREQUEST']._serialized_end=832
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=834
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=935
+  _globals['_DELETEENDPOINTREQUEST']._serialized_start=937
+  _globals['_DELETEENDPOINTREQUEST']._serialized_end=1047
+  _globals['_ENDPOINTSERVICE']._serialized_start=1050
+  _globals['_ENDPOINTSERVICE']._serialized_end=1586
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,12 @@ OPTIONAL_RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
 optional_resource_id: _descriptor.FieldDescriptor
 PRINTABLE_TEXT_FIELD_NUMBER: _ClassVar[int]
 printable_text: _descriptor.FieldDescriptor
+ONE_LINE_FIELD_NUMBER: _ClassVar[int]
+one_line: _descriptor.FieldDescriptor
+NO_SPACES_FIELD_NUMBER: _ClassVar[int]
+no_spaces: _descriptor.FieldDescriptor
+HTTP_URL_FIELD_NUMBER: _ClassVar[int]
+http_url: _descriptor.FieldDescriptor
 
 class AuthRule(_message.Message):
     __slots__ = ("scopes", "public")
