@@ -1,16 +1,16 @@
 // Command bench-load posts one JSON body over and over through a fixed number of HTTP/1.1 connections, and prints
 // requests, errors and latency percentiles as JSON. It is the load generator of the benchmarks: the same one for
-// Tocsin and for each reference.
+// Tocsin and for each reference. It shares the machine with what it measures, so it is frugal: each connection has one
+// goroutine that writes a prepared request and reads the answer, with no client library in between.
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -38,17 +38,23 @@ type worker struct {
 }
 
 func main() {
-	url := flag.String("url", "", "URL to post to")
+	target := flag.String("url", "", "URL to post to")
 	body := flag.String("body", "", "JSON body; %d becomes a number that no other request has")
 	token := flag.String("token", "", "bearer token")
 	connections := flag.Int("connections", 32, "concurrent connections")
 	duration := flag.Duration("duration", 5*time.Second, "how long to measure")
 	warmup := flag.Duration("warmup", time.Second, "how long to warm up, not measured")
 	flag.Parse()
+	debug.SetGCPercent(800)
 
-	client := &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: *connections, MaxConnsPerHost: *connections, DisableCompression: true},
-		Timeout:   30 * time.Second,
+	place, err := url.Parse(*target)
+	if err != nil || place.Scheme != "http" || place.Host == "" {
+		fmt.Fprintln(os.Stderr, "-url must be an http URL")
+		os.Exit(2)
+	}
+	posts := make([]*poster, *connections)
+	for index := range posts {
+		posts[index] = newPoster(place, *token)
 	}
 	var sequence atomic.Int64
 	sequence.Store(time.Now().UnixMicro())
@@ -57,18 +63,17 @@ func main() {
 		start := time.Now()
 		var group sync.WaitGroup
 		for index := range workers {
-			group.Add(1)
-			go func(w *worker) {
-				defer group.Done()
+			group.Go(func() {
+				w := &workers[index]
 				w.statuses = map[int]int{}
 				for time.Since(start) < length {
 					text := *body
 					if strings.Contains(text, "%d") {
 						text = strings.ReplaceAll(text, "%d", fmt.Sprint(sequence.Add(1)))
 					}
-					w.post(client, *url, *token, text)
+					w.post(posts[index], text)
 				}
-			}(&workers[index])
+			})
 		}
 		group.Wait()
 		return workers, time.Since(start)
@@ -81,32 +86,17 @@ func main() {
 	}
 }
 
-func (w *worker) post(client *http.Client, url, token, body string) {
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader([]byte(body)))
-	if err != nil {
-		w.fail(err.Error())
-		return
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
+func (w *worker) post(p *poster, body string) {
 	start := time.Now()
-	response, err := client.Do(request)
-	if err != nil {
-		w.fail(err.Error())
-		return
-	}
-	answer, err := io.ReadAll(response.Body)
-	_ = response.Body.Close()
+	status, err := p.post(body)
 	if err != nil {
 		w.fail(err.Error())
 		return
 	}
 	w.latencies = append(w.latencies, time.Since(start))
-	w.statuses[response.StatusCode]++
-	if response.StatusCode >= 300 {
-		w.fail(fmt.Sprintf("%d %s", response.StatusCode, answer))
+	w.statuses[status]++
+	if status >= 300 {
+		w.fail(fmt.Sprintf("%d %s", status, p.answer.Bytes()))
 	}
 }
 
@@ -116,7 +106,6 @@ func (w *worker) fail(text string) {
 		w.firstFailed = text
 	}
 }
-
 func summarise(workers []worker, elapsed time.Duration) result {
 	all := []time.Duration{}
 	out := result{Seconds: elapsed.Seconds(), Statuses: map[string]int{}}
