@@ -309,7 +309,8 @@ func (Alarm_State) EnumDescriptor() ([]byte, []int) {
 }
 
 // AlarmRule says what is worth an alarm, where, and whom to tell. It is judged for each series of its scope on its own: an
-// alarm is about one series.
+// alarm is about one series. Readings are judged as they arrive, by their event times; one that is older than the newest one
+// of its series that has been judged is kept, and counts in windows, but is not judged.
 type AlarmRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id names the rule.
@@ -331,7 +332,7 @@ type AlarmRule struct {
 	// tenant on whose behalf people are told; required with `notify`. The caller's token must name it.
 	Tenant string `protobuf:"bytes,9,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// notify names users of the tenant: each gets exactly one notification of each raised alarm, through the channel of
-	// theirs that fits. At most 50.
+	// theirs that fits. At most 50. Left out of answers to callers whose token does not name the tenant.
 	Notify []string `protobuf:"bytes,10,rep,name=notify,proto3" json:"notify,omitempty"`
 	// condition that is judged.
 	//

@@ -231,7 +231,7 @@ func (x *ListAlarmRulesResponse) GetNextPageToken() string {
 // UpdateAlarmRuleRequest carries what changes.
 type UpdateAlarmRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// rule whose id says which, and whose other fields say what. With an update mask only the fields that it names are judged.
+	// rule whose id says which, and whose other fields say what. What the rule has become is judged as a new one would be.
 	Rule *AlarmRule `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// update_mask names the fields that change; all that are set, without one.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
@@ -604,7 +604,7 @@ const file_tocsin_aggregation_v1_alarm_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
 	"\x16UpdateAlarmRuleRequest\x12@\n" +
 	"\x04rule\x18\x01 \x01(\v2 .tocsin.aggregation.v1.AlarmRuleB\n" +
-	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x04rule\x12;\n" +
+	"\xe2A\x01\x02\xbaH\x03\xd8\x01\x03R\x04rule\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"7\n" +
 	"\x16DeleteAlarmRuleRequest\x12\x1d\n" +
