@@ -54,6 +54,43 @@ def test_the_average_is_of_this_room_building_and_sensor_type_only(
     assert average_of(rest, tower, "lobby", 3, "humidity")["statistics"]["mean"] == pytest.approx(45.0)
 
 
+def test_a_building_is_all_of_its_rooms(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    tower, castle = unique("tower"), unique("castle")
+    now = datetime.now(UTC)
+    sent = []
+    for index in range(3):
+        at = (now - timedelta(seconds=30 + 10 * index)).isoformat()
+        sent += [reading(tower, "lobby", 290.0, eventTime=at), reading(tower, "cellar", 280.0, eventTime=at)]
+        sent += [reading(castle, "lobby", 350.0, eventTime=at), reading(tower, "attic", 45.0, "humidity", eventTime=at)]
+    answer = rest.post("/v1/readings:batch", json={"readings": sent})
+    assert answer.status_code == 200, answer.text
+
+    def whole() -> Any:
+        result = rest.get(f"/v1/buildings/{tower}/average").json()
+        return result if int(result.get("statistics", {}).get("count", 0)) == 6 else None
+
+    found = until(whole, what="the average of the building")
+    assert found["statistics"]["mean"] == pytest.approx(285.0)
+    assert (found["state"], found["unit"], found["rooms"], found["roomsWithData"], found["devices"]) == (
+        "OK",
+        "K",
+        2,
+        2,
+        2,
+    )
+    rooms, token = [], ""
+    while True:
+        answer = rest.get(f"/v1/buildings/{tower}/roomAverages", params={"pageSize": 1, "pageToken": token})
+        assert answer.status_code == 200, answer.text
+        rooms += answer.json()["averages"]
+        token = answer.json().get("nextPageToken", "")
+        if not token:
+            break
+    assert [(room["room"], room["statistics"]["mean"]) for room in rooms] == [("cellar", 280.0), ("lobby", 290.0)]
+    answer = rest.get(f"/v1/buildings/{unique('nowhere')}/average")
+    assert (answer.json()["state"], answer.json().get("rooms", 0)) == ("NO_DATA", 0)
+
+
 def test_a_single_reading_is_converted_and_visible(rest: httpx.Client, unique: Callable[[str], str]) -> None:
     tower = unique("tower")
     answer = rest.post("/v1/readings", json=reading(tower, "lobby", 20.0, unit="C"))

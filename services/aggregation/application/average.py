@@ -1,40 +1,81 @@
-"""The average of a room."""
+"""The average of a room, of a building, and of each room of a building."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-from services.aggregation.application.ports import History
+from services.aggregation.application.lists import Page
+from services.aggregation.application.ports import History, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.history import Span, spans
+from services.aggregation.domain.rollup import Rolled, Rollup
 from services.aggregation.domain.rules import BASE, Rules
-from services.aggregation.domain.statistics import Statistics, combine
+from services.aggregation.domain.statistics import Statistics
 from services.aggregation.domain.summary import DAY, MINUTE, NEVER
+from services.chassis.paging import PageTokens, page_limit
 
-DEFAULT_WINDOW = 15 * MINUTE
-DEFAULT_SENSOR_TYPE = "temperature"
+DEFAULT_WINDOW: Final = 15 * MINUTE
+DEFAULT_SENSOR_TYPE: Final = "temperature"
+_AT_ONCE: Final = 200
+"""Series that are in memory at the same time, and judged without letting other requests run."""
+_BEYOND: Final = "~"
+"""Greater than every id."""
 
 
-@dataclass(frozen=True, slots=True)
-class GetRoomAverage:
-    """`window` and `at` in microseconds; None: 15 minutes, now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A building, a sensor type and a span. `window` and `at` in microseconds; None: 15 minutes, now."""
 
     building: str
-    room: str
     sensor_type: str = DEFAULT_SENSOR_TYPE
     window: int | None = None
     at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRoomAverage(Asked):
+    """Of all devices of the room together."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRoomAverages(Asked):
+    """A page of the rooms that have the sensor type, by room."""
+
+    page_size: int = 0
+    page_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomAverage:
     """The answer. `statistics` of all series together (`known` false: no data)."""
 
+    room: str
     start: int
     end: int
     unit: str
     statistics: Statistics
     provisional: bool
+
+
+class BuildingAverage(NamedTuple):
+    """The answer for all rooms together. `rooms`: those that have the sensor type."""
+
+    start: int
+    end: int
+    rolled: Rolled
+    rooms: int
+
+
+class _Period(NamedTuple):
+    """[start, end), and the present."""
+
+    start: int
+    end: int
+    now: int
 
 
 class Averages:
@@ -47,29 +88,98 @@ class Averages:
 
     async def get(self, query: GetRoomAverage) -> RoomAverage:
         """Raises FieldInvalid."""
-        now = self._clock()
+        period = self._period(query, self._clock())
+        rollup = Rollup(period.end - period.start)
+        async with self._history.snapshot() as snapshot:
+            infos = await snapshot.series(query.building, query.room, query.sensor_type, "")
+            for at in range(0, len(infos), _AT_ONCE):
+                await self._fold(snapshot, infos[at : at + _AT_ONCE], period, lambda _: rollup)
+        return _room_average(query.room, period, rollup)
+
+    async def building(self, query: Asked) -> BuildingAverage:
+        """All rooms of the building together, in one snapshot. Raises FieldInvalid."""
+        period = self._period(query, self._clock())
+        rollup = Rollup(period.end - period.start)
+        rooms, last = 0, ""
+        async with self._history.snapshot() as snapshot:
+            async for infos in _series(snapshot, query, None, _AT_ONCE):
+                names = [last, *(info.room for info in infos)]
+                rooms += sum(one != other for one, other in pairwise(names))
+                last = names[-1]
+                await self._fold(snapshot, infos, period, lambda _: rollup)
+        return BuildingAverage(period.start, period.end, rollup.result(), rooms)
+
+    async def rooms(self, query: ListRoomAverages) -> Page[RoomAverage]:
+        """A page of rooms, all of one snapshot; further pages are of the same span. Raises FieldInvalid and
+        PageTokenInvalid."""
+        tokens = PageTokens(
+            "room averages",
+            building=query.building,
+            sensor_type=query.sensor_type,
+            window=query.window,
+            at=query.at,
+        )
+        after = tokens.read(query.page_token, (str, int))
+        period = self._period(query, self._clock(), None if after is None else int(after[1]))
+        size = page_limit(query.page_size)
+        found: list[tuple[str, Rollup]] = []
+
+        def owner(info: SeriesInfo) -> Rollup:
+            if not found or found[-1][0] != info.room:
+                found.append((info.room, Rollup(period.end - period.start)))
+            return found[-1][1]
+
+        async with self._history.snapshot() as snapshot:
+            # Mostly a room has one series, so that one more than asked for tells whether there is a next page.
+            start = None if after is None else (str(after[0]), _BEYOND)
+            async for infos in _series(snapshot, query, start, min(_AT_ONCE, size + 1)):
+                await self._fold(snapshot, infos, period, owner)
+                if len(found) > size:
+                    break
+        averages = [_room_average(room, period, rollup) for room, rollup in found[:size]]
+        return Page(averages, tokens.next(found, size, lambda item: (item[0], period.end)))
+
+    def _period(self, query: Asked, now: int, end: int | None = None) -> _Period:
         window = DEFAULT_WINDOW if query.window is None else query.window
         if window % BASE or not BASE <= window <= 31 * DAY:
             raise FieldInvalid("window", "must be a whole multiple of 5s, from 5s to 31 days")
-        # Without a time the running 5 s belong to the span: what has just been accepted counts.
-        end = now + BASE if query.at is None else query.at
+        if end is None:
+            # Without a time the running 5 s belong to the span: what has just been accepted counts.
+            end = now + BASE if query.at is None else query.at
         if not window <= end <= now + DAY:
             raise FieldInvalid("at", "must be between 1970 and tomorrow")
         end -= end % BASE
-        start = end - window
-        async with self._history.snapshot() as snapshot:
-            infos = await snapshot.series(query.building, query.room, query.sensor_type, "")
-            if not infos:
-                return RoomAverage(start, end, "", Statistics(length=window), False)
-            parts = await snapshot.pieces(infos, start, end, len(self._rules.steps) - 1)
-        found = [span for span in spans(infos, parts, start, end, window) if span.statistics.known]
-        total = combine([span.statistics for span in found]) if found else Statistics(length=window)
-        unit = infos[found[0].series].unit if found else ""
-        open_still = any(self._open(infos[span.series], span, end, now) for span in found)
-        return RoomAverage(start, end, unit, total, open_still)
+        return _Period(end - window, end, now)
+
+    async def _fold(
+        self, snapshot: Snapshot, infos: Sequence[SeriesInfo], period: _Period, owner: Callable[[SeriesInfo], Rollup]
+    ) -> None:
+        start, end, now = period
+        parts = await snapshot.pieces(infos, start, end, len(self._rules.steps) - 1)
+        for span in spans(infos, parts, start, end, end - start):
+            info = infos[span.series]
+            owner(info).add(info, span, still_open=self._open(info, span, end, now))
 
     def _open(self, info: SeriesInfo, span: Span, end: int, now: int) -> bool:
         """Whether readings that change the span would be no surprise."""
         if span.newest != NEVER and span.newest >= end + self._rules.grace:
             return False
         return now < max(end, span.newest) + min(info.max_gap, self._rules.edge_wait) + self._rules.grace
+
+
+async def _series(
+    snapshot: Snapshot, query: Asked, after: tuple[str, str] | None, count: int
+) -> AsyncGenerator[Sequence[SeriesInfo]]:
+    """The series of the building, some at a time."""
+    while True:
+        infos = await snapshot.building(query.building, query.sensor_type, after, count)
+        if infos:
+            yield infos
+        if len(infos) < count:
+            return
+        after = (infos[-1].room, infos[-1].device)
+
+
+def _room_average(room: str, period: _Period, rollup: Rollup) -> RoomAverage:
+    found = rollup.result()
+    return RoomAverage(room, period.start, period.end, found.unit, found.statistics, found.provisional)

@@ -208,6 +208,13 @@ class Snapshot(Protocol):
         """The series of a room and sensor type, by device; of one device where it is given."""
         ...
 
+    async def building(
+        self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """The first `limit` series of a building and sensor type by (room, device), as bytes compare; those beyond
+        `after` where it is given."""
+        ...
+
     async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
         """What covers [start, end) and its neighbourhood, with windows up to `level` (see `cover`, `spans`)."""
         ...

@@ -6,6 +6,7 @@ cross a or b are cut there (OPC UA's *interpolated bounding values*), and a segm
 time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -81,10 +82,8 @@ class Statistics:
 
     @property
     def time_weighted_mean(self) -> float | None:
-        """Mean over the covered time. A span with one reading and no covered time has that reading's value."""
-        if self.covered:
-            return self.integral / (self.covered * 1e-6)
-        return self.first[1] if self.first is not None and self.count == 1 else None
+        """Mean over the covered time; None when no time is covered."""
+        return self.integral / (self.covered * 1e-6) if self.covered else None
 
     @property
     def covered_ratio(self) -> float:
@@ -166,9 +165,10 @@ def statistics(
     )
 
 
-def combine(parts: list[Statistics]) -> Statistics:
-    """Statistics of several series together, over the same span. The longest gap is the longest of any series; readings
-    are expected only from series whose interval is known."""
+def combine(parts: Sequence[Statistics]) -> Statistics:
+    """Statistics of several series together, over the same span: the mean is that of all readings, the time-weighted
+    mean that of all covered time, the consumption the sum, the longest gap the longest of any series. How many readings
+    to expect is known when it is for each of them. Associative: parts may be combined in groups."""
     some = [part for part in parts if part.count]
     consumptions = [part.consumption for part in parts if part.consumption is not None]
     expected = [part.expected for part in parts if part.expected is not None]

@@ -72,6 +72,52 @@ async def test_the_average_of_a_room_is_of_its_devices_and_of_nothing_else(mesh:
     assert not nothing.HasField("statistics")
 
 
+async def test_a_building_and_its_rooms(mesh: Mesh) -> None:
+    replica = await mesh.replica()
+    end = now_us() // (5 * SECOND) * (5 * SECOND)
+    rows: list[Row] = []
+    for place in range(24):
+        at = end - (24 - place) * 5 * SECOND
+        rows += [(series("d1", room=f"r{room}"), at, 290.0 + room) for room in range(3)]
+        rows += [(series("d1", building="b2"), at, 900.0), (series("d1", sensor="humidity"), at, 900.0)]
+    rows.append((series("d1", room="r9"), end - 60 * MINUTE, 900.0))
+    rows.sort(key=lambda row: row[1])
+    await mesh.send(rows)
+    await mesh.until_stored(24 * 5 + 1)
+    stub = await mesh.stub(replica)
+    asked = pb.GetBuildingAverageRequest(building="b1")
+    asked.at.FromMicroseconds(end)
+    found = await stub.GetBuildingAverage(asked)
+    assert (found.state, found.unit, found.devices, found.rooms, found.rooms_with_data) == (pb.Average.OK, "K", 3, 4, 3)
+    assert (found.statistics.count, found.statistics.mean) == (72, pytest.approx(291.0))
+    assert found.statistics.time_weighted_mean == pytest.approx(291.0)
+    assert (found.start.ToMicroseconds(), found.end.ToMicroseconds()) == (end - 15 * MINUTE, end)
+    assert found.provisional
+    averages: list[pb.Average] = []
+    listing = pb.ListRoomAveragesRequest(building="b1", page_size=3)
+    listing.at.FromMicroseconds(end)
+    while True:
+        page = await stub.ListRoomAverages(listing)
+        averages += page.averages
+        if not page.next_page_token:
+            break
+        listing.page_token = page.next_page_token
+    assert [(one.room, one.state, one.statistics.mean) for one in averages] == [
+        ("r0", pb.Average.OK, 290.0),
+        ("r1", pb.Average.OK, 291.0),
+        ("r2", pb.Average.OK, 292.0),
+        ("r9", pb.Average.NO_DATA, 0.0),
+    ]
+    assert not averages[3].HasField("statistics")
+    nothing = await stub.GetBuildingAverage(pb.GetBuildingAverageRequest(building="b9"))
+    assert (nothing.state, nothing.rooms) == (pb.Average.NO_DATA, 0)
+    assert not nothing.HasField("statistics")
+    listing.building = "b2"
+    with pytest.raises(InvalidArgument) as other_list:
+        await stub.ListRoomAverages(listing)
+    assert other_list.value.reason == "PAGE_TOKEN_INVALID"
+
+
 async def test_an_accepted_reading_is_visible_at_once(mesh: Mesh) -> None:
     replica = await mesh.replica()
     stub = await mesh.stub(replica)

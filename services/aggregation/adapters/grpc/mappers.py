@@ -1,6 +1,15 @@
 """Messages to queries, answers to messages."""
 
-from services.aggregation.application.average import DEFAULT_SENSOR_TYPE, GetRoomAverage, RoomAverage
+from typing import TypedDict
+
+from services.aggregation.application.average import (
+    DEFAULT_SENSOR_TYPE,
+    Asked,
+    BuildingAverage,
+    GetRoomAverage,
+    ListRoomAverages,
+    RoomAverage,
+)
 from services.aggregation.application.lists import ReadingItem, RoomRange, WindowItem
 from services.aggregation.application.watching import Wanted
 from services.aggregation.domain.cover import SeriesInfo
@@ -15,21 +24,41 @@ DEFAULT_STEP = 15 * MINUTE
 
 def average_query(request: pb.GetRoomAverageRequest) -> GetRoomAverage:
     """The query."""
-    return GetRoomAverage(
-        building=request.building,
-        room=request.room,
+    return GetRoomAverage(building=request.building, room=request.room, **_span(request))
+
+
+def building_query(request: pb.GetBuildingAverageRequest) -> Asked:
+    """The query."""
+    return Asked(building=request.building, **_span(request))
+
+
+def rooms_query(request: pb.ListRoomAveragesRequest) -> ListRoomAverages:
+    """The query."""
+    return ListRoomAverages(
+        building=request.building, page_size=request.page_size, page_token=request.page_token, **_span(request)
+    )
+
+
+class _Span(TypedDict):
+    sensor_type: str
+    window: int | None
+    at: int | None
+
+
+def _span(request: pb.GetRoomAverageRequest | pb.GetBuildingAverageRequest | pb.ListRoomAveragesRequest) -> _Span:
+    return _Span(
         sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
         window=request.window.ToMicroseconds() if request.HasField("window") else None,
         at=request.at.ToMicroseconds() if request.HasField("at") else None,
     )
 
 
-def average_message(query: GetRoomAverage, found: RoomAverage) -> pb.Average:
+def average_message(query: Asked, found: RoomAverage) -> pb.Average:
     """The answer; without data no statistic has a value."""
     known = found.statistics.known
     message = pb.Average(
         building=query.building,
-        room=query.room,
+        room=found.room,
         sensor_type=query.sensor_type,
         unit=found.unit,
         state=pb.Average.OK if known else pb.Average.NO_DATA,
@@ -40,6 +69,26 @@ def average_message(query: GetRoomAverage, found: RoomAverage) -> pb.Average:
     message.end.FromMicroseconds(found.end)
     if known:
         message.statistics.CopyFrom(statistics_message(found.statistics))
+    return message
+
+
+def building_message(query: Asked, found: BuildingAverage) -> pb.BuildingAverage:
+    """The answer; without data no statistic has a value."""
+    rolled = found.rolled
+    message = pb.BuildingAverage(
+        building=query.building,
+        sensor_type=query.sensor_type,
+        unit=rolled.unit,
+        state=pb.Average.OK if rolled.statistics.known else pb.Average.NO_DATA,
+        provisional=rolled.provisional,
+        devices=rolled.statistics.series,
+        rooms=found.rooms,
+        rooms_with_data=rolled.rooms,
+    )
+    message.start.FromMicroseconds(found.start)
+    message.end.FromMicroseconds(found.end)
+    if rolled.statistics.known:
+        message.statistics.CopyFrom(statistics_message(rolled.statistics))
     return message
 
 

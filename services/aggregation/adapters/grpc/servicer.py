@@ -31,6 +31,17 @@ class AggregationServicer(AggregationServiceServicer):
         query = to.average_query(request)
         return to.average_message(query, await self._averages.get(query))
 
+    async def GetBuildingAverage(self, request: pb.GetBuildingAverageRequest, context: Any) -> pb.BuildingAverage:
+        query = to.building_query(request)
+        return to.building_message(query, await self._averages.building(query))
+
+    async def ListRoomAverages(self, request: pb.ListRoomAveragesRequest, context: Any) -> pb.ListRoomAveragesResponse:
+        query = to.rooms_query(request)
+        page = await self._averages.rooms(query)
+        return pb.ListRoomAveragesResponse(
+            averages=[to.average_message(query, item) for item in page.items], next_page_token=page.next_token
+        )
+
     async def ListWindows(self, request: pb.ListWindowsRequest, context: Any) -> pb.ListWindowsResponse:
         page = await self._lists.windows(to.range_query(request), to.step_of(request))
         return pb.ListWindowsResponse(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 import numpy as np
@@ -37,6 +38,14 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     return join([Folded(owner[stored.series], stored.start, stored.rows), singles(infos, ranges, readings)])
 
 
+_SERIES: Final = """
+SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
+    coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
+    coalesce(st.frontiers, '{}') AS frontiers
+FROM series s LEFT JOIN series_state st ON st.series_id = s.id
+"""
+
+
 def _info(row: asyncpg.Record, rules: Rules) -> SeriesInfo:
     return SeriesInfo(
         id=row["id"],
@@ -62,18 +71,33 @@ class PostgresSnapshot:
     async def series(self, building: str, room: str, sensor_type: str, device: str) -> Sequence[SeriesInfo]:
         """The series of a room and sensor type; of one device where it is given."""
         rows = await self._connection.fetch(
-            """
-            SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
-                coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
-                coalesce(st.frontiers, '{}') AS frontiers
-            FROM series s LEFT JOIN series_state st ON st.series_id = s.id
-            WHERE s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND ($4 = '' OR s.device = $4)
+            f"""
+            {_SERIES} WHERE s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND ($4 = '' OR s.device = $4)
             ORDER BY s.device
             """,
             building,
             room,
             sensor_type,
             device,
+        )
+        return [_info(row, self._rules) for row in rows]
+
+    async def building(
+        self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """The first series by (room, device) beyond `after`."""
+        room, device = after or ("", "")
+        rows = await self._connection.fetch(
+            f"""
+            {_SERIES} WHERE s.building = $1 AND s.sensor_type = $2
+                AND (s.room COLLATE "C", s.device COLLATE "C") > ($3, $4)
+            ORDER BY s.room COLLATE "C", s.device COLLATE "C" LIMIT $5
+            """,
+            building,
+            sensor_type,
+            room,
+            device,
+            limit,
         )
         return [_info(row, self._rules) for row in rows]
 

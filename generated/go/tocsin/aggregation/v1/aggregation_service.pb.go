@@ -940,7 +940,7 @@ type ListRoomAveragesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// page_token of the previous answer; empty for the first page. Give `at` to page through one span.
+	// page_token of the previous answer; empty for the first page. All pages are of the span of the first one.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// building to ask about.
 	Building string `protobuf:"bytes,3,opt,name=building,proto3" json:"building,omitempty"`

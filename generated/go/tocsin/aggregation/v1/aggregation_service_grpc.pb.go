@@ -38,8 +38,9 @@ type AggregationServiceClient interface {
 	// GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
 	// default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
 	GetRoomAverage(ctx context.Context, in *GetRoomAverageRequest, opts ...grpc.CallOption) (*Average, error)
-	// GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-	// consumptions. NO_DATA when no room has any.
+	// GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+	// time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+	// another unit never mix in: the one that the newest reading has is answered for.
 	GetBuildingAverage(ctx context.Context, in *GetBuildingAverageRequest, opts ...grpc.CallOption) (*BuildingAverage, error)
 	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
 	ListRoomAverages(ctx context.Context, in *ListRoomAveragesRequest, opts ...grpc.CallOption) (*ListRoomAveragesResponse, error)
@@ -163,8 +164,9 @@ type AggregationServiceServer interface {
 	// GetRoomAverage returns the average of one sensor type in one room over the most recent span of time (15 minutes by
 	// default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
 	GetRoomAverage(context.Context, *GetRoomAverageRequest) (*Average, error)
-	// GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-	// consumptions. NO_DATA when no room has any.
+	// GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+	// time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+	// another unit never mix in: the one that the newest reading has is answered for.
 	GetBuildingAverage(context.Context, *GetBuildingAverageRequest) (*BuildingAverage, error)
 	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
 	ListRoomAverages(context.Context, *ListRoomAveragesRequest) (*ListRoomAveragesResponse, error)

@@ -91,8 +91,9 @@ class AggregationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBuildingAverage(self, request, context):
-        """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-        consumptions. NO_DATA when no room has any.
+        """GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+        time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+        another unit never mix in: the one that the newest reading has is answered for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,8 +39,9 @@ class AggregationServiceStub:
     default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
     """
     GetBuildingAverage: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.GetBuildingAverageRequest, _aggregation_service_pb2.BuildingAverage]
-    """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-    consumptions. NO_DATA when no room has any.
+    """GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+    time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+    another unit never mix in: the one that the newest reading has is answered for.
     """
     ListRoomAverages: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]
     """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
@@ -68,8 +69,9 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     default), of all its devices together and of nothing else. Without readings the state is NO_DATA and no value is set.
     """
     GetBuildingAverage: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.GetBuildingAverageRequest, _aggregation_service_pb2.BuildingAverage]  # type: ignore[assignment]
-    """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-    consumptions. NO_DATA when no room has any.
+    """GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+    time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+    another unit never mix in: the one that the newest reading has is answered for.
     """
     ListRoomAverages: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]  # type: ignore[assignment]
     """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
@@ -106,8 +108,9 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _aggregation_service_pb2.GetBuildingAverageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.BuildingAverage, _abc.Awaitable[_aggregation_service_pb2.BuildingAverage]]:
-        """GetBuildingAverage returns the same of all rooms of a building together: the mean of its series' means, the sum of their
-        consumptions. NO_DATA when no room has any.
+        """GetBuildingAverage returns the same of all rooms of a building together: the mean over all their readings, the
+        time-weighted mean over all their covered time, the sum of their consumptions. NO_DATA when no room has any. Series of
+        another unit never mix in: the one that the newest reading has is answered for.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,94 @@
+"""`History` over the store in memory, for tests and as the reference of its contract suite."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from services.aggregation.adapters.memory.store import InMemoryPartitionStore
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.engine import Readings
+from services.aggregation.domain.fold import Folded
+
+
+class InMemorySnapshot:
+    """What the store holds. See `Snapshot`."""
+
+    def __init__(self, store: InMemoryPartitionStore) -> None:
+        self._store = store
+
+    async def series(self, building: str, room: str, sensor_type: str, device: str) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        found = [info for info in self._all(building, sensor_type) if info.room == room]
+        return [info for info in found if not device or info.device == device]
+
+    async def building(
+        self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        found = self._all(building, sensor_type)
+        return [info for info in found if after is None or (info.room, info.device) > after][:limit]
+
+    def _all(self, building: str, sensor_type: str) -> list[SeriesInfo]:
+        infos = [self._store.info(series_id) for series_id in self._store.series]
+        found = [info for info in infos if (info.building, info.sensor_type) == (building, sensor_type)]
+        return sorted(found, key=lambda info: (info.room, info.device))
+
+    async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
+        """See `Snapshot`."""
+        return self._store.pieces(infos, start, end, level)
+
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
+        """See `Snapshot`."""
+        rows = [
+            (place, time, value)
+            for place, info in enumerate(infos)
+            for time, value in self._readings(info)
+            if start <= time < end
+        ]
+        columns = list(zip(*rows, strict=True)) or [(), (), ()]
+        series, time, value = columns
+        return Readings(np.array(series, np.int64), np.array(time, np.int64), np.array(value, np.float64)).sorted()
+
+    def _readings(self, info: SeriesInfo) -> list[tuple[int, float]]:
+        held = (self._store.counted, self._store.skipped)
+        return [item for readings in held for item in readings.get(info.id, {}).items()]
+
+    async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """See `Snapshot`."""
+        return _next([time for info in infos for time, _ in self._readings(info)], bound, after=after)
+
+    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
+        """See `Snapshot`."""
+        ids = {info.id for info in infos}
+        starts = [start for series_id, own, start in self._store.windows if series_id in ids and own == step]
+        return _next(starts, bound, after=after)
+
+    async def revisions(
+        self, infos: Sequence[SeriesInfo], step: int, start: int, end: int
+    ) -> dict[tuple[int, int], int]:
+        """See `Snapshot`."""
+        places = {info.id: place for place, info in enumerate(infos)}
+        return {
+            (places[series_id], at): revision
+            for (series_id, own, at), (revision, _) in self._store.windows.items()
+            if series_id in places and own == step and start <= at < end
+        }
+
+
+def _next(times: list[int], bound: int, *, after: bool) -> int | None:
+    if after:
+        return min((time for time in times if time >= bound), default=None)
+    return max((time for time in times if time < bound), default=None)
+
+
+class InMemoryHistory:
+    """Opens snapshots; they are consistent as long as nothing is committed meanwhile."""
+
+    def __init__(self, store: InMemoryPartitionStore) -> None:
+        self._store = store
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[InMemorySnapshot]:
+        """A view."""
+        yield InMemorySnapshot(self._store)

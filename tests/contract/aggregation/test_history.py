@@ -1,0 +1,218 @@
+"""`History`: the same questions to the one in memory and the one on PostgreSQL, through the averages that ask them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+
+import pytest
+
+from services.aggregation.adapters.memory.history import InMemoryHistory
+from services.aggregation.adapters.memory.store import InMemoryPartitionStore
+from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres.history import PostgresHistory
+from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
+from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.application.average import Asked, Averages, GetRoomAverage, ListRoomAverages, RoomAverage
+from services.aggregation.application.ports import History, Lease, PartitionStore
+from services.aggregation.application.processor import Processor
+from services.aggregation.domain.errors import FieldInvalid
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from services.aggregation.settings import MIGRATIONS
+from services.chassis.paging import PageTokenInvalid
+from services.chassis.postgres import Outbox, open_database
+from tests.support.aggregation.partition import T0, Arrival, message
+from tests.support.postgres import Schemas
+
+RULES = Rules(announced=())
+Databases = Callable[[Schemas], AbstractAsyncContextManager[str]]
+
+
+def series(room: str, device: str = "d1", **more: object) -> Descriptor:
+    found = {"building": "b1", "sensor_type": "temperature", "kind": Kind.GAUGE, "unit": "K"} | more
+    key = SeriesKey(str(found["building"]), room, str(found["sensor_type"]), device)
+    return Descriptor(key, Kind(found["kind"]), str(found["unit"]), 5 * SECOND)  # pyright: ignore
+
+
+class Rig:
+    """A store that can be fed, and questions to what it holds."""
+
+    def __init__(self, store: PartitionStore, history: History, lease: Lease) -> None:
+        self._store = store
+        self._lease = lease
+        self._sequence = 0
+        self.averages = Averages(history, RULES, lambda: T0 + DAY)
+
+    async def feed(self, known: Sequence[Descriptor], arrivals: Sequence[Arrival]) -> None:
+        processor = Processor(self._store, self._lease, RULES, lambda raw: known[int(raw)], lambda: 0.0)
+        await processor.load()
+        self._sequence += 1
+        await processor.process([message(self._sequence, sorted(arrivals, key=lambda one: one[1]))], [])
+
+    async def pages(self, size: int, **more: object) -> list[RoomAverage]:
+        found: list[RoomAverage] = []
+        token = ""
+        while True:
+            query = ListRoomAverages(building="b1", page_size=size, page_token=token, **more)  # pyright: ignore
+            page = await self.averages.rooms(query)
+            assert len(page.items) <= size
+            found += page.items
+            token = page.next_token
+            if not token:
+                return found
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
+    if request.param == "memory":
+        store = InMemoryPartitionStore(RULES)
+        yield Rig(store, InMemoryHistory(store), Lease(0, "me", 1))
+        return
+    async with (
+        databases({"aggregation": MIGRATIONS}) as dsn,
+        open_database(dsn, schema="aggregation", application_name="tests") as database,
+    ):
+        stored = PostgresPartitionStore(
+            database,
+            RULES,
+            Outbox(source="tocsin/tests"),
+            bundle=WindowEncoder().bundle,
+            bundle_one_by_one=closed_bundle,
+            describe=lambda raw: series("r1"),
+        )
+        await stored.periods.ensure_steps(RULES.steps)
+        leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
+        await leases.prepare()
+        (lease,) = await leases.acquire("me", 1)
+        yield Rig(stored, PostgresHistory(database, RULES), lease)
+
+
+def steady(number: int, value: float, start: int = T0, end: int = T0 + HOUR, every: int = 5 * SECOND) -> list[Arrival]:
+    return [(number, at, value) for at in range(start, end, every)]
+
+
+async def test_a_building_is_all_of_its_readings_and_nothing_else(rig: Rig) -> None:
+    known = [
+        series("r1"),
+        series("r2"),
+        series("r2", "d2"),
+        series("r3"),
+        series("r1", building="b2"),
+        series("r1", sensor_type="humidity"),
+    ]
+    arrivals = [*steady(0, 290.0), *steady(1, 300.0), *steady(2, 310.0, every=10 * SECOND)]
+    arrivals += [*steady(3, 900.0, end=T0 + MINUTE), *steady(4, 900.0), *steady(5, 900.0)]
+    await rig.feed(known, arrivals)
+    end = T0 + 50 * MINUTE
+    found = await rig.averages.building(Asked(building="b1", at=end))
+    together = found.rolled.statistics
+    assert (found.end, found.start) == (end, end - 15 * MINUTE)
+    assert (found.rooms, found.rolled.rooms, together.series, found.rolled.unit) == (3, 2, 3, "K")
+    # 180, 180 and 90 readings: the same as of one room that has all the devices.
+    assert together.count == 450
+    assert together.mean == pytest.approx((180 * 290 + 180 * 300 + 90 * 310) / 450)
+    assert together.time_weighted_mean == pytest.approx(300.0)
+    assert (together.min, together.max) == (290.0, 310.0)
+    assert together.covered_ratio == 1.0
+    assert not found.rolled.provisional
+    room = await rig.averages.get(GetRoomAverage(building="b1", room="r2", at=end))
+    assert room.statistics.mean == pytest.approx((180 * 300 + 90 * 310) / 270)
+
+
+async def test_no_data_is_none_of_a_building(rig: Rig) -> None:
+    await rig.feed([series("r1")], steady(0, 290.0))
+    nothing = await rig.averages.building(Asked(building="b9", at=T0 + HOUR))
+    assert (nothing.rooms, nothing.rolled.rooms, nothing.rolled.statistics.known) == (0, 0, False)
+    silent = await rig.averages.building(Asked(building="b1", at=T0 + 5 * HOUR))
+    assert (silent.rooms, silent.rolled.rooms, silent.rolled.statistics.known) == (1, 0, False)
+    assert silent.rolled.statistics.mean is None
+    assert silent.rolled.unit == ""
+
+
+async def test_consumption_of_a_building_is_the_sum(rig: Rig) -> None:
+    known = [series(f"r{place}", sensor_type="energy", kind=Kind.COUNTER, unit="Wh") for place in range(3)]
+    arrivals = [
+        (place, T0 + tick * 5 * SECOND, 1000.0 * place + tick * (place + 1))
+        for place in range(3)
+        for tick in range(720)
+    ]
+    await rig.feed(known, arrivals)
+    found = await rig.averages.building(
+        Asked(building="b1", sensor_type="energy", window=15 * MINUTE, at=T0 + 30 * MINUTE)
+    )
+    assert found.rolled.statistics.consumption == pytest.approx(180 * (1 + 2 + 3))
+    parts = await rig.pages(10, sensor_type="energy", window=15 * MINUTE, at=T0 + 30 * MINUTE)
+    assert [part.statistics.consumption for part in parts] == [pytest.approx(180.0 * place) for place in (1, 2, 3)]
+
+
+async def test_another_unit_never_mixes_in(rig: Rig) -> None:
+    """Two devices still count in the unit that the sensor type had before."""
+    known = [series("r1"), series("r1", "old", unit="F"), series("r2", "old", unit="F"), series("r3")]
+    arrivals = [*steady(0, 290.0), *steady(3, 292.0)]
+    arrivals += [*steady(1, 70.0, end=T0 + 40 * MINUTE), *steady(2, 72.0, end=T0 + 40 * MINUTE)]
+    await rig.feed(known, arrivals)
+    at = T0 + 45 * MINUTE
+    whole = await rig.averages.building(Asked(building="b1", at=at))
+    assert (whole.rolled.unit, whole.rolled.statistics.series, whole.rolled.statistics.mean) == ("K", 2, 291.0)
+    assert (whole.rooms, whole.rolled.rooms) == (3, 2)
+    rooms = await rig.pages(10, at=at)
+    assert [(room.room, room.unit, room.statistics.mean) for room in rooms] == [
+        ("r1", "K", 290.0),
+        ("r2", "F", 72.0),
+        ("r3", "K", 292.0),
+    ]
+
+
+async def test_rooms_come_in_pages_whatever_their_number_of_devices(rig: Rig) -> None:
+    names = ["A", "Z", "_", "a", "a-b", "a_b", "b", "room-1", "room-10", "room-2", "z"]
+    known = [series(name, f"d{device}") for name in names for device in range(4 if name == "a" else 1)]
+    await rig.feed(known, [one for place in range(len(known)) for one in steady(place, float(place), end=T0 + MINUTE)])
+    at = T0 + 10 * MINUTE
+    whole = await rig.pages(1000, at=at)
+    assert [room.room for room in whole] == sorted(names)
+    assert [room.statistics.series for room in whole] == [4 if name == "a" else 1 for name in sorted(names)]
+    for size in (1, 2, 3, 11):
+        assert await rig.pages(size, at=at) == whole
+    first = await rig.averages.rooms(ListRoomAverages(building="b1", page_size=2, at=at))
+    for other in (
+        ListRoomAverages(building="b2", page_size=2, at=at, page_token=first.next_token),
+        ListRoomAverages(building="b1", page_size=2, page_token=first.next_token),
+        ListRoomAverages(building="b1", page_size=2, at=at, page_token="hello"),
+    ):
+        with pytest.raises(PageTokenInvalid):
+            await rig.averages.rooms(other)
+
+
+async def test_further_pages_are_of_the_span_of_the_first(rig: Rig) -> None:
+    known = [series("r1"), series("r2")]
+    await rig.feed(known, [*steady(0, 1.0), *steady(1, 2.0)])
+    times = iter([T0 + HOUR, T0 + 2 * HOUR])
+    rig.averages = Averages(rig.averages._history, RULES, lambda: next(times))  # pyright: ignore[reportPrivateUsage]
+    rooms = await rig.pages(1)
+    assert [(room.end, room.statistics.count > 0) for room in rooms] == [(T0 + HOUR + 5 * SECOND, True)] * 2
+
+
+async def test_a_building_of_many_series_is_read_in_parts(rig: Rig) -> None:
+    known = [series(f"r{place // 2:04}", f"d{place % 2}") for place in range(650)]
+    await rig.feed(known, [(place, T0 + tick * 5 * SECOND, float(place)) for tick in range(3) for place in range(650)])
+    found = await rig.averages.building(Asked(building="b1", window=15 * SECOND, at=T0 + 15 * SECOND))
+    assert (found.rooms, found.rolled.rooms, found.rolled.statistics.series) == (325, 325, 650)
+    assert found.rolled.statistics.mean == pytest.approx(649 / 2)
+    rooms = await rig.pages(100, window=15 * SECOND, at=T0 + 15 * SECOND)
+    assert [room.room for room in rooms] == [f"r{place:04}" for place in range(325)]
+
+
+@pytest.mark.parametrize(
+    ("field", "query"),
+    [
+        ("window", Asked(building="b1", window=7 * SECOND)),
+        ("window", Asked(building="b1", window=32 * DAY)),
+        ("at", Asked(building="b1", at=T0 + 3 * DAY)),
+        ("at", Asked(building="b1", at=0)),
+    ],
+)
+async def test_a_refusal_names_the_field(rig: Rig, field: str, query: Asked) -> None:
+    with pytest.raises(FieldInvalid) as refused:
+        await rig.averages.building(query)
+    assert [violation.field for violation in refused.value.violations] == [field]
