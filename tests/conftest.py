@@ -25,6 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.fixturenames.insert(0, "watched_loop")
 
 
+def pytest_collection_finish() -> None:
+    """What has been imported stays: `watched_loop` need not look through it after every test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 async def watched_loop() -> AsyncIterator[None]:
     """Fails the test for exceptions that nobody handled and for tasks that it leaves behind."""

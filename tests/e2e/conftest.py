@@ -19,9 +19,17 @@ from services.cli.demo.play import world_environment
 from services.cli.demo.videos import make_videos
 from services.cli.demo.world import World
 from tests.support.ports import free_port
+from tests.support.rest import trust
 from tests.support.world import running_world
 
 START_SECONDS = 60.0
+# What a killed process had in hand is taken up again after these; the default times are for a real world.
+IMPATIENT = {
+    "TOCSIN_MEDIA_PROBE_ACK_WAIT": "2s",
+    "TOCSIN_NOTIFICATION_WEBHOOK_TIMEOUT": "3s",
+    "TOCSIN_NOTIFICATION_ATTEMPT_TIMEOUT": "4s",
+    "TOCSIN_NOTIFICATION_LEASE": "6s",
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
                 *("--state-dir", str(state_dir), "--port", str(free_port())),
             ],
             cwd=repository,
-            env={**own, **world_environment(world), "COLUMNS": "160"},
+            env={**own, **world_environment(world), **IMPATIENT, "COLUMNS": "160"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -98,7 +106,7 @@ def _wait_for_mesh(process: "subprocess.Popen[bytes]", state_dir: Path) -> MeshC
         if (state_dir / "run").exists():
             try:
                 mesh = open_mesh(state_dir)
-                if httpx.get(f"{mesh.instance.edge_url}/health", timeout=2).status_code == 200:
+                if httpx.get(f"{mesh.instance.edge_url}/health", timeout=2, verify=trust()).status_code == 200:
                     return mesh
             except Exception as error:
                 last: Exception | None = error
@@ -110,11 +118,18 @@ def _wait_for_mesh(process: "subprocess.Popen[bytes]", state_dir: Path) -> MeshC
         time.sleep(0.1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rest(edge: Edge) -> Iterator[httpx.Client]:
     """A REST client with a token for everything."""
     headers = {"authorization": f"Bearer {edge.token()}"}
-    with httpx.Client(base_url=edge.url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=edge.url, headers=headers, timeout=30, verify=trust()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def anonymous(edge: Edge) -> Iterator[httpx.Client]:
+    """A REST client without a token."""
+    with httpx.Client(base_url=edge.url, timeout=30, verify=trust()) as client:
         yield client
 
 

@@ -169,12 +169,12 @@ class TestBodies:
         answer = rest.post(path, content=b"a=1", headers={"content-type": "application/x-www-form-urlencoded"})
         assert expect_problem(answer)["status"] == 415
 
-    def test_no_token_and_bad_tokens(self, edge: Edge, path: str) -> None:
+    def test_no_token_and_bad_tokens(self, edge: Edge, anonymous: httpx.Client, path: str) -> None:
         for headers in ({}, {"authorization": "Bearer nonsense"}, {"authorization": f"Basic {edge.token()}"}):
-            answer = httpx.post(f"{edge.url}{path}", json=ENDPOINTS[path][0], headers=headers)
+            answer = anonymous.post(path, json=ENDPOINTS[path][0], headers=headers)
             assert expect_problem(answer)["status"] == 401
         weak = {"authorization": f"Bearer {edge.token('nothing:read')}"}
-        assert expect_problem(httpx.post(f"{edge.url}{path}", json=ENDPOINTS[path][0], headers=weak))["status"] == 403
+        assert expect_problem(anonymous.post(path, json=ENDPOINTS[path][0], headers=weak))["status"] == 403
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", '"NaN"', '"Infinity"', "1e999", '"twelve"', "true"])

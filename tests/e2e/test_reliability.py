@@ -23,13 +23,13 @@ def pid_of(edge: Edge, part: str) -> int:
     return report.pid
 
 
-def healthy_again(edge: Edge, part: str, killed: int) -> None:
+def healthy_again(edge: Edge, rest: httpx.Client, part: str, killed: int) -> None:
     def restarted() -> bool:
         report = next(report for report in read_reports(edge.mesh.state) if report.name == part)
         return report.healthy and report.pid != killed
 
     until(restarted, timeout=30, what=f"{part} restarted")
-    until(lambda: httpx.get(f"{edge.url}/health").status_code == 200, timeout=30, what="a healthy mesh")
+    until(lambda: rest.get("/health").status_code == 200, timeout=30, what="a healthy mesh")
 
 
 @pytest.mark.parametrize("part", ["aggregation", "ingestion"])
@@ -71,7 +71,7 @@ def test_readings_survive_kill_9(edge: Edge, rest: httpx.Client, unique: Callabl
             half.set()
         send(index)
     killer.join()
-    healthy_again(edge, part, killed)
+    healthy_again(edge, rest, part, killed)
 
     query = {"sensorType": "temperature", "pageSize": 1000, "oldestFirst": "true"}
 
@@ -115,7 +115,7 @@ def test_alerts_survive_kill_9(edge: Edge, rest: httpx.Client, unique: Callable[
             os.kill(killed, signal.SIGKILL)
         body = {"uid": uid, "video": "/videos/yard.mkv", "timestamp": 1.7e9, "store": "s"}
         assert rest.post("/v1/alerts", json=body).status_code == 200
-    healthy_again(edge, part, killed)
+    healthy_again(edge, rest, part, killed)
 
     def hooks() -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}

@@ -20,6 +20,7 @@ from services.cli.runtime import edge
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.settings import PROJECT, SERVICES
 from tests.support.ports import free_port
+from tests.support.rest import trust
 
 ORIGIN = "https://console.example"
 
@@ -109,7 +110,7 @@ def wait_until_healthy(url: str, processes: Processes, needed: tuple[subprocess.
     deadline = time.monotonic() + 20
     while True:
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            if httpx.get(url, timeout=2, verify=trust()).status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -123,14 +124,14 @@ def wait_until_healthy(url: str, processes: Processes, needed: tuple[subprocess.
 async def rest(edge_stack: Edge) -> AsyncIterator[httpx.AsyncClient]:
     """A REST client with a token for everything."""
     headers = {"authorization": edge_stack.bearer}
-    async with httpx.AsyncClient(base_url=edge_stack.url, headers=headers, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=edge_stack.url, headers=headers, timeout=20, verify=trust()) as client:
         yield client
 
 
 @pytest.fixture
 async def anonymous(edge_stack: Edge) -> AsyncIterator[httpx.AsyncClient]:
     """A REST client without a token."""
-    async with httpx.AsyncClient(base_url=edge_stack.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=edge_stack.url, timeout=20, verify=trust()) as client:
         yield client
 
 
