@@ -64,6 +64,20 @@ class Directory:
             raise SensorTypeUnknown(name)
         return found
 
+    def peek(self, key: SeriesKey) -> Series | DomainError:
+        """The series as it is or would be; registers nothing."""
+        if (found := self._series.get(key)) is not None:
+            return found
+        return self._refusal(key) or self._new(key)
+
+    def type_of(self, key: SeriesKey) -> SensorType:
+        """The sensor type of a series, known or not; registers nothing. Raises InvalidField or SensorTypeUnknown."""
+        if (found := self._series.get(key)) is not None:
+            return found.type
+        if (error := self._refusal(key)) is not None:
+            raise error
+        return self._types[key.sensor_type]
+
     async def one(self, key: SeriesKey) -> Series:
         """The series. Raises InvalidField, SensorTypeUnknown, ResourceNotFound, or Unavailable (of the database)."""
         if (found := self._series.get(key)) is not None:
@@ -106,10 +120,13 @@ class Directory:
     def _keep(self, key: SeriesKey) -> Series:
         if len(self._series) >= self._options.max_series:
             self._forget()
-        series = Series(key, self._types[key.sensor_type], self._options.partitions)
+        series = self._new(key)
         self._series[key] = series
         metrics.SERIES_CACHED.set(len(self._series))
         return series
+
+    def _new(self, key: SeriesKey) -> Series:
+        return Series(key, self._types[key.sensor_type], self._options.partitions)
 
     def _refusal(self, key: SeriesKey) -> DomainError | None:
         for name, value in zip(_FIELDS, key, strict=True):

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 
 from prometheus_client import Counter
 
@@ -14,7 +15,7 @@ from services.ingestion.application import metrics
 from services.ingestion.application.coalescer import Coalescer
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.ports import Claim, Clock, IdempotencyKeys
-from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of
+from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of, used
 from services.ingestion.domain.reading import (
     RawReading,
     Rejection,
@@ -25,7 +26,7 @@ from services.ingestion.domain.reading import (
     conversion_for,
     rejection,
 )
-from services.ingestion.domain.series import SeriesKey
+from services.ingestion.domain.series import Series, SeriesKey
 
 _IMPORT_CHUNK = 1000
 _IMPORT_IN_FLIGHT = 8
@@ -171,20 +172,33 @@ class Readings:
         durable.add_done_callback(partial(_count_accepted, _rows, len(stored)))
         return Pending(durable, len(stored), rejections)
 
-    async def table(self, series: Sequence[tuple[SeriesKey, str]]) -> SeriesTable:
-        """Resolves a table of (series, unit)."""
-        resolved = await self._directory.resolve(key for key, _ in series)
-        outcomes: list[SeriesOutcome] = []
-        for key, unit in series:
-            outcome = resolved[key]
-            if isinstance(outcome, DomainError):
-                outcomes.append(outcome)
-                continue
-            try:
-                outcomes.append((outcome, conversion_for(unit, outcome.type)))
-            except DomainError as error:
-                outcomes.append(error)
-        return SeriesTable(outcomes)
+    async def table(
+        self, series: Sequence[tuple[SeriesKey, str]], index: Indices, event_time_us: Longs, value: Floats
+    ) -> tuple[SeriesTable, bool]:
+        """Resolves a table of (series, unit) for these rows, and whether for others too: a series whose rows are all
+        refused is not registered."""
+        outcomes = [self._outcome(self._directory.peek(key), unit) for key, unit in series]
+        table = SeriesTable(outcomes)
+        new = [at for at, (key, _) in enumerate(series) if self._directory.cached(key) is None]
+        sound = [at for at in new if not isinstance(outcomes[at], DomainError)]
+        if not sound:
+            return table, True
+        rows = set(used(table, index, event_time_us, value, now_us=self._clock(), limits=self._limits))
+        wanted = [at for at in sound if at in rows]
+        resolved = await self._directory.resolve(series[at][0] for at in wanted)
+        for at in wanted:
+            key, unit = series[at]
+            outcomes[at] = self._outcome(resolved[key], unit)
+        return SeriesTable(outcomes), len(wanted) == len(sound)
+
+    @staticmethod
+    def _outcome(found: Series | DomainError, unit: str) -> SeriesOutcome:
+        if isinstance(found, DomainError):
+            return found
+        try:
+            return found, conversion_for(unit, found.type)
+        except DomainError as error:
+            return error
 
     async def start_columns(self, table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats) -> Pending:
         """Judges a batch in columns of the same length and sets it under way. Raises StreamUnavailable."""
@@ -196,33 +210,39 @@ class Readings:
         return Pending(durable, judged.accepted, judged.rejections)
 
     async def _judge(self, raw: RawReading, now_us: int) -> StoredReading:
-        series = await self._directory.one(SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device))
-        value = canonical_value(raw.value, raw.unit, series.type)
+        key, event_time_us, value = self._judge_content(raw, now_us, now_us)
+        series = await self._directory.one(key)
+        return StoredReading(series, event_time_us, value)
+
+    def _judge_content(self, raw: RawReading, now_us: int, default_us: int) -> tuple[SeriesKey, int, float]:
+        """Key, event time and canonical value. Before the series is resolved: a refused reading must register nothing,
+        and a storm of them must not reach the database."""
+        key = SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device)
+        value = canonical_value(raw.value, raw.unit, self._directory.type_of(key))
         if raw.event_time_us is None:
-            return StoredReading(series, now_us, value)
-        return StoredReading(series, check_event_time(raw.event_time_us, now_us, self._limits), value)
+            return key, default_us, value
+        return key, check_event_time(raw.event_time_us, now_us, self._limits), value
 
     async def _judge_many(
         self, readings: Sequence[RawReading], now_us: int
     ) -> tuple[list[StoredReading], list[Rejection]]:
-        keys = [SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device) for raw in readings]
-        resolved = await self._directory.resolve(dict.fromkeys(keys))
-        stored: list[StoredReading] = []
         rejections: list[Rejection] = []
-        for at, (raw, key) in enumerate(zip(readings, keys, strict=True)):
+        sound: list[tuple[int, SeriesKey, int, float]] = []
+        for at, raw in enumerate(readings):
             try:
-                series = resolved[key]
-                if isinstance(series, DomainError):
-                    raise series
-                value = canonical_value(raw.value, raw.unit, series.type)
-                if raw.event_time_us is None:
-                    # One microsecond apart: a series holds one value for each event time.
-                    event_time_us = now_us + at
-                else:
-                    event_time_us = check_event_time(raw.event_time_us, now_us, self._limits)
-                stored.append(StoredReading(series, event_time_us, value))
+                # Without event times they are one microsecond apart: a series holds one value for each.
+                sound.append((at, *self._judge_content(raw, now_us, now_us + at)))
             except DomainError as error:
                 rejections.append(rejection(at, error))
+        resolved = await self._directory.resolve(dict.fromkeys(key for _, key, _, _ in sound))
+        stored: list[StoredReading] = []
+        for at, key, event_time_us, value in sound:
+            series = resolved[key]
+            if isinstance(series, DomainError):
+                rejections.append(rejection(at, series))
+            else:
+                stored.append(StoredReading(series, event_time_us, value))
+        rejections.sort(key=attrgetter("index"))
         _count(rejections)
         return stored, rejections
 

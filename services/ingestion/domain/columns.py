@@ -136,6 +136,29 @@ def judge(
 ) -> Judged:
     """Judges every row on its own. The three columns have the same length."""
     earliest, latest = limits.at(now_us)
+    safe, canonical, good = _good(table, index, event_time_us, value, earliest, latest)
+    if good.all():
+        return Judged(_route(table, safe, event_time_us, canonical), len(value), ())
+    rejections = tuple(
+        rejection(row, _why(table, row, index, event_time_us, value, canonical, earliest, latest))
+        for row in np.flatnonzero(~good).tolist()
+    )
+    pieces = _route(table, safe[good], event_time_us[good], canonical[good])
+    return Judged(pieces, len(value) - len(rejections), rejections)
+
+
+def used(
+    table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats, *, now_us: int, limits: TimeLimits
+) -> list[int]:
+    """The places of the table that have a row which `judge` would accept."""
+    safe, _, good = _good(table, index, event_time_us, value, *limits.at(now_us))
+    return np.unique(safe[good]).tolist()
+
+
+def _good(
+    table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats, earliest: int, latest: int
+) -> tuple[Indices, Floats, NDArray[np.bool_]]:
+    """Safe places in the table, canonical values, and which rows are acceptable."""
     bad_index = index >= len(table)
     safe = np.where(bad_index, 0, index) if bad_index.any() else index
     canonical = value
@@ -148,14 +171,7 @@ def judge(
         good &= ~bad_index
     if table.refuses:
         good &= ~table.refused[safe]
-    if good.all():
-        return Judged(_route(table, safe, event_time_us, canonical), len(value), ())
-    rejections = tuple(
-        rejection(row, _why(table, row, index, event_time_us, value, canonical, earliest, latest))
-        for row in np.flatnonzero(~good).tolist()
-    )
-    pieces = _route(table, safe[good], event_time_us[good], canonical[good])
-    return Judged(pieces, len(value) - len(rejections), rejections)
+    return safe, canonical, good
 
 
 def _route(table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats) -> tuple[Piece, ...]:

@@ -132,9 +132,14 @@ async def test_a_bad_reading_is_refused_precisely_and_changes_nothing(
     if field is not None:
         assert isinstance(error, InvalidArgument)
         assert [v.field for v in error.violations] == [field]
-    after = await world.footprint()
-    # A refusal by value or time comes after its place was registered; the reading itself left no trace.
-    assert after[4:] == before[4:]
+    assert await world.footprint() == before
+    batch = reading_service_pb2.BatchCreateReadingsRequest(readings=[reading(**({"room": "r9"} | changes))])
+    answer = await world.readings.BatchCreateReadings(batch, metadata=world.me)
+    # An item's unit is looked up, whatever its length.
+    assert [found.reason for found in answer.rejections] == [
+        "UNIT_UNKNOWN" if changes.get("unit") == "x" * 17 else reason
+    ]
+    assert await world.footprint() == before
 
 
 async def test_a_token_without_the_scope_is_refused(world: World) -> None:
@@ -237,6 +242,29 @@ async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
     rows = await stored(world.nats)
     assert len(rows) == sum(answer.accepted for answer in answers) == 20 * 1000 - 154 + 10
     assert all(273.15 <= value < 315 for *_, value, _ in rows)
+
+
+async def test_a_stream_registers_only_series_with_accepted_rows(world: World) -> None:
+    first = columns(40)
+    first.value[:] = [-300.0 if n % 20 else 20.0 for n in range(40)]
+    second = columns(40, 40)
+    requests = [reading_service_pb2.StreamReadingsRequest(sequence=n, columns=c) for n, c in ((0, first), (1, second))]
+
+    async def rooms() -> int:
+        async with world.database.connection() as connection:
+            return await connection.fetchval("SELECT count(*) FROM rooms")
+
+    async def send(*batches: reading_service_pb2.StreamReadingsRequest) -> list[int]:
+        async def stream() -> AsyncIterator[reading_service_pb2.StreamReadingsRequest]:
+            for batch in batches:
+                yield batch
+
+        return [answer.accepted async for answer in world.readings.StreamReadings(stream(), metadata=world.me)]
+
+    assert await send(requests[0]) == [2]
+    assert await rooms() == 1
+    assert await send(*requests) == [2, 40]
+    assert await rooms() == 20
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 from services.ingestion.adapters.grpc import mappers as to
 from services.ingestion.application.in_order import in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings, Pending, Readings
-from services.ingestion.domain.columns import SeriesTable
+from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesTable
 from services.ingestion.domain.errors import InvalidField
 from tocsin.ingestion.v1 import reading_pb2
 from tocsin.ingestion.v1 import reading_service_pb2 as pb
@@ -69,7 +69,7 @@ class _Stream:
         match request.WhichOneof("batch"):
             case "columns":
                 index, event_time_us, value = to.columns(request.columns)
-                table = await self._table(request.columns)
+                table = await self._table(request.columns, index, event_time_us, value)
                 pending = await self._readings.start_columns(table, index, event_time_us, value)
             case "readings":
                 pending = await self._readings.start(to.rows(request.readings))
@@ -77,12 +77,14 @@ class _Stream:
                 raise InvalidField("batch", "readings or columns is required", rule="REQUIRED")
         return asyncio.ensure_future(_answer(request.sequence, pending))
 
-    async def _table(self, columns: reading_pb2.ReadingColumns) -> SeriesTable:
+    async def _table(
+        self, columns: reading_pb2.ReadingColumns, index: Indices, event_time_us: Longs, value: Floats
+    ) -> SeriesTable:
         version = self._readings.catalogue_version
         if self._last is not None and self._last[0] == version and self._last[1] == columns.series:
             return self._last[2]
-        table = await self._readings.table(to.table(columns.series))
-        self._last = (self._readings.catalogue_version, columns.series, table)
+        table, complete = await self._readings.table(to.table(columns.series), index, event_time_us, value)
+        self._last = (self._readings.catalogue_version, columns.series, table) if complete else None
         return table
 
 
