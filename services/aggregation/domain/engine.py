@@ -53,6 +53,15 @@ def order_of(series: Ints, time: Ints) -> Ints:
     return by_time[np.argsort(small[by_time], kind="stable")]
 
 
+def _repeats(batch: Readings) -> Bools:
+    """Which readings have the event time of one before them."""
+    order = order_of(batch.series, batch.time)
+    series, time = batch.series[order], batch.time[order]
+    found = np.zeros(len(order), bool)
+    found[order[1:]] = (series[1:] == series[:-1]) & (time[1:] == time[:-1])
+    return found
+
+
 def no_readings() -> Readings:
     """None."""
     return Readings(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
@@ -102,11 +111,14 @@ class Engine:
         if too_late is None:
             too_late = np.zeros(len(behind), bool)
         again = batch.time == settled
-        too_late &= ~again
+        if too_late.any():
+            # What has come once more in this very batch is not stored yet, and still the first.
+            again |= too_late & _repeats(batch)
+        gone = again | too_late
         return Admission(
-            batch.take(~behind & ~too_late),
-            batch.take(behind & ~again & ~too_late).sorted(),
-            batch.take(too_late).sorted(),
+            batch.take(~behind & ~gone),
+            batch.take(behind & ~gone).sorted(),
+            batch.take(too_late & ~again).sorted(),
             int(again.sum()),
         )
 
