@@ -12,7 +12,7 @@ from services.ingestion.application.coalescer import Coalescer
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.pages import Page, by_id
 from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Quarantine, Quarantined
-from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
 from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound
 from services.ingestion.domain.formats.payload import PayloadReading
 from services.ingestion.domain.formats.registry import decode
@@ -109,7 +109,7 @@ class Payloads:
         try:
             sensor_type = self._directory.sensor_type(device.sensor_type)
             series = Series(_key(device), sensor_type, 1)
-            return PayloadTried((self._judge(series, found),), warnings, ())
+            return PayloadTried((StoredReading(series, *self._judge(sensor_type, found)),), warnings, ())
         except DomainError as error:
             return PayloadTried((), warnings, (rejection(0, error),))
 
@@ -130,9 +130,17 @@ class Payloads:
         return await by_id(tokens, size, token, partial(self._quarantine.list, format_name), lambda kept: kept.id)
 
     async def _accept(self, format_name: str, found: PayloadReading) -> PayloadAccepted:
-        device = await self._directory.device_or_new(found.device, format_name, found.sensor_type)
+        try:
+            device = await self._directory.device(found.device)
+        except ResourceNotFound:
+            device = None
+        # Judged by what the device is or would be, before it is registered: a refused payload registers nothing.
+        sensor_type = self._directory.sensor_type(found.sensor_type if device is None else device.sensor_type)
+        event_time_us, value = self._judge(sensor_type, found)
+        if device is None:
+            device = await self._directory.device_or_new(found.device, format_name, found.sensor_type)
         series = await self._directory.one(_key(device))
-        reading = self._judge(series, found)
+        reading = StoredReading(series, event_time_us, value)
         if found.emptied:
             await self._priority.publish(Emptied(series, reading.event_time_us, forced=False))
             _priority.inc()
@@ -141,9 +149,10 @@ class Payloads:
             _accepted.inc()
         return PayloadAccepted((reading,), found.emptied)
 
-    def _judge(self, series: Series, found: PayloadReading) -> StoredReading:
-        value = canonical_value(found.value, found.unit, series.type)
-        return StoredReading(series, check_event_time(found.event_time_us, self._clock(), self._limits), value)
+    def _judge(self, sensor_type: SensorType, found: PayloadReading) -> tuple[int, float]:
+        """Event time and canonical value."""
+        value = canonical_value(found.value, found.unit, sensor_type)
+        return check_event_time(found.event_time_us, self._clock(), self._limits), value
 
 
 def _key(device: Device) -> SeriesKey:
