@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from services.aggregation.adapters.grpc.servicer import AggregationServicer
-from services.aggregation.adapters.nats.announcing import closed_event
+from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
 from services.aggregation.adapters.nats.feed import WindowFeed
 from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_identity
 from services.aggregation.adapters.nats.wire import parse_descriptor
@@ -93,7 +93,8 @@ async def wire_partitions(base: Base) -> None:
         base.database,
         base.rules,
         Outbox(source=SOURCE),
-        event=closed_event,
+        bundle=WindowEncoder().bundle,
+        bundle_one_by_one=closed_bundle,
         describe=parse_descriptor,
         committed=base.relay.poke,
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from services.aggregation.domain.counter import Correction
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings, no_readings
+from services.aggregation.domain.figures import Figures
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.revision import Context, LateRange, Revised
@@ -66,6 +67,25 @@ class Announcement(NamedTuple):
     statistics: Statistics
 
 
+class Announcements(NamedTuple):
+    """Closed windows of one step, for everybody who listens: one row each."""
+
+    descriptors: Sequence[Descriptor]
+    ids: Ints
+    start: Ints
+    revision: Ints
+    figures: Figures
+
+    def one_by_one(self) -> list[Announcement]:
+        """The same, as objects."""
+        return [
+            Announcement(descriptor, series_id, self.figures.length, start, revision, self.figures.row(at))
+            for at, (descriptor, series_id, start, revision) in enumerate(
+                zip(self.descriptors, self.ids.tolist(), self.start.tolist(), self.revision.tolist(), strict=True)
+            )
+        ]
+
+
 class WindowKey(NamedTuple):
     """Identity of a window of which something has been announced, or is to be."""
 
@@ -99,7 +119,7 @@ class Write:
     corrections: Sequence[Correction] = ()
     late: Sequence[tuple[int, int, int]] = ()
     """(local index, readings that revised windows, readings that came too late)."""
-    announcements: Sequence[Announcement] = ()
+    announcements: Sequence[Announcements] = ()
     revised_keys: Sequence[WindowKey] = ()
     """Revised windows to announce; their statistics follow from what is stored after the write."""
 

@@ -209,9 +209,9 @@ class Processor:
             states=[self._saved(series) for series in dirty],
             corrections=corrections,
             announcements=[
-                one
+                found
                 for closed in changes.closed
-                for one in announce(self._rules, states, self._ids, self._descriptors, closed, now)
+                if (found := announce(self._rules, states, self._ids, self._descriptors, closed, now)) is not None
             ],
             revised_keys=[
                 WindowKey(

@@ -36,4 +36,11 @@ class Rules:
 
     def announces(self, step: int, end: int, now: int) -> bool:
         """Whether a window that closes now is published."""
-        return step in self.announced and (step >= 15 * MINUTE or now - end <= self.announce_fine_within)
+        oldest = self.oldest_announced(step, now)
+        return oldest is not None and end >= oldest
+
+    def oldest_announced(self, step: int, now: int) -> int | None:
+        """The end of the oldest window of this step that is published when it closes now; None: none is."""
+        if step not in self.announced:
+            return None
+        return -(2**62) if step >= 15 * MINUTE else now - self.announce_fine_within

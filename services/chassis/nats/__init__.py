@@ -5,7 +5,7 @@ from services.chassis.nats.connection import NatsConnection, open_nats
 from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler
 from services.chassis.nats.dead_letters import DeadLetter, DeadLetters, Failure, compose_dead_letter
 from services.chassis.nats.delivery import Delivery
-from services.chassis.nats.envelope import Encoded, Event, encode
+from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
 from services.chassis.nats.publisher import Published, Publisher
 from services.chassis.nats.retry import Permanent, RetryAfter, RetryPolicy
 from services.chassis.nats.topology import TopologyOptions, ensure_streams
@@ -13,6 +13,7 @@ from services.chassis.nats.topology import TopologyOptions, ensure_streams
 __all__ = [
     "BatchOptions",
     "BatchReader",
+    "Bundle",
     "Consumer",
     "ConsumerLost",
     "ConsumerOptions",

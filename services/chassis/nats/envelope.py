@@ -4,7 +4,7 @@
 are made of it), and `Nats-Msg-Id` is the identity of one publication (JetStream drops repeats of it).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -61,18 +61,40 @@ class Encoded:
         return len(self.payload) + sum(len(name) + len(value.encode()) + 4 for name, value in self.headers.items()) + 12
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Many events of one `type` (full name of their message), column by column, to be published in this order."""
+
+    type: str
+    subjects: Sequence[str]
+    ids: Sequence[str]
+    times: Sequence[str]
+    """RFC 3339, see `timestamp`."""
+    payloads: Sequence[bytes]
+
+
+def timestamp(time: datetime) -> str:
+    """A time as headers carry it."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def common_headers(kind: str, *, source: str) -> dict[str, str]:
+    """Headers that all events of one type share here and now, the current trace among them."""
+    headers = {SPEC_VERSION: "1.0", TYPE: kind, SOURCE: source, CONTENT_TYPE: "application/protobuf"}
+    _trace_context.inject(headers)
+    return headers
+
+
+def own_headers(event_id: str, time: str) -> dict[str, str]:
+    """Headers that an event has for itself."""
+    return {MESSAGE_ID: event_id, ID: event_id, TIME: time}
+
+
 def encode(event: Event, *, source: str) -> Encoded:
     """Serializes the event; the headers carry the trace that is current here and now."""
-    headers = {
-        MESSAGE_ID: event.id,
-        SPEC_VERSION: "1.0",
-        ID: event.id,
-        TYPE: event.message.DESCRIPTOR.full_name,
-        SOURCE: source,
-        TIME: event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        CONTENT_TYPE: "application/protobuf",
-    }
-    _trace_context.inject(headers)
+    headers = own_headers(event.id, timestamp(event.time)) | common_headers(
+        event.message.DESCRIPTOR.full_name, source=source
+    )
     return Encoded(subject=event.subject, payload=event.message.SerializeToString(), headers=headers)
 
 

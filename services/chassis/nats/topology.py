@@ -96,6 +96,8 @@ class StreamSpec:
     max_age: timedelta = timedelta(0)
     max_bytes: int = 256 * MIB
     discard_old: bool = False
+    batches: bool = False
+    """Whether it takes many events as one write: for those that come in bundles."""
     duplicate_window: timedelta = timedelta(minutes=5)
 
     def config(self, options: TopologyOptions) -> StreamConfig:
@@ -111,6 +113,7 @@ class StreamSpec:
             max_bytes=options.max_bytes.get(self.name, self.max_bytes),
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=options.replicas,
+            allow_atomic=self.batches or None,
         )
 
 
@@ -166,6 +169,7 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             max_age=timedelta(days=2),
             max_bytes=1024 * MIB,
             discard_old=True,
+            batches=True,
         ),
         StreamSpec(
             name=ALARMS,
@@ -234,6 +238,7 @@ _COMPARED = (
     "max_bytes",
     "duplicate_window",
     "num_replicas",
+    "allow_atomic",
 )
 
 

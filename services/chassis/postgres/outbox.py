@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 
 from services.chassis.errors import InvalidArgument
-from services.chassis.nats.envelope import Encoded, Event, encode
+from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
+from services.chassis.postgres.bundles import pack
 from services.chassis.postgres.pool import Connection
 
 MAX_EVENT_BYTES = 1024 * 1024 - 4096
@@ -57,4 +58,28 @@ class Outbox:
             [message.payload for message in messages],
             [json.dumps(dict(message.headers)) for message in messages],
             [key for _, key in events],
+        )
+
+    async def add_bundles(self, connection: Connection, bundles: Sequence[Bundle]) -> None:
+        """Like `add_many`, for thousands of events a second: a row holds many.
+
+        Bundles are published strictly in order, and so are the events of each; of other events they are independent.
+        """
+        packed = [row for bundle in bundles for row in pack(bundle, self._source)]
+        if not packed:
+            return
+        if any(len(payload) > self._max_event_bytes for bundle in bundles for payload in bundle.payloads):
+            raise InvalidArgument("an event is larger than the broker takes")
+        await connection.execute(
+            """
+            WITH added AS (
+                INSERT INTO outbox (subject, payload, headers, bundled)
+                SELECT '', payload, headers::jsonb, true
+                FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS new (payload, headers, place)
+                ORDER BY place
+            )
+            SELECT pg_notify(current_schema() || '_outbox', '')
+            """,
+            [payload for payload, _ in packed],
+            [headers for _, headers in packed],
         )

@@ -2,12 +2,12 @@
 
 The working relay holds an advisory lock on a connection of its own; when that connection ends, the lock does too and
 another relay takes over within a second. It is woken by NOTIFY at each commit that added events; the poll is only the
-safety net. A row is deleted after JetStream has acknowledged its event, so a crash at any point repeats at most.
+safety net. A row is deleted after JetStream has acknowledged its events, so a crash at any point repeats at most.
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,9 +16,10 @@ import asyncpg
 import structlog
 
 from services.chassis.errors import DomainError
-from services.chassis.nats.envelope import Encoded
-from services.chassis.nats.publisher import Publisher
+from services.chassis.nats.envelope import TYPE, Encoded
+from services.chassis.nats.publisher import MAX_TOGETHER, Publisher
 from services.chassis.postgres import metrics
+from services.chassis.postgres.bundles import unpack
 from services.chassis.postgres.errors import CONNECTION_LOST
 from services.chassis.postgres.pool import PoolOptions
 
@@ -26,13 +27,21 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _STAND_BY = timedelta(seconds=1)
 _PAUSE_AFTER_FAILURE = timedelta(milliseconds=500)
+_READ_BYTES = 4 * 1024 * 1024
+"""Payload that is read at a time, about."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     id: int
     key: str | None
-    message: Encoded
+    bundled: bool
+    messages: list[Encoded]
+
+    @property
+    def message(self) -> Encoded:
+        """Its event; of a bundle the first."""
+        return self.messages[0]
 
 
 class OutboxRelay:
@@ -71,6 +80,8 @@ class OutboxRelay:
 
     async def _session(self, stop: asyncio.Event) -> None:
         settings = PoolOptions().server_settings(self._schema, f"tocsin-{self._schema}-outbox")
+        # A delete that a crash undoes is a repeat: not worth waiting for the disk.
+        settings["synchronous_commit"] = "off"
         connection = await asyncpg.connect(self._dsn, timeout=5, server_settings=settings)
         try:
             while not await connection.fetchval(
@@ -96,8 +107,8 @@ class OutboxRelay:
                 continue
             done = await self._publish(rows)
             if done:
-                await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", done)
-                metrics.RELAYED.labels(schema=self._schema).inc(len(done))
+                await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row.id for row in done])
+                metrics.RELAYED.labels(schema=self._schema).inc(sum(len(row.messages) for row in done))
             if len(done) < len(rows):
                 metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
                 self._woken.clear()
@@ -105,52 +116,70 @@ class OutboxRelay:
 
     async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[_Row]:
         records = await connection.fetch(
-            "SELECT id, subject, payload, headers::text AS headers, ordering_key FROM outbox ORDER BY id LIMIT $1",
+            """
+            WITH head AS (SELECT id, octet_length(payload) AS size FROM outbox ORDER BY id LIMIT $1),
+            summed AS (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM head)
+            SELECT id, subject, payload, headers::text AS headers, ordering_key, bundled FROM outbox
+            WHERE id <= (SELECT max(id) FROM summed WHERE before < $2) ORDER BY id LIMIT $1
+            """,
             self._batch,
+            _READ_BYTES,
         )
-        return [
-            _Row(
-                id=record["id"],
-                key=record["ordering_key"],
-                message=Encoded(record["subject"], record["payload"], json.loads(record["headers"])),
-            )
-            for record in records
-        ]
+        return [_row(record) for record in records]
 
-    async def _publish(self, rows: Sequence[_Row]) -> list[int]:
-        """Publishes the rows and returns the ids of those that are durable."""
+    async def _publish(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Publishes the rows and returns those that are durable."""
         chains: dict[str, list[_Row]] = {}
         free: list[_Row] = []
+        bundles: list[_Row] = []
         for row in rows:
-            if row.key is None:
+            if row.bundled:
+                bundles.append(row)
+            elif row.key is None:
                 free.append(row)
             else:
                 chains.setdefault(row.key, []).append(row)
         results = await asyncio.gather(
-            self._publish_free(free), *(self._publish_chain(chain) for chain in chains.values())
+            self._publish_bundles(bundles),
+            self._publish_free(free),
+            *(self._publish_chain(chain) for chain in chains.values()),
         )
-        return [done for ids in results for done in ids]
+        return [done for found in results for done in found]
 
-    async def _publish_free(self, rows: Sequence[_Row]) -> list[int]:
-        done: list[int] = []
+    async def _publish_bundles(self, rows: Sequence[_Row]) -> list[_Row]:
+        """In order, small ones together; stops at the first failure."""
+        done: list[_Row] = []
+        for part in _together(rows):
+            durable, error = await self._publisher.publish_in_order([one for row in part for one in row.messages])
+            for row in part:
+                durable -= len(row.messages)
+                if durable >= 0:
+                    done.append(row)
+            if error is not None:
+                self._report(part[-1], error)
+                break
+        return done
+
+    async def _publish_free(self, rows: Sequence[_Row]) -> list[_Row]:
+        done: list[_Row] = []
         outcomes = await self._publisher.publish_all([row.message for row in rows])
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, DomainError):
                 self._report(row, outcome)
             else:
-                done.append(row.id)
+                done.append(row)
         return done
 
-    async def _publish_chain(self, chain: Sequence[_Row]) -> list[int]:
+    async def _publish_chain(self, chain: Sequence[_Row]) -> list[_Row]:
         """One after another; stops at the first failure, so that a later event never overtakes an earlier one."""
-        done: list[int] = []
+        done: list[_Row] = []
         for row in chain:
             try:
                 await self._publisher.publish_encoded(row.message)
             except DomainError as error:
                 self._report(row, error)
                 break
-            done.append(row.id)
+            done.append(row)
         return done
 
     def _report(self, row: _Row, error: DomainError) -> None:
@@ -172,3 +201,26 @@ class OutboxRelay:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _row(record: asyncpg.Record) -> _Row:
+    if record["bundled"]:
+        messages = unpack(record["payload"], record["headers"])
+    else:
+        messages = [Encoded(record["subject"], record["payload"], json.loads(record["headers"]))]
+    return _Row(record["id"], record["ordering_key"], record["bundled"], messages)
+
+
+def _together(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    """Bundles of one type that follow each other, up to what is published as one write."""
+    part: list[_Row] = []
+    size = 0
+    for row in rows:
+        same = bool(part) and part[0].message.headers[TYPE] == row.message.headers[TYPE]
+        if part and not (same and size + len(row.messages) <= MAX_TOGETHER):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row.messages)
+    if part:
+        yield part

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.adapters.nats.announcing import closed_event
+from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
 from services.aggregation.adapters.postgres.history import read_pieces
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.reading import stored_windows
@@ -76,7 +76,12 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
         open_database(dsn, schema="aggregation", application_name="tests") as database,
     ):
         store = PostgresPartitionStore(
-            database, RULES, Outbox(source="tocsin/tests"), event=closed_event, describe=describe
+            database,
+            RULES,
+            Outbox(source="tocsin/tests"),
+            bundle=WindowEncoder().bundle,
+            bundle_one_by_one=closed_bundle,
+            describe=describe,
         )
         await store.periods.ensure_steps(RULES.steps)
         leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
@@ -126,7 +131,8 @@ async def test_both_stores_announce_the_same(rig: Rig) -> None:
     mirror = InMemoryPartitionStore(RULES)
     told: list[Announcement] = []
     if isinstance(rig.store, PostgresPartitionStore):
-        rig.store._event = lambda one: told.append(one) or closed_event(one)  # pyright: ignore
+        rig.store._bundle = lambda many: told.extend(many.one_by_one()) or WindowEncoder().bundle(many)  # pyright: ignore
+        rig.store._bundle_one_by_one = lambda ones: told.extend(ones) or closed_bundle(ones)  # pyright: ignore
     sent = arrivals(9, 900)
     for both in (rig, Rig(mirror, Lease(0, "me", 1), None)):
         processor = await both.open()

@@ -28,7 +28,7 @@ async def test_migrations_run_once_in_order_into_the_schema(chassis_dsn: str, tm
     write(tmp_path, "b_first", "CREATE TABLE thing (id int);")
     write(tmp_path, "a_second", "ALTER TABLE thing ADD COLUMN name text;", depends="b_first")
     applied = await migrate(chassis_dsn, "one", tmp_path)
-    assert applied == ["chassis_0001_inbox_outbox", "b_first", "a_second"]
+    assert applied == ["chassis_0001_inbox_outbox", "chassis_0002_outbox_bundles", "b_first", "a_second"]
     assert await migrate(chassis_dsn, "one", tmp_path) == []
     async with (
         open_database(chassis_dsn, schema="one", application_name="tests") as database,
@@ -41,7 +41,7 @@ async def test_migrations_run_once_in_order_into_the_schema(chassis_dsn: str, tm
 async def test_services_that_start_together_migrate_once(chassis_dsn: str, tmp_path: Path) -> None:
     write(tmp_path, "a", "CREATE TABLE thing (id int);")
     outcomes = await asyncio.gather(*(migrate(chassis_dsn, "one", tmp_path) for _ in range(5)))
-    assert sorted(map(len, outcomes)) == [0, 0, 0, 0, 2]
+    assert sorted(map(len, outcomes)) == [0, 0, 0, 0, 3]
 
 
 async def test_a_broken_migration_leaves_nothing_of_itself(chassis_dsn: str, tmp_path: Path) -> None:

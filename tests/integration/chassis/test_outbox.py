@@ -1,22 +1,25 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from services.chassis.errors import InvalidArgument
+from services.chassis.errors import InvalidArgument, Unavailable
 from services.chassis.nats import (
+    Bundle,
     ConsumerOptions,
     Delivery,
+    Encoded,
     NatsConnection,
     Publisher,
     TopologyOptions,
     ensure_streams,
     open_nats,
 )
-from services.chassis.nats.topology import ALERTS
+from services.chassis.nats.publisher import MAX_TOGETHER
+from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, WINDOWS
 from services.chassis.postgres import Connection, Database, InboxHandler, Outbox, OutboxRelay, migrate, open_database
 from tests.conftest import SCHEMA
 from tests.support.eventually import eventually
@@ -39,10 +42,10 @@ async def running_relay(dsn: str, publisher: Publisher, **more: int) -> AsyncIte
             stop.set()
 
 
-async def stored(connection: NatsConnection) -> list[str]:
+async def stored(connection: NatsConnection, stream: str = ALERTS) -> list[str]:
     """The values in the stream, in its order."""
-    count = (await connection.js.stream_info(ALERTS)).state.last_seq
-    messages = [await connection.js.get_msg(ALERTS, n) for n in range(1, count + 1)]
+    count = (await connection.js.stream_info(stream)).state.last_seq
+    messages = [await connection.js.get_msg(stream, n) for n in range(1, count + 1)]
     return [StringValue.FromString(message.data or b"").value for message in messages]
 
 
@@ -180,3 +183,78 @@ async def test_killed_servers_on_both_sides_lose_and_double_no_effect(
 
             await eventually(all_done, timeout=40)
         assert await effects() == [f"{n:04}" for n in range(2000)]
+
+
+def bundle(subject: str, names: Iterable[str]) -> Bundle:
+    texts = list(names)
+    return Bundle(
+        StringValue.DESCRIPTOR.full_name,
+        [subject] * len(texts),
+        [f"id-{text}" for text in texts],
+        ["2026-11-22T10:00:00Z"] * len(texts),
+        [StringValue(value=text).SerializeToString() for text in texts],
+    )
+
+
+@pytest.mark.parametrize("subject", ["tocsin.windows.v1.closed.b.r.t", ALERT_REPORTED_SUBJECT])
+async def test_bundles_leave_in_order_whether_the_stream_takes_batches_or_not(
+    subject: str, chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    stream = WINDOWS if "windows" in subject else ALERTS
+    numbers = [f"{n:04}" for n in range(1300)]
+    # One of them was published before: its bundle cannot be one write, and it must not be doubled.
+    await publisher.publish_encoded(Encoded(subject, StringValue(value="0700").SerializeToString(), own("id-0700")))
+    for first, last in ((0, 1), (1, 3), (3, 640), (640, 1300)):
+        async with chassis_database.transaction() as connection:
+            await outbox.add_bundles(connection, [bundle(subject, numbers[first:last]), bundle(subject, [])])
+    assert await waiting(chassis_database) == 1 + 1 + 2 + 2
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database), timeout=20)
+    found = await stored(nats_connection, stream)
+    assert found == ["0700", *(number for number in numbers if number != "0700")]
+    message = await nats_connection.js.get_msg(stream, 2)
+    headers = {name: value for name, value in (message.headers or {}).items() if not name.startswith("Nats-Batch")}
+    assert headers == {
+        "Nats-Msg-Id": "id-0000",
+        "ce-id": "id-0000",
+        "ce-specversion": "1.0",
+        "ce-type": "google.protobuf.StringValue",
+        "ce-source": "tocsin/tests",
+        "ce-time": "2026-11-22T10:00:00Z",
+        "content-type": "application/protobuf",
+    }
+
+
+def own(event_id: str) -> dict[str, str]:
+    return {"Nats-Msg-Id": event_id}
+
+
+async def test_a_bundle_is_one_write(nats_connection: NatsConnection, publisher: Publisher) -> None:
+    subject = "tocsin.windows.v1.closed.b.r.t"
+    messages = [Encoded(subject, b"", own(str(n))) for n in range(MAX_TOGETHER + 2)]
+    assert await publisher.publish_in_order(messages) == (MAX_TOGETHER + 2, None)
+    info = await nats_connection.js.stream_info(WINDOWS)
+    assert info.state.messages == MAX_TOGETHER + 2
+    last = await nats_connection.js.get_msg(WINDOWS, MAX_TOGETHER)
+    assert (last.headers or {})["Nats-Batch-Commit"] == "1"
+    # Everything again: each is known, none is stored twice.
+    assert await publisher.publish_in_order(messages) == (MAX_TOGETHER + 2, None)
+    assert (await nats_connection.js.stream_info(WINDOWS)).state.messages == MAX_TOGETHER + 2
+
+
+async def test_what_stops_an_order_of_events_is_told(publisher: Publisher) -> None:
+    messages = [Encoded("tocsin.windows.v1.closed.b.r.t", b"", own(str(n))) for n in range(3)]
+    messages.insert(2, Encoded("nobody.takes.this", b"", own("x")))
+    impatient = Publisher(publisher._connection, source="tests", timeout=timedelta(milliseconds=200))  # pyright: ignore
+    done, error = await impatient.publish_in_order(messages)
+    assert done == 2
+    assert isinstance(error, Unavailable)
+
+
+async def test_an_event_in_a_bundle_too_big_for_the_broker_is_refused_before_it_is_stored(
+    chassis_database: Database,
+) -> None:
+    with pytest.raises(InvalidArgument):
+        async with chassis_database.transaction() as connection:
+            await outbox.add_bundles(connection, [bundle("s", ["x" * 2_000_000])])
+    assert await is_empty(chassis_database)

@@ -158,7 +158,8 @@ class InMemoryPartitionStore:
         self.states.update((state.series_id, state) for state in write.states)
         gone = set(write.emptied)
         self.emptied = [entry for entry in self.emptied if entry[1].id not in gone]
-        self.announced.extend(write.announcements)
+        for announcements in write.announcements:
+            self.announced.extend(announcements.one_by_one())
         for key in write.revised_keys:
             info = self.info(key.series_id)
             end = key.start + key.step

@@ -17,6 +17,7 @@ from services.aggregation.adapters.postgres.reading import (
 from services.aggregation.adapters.postgres.revised import revised_announcements
 from services.aggregation.application.ports import (
     Announcement,
+    Announcements,
     Emptied,
     Lease,
     LeaseLost,
@@ -29,7 +30,7 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.state import VERSION
 from services.aggregation.domain.summary import DAY, NEVER, Ints, Kind
-from services.chassis.nats import Event
+from services.chassis.nats import Bundle
 from services.chassis.postgres import Connection, Database, Outbox
 
 _SERIES = """
@@ -43,7 +44,7 @@ class StepsChanged(Exception):
 
 
 class PostgresPartitionStore:
-    """Readings and windows in PostgreSQL. `event` makes an announcement an event."""
+    """Readings and windows in PostgreSQL. `bundle` and `bundle_one_by_one` make announcements events."""
 
     def __init__(
         self,
@@ -51,14 +52,16 @@ class PostgresPartitionStore:
         rules: Rules,
         outbox: Outbox,
         *,
-        event: Callable[[Announcement], Event],
+        bundle: Callable[[Announcements], Bundle],
+        bundle_one_by_one: Callable[[Sequence[Announcement]], Bundle],
         describe: Callable[[bytes], Descriptor],
         committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._rules = rules
         self._outbox = outbox
-        self._event = event
+        self._bundle = bundle
+        self._bundle_one_by_one = bundle_one_by_one
         self._describe = describe
         self._committed = committed
         self.periods = Periods(database)
@@ -222,12 +225,12 @@ class PostgresPartitionStore:
             await writing.write_windows(connection, write)
             await writing.write_states(connection, write.states, self._rules.steps)
             await writing.write_remarks(connection, write)
-            announcements = [
-                *write.announcements,
-                *await revised_announcements(connection, self._rules, write.revised_keys),
-            ]
-            await self._outbox.add_many(connection, [self._event(announcement) for announcement in announcements])
-        if announcements:
+            bundles = [self._bundle(announcements) for announcements in write.announcements]
+            if write.revised_keys:
+                revised = await revised_announcements(connection, self._rules, write.revised_keys)
+                bundles.append(self._bundle_one_by_one(revised))
+            await self._outbox.add_bundles(connection, bundles)
+        if bundles:
             self._committed()
 
     async def _make_room(self, write: Write) -> None:
