@@ -35,16 +35,13 @@ def list_(
     else:
         rows = [
             (
-                letter["id"],
-                letter.get("deadTime", "")[:19].replace("T", " "),
-                f"{letter['service']}/{letter['consumer']}",
-                letter["type"].split(".")[-1],
+                f"{letter['id']}\n{letter.get('deadTime', '')[:19].replace('T', ' ')}",
+                f"{letter['service']}/{letter['consumer']}: {letter['type'].split('.')[-1]}\n{letter['reason']}",
                 letter.get("attempts", 0),
-                letter["reason"],
             )
             for letter in letters
         ]
-        console().print(table("Dead letters", ("id", "when", "consumer", "type", "attempts>", "reason"), rows))
+        console().print(table("Dead letters", ("id, when", "what, why", "attempts>"), rows))
 
 
 @app.command()

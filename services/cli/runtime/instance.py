@@ -30,7 +30,11 @@ class Instance:
 def running_instance(state: StateDir) -> Instance:
     """The mesh that is up on the directory; raises RuntimeProblem (exit code 3) when none is."""
     if not state.in_use:
-        raise RuntimeProblem(f"no mesh is up on state directory {state.root}; start one with 'tocsin up'", exit_code=3)
+        raise RuntimeProblem(
+            f"no mesh is up on state directory {state.root}; start one with 'tocsin up', or name another directory "
+            "with --state-dir or TOCSIN_STATE_DIR",
+            exit_code=3,
+        )
     content = state.read_json(state.instance_file)
     try:
         return Instance(**content)
