@@ -66,8 +66,9 @@ def test_a_building_is_all_of_its_rooms(rest: httpx.Client, unique: Callable[[st
     assert answer.status_code == 200, answer.text
 
     def whole() -> Any:
-        result = rest.get(f"/v1/buildings/{tower}/average").json()
-        return result if int(result.get("statistics", {}).get("count", 0)) == 6 else None
+        answer = rest.get(f"/v1/buildings/{tower}/average")
+        assert answer.status_code == 200, answer.text
+        return answer.json() if int(answer.json().get("statistics", {}).get("count", 0)) == 6 else None
 
     found = until(whole, what="the average of the building")
     assert found["statistics"]["mean"] == pytest.approx(285.0)

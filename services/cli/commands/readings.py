@@ -116,9 +116,11 @@ def watch(
 def _print_window(window: dict[str, Any]) -> None:
     series, statistics = window["series"], window["statistics"]
     device = f"/{series['device']}" if series.get("device") else ""
+    # A window with a single reading has no time-weighted mean.
+    mean = statistics.get("timeWeightedMean", statistics.get("mean"))
     console().print(
         f"[dim]{window['start']}[/] {window['step']:>6} {series['building']}/{series['room']}{device} "
-        f"{series['sensorType']}: [bold]{number(statistics.get('timeWeightedMean'))}[/] {series.get('unit', '')} "
+        f"{series['sensorType']}: [bold]{number(mean)}[/] {series.get('unit', '')} "
         f"[dim]n={statistics.get('count', 0)} covered={statistics.get('coveredRatio', 0):.0%} "
         f"rev={window.get('revision', 1)}[/]"
     )

@@ -1,11 +1,12 @@
 """`tocsin windows`: stored windows of a room."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from services.cli.options import StateDirOption
-from services.cli.output import JsonOption, console, fields, print_json
+from services.cli.output import JsonOption, console, fields, number, print_json, table
 
 _PATIENCE_SECONDS = 3600.0
 
@@ -17,11 +18,46 @@ def register(root: typer.Typer) -> None:
     root.add_typer(app, name="windows")
 
 
+@app.command("list")
+def list_(
+    building: Annotated[str, typer.Argument(help="Building id.")],
+    room: Annotated[str, typer.Argument(help="Room id.")],
+    sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
+    device: Annotated[str, typer.Option(help="Only this device.")] = "",
+    step: Annotated[str, typer.Option(help="Length of the windows: 5s, 60s, 900s, 3600s or 86400s.")] = "900s",
+    start: Annotated[str, typer.Option("--from", help="Earliest start, RFC 3339.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Latest start, RFC 3339, exclusive.")] = "",
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Instead of newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """List windows, newest first."""
+    from services.cli.client import answer, open_mesh
+
+    query: dict[str, str | int] = {"sensorType": sensor_type, "step": step, "pageSize": limit}
+    optional = {"device": device, "from": start, "to": end, "oldestFirst": "true" if oldest_first else ""}
+    query |= {name: text for name, text in optional.items() if text}
+    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
+        page: dict[str, Any] = answer(client.get(_path(building, room), params=query))
+    windows: list[dict[str, Any]] = page.get("windows", [])
+    if json:
+        print_json(windows)
+    elif not windows:
+        console().print(f"[yellow]no windows[/] of {sensor_type} in {building}/{room}")
+    else:
+        _show(f"{building}/{room} {sensor_type}", windows)
+        if page.get("nextPageToken"):
+            console().print("[dim]and more; --limit, --from and --to choose[/]")
+
+
 @app.command()
 def recompute(
     building: Annotated[str, typer.Argument(help="Building id.")],
     room: Annotated[str, typer.Argument(help="Room id.")],
-    sensor_type: Annotated[str, typer.Option("--sensor-type", help="Only this sensor type; all by default.")] = "",
+    sensor_type: Annotated[
+        str, typer.Option("--type", "--sensor-type", help="Only this sensor type; all by default.")
+    ] = "",
     device: Annotated[str, typer.Option(help="Only this device; all by default.")] = "",
     from_: Annotated[str, typer.Option("--from", help="Start, RFC 3339; the first reading by default.")] = "",
     to: Annotated[str, typer.Option(help="End, RFC 3339; now by default.")] = "",
@@ -38,9 +74,7 @@ def recompute(
     body |= {"sensorType": sensor_type, "device": device}
     body |= ({"from": from_} if from_ else {}) | ({"to": to} if to else {})
     with open_mesh(state_dir).http(scopes=["windows:admin"], timeout=_PATIENCE_SECONDS) as client:
-        found: dict[str, Any] = answer(
-            client.post(f"/v1/buildings/{building}/rooms/{room}/windows:recompute", json=body)
-        )
+        found: dict[str, Any] = answer(client.post(f"{_path(building, room)}:recompute", json=body))
     if json:
         print_json(found)
         return
@@ -55,3 +89,32 @@ def recompute(
             },
         )
     )
+
+
+def _path(building: str, room: str) -> str:
+    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}/windows"
+
+
+def _show(name: str, windows: list[dict[str, Any]]) -> None:
+    """A line a window; the device where there are several."""
+    several = len({window["series"].get("device", "") for window in windows}) > 1
+    counter = any(window["statistics"].get("consumption") is not None for window in windows)
+    rows: list[tuple[object, ...]] = []
+    for window in windows:
+        statistics = window["statistics"]
+        rows.append(
+            (
+                window["start"][:19].replace("T", " "),
+                *([window["series"].get("device", "")] if several else []),
+                number(statistics.get("consumption" if counter else "mean")),
+                number(statistics.get("min")),
+                number(statistics.get("max")),
+                statistics.get("count", 0),
+                f"{statistics.get('coveredRatio', 0):.0%}",
+                "open" if window.get("provisional") else window.get("revision", 1),
+            )
+        )
+    figure = "used>" if counter else "mean>"
+    columns = ("start (UTC)", *(["device"] if several else []), figure, "min>", "max>", "n>", "covered>", "rev>")
+    unit = windows[0]["series"].get("unit", "")
+    console().print(table(f"{name}, {windows[0]['step']} windows, in {unit}", columns, rows))

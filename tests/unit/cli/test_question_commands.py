@@ -1,0 +1,278 @@
+"""`tocsin average`, `tocsin windows list`, `tocsin payload test`: what they ask, and what they print on 80 columns."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cli import client as cli_client
+from services.cli.commands.payload import split_payloads
+from services.cli.errors import CommandError
+from services.cli.main import run
+from services.cli.sparkline import BLOCKS, GAP, sparkline
+
+
+class FakeEdge:
+    """An edge that answers as a test says, and remembers what it was asked."""
+
+    def __init__(self, answer: Callable[[httpx.Request], Any]) -> None:
+        self.asked: list[httpx.Request] = []
+        self._answer = answer
+
+    @contextmanager
+    def http(self, **_: object) -> Generator[httpx.Client]:
+        with httpx.Client(transport=httpx.MockTransport(self._handle), base_url="http://edge") as client:
+            yield client
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        content = self._answer(request)
+        return content if isinstance(content, httpx.Response) else httpx.Response(200, json=content)
+
+
+Put = Callable[[Callable[[httpx.Request], Any]], FakeEdge]
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Puts a fake edge in place of the running mesh."""
+
+    def put(answer: Callable[[httpx.Request], Any]) -> FakeEdge:
+        fake = FakeEdge(answer)
+        monkeypatch.setattr(cli_client, "open_mesh", lambda state_dir: fake)  # pyright: ignore[reportUnknownLambdaType]
+        return fake
+
+    monkeypatch.setenv("COLUMNS", "80")
+    return put
+
+
+def average(end: str, mean: float | None, **more: Any) -> dict[str, Any]:
+    start = datetime.fromisoformat(end).timestamp() - 900
+    result = {
+        "building": "tower",
+        "sensorType": "temperature",
+        "unit": "K" if mean is not None else "",
+        "state": "NO_DATA" if mean is None else "OK",
+        "start": datetime.fromtimestamp(start, datetime.fromisoformat(end).tzinfo).isoformat(),
+        "end": end,
+        **more,
+    }
+    if mean is not None:
+        result["statistics"] = {"count": "180", "mean": mean, "min": mean - 1, "max": mean + 1, "coveredRatio": 1}
+    return result
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in text.splitlines()), text
+    return text
+
+
+NOW = "2026-11-22T10:15:30Z"
+
+
+def past_of(request: httpx.Request) -> float | None:
+    """Means that grow by 1 every quarter of an hour; 2 hours ago nothing."""
+    end = datetime.fromisoformat(request.url.params.get("at", NOW))
+    back = (datetime.fromisoformat(NOW) - end).total_seconds() / 900
+    return None if back in (8, 9) else 300.0 - back
+
+
+def test_a_room_has_a_line_of_its_past(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(lambda request: average(request.url.params.get("at", NOW), past_of(request), room="lobby", devices=2))
+    assert run(["average", "tower", "lobby"]) == 0
+    text = printed(capsys)
+    assert "tower/lobby temperature" in text
+    assert "180 of 2 device(s)" in text
+    assert "300.00 K" in text
+    assert "time-weighted mean" not in text
+    line = next(line for line in text.splitlines() if line.startswith("recently"))
+    blocks = line.split()[1]
+    assert (len(blocks), blocks[0], blocks[-1], blocks[14:16]) == (24, BLOCKS[0], BLOCKS[-1], GAP * 2)
+    assert "277.00 .. 300.00 K" in line
+    assert "24 x 15 min" in text
+    assert {request.url.path for request in fake.asked} == {"/v1/buildings/tower/rooms/lobby/average"}
+    assert len(fake.asked) == 24
+
+
+def test_no_data_is_said_with_what_was_before(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    edge(lambda request: average(request.url.params.get("at", NOW), None if "at" not in request.url.params else 290.0))
+    assert run(["average", "tower", "lobby", "--recent", "4"]) == 0
+    text = printed(capsys)
+    assert "no data" in text
+    assert BLOCKS[4] * 3 + GAP in text
+
+
+def test_a_building_lists_its_rooms(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path.endswith("/roomAverages"):
+            assert request.url.params["at"] == NOW
+            rooms = [
+                average(NOW, 290.0, room="cellar"),
+                average(NOW, None, room="a-room-with-a-name-as-long-as-it-gets"),
+            ]
+            return {"averages": rooms, "nextPageToken": "more"}
+        return average(request.url.params.get("at", NOW), past_of(request), rooms=7, roomsWithData=6, devices=9)
+
+    edge(answer)
+    assert run(["average", "tower"]) == 0
+    text = printed(capsys)
+    assert "in 6 of 7 room(s)" in text
+    assert "cellar" in text
+    assert "290.00" in text
+    assert "no data" in text
+    assert "and more" in text
+    assert run(["average", "tower", "--json", "--recent", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["roomAverages"][0]["room"] == "cellar"
+    assert [one["value"] for one in found["recent"]] == [298.0, 299.0, 300.0]
+
+
+def test_ids_are_data(edge: Put) -> None:
+    fake = edge(lambda request: average(NOW, 290.0))
+    assert run(["average", "a/../b?x=1", "r#1", "--recent", "0"]) == 0
+    assert fake.asked[0].url.raw_path.split(b"?")[0] == b"/v1/buildings/a%2F..%2Fb%3Fx%3D1/rooms/r%231/average"
+
+
+def window(start: str, device: str, **statistics: Any) -> dict[str, Any]:
+    return {
+        "series": {"building": "tower", "room": "lobby", "sensorType": "temperature", "device": device, "unit": "K"},
+        "step": "900s",
+        "start": start,
+        "statistics": {"count": "180", "mean": 290.123, "min": 289, "max": 291, "coveredRatio": 0.95, **statistics},
+        "revision": 2,
+    }
+
+
+def test_windows_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [window("2026-11-22T10:15:00Z", "d1") | {"provisional": True}, window("2026-11-22T10:00:00Z", "d2")]
+    fake = edge(lambda request: {"windows": listed, "nextPageToken": "x"})
+    arguments: str = (
+        "windows list tower lobby --step 900s --device d --from 2026-11-22T00:00:00Z --oldest-first --limit 2"
+    )
+    assert run(arguments.split()) == 0
+    text = printed(capsys)
+    assert "2026-11-22 10:15:00" in text
+    assert "290.12" in text
+    assert "95%" in text
+    assert "open" in text
+    assert "d2" in text
+    assert "and more" in text
+    assert dict(fake.asked[0].url.params) == {
+        "sensorType": "temperature",
+        "step": "900s",
+        "pageSize": "2",
+        "device": "d",
+        "from": "2026-11-22T00:00:00Z",
+        "oldestFirst": "true",
+    }
+    edge(lambda request: {"windows": [window("2026-11-22T10:00:00Z", "", consumption=12.5)]})
+    assert run(["windows", "list", "tower", "lobby", "--type", "energy"]) == 0
+    text = printed(capsys)
+    assert "used" in text
+    assert "12.50" in text
+    edge(lambda request: {})
+    assert run(["windows", "list", "tower", "lobby"]) == 0
+    assert "no windows" in printed(capsys)
+
+
+def tried(request: httpx.Request) -> Any:
+    """As the service answers to `env1`, about."""
+    try:
+        content = json.loads(request.content)
+    except ValueError:
+        return {"errors": [{"reason": "PAYLOAD_NOT_UNDERSTOOD", "field": "", "message": "is not valid JSON at byte 3"}]}
+    if "d" not in content:
+        return {"errors": [{"reason": "PAYLOAD_NOT_UNDERSTOOD", "field": "d.filling_level", "message": "is missing"}]}
+    reading = {"building": "tower", "room": "yard", "device": content["id"], "sensorType": "filling_level"}
+    return {
+        "readings": [reading | {"value": content["d"], "unit": "%", "eventTime": NOW}],
+        "warnings": ["the device c1 is not in the catalogue"],
+    }
+
+
+def test_a_payload_that_is_understood(edge: Put, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fake = edge(tried)
+    file = tmp_path / "captured.json"
+    file.write_text('{\n  "id": "c1",\n  "d": 40\n}\n')
+    assert run(["payload", "test", "env1", str(file)]) == 0
+    text = printed(capsys)
+    assert "tower/yard/c1" in text
+    assert "40 %" in text
+    assert "not in the catalogue" in text
+    assert fake.asked[0].url.path == "/v1/devices/env1/payloads:test"
+    assert fake.asked[0].content == file.read_bytes()
+
+
+def test_payloads_line_by_line_from_standard_input(
+    edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge(tried)
+    lines = b'{"id":"c1","d":40}\n\n{"id":"c1"}\n{"id":\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert run(["payload", "test", "env1", "-"]) == 1
+    text = printed(capsys)
+    assert "d.filling_level" in text
+    assert "is missing" in text
+    assert "1 of 3 payloads understood" in text
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert run(["payload", "test", "env1", "-", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [result["line"] for result in found] == [1, 3, 4]
+    assert [bool(result.get("errors")) for result in found] == [False, True, True]
+
+
+def test_an_unknown_format_and_a_missing_file_are_one_line(
+    edge: Put, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    edge(lambda request: httpx.Response(404, json={"detail": "the format nope is not known"}))
+    file = tmp_path / "captured.json"
+    file.write_text("{}")
+    assert run(["payload", "test", "nope", str(file)]) == 1
+    assert "the format nope is not known" in capsys.readouterr().err
+    assert run(["payload", "test", "ep1", str(tmp_path / "none")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    file.write_text(" \n")
+    assert run(["payload", "test", "ep1", str(file)]) == 1
+    assert "no payload" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"a":1}', [(1, b'{"a":1}')]),
+        (b'\n{"a":\n1}\n', [(2, b'\n{"a":\n1}\n')]),
+        (b'{"a":1}\r\n{"a":2}\n', [(1, b'{"a":1}'), (2, b'{"a":2}')]),
+        (b'{"a":1}\nbroken\n', [(1, b'{"a":1}'), (2, b"broken")]),
+        (b'{"a":\n1,,}', [(1, b'{"a":\n1,,}')]),
+        (b"\xff\n\xfe", [(1, b"\xff\n\xfe")]),
+        (b"[" * 100_000, [(1, b"[" * 100_000)]),
+    ],
+)
+def test_one_payload_or_one_on_each_line(content: bytes, expected: list[tuple[int, bytes]]) -> None:
+    assert split_payloads(content) == expected
+
+
+def test_nothing_is_no_payload() -> None:
+    with pytest.raises(CommandError, match="no payload"):
+        split_payloads(b"\n \n")
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=40))
+def test_a_sparkline_has_a_character_for_each_value(values: list[float | None]) -> None:
+    line = sparkline(values)
+    assert len(line) == len(values)
+    assert [place for place, mark in enumerate(line) if mark == GAP] == [
+        place for place, value in enumerate(values) if value is None
+    ]
+    known = [(value, mark) for value, mark in zip(values, line, strict=True) if value is not None]
+    assert [mark for _, mark in sorted(known)] == sorted(mark for _, mark in known)
