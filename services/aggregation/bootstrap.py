@@ -129,8 +129,8 @@ async def wire_queries(base: Base) -> None:
     """The gRPC service."""
     settings = base.settings
     history = PostgresHistory(base.database, base.rules)
-    watchers = Watchers(most=settings.max_watchers, capacity=settings.watcher_capacity)
-    await WindowFeed(base.nats, watchers).start()
+    feed = WindowFeed(base.nats)
+    watchers = Watchers(most=settings.max_watchers, capacity=settings.watcher_capacity, feed=feed)
     servicer = AggregationServicer(
         Averages(history, base.rules, wall_clock_us),
         Lists(history, base.rules),

@@ -1,8 +1,8 @@
 """Live streams of closing windows: one feed in, many watchers out, none of whom can hold up the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -37,6 +37,18 @@ class ClosedWindow(Protocol):
     def message(self) -> Any: ...
 
 
+class Feed(Protocol):
+    """Where closed windows come from."""
+
+    async def start(self, publish: Callable[[ClosedWindow], None]) -> None:
+        """Returns when every window that closes from now on is passed to `publish`."""
+        ...
+
+    async def stop(self) -> None:
+        """Nobody listens any more."""
+        ...
+
+
 class _Watcher:
     def __init__(self, wanted: Wanted, capacity: int) -> None:
         self.wanted = wanted
@@ -62,11 +74,15 @@ class _Watcher:
 
 
 class Watchers:
-    """`capacity`: windows that one watcher may be behind; `most`: watchers at a time."""
+    """`capacity`: windows that one watcher may be behind; `most`: watchers at a time. `feed` runs while somebody
+    watches (under load there are thousands of windows a second); without it somebody else calls `publish`."""
 
-    def __init__(self, *, most: int = 200, capacity: int = 1000) -> None:
+    def __init__(self, *, most: int = 200, capacity: int = 1000, feed: Feed | None = None) -> None:
         self._most = most
         self._capacity = capacity
+        self._feed = feed
+        self._feeding = False
+        self._switch = asyncio.Lock()
         self._watchers: set[_Watcher] = set()
 
     @property
@@ -80,8 +96,8 @@ class Watchers:
             watcher.offer(window)
 
     async def watch(self, wanted: Wanted, stop: asyncio.Event) -> AsyncIterator[ClosedWindow]:
-        """Windows as they close from now on, until `stop`. Raises TooManyWatchers and WatcherTooSlow."""
-        with self._joined(wanted) as watcher:
+        """Windows as they close from now on, until `stop`. Raises TooManyWatchers, WatcherTooSlow and Unavailable."""
+        async with self._joined(wanted) as watcher:
             ender = asyncio.create_task(stop.wait(), name="watch end")
             taker: asyncio.Task[ClosedWindow | None] | None = None
             try:
@@ -98,15 +114,29 @@ class Watchers:
             finally:
                 await cancel(ender, taker)
 
-    @contextmanager
-    def _joined(self, wanted: Wanted) -> Generator[_Watcher]:
+    @asynccontextmanager
+    async def _joined(self, wanted: Wanted) -> AsyncGenerator[_Watcher]:
         if len(self._watchers) >= self._most:
             raise TooManyWatchers(retry_after=timedelta(seconds=10), metadata={"limit": str(self._most)})
         watcher = _Watcher(wanted, self._capacity)
         self._watchers.add(watcher)
         metrics.WATCHERS.inc()
         try:
+            await self._switch_feed()
             yield watcher
         finally:
             self._watchers.discard(watcher)
             metrics.WATCHERS.dec()
+            await self._switch_feed()
+
+    async def _switch_feed(self) -> None:
+        """On while somebody watches."""
+        if self._feed is None:
+            return
+        async with self._switch:
+            if self.any and not self._feeding:
+                await self._feed.start(self.publish)
+                self._feeding = True
+            elif self._feeding and not self.any:
+                self._feeding = False
+                await self._feed.stop()

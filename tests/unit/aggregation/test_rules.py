@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.aggregation.application.watching import Wanted, Watchers
+from services.aggregation.application.watching import ClosedWindow, Wanted, Watchers
 from services.aggregation.domain.counter import METER, increases
 from services.aggregation.domain.errors import TooManyWatchers, WatcherTooSlow
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, merge
@@ -21,6 +22,7 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.sharing import fair_share
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, NEVER, SECOND, Kind
 from services.aggregation.settings import AggregationSettings
+from services.chassis.errors import Unavailable
 from services.chassis.settings import Refused, read
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 from tests.support.aggregation.reference import first_wins, window
@@ -250,3 +252,42 @@ async def test_a_slow_watcher_is_ended_and_holds_nobody_up() -> None:
     stop.set()
     assert [window async for window in quick] == []
     assert not watchers.any
+
+
+class CountedFeed:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.publish: Callable[[ClosedWindow], None] | None = None
+        self.fails = False
+
+    async def start(self, publish: Callable[[ClosedWindow], None]) -> None:
+        if self.fails:
+            raise Unavailable("away")
+        self.calls.append("start")
+        self.publish = publish
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+
+
+async def test_the_feed_runs_while_somebody_watches() -> None:
+    feed, stop = CountedFeed(), asyncio.Event()
+    watchers = Watchers(feed=feed)
+    for _ in range(2):
+        first, second = watchers.watch(Wanted(), stop), watchers.watch(Wanted(), stop)
+        taking = [asyncio.ensure_future(anext(aiter(one))) for one in (first, second)]
+        while len(watchers._watchers) < 2 or feed.calls[-1:] != ["start"]:
+            await asyncio.sleep(0)
+        assert feed.publish is not None
+        feed.publish(Seen("b7"))
+        assert [(await one).building for one in taking] == ["b7", "b7"]
+        await first.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+        assert feed.calls[-1] == "start"
+        await second.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+        assert feed.calls[-1] == "stop"
+    assert feed.calls == ["start", "stop"] * 2
+    feed.fails = True
+    with pytest.raises(Unavailable):
+        await anext(aiter(watchers.watch(Wanted(), stop)))
+    feed.fails = False
+    assert feed.calls == ["start", "stop"] * 2
