@@ -15,7 +15,7 @@ from services.aggregation.domain.fold import fold_readings, heads_of
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.state import SeriesStates
-from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind, pick
+from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind, pick, unbounded
 
 
 class Readings(NamedTuple):
@@ -200,6 +200,7 @@ class Engine:
                 changes.closed.append(closed)
         return changes
 
+    @unbounded
     def _ahead(self, touched: Ints, rest: Readings) -> Ahead:
         """The first unsettled reading of each touched series."""
         time, value, edge = np.full(len(touched), NEVER), np.zeros(len(touched)), no_edges(len(touched))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.levels import Closed
-from services.aggregation.domain.statistics import Statistics
+from services.aggregation.domain.statistics import Statistics, finite
 from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Kind, Rows, unbounded
 
 
@@ -21,25 +21,20 @@ class Figures(NamedTuple):
     """0: not known."""
     counter: Bools
     consumption: Floats
-    """Of counters."""
+    """Of counters; not finite where there is none."""
 
     @property
     @unbounded
     def mean(self) -> Floats:
-        """See `Statistics.mean`."""
+        """See `Statistics.mean`; not finite where there is none."""
         return self.rows["sum"] / self.rows["count"]
-
-    @property
-    def known_mean(self) -> Bools:
-        """Where there is a time-weighted mean."""
-        return self.covered > 0
 
     @property
     @unbounded
     def time_weighted_mean(self) -> Floats:
-        """See `Statistics.time_weighted_mean`."""
+        """See `Statistics.time_weighted_mean`; not finite where there is none."""
         covered = np.where(self.covered > 0, self.covered, 1)
-        return np.where(self.covered > 0, self.integral / (covered * 1e-6), self.rows["first"])
+        return np.where(self.covered > 0, self.integral / (covered * 1e-6), np.nan)
 
     @property
     def covered_ratio(self) -> Floats:
@@ -66,7 +61,7 @@ class Figures(NamedTuple):
             length=self.length,
             longest_gap=int(self.longest_gap[at]),
             expected=float(self.expected[at]) if self.expected[at] else None,
-            consumption=float(self.consumption[at]) if self.counter[at] else None,
+            consumption=finite(float(self.consumption[at])) if self.counter[at] else None,
             series=1,
         )
 

@@ -6,6 +6,7 @@ cross a or b are cut there (OPC UA's *interpolated bounding values*), and a segm
 time.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -58,7 +59,9 @@ class Summary:
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Of one or several series over one span. `covered` and `length` are microseconds, summed over the series;
-    `integral` is value times seconds; `expected` is the number of readings that should have come (None: unknown)."""
+    `integral` is value times seconds; `expected` is the number of readings that should have come (None: unknown).
+
+    Values near the end of what a double holds (1.8e308) can have sums beyond it: what follows from them is None."""
 
     count: int = 0
     sum: float = 0.0
@@ -78,12 +81,12 @@ class Statistics:
     @property
     def mean(self) -> float | None:
         """Arithmetic mean of the readings."""
-        return self.sum / self.count if self.count else None
+        return finite(self.sum / self.count) if self.count else None
 
     @property
     def time_weighted_mean(self) -> float | None:
         """Mean over the covered time; None when no time is covered."""
-        return self.integral / (self.covered * 1e-6) if self.covered else None
+        return finite(self.integral / (self.covered * 1e-6)) if self.covered else None
 
     @property
     def covered_ratio(self) -> float:
@@ -99,6 +102,11 @@ class Statistics:
     def known(self) -> bool:
         """Whether anything at all is known about the span."""
         return self.count > 0 or self.covered > 0
+
+
+def finite(value: float) -> float | None:
+    """The value; None when it is infinite or no number."""
+    return value if math.isfinite(value) else None
 
 
 def segment(
@@ -146,7 +154,7 @@ def statistics(
     if kind == Kind.COUNTER and (summary.count or covered):
         own = Edge(summary.edge_from, summary.edge_to, summary.edge)
         consumption = summary.consumption + edge_share(max_gap, own, a, b)
-        consumption += edge_share(max_gap, around.edge_after, a, b)
+        consumption = finite(consumption + edge_share(max_gap, around.edge_after, a, b))
     some = summary.count > 0
     return Statistics(
         count=summary.count,

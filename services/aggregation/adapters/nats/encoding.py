@@ -33,13 +33,14 @@ def tails(start: Ints, revision: Ints, found: Figures) -> list[bytes]:
     table.number(_tag("count", _VARINT), found.rows["count"])
     for name in ("min", "max", "first", "last"):
         table.double(name, found.rows[name], always)
-    table.double("mean", found.mean, always)
-    table.double("time_weighted_mean", found.time_weighted_mean, found.known_mean)
+    mean, weighted = found.mean, found.time_weighted_mean
+    table.double("mean", mean, np.isfinite(mean))
+    table.double("time_weighted_mean", weighted, np.isfinite(weighted))
     table.double("received_ratio", found.received_ratio, found.expected > 0)
     covered = found.covered_ratio
     table.double("covered_ratio", covered, covered != 0.0)
     table.moment("longest_gap", found.longest_gap // SECOND, found.longest_gap % SECOND * 1000)
-    table.double("consumption", found.consumption, found.counter)
+    table.double("consumption", found.consumption, found.counter & np.isfinite(found.consumption))
     return table.rows()
 
 
