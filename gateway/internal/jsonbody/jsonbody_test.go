@@ -51,6 +51,7 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 		{`{"value":1,"value":2}`, &ingestion.Reading{}, []string{"value|JSON_DUPLICATE_FIELD|twice"}},
 		{`{"sensorType":"a","sensor_type":"b"}`, &ingestion.Reading{}, []string{"sensor_type|JSON_DUPLICATE_FIELD|twice"}},
 		{`{"eventTime":"2026-13-01T00:00:00Z"}`, &ingestion.Reading{}, []string{"eventTime|JSON_FORMAT|2026-01-31T12:00:00Z"}},
+		{`{"eventTime":"2016-12-31T23:59:60Z"}`, &ingestion.Reading{}, []string{"eventTime|JSON_FORMAT|23:59:60Z"}},
 		{`{"eventTime":5}`, &ingestion.Reading{}, []string{"eventTime|JSON_TYPE|expected a time"}},
 		{`{"value":1`, &ingestion.Reading{}, []string{"|JSON_SYNTAX|line 1, column 11: unexpected end"}},
 		{"{\n \"value\": 1,,\n}", &ingestion.Reading{}, []string{"|JSON_SYNTAX|line 2, column"}},

@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from services.aggregation.application.average import (
     DEFAULT_SENSOR_TYPE,
     Asked,
@@ -13,6 +15,7 @@ from services.aggregation.application.average import (
 from services.aggregation.application.lists import ReadingItem, RoomRange, WindowItem
 from services.aggregation.application.watching import Wanted
 from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.statistics import Statistics
 from services.aggregation.domain.summary import MINUTE
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
@@ -20,6 +23,14 @@ from tocsin.aggregation.v1 import window_pb2 as wm
 from tocsin.events.v1.windows_pb2 import WindowClosed
 
 DEFAULT_STEP = 15 * MINUTE
+
+
+def _moment(field: str, moment: Timestamp) -> int:
+    """In microseconds. Raises FieldInvalid for what is no instant: REST has no words for it, gRPC has numbers."""
+    try:
+        return moment.ToMicroseconds()
+    except ValueError:
+        raise FieldInvalid(field, "must lie in the years 1 to 9999, with nanoseconds from 0 to 999999999") from None
 
 
 def average_query(request: pb.GetRoomAverageRequest) -> GetRoomAverage:
@@ -49,7 +60,7 @@ def _span(request: pb.GetRoomAverageRequest | pb.GetBuildingAverageRequest | pb.
     return _Span(
         sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
         window=request.window.ToMicroseconds() if request.HasField("window") else None,
-        at=request.at.ToMicroseconds() if request.HasField("at") else None,
+        at=_moment("at", request.at) if request.HasField("at") else None,
     )
 
 
@@ -118,8 +129,8 @@ def range_query(request: pb.ListWindowsRequest | pb.ListReadingsRequest) -> Room
         room=request.room,
         sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
         device=request.device,
-        start=start.ToMicroseconds() if request.HasField("from") else None,
-        end=request.to.ToMicroseconds() if request.HasField("to") else None,
+        start=_moment("from", start) if request.HasField("from") else None,
+        end=_moment("to", request.to) if request.HasField("to") else None,
         oldest_first=request.oldest_first,
         page_size=request.page_size,
         page_token=request.page_token,
