@@ -1,7 +1,8 @@
 // Package jsonbody reads JSON into protobuf messages, strictly, and says precisely what is wrong when it does not fit.
 //
-// Reading goes the short way, through protojson. Only a text that protojson refuses is walked a second time, beside the
-// descriptor of the message, to name every field that is wrong and what was expected there.
+// Reading goes the short way, through protojson; the usual form of a sensor reading takes a way that is shorter still and
+// gives the same. Only a text that protojson refuses is walked a second time, beside the descriptor of the message, to
+// name every field that is wrong and what was expected there.
 package jsonbody
 
 import (
@@ -13,6 +14,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	ingestion "tocsin/gen/tocsin/ingestion/v1"
 
 	"tocsin/gateway/internal/problem"
 )
@@ -39,6 +42,9 @@ var reader = protojson.UnmarshalOptions{RecursionLimit: MaxDepth}
 
 // Unmarshal reads data into message, which is empty. Unknown and repeated fields are refused.
 func Unmarshal(data []byte, message proto.Message) *problem.Problem {
+	if reading, ok := message.(*ingestion.Reading); ok && quickReading(data, reading) {
+		return nil
+	}
 	if !utf8.Valid(data) {
 		return invalid([]problem.Violation{notUTF8(data)})
 	}

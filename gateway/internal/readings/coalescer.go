@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -32,6 +33,9 @@ type coalescer struct {
 
 	unitsLock sync.RWMutex
 	units     map[string]unit
+
+	// stamped is the last event time that was given here, in microseconds.
+	stamped atomic.Int64
 }
 
 // unit is the canonical unit of a sensor type, as the service last told it.
@@ -53,7 +57,7 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 		return c.alone(ctx, request)
 	}
 	if reading.GetEventTime() == nil {
-		reading.EventTime = timestamppb.New(time.Now().Truncate(time.Microsecond))
+		reading.EventTime = timestamppb.New(c.stamp())
 	}
 	one := &waiting{reading: reading, done: make(chan bool, 1)}
 	if !c.submit(token, one) {
@@ -77,6 +81,16 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 		Unit:       canonical,
 		EventTime:  reading.GetEventTime(),
 	}}, nil
+}
+
+// stamp is the time of arrival, never the same twice: a series holds one value for each event time.
+func (c *coalescer) stamp() time.Time {
+	for {
+		last, now := c.stamped.Load(), time.Now().UnixMicro()
+		if c.stamped.CompareAndSwap(last, max(now, last+1)) {
+			return time.UnixMicro(max(now, last+1))
+		}
+	}
 }
 
 func plain(reading *ingestion.Reading, canonical string) bool {
@@ -122,7 +136,7 @@ func (c *coalescer) submit(token string, one *waiting) bool {
 	if len(c.lanes) >= maxLanes {
 		return false
 	}
-	fresh := &lane{client: c.client, wake: make(chan struct{}, 1)}
+	fresh := newLane(c.client)
 	fresh.add(one)
 	c.lanes[token] = fresh
 	go func() {

@@ -7,16 +7,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
 
 	"tocsin/gateway/internal/exchange"
 	"tocsin/gateway/internal/rest"
 )
-
-var writer = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // Creator answers POST /v1/readings.
 type Creator struct {
@@ -49,7 +45,7 @@ func (c *Creator) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 		rest.Fail(w, r, err, "reading")
 		return
 	}
-	answer(w, r, response)
+	answerCreated(w, r, response)
 }
 
 func (c *Creator) create(ctx context.Context, r *http.Request, request *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
@@ -59,14 +55,4 @@ func (c *Creator) create(ctx context.Context, r *http.Request, request *ingestio
 		return c.client.CreateReading(ctx, request)
 	}
 	return c.coalescer.create(ctx, r.Header.Get("Authorization"), request)
-}
-
-func answer(w http.ResponseWriter, r *http.Request, message proto.Message) {
-	text, err := writer.Marshal(message)
-	if err != nil {
-		rest.Fail(w, r, err, "")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +16,13 @@ import (
 )
 
 const (
-	// laneBatches may be under way on a lane. While they are, the next batch gathers: nobody waits for a timer, and the
-	// busier it is the larger batches become.
-	laneBatches = 4
-	laneBatch   = 1000
+	laneBatch = 1000
+	// lanePause is the longest that a batch waits for more readings, in a lane that has just answered some.
+	lanePause = 2 * time.Millisecond
 	// laneLife bounds how long a token is trusted after the service has verified it.
 	laneLife = 10 * time.Second
+	// expiryMargin is for what is still under way when a lane ends.
+	expiryMargin = time.Second
 )
 
 // waiting is a reading on its way; done gets whether the service accepted it, once.
@@ -29,14 +31,22 @@ type waiting struct {
 	done    chan bool
 }
 
-// lane sends the readings of one caller (one token) over one stream.
+// lane sends the readings of one caller (one token) over one stream, one batch after the other: while a batch is under
+// way the next one gathers, so the busier it is the larger batches become. Callers who have just been answered tend to
+// come back at once; so a batch waits up to lanePause until it is as large as the last one. Alone, nobody waits.
 type lane struct {
 	client ingestion.ReadingServiceClient
-	wake   chan struct{}
+	// wake is signalled when the queue has grown to enough.
+	wake chan struct{}
 
 	lock   sync.Mutex
 	queue  []*waiting
+	enough int
 	closed bool
+}
+
+func newLane(client ingestion.ReadingServiceClient) *lane {
+	return &lane{client: client, wake: make(chan struct{}, 1), enough: 1}
 }
 
 // add puts a reading on its way; false when the lane takes no more.
@@ -47,25 +57,42 @@ func (l *lane) add(w *waiting) bool {
 		return false
 	}
 	l.queue = append(l.queue, w)
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	if len(l.queue) == l.enough {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
 	}
 	return true
+}
+
+// wait returns when count readings are queued, or when end or ctx is over; only then it is false.
+func (l *lane) wait(ctx context.Context, count int, end <-chan time.Time) bool {
+	for {
+		l.lock.Lock()
+		l.enough = count
+		reached := len(l.queue) >= count
+		l.lock.Unlock()
+		if reached {
+			return true
+		}
+		select {
+		case <-l.wake: // perhaps of an earlier wait
+		case <-end:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // take removes up to a batch from the queue.
 func (l *lane) take() []*waiting {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	batch := l.queue[:min(len(l.queue), laneBatch):min(len(l.queue), laneBatch)]
-	l.queue = l.queue[len(batch):]
-	if len(l.queue) > 0 {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-	}
+	size := min(len(l.queue), laneBatch)
+	batch := l.queue[:size:size]
+	l.queue = l.queue[size:]
 	return batch
 }
 
@@ -87,80 +114,75 @@ func (l *lane) run(ctx context.Context, token string) {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", token)
 	}
 	stream, err := l.client.StreamReadings(ctx)
-	if err != nil {
-		settle(l.close(), false)
-		return
+	if err == nil {
+		err = l.serve(ctx, stream, lifeOf(token))
 	}
-	under := make(chan []*waiting, laneBatches)
-	slots := make(chan struct{}, laneBatches)
-	received := make(chan struct{})
-	go func() {
-		defer close(received)
-		receive(stream, under, slots, cancel)
-	}()
-	l.send(ctx, stream, under, slots, lifeOf(token))
 	settle(l.close(), false)
-	close(under)
-	_ = stream.CloseSend() // a stream that has failed is told by the receiver
-	<-received
+	if err == nil && stream.CloseSend() == nil {
+		_, _ = stream.Recv() // the service's own end of the stream, instead of a cancellation
+	}
 }
 
-func (l *lane) send(ctx context.Context, stream ingestion.ReadingService_StreamReadingsClient, under chan<- []*waiting, slots chan struct{}, life time.Duration) {
+// serve returns an error when the stream has failed.
+func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_StreamReadingsClient, life time.Duration) error {
 	end := time.NewTimer(life)
 	defer end.Stop()
-	for {
-		select {
-		case <-l.wake:
-		case <-end.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+	pause := time.NewTimer(lanePause)
+	defer pause.Stop()
+	last := 1
+	for l.wait(ctx, 1, end.C) {
+		if last > 1 {
+			pause.Reset(lanePause)
+			l.wait(ctx, last, pause.C)
 		}
 		batch := l.take()
-		if len(batch) == 0 {
-			<-slots
-			continue
-		}
-		list := &ingestion.StreamReadingsRequest_ReadingList{Readings: make([]*ingestion.Reading, len(batch))}
-		for i, w := range batch {
-			list.Readings[i] = w.reading
-		}
-		under <- batch // has room: there are as many slots
-		if stream.Send(&ingestion.StreamReadingsRequest{Batch: &ingestion.StreamReadingsRequest_Readings{Readings: list}}) != nil {
-			return
+		last = len(batch)
+		if err := l.send(stream, batch); err != nil {
+			return err
 		}
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// New readings take a new lane; those that are here still go with this one.
+	for left := l.close(); len(left) > 0; {
+		size := min(len(left), laneBatch)
+		if err := l.send(stream, left[:size]); err != nil {
+			settle(left[size:], false)
+			return err
+		}
+		left = left[size:]
+	}
+	return nil
 }
 
-// receive matches answers with batches, which come in the same order. It calls failure when there will be no more.
-func receive(stream ingestion.ReadingService_StreamReadingsClient, under <-chan []*waiting, slots <-chan struct{}, failure func()) {
-	failed := false
-	for batch := range under {
-		var response *ingestion.StreamReadingsResponse
-		if !failed {
-			var err error
-			response, err = stream.Recv()
-			failed = err != nil
-		}
-		if failed {
-			failure()
-			settle(batch, false)
-			continue
-		}
-		for _, rejection := range response.GetRejections() {
-			if at := int(rejection.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
-				batch[at].done <- false
-				batch[at] = nil
-			}
-		}
-		settle(batch, true)
-		<-slots
+// send gives every reading of the batch its outcome; an error says that the stream has failed.
+func (l *lane) send(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) error {
+	response, err := exchangeBatch(stream, batch)
+	if err != nil {
+		settle(batch, false)
+		return err
 	}
+	for _, rejection := range response.GetRejections() {
+		if at := int(rejection.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
+			batch[at].done <- false
+			batch[at] = nil
+		}
+	}
+	settle(batch, true)
+	return nil
+}
+
+func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (*ingestion.StreamReadingsResponse, error) {
+	list := &ingestion.StreamReadingsRequest_ReadingList{Readings: make([]*ingestion.Reading, len(batch))}
+	for i, w := range batch {
+		list.Readings[i] = w.reading
+	}
+	err := stream.Send(&ingestion.StreamReadingsRequest{Batch: &ingestion.StreamReadingsRequest_Readings{Readings: list}})
+	if err != nil && !errors.Is(err, io.EOF) { // after EOF it is Recv that tells why
+		return nil, err
+	}
+	return stream.Recv()
 }
 
 func settle(batch []*waiting, accepted bool) {
@@ -178,7 +200,7 @@ func lifeOf(token string) time.Duration {
 	if err != nil {
 		return laneLife
 	}
-	return max(min(laneLife, time.Until(expiry)), 0)
+	return max(min(laneLife, time.Until(expiry)-expiryMargin), 0)
 }
 
 func expiryOf(token string) (time.Time, error) {

@@ -77,17 +77,28 @@ func New(ctx context.Context, table *contract.Contract, options Options) (http.H
 			}
 		}
 	}
-	for place, handler := range options.Own {
-		verb, template, _ := strings.Cut(place, " ")
-		if err := handle(mux, verb, template, handler); err != nil {
+	own := map[place]runtime.HandlerFunc{}
+	for name, handler := range options.Own {
+		verb, path, _ := strings.Cut(name, " ")
+		if err := handle(mux, verb, path, handler); err != nil {
 			return nil, err
 		}
+		if !strings.Contains(path, "{") {
+			own[place{verb, path}] = handler
+		}
 	}
-	return guard(mux, options), nil
+	return guard(mux, own, options), nil
 }
 
-// guard checks what concerns every route and prepares the body for the decoder.
-func guard(mux *runtime.ServeMux, options Options) http.Handler {
+// place of a route without parameters.
+type place struct{ verb, path string }
+
+// String is the path as the pattern of its route.
+func (p place) String() string { return p.path }
+
+// guard checks what concerns every route and prepares the body for the decoder. Own handlers of a fixed path, among them
+// the one that has most of the traffic, are found without the multiplexer.
+func guard(mux *runtime.ServeMux, own map[place]runtime.HandlerFunc, options Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchange.From(r.Context())
 		if p := check(r, options.Timeout); p != nil {
@@ -95,6 +106,12 @@ func guard(mux *runtime.ServeMux, options Options) http.Handler {
 			return
 		}
 		r.Body = &body{r.Body, r.Header.Get("Content-Type"), r.ContentLength, options.MaxBody, r.Method == http.MethodPatch, ex}
+		here := place{r.Method, r.URL.Path}
+		if handler, ok := own[here]; ok {
+			ex.Pattern = here
+			handler(w, r, nil)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -90,7 +90,7 @@ func (r *recorder) drain() {
 // probes are paths that orchestrators ask every few seconds.
 var probes = map[string]bool{"/livez": true, "/readyz": true, "/health": true}
 
-// observed surrounds every request: exchange, access log, metrics, recovery from panics, headers of every answer.
+// observed surrounds every request: exchange, log of what failed, metrics, recovery from panics, headers of every answer.
 func observed(next http.Handler, m *metrics, ratio float64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
@@ -132,9 +132,13 @@ func note(r *http.Request, ex *exchange.Exchange, out *recorder, m *metrics, too
 		shown = "other"
 	}
 	m.seconds.WithLabelValues(knownVerb(r.Method), shown, strconv.Itoa(out.status)).Observe(took.Seconds())
+	// What went well is in the edge's access log.
 	level := slog.LevelInfo
-	if probes[r.URL.Path] {
+	if out.status < http.StatusBadRequest || probes[r.URL.Path] {
 		level = slog.LevelDebug
+	}
+	if !slog.Default().Enabled(r.Context(), level) {
+		return
 	}
 	// Neither headers nor the query: both may hold secrets.
 	slog.LogAttrs(r.Context(), level, "request",

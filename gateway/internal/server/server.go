@@ -101,12 +101,14 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 	return observed(fallback(mux, api), m, s.config.TraceRatio), m, nil
 }
 
-// fallback leads to the pages what they know, and all else to the API, whose answers are problems.
+// fallback leads to the pages what they know, and all else to the API, whose answers are problems. Pages are only read.
 func fallback(mux *http.ServeMux, api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if handler, pattern := mux.Handler(r); pattern != "" {
-			handler.ServeHTTP(w, r)
-			return
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if handler, pattern := mux.Handler(r); pattern != "" {
+				handler.ServeHTTP(w, r)
+				return
+			}
 		}
 		api.ServeHTTP(w, r)
 	})
