@@ -31,11 +31,8 @@ from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.feed import PublicFeed
 from services.notification.adapters.postgres.clock import Clock, DatabaseClock
-from services.notification.adapters.postgres.endpoints import PostgresEndpoints
-from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.listener import Listener
-from services.notification.adapters.postgres.notifications import PostgresNotifications
-from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
+from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.adapters.postgres.upkeep import prune_all
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
@@ -95,10 +92,11 @@ class Wakes:
 async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | None = None) -> None:
     """Opens the stores and fills the server, which starts when this returns. `clock` stands in for the database's."""
     base = await wire_base(app, settings, clock or DatabaseClock())
-    dispatcher = await wire_notifications(base)
-    feed = await wire_webhooks(base, dispatcher)
-    invoicing = await wire_invoices(base)
-    wire_dead_letters(base)
+    stores = wire_stores(base)
+    dispatcher = await wire_notifications(base, stores)
+    feed = await wire_webhooks(base, stores)
+    invoicing = await wire_invoices(base, stores)
+    wire_dead_letters(base, stores)
     await wire_upkeep(base, Wakes(dispatcher, feed, invoicing))
 
 
@@ -145,17 +143,21 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     )
 
 
-async def wire_notifications(base: Base) -> Dispatcher:
-    """Sending and reading notifications, and the dispatcher of everything."""
-    settings, app = base.settings, base.app
-    store = PostgresNotifications(
-        base.database,
-        base.clock,
-        base.outbox,
+def wire_stores(base: Base) -> PostgresStores:
+    """What is kept in the database."""
+    settings = base.settings
+    options = StoreOptions(
         limit=RateLimit(settings.rate_limit, settings.rate_period),
         lease=settings.lease,
         disable_after=settings.webhook_disable_after,
+        invoice_lease=settings.invoice_lease,
     )
+    return PostgresStores(base.database, base.clock, base.outbox, options)
+
+
+async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
+    """Sending and reading notifications, and the dispatcher of everything."""
+    settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
     settling = await app.enter(GroupCommit(store.settle, limit=200))
     accepting = await app.enter(GroupCommit(store.accept, limit=200))
@@ -168,7 +170,6 @@ async def wire_notifications(base: Base) -> Dispatcher:
     )
     dispatcher = Dispatcher(store, channels, settling, options, base.meter)
     app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)
-    endpoints = PostgresEndpoints(base.database, base.clock)
     sender = Sender(base.tenants, store, endpoints, accepting, dispatcher, list(channels))
     servicer = NotificationServicer(sender, Reader(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
@@ -199,25 +200,20 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
     return channels
 
 
-async def wire_webhooks(base: Base, dispatcher: Dispatcher) -> PublicFeed:
+async def wire_webhooks(base: Base, stores: PostgresStores) -> PublicFeed:
     """Subscriptions, and the public events that they want."""
-    subscriptions = PostgresSubscriptions(base.database, base.clock)
+    subscriptions = stores.subscriptions
     fan_out = await base.app.enter(GroupCommit(subscriptions.fan_out, limit=500))
     feed = PublicFeed(base.nats, base.publisher, subscriptions, fan_out, base.meter)
     base.app.task("feed", feed.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     servicer = WebhookServicer(Subscriptions(subscriptions, feed, Guard(base.guard)))
     add_WebhookServiceServicer_to_server(servicer, base.app.server.registrar)
-    handle = redelivery.Redelivery(base.database, base.clock, base.outbox, subscriptions, base.tenants)
-    measured = base.meter.around("redelivery", handle)
-    consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)
-    base.app.task("redelivery", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     return feed
 
 
-async def wire_invoices(base: Base) -> Invoicing:
+async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     """Debts to PDFs to e-mails."""
-    settings, app = base.settings, base.app
-    store = PostgresInvoices(base.database, base.clock, base.outbox, lease=settings.invoice_lease)
+    settings, app, store = base.settings, base.app, stores.invoices
     documents = JetStreamDocuments(
         base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
     )
@@ -236,7 +232,7 @@ async def wire_invoices(base: Base) -> Invoicing:
         log.warning("no mail server is configured: invoices are made, their e-mails wait")
     invoicing = Invoicing(store, documents, renderer, base.mailer, base.composer.invoice, changing, options, base.meter)
     app.task("invoicing", invoicing.run(app.stopping), patience=_PATIENCE)
-    handle = base.meter.around("debts", debts.debts_handler(base.database, base.clock, invoicing.poke))
+    handle = base.meter.around("debts", debts.debts_handler(store, invoicing.poke))
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     servicer = InvoiceServicer(InvoiceReader(store, documents))
@@ -244,10 +240,14 @@ async def wire_invoices(base: Base) -> Invoicing:
     return invoicing
 
 
-def wire_dead_letters(base: Base) -> None:
-    """The dead letters of all services."""
+def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
+    """The dead letters of all services, and the way back of our own."""
     box = DeadLetterBox(base.nats, DeadLetters(base.nats, base.publisher))
     add_DeadLetterServiceServicer_to_server(DeadLetterServicer(box), base.app.server.registrar)
+    handle = redelivery.Redelivery(stores.notifications, stores.subscriptions, stores.invoices, base.tenants)
+    measured = base.meter.around("redelivery", handle)
+    consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)
+    base.app.task("redelivery", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 
 async def wire_upkeep(base: Base, wakes: Wakes) -> None:

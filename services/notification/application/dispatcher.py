@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.group_commit import GroupCommit
-from services.notification.application.ports import Channel, Claimed, DeliveryQueue, EventMessage, Meter, Settlement
+from services.notification.application.ports import Channel, DeliveryQueue, Meter
+from services.notification.application.work import Claimed, EventMessage, Settlement
 from services.notification.domain.delivery import (
     Decision,
     Endpoint,
@@ -129,7 +130,7 @@ class Dispatcher:
         while True:
             try:
                 return await self._settling.submit(Settlement(claimed, decision))
-            except Unavailable:
+            except (Aborted, Unavailable):
                 # The outcome is known: writing it down late beats sending twice.
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
 

@@ -18,24 +18,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.endpoints import is_email
 from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import (
-    ClaimedInvoice,
     DocumentStore,
-    InvoiceChange,
     InvoiceStore,
     Mail,
-    Mailed,
     Mailer,
     Meter,
     Renderer,
     RenderFailed,
-    Sending,
 )
+from services.notification.application.work import ClaimedInvoice, InvoiceChange, Mailed, Sending
 from services.notification.domain.delivery import Failure, FailureKind, Sent
 from services.notification.domain.invoice import Debt, InvoiceState, Place, UnknownOutcome
 from services.notification.domain.retry import RetrySchedule
@@ -272,7 +269,7 @@ class Invoicing:
         while True:
             try:
                 return await self._changing.submit(change)
-            except Unavailable:
+            except (Aborted, Unavailable):
                 if isinstance(change, Sending):
                     return False  # nothing was sent yet: the lease brings it back
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)

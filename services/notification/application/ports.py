@@ -2,61 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from services.chassis.errors import DomainError
-from services.notification.domain.delivery import Attempt, Decision, Endpoint, Failure, Outcome, Outgoing
+from services.notification.application.work import (
+    Claimed,
+    ClaimedInvoice,
+    Claims,
+    EventMessage,
+    InvoiceChange,
+    InvoiceClaims,
+    Settlement,
+)
+from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status
 from services.notification.domain.webhook import Subscription
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventMessage:
-    """A public event for a subscriber: `body` is the CloudEvents JSON that is posted as it is."""
-
-    id: str
-    event_id: str
-    type: str
-    body: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A delivery that this process may attempt until its lease ends."""
-
-    id: str
-    lease: str
-    tenant: str
-    reference: str
-    """The notification, or for events the subscription."""
-    channel: ChannelName
-    message: Outgoing | EventMessage
-    endpoints: tuple[Endpoint, ...] = ()
-    """Where it is to go; empty for the console, and where the user has no address any more."""
-    attempts: int = 0
-    claims: int = 1
-    done: frozenset[str] = frozenset()
-    history: tuple[Attempt, ...] = ()
-    blocked: Failure | None = None
-    """Why no attempt makes sense (its subscription was disabled)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """The deliveries claimed, and in how long the next one is due (None: none waits)."""
-
-    claimed: tuple[Claimed, ...]
-    next_due: timedelta | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """A claimed delivery and what became of it."""
-
-    claimed: Claimed
-    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +43,22 @@ Position = tuple[datetime, str]
 """Where a page ended: time and id of its last entry."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicEvent:
+    """A public event as it goes to subscribers: `body` is its CloudEvents JSON."""
+
+    id: str
+    type: str
+    body: str
+    published_at: datetime
+
+
 class DeliveryQueue(Protocol):
     """The schedule of deliveries, shared by all replicas."""
 
     async def claim(self, limit: int) -> Claims:
-        """Claims what is due, within the rate limit of each user; what is over it gets its turn later."""
+        """Claims what is due, within the rate limit of each user; what is over it gets its turn later. Each user's
+        go in the order in which they were accepted or had their turns; no order is promised between users."""
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
@@ -119,7 +92,11 @@ class NotificationStore(Protocol):
         ...
 
     async def mark_read(self, notification: Notification) -> bool:
-        """Marks it read if it still has the version that is given; False if it does not."""
+        """Marks it read if it is not, and still has the version that is given; else False."""
+        ...
+
+    async def reopen(self, tenant: str, id_: str) -> bool:
+        """FAILED becomes PENDING and due now, with attempts from zero; False when it is in another state, or gone."""
         ...
 
 
@@ -172,6 +149,16 @@ class SubscriptionStore(Protocol):
         """Does `act` if nobody wants the type; nobody can begin to want one meanwhile."""
         ...
 
+    async def fan_out(self, events: Sequence[PublicEvent]) -> Sequence[int]:
+        """Makes each event due once, however often it comes, for each enabled subscription that wants its type and is
+        no younger than it; how many those are, for each event. All in one transaction."""
+        ...
+
+    async def resend(self, event: PublicEvent, subscription: str) -> bool:
+        """Makes an event due anew for a subscriber that it was given up for (nothing happens where it was not); False
+        when the subscription wants it no more."""
+        ...
+
 
 class EventFeed(Protocol):
     """The public events, of which only those of wanted types are consumed."""
@@ -197,48 +184,16 @@ class Channel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedInvoice:
-    """An invoice that this process may work on until its lease ends."""
-
-    debt: Debt
-    lease: str
-    state: InvoiceState
-    attempts: int
-    place: Place | None = None
-    unknown: bool = False
-    """An earlier process had begun to send the e-mail and nobody knows how it ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """The e-mail is about to be handed over."""
-
-    invoice: ClaimedInvoice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mailed:
-    """How an invoice's e-mail ended: taken (`failure` None), to be tried after `wait`, or given up (`wait` None)."""
-
-    invoice: ClaimedInvoice
-    failure: Failure | None = None
-    wait: timedelta | None = None
-
-
-InvoiceChange = Sending | Mailed
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceClaims:
-    """As Claims."""
-
-    claimed: tuple[ClaimedInvoice, ...]
-    next_due: timedelta | None
-
-
 class InvoiceStore(Protocol):
     """Invoices and their state machine."""
+
+    async def register(self, event: str, debts: Sequence[Debt]) -> int:
+        """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
+        ...
+
+    async def reopen(self, debt: str) -> bool:
+        """A FAILED invoice becomes due now, with attempts from zero; False when it is in another state, or unknown."""
+        ...
 
     async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
         """Claims what is due; invoices whose e-mail is due only with `mail`."""

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from services.chassis.errors import DomainError, Unavailable
 from services.notification.application.dispatcher import Dispatcher
 from services.notification.application.group_commit import GroupCommit
-from services.notification.application.ports import Accepted, Claimed, EndpointStore, NotificationStore
+from services.notification.application.ports import Accepted, EndpointStore, NotificationStore
 from services.notification.application.tenants import Tenants
+from services.notification.application.work import Claimed
 from services.notification.domain.errors import DeliveryFailed
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, choose_channel
 

@@ -5,11 +5,13 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.notification.domain.errors import ChannelNotConfigured, DataTooLarge, NoEndpoint
 
 MAX_DATA_BYTES = 4096
+KEYS_LAST = timedelta(hours=24)
+"""An idempotency key is remembered for this long."""
 
 
 class ChannelName(enum.StrEnum):

@@ -13,6 +13,19 @@ LOOK_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """What is taken of a user's limit."""
+
+    completed: tuple[datetime, ...]
+    under_way: int
+
+    @property
+    def taken(self) -> int:
+        """How many slots are taken now."""
+        return len(self.completed) + self.under_way
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimit:
     """At most `limit` in `period`."""
 
@@ -20,7 +33,7 @@ class RateLimit:
     period: timedelta = timedelta(minutes=1)
 
     def free(self, taken: int) -> int:
-        """How many may go now, with `taken` slots taken (see `slot_counts`)."""
+        """How many may go now, with `taken` slots taken (see `Slots`)."""
         return max(self.limit - taken, 0)
 
     def turns(

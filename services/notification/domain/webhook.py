@@ -3,7 +3,9 @@
 import base64
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from services.notification.domain.delivery import Failure, FailureKind
 
 EVENT_TYPES = (
     "tocsin.events.v1.VideoProbed",
@@ -17,6 +19,12 @@ EVENT_TYPES = (
 
 SECRET_BYTES = 32
 
+CLOCK_TOLERANCE = timedelta(seconds=10)
+"""Events from before a subscription are not for it; the broker's clock and the database's may differ by this much."""
+
+GONE = "the receiver answered 410 Gone"
+"""Why a subscription is disabled whose receiver wants no more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
@@ -29,6 +37,11 @@ class Subscription:
     secret: str = field(default="", repr=False)
     enabled: bool = True
     disabled_reason: str = ""
+
+
+def disabled(why: str) -> Failure:
+    """What becomes of an event for a subscription that is disabled, or gone."""
+    return Failure(kind=FailureKind.PERMANENT, code="SUBSCRIPTION_DISABLED", message=why)
 
 
 def new_secret() -> str:

@@ -4,30 +4,21 @@ from collections.abc import Awaitable, Callable
 
 from services.chassis.nats import ConsumerOptions, Delivery
 from services.chassis.nats.topology import DEBTS, DEBTS_REGISTERED_SUBJECT
-from services.chassis.postgres import Connection, Database, InboxHandler
 from services.notification.adapters.nats.events import SERVICE
-from services.notification.adapters.postgres import invoices
-from services.notification.adapters.postgres.clock import Clock
+from services.notification.application.ports import InvoiceStore
 from services.notification.domain.invoice import Debt
 from tocsin.events.v1 import debts_pb2
 
-CONSUMER = "invoices"
 OPTIONS = ConsumerOptions(
-    service=SERVICE, name=CONSUMER, stream=DEBTS, subjects=(DEBTS_REGISTERED_SUBJECT,), max_in_flight=4
+    service=SERVICE, name="invoices", stream=DEBTS, subjects=(DEBTS_REGISTERED_SUBJECT,), max_in_flight=4
 )
 
 
-def debts_handler(database: Database, clock: Clock, poke: Callable[[], None]) -> Callable[[Delivery], Awaitable[None]]:
+def debts_handler(invoices: InvoiceStore, poke: Callable[[], None]) -> Callable[[Delivery], Awaitable[None]]:
     """The handler; `poke` tells the invoicing of this process after the commit."""
 
-    async def register(connection: Connection, delivery: Delivery) -> None:
-        message = delivery.decode(debts_pb2.DebtsRegistered)
-        await invoices.register(connection, debts_of(message), await clock.now(connection))
-
-    once = InboxHandler(database, CONSUMER, register)
-
     async def handle(delivery: Delivery) -> None:
-        await once(delivery)
+        await invoices.register(delivery.id, debts_of(delivery.decode(debts_pb2.DebtsRegistered)))
         poke()
 
     return handle

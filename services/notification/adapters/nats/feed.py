@@ -24,9 +24,8 @@ from services.chassis.nats.topology import (
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import events
-from services.notification.adapters.postgres.subscriptions import PublicEvent
 from services.notification.application.group_commit import GroupCommit
-from services.notification.application.ports import SubscriptionStore
+from services.notification.application.ports import PublicEvent, SubscriptionStore
 
 log = get_logger(__name__)
 
@@ -55,7 +54,7 @@ def consumer_options(event_type: str) -> ConsumerOptions:
     )
 
 
-def public_event(delivery: Delivery, *, subscription: str = "") -> PublicEvent:
+def public_event(delivery: Delivery) -> PublicEvent:
     """The event as it goes to subscribers. Raises Permanent for what is no public event."""
     try:
         message = delivery.decode(type(events.new_message(delivery.event_type)))
@@ -67,13 +66,7 @@ def public_event(delivery: Delivery, *, subscription: str = "") -> PublicEvent:
         source=delivery.headers.get("ce-source", ""),
         time=delivery.headers.get("ce-time", delivery.published_at.isoformat()),
     )
-    return PublicEvent(
-        id=delivery.id,
-        type=delivery.event_type,
-        body=body,
-        published_at=delivery.published_at,
-        subscription=subscription,
-    )
+    return PublicEvent(id=delivery.id, type=delivery.event_type, body=body, published_at=delivery.published_at)
 
 
 class PublicFeed:
@@ -144,10 +137,19 @@ class PublicFeed:
                 await self._stop(event_type)
                 self._suspects.add(event_type)
             for event_type in self._suspects - wanted:
-                if await self._subscriptions.when_unwanted(event_type, partial(self._forget, event_type)):
-                    self._suspects.discard(event_type)
+                await self._judge(event_type)
         except DomainError as error:
             log.warning("feed.postponed", error=repr(error))
+
+    async def _judge(self, event_type: str) -> None:
+        # Taken off the list first: `begin` may put it there again before we hear that the consumer was removed.
+        self._suspects.discard(event_type)
+        gone = False
+        try:
+            gone = await self._subscriptions.when_unwanted(event_type, partial(self._forget, event_type))
+        finally:
+            if not gone:
+                self._suspects.add(event_type)
 
     def _start(self, event_type: str) -> None:
         stop = asyncio.Event()

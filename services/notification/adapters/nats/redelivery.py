@@ -2,13 +2,9 @@
 
 from services.chassis.nats import ConsumerOptions, Delivery, Permanent
 from services.chassis.nats.topology import NOTIFICATIONS
-from services.chassis.postgres import Database, Outbox
 from services.notification.adapters.nats import events
 from services.notification.adapters.nats.feed import public_event
-from services.notification.adapters.postgres import invoices
-from services.notification.adapters.postgres.clock import Clock
-from services.notification.adapters.postgres.reopening import reopen_notification
-from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
+from services.notification.application.ports import InvoiceStore, NotificationStore, SubscriptionStore
 from services.notification.application.tenants import Tenants
 
 OPTIONS = ConsumerOptions(
@@ -25,30 +21,25 @@ class Redelivery:
 
     def __init__(
         self,
-        database: Database,
-        clock: Clock,
-        outbox: Outbox,
-        subscriptions: PostgresSubscriptions,
+        notifications: NotificationStore,
+        subscriptions: SubscriptionStore,
+        invoices: InvoiceStore,
         tenants: Tenants,
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._outbox = outbox
+        self._notifications = notifications
         self._subscriptions = subscriptions
+        self._invoices = invoices
         self._tenants = tenants
 
     async def __call__(self, delivery: Delivery) -> None:
         """Raises Permanent for what names nothing of ours."""
         match delivery.headers.get(events.DELIVERY_HEADER, "").split("/"):
             case ["notification", tenant, id_] if tenant in self._tenants.names:
-                async with self._database.transaction() as connection:
-                    now = await self._clock.now(connection)
-                    await reopen_notification(connection, self._outbox, tenant, id_, now)
+                await self._notifications.reopen(tenant, id_)
             case ["event", subscription, _]:
-                if not (await self._subscriptions.fan_out([public_event(delivery, subscription=subscription)]))[0]:
+                if not await self._subscriptions.resend(public_event(delivery), subscription):
                     raise Permanent("the subscription is gone or disabled")
             case ["invoice", debt]:
-                async with self._database.transaction() as connection:
-                    await invoices.reopen(connection, debt, await self._clock.now(connection))
+                await self._invoices.reopen(debt)
             case _:
                 raise Permanent("no work of this service")

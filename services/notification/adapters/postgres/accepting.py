@@ -15,12 +15,11 @@ from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.claims import load
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Accepted, Claimed
+from services.notification.application.ports import Accepted
+from services.notification.application.work import Claimed
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
-from services.notification.domain.notification import ChannelName, Draft, Notification, Status
+from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate import RateLimit
-
-KEYS_LAST = timedelta(hours=24)
 
 _CLAIM_KEYS = """
     INSERT INTO TENANT.idempotency_keys AS k (key, fingerprint, notification, created_at)
@@ -32,8 +31,8 @@ _CLAIM_KEYS = """
     RETURNING key
 """
 _KNOWN_KEYS = f"""
-    SELECT k.key, k.fingerprint, {rows.NOTIFICATION_COLUMNS}
-    FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification
+    SELECT k.key, k.fingerprint, {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at
+    FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification {rows.SCHEDULED}
     WHERE k.key = ANY($1::text[])
 """
 _INSERT = """
@@ -47,7 +46,7 @@ _INSERT = """
 @dataclass(frozen=True, slots=True)
 class _New:
     id: str
-    delivery: str
+    """Of the notification, and of its delivery."""
     draft: Draft
     channel: ChannelName
 
@@ -66,7 +65,9 @@ class Accepter:
         """See NotificationStore.accept."""
         if not drafts:
             return []
-        news = [_New(new_id(), new_id(), draft, channel) for draft, channel in drafts]
+        # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
+        ids = sorted(new_id() for _ in drafts)
+        news = [_New(id_, draft, channel) for id_, (draft, channel) in zip(ids, drafts, strict=True)]
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             known = await self._claim_keys(connection, news, now)
@@ -74,19 +75,11 @@ class Accepter:
             made = await self._insert(connection, fresh, now)
             await self._schedule(connection, fresh, now, lease=None)
             await connection.execute("SELECT pg_notify('notification_work', '')")
-        made |= {outcome.notification.id: outcome for outcome in known.values() if isinstance(outcome, Accepted)}
-        return [self._outcome(known.get(new.id, made.get(new.id)), made) for new in news]
-
-    @staticmethod
-    def _outcome(outcome: "Accepted | DomainError | str | None", made: dict[str, Accepted]) -> Accepted | DomainError:
-        if isinstance(outcome, str):  # the same key, earlier in this very call
-            return Accepted(made[outcome].notification, existing=True)
-        assert outcome is not None
-        return outcome
+        return [known.get(new.id) or made[new.id] for new in news]
 
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
         """See NotificationStore.accept_claimed."""
-        new = _New(new_id(), new_id(), draft, channel)
+        new = _New(new_id(), draft, channel)
         user = (draft.tenant, draft.user)
         lease = str(uuid4())
         async with self._database.transaction() as connection:
@@ -102,7 +95,7 @@ class Accepter:
             if not self._limit.free(slots.taken):
                 turn = self._limit.turns(slots.completed, slots.under_way, now, count=1)[0]
                 raise RateLimited(draft.user, self._limit.limit, self._limit.period, turn - now)
-            await rate_limit.take(connection, lease, [(new.delivery, user)])
+            await rate_limit.take(connection, lease, [(new.id, user)])
             await self._insert(connection, [new], now)
             await self._schedule(connection, [new], now, lease=lease)
             claimed = await load(connection, [_as_row(new)], lease)
@@ -110,41 +103,33 @@ class Accepter:
 
     async def _claim_keys(
         self, connection: Connection, news: Sequence[_New], now: datetime
-    ) -> "dict[str, Accepted | DomainError | str]":
+    ) -> dict[str, Accepted | DomainError]:
         """What is known already, by the id that the new notification would have had."""
-        known: dict[str, Accepted | DomainError | str] = {}
-        by_tenant: dict[str, dict[str, _New]] = defaultdict(dict)
+        by_tenant: dict[str, dict[str, list[_New]]] = defaultdict(lambda: defaultdict(list))
         for new in news:
-            key = new.draft.idempotency_key
-            if not key:
-                continue
-            first = by_tenant[new.draft.tenant].setdefault(key, new)
-            if first is not new:
-                same = first.draft.fingerprint() == new.draft.fingerprint()
-                known[new.id] = first.id if same else IdempotencyConflict(key)
+            if key := new.draft.idempotency_key:
+                by_tenant[new.draft.tenant][key].append(new)
+        known: dict[str, Accepted | DomainError] = {}
         for tenant in sorted(by_tenant):
-            firsts = by_tenant[tenant]
+            groups = by_tenant[tenant]
+            firsts = [group[0] for group in groups.values()]
             claimed = await connection.fetch(
                 in_tenant(_CLAIM_KEYS, tenant),
-                list(firsts),
-                [new.draft.fingerprint() for new in firsts.values()],
-                [new.id for new in firsts.values()],
+                list(groups),
+                [new.draft.fingerprint() for new in firsts],
+                [new.id for new in firsts],
                 now,
                 now - KEYS_LAST,
             )
-            used = set(firsts) - {row["key"] for row in claimed}
-            if not used:
-                continue
-            for row in await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)):
-                new = firsts[row["key"]]
-                same = row["fingerprint"] == new.draft.fingerprint()
-                known[new.id] = (
-                    Accepted(rows.notification(row, tenant), existing=True) if same else IdempotencyConflict(row["key"])
-                )
-        for id_, outcome in list(known.items()):
-            # A repeat within the call follows what its first one turned out to be.
-            if isinstance(outcome, str) and outcome in known:
-                known[id_] = known[outcome]
+            used = set(groups) - {row["key"] for row in claimed}
+            kept = await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)) if used else []
+            for row in kept:
+                existing = Accepted(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
+                known |= {new.id: _judged(new, row["fingerprint"], existing) for new in groups[row["key"]]}
+            for key in set(groups) - used:
+                first, *repeats = groups[key]
+                existing = Accepted(_fresh(first, now), existing=True)
+                known |= {new.id: _judged(new, first.draft.fingerprint(), existing) for new in repeats}
         return known
 
     async def _insert(self, connection: Connection, news: Sequence[_New], now: datetime) -> dict[str, Accepted]:
@@ -180,7 +165,7 @@ class Accepter:
             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
                 AS d (id, tenant, recipient, channel, reference)
             """,
-            [new.delivery for new in news],
+            [new.id for new in news],
             [new.draft.tenant for new in news],
             [new.draft.user for new in news],
             [new.channel for new in news],
@@ -190,6 +175,10 @@ class Accepter:
             lease,
             0 if lease is None else 1,
         )
+
+
+def _judged(new: _New, fingerprint: bytes, existing: Accepted) -> Accepted | IdempotencyConflict:
+    return existing if new.draft.fingerprint() == fingerprint else IdempotencyConflict(new.draft.idempotency_key)
 
 
 def _fresh(new: _New, now: datetime) -> Notification:
@@ -211,7 +200,7 @@ def _fresh(new: _New, now: datetime) -> Notification:
 
 def _as_row(new: _New) -> dict[str, object]:
     return {
-        "id": new.delivery,
+        "id": new.id,
         "kind": "NOTIFICATION",
         "tenant": new.draft.tenant,
         "recipient": new.draft.user,

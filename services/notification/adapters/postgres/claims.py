@@ -11,10 +11,11 @@ from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Claimed, Claims, EventMessage
-from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outgoing
+from services.notification.application.work import Claimed, Claims, EventMessage
+from services.notification.domain.delivery import Endpoint, Failure, Outgoing
 from services.notification.domain.notification import ChannelName, Type
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate import RateLimit, Slots
+from services.notification.domain.webhook import disabled
 
 Record = rows.Row
 
@@ -101,7 +102,7 @@ class Claimer:
         self,
         connection: Connection,
         over: Mapping[User, Sequence[Record]],
-        slots: Mapping[User, rate_limit.Slots],
+        slots: Mapping[User, Slots],
         now: datetime,
         going: "Going",
     ) -> None:
@@ -132,7 +133,8 @@ class Claimer:
             SELECT d.tenant, d.recipient, count(*) AS waiting
             FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
             JOIN deliveries d ON d.tenant = u.tenant AND d.recipient = u.recipient
-            WHERE d.state = 'OPEN' AND d.kind = 'NOTIFICATION' AND d.deferred AND d.next_attempt_at > $3
+            WHERE d.state = 'OPEN' AND d.kind = 'NOTIFICATION' AND d.deferred AND d.lease IS NULL
+                AND d.next_attempt_at > $3
             GROUP BY d.tenant, d.recipient
             """,
             [tenant for tenant, _ in users],
@@ -248,8 +250,7 @@ async def _load_events(connection: Connection, taken: Sequence[Record], lease: s
 def _blocked(subscription: Record | None) -> Failure | None:
     if subscription is not None and subscription["enabled"]:
         return None
-    why = "the subscription was deleted" if subscription is None else subscription["disabled_reason"]
-    return Failure(kind=FailureKind.PERMANENT, code="SUBSCRIPTION_DISABLED", message=why)
+    return disabled("the subscription was deleted" if subscription is None else subscription["disabled_reason"])
 
 
 def _progress(row: Record) -> dict[str, Any]:

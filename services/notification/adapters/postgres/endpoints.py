@@ -4,11 +4,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from services.chassis.ids import new_id
 from services.chassis.postgres import Database
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName
@@ -64,7 +64,7 @@ class PostgresEndpoints:
 
     async def delete(self, tenant: str, user: str, id_: str) -> bool:
         """See EndpointStore."""
-        if not is_uuid(id_):
+        if not is_own_id(id_):
             return False
         async with self._database.connection() as connection:
             return await connection.execute(in_tenant(_DELETE, tenant), user, id_) == "DELETE 1"
@@ -80,12 +80,3 @@ class PostgresEndpoints:
                 for row in await connection.fetch(in_tenant(_CHANNELS, tenant), sorted(names)):
                     found[tenant, row["recipient"]].add(ChannelName(row["channel"]))
         return {user: frozenset(channels) for user, channels in found.items()}
-
-
-def is_uuid(id_: str) -> bool:
-    """Whether an id can be one that we have given."""
-    try:
-        UUID(id_)
-    except ValueError:
-        return False
-    return True

@@ -4,19 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres import Connection, Database, Outbox, first_time
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.conditions import Conditions
-from services.notification.application.ports import (
-    ClaimedInvoice,
-    InvoiceChange,
-    InvoiceClaims,
-    Mailed,
-    Position,
-    Sending,
-)
+from services.notification.application.ports import Position
+from services.notification.application.work import ClaimedInvoice, InvoiceChange, InvoiceClaims, Mailed, Sending
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
@@ -35,50 +29,27 @@ _CLAIM = f"""
     RETURNING {_COLUMNS}, due.unknown
 """
 _PAGE = f"SELECT {_COLUMNS} FROM invoices /*where*/ ORDER BY created_at DESC, debt DESC LIMIT $1"
-WAKE = "SELECT pg_notify('notification_invoices', '')"
-
-
-async def register(connection: Connection, debts: Sequence[Debt], now: datetime) -> int:
-    """Makes an invoice for each debt that has none; returns how many. For the transaction of the inbox mark."""
-    made = await connection.fetchval(
-        """
-        WITH made AS (
-            INSERT INTO invoices
-                (debt, debt_file, name, government_id, email, amount, due_date, next_attempt_at, created_at)
-            SELECT *, $8, $8 FROM unnest(
-                $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]
-            ) AS n (debt, debt_file, name, government_id, email, amount, due_date)
-            ORDER BY debt ON CONFLICT (debt) DO NOTHING RETURNING 1
-        )
-        SELECT count(*) FROM made
-        """,
-        [debt.id for debt in debts],
-        [debt.debt_file for debt in debts],
-        [debt.name for debt in debts],
-        [debt.government_id for debt in debts],
-        [debt.email for debt in debts],
-        [debt.amount for debt in debts],
-        [debt.due_date for debt in debts],
-        now,
+_REGISTER = """
+    WITH made AS (
+        INSERT INTO invoices
+            (debt, debt_file, name, government_id, email, amount, due_date, next_attempt_at, created_at)
+        SELECT *, $8, $8 FROM unnest(
+            $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]
+        ) AS n (debt, debt_file, name, government_id, email, amount, due_date)
+        ORDER BY debt ON CONFLICT (debt) DO NOTHING RETURNING 1
     )
-    await connection.execute(WAKE)
-    return made
-
-
-async def reopen(connection: Connection, debt: str, now: datetime) -> bool:
-    """Gives a FAILED invoice another round; False when it is in another state."""
-    done = await connection.execute(
-        """
-        UPDATE invoices SET
-            state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
-            attempts = 0, history = '[]', lease = NULL, sending_at = NULL, next_attempt_at = $2
-        WHERE debt = $1 AND state = 'FAILED'
-        """,
-        debt,
-        now,
-    )
-    await connection.execute(WAKE)
-    return done == "UPDATE 1"
+    SELECT count(*) FROM made
+"""
+_REOPEN = """
+    UPDATE invoices SET
+        state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
+        attempts = 0, history = '[]', lease = NULL, sending_at = NULL, next_attempt_at = $2
+    WHERE debt = $1 AND state = 'FAILED'
+"""
+_WAKE = "SELECT pg_notify('notification_invoices', '')"
+_CONSUMER = "invoices"
+_Lease = tuple[str, str]
+"""Debt and lease: who lost an invoice may report in the same breath as who took it over."""
 
 
 class PostgresInvoices:
@@ -89,6 +60,32 @@ class PostgresInvoices:
         self._clock = clock
         self._outbox = outbox
         self._lease = lease
+
+    async def register(self, event: str, debts: Sequence[Debt]) -> int:
+        """See InvoiceStore."""
+        async with self._database.transaction() as connection:
+            if not await first_time(connection, _CONSUMER, event):
+                return 0
+            made = await connection.fetchval(
+                _REGISTER,
+                [debt.id for debt in debts],
+                [debt.debt_file for debt in debts],
+                [debt.name for debt in debts],
+                [debt.government_id for debt in debts],
+                [debt.email for debt in debts],
+                [debt.amount for debt in debts],
+                [debt.due_date for debt in debts],
+                await self._clock.now(connection),
+            )
+            await connection.execute(_WAKE)
+        return made
+
+    async def reopen(self, debt: str) -> bool:
+        """See InvoiceStore."""
+        async with self._database.transaction() as connection:
+            done = await connection.execute(_REOPEN, debt, await self._clock.now(connection))
+            await connection.execute(_WAKE)
+        return done == "UPDATE 1"
 
     async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
         """See InvoiceStore."""
@@ -143,43 +140,43 @@ class PostgresInvoices:
             sending = [change.invoice for change in changes if isinstance(change, Sending)]
             mailed = [change.invoice for change in changes if isinstance(change, Mailed) and change.failure is None]
             failed = [change for change in changes if isinstance(change, Mailed) and change.failure is not None]
-            ours = await self._sending(connection, sending, now) if sending else set[str]()
-            ours |= await self._mailed(connection, mailed, now) if mailed else set[str]()
+            ours = await self._sending(connection, sending, now) if sending else set[_Lease]()
+            ours |= await self._mailed(connection, mailed, now) if mailed else set[_Lease]()
             if failed:
                 ours |= await self._failed(connection, failed, now)
-        return [change.invoice.debt.id in ours for change in changes]
+        return [(change.invoice.debt.id, change.invoice.lease) in ours for change in changes]
 
-    async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[str]:
+    async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
         found = await connection.fetch(
             """
             UPDATE invoices i SET sending_at = $3, next_attempt_at = $4
             FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
-            WHERE i.debt = c.debt AND i.lease = c.lease AND i.state = 'STORED' RETURNING i.debt
+            WHERE i.debt = c.debt AND i.lease = c.lease AND i.state = 'STORED' RETURNING c.debt, c.lease::text AS lease
             """,
             *_leases(invoices),
             now,
             now + self._lease,
         )
-        return {row["debt"] for row in found}
+        return {(row["debt"], row["lease"]) for row in found}
 
     @staticmethod
-    async def _mailed(connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[str]:
+    async def _mailed(connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
         found = await connection.fetch(
             """
             UPDATE invoices i SET
                 state = 'MAILED', attempts = attempts + 1, error = '', mailed_at = $3, next_attempt_at = NULL,
                 lease = NULL, sending_at = NULL
             FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
-            WHERE i.debt = c.debt AND i.lease = c.lease RETURNING i.debt
+            WHERE i.debt = c.debt AND i.lease = c.lease RETURNING c.debt, c.lease::text AS lease
             """,
             *_leases(invoices),
             now,
         )
-        return {row["debt"] for row in found}
+        return {(row["debt"], row["lease"]) for row in found}
 
-    async def _failed(self, connection: Connection, changes: Sequence[Mailed], now: datetime) -> set[str]:
+    async def _failed(self, connection: Connection, changes: Sequence[Mailed], now: datetime) -> set[_Lease]:
         """Failures are rare: one statement for each keeps them plain."""
-        ours: set[str] = set()
+        ours: set[_Lease] = set()
         for change in changes:
             failure, debt = change.failure, change.invoice.debt
             assert failure is not None
@@ -190,7 +187,7 @@ class PostgresInvoices:
             )
             if row is None:
                 continue
-            ours.add(debt.id)
+            ours.add((debt.id, change.invoice.lease))
             history = (*rows.load_history(row["history"]), Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
             await connection.execute(
                 """

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-import asyncpg
-
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database, Outbox
 from services.notification.adapters.postgres import rows
@@ -12,30 +10,22 @@ from services.notification.adapters.postgres.accepting import Accepter
 from services.notification.adapters.postgres.claims import Claimer
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.conditions import Conditions
+from services.notification.adapters.postgres.reopening import reopen_notification
+from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.settling import Settler
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import (
-    Accepted,
-    Claimed,
-    Claims,
-    NotificationFilter,
-    Position,
-    Settlement,
-)
+from services.notification.application.ports import Accepted, NotificationFilter, Position
+from services.notification.application.work import Claimed, Claims, Settlement
 from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.notification import ChannelName, Draft, Notification
 from services.notification.domain.rate import RateLimit
 
-_SCHEDULED = """
-    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.reference = n.id AND d.event_id = ''
-        AND d.lease IS NULL AND d.next_attempt_at > n.created_at
-"""
 _GET = f"""
-    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {_SCHEDULED}
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
     WHERE n.id = $1
 """
 _PAGE = f"""
-    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {_SCHEDULED}
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
     /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
 """
 _MARK_READ = """
@@ -59,6 +49,7 @@ class PostgresNotifications:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._outbox = outbox
         self._accepter = Accepter(database, clock, outbox, limit, lease)
         self._claimer = Claimer(database, clock, limit, lease)
         self._settler = Settler(database, clock, outbox, disable_after=disable_after)
@@ -132,13 +123,17 @@ class PostgresNotifications:
             )
         return done == "UPDATE 1"
 
+    async def reopen(self, tenant: str, id_: str) -> bool:
+        """See NotificationStore."""
+        if not is_own_id(id_):
+            return False
+        async with self._database.transaction() as connection:
+            return await reopen_notification(connection, self._outbox, tenant, id_, await self._clock.now(connection))
+
 
 async def get_notification(connection: Connection, tenant: str, id_: str) -> Notification:
     """Raises NotificationNotFound."""
-    try:
-        row = await connection.fetchrow(in_tenant(_GET, tenant), id_)
-    except asyncpg.DataError as error:  # no UUID, so no id of ours
-        raise NotificationNotFound(metadata={"id": id_}) from error
+    row = await connection.fetchrow(in_tenant(_GET, tenant), id_) if is_own_id(id_) else None
     if row is None:
         raise NotificationNotFound(metadata={"id": id_})
     return rows.notification(row, tenant, row["next_attempt_at"])

@@ -2,30 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta
 
 from services.chassis.postgres import Connection
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate import RateLimit, Slots
 
 User = tuple[str, str]
 """Tenant and user."""
 
 _SEED = 7_041_846_352
 """Keeps these advisory locks apart from others in the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """What is taken of a user's limit."""
-
-    completed: tuple[datetime, ...]
-    under_way: int
-
-    @property
-    def taken(self) -> int:
-        """How many slots are taken now."""
-        return len(self.completed) + self.under_way
 
 
 async def lock(connection: Connection, user: User) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
@@ -21,6 +22,20 @@ NOTIFICATION_COLUMNS = """
     n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.channel, n.status, n.attempts,
     n.error, n.created_at, n.sent_at, n.read_at, n.version
 """
+
+SCHEDULED = """
+    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.reference = n.id AND d.event_id = ''
+        AND d.lease IS NULL AND d.next_attempt_at > n.created_at
+"""
+"""Joins the delivery `d` of a notification `n` that waits for its next attempt."""
+
+
+def is_own_id(id_: str) -> bool:
+    """Whether an id is in the form of those that we give. PostgreSQL takes other spellings of a UUID for the same."""
+    try:
+        return str(UUID(id_)) == id_
+    except ValueError:
+        return False
 
 
 def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notification:

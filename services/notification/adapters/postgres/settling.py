@@ -12,11 +12,10 @@ from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Claimed, EventMessage, Settlement
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
+from services.notification.application.work import Claimed, EventMessage, Settlement
+from services.notification.domain.delivery import Attempt
 from services.notification.domain.notification import Notification
-
-_DISABLE_REASON_GONE = "the receiver answered 410 Gone"
+from services.notification.domain.webhook import GONE
 
 _NOTIFICATIONS = f"""
     UPDATE TENANT.notifications n SET
@@ -45,9 +44,7 @@ class Settler:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             ours = await _still_ours(connection, [settlement.claimed for settlement in settlements])
-            held = [
-                (settlement, _history(settlement, now)) for settlement in settlements if settlement.claimed.id in ours
-            ]
+            held = [(settlement, settlement.history(now)) for settlement in settlements if _lease(settlement) in ours]
             await self._write_schedule(connection, held, now)
             await rate_limit.complete(
                 connection,
@@ -63,7 +60,7 @@ class Settler:
             await self._outbox.add_encoded(connection, letters)
             await self._write_subscriptions(connection, [s for s, _ in held], now)
             await _forget_addresses(connection, [s for s, _ in held])
-        return [changed.get(s.claimed.reference) if s.claimed.id in ours else None for s in settlements]
+        return [changed.get(s.claimed.reference) if _lease(s) in ours else None for s in settlements]
 
     async def _write_schedule(
         self, connection: Connection, held: Sequence[tuple[Settlement, tuple[Attempt, ...]]], now: datetime
@@ -111,7 +108,7 @@ class Settler:
             found = await connection.fetch(
                 in_tenant(_NOTIFICATIONS, tenant),
                 [s.claimed.reference for s, _ in group],
-                [_status(s) for s, _ in group],
+                [s.status for s, _ in group],
                 [1 for _ in group],
                 [s.decision.failure.text if s.decision.failure else "" for s, _ in group],
                 now,
@@ -158,41 +155,53 @@ class Settler:
                 """,
                 well,
             )
+        if gone:
+            await connection.execute(
+                """
+                UPDATE webhook_subscriptions SET enabled = false, disabled_reason = $2
+                WHERE id = ANY($1::uuid[]) AND enabled
+                """,
+                gone,
+                GONE,
+            )
         if failing:
             await connection.execute(
                 """
                 UPDATE webhook_subscriptions SET
-                    failing_since = coalesce(failing_since, $2),
-                    enabled = enabled AND coalesce(failing_since, $2) > $3,
-                    disabled_reason = CASE WHEN coalesce(failing_since, $2) > $3 THEN disabled_reason
-                        ELSE 'nothing but failures since ' || to_char(failing_since, 'YYYY-MM-DD HH24:MI') END
-                WHERE id = ANY($1::uuid[])
+                    failing_since = since,
+                    enabled = since > $3,
+                    disabled_reason = CASE WHEN since > $3 THEN ''
+                        ELSE 'nothing but failures since ' || to_char(since, 'YYYY-MM-DD HH24:MI') END
+                FROM (
+                    SELECT id AS failing, coalesce(failing_since, $2) AS since FROM webhook_subscriptions
+                    WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
+                ) AS f
+                WHERE id = failing AND enabled
                 """,
                 [id_ for id_ in failing if id_ not in well],
                 now,
                 now - self._disable_after,
             )
-        if gone:
-            await connection.execute(
-                "UPDATE webhook_subscriptions SET enabled = false, disabled_reason = $2 WHERE id = ANY($1::uuid[])",
-                gone,
-                _DISABLE_REASON_GONE,
-            )
         if gone or failing:
             await connection.execute("SELECT pg_notify('notification_subscriptions', '')")
 
 
-async def _still_ours(connection: Connection, claimed: Sequence[Claimed]) -> set[str]:
+async def _still_ours(connection: Connection, claimed: Sequence[Claimed]) -> set[tuple[str, str]]:
+    """By delivery and lease: who lost a delivery may report in the same breath as who took it over."""
     found = await connection.fetch(
         """
-        SELECT d.id::text AS id FROM deliveries d
+        SELECT d.id::text AS id, d.lease::text AS lease FROM deliveries d
         JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, lease) ON d.id = c.id AND d.lease = c.lease
         ORDER BY d.id FOR UPDATE OF d
         """,
         [claim.id for claim in claimed],
         [claim.lease for claim in claimed],
     )
-    return {row["id"] for row in found}
+    return {(row["id"], row["lease"]) for row in found}
+
+
+def _lease(settlement: Settlement) -> tuple[str, str]:
+    return settlement.claimed.id, settlement.claimed.lease
 
 
 async def _forget_addresses(connection: Connection, settlements: Sequence[Settlement]) -> None:
@@ -205,16 +214,3 @@ async def _forget_addresses(connection: Connection, settlements: Sequence[Settle
             await connection.execute(
                 in_tenant("DELETE FROM TENANT.endpoints WHERE id = ANY($1::uuid[])", tenant), sorted(gone)
             )
-
-
-def _status(settlement: Settlement) -> str:
-    if settlement.decision.sent:
-        return "SENT"
-    return "FAILED" if settlement.decision.wait is None else "PENDING"
-
-
-def _history(settlement: Settlement, now: datetime) -> tuple[Attempt, ...]:
-    failure = settlement.decision.failure
-    if failure is None:
-        return settlement.claimed.history
-    return (*settlement.claimed.history, Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]

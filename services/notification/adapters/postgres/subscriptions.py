@@ -1,33 +1,45 @@
 """Webhook subscriptions, and the deliveries that events lead to."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from services.chassis.ids import new_id
-from services.chassis.postgres import Database
+from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
-from services.notification.adapters.postgres.endpoints import is_uuid
+from services.notification.adapters.postgres.rows import is_own_id
+from services.notification.application.ports import PublicEvent
 from services.notification.domain.errors import SubscriptionNotFound
-from services.notification.domain.webhook import Subscription
+from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 
-CLOCK_TOLERANCE = timedelta(seconds=10)
-"""Events from before a subscription are not for it; the broker's clock and the database's may differ by this much."""
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _LOCK_TYPES = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:notification:event types', 0))"
 _CHANGED = "SELECT pg_notify('notification_subscriptions', '')"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicEvent:
-    """A public event as it goes to subscribers. `subscription` limits it to one of them (a dead letter sent back)."""
-
-    id: str
-    type: str
-    body: str
-    published_at: datetime
-    subscription: str = ""
+_WANTING = """
+    SELECT place, s.id::text AS subscription
+    FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS e (type, published_at, place)
+    JOIN webhook_subscriptions s
+        ON s.enabled AND e.type = ANY(s.event_types) AND e.published_at > s.created_at - $3::interval
+"""
+_SCHEDULE = """
+    INSERT INTO deliveries AS d
+        (id, kind, channel, reference, event_id, event_type, body, next_attempt_at, created_at)
+    SELECT id, 'EVENT', 'WEBHOOK', reference, event_id, event_type, body, $6, $6
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+        AS n (id, reference, event_id, event_type, body)
+    ORDER BY reference, event_id
+    ON CONFLICT (reference, event_id)
+"""
+_ONCE = f"{_SCHEDULE} DO NOTHING"
+_ANEW = f"""
+    {_SCHEDULE} DO UPDATE SET
+        state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, done = '{{}}', history = '[]',
+        next_attempt_at = excluded.next_attempt_at
+    WHERE d.state = 'FAILED'
+"""
 
 
 class PostgresSubscriptions:
@@ -59,7 +71,7 @@ class PostgresSubscriptions:
 
     async def get(self, id_: str) -> Subscription:
         """See SubscriptionStore."""
-        if is_uuid(id_):
+        if is_own_id(id_):
             async with self._database.connection() as connection:
                 row = await connection.fetchrow(
                     "SELECT *, id::text AS id FROM webhook_subscriptions WHERE id = $1", id_
@@ -83,7 +95,7 @@ class PostgresSubscriptions:
 
     async def delete(self, id_: str) -> bool:
         """See SubscriptionStore."""
-        if not is_uuid(id_):
+        if not is_own_id(id_):
             return False
         async with self._database.transaction() as connection:
             if await connection.execute("DELETE FROM webhook_subscriptions WHERE id = $1", id_) != "DELETE 1":
@@ -112,50 +124,45 @@ class PostgresSubscriptions:
         return True
 
     async def fan_out(self, events: Sequence[PublicEvent]) -> Sequence[int]:
-        """One delivery for each event and enabled subscription that wants it, once however often it is called; one
-        transaction for all. A single subscription named by the event gets it anew."""
+        """See SubscriptionStore."""
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             wanting = await connection.fetch(
-                """
-                SELECT place, s.id::text AS subscription
-                FROM unnest($1::text[], $2::text[], $3::timestamptz[])
-                    WITH ORDINALITY AS e (type, only_for, published_at, place)
-                JOIN webhook_subscriptions s ON s.enabled AND e.type = ANY(s.event_types)
-                    AND (e.only_for = '' AND e.published_at > s.created_at - $4::interval OR s.id::text = e.only_for)
-                """,
-                [event.type for event in events],
-                [event.subscription for event in events],
-                [event.published_at for event in events],
-                CLOCK_TOLERANCE,
+                _WANTING, [event.type for event in events], [event.published_at for event in events], CLOCK_TOLERANCE
             )
             # The same event may stand in one call twice, when it was redelivered.
-            by_key = {(events[row["place"] - 1].id, row["subscription"]): events[row["place"] - 1] for row in wanting}
-            pairs = [(event, subscription) for (_, subscription), event in by_key.items()]
+            pairs = {(row["subscription"], events[row["place"] - 1].id): events[row["place"] - 1] for row in wanting}
             if pairs:
-                await connection.execute(
-                    """
-                    INSERT INTO deliveries AS d
-                        (id, kind, channel, reference, event_id, event_type, body, next_attempt_at, created_at)
-                    SELECT id, 'EVENT', 'WEBHOOK', reference, event_id, event_type, body, $6, $6
-                    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
-                        AS n (id, reference, event_id, event_type, body)
-                    ORDER BY reference, event_id
-                    ON CONFLICT (reference, event_id) DO UPDATE SET
-                        state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, done = '{}',
-                        history = '[]', next_attempt_at = excluded.next_attempt_at
-                    WHERE d.state = 'FAILED' AND d.event_id = ANY($7::text[])
-                    """,
-                    [new_id() for _ in pairs],
-                    [subscription for _, subscription in pairs],
-                    [event.id for event, _ in pairs],
-                    [event.type for event, _ in pairs],
-                    [event.body for event, _ in pairs],
-                    now,
-                    [event.id for event, _ in pairs if event.subscription],
-                )
-                await connection.execute("SELECT pg_notify('notification_work', '')")
+                await _schedule(connection, _ONCE, [(event, to) for (to, _), event in pairs.items()], now)
         counts = [0] * len(events)
         for row in wanting:
             counts[row["place"] - 1] += 1
         return counts
+
+    async def resend(self, event: PublicEvent, subscription: str) -> bool:
+        """See SubscriptionStore."""
+        async with self._database.transaction() as connection:
+            wants = await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM webhook_subscriptions WHERE id::text = $1 AND enabled "
+                "AND $2 = ANY(event_types))",
+                subscription,
+                event.type,
+            )
+            if wants:
+                await _schedule(connection, _ANEW, [(event, subscription)], await self._clock.now(connection))
+        return wants
+
+
+async def _schedule(
+    connection: Connection, statement: str, pairs: Sequence[tuple[PublicEvent, str]], now: datetime
+) -> None:
+    await connection.execute(
+        statement,
+        [new_id() for _ in pairs],
+        [subscription for _, subscription in pairs],
+        [event.id for event, _ in pairs],
+        [event.type for event, _ in pairs],
+        [event.body for event, _ in pairs],
+        now,
+    )
+    await connection.execute("SELECT pg_notify('notification_work', '')")

@@ -6,9 +6,9 @@ from datetime import timedelta
 from services.chassis.postgres import Database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.postgres import rate_limit
-from services.notification.adapters.postgres.accepting import KEYS_LAST
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.domain.notification import KEYS_LAST
 
 log = get_logger(__name__)
 

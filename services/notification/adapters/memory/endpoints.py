@@ -1,0 +1,56 @@
+"""`EndpointStore` in memory: the same promises as the one on PostgreSQL."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.notification.adapters.memory.state import KeptEndpoint, State
+from services.notification.domain.delivery import Endpoint
+from services.notification.domain.notification import ChannelName
+
+
+class InMemoryEndpoints:
+    """Addresses in `state`, by tenant and id."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def register(
+        self, tenant: str, user: str, channel: ChannelName, address: str, secret: str
+    ) -> tuple[Endpoint, datetime, bool]:
+        """See EndpointStore."""
+        now = self._state.now()
+        for kept in self._state.endpoints.values():
+            known = kept.endpoint
+            if kept.user == (tenant, user) and (known.channel, known.address) == (channel, address):
+                kept.updated_at = now
+                return known, now, False
+        endpoint = Endpoint(self._state.new_id(), channel, address, secret)
+        self._state.endpoints[tenant, endpoint.id] = KeptEndpoint((tenant, user), endpoint, now)
+        return endpoint, now, True
+
+    async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:
+        """See EndpointStore."""
+        found = [
+            (kept.endpoint, kept.updated_at)
+            for kept in self._state.endpoints.values()
+            if kept.user == (tenant, user) and kept.endpoint.id > after
+        ]
+        return sorted(found, key=lambda pair: pair[0].id)[:limit]
+
+    async def delete(self, tenant: str, user: str, id_: str) -> bool:
+        """See EndpointStore."""
+        kept = self._state.endpoints.get((tenant, id_))
+        if kept is None or kept.user != (tenant, user):
+            return False
+        del self._state.endpoints[tenant, id_]
+        return True
+
+    async def channels(self, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[ChannelName]]:
+        """See EndpointStore."""
+        found: dict[tuple[str, str], set[ChannelName]] = defaultdict(set)
+        wanted = set(users)
+        for kept in self._state.endpoints.values():
+            if kept.user in wanted:
+                found[kept.user].add(kept.endpoint.channel)
+        return {user: frozenset(channels) for user, channels in found.items()}

@@ -1,0 +1,153 @@
+"""`InvoiceStore` in memory: the same promises as the one on PostgreSQL."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from services.notification.adapters.memory.state import Letter, utc_now
+from services.notification.application.ports import Position
+from services.notification.application.work import ClaimedInvoice, InvoiceChange, InvoiceClaims, Mailed, Sending
+from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Failure
+from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+
+
+@dataclass(slots=True)
+class _Row:
+    invoice: Invoice
+    due: datetime | None
+    """None once nothing is left to do."""
+    lease: str = ""
+    sending: bool = False
+    history: tuple[Attempt, ...] = ()
+
+
+class InMemoryInvoices:
+    """Invoices by debt. `letters` are the dead letters that would leave through the outbox."""
+
+    def __init__(self, now: Callable[[], datetime] = utc_now, *, lease: timedelta = timedelta(minutes=2)) -> None:
+        self.letters: list[Letter] = []
+        self._now = now
+        self._lease = lease
+        self._rows: dict[str, _Row] = {}
+        self._marks: set[str] = set()
+
+    async def register(self, event: str, debts: Sequence[Debt]) -> int:
+        """See InvoiceStore."""
+        if event in self._marks:
+            return 0
+        self._marks.add(event)
+        new = {debt.id: debt for debt in debts if debt.id not in self._rows}
+        for debt in new.values():
+            now = self._now()
+            made = Invoice(debt=debt, state=InvoiceState.PENDING, attempts=0, error="", created_at=now)
+            self._rows[debt.id] = _Row(made, now)
+        return len(new)
+
+    async def reopen(self, debt: str) -> bool:
+        """See InvoiceStore."""
+        row = self._rows.get(debt)
+        if row is None or row.invoice.state is not InvoiceState.FAILED:
+            return False
+        state = InvoiceState.PENDING if row.invoice.place is None else InvoiceState.STORED
+        self._rows[debt] = _Row(replace(row.invoice, state=state, attempts=0), self._now())
+        return True
+
+    async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
+        """See InvoiceStore."""
+        now = self._now()
+        waiting = [
+            (row.due, id_, row)
+            for id_, row in self._rows.items()
+            if row.due is not None and (mail or row.invoice.state is InvoiceState.PENDING)
+        ]
+        due = sorted(entry for entry in waiting if entry[0] <= now)[:limit]
+        if not due:
+            next_due = min((at for at, _, _ in waiting), default=None)
+            return InvoiceClaims((), None if next_due is None else max(next_due - now, timedelta(0)))
+        lease = str(uuid4())
+        for _, _, row in due:
+            row.lease, row.due = lease, now + self._lease
+        return InvoiceClaims(tuple(_claimed(row) for _, _, row in due), None)
+
+    async def stored(self, places: Sequence[tuple[ClaimedInvoice, Place]]) -> None:
+        """See InvoiceStore."""
+        for claimed, place in places:
+            row = self._held(claimed)
+            if row is not None and row.invoice.state is InvoiceState.PENDING:
+                row.invoice = replace(row.invoice, state=InvoiceState.STORED, place=place)
+                row.due = self._now() + self._lease
+
+    async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
+        """See InvoiceStore."""
+        return [self._change(change) for change in changes]
+
+    def _change(self, change: InvoiceChange) -> bool:
+        row = self._held(change.invoice)
+        if row is None:
+            return False
+        match change:
+            case Sending():
+                if row.invoice.state is not InvoiceState.STORED:
+                    return False
+                row.sending, row.due = True, self._now() + self._lease
+            case Mailed(failure=Failure() as failure, wait=wait):
+                self._fail(row, failure, wait)
+            case Mailed():
+                attempts = row.invoice.attempts + 1
+                row.invoice = replace(
+                    row.invoice, state=InvoiceState.MAILED, attempts=attempts, error="", mailed_at=self._now()
+                )
+                row.lease, row.due, row.sending = "", None, False
+        return True
+
+    def _fail(self, row: _Row, failure: Failure, wait: timedelta | None) -> None:
+        now = self._now()
+        state = InvoiceState.FAILED if wait is None else row.invoice.state
+        row.invoice = replace(row.invoice, state=state, attempts=row.invoice.attempts + 1, error=failure.text)
+        row.history = (*row.history, Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
+        row.lease, row.sending = "", False
+        row.due = None if wait is None else now + wait
+        if wait is None:
+            self.letters.append(Letter(f"invoice/{row.invoice.debt.id}", row.history))
+
+    async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """See InvoiceStore."""
+        for claimed in invoices:
+            if (row := self._held(claimed)) is not None:
+                row.lease, row.due = "", self._now()
+
+    def _held(self, claimed: ClaimedInvoice) -> _Row | None:
+        row = self._rows.get(claimed.debt.id)
+        return row if row is not None and row.lease == claimed.lease else None
+
+    async def get(self, debt: str) -> Invoice:
+        """See InvoiceStore."""
+        if (row := self._rows.get(debt)) is None:
+            raise InvoiceNotFound(metadata={"id": debt})
+        return row.invoice
+
+    async def page(
+        self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
+    ) -> Sequence[Invoice]:
+        """See InvoiceStore."""
+        found = [
+            row.invoice
+            for id_, row in self._rows.items()
+            if (not debt_file or row.invoice.debt.debt_file == debt_file)
+            and (state is None or row.invoice.state is state)
+            and (after is None or (row.invoice.created_at, id_) < after)
+        ]
+        return sorted(found, key=lambda one: (one.created_at, one.debt.id), reverse=True)[:limit]
+
+
+def _claimed(row: _Row) -> ClaimedInvoice:
+    return ClaimedInvoice(
+        debt=row.invoice.debt,
+        lease=row.lease,
+        state=row.invoice.state,
+        attempts=row.invoice.attempts,
+        place=row.invoice.place,
+        unknown=row.sending,
+    )

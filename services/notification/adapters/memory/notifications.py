@@ -1,0 +1,125 @@
+"""`NotificationStore` in memory: the same promises as the one on PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.chassis.errors import DomainError
+from services.notification.adapters.memory.deliveries import take
+from services.notification.adapters.memory.state import Delivery, Key, State
+from services.notification.application.ports import Accepted, NotificationFilter, Position
+from services.notification.application.work import Claimed
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
+from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
+
+
+class InMemoryNotifications:
+    """Notifications in `state`, by tenant and id."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+        """See NotificationStore."""
+        return [self._known(draft) or self._add(draft, channel) for draft, channel in drafts]
+
+    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
+        """See NotificationStore."""
+        state, now = self._state, self._state.now()
+        known = self._known(draft)
+        if isinstance(known, DomainError):
+            raise known
+        if known is not None:
+            return known
+        slots = state.slots_of((draft.tenant, draft.user), now)
+        if not state.limit.free(slots.taken):
+            turn = state.limit.turns(slots.completed, slots.under_way, now, count=1)[0]
+            raise RateLimited(draft.user, state.limit.limit, state.limit.period, turn - now)
+        made = self._add(draft, channel).notification
+        return take(state, [state.deliveries[made.id, ""]])[0]
+
+    def _known(self, draft: Draft) -> Accepted | IdempotencyConflict | None:
+        used = self._state.keys.get((draft.tenant, draft.idempotency_key)) if draft.idempotency_key else None
+        if used is None or used.created_at < self._state.now() - KEYS_LAST:
+            return None
+        if used.fingerprint != draft.fingerprint():
+            return IdempotencyConflict(draft.idempotency_key)
+        return Accepted(self._read(self._state.notifications[draft.tenant, used.notification]), existing=True)
+
+    def _add(self, draft: Draft, channel: ChannelName) -> Accepted:
+        state, now = self._state, self._state.now()
+        notification = Notification(
+            id=self._state.new_id(),
+            tenant=draft.tenant,
+            user=draft.user,
+            type=draft.type,
+            title=draft.title,
+            body=draft.body,
+            data=draft.data,
+            channel=channel,
+            status=Status.PENDING,
+            attempts=0,
+            error="",
+            created_at=now,
+        )
+        state.notifications[draft.tenant, notification.id] = notification
+        if draft.idempotency_key:
+            key = Key(draft.fingerprint(), notification.id, now)
+            state.keys[draft.tenant, draft.idempotency_key] = key
+        self._schedule(notification)
+        return Accepted(notification)
+
+    def _schedule(self, notification: Notification) -> None:
+        self._state.deliveries[notification.id, ""] = Delivery(
+            id=self._state.new_id(),
+            reference=notification.id,
+            channel=notification.channel,
+            due=self._state.now(),
+            user=(notification.tenant, notification.user),
+        )
+        self._state.told.append(notification)
+
+    async def get(self, tenant: str, id_: str) -> Notification:
+        """See NotificationStore."""
+        notification = self._state.notifications.get((tenant, id_))
+        if notification is None:
+            raise NotificationNotFound(metadata={"id": id_})
+        return self._read(notification)
+
+    def _read(self, notification: Notification) -> Notification:
+        """With its next attempt, if it waits for one."""
+        delivery = self._state.deliveries.get((notification.id, ""))
+        waits = delivery is not None and not delivery.lease and delivery.due > notification.created_at
+        return replace(notification, next_attempt_at=delivery.due if delivery is not None and waits else None)
+
+    async def page(self, wanted: NotificationFilter, *, limit: int, after: Position | None) -> Sequence[Notification]:
+        """See NotificationStore."""
+        found = [
+            one
+            for one in self._state.notifications.values()
+            if one.tenant == wanted.tenant
+            and (not wanted.user or one.user == wanted.user)
+            and (wanted.status is None or one.status is wanted.status)
+            and (not wanted.unread or (one.status is Status.SENT and one.read_at is None))
+            and (after is None or (one.created_at, one.id) < after)
+        ]
+        newest_first = sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
+        return [self._read(one) for one in newest_first[:limit]]
+
+    async def mark_read(self, notification: Notification) -> bool:
+        """See NotificationStore."""
+        key = (notification.tenant, notification.id)
+        now = self._state.notifications.get(key)
+        if now is None or now.version != notification.version or now.read_at is not None:
+            return False
+        self._state.notifications[key] = replace(now, read_at=self._state.now(), version=now.version + 1)
+        return True
+
+    async def reopen(self, tenant: str, id_: str) -> bool:
+        """See NotificationStore."""
+        before = self._state.notifications.get((tenant, id_))
+        if before is None or before.status is not Status.FAILED:
+            return False
+        after = replace(before, status=Status.PENDING, version=before.version + 1)
+        self._state.notifications[tenant, id_] = after
+        self._schedule(after)
+        return True

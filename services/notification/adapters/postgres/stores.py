@@ -1,0 +1,39 @@
+"""All stores on the service's database."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.chassis.postgres import Database, Outbox
+from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.endpoints import PostgresEndpoints
+from services.notification.adapters.postgres.invoices import PostgresInvoices
+from services.notification.adapters.postgres.notifications import PostgresNotifications
+from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
+from services.notification.domain.rate import RateLimit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """`lease` is for deliveries; a subscription with nothing but failures for `disable_after` is disabled."""
+
+    limit: RateLimit
+    lease: timedelta
+    disable_after: timedelta
+    invoice_lease: timedelta
+
+
+class PostgresStores:
+    """They share the database, the clock and the outbox."""
+
+    def __init__(self, database: Database, clock: Clock, outbox: Outbox, options: StoreOptions) -> None:
+        self.notifications = PostgresNotifications(
+            database,
+            clock,
+            outbox,
+            limit=options.limit,
+            lease=options.lease,
+            disable_after=options.disable_after,
+        )
+        self.endpoints = PostgresEndpoints(database, clock)
+        self.subscriptions = PostgresSubscriptions(database, clock)
+        self.invoices = PostgresInvoices(database, clock, outbox, lease=options.invoice_lease)

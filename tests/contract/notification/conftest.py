@@ -1,0 +1,210 @@
+"""The stores of the notification service, in memory and for real, beside a clock that a test moves."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
+from services.chassis.postgres import Database, Outbox, open_database
+from services.notification.adapters.memory.deliveries import InMemoryDeliveries
+from services.notification.adapters.memory.endpoints import InMemoryEndpoints
+from services.notification.adapters.memory.invoices import InMemoryInvoices
+from services.notification.adapters.memory.notifications import InMemoryNotifications
+from services.notification.adapters.memory.state import State
+from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
+from services.notification.adapters.nats.events import DELIVERY_HEADER
+from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
+from services.notification.adapters.postgres.tenants import migrate_tenants, schema_of
+from services.notification.application.ports import (
+    Accepted,
+    DeliveryQueue,
+    EndpointStore,
+    InvoiceStore,
+    NotificationStore,
+    SubscriptionStore,
+)
+from services.notification.application.work import Claimed, Settlement
+from services.notification.domain.delivery import Decision, Failure, FailureKind
+from services.notification.domain.notification import ChannelName, Draft, Notification, Type
+from services.notification.domain.rate import RateLimit
+from services.notification.domain.webhook import Subscription
+from tests.support.notification import MIGRATIONS, TENANTS, ManualClock
+from tests.support.postgres import PostgresServer
+from tocsin.events.v1 import notifications_pb2
+
+LIMIT = RateLimit(3, timedelta(minutes=1))
+LEASE = timedelta(seconds=30)
+BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
+SENT = Decision(sent=True)
+GIVEN_UP = Decision(sent=False, failure=BUSY)
+_SHARED = ("deliveries", "rate_slots", "webhook_subscriptions", "invoices", "inbox", "outbox")
+_OWN = ("notifications", "endpoints", "idempotency_keys")
+
+
+def again(seconds: float = 2, **more: frozenset[str]) -> Decision:
+    """To be tried again."""
+    return Decision(sent=False, wait=timedelta(seconds=seconds), failure=BUSY, **more)
+
+
+def draft(title: str = "Fire", *, user: str = "ada", tenant: str = "test", key: str = "", body: str = "") -> Draft:
+    """A notification to be sent."""
+    return Draft(tenant=tenant, user=user, type=Type.ALERT, title=title, body=body, idempotency_key=key)
+
+
+@dataclass
+class Rig(ABC):
+    """The stores that belong together."""
+
+    clock: ManualClock
+    notifications: NotificationStore
+    queue: DeliveryQueue
+    endpoints: EndpointStore
+    subscriptions: SubscriptionStore
+    invoices: InvoiceStore
+
+    @abstractmethod
+    async def told(self) -> list[tuple[str, str, int]]:
+        """The status changes that left: notification, status, version."""
+
+    @abstractmethod
+    async def letters(self) -> list[tuple[str, list[str]]]:
+        """The dead letters that left: what they are about, and the codes of the attempts."""
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock."""
+        self.clock.time += timedelta(seconds=seconds)
+
+    async def accept(self, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE) -> list[Notification]:
+        """Accepts new notifications in one call."""
+        outcomes = await self.notifications.accept([(one, channel) for one in drafts])
+        assert all(isinstance(outcome, Accepted) and not outcome.existing for outcome in outcomes), outcomes
+        return [outcome.notification for outcome in outcomes if isinstance(outcome, Accepted)]
+
+    async def claim(self, limit: int = 100) -> list[Claimed]:
+        """What can be claimed now."""
+        return list((await self.queue.claim(limit)).claimed)
+
+    async def settle(self, decision: Decision, *claimed: Claimed) -> Sequence[Notification | None]:
+        """The same decision for all."""
+        return await self.queue.settle([Settlement(one, decision) for one in claimed])
+
+    async def subscribe(self, *types: str) -> Subscription:
+        """A new subscription."""
+        self._number = getattr(self, "_number", 0) + 1
+        made = Subscription(
+            id=f"01a20270-b1bf-701a-bb2a-{self._number:012d}",
+            url=f"https://example.org/{self._number}",
+            event_types=types,
+            created_at=self.clock.time,
+            secret="whsec_s",
+        )
+        return await self.subscriptions.add(made, nothing)
+
+
+async def nothing() -> None:
+    """Prepares nothing."""
+
+
+class MemoryRig(Rig):
+    """On one state."""
+
+    def __init__(self, disable_after: timedelta) -> None:
+        clock = ManualClock()
+        self.state = State(now=lambda: clock.time, limit=LIMIT, lease=LEASE, disable_after=disable_after)
+        self.kept = InMemoryInvoices(lambda: clock.time, lease=LEASE)
+        super().__init__(
+            clock=clock,
+            notifications=InMemoryNotifications(self.state),
+            queue=InMemoryDeliveries(self.state),
+            endpoints=InMemoryEndpoints(self.state),
+            subscriptions=InMemorySubscriptions(self.state),
+            invoices=self.kept,
+        )
+
+    async def told(self) -> list[tuple[str, str, int]]:
+        """See Rig."""
+        return [(one.id, one.status, one.version) for one in self.state.told]
+
+    async def letters(self) -> list[tuple[str, list[str]]]:
+        """See Rig."""
+        left = [*self.state.letters, *self.kept.letters]
+        return [(letter.about, [attempt.code for attempt in letter.history]) for letter in left]
+
+
+class PostgresRig(Rig):
+    """On one database, which must be empty."""
+
+    def __init__(self, database: Database, disable_after: timedelta) -> None:
+        clock = ManualClock()
+        options = StoreOptions(limit=LIMIT, lease=LEASE, disable_after=disable_after, invoice_lease=LEASE)
+        stores = PostgresStores(database, clock, Outbox(source="tocsin/tests"), options)
+        self.database = database
+        super().__init__(
+            clock=clock,
+            notifications=stores.notifications,
+            queue=stores.notifications,
+            endpoints=stores.endpoints,
+            subscriptions=stores.subscriptions,
+            invoices=stores.invoices,
+        )
+
+    async def told(self) -> list[tuple[str, str, int]]:
+        """See Rig."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT payload FROM outbox WHERE subject = $1 ORDER BY id", NOTIFICATION_STATUS_SUBJECT
+            )
+        events = [notifications_pb2.NotificationStatusChanged.FromString(row["payload"]) for row in rows]
+        return [(event.notification, event.status, event.version) for event in events]
+
+    async def letters(self) -> list[tuple[str, list[str]]]:
+        """See Rig."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT headers->>$1 AS about, headers->>'Tocsin-Dead-History' AS history FROM outbox "
+                "WHERE subject <> $2 ORDER BY id",
+                DELIVERY_HEADER,
+                NOTIFICATION_STATUS_SUBJECT,
+            )
+        return [(row["about"], [code for _, code, _ in json.loads(row["history"])]) for row in rows]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_dsn(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """One database for all tests here; each finds it empty."""
+    async with postgres_server.database({"notification": MIGRATIONS}) as dsn:
+        await migrate_tenants(dsn, TENANTS)
+        yield dsn
+
+
+@pytest.fixture
+async def database(shared_dsn: str) -> AsyncIterator[Database]:
+    """The shared database, emptied."""
+    tables = [*_SHARED, *(f'"{schema_of(tenant)}".{table}' for tenant in TENANTS for table in _OWN)]
+    async with open_database(shared_dsn, schema="notification", application_name="tests") as database:
+        async with database.connection() as connection:
+            await connection.execute("; ".join(f"DELETE FROM {table}" for table in tables))
+        yield database
+
+
+OpenRig = Callable[..., Rig]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def open_rig(request: pytest.FixtureRequest) -> OpenRig:
+    """`open_rig(disable_after=...)`: empty stores on one adapter; once for a test."""
+    if request.param == "memory":
+        return lambda disable_after=timedelta(days=5): MemoryRig(disable_after)
+    database: Database = request.getfixturevalue("database")
+    return lambda disable_after=timedelta(days=5): PostgresRig(database, disable_after)
+
+
+@pytest.fixture
+def rig(open_rig: OpenRig) -> Rig:
+    """Empty stores on one adapter."""
+    return open_rig()

@@ -1,0 +1,62 @@
+"""`DocumentStore`: the same suite on the one in memory and the one on a JetStream object store."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.nats import NatsConnection, open_nats
+from services.notification.adapters.memory.documents import InMemoryDocuments
+from services.notification.adapters.nats.documents import JetStreamDocuments
+from services.notification.application.ports import DocumentStore
+from tests.support.eventually import eventually
+from tests.support.notification import ManualClock
+
+BUCKET = "CONTRACT"
+TTL = timedelta(milliseconds=300)
+
+
+@dataclass
+class Shelf:
+    """A store, and how its time passes."""
+
+    store: DocumentStore
+    clock: ManualClock
+    nats: NatsConnection | None = None
+
+    async def outlive(self) -> None:
+        """Returns when everything has expired."""
+        self.clock.time += TTL
+        if (connection := self.nats) is not None:
+
+            async def empty() -> bool:
+                return (await connection.js.stream_info(f"OBJ_{BUCKET}")).state.messages == 0
+
+            await eventually(empty)
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def shelf(request: pytest.FixtureRequest, nats_url: str) -> AsyncIterator[Shelf]:
+    clock = ManualClock()
+    if request.param == "memory":
+        yield Shelf(InMemoryDocuments(lambda: clock.time, ttl=TTL), clock)
+        return
+    async with open_nats(nats_url, name="tests") as connection:
+        yield Shelf(JetStreamDocuments(connection, bucket=BUCKET, ttl=TTL), clock, connection)
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.3", bytes(range(256)) * 1200], ids=["empty", "small", "chunks"])
+async def test_what_was_put_is_got_until_it_expires(shelf: Shelf, content: bytes) -> None:
+    assert await shelf.store.get("o") is None
+    await shelf.store.put("o", content)
+    assert await shelf.store.get("o") == content
+    assert await shelf.store.get("p") is None
+    await shelf.outlive()
+    assert await shelf.store.get("o") is None
+
+
+async def test_a_name_has_what_was_put_last(shelf: Shelf) -> None:
+    await shelf.store.put("o", b"one")
+    await shelf.store.put("o", b"two")
+    assert await shelf.store.get("o") == b"two"

@@ -1,0 +1,69 @@
+"""`EndpointStore`: the same suite on the one in memory and the one on PostgreSQL."""
+
+import asyncio
+
+from services.notification.domain.delivery import Endpoint
+from services.notification.domain.notification import ChannelName
+from tests.contract.notification.conftest import Rig
+
+EMAIL, WEBHOOK = ChannelName.EMAIL, ChannelName.WEBHOOK
+UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
+
+
+async def test_a_known_address_is_renewed_and_keeps_its_secret(rig: Rig) -> None:
+    one, at, new = await rig.endpoints.register("test", "ada", WEBHOOK, "https://a.example", "s1")
+    assert (one, at, new) == (Endpoint(one.id, WEBHOOK, "https://a.example", "s1"), rig.clock.time, True)
+    rig.advance(5)
+    assert await rig.endpoints.register("test", "ada", WEBHOOK, "https://a.example", "s2") == (
+        one,
+        rig.clock.time,
+        False,
+    )
+    assert await rig.endpoints.page("test", "ada", limit=9, after="") == [(one, rig.clock.time)]
+
+
+async def test_callers_at_once_register_one_address(rig: Rig) -> None:
+    long = "https://a.example/" + "x" * 3000
+    made = await asyncio.gather(*(rig.endpoints.register("test", "ada", WEBHOOK, long, str(n)) for n in range(4)))
+    assert len({endpoint for endpoint, _, _ in made}) == 1
+    assert [new for _, _, new in made].count(True) == 1
+
+
+async def test_pages_are_the_user_s_by_id(rig: Rig) -> None:
+    made = [(await rig.endpoints.register("test", "ada", EMAIL, f"a{n}@example.org", ""))[0] for n in range(5)]
+    await rig.endpoints.register("test", "bob", EMAIL, "a1@example.org", "")
+    await rig.endpoints.register("wellness", "ada", EMAIL, "a1@example.org", "")
+    made.sort(key=lambda point: point.id)
+    first = [point for point, _ in await rig.endpoints.page("test", "ada", limit=3, after="")]
+    assert first == made[:3]
+    assert [point for point, _ in await rig.endpoints.page("test", "ada", limit=3, after=first[-1].id)] == made[3:]
+    assert await rig.endpoints.page("test", "nobody", limit=3, after="") == []
+
+
+async def test_only_the_user_s_own_is_deleted(rig: Rig) -> None:
+    one, _, _ = await rig.endpoints.register("test", "ada", EMAIL, "a@example.org", "")
+    strange = ("test", "bob", one.id), ("wellness", "ada", one.id), ("test", "ada", UNKNOWN), ("test", "ada", "nothing")
+    for tenant, user, id_ in (*strange, ("test", "ada", one.id.upper())):
+        assert not await rig.endpoints.delete(tenant, user, id_)
+    assert await rig.endpoints.delete("test", "ada", one.id)
+    assert not await rig.endpoints.delete("test", "ada", one.id)
+    again, _, new = await rig.endpoints.register("test", "ada", EMAIL, "a@example.org", "")
+    assert new
+    assert again.id != one.id
+
+
+async def test_the_channels_of_many_users(rig: Rig) -> None:
+    for tenant, user, channel, address in (
+        ("test", "ada", EMAIL, "a@example.org"),
+        ("test", "ada", EMAIL, "b@example.org"),
+        ("test", "ada", WEBHOOK, "https://a.example"),
+        ("wellness", "ada", EMAIL, "a@example.org"),
+        ("test", "eve", EMAIL, "e@example.org"),
+    ):
+        await rig.endpoints.register(tenant, user, channel, address, "")
+    wanted = [("test", "ada"), ("wellness", "ada"), ("test", "bob"), ("wellness", "eve"), ("test", "ada")]
+    assert await rig.endpoints.channels(wanted) == {
+        ("test", "ada"): {EMAIL, WEBHOOK},
+        ("wellness", "ada"): {EMAIL},
+    }
+    assert await rig.endpoints.channels([]) == {}

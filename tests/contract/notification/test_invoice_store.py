@@ -1,0 +1,192 @@
+"""`InvoiceStore`: the same suite on the one in memory and the one on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.notification.application.work import ClaimedInvoice, InvoiceClaims, Mailed, Sending
+from services.notification.domain.delivery import HISTORY_LIMIT
+from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from tests.contract.notification.conftest import BUSY, LEASE, Rig
+
+PLACE = Place(object="o", offset=3, length=5)
+
+
+def debt(id_: str = "d1", *, debt_file: str = "f1") -> Debt:
+    return Debt(
+        id=id_,
+        debt_file=debt_file,
+        name="José",
+        government_id="1",
+        email=f"{id_}@example.org",
+        amount="1.00",
+        due_date="2026-12-24",
+    )
+
+
+async def claim(rig: Rig, *, mail: bool = True) -> list[ClaimedInvoice]:
+    return list((await rig.invoices.claim(100, mail=mail)).claimed)
+
+
+async def stored(rig: Rig, id_: str = "d1") -> ClaimedInvoice:
+    """A claimed invoice whose PDF is kept."""
+    await rig.invoices.register(f"of {id_}", [debt(id_)])
+    [claimed] = await claim(rig)
+    await rig.invoices.stored([(claimed, PLACE)])
+    return claimed
+
+
+async def test_a_debt_has_one_invoice_however_often_it_comes(rig: Rig) -> None:
+    assert await rig.invoices.register("e1", [debt("d1"), debt("d2")]) == 2
+    assert await rig.invoices.register("e1", [debt("d3")]) == 0
+    rig.advance(1)
+    assert await rig.invoices.register("e2", [debt("d2", debt_file="f2"), debt("d3")]) == 1
+    assert await rig.invoices.register("e3", []) == 0
+    found = await rig.invoices.get("d2")
+    created = rig.clock.time - timedelta(seconds=1)
+    assert found == Invoice(debt=debt("d2"), state=InvoiceState.PENDING, attempts=0, error="", created_at=created)
+    for absent in ("nothing", ""):
+        with pytest.raises(InvoiceNotFound):
+            await rig.invoices.get(absent)
+
+
+async def test_claims_at_once_share_the_work(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt(f"d{n}") for n in range(9)])
+    claims = await asyncio.gather(*(rig.invoices.claim(4, mail=True) for _ in range(3)))
+    found = [one.debt.id for claim_ in (*claims, await rig.invoices.claim(9, mail=True)) for one in claim_.claimed]
+    assert sorted(found) == [f"d{n}" for n in range(9)]
+    assert await rig.invoices.claim(4, mail=True) == InvoiceClaims((), LEASE)
+
+
+async def test_the_oldest_goes_first(rig: Rig) -> None:
+    for number in (2, 1, 3):
+        await rig.invoices.register(f"e{number}", [debt(f"d{number}")])
+        rig.advance(1)
+    found = await rig.invoices.claim(2, mail=True)
+    assert {one.debt.id for one in found.claimed} == {"d2", "d1"}
+
+
+async def test_from_debt_to_mail(rig: Rig) -> None:
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), None)
+    await rig.invoices.register("e1", [debt()])
+    [claimed] = await claim(rig)
+    assert claimed == ClaimedInvoice(debt=debt(), lease=claimed.lease, state=InvoiceState.PENDING, attempts=0)
+    assert await rig.invoices.change([Sending(claimed)]) == [False]  # there is no PDF yet
+    rig.advance(10)
+    await rig.invoices.stored([(claimed, PLACE)])
+    found = await rig.invoices.get("d1")
+    assert (found.state, found.place) == (InvoiceState.STORED, PLACE)
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), LEASE)
+    rig.advance(10)
+    assert await rig.invoices.change([Sending(claimed)]) == [True]
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), LEASE)
+    assert await rig.invoices.change([Mailed(invoice=claimed)]) == [True]
+    found = await rig.invoices.get("d1")
+    assert (found.state, found.attempts, found.error) == (InvoiceState.MAILED, 1, "")
+    assert (found.mailed_at, found.place) == (rig.clock.time, PLACE)
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), None)
+    assert await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)]) == [False]
+    await rig.invoices.release([claimed])
+    assert await claim(rig) == []
+    assert await rig.letters() == []
+
+
+async def test_without_mail_only_pdfs_are_due(rig: Rig) -> None:
+    one = await stored(rig)
+    await rig.invoices.release([one])
+    assert await rig.invoices.claim(9, mail=False) == InvoiceClaims((), None)
+    await rig.invoices.register("e2", [debt("d2")])
+    [pending] = await claim(rig, mail=False)
+    assert pending.debt.id == "d2"
+    [claimed] = await claim(rig)
+    assert (claimed.debt.id, claimed.state, claimed.place) == ("d1", InvoiceState.STORED, PLACE)
+
+
+async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt()])
+    [lost] = await claim(rig)
+    rig.clock.time += LEASE
+    [taken] = await claim(rig)
+    assert (taken.unknown, taken.lease == lost.lease) == (False, False)
+    await rig.invoices.stored([(lost, PLACE)])
+    await rig.invoices.release([lost])
+    assert (await rig.invoices.get("d1")).state is InvoiceState.PENDING
+    assert await claim(rig) == []
+    await rig.invoices.stored([(taken, PLACE)])
+    # Both may report in one breath: only who holds the lease is heard.
+    assert await rig.invoices.change([Sending(lost), Sending(taken)]) == [False, True]
+    changes = [Mailed(invoice=lost, failure=BUSY), Mailed(invoice=taken), Mailed(invoice=lost)]
+    assert await rig.invoices.change(changes) == [False, True, False]
+    found = await rig.invoices.get("d1")
+    assert (found.state, found.attempts) == (InvoiceState.MAILED, 1)
+
+
+async def test_nobody_knows_how_a_dialogue_ended_that_a_crash_cut(rig: Rig) -> None:
+    claimed = await stored(rig)
+    assert await rig.invoices.change([Sending(claimed)]) == [True]
+    rig.clock.time += LEASE
+    [taken] = await claim(rig)
+    assert (taken.unknown, taken.state) == (True, InvoiceState.STORED)
+    await rig.invoices.release([taken])
+    [taken] = await claim(rig)
+    assert taken.unknown  # still nobody knows
+    assert await rig.invoices.change([Mailed(invoice=taken, failure=BUSY, wait=timedelta(0))]) == [True]
+    [taken] = await claim(rig)
+    assert not taken.unknown
+
+
+async def test_tried_again_then_given_up_then_reopened(rig: Rig) -> None:
+    claimed = await stored(rig)
+    assert not await rig.invoices.reopen("d1")
+    for number in range(HISTORY_LIMIT + 1):
+        await rig.invoices.change([Sending(claimed)])
+        assert await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY, wait=timedelta(seconds=2))]) == [True]
+        found = await rig.invoices.get("d1")
+        assert (found.state, found.attempts) == (InvoiceState.STORED, number + 1)
+        assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), timedelta(seconds=2))
+        rig.advance(2)
+        [claimed] = await claim(rig)
+        assert claimed.attempts == number + 1
+    await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
+    found = await rig.invoices.get("d1")
+    assert (found.state, found.error) == (InvoiceState.FAILED, "HTTP_503: busy")
+    assert await rig.letters() == [("invoice/d1", ["HTTP_503"] * HISTORY_LIMIT)]
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), None)
+    assert await rig.invoices.reopen("d1")
+    assert not await rig.invoices.reopen("d1")
+    assert not await rig.invoices.reopen("nothing")
+    [claimed] = await claim(rig)
+    assert (claimed.state, claimed.attempts, claimed.place, claimed.unknown) == (InvoiceState.STORED, 0, PLACE, False)
+    await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
+    assert (await rig.letters())[1:] == [("invoice/d1", ["HTTP_503"])]
+
+
+async def test_what_could_not_be_drawn_is_drawn_again_when_reopened(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt()])
+    [claimed] = await claim(rig)
+    await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
+    assert await rig.invoices.reopen("d1")
+    [claimed] = await claim(rig, mail=False)
+    assert claimed.state is InvoiceState.PENDING
+
+
+async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt(f"a{n}", debt_file="fa") for n in range(3)])
+    rig.advance(1)
+    await rig.invoices.register("e2", [debt("b0", debt_file="fb")])
+
+    async def page(debt_file: str = "", state: InvoiceState | None = None, after: Invoice | None = None) -> list[str]:
+        position = None if after is None else (after.created_at, after.debt.id)
+        found = await rig.invoices.page(debt_file=debt_file, state=state, limit=2, after=position)
+        return [one.debt.id for one in found]
+
+    assert await page() == ["b0", "a2"]
+    assert await page(after=await rig.invoices.get("a2")) == ["a1", "a0"]
+    assert await page("fa") == ["a2", "a1"]
+    assert await page("fa", after=await rig.invoices.get("a1")) == ["a0"]
+    claimed = {one.debt.id: one for one in await claim(rig)}
+    await rig.invoices.stored([(claimed["a1"], PLACE)])
+    assert await page(state=InvoiceState.STORED) == ["a1"]
+    assert await page("fb", InvoiceState.STORED) == []

@@ -1,0 +1,195 @@
+"""`NotificationStore`: the same suite on the one in memory and the one on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.errors import DomainError
+from services.notification.application.ports import Accepted, NotificationFilter
+from services.notification.application.work import Claimed
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
+from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status, Type
+from tests.contract.notification.conftest import GIVEN_UP, SENT, Rig, again, draft
+
+CONSOLE = ChannelName.CONSOLE
+UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
+
+
+async def titles(rig: Rig, limit: int = 100, after: Notification | None = None, **wanted: object) -> list[str]:
+    position = None if after is None else (after.created_at, after.id)
+    given = NotificationFilter(**{"tenant": "test", **wanted})  # pyright: ignore[reportArgumentType]
+    return [one.title for one in await rig.notifications.page(given, limit=limit, after=position)]
+
+
+async def test_what_was_accepted_is_read_by_its_tenant(rig: Rig) -> None:
+    full = Draft(tenant="test", user="ada", type=Type.INFO, title="t", body="b", data='{"a": [1, "é"]}')
+    [one] = await rig.accept(full, channel=ChannelName.EMAIL)
+    [other] = await rig.accept(draft(tenant="wellness"))
+    assert one == Notification(
+        id=one.id,
+        tenant="test",
+        user="ada",
+        type=Type.INFO,
+        title="t",
+        body="b",
+        data='{"a": [1, "é"]}',
+        channel=ChannelName.EMAIL,
+        status=Status.PENDING,
+        attempts=0,
+        error="",
+        created_at=rig.clock.time,
+    )
+    assert await rig.notifications.get("test", one.id) == one
+    assert await rig.notifications.get("wellness", other.id) == other
+    assert await rig.told() == [(one.id, "PENDING", 1), (other.id, "PENDING", 1)]
+    assert await rig.notifications.accept([]) == []
+    absent = ("wellness", one.id), ("test", UNKNOWN), ("test", "nothing"), ("test", one.id.upper())
+    for tenant, id_ in absent:
+        with pytest.raises(NotificationNotFound):
+            await rig.notifications.get(tenant, id_)
+
+
+async def accepted(rig: Rig, *drafts: Draft) -> list[tuple[str, bool] | type[DomainError]]:
+    """Id and `existing` of each, or its error."""
+    outcomes = await rig.notifications.accept([(one, CONSOLE) for one in drafts])
+    return [(one.notification.id, one.existing) if isinstance(one, Accepted) else type(one) for one in outcomes]
+
+
+async def test_a_key_makes_one_notification_of_one_content(rig: Rig) -> None:
+    [one] = await rig.accept(draft(key="k"))
+    assert await accepted(rig, draft(key="k")) == [(one.id, True)]
+    assert await accepted(rig, draft(key="k", body="other")) == [IdempotencyConflict]
+    [other] = await rig.accept(draft(key="k", body="other", tenant="wellness"))
+    assert other.id != one.id
+    rig.clock.time += KEYS_LAST
+    assert await accepted(rig, draft(key="k")) == [(one.id, True)]
+    rig.advance(0.001)
+    [renewed] = await rig.accept(draft(key="k", body="other"))
+    assert renewed.id != one.id
+    assert await accepted(rig, draft(key="k", body="other")) == [(renewed.id, True)]
+
+
+async def test_keys_within_one_call(rig: Rig) -> None:
+    found = await accepted(rig, draft(key="k"), draft(key="k"), draft(key="k", body="other"), draft())
+    first = found[0]
+    assert first[1] is False  # pyright: ignore
+    assert found[1:3] == [(first[0], True), IdempotencyConflict]  # pyright: ignore
+    # What is kept decides, not what stands first in the call.
+    found = await accepted(rig, draft(key="k", body="other"), draft(key="k"), draft(key="k", body="third"))
+    assert found == [IdempotencyConflict, (first[0], True), IdempotencyConflict]  # pyright: ignore
+    assert await titles(rig) == ["Fire"] * 2
+
+
+async def test_a_repeated_key_tells_where_the_notification_stands(rig: Rig) -> None:
+    await rig.accept(draft(key="k"))
+    [claimed] = await rig.claim()
+    await rig.settle(again(4), claimed)
+    [outcome] = await rig.notifications.accept([(draft(key="k"), CONSOLE)])
+    assert isinstance(outcome, Accepted)
+    assert outcome.notification == await rig.notifications.get("test", claimed.reference)
+    assert outcome.notification.next_attempt_at == rig.clock.time + timedelta(seconds=4)
+
+
+async def test_accepting_and_claiming_in_one(rig: Rig) -> None:
+    claimed = await rig.notifications.accept_claimed(draft(key="k"), CONSOLE)
+    assert isinstance(claimed, Claimed)
+    assert (claimed.attempts, claimed.claims, claimed.endpoints) == (0, 1, ())
+    assert await rig.claim() == []
+    found = await rig.notifications.get("test", claimed.reference)
+    assert (found.status, found.next_attempt_at) == (Status.PENDING, None)
+    existing = await rig.notifications.accept_claimed(draft(key="k"), CONSOLE)
+    assert existing == Accepted(found, existing=True)
+    with pytest.raises(IdempotencyConflict):
+        await rig.notifications.accept_claimed(draft(key="k", body="other"), CONSOLE)
+    [sent] = await rig.settle(SENT, claimed)
+    assert sent is not None
+    assert await rig.told() == [(sent.id, "PENDING", 1), (sent.id, "SENT", 2)]
+
+
+async def test_over_the_limit_nothing_is_accepted_and_claimed(rig: Rig) -> None:
+    for _ in range(2):
+        claimed = await rig.notifications.accept_claimed(draft(), CONSOLE)
+        assert isinstance(claimed, Claimed)
+        await rig.settle(SENT, claimed)
+        rig.advance(20)
+    held = await rig.notifications.accept_claimed(draft(), CONSOLE)
+    assert isinstance(held, Claimed)
+    with pytest.raises(RateLimited) as limited:
+        await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE)
+    # What is under way may end at any time.
+    assert limited.value.retry_after == timedelta(seconds=1)
+    await rig.settle(SENT, held)
+    with pytest.raises(RateLimited) as limited:
+        await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE)
+    assert limited.value.retry_after == timedelta(seconds=20)
+    assert limited.value.metadata == {"user": "ada", "limit": "3", "period": "60s"}
+    assert "Late" not in await titles(rig)
+    for user, tenant in (("bob", "test"), ("ada", "wellness")):
+        assert isinstance(await rig.notifications.accept_claimed(draft(user=user, tenant=tenant), CONSOLE), Claimed)
+    rig.advance(20)
+    assert isinstance(await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE), Claimed)
+
+
+async def test_calls_at_once_make_one_of_a_key_and_keep_the_limit(rig: Rig) -> None:
+    same = await asyncio.gather(*(rig.notifications.accept_claimed(draft(key="k"), CONSOLE) for _ in range(5)))
+    assert sum(isinstance(one, Claimed) for one in same) == 1
+    assert len({one.reference if isinstance(one, Claimed) else one.notification.id for one in same}) == 1
+    calls = (rig.notifications.accept_claimed(draft(user="bob"), CONSOLE) for _ in range(6))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(one, Claimed) for one in outcomes].count(True) == 3
+    assert [isinstance(one, RateLimited) for one in outcomes].count(True) == 3
+
+
+async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> None:
+    await rig.accept(draft("n1"), draft("n2"), draft("n3"))
+    rig.advance(1)
+    await rig.accept(draft("bob", user="bob"), draft("n4"), draft("other", tenant="wellness"))
+    first = await rig.notifications.page(NotificationFilter(tenant="test", user="ada"), limit=3, after=None)
+    assert [one.title for one in first] == ["n4", "n3", "n2"]
+    assert await titles(rig, after=first[-1], user="ada") == ["n1"]
+    assert await titles(rig, 2) == ["n4", "bob"]
+    assert await titles(rig, user="nobody") == []
+    claimed = {one.message.title: one for one in await rig.claim() if not hasattr(one.message, "event_id")}  # pyright: ignore
+    await rig.settle(SENT, claimed["n1"], claimed["n3"])
+    await rig.settle(GIVEN_UP, claimed["n2"])
+    assert await titles(rig, status=Status.SENT) == ["n3", "n1"]
+    assert await titles(rig, status=Status.FAILED) == ["n2"]
+    read = await rig.notifications.get("test", claimed["n3"].reference)
+    assert await rig.notifications.mark_read(read)
+    assert await titles(rig, unread=True) == ["n1"]
+    assert await titles(rig, tenant="wellness") == ["other"]
+
+
+async def test_a_mark_needs_the_version_and_happens_once(rig: Rig) -> None:
+    [before] = await rig.accept(draft())
+    [claimed] = await rig.claim()
+    [sent] = await rig.settle(SENT, claimed)
+    assert sent is not None
+    rig.advance(1)
+    assert not await rig.notifications.mark_read(before)
+    marks = await asyncio.gather(*(rig.notifications.mark_read(sent) for _ in range(4)))
+    assert sorted(marks) == [False, False, False, True]
+    read = await rig.notifications.get("test", sent.id)
+    assert (read.read_at, read.version, read.sent_at) == (rig.clock.time, 3, sent.sent_at)
+    assert not await rig.notifications.mark_read(read)
+    assert len(await rig.told()) == 2
+
+
+async def test_only_what_failed_is_reopened(rig: Rig) -> None:
+    [one] = await rig.accept(draft())
+    for id_ in (one.id, UNKNOWN, "nothing"):
+        assert not await rig.notifications.reopen("test", id_)
+    [claimed] = await rig.claim()
+    await rig.settle(again(0), claimed)
+    [claimed] = await rig.claim()
+    await rig.settle(GIVEN_UP, claimed)
+    assert not await rig.notifications.reopen("wellness", one.id)
+    assert await rig.notifications.reopen("test", one.id)
+    assert not await rig.notifications.reopen("test", one.id)
+    [claimed] = await rig.claim()
+    assert (claimed.reference, claimed.attempts, claimed.history) == (one.id, 0, ())
+    [sent] = await rig.settle(SENT, claimed)
+    assert sent is not None
+    assert (sent.attempts, sent.error) == (3, "")
+    assert [change[1:] for change in await rig.told()] == [("PENDING", 1), ("FAILED", 3), ("PENDING", 4), ("SENT", 5)]
