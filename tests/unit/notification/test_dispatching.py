@@ -1,0 +1,253 @@
+"""Sending, dispatching and reading on the stores in memory: no server, no waiting, a clock that the test moves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.auth import principal
+from services.chassis.errors import Aborted, Unavailable
+from services.notification.adapters.memory.deliveries import InMemoryDeliveries
+from services.notification.adapters.memory.endpoints import InMemoryEndpoints
+from services.notification.adapters.memory.notifications import InMemoryNotifications
+from services.notification.adapters.memory.state import State
+from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
+from services.notification.application.group_commit import GroupCommit
+from services.notification.application.reading import Reader
+from services.notification.application.sending import Sender, SendNotification
+from services.notification.application.tenants import Tenants
+from services.notification.application.work import EventMessage, Settlement
+from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
+from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
+from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from tests.support.eventually import eventually
+from tests.support.notification import ManualClock
+
+BUSY = Failure(kind=FailureKind.TRANSIENT, code="BUSY", message="later")
+REFUSED = Failure(kind=FailureKind.PERMANENT, code="REFUSED", message="no")
+
+
+@dataclass
+class Script:
+    """A channel that answers as it was told to, and then well."""
+
+    outcomes: list[Outcome | Exception] = field(default_factory=list[Outcome | Exception])
+    sent: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    hold: asyncio.Event | None = None
+
+    async def send(self, message: Outgoing | EventMessage, endpoint: Endpoint) -> Outcome:
+        """See Channel."""
+        assert isinstance(message, Outgoing)
+        self.sent.append((message.title, endpoint.address))
+        if self.hold is not None:
+            await self.hold.wait()
+        outcome = self.outcomes.pop(0) if self.outcomes else Sent()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class NoMeter:
+    """Measures nothing."""
+
+    def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
+        """See Meter."""
+
+
+@dataclass
+class World:
+    """One replica."""
+
+    clock: ManualClock
+    state: State
+    channel: Script
+    endpoints: InMemoryEndpoints
+    queue: InMemoryDeliveries
+    dispatcher: Dispatcher
+    sender: Sender
+    reader: Reader
+    lost: list[Exception] = field(default_factory=list[Exception])
+    """What the store answers to the next settlements instead of taking them."""
+
+    async def send(self, title: str = "Fire", *, wait: bool = False, **more: str) -> Notification:
+        """Sends a notification to Ada."""
+        given = {"tenant": "test", "user": "ada", **more}
+        draft = Draft(type=Type.ALERT, title=title, **given)  # pyright: ignore[reportArgumentType]
+        return await self.sender.send(SendNotification(draft, wait=wait))
+
+    async def becomes(self, id_: str, status: Status, attempts: int) -> Notification:
+        """The notification once it stands so."""
+
+        async def look() -> Notification:
+            found = await self.reader.get("test", id_)
+            assert (found.status, found.attempts) == (status, attempts)
+            return found
+
+        return await eventually(look, interval=0.001)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock and wakes the dispatcher."""
+        self.clock.time += timedelta(seconds=seconds)
+        self.dispatcher.poke()
+
+
+@asynccontextmanager
+async def world(*, stop_budget: timedelta = timedelta(seconds=5)) -> AsyncIterator[World]:
+    clock = ManualClock()
+    state = State(now=lambda: clock.time)
+    store, queue, endpoints, channel = (
+        InMemoryNotifications(state),
+        InMemoryDeliveries(state),
+        InMemoryEndpoints(state),
+        Script(),
+    )
+    principal.enter(principal.Principal("tests", frozenset({"*"}), frozenset({"test", "unknown"})))
+    tenants = Tenants(("test", "wellness"))
+    stop = asyncio.Event()
+    made: list[World] = []
+
+    async def settle(settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+        if made[0].lost:
+            raise made[0].lost.pop()
+        return await queue.settle(settlements)
+
+    async with GroupCommit(settle) as settling, GroupCommit(store.accept) as accepting:
+        channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel}
+        options = DispatcherOptions(stop_budget=stop_budget)
+        dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
+        sender = Sender(tenants, store, endpoints, accepting, dispatcher, list(channels))
+        made.append(World(clock, state, channel, endpoints, queue, dispatcher, sender, Reader(tenants, store)))
+        running = asyncio.create_task(dispatcher.run(stop))
+        try:
+            yield made[0]
+        finally:
+            stop.set()
+            await running
+
+
+async def test_a_waiting_call_has_the_outcome() -> None:
+    async with world() as it:
+        sent = await it.send(wait=True)
+        assert (sent.status, sent.attempts, it.channel.sent) == (Status.SENT, 1, [("Fire", "console")])
+        it.channel.outcomes = [REFUSED, BUSY]
+        with pytest.raises(DeliveryFailed):
+            await it.send(wait=True)
+        waiting = await it.send(wait=True)
+        assert (waiting.status, waiting.error) == (Status.PENDING, "BUSY: later")
+
+
+async def test_a_waiting_call_that_outlived_its_lease_says_so() -> None:
+    async with world() as it:
+        it.channel.hold = asyncio.Event()
+        call = asyncio.create_task(it.send(wait=True))
+        await eventually(lambda: len(it.channel.sent) == 1, interval=0.001)
+        it.advance(31)
+        await eventually(lambda: len(it.channel.sent) == 2, interval=0.001)
+        it.channel.hold.set()
+        with pytest.raises(Unavailable):
+            await call
+        assert [one.status for one in it.state.told] == [Status.PENDING, Status.SENT]
+
+
+async def test_failures_are_retried_on_schedule_then_given_up() -> None:
+    async with world() as it:
+        it.channel.outcomes = [BUSY, OSError("a defect"), BUSY, BUSY]
+        one = await it.send()
+        for attempts, wait in ((1, 2), (2, 4), (3, 8)):
+            found = await it.becomes(one.id, Status.PENDING, attempts)
+            assert found.next_attempt_at == it.clock.time + timedelta(seconds=wait)
+            it.advance(wait)
+        await it.becomes(one.id, Status.FAILED, 4)
+        [letter] = it.state.letters
+        assert [attempt.code for attempt in letter.history] == ["BUSY", "DEFECT", "BUSY", "BUSY"]
+
+
+async def test_a_receiver_s_wish_for_more_time_wins() -> None:
+    async with world() as it:
+        it.channel.outcomes = [Failure(kind=FailureKind.THROTTLED, code="X", message="", asked=timedelta(seconds=30))]
+        one = await it.send()
+        found = await it.becomes(one.id, Status.PENDING, 1)
+        assert found.next_attempt_at == it.clock.time + timedelta(seconds=30)
+
+
+async def test_each_address_gets_it_once_whatever_fails() -> None:
+    async with world() as it:
+        for name in "abc":
+            await it.endpoints.register("test", "ada", ChannelName.EMAIL, f"{name}@example.org", "")
+        gone = Failure(kind=FailureKind.PERMANENT, code="GONE", message="", endpoint_gone=True)
+        it.channel.outcomes = [Sent(), BUSY, gone]
+        one = await it.send()
+        await it.becomes(one.id, Status.PENDING, 1)
+        it.advance(2)
+        found = await it.becomes(one.id, Status.SENT, 2)
+        assert found.channel is ChannelName.EMAIL
+        assert [address for _, address in it.channel.sent] == [
+            "a@example.org",
+            "b@example.org",
+            "c@example.org",
+            "b@example.org",
+        ]
+        assert len(it.state.endpoints) == 2
+
+
+async def test_what_was_queued_goes_in_order_ten_a_minute() -> None:
+    async with world() as it:
+        titles = [f"n{place:02d}" for place in range(25)]
+        drafts = [Draft(tenant="test", user="ada", type=Type.ALERT, title=title) for title in titles]
+        await it.sender.send_bulk(drafts)
+        for count in (10, 20, 25):
+            await eventually(lambda count=count: len(it.state.told) == 25 + count, interval=0.001)
+            it.advance(1)  # those that found every slot under way look again
+            it.advance(60)
+        assert [title for title, _ in it.channel.sent] == titles
+
+
+async def test_an_outcome_is_written_down_however_often_it_takes() -> None:
+    async with world() as it:
+        it.lost = [Unavailable("away"), Aborted("met another")]
+        sent = await it.send(wait=True)
+        assert sent.status is Status.SENT
+        assert it.lost == []
+        assert len(it.channel.sent) == 1
+
+
+async def test_stopping_hands_back_what_does_not_end() -> None:
+    async with world(stop_budget=timedelta(milliseconds=1)) as it:
+        it.channel.hold = asyncio.Event()
+        await it.send()
+        await eventually(lambda: len(it.channel.sent) == 1, interval=0.001)
+    [claimed] = (await it.queue.claim(9)).claimed
+    assert (claimed.attempts, claimed.claims) == (0, 2)
+
+
+async def test_what_kills_every_process_is_given_up() -> None:
+    async with world() as it:
+        it.channel.hold = asyncio.Event()
+        one = await it.send()
+        for count in range(1, 15):
+            await eventually(lambda count=count: len(it.channel.sent) == count, interval=0.001)
+            it.advance(91)  # the lease has ended, and what may have been sent counts no more
+            it.advance(60)
+        found = await it.becomes(one.id, Status.FAILED, 1)
+        assert found.error.startswith("NO_OUTCOME")
+        it.channel.hold.set()
+
+
+async def test_who_may_not_or_cannot_be_told_is_refused() -> None:
+    async with world() as it:
+        for tenant, error in (("wellness", TenantForbidden), ("unknown", TenantUnknown)):
+            with pytest.raises(error):
+                await it.send(tenant=tenant)
+        with pytest.raises(NoEndpoint):
+            await it.send(channel=ChannelName.EMAIL)
+        assert it.state.notifications == {}
+
+
+async def test_marking_read_survives_a_change_in_between() -> None:
+    async with world() as it:
+        one = await it.send(wait=True)
+        readers = [it.reader.mark_read("test", one.id) for _ in range(10)]
+        assert {found.version for found in await asyncio.gather(*readers)} == {3}

@@ -1,0 +1,219 @@
+"""From debts to e-mails on the stores in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.errors import Unavailable
+from services.notification.adapters.memory.documents import InMemoryDocuments
+from services.notification.adapters.memory.invoices import InMemoryInvoices
+from services.notification.application.group_commit import GroupCommit
+from services.notification.application.invoice_reading import InvoiceReader
+from services.notification.application.invoicing import Invoicing, InvoicingOptions
+from services.notification.application.ports import Mail, RenderFailed
+from services.notification.application.work import InvoiceChange, Sending
+from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
+from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, UnknownOutcome
+from tests.support.eventually import eventually
+from tests.support.notification import ManualClock
+
+CUT = Failure(kind=FailureKind.TRANSIENT, code="CUT", message="the line went dead", unknown=True)
+LATER = Failure(kind=FailureKind.TRANSIENT, code="SMTP_450_4.7.1", message="greylisted", floor=timedelta(minutes=5))
+MONTH = timedelta(days=30)
+
+
+def debt(id_: str, *, email: str = "") -> Debt:
+    return Debt(
+        id=id_,
+        debt_file="f1",
+        name="Ada",
+        government_id="1",
+        email=email or f"{id_}@example.org",
+        amount="1.00",
+        due_date="2026-12-24",
+    )
+
+
+class NoMeter:
+    """Measures nothing."""
+
+    def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
+        """See Meter."""
+
+
+@dataclass
+class Office:
+    """The invoicing of one process, its printer and its mail server."""
+
+    clock: ManualClock
+    store: InMemoryInvoices
+    documents: InMemoryDocuments
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    mailed: list[str] = field(default_factory=list[str])
+    rendered: list[int] = field(default_factory=list[int])
+    lost: list[Exception] = field(default_factory=list[Exception])
+
+    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
+        """See Renderer."""
+        if any(one.id.startswith("bad") for one in debts):
+            raise RenderFailed("no such letter")
+        self.rendered.append(len(debts))
+        return [pdf(one.id) for one in debts]
+
+    async def send(self, mail: Mail) -> Outcome:
+        """See Mailer."""
+        self.mailed.append(mail.content.decode())
+        return self.outcomes.pop(0) if self.outcomes else Sent()
+
+    async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
+        """The store's, once it is back."""
+        if self.lost and not any(isinstance(change, Sending) for change in changes):
+            raise self.lost.pop()
+        return await self.store.change(changes)
+
+    async def states(self) -> dict[str, InvoiceState]:
+        """Every invoice's state."""
+        found = await self.store.page(debt_file="", state=None, limit=99, after=None)
+        return {one.debt.id: one.state for one in found}
+
+    async def becomes(self, id_: str, state: InvoiceState, attempts: int = 1) -> Invoice:
+        """The invoice once it stands so."""
+
+        async def look() -> Invoice:
+            found = await self.store.get(id_)
+            assert (found.state, found.attempts) == (state, attempts)
+            return found
+
+        return await eventually(look, interval=0.001)
+
+    @asynccontextmanager
+    async def open(
+        self, *, unknown: UnknownOutcome = UnknownOutcome.RESEND, mailer: bool = True
+    ) -> AsyncIterator[Invoicing]:
+        """Works during the block."""
+        stop = asyncio.Event()
+        async with GroupCommit(self.change) as changing:
+            invoicing = Invoicing(
+                self.store,
+                self.documents,
+                self,
+                self if mailer else None,
+                lambda debt, content: Mail(recipient=debt.email, content=content),
+                changing,
+                InvoicingOptions(unknown=unknown),
+                NoMeter(),
+                randomness=lambda: 0.0,
+            )
+            running = asyncio.create_task(invoicing.run(stop))
+            try:
+                yield invoicing
+            finally:
+                stop.set()
+                await running
+
+
+def pdf(id_: str) -> bytes:
+    return f"%PDF {id_}".encode()
+
+
+@pytest.fixture
+def office() -> Office:
+    clock = ManualClock()
+    return Office(clock, InMemoryInvoices(lambda: clock.time), InMemoryDocuments(lambda: clock.time, ttl=MONTH))
+
+
+async def test_a_batch_is_one_object_and_an_email_each(office: Office) -> None:
+    ids = [f"d{n}" for n in range(5)]
+    await office.store.register("e1", [debt(id_) for id_ in ids])
+    async with office.open():
+        for id_ in ids:
+            await office.becomes(id_, InvoiceState.MAILED)
+    assert office.rendered == [5]
+    assert sorted(office.mailed) == [pdf(id_).decode() for id_ in ids]
+    reader = InvoiceReader(office.store, office.documents)
+    places = [(await reader.get(id_)).place for id_ in ids]
+    assert len({place.object for place in places if place is not None}) == 1
+    assert [await reader.download(id_) for id_ in ids] == [pdf(id_) for id_ in ids]
+    office.clock.time += MONTH
+    with pytest.raises(InvoiceNotFound):
+        await reader.download("d0")
+
+
+async def test_mails_wait_for_a_mail_server_and_their_pdfs_are_made_anew(office: Office) -> None:
+    await office.store.register("e1", [debt("d1")])
+    async with office.open(mailer=False):
+        await office.becomes("d1", InvoiceState.STORED, 0)
+    office.clock.time += MONTH
+    async with office.open():
+        await office.becomes("d1", InvoiceState.MAILED)
+    assert office.rendered == [1, 1]
+    assert office.mailed == ["%PDF d1"]
+
+
+async def test_a_bad_debt_does_not_hold_up_the_others(office: Office) -> None:
+    bad = ("nobody", "a@b>\r\nRCPT TO:<c@d", "a b@c.d", "ü@example.org", "a@b@c")
+    await office.store.register("e1", [debt(f"x{n}", email=email) for n, email in enumerate(bad)])
+    await office.store.register("e2", [debt("bad"), debt("good")])
+    async with office.open():
+        await office.becomes("good", InvoiceState.MAILED)
+        for id_ in ("bad", *(f"x{n}" for n in range(len(bad)))):
+            await office.becomes(id_, InvoiceState.FAILED)
+    assert office.mailed == ["%PDF good"]
+    codes = {letter.about: [attempt.code for attempt in letter.history] for letter in office.store.letters}
+    assert codes.pop("invoice/bad") == ["RENDER_FAILED"]
+    assert codes == {f"invoice/x{n}": ["ADDRESS_INVALID"] for n in range(len(bad))}
+
+
+async def test_greylisting_is_waited_out(office: Office) -> None:
+    office.outcomes = [LATER]
+    await office.store.register("e1", [debt("d1")])
+    async with office.open() as invoicing:
+        await office.becomes("d1", InvoiceState.STORED)
+        assert (await office.store.claim(9, mail=True)).next_due == timedelta(minutes=5)
+        office.clock.time += timedelta(minutes=5)
+        invoicing.poke()
+        await office.becomes("d1", InvoiceState.MAILED, 2)
+
+
+@pytest.mark.parametrize("unknown", UnknownOutcome)
+async def test_an_outcome_nobody_knows_is_sent_again_or_held(office: Office, unknown: UnknownOutcome) -> None:
+    office.outcomes = [CUT]
+    await office.store.register("e1", [debt("d1")])
+    async with office.open(unknown=unknown) as invoicing:
+        if unknown is UnknownOutcome.HOLD:
+            await office.becomes("d1", InvoiceState.FAILED)
+        else:
+            await office.becomes("d1", InvoiceState.STORED)
+            office.clock.time += timedelta(seconds=2)
+            invoicing.poke()
+            await office.becomes("d1", InvoiceState.MAILED, 2)
+    assert len(office.mailed) == (1 if unknown is UnknownOutcome.HOLD else 2)
+
+
+@pytest.mark.parametrize("unknown", UnknownOutcome)
+async def test_a_dialogue_that_a_crash_cut_is_in_doubt(office: Office, unknown: UnknownOutcome) -> None:
+    await office.store.register("e1", [debt("d1"), debt("d2")])
+    async with office.open(mailer=False):
+        await office.becomes("d2", InvoiceState.STORED, 0)
+    claimed = {one.debt.id: one for one in (await office.store.claim(9, mail=True)).claimed}
+    assert await office.store.change([Sending(claimed["d1"])]) == [True]
+    office.clock.time += timedelta(minutes=2)
+    async with office.open(unknown=unknown):
+        await office.becomes("d2", InvoiceState.MAILED)
+        held = unknown is UnknownOutcome.HOLD
+        await office.becomes("d1", InvoiceState.FAILED if held else InvoiceState.MAILED)
+    assert sorted(office.mailed) == (["%PDF d2"] if held else ["%PDF d1", "%PDF d2"])
+
+
+async def test_an_email_that_was_taken_is_written_down_however_often_it_takes(office: Office) -> None:
+    office.lost = [Unavailable("away")]
+    await office.store.register("e1", [debt("d1")])
+    async with office.open():
+        await office.becomes("d1", InvoiceState.MAILED)
+    assert office.mailed == ["%PDF d1"]
+    assert await office.states() == {"d1": InvoiceState.MAILED}
