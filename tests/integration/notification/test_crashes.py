@@ -108,9 +108,12 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
         await eventually(lambda: len(mailbox.messages) >= 60, timeout=20, interval=0.001)
         await first.kill()
     in_doubt = await database.fetchval("SELECT count(*) FROM invoices WHERE sending_at IS NOT NULL")
+    held = await database.fetchval("SELECT count(*) FROM invoices WHERE state = 'FAILED'")
     assert len(mailbox.messages) < total, "it was killed too late to tell anything"
     assert in_doubt <= 4
-    async with service_process(dsn, nats_url, issuer, tmp_path / "two.log", **options):
+    # The leases of the first are short; on a busy machine short dialogues of the second would be in doubt as well.
+    patient = {**options, "invoice_lease": "40s", "smtp_timeout": "10s"}
+    async with service_process(dsn, nats_url, issuer, tmp_path / "two.log", **patient):
 
         async def done() -> bool:
             left = await database.fetch("SELECT state, count(*) FROM invoices GROUP BY state")
@@ -127,6 +130,6 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
         assert set(copies) == {f"<invoice.d{n}@tocsin.test>" for n in range(total)}
         assert repeated <= in_doubt
     else:
-        assert failed == in_doubt
+        assert failed == in_doubt + held
         assert repeated == 0
-        assert len(copies) >= total - in_doubt
+        assert len(copies) >= total - failed

@@ -4,13 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import pytest
-
 from services.chassis.errors import ResourceExhausted
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock, Service, pb
-from tests.support.receiver import Receiver
 
 MINUTE = timedelta(minutes=1)
 
@@ -65,43 +62,3 @@ async def test_two_replicas_never_send_more_than_ten(open_service: OpenService) 
         # Nobody waits longer than the limit asks for: a full round each minute.
         assert times[-1] - times[0] <= MINUTE * (total // 10) + timedelta(seconds=14)
         assert await one.value("SELECT count(*) FROM deliveries") == 0
-
-
-async def test_what_failed_does_not_count(open_service: OpenService, receiver: Receiver) -> None:
-    async with open_service() as service:
-        await service.register("WEBHOOK", f"{receiver.url}/hook")
-        receiver.answers.extend([(500, {})] * 5)
-        for _ in range(5):
-            assert (await service.send(wait=True)).status == pb.Notification.PENDING
-        for _ in range(10):
-            assert (await service.send(wait=True)).status == pb.Notification.SENT
-        with pytest.raises(ResourceExhausted):
-            await service.send(wait=True)
-        # The five retries wait for their turn; it comes when the ten have left the window.
-        await service.advance(timedelta(seconds=2))
-        await eventually(lambda: quiet(service))
-        assert len(receiver.hooks) == 15
-        await service.advance(timedelta(seconds=58))
-        await eventually(lambda: quiet(service))
-        assert len(receiver.hooks) == 20
-        assert most_in_a_minute(await sent_times(service)) == 10
-
-
-async def test_queued_work_keeps_its_order(open_service: OpenService, capsys: pytest.CaptureFixture[str]) -> None:
-    async with open_service(concurrency=1) as service:
-        for place in range(25):
-            await service.send(title=f"n{place:02d}")
-        for _ in range(3):
-            await eventually(lambda: quiet(service))
-            await service.advance(MINUTE)
-        await eventually(lambda: quiet(service))
-        lines = [line for line in capsys.readouterr().out.splitlines() if "[ALERT] n" in line]
-        assert [line[-3:] for line in lines] == [f"n{place:02d}" for place in range(25)]
-
-
-async def test_the_limit_is_each_tenant_s_and_each_user_s(open_service: OpenService) -> None:
-    async with open_service(rate_limit=1) as service:
-        for user, tenant in (("ada", "test"), ("bob", "test"), ("ada", "wellness")):
-            assert (await service.send(user, tenant=tenant, wait=True)).status == pb.Notification.SENT
-        with pytest.raises(ResourceExhausted):
-            await service.send("ada", wait=True)

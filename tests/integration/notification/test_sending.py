@@ -1,18 +1,15 @@
 """Sending over gRPC: channels, waiting, dry runs, idempotency, bulks, tenants, retries."""
 
-import asyncio
 import json
 from datetime import timedelta
 
 import pytest
 
 from services.chassis.errors import (
-    AlreadyExists,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
     PermissionDenied,
-    ResourceExhausted,
 )
 from services.chassis.grpc.client import connect
 from services.chassis.nats import NatsConnection
@@ -124,23 +121,6 @@ async def test_what_cannot_be_sent_is_refused_at_the_door(service: Service) -> N
     assert await service.value("SELECT count(*) FROM deliveries") == 0
 
 
-async def test_an_idempotency_key_makes_retries_safe(service: Service) -> None:
-    calls = [service.send(idempotency_key="k1", body="one") for _ in range(8)]
-    answers = await asyncio.gather(*calls, service.send(idempotency_key="k1", body="one", wait=True))
-    assert len({answer.id for answer in answers}) == 1
-    with pytest.raises(AlreadyExists) as conflict:
-        await service.send(idempotency_key="k1", body="two")
-    assert conflict.value.reason == "IDEMPOTENCY_CONFLICT"
-    with pytest.raises(AlreadyExists):
-        await service.send(idempotency_key="k1", body="two", wait=True)
-    other = await service.send(tenant="wellness", idempotency_key="k1", body="two")
-    assert other.id != answers[0].id
-    await service.advance(timedelta(hours=24, seconds=1))
-    renewed = await service.send(idempotency_key="k1", body="two")
-    assert renewed.id != answers[0].id
-    assert await service.value('SELECT count(*) FROM "notification_test".notifications') == 2
-
-
 async def test_a_bulk_judges_each_item_alone(service: Service) -> None:
     def item(**more: object) -> pb.SendNotificationRequest:
         return pb.SendNotificationRequest(**{"tenant": "test", "user": "u", "type": ALERT, "title": "t", **more})  # type: ignore[arg-type]
@@ -248,13 +228,6 @@ async def test_reading_pages_and_marking_read(service: Service) -> None:
     assert foreign.value.reason == "PAGE_TOKEN_INVALID"
 
 
-async def test_concurrent_marks_and_deliveries_lose_nothing(service: Service) -> None:
-    sent = await service.send(wait=True)
-    mark = pb.MarkNotificationReadRequest(tenant="test", id=sent.id)
-    answers = await asyncio.gather(*(service.notifications.MarkNotificationRead(mark) for _ in range(10)))
-    assert {answer.version for answer in answers} == {3}
-
-
 async def test_failures_are_retried_on_schedule_then_given_up(service: Service, receiver: Receiver) -> None:
     await service.register("WEBHOOK", f"{receiver.url}/hook")
     receiver.answers.extend([(500, {})] * 4)
@@ -274,38 +247,3 @@ async def test_failures_are_retried_on_schedule_then_given_up(service: Service, 
         await service.becomes(first.id, "FAILED" if attempt == 4 else "PENDING", attempts=attempt)
     assert service.clock.time - start == timedelta(seconds=14)
     assert len({hook.id for hook in receiver.hooks}) == 1
-
-
-async def test_a_receiver_s_wish_for_more_time_wins(service: Service, receiver: Receiver) -> None:
-    await service.register("WEBHOOK", f"{receiver.url}/hook")
-    receiver.answers.append((429, {"retry-after": "30"}))
-    queued = await service.send()
-    waiting = await service.becomes(queued.id, "PENDING", attempts=1)
-    assert waiting.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 30
-    await service.advance(timedelta(seconds=30))
-    await service.becomes(queued.id, "SENT", attempts=2)
-
-
-async def test_a_waiting_call_over_the_limit_leaves_nothing_behind(service: Service) -> None:
-    for _ in range(10):
-        await service.send(wait=True)
-    service.clock.time += timedelta(seconds=20)
-    with pytest.raises(ResourceExhausted) as limited:
-        await service.send(wait=True, idempotency_key="again")
-    assert limited.value.reason == "RATE_LIMITED"
-    assert limited.value.metadata == {"user": "ada", "limit": "10", "period": "60s"}
-    assert limited.value.retry_after == timedelta(seconds=40)
-    assert await service.value('SELECT count(*) FROM "notification_test".notifications') == 10
-    assert await service.value("SELECT count(*) FROM deliveries") == 0
-    assert (await service.send("other", wait=True)).status == pb.Notification.SENT
-    queued = await service.send()
-    waiting = await eventually(lambda: _deferred(service, queued.id))
-    assert waiting.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 40
-    await service.advance(timedelta(seconds=40))
-    await service.becomes(queued.id, "SENT")
-    assert (await service.send(wait=True, idempotency_key="again")).status == pb.Notification.SENT
-
-
-async def _deferred(service: Service, id_: str) -> object:
-    found = await service.get(id_)
-    return found if found.HasField("next_attempt_time") else None

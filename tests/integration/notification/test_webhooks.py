@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from services.chassis.errors import InvalidArgument, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import VIDEO_PROBED_SUBJECT, VIDEOS
-from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions, PublicEvent
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock, Service, letter_pb, webhook_pb
@@ -104,29 +102,6 @@ async def test_a_repeated_event_is_delivered_once(
         assert sorted(ids) == sorted(["e-1", last])
 
 
-async def test_one_event_twice_in_a_batch_is_one_delivery(service: Service, receiver: Receiver) -> None:
-    made = await subscribe(service, receiver.url + "/hook")
-    store = PostgresSubscriptions(service.database, service.clock)
-    body = '{"specversion":"1.0","data":{"uid":"cam-1"}}'
-    event = PublicEvent(id="e-1", type=PROBED, body=body, published_at=service.clock.time)
-    assert await store.fan_out([event, event, replace(event, id="e-2"), event]) == [1, 1, 1, 1]
-    assert await store.fan_out([event]) == [1]
-    found = await service.rows("SELECT event_id FROM deliveries WHERE reference = $1 ORDER BY 1", made.id)
-    assert [row["event_id"] for row in found] == ["e-1", "e-2"]
-
-
-async def test_events_from_before_a_subscription_are_not_for_it(
-    service: Service, publisher: Publisher, receiver: Receiver
-) -> None:
-    first = await subscribe(service, receiver.url + "/first")
-    service.clock.time += timedelta(minutes=1)  # beyond the tolerance for clocks that differ
-    await subscribe(service, receiver.url + "/later")
-    early = await probed(publisher, "cam-1")
-    await eventually(received(receiver, 1))
-    found = await service.rows("SELECT reference::text AS reference FROM deliveries WHERE event_id = $1", early)
-    assert [row["reference"] for row in found] == [first.id]
-
-
 async def test_nobody_s_type_has_no_consumer(
     service: Service, nats_connection: NatsConnection, receiver: Receiver
 ) -> None:
@@ -205,22 +180,6 @@ async def test_gone_ends_the_subscription(service: Service, publisher: Publisher
 
     await eventually(disabled)
     assert len(receiver.hooks) == 1
-
-
-async def test_failures_for_days_disable_a_subscription(
-    service: Service, publisher: Publisher, receiver: Receiver
-) -> None:
-    made = await subscribe(service, receiver.url + "/hook")
-    receiver.answers.extend([(500, {})] * 2)
-    await probed(publisher, "cam-1")
-    await eventually(_attempts(service, 1))
-    await service.advance(timedelta(days=5, seconds=1))
-
-    async def disabled() -> bool:
-        found = await service.webhooks.GetWebhookSubscription(webhook_pb.GetWebhookSubscriptionRequest(id=made.id))
-        return not found.enabled and "nothing but failures" in found.disabled_reason
-
-    await eventually(disabled)
 
 
 @pytest.mark.parametrize(
