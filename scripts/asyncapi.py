@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from asyncapi_payloads import add_payloads
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
@@ -133,6 +134,7 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
                     "summary": f"Tocsin publishes {message.name}; downstream subscribers receive it.",
                     "channel": {"$ref": f"#/channels/{message.name}"},
                 }
+    add_payloads(channels, operations, messages, schemas)
     schemas["CloudEventHeaders"] = {
         "type": "object",
         "description": "CloudEvents attributes and W3C trace context, as NATS headers.",
@@ -151,7 +153,8 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
             "title": "Tocsin events",
             "version": "v1",
             "description": "Events on NATS. Payloads are protobuf messages of the package tocsin.events.v1; the "
-            "schemas show their JSON form. Downstream accounts see the channels whose x-visibility is public.",
+            "schemas show their JSON form. Downstream accounts see the channels whose x-visibility is public. Gateways "
+            "publish vendors' payloads, as JSON, on the channel whose x-visibility is gateway.",
         },
         "defaultContentType": "application/protobuf",
         "channels": channels,

@@ -1,9 +1,11 @@
 """Resource ids: one pattern for all, and a maker of time-ordered ones. Standard library only."""
 
+import hashlib
 import os
 import re
 import time
 import uuid
+from datetime import datetime
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 
@@ -36,7 +38,16 @@ def check_id(value: str, field: str) -> str:
 def uuid7() -> uuid.UUID:
     """A UUID of version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits. Later ones sort after earlier
     ones (to the millisecond), which keeps B-tree inserts local."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _version_7(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def derived_id(at: datetime, name: str) -> str:
+    """The id, a version 7 UUID as text, of what happened at that time under that name: the same whenever it is made."""
+    return str(_version_7(int(at.timestamp() * 1000), hashlib.sha256(name.encode()).digest()[:10]))
+
+
+def _version_7(milliseconds: int, other: bytes) -> uuid.UUID:
+    value = milliseconds << 80 | int.from_bytes(other, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)

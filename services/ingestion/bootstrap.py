@@ -8,7 +8,7 @@ from datetime import timedelta
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
-from services.chassis.nats.topology import VIDEOS
+from services.chassis.nats.topology import PAYLOADS, VIDEOS
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
@@ -17,6 +17,8 @@ from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.lanes import Broker, JetStreamPriority, JetStreamReadings
+from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
+from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.video_events import CONSUMER, on_video_event
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
@@ -145,11 +147,16 @@ def wire_readings(base: Base, coalescer: Coalescer) -> PostgresIdempotencyKeys:
 
 
 def wire_payloads(base: Base, coalescer: Coalescer) -> None:
-    """Vendor payloads and the priority lane."""
+    """Vendor payloads, over gRPC and from gateways that speak NATS, and the priority lane."""
     priority = JetStreamPriority(base.broker)
     quarantine = PostgresQuarantine(base.database, most=base.settings.quarantine_most)
     payloads = Payloads(base.directory, coalescer, priority, quarantine, clock=clock, limits=base.limits)
     add_PayloadServiceServicer_to_server(PayloadServicer(payloads), base.app.server.registrar)
+    options = ConsumerOptions(
+        service=SERVICE, name=PAYLOAD_CONSUMER, stream=PAYLOADS, max_in_flight=IN_FLIGHT, retry=RETRY
+    )
+    consumer = Consumer(base.nats, options, PayloadIntake(payloads).take, publisher=base.publisher)
+    base.app.task("payloads", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12))
 
 
 def wire_alerts(base: Base) -> None:

@@ -95,6 +95,8 @@ class StreamSpec:
     """A work queue keeps a message until its one consumer acknowledges it; others keep it for `max_age`."""
     max_age: timedelta = timedelta(0)
     max_bytes: int = 256 * MIB
+    max_message: int = -1
+    """Bytes of one message with its headers; -1: whatever the server takes."""
     discard_old: bool = False
     batches: bool = False
     """Whether it takes many events as one write: for those that come in bundles."""
@@ -111,6 +113,7 @@ class StreamSpec:
             storage=StorageType.FILE,
             max_age=self.max_age.total_seconds(),
             max_bytes=options.max_bytes.get(self.name, self.max_bytes),
+            max_msg_size=self.max_message,
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=options.replicas,
             allow_atomic=self.batches or None,
@@ -189,6 +192,8 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             description="Vendor payloads of gateways that speak NATS, on their way to ingestion.",
             work_queue=True,
             max_bytes=1024 * MIB,
+            # 64 KiB of payload, as over REST; a gateway that sends more is told so.
+            max_message=72 * 1024,
         ),
         StreamSpec(
             name=NOTIFICATIONS,
@@ -236,6 +241,7 @@ _COMPARED = (
     "storage",
     "max_age",
     "max_bytes",
+    "max_msg_size",
     "duplicate_window",
     "num_replicas",
     "allow_atomic",

@@ -24,7 +24,7 @@ def env(
     import json as json_module
 
     from services.cli.client import open_mesh
-    from services.cli.runtime.nats_accounts import CLI_USER
+    from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER
 
     mesh = open_mesh(state_dir)
     instance = mesh.instance
@@ -39,6 +39,9 @@ def env(
     if not instance.external_nats:
         values["NATS_USER"] = CLI_USER
         values["NATS_PASSWORD"] = mesh.state.ensure_secrets([f"nats.{CLI_USER}"])[f"nats.{CLI_USER}"]
+        # Files to hand on: with their variables somebody else is less than the operator.
+        for user in (DOWNSTREAM_USER, GATEWAY_USER):
+            values[f"NATS_{user.upper()}_ENV"] = str(mesh.state.credentials / f"{user}.env")
     if json:
         print(json_module.dumps(values, indent=2))
         return

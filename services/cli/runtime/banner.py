@@ -22,9 +22,10 @@ def print_addresses(console: Console, instance: Instance, state_dir: Path) -> No
     rows = [("edge", instance.edge_url, "REST, gRPC and gRPC-Web")]
     rows.append(("docs", f"{instance.edge_url}/docs", "Swagger UI; the contract: /openapi.json"))
     rows.append(("token", "tocsin token", 'curl -H "authorization: Bearer $(tocsin token)" ...'))
-    rows.append(("nats", instance.nats_url, "events for downstream teams"))
+    rows.append(("nats", instance.nats_url, "events for downstream teams, payloads of gateways"))
     if not instance.external_nats:
-        rows.append(("", str(state_dir / "credentials" / "downstream.env"), "their read-only login"))
+        rows.append(("", str(state_dir / "credentials" / "downstream.env"), "read-only login of the teams"))
+        rows.append(("", str(state_dir / "credentials" / "gateway.env"), "publish-only login of gateways"))
     rows.append(("status", "tocsin status", f"logs in {state_dir / 'logs'}"))
     width = max(len(value) for _, value, _ in rows)
     lines = Text()

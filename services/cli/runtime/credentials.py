@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, RUNTIME_USER
+from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.state import StateDir
 
@@ -27,7 +27,7 @@ class Credentials:
 def ensure_credentials(state: StateDir, services: tuple[str, ...]) -> Credentials:
     """Everything a mesh needs, made where missing; renews the services' tokens when they have aged."""
     roles = (SUPERUSER, *services)
-    users = (RUNTIME_USER, CLI_USER, DOWNSTREAM_USER, *services)
+    users = (RUNTIME_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])
     tokens = {service: state.credentials / f"{service}.jwt" for service in services}
     jwks_file = state.auth / "jwks.json"
@@ -52,10 +52,11 @@ def renew_peer_tokens(state: StateDir, services: Iterable[str]) -> None:
         state.write_text(state.credentials / f"{service}.jwt", token)
 
 
-def write_downstream_credentials(state: StateDir, nats_url: str, password: str) -> Path:
-    """The file that an operator hands to a downstream team: variables for a shell or an env file."""
-    path = state.credentials / "downstream.env"
-    lines = {"NATS_URL": nats_url, "NATS_USER": DOWNSTREAM_USER, "NATS_PASSWORD": password}
+def write_outside_credentials(state: StateDir, nats_url: str, user: str, password: str) -> Path:
+    """The file that an operator hands to a downstream team or puts on a gateway: variables for a shell or an env
+    file."""
+    path = state.credentials / f"{user}.env"
+    lines = {"NATS_URL": nats_url, "NATS_USER": user, "NATS_PASSWORD": password}
     state.write_text(path, "".join(f"{name}={value}\n" for name, value in lines.items()))
     return path
 

@@ -1,4 +1,5 @@
-"""Who may do what on the embedded NATS: one user per service, and an account of its own for downstream teams.
+"""Who may do what on the embedded NATS: one user per service, and accounts of their own for downstream teams and for
+gateways.
 
 The matrix below is the whole truth; `nats_server` renders it. Services may publish what they own, read the streams
 that they act upon and dead-letter what they cannot process. Only the runtime shapes streams.
@@ -12,6 +13,7 @@ from services.chassis.nats import topology
 RUNTIME_USER = "runtime"
 CLI_USER = "cli"
 DOWNSTREAM_USER = "downstream"
+GATEWAY_USER = "gateway"
 _INBOX = "_INBOX.>"
 INVOICES_BUCKET = "TOCSIN_INVOICES"
 
@@ -124,3 +126,8 @@ def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
 def downstream_permissions() -> Permissions:
     """What downstream teams may do: listen. Their account is given the public subjects only, whatever they ask for."""
     return Permissions(publish=None, subscribe=None, publish_denied=(">",))
+
+
+def gateway_permissions() -> Permissions:
+    """What gateways may do: publish payloads, and hear whether they are durable. Nothing else reaches their account."""
+    return Permissions(publish=(topology.payloads_subject("*"),), subscribe=(_INBOX,))

@@ -11,8 +11,10 @@ from services.chassis.nats import topology
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.nats_accounts import (
     DOWNSTREAM_USER,
+    GATEWAY_USER,
     Permissions,
     downstream_permissions,
+    gateway_permissions,
     mesh_permissions,
 )
 from services.cli.runtime.ports import LOOPBACK
@@ -43,11 +45,13 @@ def render_nats_config(
     """The server's configuration. `passwords` holds one for each user.
 
     Account MESH has JetStream and the services; account DOWNSTREAM sees the public subjects of MESH and can only
-    listen. Every write to a stream reaches the disk before it is acknowledged.
+    listen; account GATEWAYS can only publish payloads, and gets the acknowledgements of JetStream as replies. Every
+    write to a stream reaches the disk before it is acknowledged.
     """
     mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services).items()]
     downstream_user = _user(DOWNSTREAM_USER, passwords[DOWNSTREAM_USER], downstream_permissions())
-    public = topology.PUBLIC_SUBJECTS
+    gateway_user = _user(GATEWAY_USER, passwords[GATEWAY_USER], gateway_permissions())
+    public, payloads = topology.PUBLIC_SUBJECTS, topology.payloads_subject("*")
     config = {
         "server_name": "tocsin",
         "listen": f"{LOOPBACK}:{port}",
@@ -58,11 +62,18 @@ def render_nats_config(
             "MESH": {
                 "jetstream": "enabled",
                 "users": mesh_users,
-                "exports": [{"stream": subject, "accounts": ["DOWNSTREAM"]} for subject in public],
+                "exports": [
+                    *({"stream": subject, "accounts": ["DOWNSTREAM"]} for subject in public),
+                    {"service": payloads, "accounts": ["GATEWAYS"]},
+                ],
             },
             "DOWNSTREAM": {
                 "users": [downstream_user],
                 "imports": [{"stream": {"account": "MESH", "subject": subject}} for subject in public],
+            },
+            "GATEWAYS": {
+                "users": [gateway_user],
+                "imports": [{"service": {"account": "MESH", "subject": payloads}}],
             },
         },
     }

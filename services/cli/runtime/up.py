@@ -6,10 +6,10 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 
-from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_downstream_credentials
+from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.mesh import Mesh
-from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
+from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
 from services.cli.runtime.ports import PortAssignment, assign_ports
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
@@ -49,7 +49,8 @@ async def run_mesh(
         status.write(supervisor.status)
         instance.write(state)
         if mesh.nats_monitor_url:
-            write_downstream_credentials(state, mesh.nats_url, mesh.credentials.nats[DOWNSTREAM_USER])
+            for user in (DOWNSTREAM_USER, GATEWAY_USER):
+                write_outside_credentials(state, mesh.nats_url, user, mesh.credentials.nats[user])
         loop = asyncio.get_running_loop()
         for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(wanted, supervisor.stop)

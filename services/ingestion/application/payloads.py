@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FailedPrecondition, InvalidArgument, NotFound
 from services.chassis.ids import new_id
 from services.chassis.paging import PageTokens
 from services.ingestion.application import metrics
@@ -15,7 +16,7 @@ from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Q
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
 from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound
 from services.ingestion.domain.formats.payload import PayloadReading
-from services.ingestion.domain.formats.registry import decode
+from services.ingestion.domain.formats.registry import FORMATS, decode
 from services.ingestion.domain.reading import (
     Rejection,
     StoredReading,
@@ -37,6 +38,17 @@ class PayloadAccepted:
 
     readings: Sequence[StoredReading]
     priority: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadReceived:
+    """A payload of a sender that cannot be told what is wrong with it. `id`: its name in the quarantine, the same
+    whenever it is delivered."""
+
+    id: str
+    format: str
+    payload: bytes
+    received: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +86,27 @@ class Payloads:
             found = decode(format_name, payload)
         except PayloadNotUnderstood as error:
             name = new_id()
-            await self._quarantine.keep(
-                Quarantined(name, format_name, payload, error.problem, error.field, to_datetime(self._clock()))
-            )
-            metrics.QUARANTINED.labels(format_name).inc()
+            received = PayloadReceived(name, format_name, payload, to_datetime(self._clock()))
+            await self._keep(received, error.field, error.problem)
             error.metadata.update(format=format_name, quarantineId=name)
             raise
         return await self._accept(format_name, found)
+
+    async def take(self, received: PayloadReceived) -> PayloadAccepted | None:
+        """As `submit`, for a sender that cannot be told: whatever is wrong, an unknown format or a reading that is
+        refused among it, the payload is kept in quarantine, once (None then). Raises what a later try may not meet."""
+        try:
+            return await self._accept(received.format, decode(received.format, received.payload))
+        except (InvalidArgument, NotFound, FailedPrecondition) as error:
+            refusal = rejection(0, error)
+            await self._keep(received, refusal.field, refusal.message)
+            return None
+
+    async def _keep(self, received: PayloadReceived, field: str, problem: str) -> None:
+        await self._quarantine.keep(
+            Quarantined(received.id, received.format, received.payload, problem, field, received.received)
+        )
+        metrics.QUARANTINED.labels(received.format if received.format in FORMATS else "unknown").inc()
 
     async def replay(self, name: str) -> PayloadAccepted:
         """Tries a quarantined payload again; it leaves the quarantine when it is accepted. Raises what it meets."""

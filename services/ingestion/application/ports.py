@@ -134,7 +134,10 @@ class Quarantined:
 class Quarantine(Protocol):
     """Keeps payloads that nobody understood; bounded, the oldest go first."""
 
-    async def keep(self, payload: Quarantined) -> None: ...
+    async def keep(self, payload: Quarantined) -> None:
+        """Nothing happens when one of this id is kept already."""
+        ...
+
     async def get(self, name: str) -> Quarantined:
         """Raises ResourceNotFound."""
         ...

@@ -70,6 +70,12 @@ async def test_the_quarantine_keeps_lists_and_lets_go(quarantine: Quarantine) ->
         await quarantine.get(kept[2].id)
 
 
+async def test_the_quarantine_keeps_an_id_once(quarantine: Quarantine) -> None:
+    for name in ("ep1", "ep2"):
+        await quarantine.keep(payload(1, name))
+    assert await quarantine.list("", None, 100) == [payload(1, "ep1")]
+
+
 async def test_the_quarantine_is_bounded(quarantine: Quarantine) -> None:
     for number in range(60):
         await quarantine.keep(payload(number))

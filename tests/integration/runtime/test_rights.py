@@ -92,6 +92,46 @@ async def test_downstream_hears_public_subjects_and_nothing_else(
     assert not downstream.client.is_closed
 
 
+async def test_a_gateway_publishes_payloads_and_nothing_else(
+    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
+    gateway = await login("gateway")
+    stream = gateway.client.jetstream(timeout=5)
+    ack = await stream.publish(topology.payloads_subject("ep1"), b"{}", headers={"Nats-Msg-Id": "one"})
+    assert (ack.stream, ack.duplicate) == (topology.PAYLOADS, None)
+    again = await stream.publish(topology.payloads_subject("ep1"), b"{}", headers={"Nats-Msg-Id": "one"})
+    assert (again.seq, again.duplicate) == (ack.seq, True)
+    with pytest.raises(APIError, match="maximum"):
+        await stream.publish(topology.payloads_subject("ep1"), b"x" * 80_000)
+    for subject in (
+        topology.readings_subject(0),
+        topology.EMPTIED_SUBJECT,
+        "$JS.API.STREAM.INFO.PAYLOADS",
+        "$JS.ACK.x",
+    ):
+        await gateway.client.publish(subject, b"forged")
+        assert await gateway.refused(f'publish to "{subject}"')
+    for subject in (">", "tocsin.>", topology.payloads_subject("*"), "$JS.>"):
+        await gateway.client.subscribe(subject)
+        assert await gateway.refused(f'subscription to "{subject}"')
+    # Replies to others stay with them: a listener on every inbox hears only what was sent to its own account.
+    heard: list[str] = []
+
+    async def hear(message: nats.aio.msg.Msg) -> None:
+        heard.append(message.subject)
+
+    await gateway.client.subscribe("_INBOX.>", cb=hear)
+    await gateway.client.flush()
+    ingestion = await login("ingestion")
+    await ingestion.client.jetstream().publish("tocsin.alerts.v1.reported", b"alert")
+    await ingestion.client.jetstream().stream_info(topology.ALERTS)
+    await gateway.client.flush()
+    assert not heard
+    async with open_mesh(mesh.state.root).nats() as operator:
+        info = await operator.jetstream().stream_info(topology.PAYLOADS)
+        assert info.state.messages == 1
+
+
 async def test_a_service_publishes_only_its_own(login: Callable[[str], "asyncio.Future[_User]"]) -> None:
     aggregation = await login("aggregation")
     stream = aggregation.client.jetstream()

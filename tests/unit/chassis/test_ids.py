@@ -1,13 +1,14 @@
 import re
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.errors import InvalidArgument
-from services.chassis.ids import ID_PATTERN, check_id, is_id, new_id, uuid7
+from services.chassis.ids import ID_PATTERN, check_id, derived_id, is_id, new_id, uuid7
 
 
 @given(st.text(max_size=70))
@@ -36,3 +37,12 @@ def test_uuid7_is_well_formed_and_ordered_by_time() -> None:
     stamps = [one.int >> 80 for one in made]
     assert stamps == sorted(stamps)
     assert before <= stamps[0] <= stamps[-1] <= after
+
+
+def test_a_derived_id_is_the_same_again_and_ordered_by_time() -> None:
+    at = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
+    found = [derived_id(at + timedelta(milliseconds=place), "PAYLOADS:7") for place in range(50)]
+    assert found == sorted(set(found))
+    assert derived_id(at, "PAYLOADS:7") == found[0] != derived_id(at, "PAYLOADS:8")
+    assert uuid.UUID(found[0]).version == 7
+    assert all(is_id(one) for one in found)

@@ -2,7 +2,12 @@
 
 import pytest
 
-from services.cli.runtime.nats_accounts import INVOICES_BUCKET, downstream_permissions, service_permissions
+from services.cli.runtime.nats_accounts import (
+    INVOICES_BUCKET,
+    downstream_permissions,
+    gateway_permissions,
+    service_permissions,
+)
 from services.cli.runtime.settings import SERVICES
 
 
@@ -30,3 +35,9 @@ def test_downstream_only_listens() -> None:
     permissions = downstream_permissions()
     assert permissions.publish_denied == (">",)
     assert permissions.subscribe is None
+
+
+def test_a_gateway_publishes_payloads_and_hears_replies() -> None:
+    permissions = gateway_permissions()
+    assert permissions.publish == ("tocsin.payloads.v1.*",)
+    assert permissions.subscribe == ("_INBOX.>",)

@@ -94,7 +94,7 @@ class MemoryQuarantine:
         self._most = most
 
     async def keep(self, payload: Quarantined) -> None:
-        self._kept[payload.id] = payload
+        self._kept.setdefault(payload.id, payload)
         for name in sorted(self._kept)[: -self._most]:
             del self._kept[name]
 

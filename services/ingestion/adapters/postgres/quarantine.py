@@ -19,11 +19,12 @@ class PostgresQuarantine:
         self._kept = 0
 
     async def keep(self, payload: Quarantined) -> None:
-        """Stores it; now and then the oldest beyond the bound go."""
+        """Stores it, once under its id; now and then the oldest beyond the bound go."""
         self._kept += 1
         async with self._database.connection() as connection:
             await connection.execute(
-                f"INSERT INTO quarantined_payloads ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)",
+                f"INSERT INTO quarantined_payloads ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) "
+                "ON CONFLICT (id) DO NOTHING",
                 payload.id,
                 payload.format,
                 payload.payload,
