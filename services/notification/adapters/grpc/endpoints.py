@@ -5,6 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.notifications import Context
+from services.notification.adapters.grpc.positions import read_id
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.domain.notification import ChannelName
 from tocsin.notification.v1 import endpoint_service_pb2 as endpoint_pb
@@ -33,7 +34,7 @@ class EndpointServicer(endpoint_rpc.EndpointServiceServicer):
         """See the contract."""
         tokens = PageTokens("endpoints", tenant=request.tenant, user=request.user)
         limit = page_limit(request.page_size)
-        after = _read_id(tokens, request.page_token)
+        after = read_id(tokens, request.page_token)
         found = await self._endpoints.page(request.tenant, request.user, limit=limit + 1, after=after)
         return endpoint_pb.ListEndpointsResponse(
             endpoints=[
@@ -74,7 +75,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         """See the contract."""
         tokens = PageTokens("webhookSubscriptions")
         limit = page_limit(request.page_size)
-        found = await self._subscriptions.page(limit=limit + 1, after=_read_id(tokens, request.page_token))
+        found = await self._subscriptions.page(limit=limit + 1, after=read_id(tokens, request.page_token))
         return webhook_pb.ListWebhookSubscriptionsResponse(
             subscriptions=[mappers.subscription(item) for item in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda item: (item.id,)),
@@ -86,8 +87,3 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         """See the contract."""
         await self._subscriptions.delete(request.id)
         return Empty()
-
-
-def _read_id(tokens: PageTokens, token: str) -> str:
-    key = tokens.read(token, (str,))
-    return "" if key is None else str(key[0])

@@ -4,7 +4,8 @@ from google.api.httpbody_pb2 import HttpBody
 
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
-from services.notification.adapters.grpc.notifications import Context, read_position
+from services.notification.adapters.grpc.notifications import Context
+from services.notification.adapters.grpc.positions import read_position
 from services.notification.application.invoice_reading import InvoiceReader
 from tocsin.notification.v1 import invoice_service_pb2 as pb
 from tocsin.notification.v1 import invoice_service_pb2_grpc as rpc

@@ -1,13 +1,12 @@
 """NotificationService over gRPC."""
 
-from datetime import datetime
-
 import grpc.aio
 
 from services.chassis.errors import DomainError, InvalidArgument
 from services.chassis.grpc import validation
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
+from services.notification.adapters.grpc.positions import read_own_position
 from services.notification.application.ports import NotificationFilter
 from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification
@@ -56,7 +55,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
             "notifications", tenant=wanted.tenant, user=wanted.user, status=wanted.status, unread=wanted.unread
         )
         limit = page_limit(request.page_size, default=DEFAULT_PAGE)
-        after = read_position(tokens, request.page_token)
+        after = read_own_position(tokens, request.page_token)
         found = await self._reader.page(wanted, limit=limit + 1, after=after)
         return pb.ListNotificationsResponse(
             notifications=[mappers.notification(item) for item in found[:limit]],
@@ -66,12 +65,6 @@ class NotificationServicer(rpc.NotificationServiceServicer):
     async def MarkNotificationRead(self, request: pb.MarkNotificationReadRequest, context: Context) -> pb.Notification:
         """See the contract."""
         return mappers.notification(await self._reader.mark_read(request.tenant, request.id))
-
-
-def read_position(tokens: PageTokens, token: str) -> tuple[datetime, str] | None:
-    """Time and id in a page token of ours. Raises PageTokenInvalid."""
-    key = tokens.read(token, (str, str))
-    return None if key is None else (datetime.fromisoformat(str(key[0])), str(key[1]))
 
 
 def _judged(item: pb.SendNotificationRequest) -> Draft | DomainError:
