@@ -198,10 +198,12 @@ OpenRig = Callable[..., Rig]
 @pytest.fixture(params=["memory", "postgres"])
 def open_rig(request: pytest.FixtureRequest) -> OpenRig:
     """`open_rig(disable_after=...)`: empty stores on one adapter; once for a test."""
-    if request.param == "memory":
-        return lambda disable_after=timedelta(days=5): MemoryRig(disable_after)
-    database: Database = request.getfixturevalue("database")
-    return lambda disable_after=timedelta(days=5): PostgresRig(database, disable_after)
+    database: Database | None = None if request.param == "memory" else request.getfixturevalue("database")
+
+    def make(disable_after: timedelta = timedelta(days=5)) -> Rig:
+        return MemoryRig(disable_after) if database is None else PostgresRig(database, disable_after)
+
+    return make
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Sending, dispatching and reading on the stores in memory: no server, no waiting, a clock that the test moves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -95,7 +95,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(*, stop_budget: timedelta = timedelta(seconds=5)) -> AsyncIterator[World]:
+async def world(*, stop_budget: timedelta = timedelta(seconds=5)) -> AsyncGenerator[World]:
     clock = ManualClock()
     state = State(now=lambda: clock.time)
     store, queue, endpoints, channel = (

@@ -1,7 +1,7 @@
 """From debts to e-mails on the stores in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -94,7 +94,7 @@ class Office:
     @asynccontextmanager
     async def open(
         self, *, unknown: UnknownOutcome = UnknownOutcome.RESEND, mailer: bool = True
-    ) -> AsyncIterator[Invoicing]:
+    ) -> AsyncGenerator[Invoicing]:
         """Works during the block."""
         stop = asyncio.Event()
         async with GroupCommit(self.change) as changing:
