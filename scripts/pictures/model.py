@@ -1,0 +1,34 @@
+"""What the pictures show is worked out by the code of the service. Times are seconds here."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.domain.engine import Readings
+from services.aggregation.domain.history import RawRange, singles, spans
+from services.aggregation.domain.statistics import Statistics
+from services.aggregation.domain.summary import SECOND, Kind
+
+ORIGIN: Final = 1_760_000_400
+"""The second of the epoch that pictures call 0: a full hour."""
+
+Course = Sequence[tuple[float, float]]
+"""(seconds, value), ascending."""
+
+
+def ask(kind: Kind, interval: int, readings: Course, start: int, end: int) -> Statistics:
+    """The span [start, end) of a series with these readings."""
+    info = SeriesInfo(1, "b", "r", "t", "d", int(kind), "", interval * SECOND, 3 * interval * SECOND, ())
+    times = np.array([round((ORIGIN + at) * 1e6) for at, _ in readings], np.int64)
+    values = np.array([value for _, value in readings])
+    whole = RawRange(0, int(times[0]), int(times[-1]) + 1)
+    parts = singles([info], [whole], Readings(np.zeros(len(times), np.int64), times, values))
+    first, last = (ORIGIN + start) * SECOND, (ORIGIN + end) * SECOND
+    return spans([info], parts, first, last, last - first)[0].statistics
+
+
+def text(value: float | None, unit: str = "") -> str:
+    """A value for people, to a hundredth."""
+    return "none" if value is None else f"{value:.2f}".rstrip("0").rstrip(".") + (f" {unit}" if unit else "")
