@@ -90,6 +90,7 @@ def debts(count: int) -> debts_pb2.DebtsRegistered:
     )
 
 
+@pytest.mark.timeout(120)  # two processes begin and work off a batch; on a busy machine that takes its time
 @pytest.mark.parametrize("unknown", ["resend", "hold"])
 async def test_killed_in_the_middle_of_a_batch_of_invoices(
     dsn: str,
@@ -102,17 +103,17 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
     unknown: str,
 ) -> None:
     options = {**INVOICES, "smtp_host": "127.0.0.1", "smtp_port": mailbox.port, "invoice_unknown": unknown}
-    total = 300
+    total = 160
     async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
         await publisher.publish(Event(DEBTS_REGISTERED_SUBJECT, debts(total), id="b1"))
-        await eventually(lambda: len(mailbox.messages) >= 60, timeout=20, interval=0.001)
+        await eventually(lambda: len(mailbox.messages) >= 30, timeout=40, interval=0.001)
         await first.kill()
     in_doubt = await database.fetchval("SELECT count(*) FROM invoices WHERE sending_at IS NOT NULL")
     held = await database.fetchval("SELECT count(*) FROM invoices WHERE state = 'FAILED'")
     assert len(mailbox.messages) < total, "it was killed too late to tell anything"
     assert in_doubt <= 4
     # The leases of the first are short; on a busy machine short dialogues of the second would be in doubt as well.
-    patient = {**options, "invoice_lease": "40s", "smtp_timeout": "10s"}
+    patient = {**options, "invoice_lease": "20s", "smtp_timeout": "5s"}
     async with service_process(dsn, nats_url, issuer, tmp_path / "two.log", **patient):
 
         async def done() -> bool:
@@ -120,7 +121,7 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
             assert {row["state"] for row in left} <= {"MAILED", "FAILED"}, left
             return True
 
-        await eventually(done, timeout=30)
+        await eventually(done, timeout=60)
     failed = await database.fetchval("SELECT count(*) FROM invoices WHERE state = 'FAILED'")
     copies = Counter(mailbox.ids)
     repeated = sum(count - 1 for count in copies.values())
