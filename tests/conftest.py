@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, ensure_streams, open_nats
 from services.chassis.postgres import Database, open_database
@@ -16,13 +18,36 @@ from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer, Schemas
 
 SCHEMA = "chassis_test"
+_ORDER = ("e2e", "integration", "contract", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every asynchronous test runs under `watched_loop`, set up before its other fixtures and torn down last."""
+    """Every asynchronous test runs under `watched_loop`, set up before its other fixtures and torn down last.
+
+    Long tests come first, so that at the end no worker waits for another.
+    """
+    items.sort(key=lambda item: _ORDER.index(kind) if (kind := _kind(item)) in _ORDER else len(_ORDER))
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.fixturenames.insert(0, "watched_loop")
+
+
+def _kind(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+class _OneMesh(LoadScopeScheduling):
+    """Every test goes to the worker that is free, but all end-to-end tests to one: a second mesh would cost more than
+    two workers gain."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "e2e" if nodeid.startswith("tests/e2e/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _OneMesh:
+    """As the option `--dist loadgroup` would, which pytest-xdist 3.8 does not heed under pytest 9."""
+    return _OneMesh(config, log)
 
 
 def pytest_collection_finish() -> None:

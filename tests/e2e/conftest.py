@@ -1,4 +1,4 @@
-"""One mesh for the end-to-end tests of a test process: started as an operator starts it, reached through Envoy."""
+"""One mesh for all end-to-end tests: started as an operator starts it, reached through Envoy."""
 
 import os
 import subprocess
