@@ -18,7 +18,7 @@ import (
 const (
 	laneBatch = 1000
 	// lanePause is the longest that a batch waits for more readings, in a lane that has just answered some.
-	lanePause = 2 * time.Millisecond
+	lanePause = 4 * time.Millisecond
 	// laneLife bounds how long a token is trusted after the service has verified it.
 	laneLife = 10 * time.Second
 	// expiryMargin is for what is still under way when a lane ends.
@@ -33,7 +33,9 @@ type waiting struct {
 
 // lane sends the readings of one caller (one token) over one stream, one batch after the other: while a batch is under
 // way the next one gathers, so the busier it is the larger batches become. Callers who have just been answered tend to
-// come back at once; so a batch waits up to lanePause until it is as large as the last one. Alone, nobody waits.
+// come back at once. So a batch waits for them, up to lanePause, until it is as large as the last one and what had
+// gathered beside it: what a batch costs on its way through all the services is more than what its readings cost.
+// Alone, nobody waits.
 type lane struct {
 	client ingestion.ReadingServiceClient
 	// wake is signalled when the queue has grown to enough.
@@ -86,6 +88,12 @@ func (l *lane) wait(ctx context.Context, count int, end <-chan time.Time) bool {
 	}
 }
 
+func (l *lane) waiting() int {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return len(l.queue)
+}
+
 // take removes up to a batch from the queue.
 func (l *lane) take() []*waiting {
 	l.lock.Lock()
@@ -129,17 +137,17 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	defer end.Stop()
 	pause := time.NewTimer(lanePause)
 	defer pause.Stop()
-	last := 1
+	expected := 1
 	for l.wait(ctx, 1, end.C) {
-		if last > 1 {
+		if expected > 1 {
 			pause.Reset(lanePause)
-			l.wait(ctx, last, pause.C)
+			l.wait(ctx, expected, pause.C)
 		}
 		batch := l.take()
-		last = len(batch)
 		if err := l.send(stream, batch); err != nil {
 			return err
 		}
+		expected = min(len(batch)+l.waiting(), laneBatch)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
