@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from services.aggregation.domain.counter import Correction
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.figures import Figures
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.levels import Closed
+from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Context, LateRange, Revised
 from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.statistics import Statistics
@@ -117,6 +117,9 @@ class Write:
     revised: Sequence[Revised] = ()
     states: Sequence[SavedState] = ()
     corrections: Sequence[Correction] = ()
+    """One per reading: they take the place of what was stored about the same reading."""
+    withdrawn: Sequence[tuple[int, int]] = ()
+    """(local index, event time) of corrections that are none any more."""
     late: Sequence[tuple[int, int, int]] = ()
     """(local index, readings that revised windows, readings that came too late)."""
     announcements: Sequence[Announcements] = ()
@@ -203,6 +206,8 @@ class Message:
     time: Ints
     value: Floats
     handle: Any
+    cautious: frozenset[int] = frozenset()
+    """Places of descriptors whose device is known to send decreasing values now and then."""
 
 
 class ReadingLane(Protocol):

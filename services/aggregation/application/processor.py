@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from services.aggregation.application import metrics
 from services.aggregation.application.announcing import announce
+from services.aggregation.application.placing import by_series, place_late, revoke_all, skip_too_late
 from services.aggregation.application.ports import (
     Emptied,
     Lease,
@@ -18,12 +18,12 @@ from services.aggregation.application.ports import (
     WindowKey,
     Write,
 )
-from services.aggregation.domain.counter import Correction
 from services.aggregation.domain.engine import Admission, Changes, Engine, Readings, no_readings
-from services.aggregation.domain.revision import LateRange, Placed, late_range, place, unseen
+from services.aggregation.domain.meter import Correction
+from services.aggregation.domain.revision import Placed, doubts
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import SECOND, Ints
+from services.aggregation.domain.summary import SECOND, Bools
 
 Clock = Callable[[], float]
 
@@ -49,6 +49,7 @@ class Processor:
         self._places: dict[bytes, int] = {}
         self._ids = np.zeros(0, np.int64)
         self._known: dict[SeriesKey, int] = {}
+        self._warned: set[bytes] = set()
 
     async def load(self) -> None:
         """Brings back what is stored of the partition."""
@@ -63,10 +64,12 @@ class Processor:
         index = self.engine.states.index
         places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
         # As if it had just arrived, except that it is stored already.
-        changes = self.engine.apply(Readings(places, event_time, value), now)
+        unsettled = Readings(places, event_time, value)
+        revoked = await self._revoke(unsettled)
+        changes = self.engine.apply(unsettled, now, np.array(sorted(revoked), np.int64))
         changes.raw = no_readings()
-        if changes.closed:
-            await self._commit(self._write(changes))
+        if changes.closed or changes.corrections or revoked:
+            await self._commit(self._write(changes, revoked))
 
     def next_deadline(self) -> float | None:
         """When `close_quiet` has something to do (the loop's clock)."""
@@ -74,10 +77,14 @@ class Processor:
 
     async def close_quiet(self) -> int:
         """Closes windows of series that have gone quiet; returns how many."""
-        changes = self.engine.tick(self._clock(), wall_clock_us())
-        if not changes.closed:
+        clock, wall = self._clock(), wall_clock_us()
+        revoked: dict[int, Placed] = {}
+        if len(self.engine.states.doubtful()):
+            revoked = await self._revoke(no_readings(), self.engine.quiet(clock, wall))
+        changes = self.engine.tick(clock, wall)
+        if not (changes.closed or changes.corrections or revoked):
             return 0
-        await self._commit(self._write(changes))
+        await self._commit(self._write(changes, revoked))
         return sum(len(closed.series) for closed in changes.closed)
 
     async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
@@ -85,13 +92,17 @@ class Processor:
         began = time.perf_counter()
         batch = await self._batch(messages, emptied)
         admission = self.engine.admit(batch)
-        placed = await self._place(admission.late)
-        skipped, repeated = await self._skip(admission.too_late)
-        late_series = np.array(sorted(placed), np.int64)
-        changes = self.engine.apply(admission.fresh, self._clock(), late_series)
-        write = self._write(changes, placed)
-        write.skipped = skipped
-        write.late = self._count_late(placed, skipped)
+        placed = await place_late(self._store, self.engine, self._ids, admission.late)
+        skipped, repeated = await skip_too_late(self._store, self._ids, admission.too_late)
+        pending = placed
+        if doubts(self.engine, admission.fresh) and placed:
+            # What is revoked is worked out from what is stored: that has to hold the late readings first.
+            await self._commit(self._write(Changes(), placed))
+            pending = {}
+        revoked = await self._revoke(admission.fresh)
+        also = np.array(sorted({*placed, *revoked}), np.int64)
+        changes = self.engine.apply(admission.fresh, self._clock(), also)
+        write = self._write(changes, pending | revoked, skipped)
         write.emptied = [entry.id for entry in emptied]
         write.position = messages[-1].sequence if messages else None
         metrics.COMPUTE.observe(time.perf_counter() - began)
@@ -100,6 +111,11 @@ class Processor:
             metrics.LAG.observe(max(time.time() - messages[0].accepted, 0.0))
         metrics.EMPTIED.inc(len(emptied))
         self._measure(batch, admission, changes, placed, repeated)
+        self._measure_corrections(changes, placed | revoked)
+
+    async def _revoke(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, Placed]:
+        """Before the engine settles them: what these readings show to have been believed wrongly."""
+        return await revoke_all(self._store, self.engine, self._ids, doubts(self.engine, fresh, quiet))
 
     async def _commit(self, write: Write) -> None:
         with metrics.COMMIT.time():
@@ -109,9 +125,9 @@ class Processor:
         states, descriptor = self.engine.states, stored.descriptor
         row = states.restore(stored.state) if stored.state is not None else None
         if row is None:
-            row = states.blank(int(descriptor.kind), descriptor.interval)
+            row = states.blank(int(descriptor.kind), descriptor.interval, descriptor.counting)
         at = states.add(stored.id, row, now)
-        states.describe(at, int(descriptor.kind), descriptor.interval)
+        states.describe(at, int(descriptor.kind), descriptor.interval, descriptor.counting)
         self._descriptors.append(descriptor)
         return at
 
@@ -137,8 +153,13 @@ class Processor:
     async def _know(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         """Makes every series of the batch known."""
         raws = {raw for message in messages for raw in message.descriptors if raw not in self._places}
-        parsed = {raw: self._describe(raw) for raw in raws}
+        warned = {message.descriptors[place] for message in messages for place in message.cautious} - self._warned
+        parsed = {raw: self._describe(raw) for raw in raws | warned}
         wanted = {descriptor.key: descriptor for descriptor in parsed.values()}
+        for raw in warned:
+            # Once said of a device, it holds for all that it has sent and will send.
+            key, rules = parsed[raw].key, wanted[parsed[raw].key].counting
+            wanted[key] = wanted[key]._replace(counting=rules._replace(cautious=True))
         for entry in emptied:
             wanted.setdefault(entry.descriptor.key, entry.descriptor)
         self._known = {}
@@ -153,61 +174,49 @@ class Processor:
             if at is None:
                 self._add(stored, self._clock())
             else:
-                self.engine.states.describe(at, int(stored.descriptor.kind), stored.descriptor.interval)
-                self._descriptors[at] = stored.descriptor
+                found = stored.descriptor
+                self.engine.states.describe(at, int(found.kind), found.interval, found.counting)
+                self._descriptors[at] = found
         if len(self._places) > 4 * len(self._descriptors) + 1024:
             self._places.clear()  # descriptions that have changed over and over
+            self._warned.clear()
             await self._know(messages, emptied)
             return
         for raw, descriptor in parsed.items():
             self._places[raw] = self.engine.states.index[self._known[descriptor.key]]
+        self._warned |= warned
         self._ids = np.array(self.engine.states.ids, np.int64)
 
-    async def _place(self, late: Readings) -> dict[int, Placed]:
-        if not len(late.time):
-            return {}
-        groups = _by_series(late)
-        ranges = [late_range(self.engine, series, own.time) for series, own in groups]
-        contexts = await self._store.contexts(self._ids, ranges)
-        return {
-            series: place(self.engine, series, own.time, own.value, context)
-            for (series, own), context in zip(groups, contexts, strict=True)
-        }
-
-    async def _skip(self, too_late: Readings) -> tuple[Readings, int]:
-        """Those that are not stored yet, and the number of the others."""
-        if not len(too_late.time):
-            return too_late, 0
-        groups = _by_series(too_late)
-        ranges = [LateRange(series, int(own.time[0]), int(own.time[-1]) + 1) for series, own in groups]
-        contexts = await self._store.contexts(self._ids, ranges)
-        kept = no_readings()
-        for (_, own), context in zip(groups, contexts, strict=True):
-            kept = kept + own.take(unseen(own.time, context))
-        return kept, len(too_late.time) - len(kept.time)
-
-    def _write(self, changes: Changes, placed: dict[int, Placed] | None = None) -> Write:
-        placed = placed or {}
+    def _write(
+        self, changes: Changes, placed: dict[int, Placed] | None = None, skipped: Readings | None = None
+    ) -> Write:
+        placed, skipped = placed or {}, skipped or no_readings()
         states = self.engine.states.rows
         raw = changes.raw
         revised = [window for found in placed.values() for window in found.revised]
         corrections: list[Correction] = list(changes.corrections)
+        withdrawn: list[tuple[int, int]] = []
         for series, found in placed.items():
             raw = raw + Readings(np.full(len(found.time), series), found.time, found.value)
             corrections.extend(found.corrections)
+            withdrawn.extend((series, time) for time in found.withdrawn)
         if placed:
             raw = raw.sorted()
-        dirty = sorted(set(changes.touched.tolist()) | {series for series, found in placed.items() if len(found.time)})
+        moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
+        dirty = sorted(moved.union(changes.touched.tolist()))
         now = wall_clock_us()
         return Write(
             ids=self._ids,
             max_gaps=states["max_gap"].copy(),
             kinds=states["kind"].copy(),
             raw=raw,
+            skipped=skipped,
             closed=changes.closed,
             revised=revised,
             states=[self._saved(series) for series in dirty],
             corrections=corrections,
+            withdrawn=withdrawn,
+            late=self._count_late(placed, skipped),
             announcements=[
                 found
                 for closed in changes.closed
@@ -240,7 +249,7 @@ class Processor:
     @staticmethod
     def _count_late(placed: dict[int, Placed], skipped: Readings) -> list[tuple[int, int, int]]:
         counts = {series: [len(found.time), 0] for series, found in placed.items() if len(found.time)}
-        for series, own in _by_series(skipped):
+        for series, own in by_series(skipped):
             counts.setdefault(series, [0, 0])[1] = len(own.time)
         return [(series, revised, too_late) for series, (revised, too_late) in sorted(counts.items())]
 
@@ -268,14 +277,11 @@ class Processor:
         for found in placed.values():
             for window in found.revised:
                 metrics.WINDOWS.labels(f"{window.step // SECOND}s", "revision").inc()
+
+    @staticmethod
+    def _measure_corrections(changes: Changes, placed: dict[int, Placed]) -> None:
         for correction in changes.corrections:
             metrics.CORRECTIONS.labels(correction.kind).inc()
-
-
-def _by_series(readings: Readings) -> list[tuple[int, Readings]]:
-    """Sorted readings, cut into those of each series."""
-    if not len(readings.time):
-        return []
-    cuts: Ints = np.flatnonzero(readings.series[1:] != readings.series[:-1]) + 1
-    bounds = [0, *cuts.tolist(), len(readings.time)]
-    return [(int(readings.series[a]), readings.take(np.arange(a, b))) for a, b in pairwise(bounds)]
+        for found in placed.values():
+            for correction in found.corrections:
+                metrics.CORRECTIONS.labels(correction.kind).inc()

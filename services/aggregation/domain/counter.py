@@ -1,61 +1,36 @@
-"""True increases of counters (meters), by the policy HOLD_THEN_RESET.
+"""True increases of counters (meters), many at once.
 
-A reading below the accepted level is held as suspect. If a later one is at or above the level again, the held ones
-were a glitch: they are ignored, and consumption is the increase over them. If `CONFIRM` readings in a row stay below
-the level without decreasing themselves, the counter was reset: the level moves down, and what grew among the held
-readings counts. The jump itself never does: neither a negative step nor the whole new reading is ever booked.
+Counters that only grow, within their caps, are worked out in columns; the others reading by reading (see
+`services.aggregation.domain.meter`), so that a storm of odd values slows down nobody else.
 
 An increase belongs to the span from the accepted reading before (`since`) to the reading that brought it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.summary import NEVER, Floats, Ints, Kind, Rows, unbounded
-
-CONFIRM: Final = 3
-"""Readings that must agree on the new, lower level before it is believed."""
-
-METER: Final = np.dtype(
-    [
-        ("level_time", "<i8"),
-        ("level", "<f8"),
-        ("held", "<i8"),
-        ("held_time", "<i8", (CONFIRM,)),
-        ("held_value", "<f8", (CONFIRM,)),
-    ]
-)
-"""What is remembered of a counter between readings: the last accepted one (`NEVER` when there is none), and the
-suspects."""
-
-
-class Correction(NamedTuple):
-    """A reading that was not taken at its word. `kind`: GLITCH (ignored) or RESET (the counter started anew there)."""
-
-    series: int
-    time: int
-    value: float
-    level: float
-    kind: str
+from services.aggregation.domain.meter import Correction, Meter
+from services.aggregation.domain.policy import ROUNDING, rules_of
+from services.aggregation.domain.summary import HOUR, NEVER, Bools, Floats, Ints, Kind, Rows, unbounded
 
 
 @dataclass(slots=True)
 class Increases:
     """The accepted readings: their places in the columns (ascending), the increase that each brought, and since
-    when."""
+    when. `undone`: series whose reading accepted last before these was revoked by them."""
 
     at: Ints
     amount: Floats
     since: Ints
     corrections: list[Correction]
+    undone: list[int]
 
 
 @unbounded
-def increases(kinds: Ints, meters: Rows, series: Ints, time: Ints, value: Floats) -> Increases | None:
-    """Takes readings of counters in (others are passed over) and moves their `meters` (indexed by series) on.
+def increases(kinds: Ints, rules: Rows, meters: Rows, series: Ints, time: Ints, value: Floats) -> Increases | None:
+    """Takes readings of counters in (others are passed over) and moves their `meters` (indexed by series, like `kinds`
+    and `rules`) on.
 
     (series, time) must be strictly increasing, and later than what the meters have seen. None when there is no counter.
     """
@@ -74,52 +49,35 @@ def increases(kinds: Ints, meters: Rows, series: Ints, time: Ints, value: Floats
     before[unseen] = what[unseen]
     amount = what - before
     odd = np.minimum.reduceat(amount, heads) < 0
-    odd |= meters["held"][owners] > 0
+    odd |= (meters["held"][owners] > 0) | (meters["old_time"][owners] != NEVER)
     tails = np.append(heads[1:], len(who)) - 1
+    caps = rules["cap"][owners]
+    if caps.any():
+        steep = _steep(np.repeat(caps, tails - heads + 1), since, before, when, what)
+        odd |= np.logical_or.reduceat(steep, heads)
     plain = ~odd
     meters["level_time"][owners[plain]] = when[tails[plain]]
     meters["level"][owners[plain]] = what[tails[plain]]
     if not odd.any():
-        return Increases(places, amount, since, [])
+        return Increases(places, amount, since, [], [])
     corrections: list[Correction] = []
+    undone: list[int] = []
     accepted = np.repeat(plain, tails - heads + 1)
     for run in np.flatnonzero(odd):
-        first, last = int(heads[run]), int(tails[run]) + 1
-        for place, gain, start in _judge(
-            int(owners[run]), meters, when[first:last].tolist(), what[first:last].tolist(), corrections
-        ):
-            accepted[first + place], amount[first + place], since[first + place] = True, gain, start
-    return Increases(places[accepted], amount[accepted], since[accepted], corrections)
+        first, last, owner = int(heads[run]), int(tails[run]) + 1, int(owners[run])
+        meter = Meter(owner, rules_of(rules[owner]), meters[owner])
+        for place, (at, seen) in enumerate(zip(when[first:last].tolist(), what[first:last].tolist(), strict=True)):
+            meter.take(first + place, at, seen)
+        meter.save()
+        for place, gain, start in meter.accepted:
+            accepted[place], amount[place], since[place] = True, gain, start
+        corrections += meter.corrections
+        if meter.undone:
+            undone.append(owner)
+    return Increases(places[accepted], amount[accepted], since[accepted], corrections, undone)
 
 
-def _judge(
-    series: int, meters: Rows, times: Sequence[int], values: Sequence[float], corrections: list[Correction]
-) -> list[tuple[int, float, int]]:
-    """The same for one counter, reading by reading: (place, increase, since) of each that is accepted."""
-    meter = meters[series]
-    level_time, level = int(meter["level_time"]), float(meter["level"])
-    held = [(int(meter["held_time"][n]), float(meter["held_value"][n])) for n in range(int(meter["held"]))]
-    accepted: list[tuple[int, float, int]] = []
-    for place, (time, value) in enumerate(zip(times, values, strict=True)):
-        if level_time == NEVER:
-            accepted.append((place, 0.0, NEVER))
-            level_time, level = time, value
-        elif value >= level:
-            corrections.extend(Correction(series, at, seen, level, "GLITCH") for at, seen in held)
-            held.clear()
-            accepted.append((place, value - level, level_time))
-            level_time, level = time, value
-        else:
-            if held and value < held[-1][1]:
-                corrections.extend(Correction(series, at, seen, level, "GLITCH") for at, seen in held)
-                held.clear()
-            held.append((time, value))
-            if len(held) == CONFIRM:
-                corrections.append(Correction(series, held[0][0], held[0][1], level, "RESET"))
-                accepted.append((place, value - held[0][1], held[0][0]))
-                level_time, level = time, value
-                held.clear()
-    meter["level_time"], meter["level"], meter["held"] = level_time, level, len(held)
-    for n, (at, seen) in enumerate(held):
-        meter["held_time"][n], meter["held_value"][n] = at, seen
-    return accepted
+def _steep(cap: Floats, since: Ints, before: Floats, when: Ints, what: Floats) -> Bools:
+    """Which steps are above the cap: `CounterRules.fits`, in columns."""
+    allowance = cap * (when - since) / HOUR + ROUNDING * np.maximum(np.abs(before), np.abs(what))
+    return (cap > 0) & (since != NEVER) & (what - before > allowance)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from services.aggregation.domain.policy import DEFAULT_RULES, CounterRules
 from services.aggregation.domain.summary import Kind
 
 
@@ -23,6 +24,7 @@ class SeriesInfo:
     interval: int
     max_gap: int
     frontiers: Sequence[int]
+    counting: CounterRules = DEFAULT_RULES
 
 
 class Ask(NamedTuple):

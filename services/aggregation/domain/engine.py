@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.counter import Correction, increases
+from services.aggregation.domain.counter import increases
 from services.aggregation.domain.fold import fold_readings, heads_of
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
+from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.state import SeriesStates
-from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, Kind, pick, unbounded
+from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, pick, unbounded
 
 
 class Readings(NamedTuple):
@@ -182,8 +183,9 @@ class Engine:
     def _settle(self, ripe: Readings, rest: Readings, touched: Ints, horizon: Ints) -> Changes:
         states = self.states.rows
         changes = Changes()
-        gains = increases(states["kind"], states["meter"], *ripe)
+        gains = increases(states["kind"], states["counting"], states["meter"], *ripe)
         if gains is not None:
+            assert not gains.undone, "a belief must be revoked before the reading that does so settles"
             changes.corrections = gains.corrections
         heads = heads_of(ripe.series, np.zeros_like(ripe.series))
         if len(heads):
@@ -211,13 +213,16 @@ class Engine:
         places = np.searchsorted(touched, owners)
         time[places], value[places] = rest.time[heads], rest.value[heads]
         states = pick(self.states.rows, owners)
-        meters = states["meter"]
-        gains = (states["kind"] == Kind.COUNTER) & (meters["level_time"] != NEVER) & (meters["held"] == 0)
-        gains &= rest.value[heads] >= meters["level"]
-        chosen = places[gains]
-        edge["edge_from"][chosen] = meters["level_time"][gains]
-        edge["edge_to"][chosen] = rest.time[heads][gains]
-        edge["edge"][chosen] = (rest.value[heads] - meters["level"])[gains]
+        alone = np.arange(len(owners))
+        # On copies: what has not settled is no one's truth yet.
+        gains = increases(
+            states["kind"], states["counting"], states["meter"], alone, rest.time[heads], rest.value[heads]
+        )
+        if gains is not None:
+            chosen = places[gains.at]
+            edge["edge_from"][chosen] = gains.since
+            edge["edge_to"][chosen] = rest.time[heads][gains.at]
+            edge["edge"][chosen] = gains.amount
         return Ahead(time, value, edge)
 
     def _deadlines(self) -> tuple[Ints, Ints]:
@@ -253,13 +258,17 @@ class Engine:
         by_arrival = self.states.arrival + quiet / SECOND
         return float(np.where(soonest == 2**62, np.inf, np.maximum(by_event, by_arrival)).min())
 
+    def quiet(self, clock: float, wall: int) -> Bools:
+        """Which series have gone quiet and have something to close: `tick` settles all that waits of them."""
+        due, quiet = self._deadlines()
+        silent = self.states.arrival + quiet / SECOND <= clock
+        return silent & ((due != NEVER) & (due <= wall)).any(axis=1)
+
     def tick(self, clock: float, wall: int) -> Changes:
         """Closes what is due of series that have gone quiet."""
         if not len(self.states):
             return Changes()
-        due, quiet = self._deadlines()
-        silent = self.states.arrival + quiet / SECOND <= clock
-        chosen = silent & ((due != NEVER) & (due <= wall)).any(axis=1)
+        chosen = self.quiet(clock, wall)
         touched = np.flatnonzero(chosen)
         if not len(touched):
             return Changes()

@@ -5,10 +5,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.counter import METER, increases
+from services.aggregation.domain.counter import increases
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, merge
+from services.aggregation.domain.meter import no_meters
+from services.aggregation.domain.policy import counting
 from services.aggregation.domain.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
 from services.aggregation.domain.summary import DAY, NEVER, Rows, no_summaries
 
@@ -18,18 +20,22 @@ truth)."""
 
 
 class RawRange(NamedTuple):
-    """Readings of one series in [start, end). For counters, with the accepted reading before it; what was read between
-    the two are suspects."""
+    """Readings of one series in [start, end). For counters, with an accepted reading before it, and all that was read
+    since: the last accepted one, or where that may have been believed too soon, one before it."""
 
     series: int
     start: int
     end: int
     level_time: int = NEVER
     level: float = 0.0
+    back: int | None = None
+    """From where all was read, where there is no such accepted reading; None: from the start."""
 
     @property
     def read_from(self) -> int:
         """The earliest event time that has to be read: suspects before the range may be judged inside it."""
+        if self.level_time == NEVER and self.back is not None:
+            return min(self.start, self.back)
         if self.level_time == NEVER or self.start - self.level_time > _LOOK_BACK:
             return self.start
         return min(self.start, self.level_time + 1)
@@ -107,10 +113,11 @@ def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
     """Raw readings as summaries of one reading each. `readings.series` are places in `ranges`; sorted by range and
     time."""
     profile = _profile([infos[part.series] for part in ranges])
-    meters = np.zeros(len(ranges), METER)
+    meters = no_meters(len(ranges))
     meters["level_time"] = [part.level_time for part in ranges]
     meters["level"] = [part.level for part in ranges]
-    found = fold_readings(profile, *readings, 1, increases(profile.kind, meters, *readings))
+    rules = counting([infos[part.series].counting for part in ranges])
+    found = fold_readings(profile, *readings, 1, increases(profile.kind, rules, meters, *readings))
     begin = np.array([part.start for part in ranges], np.int64)
     found = found.take(found.start >= begin[found.series])
     owner = np.array([part.series for part in ranges], np.int64)

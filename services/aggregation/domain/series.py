@@ -3,6 +3,7 @@
 import zlib
 from typing import NamedTuple
 
+from services.aggregation.domain.policy import CounterRules
 from services.aggregation.domain.summary import Kind
 
 
@@ -16,12 +17,14 @@ class SeriesKey(NamedTuple):
 
 
 class Descriptor(NamedTuple):
-    """A series as a message describes it; `interval` in microseconds, 0: to be estimated."""
+    """A series as a message describes it; `interval` in microseconds, 0: to be estimated; `counting`: the rules of a
+    counter."""
 
     key: SeriesKey
     kind: Kind
     unit: str
     interval: int
+    counting: CounterRules = CounterRules()
 
 
 def partition_of(key: SeriesKey, partitions: int) -> int:

@@ -4,9 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from services.aggregation.domain.counter import METER
 from services.aggregation.domain.fold import Profile
 from services.aggregation.domain.levels import OPEN
+from services.aggregation.domain.meter import METER, no_meters
+from services.aggregation.domain.policy import COUNTING, DEFAULT_RULES, CounterRules, counting, rules_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import NEVER, Ints, Rows
 
@@ -31,13 +32,14 @@ def state_dtype(levels: int) -> "np.dtype[np.void]":
             ("settled_time", "<i8"),
             ("settled", "<f8"),
             ("recent", "<i8", (RECENT,)),
+            ("counting", COUNTING),
             ("meter", METER),
             ("open", OPEN, (levels,)),
         ]
     )
 
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
 
 
@@ -51,6 +53,7 @@ class SeriesStates:
         self._rows = np.zeros(64, state_dtype(len(rules.steps)))
         self._arrival = np.zeros(64)
         self._size = 0
+        self._believing: set[int] = set()
 
     def __len__(self) -> int:
         return self._size
@@ -70,14 +73,14 @@ class SeriesStates:
         """For folding, as it is now (contiguous copies: they are looked up once per reading)."""
         return Profile(self.rows["kind"].copy(), self.rows["max_gap"].copy())
 
-    def blank(self, kind: int, declared: int) -> Rows:
+    def blank(self, kind: int, declared: int, rules: CounterRules = DEFAULT_RULES) -> Rows:
         """The state of a series without readings."""
         row = np.zeros(1, self._rows.dtype)
         row["kind"], row["declared"], row["interval"] = kind, declared, declared
         row["max_gap"] = self.rules.max_gap(declared)
         row["newest"] = row["settled_time"] = NEVER
         row["recent"] = NEVER
-        row["meter"]["level_time"] = NEVER
+        row["counting"], row["meter"] = counting([rules]), no_meters(1)
         row["open"]["start"] = row["open"]["before_time"] = row["open"]["after_time"] = NEVER
         return row
 
@@ -98,17 +101,26 @@ class SeriesStates:
         self._size += 1
         self.ids.append(series_id)
         self.index[series_id] = place
+        if rules_of(self._rows["counting"][place]).believes or self._rows["meter"]["old_time"][place] != NEVER:
+            self._believing.add(place)
         return place
 
-    def describe(self, place: int, kind: int, declared: int) -> bool:
-        """Takes over what the catalogue now says; whether that changed anything."""
+    def describe(self, place: int, kind: int, declared: int, rules: CounterRules) -> None:
+        """Takes over what the catalogue now says, for the readings to come."""
         row = self._rows[place]
+        row["counting"] = counting([rules])[0]
+        if rules.believes:
+            self._believing.add(place)
         if row["kind"] == kind and row["declared"] == declared:
-            return False
+            return
         row["kind"], row["declared"] = kind, declared
         if declared:
             row["interval"], row["max_gap"] = declared, self.rules.max_gap(declared)
-        return True
+
+    def doubtful(self) -> Ints:
+        """Counters whose last settled reading was believed at once, and may be revoked by the next one."""
+        some = np.fromiter(self._believing, np.int64, len(self._believing))
+        return some[self.rows["meter"]["old_time"][some] != NEVER]
 
     def observe(self, series: Ints, time: Ints, heads: Ints) -> None:
         """Estimates intervals where none is declared: the median of the last eight, once four are known (of an even

@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.aggregation.application.watching import ClosedWindow, Wanted, Watchers
-from services.aggregation.domain.counter import METER, increases
+from services.aggregation.domain.counter import increases
 from services.aggregation.domain.errors import TooManyWatchers, WatcherTooSlow
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, merge
 from services.aggregation.domain.history import spans
+from services.aggregation.domain.meter import no_meters
+from services.aggregation.domain.policy import DEFAULT_RULES, counting
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.sharing import fair_share
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, NEVER, SECOND, Kind
+from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from services.aggregation.settings import AggregationSettings
 from services.chassis.errors import Unavailable
 from services.chassis.settings import Refused, read
@@ -30,10 +32,9 @@ from tests.support.aggregation.reference import first_wins, window
 
 def consumed(*values: float) -> tuple[float, list[str]]:
     """Total consumption of a counter that reports these values, and its corrections."""
-    meters = np.zeros(1, METER)
-    meters["level_time"] = NEVER
     times = np.arange(len(values), dtype=np.int64) * MINUTE + T0
-    found = increases(np.array([2]), meters, np.zeros(len(values), np.int64), times, np.array(values))
+    alone = np.zeros(len(values), np.int64)
+    found = increases(np.array([2]), counting([DEFAULT_RULES]), no_meters(1), alone, times, np.array(values))
     assert found is not None
     return float(found.amount.sum()), [correction.kind for correction in found.corrections]
 

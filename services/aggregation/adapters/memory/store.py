@@ -19,6 +19,7 @@ from services.aggregation.domain.cover import SeriesInfo, cover
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.history import RawRange, join, singles, spans
+from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
@@ -43,6 +44,7 @@ class InMemoryPartitionStore:
         self.streams: dict[int, str] = {}
         self.epochs: dict[int, int] = {}
         self.emptied: list[tuple[int, Emptied]] = []
+        self.corrections: dict[tuple[int, int], Correction] = {}
 
     async def load(self, partition: int) -> Loaded:
         """See `PartitionStore`."""
@@ -66,7 +68,10 @@ class InMemoryPartitionStore:
         """See `PartitionStore`."""
         known = {descriptor.key: at for at, (_, descriptor) in self.series.items()}
         ids = [known.setdefault(descriptor.key, len(known) + 1) for descriptor in descriptors]
-        self.series.update(zip(ids, ((partition, descriptor) for descriptor in descriptors), strict=True))
+        for at, descriptor in zip(ids, descriptors, strict=True):
+            before = self.series.get(at, (0, descriptor))[1].counting
+            rules = descriptor.counting._replace(cautious=before.cautious or descriptor.counting.cautious)
+            self.series[at] = (partition, descriptor._replace(counting=rules))
         return [self._stored(at) for at in ids]
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
@@ -84,10 +89,12 @@ class InMemoryPartitionStore:
 
     def _context(self, series_id: int, late: LateRange) -> Context:
         accepted = (NEVER, 0.0)
+        first = late.start
         if late.counter:
             late = late._replace(start=self._level(series_id, late.start)[0])
             accepted = self._level(series_id, late.start)[1:]
-        own = sorted(item for item in self.counted.get(series_id, {}).items() if late.start <= item[0] < late.end)
+            first = late.start if accepted[0] == NEVER else min(late.start, accepted[0] + 1)
+        own = sorted(item for item in self.counted.get(series_id, {}).items() if first <= item[0] < late.end)
         other = sorted(time for time in self.skipped.get(series_id, {}) if late.start <= time < late.end)
         steps = self._rules.steps
         stored: list[Stored] = []
@@ -100,6 +107,8 @@ class InMemoryPartitionStore:
             np.array([value for _, value in own], np.float64),
             np.array(other, np.int64),
             stored,
+            late.start,
+            late.end,
             *accepted,
         )
 
@@ -156,6 +165,10 @@ class InMemoryPartitionStore:
             key = (int(write.ids[window.series]), window.step, window.start)
             self.windows[key] = (window.revision, window.row.copy())
         self.states.update((state.series_id, state) for state in write.states)
+        for series, time in write.withdrawn:
+            self.corrections.pop((int(write.ids[series]), time), None)
+        for found in write.corrections:
+            self.corrections[int(write.ids[found.series]), found.time] = found
         gone = set(write.emptied)
         self.emptied = [entry for entry in self.emptied if entry[1].id not in gone]
         for announcements in write.announcements:
@@ -181,6 +194,7 @@ class InMemoryPartitionStore:
             state.interval if state else descriptor.interval,
             state.max_gap if state else self._rules.max_gap(descriptor.interval),
             state.frontiers if state else (),
+            descriptor.counting,
         )
 
     def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
@@ -195,7 +209,11 @@ class InMemoryPartitionStore:
                 stored = self._windows(info.id, steps[depth], first, last)
                 windows.append(Folded(np.full(len(stored.start), place), stored.start, stored.rows))
             for first, last in found.raw:
-                ranges.append(RawRange(place, first, last, *self._level(info.id, first)[1:]))
+                accepted, back = self._level(info.id, first), None
+                if info.counting.believes and accepted[1] != NEVER:
+                    accepted = self._level(info.id, accepted[0])
+                    back = accepted[0]
+                ranges.append(RawRange(place, first, last, *accepted[1:], back))
                 own = sorted(
                     item for item in self.counted.get(info.id, {}).items() if ranges[-1].read_from <= item[0] < last
                 )

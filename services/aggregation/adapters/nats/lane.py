@@ -79,6 +79,7 @@ class JetStreamLane:
             columns.time,
             columns.value,
             delivery,
+            columns.cautious,
         )
 
     async def done(self, messages: Sequence[Message]) -> None:

@@ -4,6 +4,7 @@ A message that is encoded in another (equally valid) way, with unpacked or repea
 instead.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +12,14 @@ from typing import Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from services.aggregation.domain.policy import CounterRules, Policy
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import DAY, Floats, Ints, Kind
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
 _PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED = range(1, 8)
 _LENGTH_DELIMITED: Final = 2
+_MAY_DECREASE: Final = 1
 
 FUTURE: Final = DAY
 """An event time further ahead than this is nobody's clock (ingestion refuses far less)."""
@@ -28,13 +31,15 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A batch. `index` refers to `descriptors` (serialized)."""
+    """A batch. `index` refers to `descriptors` (serialized); `cautious`: places of those whose device is known to send
+    decreasing values now and then."""
 
     partition: int
     descriptors: Sequence[bytes]
     index: Ints
     time: Ints
     value: Floats
+    cautious: frozenset[int] = frozenset()
 
 
 def parse_batch(data: bytes) -> Columns:
@@ -63,7 +68,12 @@ def parse_descriptor(data: bytes) -> Descriptor:
     if not (found.building and found.room and found.sensor_type):
         raise Malformed("a series has no building, room or sensor type")
     key = SeriesKey(found.building, found.room, found.sensor_type, found.device)
-    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0))
+    numbers = (found.register_size, found.max_increase_per_hour)
+    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+        raise Malformed("a register size or a greatest increase is not a positive number")
+    policy = Policy(found.counter_policy) if found.counter_policy in set(Policy) else Policy.HOLD_THEN_RESET
+    rules = CounterRules(policy, *numbers)
+    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0), rules)
 
 
 def _parse(data: bytes) -> Columns:
@@ -77,7 +87,17 @@ def _parse(data: bytes) -> Columns:
         np.array(batch.series_index, np.int64),
         np.array(batch.event_time_us, np.int64),
         np.array(batch.value, np.float64),
+        _cautious(np.array(batch.series_index, np.int64), np.array(batch.flags, np.int64)),
     )
+
+
+def _cautious(index: Ints, flags: Ints) -> frozenset[int]:
+    """Raises Malformed."""
+    if not len(flags):
+        return frozenset()
+    if len(flags) != len(index):
+        raise Malformed("its columns have different lengths")
+    return frozenset(np.unique(index[flags & _MAY_DECREASE != 0]).tolist())
 
 
 def _scan(data: bytes) -> Columns | None:
@@ -88,6 +108,7 @@ def _scan(data: bytes) -> Columns | None:
     index: Ints | None = None
     time: Ints | None = None
     value: Floats | None = None
+    flags: Ints | None = None
     try:
         while at < end:
             tag, at = _varint(data, at)
@@ -96,7 +117,7 @@ def _scan(data: bytes) -> Columns | None:
                 number, at = _varint(data, at)
                 if field == _PARTITION:
                     partition = number
-                elif field != _FLAGS:
+                else:
                     return None
                 continue
             if wire != _LENGTH_DELIMITED:
@@ -113,17 +134,21 @@ def _scan(data: bytes) -> Columns | None:
                 time = np.frombuffer(data, "<i8", size // 8, first)
             elif field == _VALUE and value is None and size % 8 == 0:
                 value = np.frombuffer(data, "<f8", size // 8, first)
-            elif field not in (_FLAGS, _ACCEPTED):
+            elif field == _FLAGS and flags is None:
+                flags = _varints(np.frombuffer(data, np.uint8, size, first))
+            elif field != _ACCEPTED:
                 return None
     except IndexError:
         return None
     none = np.zeros(0, np.int64)
+    index = none if index is None else index
     return Columns(
         partition,
         descriptors,
-        none if index is None else index,
+        index,
         none if time is None else time,
         np.zeros(0) if value is None else value,
+        _cautious(index, none if flags is None else flags),
     )
 
 

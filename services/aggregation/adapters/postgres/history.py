@@ -7,13 +7,13 @@ from typing import Final
 import asyncpg
 import numpy as np
 
-from services.aggregation.adapters.postgres.reading import levels_before, raw_readings, stored_windows
+from services.aggregation.adapters.postgres.reading import counter_rules, levels_before, raw_readings, stored_windows
 from services.aggregation.domain.cover import Ask, SeriesInfo, cover
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.history import RawRange, join, singles
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.summary import NEVER, Kind
 from services.chassis.postgres import Connection, Database
 
 
@@ -30,8 +30,15 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
-    for at, found_level in zip(counters, await levels_before(connection, steps[0], asked), strict=True):
-        ranges[at] = ranges[at]._replace(level_time=found_level.time, level=found_level.value)
+    levels = dict(zip(counters, await levels_before(connection, steps[0], asked), strict=True))
+    # The last accepted reading may be one that is yet to be revoked: then the one before it is where to begin.
+    unsure = [at for at, level in levels.items() if level.time != NEVER and infos[ranges[at].series].counting.believes]
+    asked = [(infos[ranges[at].series].id, levels[at].start) for at in unsure]
+    earlier = dict(zip(unsure, await levels_before(connection, steps[0], asked), strict=True))
+    levels |= earlier
+    for at, found_level in levels.items():
+        back = found_level.start if at in earlier else None
+        ranges[at] = ranges[at]._replace(level_time=found_level.time, level=found_level.value, back=back)
     stored, _ = await stored_windows(connection, windows)
     readings, _ = await raw_readings(connection, [(infos[part.series].id, part.read_from, part.end) for part in ranges])
     owner = np.array(owners, np.int64)
@@ -41,7 +48,7 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
 _SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
     coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
-    coalesce(st.frontiers, '{}') AS frontiers
+    coalesce(st.frontiers, '{}') AS frontiers, s.counter_policy, s.register_size, s.max_increase_per_hour, s.cautious
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 
@@ -58,6 +65,7 @@ def _info(row: asyncpg.Record, rules: Rules) -> SeriesInfo:
         interval=row["interval_us"],
         max_gap=row["max_gap_us"] or rules.max_gap(row["interval_us"]),
         frontiers=row["frontiers"],
+        counting=counter_rules(row),
     )
 
 

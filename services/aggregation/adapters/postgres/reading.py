@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import numpy as np
 
 from services.aggregation.adapters.postgres.copying import QUARTER
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.policy import CounterRules, Policy
 from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Floats, Ints
 from services.chassis.postgres import Connection
 
@@ -53,6 +55,19 @@ class LevelBefore(NamedTuple):
     start: int
     time: int
     value: float
+
+    def read_from(self, start: int) -> int:
+        """From where readings have to be read to judge those at and after `start`."""
+        if self.time == NEVER or start - self.time > _LOOK_BACK:
+            return start
+        return min(start, self.time + 1)
+
+
+def counter_rules(row: asyncpg.Record) -> CounterRules:
+    """Of a row of `series`."""
+    return CounterRules(
+        Policy(row["counter_policy"]), row["register_size"], row["max_increase_per_hour"], row["cautious"]
+    )
 
 
 def decode_times(sent: bytes) -> Ints:

@@ -46,5 +46,6 @@ def _ask(rules: Rules, key: WindowKey, state: asyncpg.Record) -> Ask:
         state["interval_us"],
         state["max_gap_us"],
         state["frontiers"],
+        descriptor.counting,
     )
     return Ask(info, key.start, key.start + key.step, rules.steps.index(key.step))

@@ -8,6 +8,7 @@ from services.aggregation.adapters.postgres import copying, writing
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
     LevelBefore,
+    counter_rules,
     decode_times,
     decode_values,
     levels_before,
@@ -34,7 +35,8 @@ from services.chassis.nats import Bundle
 from services.chassis.postgres import Connection, Database, Outbox
 
 _SERIES = """
-SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, st.state, st.version, st.steps
+SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
+    s.register_size, s.max_increase_per_hour, s.cautious, st.state, st.version, st.steps
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 
@@ -101,18 +103,25 @@ class PostgresPartitionStore:
             [int(descriptor.kind) for descriptor in descriptors],
             [descriptor.unit for descriptor in descriptors],
             [descriptor.interval for descriptor in descriptors],
+            *(list(column) for column in zip(*(descriptor.counting for descriptor in descriptors), strict=True)),
         ]
         async with self._database.transaction() as connection:
             await connection.execute(
                 """
-                INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us)
+                INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us,
+                    counter_policy, register_size, max_increase_per_hour, cautious)
                 SELECT $1, * FROM unnest(
-                    $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[])
+                    $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[],
+                    $9::int[], $10::double precision[], $11::double precision[], $12::boolean[])
                 ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
                     partition = excluded.partition, kind = excluded.kind, unit = excluded.unit,
-                    interval_us = excluded.interval_us
-                WHERE (s.partition, s.kind, s.unit, s.interval_us) IS DISTINCT FROM
-                    (excluded.partition, excluded.kind, excluded.unit, excluded.interval_us)
+                    interval_us = excluded.interval_us, counter_policy = excluded.counter_policy,
+                    register_size = excluded.register_size, max_increase_per_hour = excluded.max_increase_per_hour,
+                    cautious = s.cautious OR excluded.cautious
+                WHERE (s.partition, s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size,
+                    s.max_increase_per_hour, s.cautious) IS DISTINCT FROM
+                    (excluded.partition, excluded.kind, excluded.unit, excluded.interval_us, excluded.counter_policy,
+                    excluded.register_size, excluded.max_increase_per_hour, s.cautious OR excluded.cautious)
                 """,
                 partition,
                 *columns,
@@ -134,7 +143,7 @@ class PostgresPartitionStore:
             if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, self._rules.steps):
                 raise StepsChanged(f"series {row['id']} has windows of steps {row['steps']}")
             key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
-            descriptor = Descriptor(key, Kind(row["kind"]), row["unit"], row["interval_us"])
+            descriptor = Descriptor(key, Kind(row["kind"]), row["unit"], row["interval_us"], counter_rules(row))
             found.append(StoredSeries(row["id"], descriptor, row["state"]))
         return found
 
@@ -144,7 +153,11 @@ class PostgresPartitionStore:
         async with self._database.connection() as connection:
             ranges, levels = await self._reach_back(connection, ids, ranges)
             counted, other = await raw_readings(
-                connection, [(int(ids[late.series]), late.start, late.end) for late in ranges]
+                connection,
+                [
+                    (int(ids[late.series]), level.read_from(late.start), late.end)
+                    for late, level in zip(ranges, levels, strict=True)
+                ],
             )
             asked: list[tuple[int, int, int, int]] = []
             for late in ranges:
@@ -160,13 +173,14 @@ class PostgresPartitionStore:
             for depth in range(len(steps)):
                 at = windows.series == place * len(steps) + depth
                 stored.append(Stored(windows.start[at], revisions[at], windows.rows[at]))
-            contexts.append(Context(mine.time, mine.value, others.time, stored, level.time, level.value))
+            whole, end = ranges[place].start, ranges[place].end
+            contexts.append(Context(mine.time, mine.value, others.time, stored, whole, end, level.time, level.value))
         return contexts
 
     async def _reach_back(
         self, connection: Connection, ids: Ints, ranges: Sequence[LateRange]
     ) -> tuple[list[LateRange], list[LevelBefore]]:
-        """Counters: from the start of the last window with an accepted reading, and what was accepted before that."""
+        """Counters: from the start of the last window with an accepted reading; and what was accepted before that."""
         moved = list(ranges)
         levels = [LevelBefore(late.start, NEVER, 0.0) for late in ranges]
         counters = [at for at, late in enumerate(ranges) if late.counter]

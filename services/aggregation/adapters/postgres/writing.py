@@ -103,11 +103,17 @@ async def write_remarks(connection: Connection, write: Write) -> None:
     """Mailbox entries that are done, corrections of counters, counts of late readings."""
     if write.emptied:
         await connection.execute("DELETE FROM emptied WHERE id = ANY($1::bigint[])", list(write.emptied))
+    if write.withdrawn:
+        await connection.executemany(
+            "DELETE FROM corrections WHERE series_id = $1 AND time_us = $2",
+            [(int(write.ids[series]), time) for series, time in write.withdrawn],
+        )
     if write.corrections:
         await connection.executemany(
             """
             INSERT INTO corrections (series_id, time_us, value, level, kind) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT DO NOTHING
+            ON CONFLICT (series_id, time_us) DO UPDATE
+                SET value = excluded.value, level = excluded.level, kind = excluded.kind
             """,
             [
                 (int(write.ids[found.series]), found.time, found.value, found.level, found.kind)

@@ -1,0 +1,61 @@
+"""What needs a look at what is stored: late readings, readings too late, and beliefs that turn out wrong."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from services.aggregation.application.ports import PartitionStore
+from services.aggregation.domain.engine import Engine, Readings, no_readings
+from services.aggregation.domain.revision import Doubt, LateRange, Placed, late_range, place, revoke, unseen
+from services.aggregation.domain.summary import Ints
+
+
+async def place_late(store: PartitionStore, engine: Engine, ids: Ints, late: Readings) -> dict[int, Placed]:
+    """What became of late readings (sorted), by series."""
+    placed: dict[int, Placed] = {}
+    groups = by_series(late)
+    # Most reach no further than their neighbours; of a counter, one may change the judgement on all that follow.
+    for to_the_end in (False, True):
+        ranges = [late_range(engine, series, own.time, to_the_end=to_the_end) for series, own in groups]
+        contexts = await store.contexts(ids, ranges) if ranges else []
+        further: list[tuple[int, Readings]] = []
+        for (series, own), context in zip(groups, contexts, strict=True):
+            found = place(engine, series, own.time, own.value, context)
+            if found is None:
+                further.append((series, own))
+            else:
+                placed[series] = found
+        groups = further
+    assert not groups, "a range up to the last settled reading is complete"
+    return placed
+
+
+async def skip_too_late(store: PartitionStore, ids: Ints, too_late: Readings) -> tuple[Readings, int]:
+    """Those that are not stored yet, and the number of the others."""
+    if not len(too_late.time):
+        return too_late, 0
+    groups = by_series(too_late)
+    ranges = [LateRange(series, int(own.time[0]), int(own.time[-1]) + 1) for series, own in groups]
+    contexts = await store.contexts(ids, ranges)
+    kept = no_readings()
+    for (_, own), context in zip(groups, contexts, strict=True):
+        kept = kept + own.take(unseen(own.time, context))
+    return kept, len(too_late.time) - len(kept.time)
+
+
+async def revoke_all(store: PartitionStore, engine: Engine, ids: Ints, doubts: list[Doubt]) -> dict[int, Placed]:
+    """Takes back what should not have been believed, by series."""
+    if not doubts:
+        return {}
+    ranges = [late_range(engine, doubt.series, np.array([doubt.time], np.int64), to_the_end=True) for doubt in doubts]
+    contexts = await store.contexts(ids, ranges)
+    return {doubt.series: revoke(engine, doubt, context) for doubt, context in zip(doubts, contexts, strict=True)}
+
+
+def by_series(readings: Readings) -> list[tuple[int, Readings]]:
+    """Sorted readings, cut into those of each series."""
+    if not len(readings.time):
+        return []
+    cuts: Ints = np.flatnonzero(readings.series[1:] != readings.series[:-1]) + 1
+    bounds = [0, *cuts.tolist(), len(readings.time)]
+    return [(int(readings.series[a]), readings.take(np.arange(a, b))) for a, b in pairwise(bounds)]
