@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from services.aggregation.adapters.grpc.alarms import AlarmServicer
 from services.aggregation.adapters.grpc.servicer import AggregationServicer
 from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
 from services.aggregation.adapters.nats.feed import WindowFeed
 from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_identity
 from services.aggregation.adapters.nats.wire import parse_descriptor
+from services.aggregation.adapters.postgres.alarm_listener import listen_for_rules
+from services.aggregation.adapters.postgres.alarm_rules import PostgresAlarmRules
+from services.aggregation.adapters.postgres.alarms import PostgresAlarms
 from services.aggregation.adapters.postgres.emptied import Mailbox, listen
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.periods import Retention
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.application.alarms.desk import AlarmRules, Alarms
+from services.aggregation.application.alarms.partition import PartitionAlarms
+from services.aggregation.application.alarms.rulebook import RuleBook
 from services.aggregation.application.average import Averages
 from services.aggregation.application.keeper import KeeperOptions, LeaseKeeper
 from services.aggregation.application.lists import Lists
@@ -32,6 +39,7 @@ from services.chassis.nats.topology import READINGS_PRIORITY
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from tocsin.aggregation.v1.aggregation_service_pb2_grpc import add_AggregationServiceServicer_to_server
+from tocsin.aggregation.v1.alarm_service_pb2_grpc import add_AlarmServiceServicer_to_server
 
 SERVICE = "aggregation"
 SOURCE = "tocsin/aggregation"
@@ -60,6 +68,7 @@ async def bootstrap(app: App, settings: AggregationSettings) -> None:
     base = await wire_base(app, settings)
     await wire_partitions(base)
     await wire_queries(base)
+    wire_alarms(base)
 
 
 async def wire_base(app: App, settings: AggregationSettings) -> Base:
@@ -104,10 +113,13 @@ async def wire_partitions(base: Base) -> None:
     lane_options = LaneOptions(max_messages=settings.max_messages)
     worker_options = WorkerOptions(max_rows=settings.max_rows)
 
+    book = RuleBook(PostgresAlarmRules(base.database))
+    open_alarms = partial(PartitionAlarms, PostgresAlarms(base.database), book)
+
     def make_worker(lease: Lease) -> PartitionWorker:
         lane = partial(open_lane, base.nats, base.publisher, options=lane_options)
         identity = partial(stream_identity, base.nats)
-        return PartitionWorker(lease, store, lane, identity, base.rules, worker_options)
+        return PartitionWorker(lease, store, lane, identity, base.rules, worker_options, open_alarms)
 
     keeper = LeaseKeeper(
         leases,
@@ -117,6 +129,12 @@ async def wire_partitions(base: Base) -> None:
     )
     app.task("partitions", keeper.run(app.stopping), until=Step.FINISH, patience=timedelta(seconds=15))
     app.task("mailbox listener", listen(base.dsn, SERVICE, keeper.wake), until=Step.STOP_PULLING)
+
+    async def new_rules() -> None:
+        await book.reload()
+        keeper.wake(None)
+
+    app.task("rules listener", listen_for_rules(base.dsn, SERVICE, new_rules), until=Step.STOP_PULLING)
     mailbox = InboxHandler(base.database, CONSUMER, Mailbox(settings.partitions).put)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=READINGS_PRIORITY)
     consumer = Consumer(base.nats, options, mailbox, publisher=base.publisher)
@@ -141,6 +159,15 @@ async def wire_queries(base: Base) -> None:
     add_AggregationServiceServicer_to_server(servicer, base.app.server.registrar)
 
 
+def wire_alarms(base: Base) -> None:
+    """Rules of alarms, and the alarms, for people."""
+    servicer = AlarmServicer(
+        AlarmRules(PostgresAlarmRules(base.database), base.rules, base.settings.max_alarm_rules),
+        Alarms(PostgresAlarms(base.database)),
+    )
+    add_AlarmServiceServicer_to_server(servicer, base.app.server.registrar)
+
+
 async def _connected(nats: NatsConnection) -> None:
     if not nats.healthy:
         raise Unavailable("the message broker is away")
@@ -154,6 +181,7 @@ async def _upkeep(database: Database, store: PostgresPartitionStore, settings: A
         began = time.monotonic()
         try:
             await store.periods.drop_expired(retention, settings.rules.steps)
+            await PostgresAlarms(database).drop_expired(settings.alarm_retention)
             async with database.connection() as connection:
                 while await prune(connection):
                     pass

@@ -42,6 +42,9 @@ class AggregationSettings(ChassisSettings):
     fine_retention: Duration = timedelta(days=400)
     """How long windows shorter than 15 minutes are kept."""
     window_retention: Duration = timedelta(days=10 * 365)
+    alarm_retention: Duration = timedelta(days=400)
+    """How long cleared alarms are kept."""
+    max_alarm_rules: int = 10_000
     lease_beat: Duration = timedelta(seconds=1)
     lease_ttl: Duration = timedelta(seconds=4)
     """A replica that gives no sign of life for this long loses its partitions."""
@@ -101,6 +104,7 @@ class AggregationSettings(ChassisSettings):
             ("raw_retention", timedelta(days=2), timedelta(days=36500)),
             ("fine_retention", timedelta(days=2), timedelta(days=36500)),
             ("window_retention", timedelta(days=31), timedelta(days=36500)),
+            ("alarm_retention", timedelta(days=1), timedelta(days=36500)),
             ("lease_beat", timedelta(milliseconds=50), timedelta(minutes=1)),
         ):
             require(least <= getattr(self, name) <= most, self.env(name), f"must be from {least} to {most}")
@@ -109,6 +113,7 @@ class AggregationSettings(ChassisSettings):
         require(1 <= self.gap_intervals <= 100, self.env("gap_intervals"), "must be from 1 to 100")
         require(1000 <= self.max_rows <= 5_000_000, self.env("max_rows"), "must be from 1000 to 5000000")
         require(2 <= self.max_messages <= 4096, self.env("max_messages"), "must be from 2 to 4096")
+        require(1 <= self.max_alarm_rules <= 100_000, self.env("max_alarm_rules"), "must be from 1 to 100000")
         require(1 <= self.max_watchers <= 100_000, self.env("max_watchers"), "must be from 1 to 100000")
         require(1 <= self.watcher_capacity <= 1_000_000, self.env("watcher_capacity"), "must be from 1 to 1000000")
         require(3 <= self.database_pool <= 200, self.env("database_pool"), "must be from 3 to 200")

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.figures import Figures
@@ -125,6 +126,7 @@ class Write:
     announcements: Sequence[Announcements] = ()
     revised_keys: Sequence[WindowKey] = ()
     """Revised windows to announce; their statistics follow from what is stored after the write."""
+    alarms: AlarmChanges = field(default_factory=AlarmChanges)
 
 
 class Emptied(NamedTuple):
@@ -223,6 +225,11 @@ class ReadingLane(Protocol):
 
     def describe(self, descriptor: bytes) -> Descriptor:
         """Parses a descriptor."""
+        ...
+
+    async def drained(self) -> bool:
+        """Whether everything that had been accepted when this was called has been fetched and its effect committed;
+        False also when nobody can tell now."""
         ...
 
 

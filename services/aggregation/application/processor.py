@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from services.aggregation.application import metrics
+from services.aggregation.application.alarms.partition import Alarms, NoAlarms
 from services.aggregation.application.announcing import announce
 from services.aggregation.application.placing import by_series, place_late, revoke_all, skip_too_late
 from services.aggregation.application.ports import (
@@ -26,6 +27,7 @@ from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import SECOND, Bools
 
 Clock = Callable[[], float]
+OpenAlarms = Callable[[Engine, Sequence[Descriptor]], Alarms]
 
 
 def wall_clock_us() -> int:
@@ -37,7 +39,13 @@ class Processor:
     """Owns the engine of one partition. After an exception it must not be used again: open a new one."""
 
     def __init__(
-        self, store: PartitionStore, lease: Lease, rules: Rules, describe: Callable[[bytes], Descriptor], clock: Clock
+        self,
+        store: PartitionStore,
+        lease: Lease,
+        rules: Rules,
+        describe: Callable[[bytes], Descriptor],
+        clock: Clock,
+        open_alarms: OpenAlarms = lambda _engine, _descriptors: NoAlarms(),
     ) -> None:
         self._store = store
         self._lease = lease
@@ -49,6 +57,7 @@ class Processor:
         self._places: dict[bytes, int] = {}
         self._ids = np.zeros(0, np.int64)
         self._known: dict[SeriesKey, int] = {}
+        self.alarms = open_alarms(self.engine, self._descriptors)
         self._warned: set[bytes] = set()
 
     async def load(self) -> None:
@@ -59,17 +68,19 @@ class Processor:
             self._add(stored, now)
         self._ids = np.array(self.engine.states.ids, np.int64)
         ids, event_time, value = loaded.unsettled
-        if not len(ids):
-            return
-        index = self.engine.states.index
-        places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
-        # As if it had just arrived, except that it is stored already.
-        unsettled = Readings(places, event_time, value)
-        revoked = await self._revoke(unsettled)
-        changes = self.engine.apply(unsettled, now, np.array(sorted(revoked), np.int64))
-        changes.raw = no_readings()
-        if changes.closed or changes.corrections or revoked:
-            await self._commit(self._write(changes, revoked))
+        changes, revoked = Changes(), dict[int, Placed]()
+        if len(ids):
+            index = self.engine.states.index
+            places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
+            # As if it had just arrived, except that it is stored already.
+            unsettled = Readings(places, event_time, value)
+            revoked = await self._revoke(unsettled)
+            changes = self.engine.apply(unsettled, now, np.array(sorted(revoked), np.int64))
+            changes.raw = no_readings()
+        await self.alarms.load(self._lease.partition, wall_clock_us())
+        write = self._write(changes, revoked)
+        if write.closed or write.corrections or revoked or write.alarms:
+            await self._commit(write)
 
     def next_deadline(self) -> float | None:
         """When `close_quiet` has something to do (the loop's clock)."""
@@ -87,6 +98,18 @@ class Processor:
         await self._commit(self._write(changes, revoked))
         return sum(len(closed.series) for closed in changes.closed)
 
+    async def keep_up_alarms(self, until: int | None = None) -> None:
+        """Judges by the newest rules, and silence as of `until` (the wall clock), by which everything that had been
+        accepted must have been processed."""
+        changed = self.alarms.keep_up(wall_clock_us())
+        if until is not None:
+            self.alarms.silence(until)
+        elif not changed:
+            return
+        write = self._write(Changes())
+        if write.alarms:
+            await self._commit(write)
+
     async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         """The effect of the messages and of the emptied containers, committed. Raises LeaseLost."""
         began = time.perf_counter()
@@ -101,6 +124,8 @@ class Processor:
             pending = {}
         revoked = await self._revoke(admission.fresh)
         also = np.array(sorted({*placed, *revoked}), np.int64)
+        self.alarms.keep_up(wall_clock_us())
+        self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh)
         changes = self.engine.apply(admission.fresh, self._clock(), also)
         write = self._write(changes, pending | revoked, skipped)
         write.emptied = [entry.id for entry in emptied]
@@ -205,6 +230,7 @@ class Processor:
         moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
         dirty = sorted(moved.union(changes.touched.tolist()))
         now = wall_clock_us()
+        self.alarms.windows(changes.closed)
         return Write(
             ids=self._ids,
             max_gaps=states["max_gap"].copy(),
@@ -215,6 +241,7 @@ class Processor:
             revised=revised,
             states=[self._saved(series) for series in dirty],
             corrections=corrections,
+            alarms=self.alarms.take(),
             withdrawn=withdrawn,
             late=self._count_late(placed, skipped),
             announcements=[

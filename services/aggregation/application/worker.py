@@ -9,8 +9,10 @@ from datetime import timedelta
 import structlog
 
 from services.aggregation.application import metrics
+from services.aggregation.application.alarms.partition import NoAlarms
+from services.aggregation.application.alarms.silence import SilenceWatch
 from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
-from services.aggregation.application.processor import Processor
+from services.aggregation.application.processor import OpenAlarms, Processor
 from services.aggregation.application.tasks import cancel
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
@@ -48,6 +50,7 @@ class PartitionWorker:
         stream: Callable[[], Awaitable[str]],
         rules: Rules,
         options: WorkerOptions,
+        open_alarms: OpenAlarms = lambda _engine, _descriptors: NoAlarms(),
     ) -> None:
         self.lease = lease
         self._store = store
@@ -55,6 +58,7 @@ class PartitionWorker:
         self._stream = stream
         self._rules = rules
         self._options = options
+        self._open_alarms = open_alarms
         self._stop = asyncio.Event()
         self._mail = asyncio.Event()
         self._processor: Processor | None = None
@@ -69,7 +73,7 @@ class PartitionWorker:
         self._stop.set()
 
     def wake(self) -> None:
-        """Something lies in the mailbox."""
+        """Something lies in the mailbox, or rules of alarms have changed."""
         self._mail.set()
 
     async def run(self) -> None:
@@ -97,7 +101,7 @@ class PartitionWorker:
         loop = asyncio.get_running_loop()
         position = await self._store.position(self.lease, await self._stream())
         async with self._open_lane(self.lease.partition) as lane:
-            processor = Processor(self._store, self.lease, self._rules, lane.describe, loop.time)
+            processor = Processor(self._store, self.lease, self._rules, lane.describe, loop.time, self._open_alarms)
             await processor.load()
             self._processor = processor
             log.info(
@@ -146,6 +150,7 @@ class _Session:
         self._position = position
         self._deadline: float | None = None
         self._last_tick = 0.0
+        self._silence = SilenceWatch(lane, processor)
 
     async def run(self) -> None:
         worker = self._worker
@@ -167,6 +172,7 @@ class _Session:
                     mail = asyncio.create_task(worker.mail.wait(), name="mail")
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
+                await self._silence.watch(messages)
                 if 0 < sum(len(message.time) for message in messages) < worker.options.breath_rows:
                     await asyncio.wait(
                         {stopping, mail},
@@ -178,10 +184,11 @@ class _Session:
 
     def _patience(self) -> float:
         now = asyncio.get_running_loop().time()
+        patience = self._silence.patience(_MAILBOX_POLL)
         if self._deadline is None:
-            return _MAILBOX_POLL
+            return patience
         soonest = max(self._deadline, self._last_tick + self._worker.options.least_tick.total_seconds())
-        return min(max(soonest - now, 0.0), _MAILBOX_POLL)
+        return min(max(soonest - now, 0.0), patience)
 
     async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         seen = [message for message in messages if message.sequence <= self._position]

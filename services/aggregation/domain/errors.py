@@ -1,6 +1,14 @@
 """What can go wrong with a question, by the reasons of the contract."""
 
-from services.chassis.errors import Aborted, FieldViolation, InvalidArgument, ResourceExhausted
+from services.chassis.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 
 
 class FieldInvalid(InvalidArgument):
@@ -8,8 +16,8 @@ class FieldInvalid(InvalidArgument):
 
     reason = "INVALID_FIELD"
 
-    def __init__(self, field: str, description: str) -> None:
-        super().__init__(violations=[FieldViolation(field, description, self.reason)])
+    def __init__(self, field: str, description: str, rule: str = "INVALID_FIELD") -> None:
+        super().__init__(violations=[FieldViolation(field, description, rule)])
 
 
 class StepUnknown(InvalidArgument):
@@ -17,9 +25,9 @@ class StepUnknown(InvalidArgument):
 
     reason = "STEP_UNKNOWN"
 
-    def __init__(self, step: str, known: str) -> None:
+    def __init__(self, step: str, known: str, field: str = "step") -> None:
         super().__init__(
-            violations=[FieldViolation("step", f"must be one of {known}", self.reason)],
+            violations=[FieldViolation(field, f"must be one of {known}", self.reason)],
             metadata={"step": step, "known": known},
         )
 
@@ -34,3 +42,50 @@ class WatcherTooSlow(Aborted):
     """The stream was ended since its reader fell too far behind; open it again."""
 
     reason = "WATCHER_TOO_SLOW"
+
+
+class AlarmRuleNotFound(NotFound):
+    """There is no such rule."""
+
+    reason = "ALARM_RULE_NOT_FOUND"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(metadata={"id": id_})
+
+
+class AlarmRuleExists(AlreadyExists):
+    """The id of the rule is taken."""
+
+    reason = "ALARM_RULE_EXISTS"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(metadata={"id": id_})
+
+
+class TooManyAlarmRules(ResourceExhausted):
+    """The limit of rules is reached."""
+
+    reason = "TOO_MANY_ALARM_RULES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(metadata={"limit": str(limit)})
+
+
+class AlarmNotFound(NotFound):
+    """There is no such alarm."""
+
+    reason = "ALARM_NOT_FOUND"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(metadata={"id": id_})
+
+
+class AlarmNotRaised(FailedPrecondition):
+    """Only a raised alarm can be acknowledged."""
+
+    reason = "ALARM_NOT_RAISED"
+
+    def __init__(self, id_: str, state: str) -> None:
+        super().__init__(
+            f"the alarm is {state}: only a raised one can be acknowledged", metadata={"id": id_, "state": state}
+        )

@@ -113,6 +113,15 @@ class BatchReader:
             self._unsettled.pop(delivery.sequence, None)
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="done").inc(len(deliveries))
 
+    async def drained(self) -> bool:
+        """Whether the queue held nothing when it was asked: nothing to fetch, and nothing unacknowledged. Raises
+        `Unavailable`."""
+        try:
+            info = await self._connection.js.consumer_info(self._options.stream, self._options.durable)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable("the message broker cannot be reached") from error
+        return not info.num_pending and not info.num_ack_pending
+
     async def dead_letter(self, delivery: Delivery, *, reason: str, error_type: str = "Permanent") -> None:
         """Moves the message to the dead letters. Raises `Unavailable` when that is not durable (it stays queued)."""
         failure = Failure(at=datetime.now(UTC), error_type=error_type, reason=reason)

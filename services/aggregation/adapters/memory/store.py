@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from services.aggregation.adapters.memory.alarms import InMemoryAlarms
 from services.aggregation.application.ports import (
     Announcement,
     Emptied,
@@ -44,6 +45,7 @@ class InMemoryPartitionStore:
         self.streams: dict[int, str] = {}
         self.epochs: dict[int, int] = {}
         self.emptied: list[tuple[int, Emptied]] = []
+        self.alarms = InMemoryAlarms(lambda series_id: self.series[series_id][0])
         self.corrections: dict[tuple[int, int], Correction] = {}
 
     async def load(self, partition: int) -> Loaded:
@@ -171,6 +173,7 @@ class InMemoryPartitionStore:
             self.corrections[int(write.ids[found.series]), found.time] = found
         gone = set(write.emptied)
         self.emptied = [entry for entry in self.emptied if entry[1].id not in gone]
+        self.alarms.write(write.alarms)
         for announcements in write.announcements:
             self.announced.extend(announcements.one_by_one())
         for key in write.revised_keys:

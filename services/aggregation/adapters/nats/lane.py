@@ -90,6 +90,14 @@ class JetStreamLane:
         """See `ReadingLane`."""
         return parse_descriptor(descriptor)
 
+    async def drained(self) -> bool:
+        """See `ReadingLane`."""
+        try:
+            return await self._reader.drained()
+        except Unavailable as error:
+            log.info("aggregation.lane_unknown", error=repr(error))
+            return False
+
 
 @asynccontextmanager
 async def open_lane(

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from services.aggregation.adapters.nats.alarm_events import alarm_events
 from services.aggregation.adapters.postgres import copying, writing
+from services.aggregation.adapters.postgres.alarm_writing import write_alarms
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
     LevelBefore,
@@ -26,12 +28,13 @@ from services.aggregation.application.ports import (
     StoredSeries,
     Write,
 )
+from services.aggregation.domain.alarms.alarm import Told
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.state import VERSION
 from services.aggregation.domain.summary import DAY, NEVER, Ints, Kind
-from services.chassis.nats import Bundle
+from services.chassis.nats import Bundle, Event
 from services.chassis.postgres import Connection, Database, Outbox
 
 _SERIES = """
@@ -46,7 +49,8 @@ class StepsChanged(Exception):
 
 
 class PostgresPartitionStore:
-    """Readings and windows in PostgreSQL. `bundle` and `bundle_one_by_one` make announcements events."""
+    """Readings and windows in PostgreSQL. `bundle` and `bundle_one_by_one` make announcements events, `alarm_events`
+    what is told of alarms."""
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class PostgresPartitionStore:
         bundle: Callable[[Announcements], Bundle],
         bundle_one_by_one: Callable[[Sequence[Announcement]], Bundle],
         describe: Callable[[bytes], Descriptor],
+        alarm_events: Callable[[Sequence[Told]], Sequence[Event]] = alarm_events,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
@@ -65,6 +70,7 @@ class PostgresPartitionStore:
         self._bundle = bundle
         self._bundle_one_by_one = bundle_one_by_one
         self._describe = describe
+        self._alarm_events = alarm_events
         self._committed = committed
         self.periods = Periods(database)
 
@@ -244,7 +250,10 @@ class PostgresPartitionStore:
                 revised = await revised_announcements(connection, self._rules, write.revised_keys)
                 bundles.append(self._bundle_one_by_one(revised))
             await self._outbox.add_bundles(connection, bundles)
-        if bundles:
+            if write.alarms:
+                await write_alarms(connection, write.alarms)
+                await self._outbox.add_many(connection, self._alarm_events(write.alarms.told))
+        if bundles or write.alarms.told:
             self._committed()
 
     async def _make_room(self, write: Write) -> None:

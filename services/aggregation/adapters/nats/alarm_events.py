@@ -1,0 +1,75 @@
+"""What is told of alarms, as events: raised and cleared to everybody, whom to tell to the notification service."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.message import Message
+
+from services.aggregation.domain.alarms.alarm import Alarm, State, Told
+from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.summary import SECOND
+from services.chassis.nats import Event
+from services.chassis.nats.topology import ALARM_CLEARED_SUBJECT, ALARM_NOTICE_SUBJECT, ALARM_RAISED_SUBJECT
+from tocsin.events.v1.alarms_pb2 import AlarmCleared, AlarmNotice, AlarmRaised
+
+
+def alarm_events(told: Iterable[Told]) -> list[Event]:
+    """The events. Their ids are made of the alarm's, so that a repeat is known as one; those of one alarm leave in
+    their order."""
+    return [event for one in told for event in _events(one)]
+
+
+def _events(told: Told) -> Sequence[Event]:
+    alarm = told.alarm
+    if alarm.state is State.CLEARED:
+        cleared = AlarmCleared(alarm=alarm.id, rule=alarm.rule, value=told.value)
+        at = alarm.cleared or 0
+        cleared.clear_time.FromMicroseconds(at)
+        return [_event(ALARM_CLEARED_SUBJECT, cleared, alarm, "cleared", at)]
+    at = alarm.raised or 0
+    raised = AlarmRaised(
+        alarm=alarm.id,
+        rule=alarm.rule,
+        kind=alarm.kind,
+        building=alarm.key.building,
+        room=alarm.key.room,
+        sensor_type=alarm.key.sensor_type,
+        device=alarm.key.device,
+        value=told.value,
+        message=alarm.message,
+        unit=alarm.unit,
+        severity=alarm.severity.name,
+    )
+    raised.raise_time.FromMicroseconds(at)
+    events = [_event(ALARM_RAISED_SUBJECT, raised, alarm, "raised", at)]
+    if told.rule is not None and told.rule.notify:
+        events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, told.rule, at), alarm, "notice", at))
+    return events
+
+
+def _notice(alarm: Alarm, rule: AlarmRule, at: int) -> AlarmNotice:
+    notice = AlarmNotice(
+        alarm=alarm.id,
+        rule=alarm.rule,
+        tenant=rule.tenant,
+        users=rule.notify,
+        title=rule.title or rule.id,
+        body=alarm.message,
+        severity=alarm.severity.name,
+        building=alarm.key.building,
+        room=alarm.key.room,
+        sensor_type=alarm.key.sensor_type,
+        device=alarm.key.device,
+    )
+    notice.raise_time.FromMicroseconds(at)
+    return notice
+
+
+def _event(subject: str, message: Message, alarm: Alarm, what: str, at: int) -> Event:
+    return Event(
+        subject,
+        message,
+        id=f"alarm-{alarm.id}-{what}",
+        time=datetime.fromtimestamp(at / SECOND, UTC),
+        key=f"alarm-{alarm.id}",
+    )

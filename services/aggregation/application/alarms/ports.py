@@ -1,0 +1,80 @@
+"""What alarms need of the world outside, by role."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from services.aggregation.domain.alarms.alarm import Alarm, Memory, State
+from services.aggregation.domain.alarms.rule import AlarmRule
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmFilter:
+    """What a list of alarms lets through; empty: everything."""
+
+    building: str = ""
+    room: str = ""
+    sensor_type: str = ""
+    rule: str = ""
+    states: tuple[State, ...] = ()
+
+
+class AlarmRuleStore(Protocol):
+    """The rules. Every change is told to all replicas."""
+
+    async def create(self, rule: AlarmRule, limit: int) -> AlarmRule:
+        """The stored rule. Raises AlarmRuleExists, and TooManyAlarmRules when there are `limit` already."""
+        ...
+
+    async def get(self, id_: str) -> AlarmRule:
+        """Raises AlarmRuleNotFound."""
+        ...
+
+    async def list_rules(self, after: str | None, limit: int) -> list[AlarmRule]:
+        """By id, beginning after `after`."""
+        ...
+
+    async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> AlarmRule:
+        """Stores what `change` makes of the rule; nobody else changes it meanwhile. It gets another generation when it
+        judges otherwise than before. Raises AlarmRuleNotFound."""
+        ...
+
+    async def delete(self, id_: str) -> None:
+        """Raises AlarmRuleNotFound."""
+        ...
+
+    async def all_rules(self) -> list[AlarmRule]:
+        """By id."""
+        ...
+
+
+class AlarmStore(Protocol):
+    """The alarms, for people."""
+
+    async def get(self, id_: str) -> Alarm:
+        """Raises AlarmNotFound."""
+        ...
+
+    async def list_alarms(self, wanted: AlarmFilter, before: tuple[int, str] | None, limit: int) -> list[Alarm]:
+        """The latest start first (then the greatest id), beginning before (start, id)."""
+        ...
+
+    async def acknowledge(self, id_: str, by: str, note: str) -> Alarm:
+        """The alarm, acknowledged now or before. Raises AlarmNotFound, and AlarmNotRaised for one that is pending or
+        cleared."""
+        ...
+
+
+class OpenAlarms(NamedTuple):
+    """What is stored of a partition's alarms that are not cleared."""
+
+    alarms: Sequence[Alarm]
+    memories: Sequence[Memory]
+
+
+class OpenAlarmStore(Protocol):
+    """What the owner of a partition takes up. It is stored by `PartitionStore.commit`."""
+
+    async def open_alarms(self, partition: int) -> OpenAlarms:
+        """Of all series of the partition."""
+        ...

@@ -1,0 +1,95 @@
+"""An alarm: one occasion on which a rule was met by one series. All times in microseconds."""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+from services.aggregation.domain.alarms.rule import AlarmRule, Severity
+from services.aggregation.domain.series import SeriesKey
+
+
+class State(IntEnum):
+    """Where an alarm stands; the numbers are those of the contract."""
+
+    PENDING = 1
+    RAISED = 2
+    ACKNOWLEDGED = 3
+    CLEARED = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Alarm:
+    """An alarm. The owner of the series changes all of it but the acknowledgement, which is for people."""
+
+    id: str
+    rule: str
+    generation: int
+    kind: str
+    severity: Severity
+    series_id: int
+    key: SeriesKey
+    unit: str
+    state: State
+    start: int
+    update: int
+    message: str = ""
+    value: float | None = None
+    last_value: float | None = None
+    extreme: float | None = None
+    peak: float | None = None
+    """How far `extreme` goes, where that is not told by itself (a rate)."""
+    raised: int | None = None
+    cleared: int | None = None
+    acknowledged: datetime | None = None
+    acknowledged_by: str = ""
+    note: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether the condition is (still) met."""
+        return self.state is not State.CLEARED
+
+
+class Told(NamedTuple):
+    """Something for everybody: the alarm as it was when it was raised or cleared. `rule` says whom to notify; None for
+    a rule that is gone."""
+
+    alarm: Alarm
+    rule: AlarmRule | None
+    value: float | None
+
+
+class Memory(NamedTuple):
+    """What is remembered of a series under a rule beside alarms; empty: nothing any more."""
+
+    generation: int
+    series_id: int
+    values: Sequence[float]
+
+
+@dataclass(slots=True)
+class AlarmChanges:
+    """What one step of the judge wants stored, together with what it saw."""
+
+    new: list[Alarm] = field(default_factory=list[Alarm])
+    changed: list[Alarm] = field(default_factory=list[Alarm])
+    forgotten: list[str] = field(default_factory=list[str])
+    memories: list[Memory] = field(default_factory=list[Memory])
+    told: list[Told] = field(default_factory=list[Told])
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.changed or self.forgotten or self.memories or self.told)
+
+
+def alarm_id(generation: int, series_id: int, start: int, occasion: int = 0) -> str:
+    """The id of the alarm of a rule and a series that starts then: the same however often it is worked out, and in the
+    order of time (a UUID of version 7 whose random part is a hash). `occasion` tells apart what starts at once."""
+    digest = hashlib.sha256(f"{generation}/{series_id}/{start}/{occasion}".encode()).digest()
+    value = (max(start, 0) // 1000 & (1 << 48) - 1) << 80 | int.from_bytes(digest[:10], "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))

@@ -1,0 +1,185 @@
+"""How readings are judged: one function for each kind of rule, over the judged readings of one series in order.
+
+`times` are strictly increasing and newer than `last`, the reading judged before them (time NEVER: none).
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from services.aggregation.domain.alarms.cases import Case
+from services.aggregation.domain.alarms.rule import (
+    ContainerEmptied,
+    ContainerFull,
+    Direction,
+    FlatLine,
+    NoData,
+    RateOfChange,
+    Threshold,
+)
+from services.aggregation.domain.summary import HOUR, NEVER
+
+Last = tuple[int, float]
+REFERENCES = 16
+"""Readings kept of a RateOfChange's `over`, so that what is compared is at most a sixteenth farther apart."""
+
+
+def full_bound(level: float) -> float:
+    """At or above the level is above this."""
+    return math.nextafter(level, -math.inf)
+
+
+def judge(case: Case, times: Sequence[int], values: Sequence[float], last: Last) -> None:
+    """Takes the readings in."""
+    match case.rule.condition:
+        case Threshold(above=above, limit=limit, hysteresis=hysteresis, min_duration=duration):
+            sign = 1.0 if above else -1.0
+            _beyond(case, times, values, sign, sign * limit, sign * limit - hysteresis, duration)
+        case ContainerFull(level=level):
+            bound = full_bound(level)
+            _beyond(case, times, values, 1.0, bound, bound, 0)
+        case FlatLine() as flat:
+            _flat(case, times, values, last, flat)
+        case RateOfChange(over=0) as rate:
+            _steps(case, times, values, last, rate)
+        case RateOfChange() as rate:
+            _rates(case, times, values, rate)
+        case ContainerEmptied():
+            _emptied(case, times, values, last)
+        case NoData():
+            if case.alarm is not None:
+                case.clear(times[0], values[0])
+        case _:
+            raise AssertionError("windows are judged, not readings")
+
+
+def _beyond(
+    case: Case, times: Sequence[int], values: Sequence[float], sign: float, bound: float, back: float, duration: int
+) -> None:
+    """Met above `bound`, over at `back` or below; `sign` turns the values that way round."""
+
+    def farther(value: float, extreme: float) -> bool:
+        return sign * value > sign * extreme
+
+    for at, value in zip(times, values, strict=True):
+        alarm = case.alarm
+        if alarm is None:
+            if sign * value > bound:
+                case.begin(at, at, value, pending=duration > 0)
+        elif alarm.raised is not None:
+            if sign * value <= back:
+                case.clear(at, value)
+            else:
+                case.see(at, value, farther)
+        elif sign * value > bound:
+            case.see(at, value, farther)
+            if at >= alarm.start + duration:
+                case.raise_(at, value)
+        else:
+            case.forget()
+
+
+def _flat(case: Case, times: Sequence[int], values: Sequence[float], last: Last, rule: FlatLine) -> None:
+    """Memory: time and value of the first reading of the run, where that is not the last one judged."""
+    since, first = (int(case.memory[0]), case.memory[1]) if case.memory else last
+    for at, value in zip(times, values, strict=True):
+        if since == NEVER or not abs(value - first) <= rule.tolerance:
+            if case.alarm is not None:
+                case.clear(at, value)
+            since, first = at, value
+        elif case.alarm is not None:
+            case.see(at, value, _away_from(first))
+        elif at - since >= rule.duration:
+            case.begin(since, at, value)
+    case.remember([] if since == times[-1] else [float(since), first])
+
+
+def _away_from(first: float) -> Callable[[float, float], bool]:
+    return lambda value, extreme: abs(value - first) > abs(extreme - first)
+
+
+def _steep(rate: float, rule: RateOfChange) -> bool:
+    if rule.direction is Direction.RISING:
+        return rate > rule.limit_per_hour
+    if rule.direction is Direction.FALLING:
+        return -rate > rule.limit_per_hour
+    return abs(rate) > rule.limit_per_hour
+
+
+def _compared(case: Case, at: int, value: float, before: Last, rule: RateOfChange) -> None:
+    rate = (value - before[1]) / ((at - before[0]) / HOUR)
+    alarm, steepness = case.alarm, abs(rate)
+    if not _steep(rate, rule):
+        if alarm is not None:
+            case.clear(at, value)
+    elif alarm is None:
+        case.begin(at, at, value, shown=steepness, peak=steepness)
+    else:
+        steeper = alarm.peak is None or steepness > alarm.peak
+        case.see(at, value, lambda _new, _old: steeper)
+        if steeper:
+            alarm.peak = steepness
+
+
+def _steps(case: Case, times: Sequence[int], values: Sequence[float], last: Last, rule: RateOfChange) -> None:
+    before = last
+    for at, value in zip(times, values, strict=True):
+        if before[0] != NEVER:
+            _compared(case, at, value, before, rule)
+        before = at, value
+
+
+def _rates(case: Case, times: Sequence[int], values: Sequence[float], rule: RateOfChange) -> None:
+    """Memory: the readings to compare with, oldest first: times and values in turn."""
+    kept = [(int(at), value) for at, value in zip(case.memory[::2], case.memory[1::2], strict=True)]
+    spacing = max(rule.over // REFERENCES, 1)
+    known = [*(value for _, value in kept), *values]
+    if case.alarm is None and (max(known) - min(known)) * HOUR <= rule.limit_per_hour * rule.over:
+        # Nothing in it can be steep enough: only what later readings are compared with.
+        place = 0
+        while place < len(times):
+            if not kept or times[place] - kept[-1][0] >= spacing:
+                kept.append((times[place], values[place]))
+            place = bisect_left(times, kept[-1][0] + spacing, place + 1)
+        _drop(kept, times[-1] - rule.over)
+    else:
+        for at, value in zip(times, values, strict=True):
+            _drop(kept, at - rule.over)
+            if kept and kept[0][0] <= at - rule.over:
+                _compared(case, at, value, kept[0], rule)
+            if not kept or at - kept[-1][0] >= spacing:
+                kept.append((at, value))
+        _drop(kept, times[-1] - rule.over)
+    case.remember(list(chain.from_iterable((float(at), value) for at, value in kept)))
+
+
+def _drop(kept: list[Last], until: int) -> None:
+    """All but the newest of those at or before `until`."""
+    while len(kept) > 1 and kept[1][0] <= until:
+        kept.pop(0)
+
+
+def _emptied(case: Case, times: Sequence[int], values: Sequence[float], last: Last) -> None:
+    """Memory: since when it has not been empty, once it has been."""
+    empty = last[0] != NEVER and last[1] <= 0
+    for at, value in zip(times, values, strict=True):
+        if value <= 0 and not empty:
+            _once(case, at, value)
+        elif value > 0 and empty:
+            case.remember([float(at)])
+        empty = value <= 0
+
+
+def judge_late_emptying(case: Case, at: int, last: Last) -> None:
+    """A container was emptied at a time for which newer readings have been judged already. It is another emptying
+    unless the level has not been seen above 0 between the last one and it."""
+    filled_since = int(case.memory[0]) if case.memory else NEVER
+    if last[1] > 0 and at > filled_since:
+        _once(case, at, 0.0)
+        case.remember([float(last[0])])
+
+
+def _once(case: Case, at: int, value: float) -> None:
+    case.begin(at, at, value)
+    case.clear(at, value)

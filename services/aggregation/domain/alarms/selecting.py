@@ -1,0 +1,98 @@
+"""Which readings are judged, and what can be said of them all at once."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from services.aggregation.domain.alarms.watches import Profile
+from services.aggregation.domain.engine import Engine, Readings
+from services.aggregation.domain.fold import heads_of
+from services.aggregation.domain.summary import HOUR, NEVER, Bools, Floats, Ints, unbounded
+
+
+class LastReadings(NamedTuple):
+    """By local index: the reading that was judged last (time NEVER: none)."""
+
+    time: Ints
+    value: Floats
+
+
+class Judged(NamedTuple):
+    """Readings to judge: sorted by series, each series' strictly in the order of time and newer than its last one.
+    `owners`: the series; `heads` and `tails`: where each begins and ends (inclusive)."""
+
+    series: Ints
+    time: Ints
+    value: Floats
+    owners: Ints
+    heads: Ints
+    tails: Ints
+
+
+def newest_readings(engine: Engine) -> LastReadings:
+    """The newest reading of each series, from what the engine holds: the last one judged, since all are that are newer
+    than those before."""
+    states = engine.states.rows
+    time, value = states["newest"].copy(), states["settled"].copy()
+    buffer = engine.buffer
+    newest = buffer.time == time[buffer.series]
+    value[buffer.series[newest]] = buffer.value[newest]
+    return LastReadings(time, value)
+
+
+def select(fresh: Readings, watched: Bools, last: LastReadings) -> Judged | None:
+    """Those of watched series that are newer than everything of their series before them (in order of arrival)."""
+    mine = watched[fresh.series]
+    if not mine.any():
+        return None
+    own = fresh if mine.all() else fresh.take(mine)
+    small = own.series.astype(np.uint16) if len(watched) <= 2**16 else own.series
+    own = own.take(np.argsort(small, kind="stable"))
+    newer = _newer(own, last)
+    if not newer.all():
+        own = own.take(newer)
+    if not len(own.time):
+        return None
+    heads = heads_of(own.series, np.zeros_like(own.series))
+    tails = np.append(heads[1:], len(own.time)) - 1
+    return Judged(own.series, own.time, own.value, own.series[heads], heads, tails)
+
+
+def _newer(own: Readings, last: LastReadings) -> Bools:
+    before = np.empty_like(own.time)
+    before[1:] = own.time[:-1]
+    heads = heads_of(own.series, np.zeros_like(own.series))
+    before[heads] = last.time[own.series[heads]]
+    newer = own.time > before
+    if newer.all():
+        return newer
+    tails = np.append(heads[1:], len(own.time))
+    for run in np.unique(np.searchsorted(heads, np.flatnonzero(~newer), side="right") - 1).tolist():
+        span = slice(int(heads[run]), int(tails[run]))
+        newer[span] = own.time[span] > np.maximum.accumulate(before[span])
+    return newer
+
+
+@unbounded
+def profile_of(judged: Judged, last: LastReadings) -> Profile:
+    """Of each series one row. The step to a first reading without one before it is no step at all."""
+    _, time, value, owners, heads, _ = judged
+    before_time, before = np.empty_like(time), np.empty_like(value)
+    before_time[1:], before[1:] = time[:-1], value[:-1]
+    before_time[heads], before[heads] = last.time[owners], last.value[owners]
+    first = last.time[owners] == NEVER
+    lone = heads[first]
+    # Anything but NEVER: the difference must stay in range.
+    before_time[lone] = time[lone] - HOUR
+    step = value - before
+    rate = step / ((time - before_time) / HOUR)
+    distance = np.abs(step)
+    rate[lone], distance[lone] = 0.0, np.inf
+    return Profile(
+        high=np.maximum.reduceat(value, heads),
+        low=np.minimum.reduceat(value, heads),
+        rise=np.maximum.reduceat(rate, heads),
+        fall=-np.minimum.reduceat(rate, heads),
+        step=np.minimum.reduceat(distance, heads),
+        last=np.where(first, np.inf, last.value[owners]),
+    )
