@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from services.aggregation.application.gathering import Gathering
 from services.aggregation.application.lists import Page
-from services.aggregation.application.ports import History, Snapshot
+from services.aggregation.application.ports import History, RoomKey, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.history import Span, spans
@@ -20,6 +21,9 @@ DEFAULT_WINDOW: Final = 15 * MINUTE
 DEFAULT_SENSOR_TYPE: Final = "temperature"
 _AT_ONCE: Final = 200
 """Series that are in memory at the same time, and judged without letting other requests run."""
+_SNAPSHOTS: Final = 2
+"""Answers about rooms that are under way at the same time; those who ask meanwhile share the next one."""
+_ASKED_TOGETHER: Final = 64
 _BEYOND: Final = "~"
 """Greater than every id."""
 
@@ -85,16 +89,28 @@ class Averages:
         self._history = history
         self._rules = rules
         self._clock = clock
+        self._together = Gathering(self._get, at_once=_SNAPSHOTS, most=_ASKED_TOGETHER)
 
     async def get(self, query: GetRoomAverage) -> RoomAverage:
         """Raises FieldInvalid."""
         period = self._period(query, self._clock())
-        rollup = Rollup(period.end - period.start)
+        room = RoomKey(query.building, query.room, query.sensor_type)
+        return await self._together.ask((period.start, period.end), room)
+
+    async def _get(self, span: tuple[int, int], rooms: Sequence[RoomKey]) -> Sequence[RoomAverage]:
+        """The averages of several rooms over the same span, in one snapshot."""
+        start, end = span
+        period = _Period(start, end, self._clock())
+        rollups = {room: Rollup(end - start) for room in rooms}
+
+        def owner(info: SeriesInfo) -> Rollup:
+            return rollups[RoomKey(info.building, info.room, info.sensor_type)]
+
         async with self._history.snapshot() as snapshot:
-            infos = await snapshot.series(query.building, query.room, query.sensor_type, "")
+            infos = await snapshot.rooms(list(rollups))
             for at in range(0, len(infos), _AT_ONCE):
-                await self._fold(snapshot, infos[at : at + _AT_ONCE], period, lambda _: rollup)
-        return _room_average(query.room, period, rollup)
+                await self._fold(snapshot, infos[at : at + _AT_ONCE], period, owner)
+        return [_room_average(room.room, period, rollups[room]) for room in rooms]
 
     async def building(self, query: Asked) -> BuildingAverage:
         """All rooms of the building together, in one snapshot. Raises FieldInvalid."""

@@ -233,11 +233,23 @@ class ReadingLane(Protocol):
         ...
 
 
+class RoomKey(NamedTuple):
+    """One sensor type in one room."""
+
+    building: str
+    room: str
+    sensor_type: str
+
+
 class Snapshot(Protocol):
     """One consistent view of committed data."""
 
     async def series(self, building: str, room: str, sensor_type: str, device: str) -> Sequence[SeriesInfo]:
         """The series of a room and sensor type, by device; of one device where it is given."""
+        ...
+
+    async def rooms(self, rooms: Sequence[RoomKey]) -> Sequence[SeriesInfo]:
+        """The series of all these rooms, in any order. No room is named twice."""
         ...
 
     async def building(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
+from services.aggregation.application.ports import RoomKey
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
@@ -21,6 +22,10 @@ class InMemorySnapshot:
         """See `Snapshot`."""
         found = [info for info in self._all(building, sensor_type) if info.room == room]
         return [info for info in found if not device or info.device == device]
+
+    async def rooms(self, rooms: Sequence[RoomKey]) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        return [info for room in rooms for info in await self.series(*room, "")]
 
     async def building(
         self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int

@@ -8,6 +8,7 @@ import asyncpg
 import numpy as np
 
 from services.aggregation.adapters.postgres.reading import counter_rules, levels_before, raw_readings, stored_windows
+from services.aggregation.application.ports import RoomKey
 from services.aggregation.domain.cover import Ask, SeriesInfo, cover
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
@@ -87,6 +88,17 @@ class PostgresSnapshot:
             room,
             sensor_type,
             device,
+        )
+        return [_info(row, self._rules) for row in rows]
+
+    async def rooms(self, rooms: Sequence[RoomKey]) -> Sequence[SeriesInfo]:
+        """The series of all these rooms."""
+        rows = await self._connection.fetch(
+            f"""
+            {_SERIES} JOIN unnest($1::text[], $2::text[], $3::text[]) AS r (building, room, sensor_type)
+                ON s.building = r.building AND s.room = r.room AND s.sensor_type = r.sensor_type
+            """,
+            *([*column] for column in zip(*rooms, strict=True)),
         )
         return [_info(row, self._rules) for row in rows]
 

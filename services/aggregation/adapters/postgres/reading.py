@@ -20,11 +20,13 @@ _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
 
 # Bounds for all ranges at once stand beside those of each: by them PostgreSQL leaves out partitions unopened.
 # array_send gives the array as it is kept, in one piece: the driver need not make an object of every item.
+# A segment lies in one quarter of an hour, its times ascend: what ended before the range is looked at, but not sent.
 _RAW: Final = f"""
 SELECT r.place, array_send(s.times_us) AS times, array_send(s.vals) AS vals, s.late
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r (series_id, first, last, place)
-JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - {QUARTER} AND s.first_us < r.last
+JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - r.first % {QUARTER} AND s.first_us < r.last
     AND s.first_us >= $4 AND s.first_us < $5
+WHERE s.times_us[cardinality(s.times_us)] >= r.first
 """
 _SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, w.last_us, w.last, w.covered_us,
 w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
@@ -86,7 +88,8 @@ async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, 
     if not ranges:
         return no_readings(), no_readings()
     ids, first, last = (list(column) for column in zip(*ranges, strict=True))
-    rows = await connection.fetch(_RAW, ids, first, last, min(first) - QUARTER, max(last))
+    least = min(first)
+    rows = await connection.fetch(_RAW, ids, first, last, least - least % QUARTER, max(last))
     return _join(rows, first, last, 0), _join(rows, first, last, 1)
 
 
@@ -94,10 +97,11 @@ def _join(rows: Sequence[Any], first: Sequence[int], last: Sequence[int], late: 
     chosen = [row for row in rows if row["late"] == late]
     if not chosen:
         return no_readings()
-    times = [decode_times(row["times"]) for row in chosen]
-    time = np.concatenate(times)
-    value = np.concatenate([decode_values(row["vals"]) for row in chosen])
-    place = np.repeat([row["place"] - 1 for row in chosen], [len(part) for part in times])
+    # Mostly segments are many and short: decoded as one.
+    times = [row["times"][_ARRAY_HEAD:] for row in chosen]
+    time = np.frombuffer(b"".join(times), _TIME)["value"].astype(np.int64)
+    value = np.frombuffer(b"".join([row["vals"][_ARRAY_HEAD:] for row in chosen]), _VALUE)["value"].astype(np.float64)
+    place = np.repeat([row["place"] - 1 for row in chosen], [len(part) // _TIME.itemsize for part in times])
     inside = (time >= np.array(first)[place]) & (time < np.array(last)[place])
     return Readings(place[inside], time[inside], value[inside]).sorted()
 
