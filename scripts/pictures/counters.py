@@ -1,15 +1,22 @@
 """Pictures of counters: what a meter showed, what was believed, what was counted."""
 
 from scripts.pictures.canvas import WIDTH, Canvas, Panel
-from scripts.pictures.meter import Judged, Rules, judge
+from scripts.pictures.meter import IGNORED, Judged, judge
 from scripts.pictures.model import text
+from services.aggregation.domain.policy import CounterRules, Policy
 
 Notes = list[tuple[float, float, str]]
 """(time, value, words) beside a reading."""
 
 
 def _draw(
-    title: str, describe: str, values: list[float], rules: Rules, notes: Notes, words: list[str], unit: str = "Wh"
+    title: str,
+    describe: str,
+    values: list[float],
+    rules: CounterRules,
+    notes: Notes,
+    words: list[str],
+    unit: str = "Wh",
 ) -> Canvas:
     """Above what the meter showed, below what has been counted."""
     found = judge([(10.0 * place, value) for place, value in enumerate(values)], rules)
@@ -23,7 +30,7 @@ def _draw(
         upper.course([(one.time, one.value) for one in piece], "line blue")
     for one in found:
         x, y = upper.at(one.time, one.value)
-        if one.correction in ("GLITCH", "REJECTED", "REVOKED"):
+        if one.correction in IGNORED:
             canvas.cross(x, y, "red", 5.5)
         elif one.held:
             canvas.dot(x, y, "hollow orange", 5)
@@ -50,7 +57,7 @@ def _draw(
     entries = [("dot", "blue", "believed")]
     if any(one.held for one in found):
         entries.append(("hollow", "orange", "held as suspect, then believed"))
-    if any(one.correction in ("GLITCH", "REJECTED", "REVOKED") for one in found):
+    if any(one.correction in IGNORED for one in found):
         entries.append(("cross", "red", "not counted: kept as raw, listed as a correction"))
     canvas.legend(380, entries)
     for place, line in enumerate(words):
@@ -79,7 +86,7 @@ def glitch() -> Canvas:
         "HOLD_THEN_RESET: a glitch",
         "The meter shows 0 once and goes on from its old level: the zero is ignored.",
         [12000, 12150, 12320, 0, 12600, 12750, 12900],
-        Rules(),
+        CounterRules(),
         [(30, 1400, "GLITCH")],
         [
             "The 0 waits until the next value is back at the level: it was a glitch.",
@@ -94,7 +101,7 @@ def held_reset() -> Canvas:
         "HOLD_THEN_RESET: a reset",
         "The meter starts anew; after three values that agree counting goes on from the first of them.",
         [820, 900, 980, 20, 90, 170, 260, 340],
-        Rules(),
+        CounterRules(),
         [(30, 110, "RESET")],
         [
             "The third value in a row that stays below without decreasing confirms the reset.",
@@ -109,7 +116,7 @@ def reset() -> Canvas:
         "RESET: believed at once, revoked if it was none",
         "A lower value is a new start and counts from 0, unless the next one is back at the old level.",
         [600, 700, 800, 350, 900, 1000, 80, 180, 280],
-        Rules(policy="RESET"),
+        CounterRules(Policy.RESET),
         [(30, 165, "REVOKED"), (60, 190, "RESET")],
         [
             "350 Wh count at first, and are taken back when 900 follows: 100 Wh over the old level remain.",
@@ -124,7 +131,7 @@ def rollover() -> Canvas:
         "ROLLOVER: the register ran over",
         "A register of three digits goes from 960 over its end to 20: the step over the end counts.",
         [740, 800, 890, 960, 20, 110, 190],
-        Rules(policy="ROLLOVER", register_size=1000),
+        CounterRules(Policy.ROLLOVER, register=1000),
         [(40, 120, "ROLLOVER")],
         [
             "From 960 to 20 are 1000 - 960 + 20 = 60: less than half of register_size, so it is plausible.",
@@ -140,7 +147,7 @@ def reject() -> Canvas:
         "REJECT: nothing below the level counts",
         "Every value below the level is ignored, however many there are, until the meter is at its level again.",
         [500, 560, 620, 480, 530, 590, 660, 720],
-        Rules(policy="REJECT"),
+        CounterRules(Policy.REJECT),
         [(40, 330, "REJECTED, all three")],
         ["However long it lasts: counting goes on when a value is at the level (620) or above it."],
     )
@@ -152,7 +159,7 @@ def cap() -> Canvas:
         "max_increase_per_hour: a step that no meter can make",
         "A step above the plausible maximum is held: a glitch when values come back, else a new meter.",
         [400, 470, 1700, 610, 680, 2000, 2080, 2150, 2220],
-        Rules(max_increase_per_hour=1000),
+        CounterRules(cap=1000),
         [(20, 1330, "GLITCH"), (50, 2220, "JUMP")],
         [
             "At 1000 W at most 167 Wh fit into ten minutes. 1700 comes back down: a glitch.",
