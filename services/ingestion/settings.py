@@ -22,8 +22,9 @@ class IngestionSettings(ChassisSettings):
     """A reading of an unknown building, room or device registers it."""
     future_tolerance: Duration = timedelta(minutes=5)
     retention: Duration = timedelta(days=400)
-    linger: Duration = timedelta(milliseconds=2)
-    """How long the first reading of an idle partition waits for company."""
+    linger: Duration = timedelta(0)
+    """How long the first reading of an idle partition waits for company. Under load there is company without waiting:
+    what arrives while a message is on its way is the next one."""
     max_batch_rows: int = 10_000
     max_batch_size: Size = 640 * KIB
     max_pending: Size = 64 * MIB

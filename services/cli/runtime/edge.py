@@ -80,6 +80,12 @@ def _value(name: str, values: Mapping[str, str]) -> str:
         raise RuntimeProblem(f"{_TEMPLATE} asks for {name}, which this runtime does not know") from None
 
 
+def edge_threads() -> int:
+    """Threads for Envoy and for the gateway each: half of the machine, on which everything else runs too. On two cores
+    one thread does more than two that are in each other's way."""
+    return max((os.cpu_count() or 1) // 2, 1)
+
+
 def envoy_command(config: Path) -> tuple[str, ...]:
     """Envoy for one configuration. Hot restart is off: it would make meshes on one machine share memory by number."""
     return (
@@ -88,7 +94,7 @@ def envoy_command(config: Path) -> tuple[str, ...]:
         str(config),
         "--disable-hot-restart",
         "--concurrency",
-        "2",
+        str(edge_threads()),
         "-l",
         "warning",
     )

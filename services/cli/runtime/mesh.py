@@ -175,7 +175,11 @@ class Mesh:
         return Part(
             name="gateway",
             command=(str(edge.find_gateway()),),
-            environment={**self.settings.passed_on, **self.gateway_environment()},
+            environment={
+                "GOMAXPROCS": str(edge.edge_threads()),
+                **self.settings.passed_on,
+                **self.gateway_environment(),
+            },
             probe=http_probe(LOOPBACK, self.ports["gateway"], "/livez"),
             version=self.version,
             address=self.address("gateway"),

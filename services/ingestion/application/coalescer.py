@@ -26,7 +26,7 @@ class CoalescerOptions:
     """`linger`: how long the first reading of an idle partition waits for company. Sizes are estimates in bytes."""
 
     partitions: int = 8
-    linger: timedelta = timedelta(milliseconds=2)
+    linger: timedelta = timedelta(0)
     max_batch_rows: int = 10_000
     max_batch_bytes: int = 640 * 1024
     max_pending_bytes: int = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.cli.runtime.edge import render_envoy_config
+from services.cli.runtime.edge import envoy_command, render_envoy_config
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 
@@ -65,3 +65,10 @@ def test_origins_become_exact_matches() -> None:
 def test_nonsense_is_refused_by_variable(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationProblem, match="TOCSIN_EDGE_"):
         read_edge_options({variable: value})
+
+
+def test_the_edge_takes_half_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for cores, threads in ((1, 1), (2, 1), (3, 1), (8, 4), (None, 1)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        command = envoy_command(tmp_path / "envoy.yaml")
+        assert command[command.index("--concurrency") + 1] == str(threads)
