@@ -1,31 +1,30 @@
 """Pictures of alarm rules: when an alarm is pending, raised and cleared."""
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
+from scripts.pictures.alarm_model import Phase, phases
 from scripts.pictures.canvas import LEFT, RIGHT, WIDTH, Canvas, Panel
 from scripts.pictures.model import Course, ask
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.alarms.rule import (
+    ContainerEmptied,
+    ContainerFull,
+    Direction,
+    FlatLine,
+    RateOfChange,
+    Threshold,
+)
+from services.aggregation.domain.summary import MINUTE, Kind
 
 _INK = {"PENDING": "orange", "RAISED": "red"}
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of an alarm's life."""
-
-    state: str
-    start: float
-    end: float
-
-
-def _states(panel: Panel, top: float, phases: list[Phase], end_word: str = "CLEARED") -> None:
+def _states(panel: Panel, top: float, found: list[Phase], end_word: str = "CLEARED") -> None:
     """The bar below a panel that says in which state the alarm is."""
     canvas = panel.canvas
     canvas.text(LEFT - 8, top + 15, "alarm", "small muted", "end")
     canvas.rect(LEFT, top, WIDTH - LEFT - RIGHT, 22, "band", 4)
-    for phase in phases:
+    for phase in found:
         x0, x1 = panel.x(phase.start), panel.x(phase.end)
         canvas.rect(x0, top, x1 - x0, 22, f"area {_INK[phase.state]}", 4)
         canvas.rect(x0, top, 3, 22, _INK[phase.state], 1)
@@ -46,23 +45,8 @@ def threshold() -> Canvas:
         (0, 21.2), (5, 22.4), (10, 24.4), (15, 23.4), (20, 24.2), (25, 25.1), (30, 25.6), (35, 25.0), (40, 24.3),
         (45, 23.6), (50, 24.4), (55, 23.3), (60, 22.6), (65, 22.1),
     ]  # fmt: skip
-    limit, hysteresis, minimum = 24.0, 1.0, 10.0
-    phases: list[Phase] = []
-    since: float | None = None
-    raised: float | None = None
-    for at, value in course:
-        if raised is not None:
-            if value <= limit - hysteresis:
-                phases.append(Phase("RAISED", raised, at))
-                since = raised = None
-        elif value > limit:
-            since = at if since is None else since
-            if at - since >= minimum:
-                phases.append(Phase("PENDING", since, at))
-                raised = at
-        elif since is not None:
-            phases.append(Phase("PENDING", since, at))
-            since = None
+    limit, hysteresis = 24.0, 1.0
+    found = phases(Threshold(True, limit, hysteresis, 10 * MINUTE), course)
     canvas = Canvas(
         "Threshold: hysteresis and minimum duration",
         340,
@@ -78,7 +62,7 @@ def threshold() -> Canvas:
     panel.course(course, "line blue")
     for reading in course:
         canvas.dot(*panel.at(*reading), "blue", 3.5)
-    _states(panel, 264, phases)
+    _states(panel, 264, found)
     canvas.text(
         LEFT,
         308,
@@ -101,7 +85,7 @@ def completeness() -> Canvas:
     panel = Panel(canvas, 66, 150, 0, 90, 0, 1.05)
     panel.axes(_minutes(panel, 15), [(0.5, "50%"), (1.0, "100%")], "received_ratio of windows of 15 minutes")
     raised: float | None = None
-    phases: list[Phase] = []
+    bars: list[Phase] = []
     for place in range(6):
         found = ask(Kind.GAUGE, 60, sent, 900 * place, 900 * place + 900)
         ratio = found.received_ratio or 0.0
@@ -114,11 +98,11 @@ def completeness() -> Canvas:
         if bad and raised is None:
             raised = end
         elif not bad and raised is not None:
-            phases.append(Phase("RAISED", raised, end))
+            bars.append(Phase("RAISED", raised, end))
             raised = None
     panel.course([(0, 0.8), (90, 0.8)], "thin red dash")
     canvas.text(panel.x(37.5), panel.y(0.8) - 6, "below 0.8", "small red", "middle")
-    _states(panel, 252, phases)
+    _states(panel, 252, bars)
     canvas.text(LEFT, 298, "A window counts when it has closed: the alarm lags by one window.", "small muted")
     canvas.text(LEFT, 315, "ratio: RECEIVED asks what the radio lost, COVERED asks what is not known.", "small muted")
     return canvas
@@ -150,18 +134,9 @@ def flat_line() -> Canvas:
     values = [21.0, 21.4, 21.1, 21.5, 21.6, 21.6, 21.65, 21.6, 21.55, 21.6, 21.6, 21.6, 21.1, 20.9, 21.2]
     course = [(5.0 * place, value) for place, value in enumerate(values)]
     tolerance, duration = 0.1, 30.0
-    anchor = course[0]
-    phases: list[Phase] = []
-    raised: float | None = None
-    held = anchor
-    for at, value in course:
-        if abs(value - anchor[1]) > tolerance:
-            if raised is not None:
-                phases.append(Phase("RAISED", raised, at))
-                raised = None
-            anchor = (at, value)
-        elif raised is None and at - anchor[0] >= duration:
-            raised, held = at, anchor
+    (found,) = phases(FlatLine(round(duration * MINUTE), tolerance), course)
+    since = found.start - duration
+    first = next(value for at, value in course if at == since)
     canvas = Canvas(
         "Flat line: a stuck sensor",
         310,
@@ -169,15 +144,14 @@ def flat_line() -> Canvas:
     )
     panel = Panel(canvas, 60, 160, 0, 72, 20.4, 22.2)
     panel.axes(_minutes(panel), [(v, f"{v} °C") for v in (20.5, 21.0, 21.5, 22.0)])
-    end = phases[0].end
-    top, bottom = panel.y(held[1] + tolerance), panel.y(held[1] - tolerance)
-    canvas.rect(panel.x(held[0]), top, panel.x(end) - panel.x(held[0]), bottom - top, "area orange")
-    canvas.text(panel.x(held[0]) + 4, top - 8, "tolerance ± 0.1 K around the first", "small orange")
+    top, bottom = panel.y(first + tolerance), panel.y(first - tolerance)
+    canvas.rect(panel.x(since), top, panel.x(found.end) - panel.x(since), bottom - top, "area orange")
+    canvas.text(panel.x(since) + 4, top - 8, "tolerance ± 0.1 K around the first", "small orange")
     panel.course(course, "line blue")
     for reading in course:
         canvas.dot(*panel.at(*reading), "blue", 3.5)
-    canvas.span(panel.x(held[0]), panel.x(held[0] + duration), panel.y(20.75), "duration: 30 min", "orange")
-    _states(panel, 254, phases)
+    canvas.span(panel.x(since), panel.x(found.start), panel.y(20.75), "duration: 30 min", "orange")
+    _states(panel, 254, [found])
     return canvas
 
 
@@ -192,8 +166,6 @@ def rate_of_change() -> Canvas:
     )
     panel = Panel(canvas, 60, 170, 0, 85, 19, 28)
     panel.axes(_minutes(panel), [(v, f"{v} °C") for v in (20, 22, 24, 26, 28)])
-    raised: float | None = None
-    phases: list[Phase] = []
     for before, after in pairwise(course):
         rate = (after[1] - before[1]) / (after[0] - before[0]) * 60
         steep = rate > limit
@@ -206,15 +178,10 @@ def rate_of_change() -> Canvas:
             f"small {'red bold' if steep else 'muted'}",
             "end" if steep else "middle",
         )
-        if steep and raised is None:
-            raised = after[0]
-        elif not steep and raised is not None:
-            phases.append(Phase("RAISED", raised, after[0]))
-            raised = None
     for reading in course:
         canvas.dot(*panel.at(*reading), "blue", 3.5)
     canvas.text(WIDTH - RIGHT - 4, panel.bottom - 12, "limit_per_hour: 9 K, RISING", "small red", "end")
-    _states(panel, 264, phases)
+    _states(panel, 264, phases(RateOfChange(limit, Direction.RISING), course))
     canvas.text(
         LEFT,
         308,
@@ -226,18 +193,8 @@ def rate_of_change() -> Canvas:
 
 def container() -> Canvas:
     """Full, and emptied."""
-    course: Course = [
-        (0, 62.0),
-        (2, 70.0),
-        (4, 78.0),
-        (6, 84.0),
-        (8, 90.0),
-        (10, 95.0),
-        (12, 0.0),
-        (14, 8.0),
-        (16, 15.0),
-        (18, 24.0),
-    ]
+    levels = [62, 70, 78, 84, 90, 95, 0, 8, 15, 24]
+    course: Course = [(2.0 * place, float(level)) for place, level in enumerate(levels)]
     full = 85.0
     canvas = Canvas(
         "Containers: full, and emptied",
@@ -257,9 +214,9 @@ def container() -> Canvas:
     canvas.text(LEFT + 4, panel.y(full) - 6, "level 85 %", "small red")
     for reading in course:
         canvas.dot(*panel.at(*reading), "blue", 3.5)
-    raised = next(at for at, value in course if value >= full)
-    emptied = next(at for at, value in course if value == 0.0)
-    _states(panel, 254, [Phase("RAISED", raised, emptied)])
+    (found,) = phases(ContainerEmptied(), course)
+    emptied = found.start
+    _states(panel, 254, phases(ContainerFull(full), course))
     canvas.text(LEFT - 8, 254 + 51, "emptied", "small muted", "end")
     canvas.rect(LEFT, 254 + 36, WIDTH - LEFT - RIGHT, 22, "band", 4)
     canvas.rect(panel.x(emptied) - 2, 254 + 36, 5, 22, "red", 1)
