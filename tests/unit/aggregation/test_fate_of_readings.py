@@ -110,3 +110,16 @@ def test_what_comes_too_late_in_the_batch_that_brought_the_first_is_a_repeat() -
     bench.feed([(0, T0, 1.0), (0, T0 + HOUR, 2.0), (0, T0, 3.0)])
     assert bench.store.counted[1] == {T0: 1.0, T0 + HOUR: 2.0}
     assert bench.store.skipped.get(1, {}) == {}
+
+
+def test_a_late_reading_in_a_long_gap_of_a_meter_counts_nothing_twice() -> None:
+    """What was an increase over ten minutes becomes two; the windows on both sides of the gap say so."""
+    bench = Bench(Rules(lateness=HOUR, announce_fine_within=40_000 * DAY), [descriptor(0, Kind.COUNTER, INTERVAL)])
+    bench.feed([(0, T0 + at * SECOND, value) for at, value in ((0, 100.0), (5, 101.0), (600, 200.0), (605, 201.0))])
+    bench.feed([(0, T0 + 700 * SECOND, 210.0)])
+    bench.feed([(0, T0 + 300 * SECOND, 150.0)])
+    bench.fall_quiet()
+    told = {one.start - T0: one.statistics.consumption for one in bench.store.announced if one.step == MINUTE}
+    assert told == {0: 1.0, 5 * MINUTE: 49.0, 10 * MINUTE: 51.0, 11 * MINUTE: 9.0}
+    day = next(one for one in reversed(bench.store.announced) if one.step == DAY)
+    assert day.statistics.consumption == 110.0
