@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import rest_reading, stream_readings
+from tests.bench import rest_reading, room_average, stream_readings
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "stream")
+ROWS = ("rest", "stream", "average")
 
 
 def main() -> None:
@@ -17,6 +17,13 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="which rows to measure")
     parser.add_argument("--runs", type=int, default=3, help="runs of each row; medians are quoted")
     parser.add_argument("--readings", type=int, default=2_000_000, help="readings of each run of `stream`")
+    parser.add_argument(
+        "--history",
+        nargs="+",
+        type=int,
+        default=[1_000_000, 10_000_000],
+        help="stored readings of `average`, ascending; 100000000 take some minutes",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "bench-results" / "bench.json")
     arguments = parser.parse_args()
     build_load_generator()
@@ -28,6 +35,9 @@ def main() -> None:
         if "stream" in arguments.rows:
             console.print("measuring the stream of readings ...")
             rows.append(stream_readings.measure(mesh, arguments.runs, arguments.readings))
+        if "average" in arguments.rows:
+            console.print("measuring the average of a room ...")
+            rows.append(room_average.measure(mesh, arguments.runs, arguments.history))
     show(rows, arguments.output)
 
 

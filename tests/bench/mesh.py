@@ -64,13 +64,15 @@ def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path) -> MeshCli
     raise RuntimeError(f"no healthy mesh in {START_SECONDS} s: {log.read_text()}")
 
 
-def load(url: str, body: dict[str, Any], *, token: str = "", seconds: float, connections: int = 32) -> dict[str, Any]:
-    """Posts the body from many connections with the Go load generator, the same one for Tocsin and references."""
+def load(
+    url: str, body: dict[str, Any] | None, *, token: str = "", seconds: float, connections: int = 32
+) -> dict[str, Any]:
+    """Posts the body (None: GET) from many connections with the Go load generator, the same one for references."""
     done = subprocess.run(
         [
             str(ROOT / ".build/bin/bench-load"),
             f"-url={url}",
-            f"-body={json.dumps(body)}",
+            f"-body={json.dumps(body) if body is not None else ''}",
             f"-token={token}",
             f"-connections={connections}",
             f"-duration={seconds}s",

@@ -1,4 +1,4 @@
-// Command bench-load posts one JSON body over and over through a fixed number of HTTP/1.1 connections, and prints
+// Command bench-load sends one request over and over (a JSON body by POST, else GET) through a fixed number of HTTP/1.1 connections, and prints
 // requests, errors and latency percentiles as JSON. It is the load generator of the benchmarks: the same one for
 // Tocsin and for each reference. It shares the machine with what it measures, so it is frugal: each connection has one
 // goroutine that writes a prepared request and reads the answer, with no client library in between.
@@ -38,8 +38,8 @@ type worker struct {
 }
 
 func main() {
-	target := flag.String("url", "", "URL to post to")
-	body := flag.String("body", "", "JSON body; %d becomes a number that no other request has")
+	target := flag.String("url", "", "URL to ask; {connection} becomes the number of the connection")
+	body := flag.String("body", "", "JSON body to post; %d becomes a number that no other request has; empty: GET")
 	token := flag.String("token", "", "bearer token")
 	connections := flag.Int("connections", 32, "concurrent connections")
 	duration := flag.Duration("duration", 5*time.Second, "how long to measure")
@@ -47,14 +47,18 @@ func main() {
 	flag.Parse()
 	debug.SetGCPercent(800)
 
-	place, err := url.Parse(*target)
-	if err != nil || place.Scheme != "http" || place.Host == "" {
-		fmt.Fprintln(os.Stderr, "-url must be an http URL")
-		os.Exit(2)
+	method := "POST"
+	if *body == "" {
+		method = "GET"
 	}
 	posts := make([]*poster, *connections)
 	for index := range posts {
-		posts[index] = newPoster(place, *token)
+		place, err := url.Parse(strings.ReplaceAll(*target, "{connection}", fmt.Sprint(index)))
+		if err != nil || place.Scheme != "http" || place.Host == "" {
+			fmt.Fprintln(os.Stderr, "-url must be an http URL")
+			os.Exit(2)
+		}
+		posts[index] = newPoster(method, place, *token)
 	}
 	var sequence atomic.Int64
 	sequence.Store(time.Now().UnixMicro())

@@ -14,7 +14,7 @@ import (
 
 const timeout = 30 * time.Second
 
-// poster posts over one connection, which it makes anew when it broke or the server closed it.
+// poster sends requests over one connection, which it makes anew when it broke or the server closed it.
 type poster struct {
 	address string
 	head    string // up to the value of Content-Length
@@ -24,8 +24,8 @@ type poster struct {
 	answer  bytes.Buffer
 }
 
-func newPoster(place *url.URL, token string) *poster {
-	head := "POST " + place.RequestURI() + " HTTP/1.1\r\nHost: " + place.Host +
+func newPoster(method string, place *url.URL, token string) *poster {
+	head := method + " " + place.RequestURI() + " HTTP/1.1\r\nHost: " + place.Host +
 		"\r\nUser-Agent: bench-load\r\nContent-Type: application/json\r\n"
 	if token != "" {
 		head += "Authorization: Bearer " + token + "\r\n"
