@@ -99,6 +99,15 @@ async def test_what_does_not_fit(
     problem(await rest.request(method, path, **options), status, reason)
 
 
+async def test_a_sixtieth_second_is_refused_by_name(rest: httpx.AsyncClient) -> None:
+    leap = "2016-12-31T23:59:60Z"
+    found = problem(await rest.post("/v1/readings", json={**READING, "eventTime": leap}), 400, "BODY_INVALID")
+    assert [(error["field"], error["reason"]) for error in found["errors"]] == [("eventTime", "JSON_FORMAT")]
+    path = f"/v1/buildings/hq/rooms/r1/average?at={leap}"
+    found = problem(await rest.get(path), 400, "QUERY_INVALID")
+    assert [(error["field"], error["reason"]) for error in found["errors"]] == [("at", "QUERY_FORMAT")]
+
+
 async def test_allow_names_the_verbs(rest: httpx.AsyncClient) -> None:
     assert (await rest.delete("/v1/alerts")).headers["allow"] == "GET, POST"
 
