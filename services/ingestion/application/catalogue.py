@@ -121,8 +121,11 @@ class CatalogueDesk:
 
     async def create_device(self, entry: Device) -> Device:
         """Raises InvalidEntry, ResourceExists, ResourceNotFound or SensorTypeUnknown."""
-        entry.check()
-        return await self._catalogue.create_device(entry)
+        self._check_device(entry)
+        created = await self._catalogue.create_device(entry)
+        if entry.counter_rules is not None:
+            await self._directory.reload()
+        return created
 
     async def get_device(self, name: str) -> Device:
         """Raises ResourceNotFound."""
@@ -138,13 +141,18 @@ class CatalogueDesk:
 
         def change(current: Device) -> Device:
             entry = replace(current, **changes)  # pyright: ignore[reportArgumentType] - named by the mapper
-            entry.check()
+            self._check_device(entry)
             return entry
 
         _check_id(name, "device.id")
         updated = await self._catalogue.update_device(name, change)
         await self._directory.reload()
         return updated
+
+    def _check_device(self, entry: Device) -> None:
+        entry.check()
+        if entry.counter_rules is not None:
+            entry.check_type(self._directory.sensor_type(entry.sensor_type))
 
     async def delete_device(self, name: str) -> None:
         """Raises ResourceNotFound."""

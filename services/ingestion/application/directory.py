@@ -4,7 +4,7 @@ Everything here can be read again from the catalogue; changes made by other repl
 listener of the PostgreSQL adapter).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.chassis.errors import DomainError
@@ -12,6 +12,7 @@ from services.chassis.ids import is_id
 from services.ingestion.application import metrics
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import InvalidField, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.series import Series, SeriesKey
 
@@ -39,12 +40,14 @@ class Directory:
         self._types: dict[str, SensorType] = {}
         self._series: dict[SeriesKey, Series] = {}
         self._devices: dict[str, Device] = {}
+        self._device_rules: Mapping[tuple[str, str], CounterRules] = {}
         self.version = 0
         """Grows whenever what was resolved before may be out of date."""
 
     async def reload(self) -> None:
-        """Reads the sensor types anew and forgets the rest."""
+        """Reads the sensor types and the counter rules of devices anew, and forgets the rest."""
         types = {entry.id: entry for entry in await self._catalogue.all_sensor_types()}
+        self._device_rules = await self._catalogue.device_rules()
         self._types = types
         self._forget()
 
@@ -126,7 +129,8 @@ class Directory:
         return series
 
     def _new(self, key: SeriesKey) -> Series:
-        return Series(key, self._types[key.sensor_type], self._options.partitions)
+        rules = self._device_rules.get((key.device, key.sensor_type))
+        return Series(key, self._types[key.sensor_type], self._options.partitions, rules)
 
     def _refusal(self, key: SeriesKey) -> DomainError | None:
         for name, value in zip(_FIELDS, key, strict=True):

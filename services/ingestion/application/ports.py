@@ -1,6 +1,6 @@
 """What the use cases need from the world, named by role."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
 from services.ingestion.domain.columns import Piece
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.series import Series, SeriesKey
 
 
@@ -54,6 +55,10 @@ class Catalogue(Protocol):
     async def delete_device(self, name: str) -> None: ...
 
     async def all_sensor_types(self) -> list[SensorType]: ...
+    async def device_rules(self) -> Mapping[tuple[str, str], CounterRules]:
+        """(device, its sensor type) -> counter rules, of the devices that have any."""
+        ...
+
     async def register(self, keys: Sequence[SeriesKey]) -> None:
         """Creates the buildings, rooms and devices of the series that are missing, and marks their sensor types as
         having readings. What exists is left alone."""

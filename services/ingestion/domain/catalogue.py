@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.ids import is_id
+from services.ingestion.domain.counter_rules import CounterRules, for_counters_only
 
 UNASSIGNED = "unassigned"
 """Building and room of a device that registered itself by its first payload."""
@@ -39,6 +40,7 @@ class SensorType:
     min_value: float | None = None
     max_value: float | None = None
     expected_interval: timedelta | None = None
+    counter_rules: CounterRules | None = None
 
     def check(self) -> None:
         """Raises InvalidEntry that names every broken rule."""
@@ -53,6 +55,13 @@ class SensorType:
         interval = self.expected_interval
         if interval is not None and not timedelta(0) < interval <= timedelta(days=366):
             broken.append(FieldViolation("sensorType.expectedInterval", "must be above 0s and at most 366 days"))
+        if self.counter_rules is not None:
+            broken += self.counter_rules.violations("sensorType.counterRules")
+            broken += [for_counters_only("sensorType.counterRules")] if self.kind != Kind.COUNTER else []
+            most, size = self.max_value, self.counter_rules.register_size
+            if size is not None and most is not None and size > most:
+                # Values between the two would be refused before they could run over.
+                broken.append(FieldViolation("sensorType.counterRules.registerSize", "must not be above maxValue"))
         _refuse(broken)
 
 
@@ -94,12 +103,26 @@ class Device:
     room: str
     sensor_type: str
     create_time: datetime | None = None
+    counter_rules: CounterRules | None = None
+    """In place of those of the sensor type."""
 
     def check(self) -> None:
         """Raises InvalidEntry that names every broken rule."""
         broken = [*_id("device.id", self.id), *(_id("device.format", self.format) if self.format else ())]
         broken += _id("device.building", self.building) + _id("device.room", self.room)
-        _refuse(broken + _id("device.sensorType", self.sensor_type))
+        broken += _id("device.sensorType", self.sensor_type)
+        _refuse(broken + (self.counter_rules.violations("device.counterRules") if self.counter_rules else []))
+
+    def check_type(self, sensor_type: SensorType) -> None:
+        """Raises InvalidEntry for counter rules that the device's sensor type has no use for."""
+        if self.counter_rules is None:
+            return
+        broken = [for_counters_only("device.counterRules")] if sensor_type.kind != Kind.COUNTER else []
+        size, most = self.counter_rules.register_size, sensor_type.max_value
+        if size is not None and most is not None and size > most:
+            rule = "must not be above maxValue of the sensor type"
+            broken.append(FieldViolation("device.counterRules.registerSize", rule))
+        _refuse(broken)
 
 
 def _id(name: str, value: str) -> list[FieldViolation]:

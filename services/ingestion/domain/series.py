@@ -4,6 +4,7 @@ import zlib
 from typing import NamedTuple
 
 from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.counter_rules import CounterRules
 
 FLAG_MAY_DECREASE = 1
 """Bit of a row's flags: the device is known to send decreasing counter values now and then."""
@@ -26,15 +27,20 @@ def partition_of(key: SeriesKey, partitions: int) -> int:
 
 
 class Series:
-    """A series as it is known now. Compared by identity: a changed sensor type makes new objects."""
+    """A series as it is known now. Compared by identity: a changed sensor type or device makes new objects.
+    `counter_rules`: of its device, where it has any, in place of those of the type."""
 
-    __slots__ = ("key", "partition", "type", "weight")
+    __slots__ = ("counter_rules", "key", "partition", "type", "weight")
 
-    def __init__(self, key: SeriesKey, sensor_type: SensorType, partitions: int) -> None:
+    def __init__(
+        self, key: SeriesKey, sensor_type: SensorType, partitions: int, counter_rules: CounterRules | None = None
+    ) -> None:
         self.key = key
         self.type = sensor_type
+        own = counter_rules or sensor_type.counter_rules
+        self.counter_rules = own if sensor_type.kind == Kind.COUNTER else None
         self.partition = partition_of(key, partitions)
-        self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 32
+        self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 52
         """About the bytes that its description takes in a message."""
 
     @property

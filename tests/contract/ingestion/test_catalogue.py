@@ -7,6 +7,7 @@ from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
+from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.series import SeriesKey
 
@@ -137,3 +138,29 @@ async def test_a_device_registers_itself_once(catalogue: Catalogue) -> None:
     second = await catalogue.register_device(Device("d1", "ep2", "unassigned", "unassigned", "noise"))
     assert first == second == await catalogue.get_device("d1")
     assert second.format == "ep1"
+
+
+async def test_counter_rules_are_kept_changed_and_cleared(catalogue: Catalogue) -> None:
+    rolling = CounterRules(CounterPolicy.ROLLOVER, 100000.0, 3500.0)
+    gas = SensorType("gas", Kind.COUNTER, "m3", counter_rules=rolling)
+    assert await catalogue.create_sensor_type(gas) == gas
+    assert await catalogue.get_sensor_type("gas") == gas
+    capped = CounterRules(max_increase_per_hour=0.25)
+    changed = await catalogue.update_sensor_type("gas", lambda entry: replace(entry, counter_rules=capped))
+    assert changed == await catalogue.get_sensor_type("gas")
+    assert changed.counter_rules == capped
+    await catalogue.update_sensor_type("gas", lambda entry: replace(entry, counter_rules=None))
+    assert {entry.counter_rules for entry in await catalogue.all_sensor_types()} == {None}
+    await catalogue.create_building(Building("b"))
+    await catalogue.create_room(Room("b", "r"))
+    await catalogue.create_device(Device("plain", "", "b", "r", "gas"))
+    assert await catalogue.device_rules() == {}
+    made = await catalogue.create_device(Device("meter", "", "b", "r", "gas", counter_rules=rolling))
+    assert made == await catalogue.get_device("meter")
+    assert await catalogue.device_rules() == {("meter", "gas"): rolling}
+    rejecting = CounterRules(CounterPolicy.REJECT)
+    updated = await catalogue.update_device("meter", lambda entry: replace(entry, counter_rules=rejecting))
+    assert updated.counter_rules == rejecting
+    assert [entry.counter_rules for entry in await catalogue.list_devices(None, 9)] == [rejecting, None]
+    await catalogue.update_device("meter", lambda entry: replace(entry, counter_rules=None))
+    assert await catalogue.device_rules() == {}

@@ -12,6 +12,7 @@ from services.chassis.grpc.validation import json_name
 from services.ingestion.adapters.grpc.mappers import timestamp
 from services.ingestion.application.catalogue import Changes
 from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
+from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import InvalidField
 from tocsin.ingestion.v1 import catalogue_pb2
 
@@ -33,7 +34,7 @@ def room(message: catalogue_pb2.Room) -> Room:
 
 def device(message: catalogue_pb2.Device) -> Device:
     """The entry of the message."""
-    return Device(message.id, message.format, message.building, message.room, message.sensor_type)
+    return Device(message.id, **{name: read(message) for name, read in DEVICE.items()})
 
 
 def sensor_type_message(entry: SensorType) -> catalogue_pb2.SensorType:
@@ -44,6 +45,7 @@ def sensor_type_message(entry: SensorType) -> catalogue_pb2.SensorType:
         unit=entry.unit,
         min_value=entry.min_value,
         max_value=entry.max_value,
+        counter_rules=_rules_message(entry.counter_rules),
     )
     if entry.expected_interval is not None:
         message.expected_interval.FromTimedelta(entry.expected_interval)
@@ -76,7 +78,32 @@ def device_message(entry: Device) -> catalogue_pb2.Device:
         room=entry.room,
         sensor_type=entry.sensor_type,
         create_time=timestamp(entry.create_time),
+        counter_rules=_rules_message(entry.counter_rules),
     )
+
+
+def _rules_message(rules: CounterRules | None) -> catalogue_pb2.CounterRules | None:
+    if rules is None:
+        return None
+    return catalogue_pb2.CounterRules(
+        policy=rules.policy.name,
+        register_size=rules.register_size,
+        max_increase_per_hour=rules.max_increase_per_hour,
+    )
+
+
+def _rules(field: str) -> Callable[[Any], CounterRules | None]:
+    def read(message: Any) -> CounterRules | None:
+        if not message.HasField("counter_rules"):
+            return None
+        found = message.counter_rules
+        if found.policy not in {0, *CounterPolicy}:
+            known = ", ".join(policy.name for policy in CounterPolicy)
+            raise InvalidField(f"{field}.counterRules.policy", f"must be one of {known}", rule="ENUM")
+        policy = CounterPolicy(found.policy or CounterPolicy.HOLD_THEN_RESET)
+        return CounterRules(policy, *(_optional(name)(found) for name in ("register_size", "max_increase_per_hour")))
+
+    return read
 
 
 def _kind(message: Any) -> Kind:
@@ -115,9 +142,13 @@ SENSOR_TYPE: Fields = {
     "min_value": _optional("min_value"),
     "max_value": _optional("max_value"),
     "expected_interval": _interval,
+    "counter_rules": _rules("sensorType"),
 }
 ATTRIBUTES: Fields = {"attributes": _map}
-DEVICE: Fields = {name: _plain(name) for name in ("format", "building", "room", "sensor_type")}
+DEVICE: Fields = {
+    **{name: _plain(name) for name in ("format", "building", "room", "sensor_type")},
+    "counter_rules": _rules("device"),
+}
 
 
 def changes(message: Message, mask: FieldMask, fields: Fields, identity: tuple[str, ...]) -> Changes:

@@ -1,10 +1,11 @@
 """The catalogue in memory, with the same rules as the stored one: for tests and experiments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.ingestion.domain.catalogue import UNASSIGNED, Building, Device, Room, SensorType
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.series import SeriesKey
 
@@ -35,6 +36,13 @@ class MemoryCatalogue:
 
     async def all_sensor_types(self) -> list[SensorType]:
         return list(self.sensor_types.values())
+
+    async def device_rules(self) -> Mapping[tuple[str, str], CounterRules]:
+        return {
+            (device.id, device.sensor_type): device.counter_rules
+            for device in self.devices.values()
+            if device.counter_rules is not None
+        }
 
     async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
         current = await self.get_sensor_type(name)

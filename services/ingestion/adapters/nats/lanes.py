@@ -17,6 +17,7 @@ from services.ingestion.adapters.nats import wire
 from services.ingestion.application.ports import Emptied
 from services.ingestion.domain.catalogue import Kind
 from services.ingestion.domain.columns import Piece
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import to_datetime
 from services.ingestion.domain.series import Series
@@ -38,6 +39,7 @@ _POLL = 0.02
 def descriptor(series: Series) -> readings_pb2.SeriesDescriptor:
     """The series as events describe it."""
     interval = series.type.expected_interval
+    rules = series.counter_rules or CounterRules()
     return readings_pb2.SeriesDescriptor(
         building=series.key.building,
         room=series.key.room,
@@ -46,6 +48,9 @@ def descriptor(series: Series) -> readings_pb2.SeriesDescriptor:
         kind=_KINDS[series.kind],
         unit=series.type.unit,
         expected_interval_us=0 if interval is None else interval // timedelta(microseconds=1),
+        counter_policy=None if series.counter_rules is None else rules.policy.name,
+        register_size=rules.register_size,
+        max_increase_per_hour=rules.max_increase_per_hour,
     )
 
 

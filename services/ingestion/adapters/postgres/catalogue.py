@@ -7,11 +7,12 @@ import asyncpg
 from services.chassis.errors import Aborted
 from services.chassis.postgres import ConstraintErrors, Database
 from services.ingestion.adapters.postgres.places import Places
+from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
 from services.ingestion.domain.series import SeriesKey
 
-_COLUMNS = "id, kind, unit, min_value, max_value, expected_interval"
+_COLUMNS = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}"
 
 _CHANGED_MEANWHILE: ConstraintErrors = {
     name: lambda: Aborted("the catalogue was changed at the same time; send it again")
@@ -30,7 +31,7 @@ class PostgresCatalogue(Places):
         taken = {"sensor_types_pkey": lambda: ResourceExists("sensorType", entry.id)}
         async with self._database.connection(taken) as connection:
             await connection.execute(
-                f"INSERT INTO sensor_types ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)", *_values(entry)
+                f"INSERT INTO sensor_types ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", *_values(entry)
             )
         return entry
 
@@ -71,7 +72,8 @@ class PostgresCatalogue(Places):
                 raise ResourceInUse("sensorType", name, "readings")
             await connection.execute(
                 """
-                UPDATE sensor_types SET kind = $2, unit = $3, min_value = $4, max_value = $5, expected_interval = $6
+                UPDATE sensor_types SET kind = $2, unit = $3, min_value = $4, max_value = $5, expected_interval = $6,
+                    counter_policy = $7, register_size = $8, max_increase_per_hour = $9
                 WHERE id = $1
                 """,
                 *_values(entry),
@@ -137,7 +139,8 @@ class PostgresCatalogue(Places):
 
 
 def _values(entry: SensorType) -> tuple[object, ...]:
-    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval
+    rules = values_of(entry.counter_rules)
+    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval, *rules
 
 
 def _sensor_type(row: asyncpg.Record) -> SensorType:
@@ -148,4 +151,5 @@ def _sensor_type(row: asyncpg.Record) -> SensorType:
         min_value=row["min_value"],
         max_value=row["max_value"],
         expected_interval=row["expected_interval"],
+        counter_rules=rules_in(row),
     )

@@ -8,13 +8,15 @@ import asyncpg
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
+from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import Building, Device, Room
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.series import SeriesKey
 
 _BUILDING = "id, attributes::text, create_time"
 _ROOM = "building, id, attributes::text, create_time"
-_DEVICE = "id, format, building, room, sensor_type, create_time"
+_DEVICE = f"id, format, building, room, sensor_type, create_time, {RULES}"
 
 
 class Places:
@@ -133,8 +135,8 @@ class Places:
             return _device(
                 await connection.fetchrow(
                     f"""
-                    INSERT INTO devices (id, format, building, room, sensor_type) VALUES ($1, $2, $3, $4, $5)
-                    RETURNING {_DEVICE}
+                    INSERT INTO devices (id, format, building, room, sensor_type, {RULES})
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {_DEVICE}
                     """,
                     *_device_values(entry),
                 ),
@@ -164,8 +166,9 @@ class Places:
             broken.update(_device_errors(entry))
             row = await connection.fetchrow(
                 f"""
-                UPDATE devices SET format = $2, building = $3, room = $4, sensor_type = $5 WHERE id = $1
-                RETURNING {_DEVICE}
+                UPDATE devices SET format = $2, building = $3, room = $4, sensor_type = $5, counter_policy = $6,
+                    register_size = $7, max_increase_per_hour = $8
+                WHERE id = $1 RETURNING {_DEVICE}
                 """,
                 *_device_values(entry),
             )
@@ -176,6 +179,14 @@ class Places:
         async with self._database.connection() as connection:
             if not await connection.fetchval("DELETE FROM devices WHERE id = $1 RETURNING true", name):
                 raise ResourceNotFound("device", name)
+
+    async def device_rules(self) -> dict[tuple[str, str], CounterRules]:
+        """(device, its sensor type) -> counter rules, of the devices that have any."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"SELECT id, sensor_type, {RULES} FROM devices WHERE counter_policy IS NOT NULL"
+            )
+        return {(row["id"], row["sensor_type"]): rules for row in rows if (rules := rules_in(row)) is not None}
 
     async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:
         """The series that refer to something unknown."""
@@ -222,8 +233,8 @@ def _device_errors(entry: Device) -> dict[str, Callable[[], DomainError]]:
     }
 
 
-def _device_values(entry: Device) -> tuple[str, ...]:
-    return entry.id, entry.format, entry.building, entry.room, entry.sensor_type
+def _device_values(entry: Device) -> tuple[object, ...]:
+    return entry.id, entry.format, entry.building, entry.room, entry.sensor_type, *values_of(entry.counter_rules)
 
 
 def _attributes(row: asyncpg.Record) -> Mapping[str, str]:
@@ -245,4 +256,6 @@ def _room(row: asyncpg.Record | None, name: str = "") -> Room:
 def _device(row: asyncpg.Record | None, name: str = "") -> Device:
     if row is None:
         raise ResourceNotFound("device", name)
-    return Device(row["id"], row["format"], row["building"], row["room"], row["sensor_type"], row["create_time"])
+    return Device(
+        row["id"], row["format"], row["building"], row["room"], row["sensor_type"], row["create_time"], rules_in(row)
+    )

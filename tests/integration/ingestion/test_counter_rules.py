@@ -1,0 +1,128 @@
+"""Counter rules: kept in the catalogue, refused where they make no sense, carried by every batch as they are now."""
+
+import grpc.aio
+import pytest
+
+from services.chassis.auth.dev_issuer import DevIssuer
+from services.chassis.errors import InvalidArgument
+from services.chassis.grpc.status import unpack
+from services.chassis.nats.topology import READINGS, readings_subject
+from services.ingestion.domain.series import SeriesKey, partition_of
+from tests.integration.ingestion.conftest import World, started
+from tests.support.eventually import eventually
+from tocsin.events.v1 import readings_pb2
+from tocsin.ingestion.v1 import catalogue_pb2, reading_pb2, reading_service_pb2
+from tocsin.ingestion.v1 import catalogue_service_pb2 as pb
+
+Rules = catalogue_pb2.CounterRules
+
+
+async def sent(world: World, device: str, sensor_type: str = "energy") -> readings_pb2.SeriesDescriptor:
+    """Sends a reading; how its batch describes the series."""
+    item = reading_pb2.Reading(building="b1", room="r1", sensor_type=sensor_type, device=device, value=1)
+    await world.readings.CreateReading(reading_service_pb2.CreateReadingRequest(reading=item), metadata=world.me)
+    partition = partition_of(SeriesKey("b1", "r1", sensor_type, device), 8)
+    message = await world.nats.js.get_last_msg(READINGS, readings_subject(partition))
+    return readings_pb2.ReadingBatch.FromString(message.data or b"").series[0]
+
+
+async def update_type(world: World, rules: Rules | None) -> catalogue_pb2.SensorType:
+    entry = catalogue_pb2.SensorType(id="energy", counter_rules=rules)
+    request = pb.UpdateSensorTypeRequest(sensor_type=entry, update_mask={"paths": ["counter_rules"]})
+    return await world.catalogue.UpdateSensorType(request, metadata=world.me)
+
+
+async def update_device(world: World, rules: Rules | None) -> catalogue_pb2.Device:
+    entry = catalogue_pb2.Device(id="m1", counter_rules=rules)
+    request = pb.UpdateDeviceRequest(device=entry, update_mask={"paths": ["counter_rules"]})
+    return await world.catalogue.UpdateDevice(request, metadata=world.me)
+
+
+def carried(found: readings_pb2.SeriesDescriptor) -> tuple[int, float, float]:
+    return found.counter_policy, found.register_size, found.max_increase_per_hour
+
+
+async def test_a_batch_carries_the_rules_of_its_device_else_of_its_type_as_they_are_now(world: World) -> None:
+    policies = readings_pb2.SeriesDescriptor
+    assert carried(await sent(world, "m1")) == (policies.COUNTER_POLICY_UNSPECIFIED, 0, 0)
+    changed = await update_type(world, Rules(policy="RESET", max_increase_per_hour=3500))
+    assert changed.counter_rules == Rules(policy="RESET", max_increase_per_hour=3500)
+    assert carried(await sent(world, "m1")) == (policies.RESET, 0, 3500)
+    rolling = Rules(policy="ROLLOVER", register_size=100_000)
+    assert (await update_device(world, rolling)).counter_rules == rolling
+    assert carried(await sent(world, "m1")) == (policies.ROLLOVER, 100_000, 0)
+    assert carried(await sent(world, "m2")) == (policies.RESET, 0, 3500)
+    # The rules of a device are those of its own sensor type.
+    assert carried(await sent(world, "m1", "water")) == (policies.COUNTER_POLICY_UNSPECIFIED, 0, 0)
+    assert not (await update_device(world, None)).HasField("counter_rules")
+    assert carried(await sent(world, "m1")) == (policies.RESET, 0, 3500)
+    assert not (await update_type(world, None)).HasField("counter_rules")
+    assert carried(await sent(world, "m1")) == (policies.COUNTER_POLICY_UNSPECIFIED, 0, 0)
+    # No policy named is the default one.
+    assert (await update_type(world, Rules())).counter_rules == Rules(policy="HOLD_THEN_RESET")
+
+
+async def test_another_replica_hears_of_changed_rules(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
+    async with started(ingestion_dsn, streams, issuer) as one, started(ingestion_dsn, streams, issuer) as other:
+        await sent(one, "m1")
+        await sent(other, "m1")
+
+        async def carries(world: World, device: str, policy: int) -> bool:
+            return (await sent(world, device)).counter_policy == policy
+
+        await update_device(one, Rules(policy="REJECT"))
+        await eventually(lambda: carries(other, "m1", readings_pb2.SeriesDescriptor.REJECT), 5)
+        await update_type(one, Rules(policy="RESET"))
+        await eventually(lambda: carries(other, "m9", readings_pb2.SeriesDescriptor.RESET), 5)
+        made = catalogue_pb2.Device(
+            id="m2", building="b1", room="r1", sensor_type="energy", counter_rules=Rules(policy="REJECT")
+        )
+        await one.catalogue.CreateDevice(pb.CreateDeviceRequest(device=made), metadata=one.me)
+        await eventually(lambda: carries(other, "m2", readings_pb2.SeriesDescriptor.REJECT), 5)
+
+
+def typed(rules: Rules, **fields: object) -> pb.CreateSensorTypeRequest:
+    entry = catalogue_pb2.SensorType(id="gas", unit="m3", **({"kind": "COUNTER"} | fields))  # pyright: ignore
+    entry.counter_rules.CopyFrom(rules)
+    return pb.CreateSensorTypeRequest(sensor_type=entry)
+
+
+def owned(rules: Rules, sensor_type: str = "energy") -> pb.UpdateDeviceRequest:
+    return pb.UpdateDeviceRequest(
+        device=catalogue_pb2.Device(id="m1", sensor_type=sensor_type, counter_rules=rules),
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "field", "said"),
+    [
+        ("CreateSensorType", typed(Rules(policy="ROLLOVER")), "sensorType.counterRules.registerSize", "required"),
+        ("CreateSensorType", typed(Rules(register_size=9)), "sensorType.counterRules.registerSize", "ROLLOVER only"),
+        (
+            "CreateSensorType",
+            typed(Rules(policy="ROLLOVER", register_size=9), max_value=8),
+            "sensorType.counterRules.registerSize",
+            "maxValue",
+        ),
+        ("CreateSensorType", typed(Rules(), kind="GAUGE"), "sensorType.counterRules", "COUNTER only"),
+        ("CreateSensorType", typed(Rules(policy=9)), "sensorType.counterRules.policy", ""),  # pyright: ignore
+        (
+            "CreateSensorType",
+            typed(Rules(max_increase_per_hour=-1)),
+            "sensorType.counterRules.maxIncreasePerHour",
+            "",
+        ),
+        ("UpdateDevice", owned(Rules(policy="ROLLOVER")), "device.counterRules.registerSize", "required"),
+        ("UpdateDevice", owned(Rules(max_increase_per_hour=-1)), "device.counterRules.maxIncreasePerHour", ""),
+        ("UpdateDevice", owned(Rules(), "temperature"), "device.counterRules", "COUNTER only"),
+    ],
+)
+async def test_rules_that_make_no_sense_are_refused(
+    world: World, method: str, message: object, field: str, said: str
+) -> None:
+    await sent(world, "m1")
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await getattr(world.catalogue, method)(message, metadata=world.me)
+    error = unpack(refusal.value)
+    assert isinstance(error, InvalidArgument)
+    assert [said in violation.description for violation in error.violations if violation.field == field] == [True]
