@@ -25,7 +25,7 @@ from services.notification.adapters.grpc.endpoints import EndpointServicer, Webh
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
 from services.notification.adapters.metering import PrometheusMeter
-from services.notification.adapters.nats import debts, redelivery
+from services.notification.adapters.nats import alarms, debts, redelivery
 from services.notification.adapters.nats.dead_letters import DeadLetterBox
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
@@ -173,9 +173,17 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     sender = Sender(base.tenants, store, endpoints, accepting, dispatcher, list(channels))
     servicer = NotificationServicer(sender, Reader(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
+    wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
     return dispatcher
+
+
+def wire_alarms(base: Base, sender: Sender) -> None:
+    """Raised alarms, to whom their rules name."""
+    handle = base.meter.around("alarms", alarms.alarms_handler(sender))
+    consumer = Consumer(base.nats, alarms.OPTIONS, handle, publisher=base.publisher)
+    base.app.task("alarms", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 
 async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:

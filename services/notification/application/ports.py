@@ -78,6 +78,11 @@ class NotificationStore(Protocol):
         """Makes the notifications durable and due, all in one transaction; the outcome of each in their order."""
         ...
 
+    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """Like `accept`, for notifications that follow from an event: once for each event id. How many were made; a
+        user whose idempotency key was used before has had theirs."""
+        ...
+
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
         """Makes the notification durable and claims it for an attempt now; `Accepted` (existing) where the idempotency
         key was used before. Raises RateLimited and IdempotencyConflict, and then leaves nothing behind."""

@@ -89,6 +89,20 @@ class Sender:
         self._dispatcher.poke()
         return [outcome for outcome in outcomes if outcome is not None]
 
+    async def send_for_event(self, event: str, drafts: Sequence[Draft]) -> int:
+        """Sends what follows from an event of the mesh, once for each event id; how many were made. The drafts name no
+        channel. Raises TenantUnknown."""
+        for draft in drafts:
+            self._tenants.require_known(draft.tenant)
+        chosen: list[tuple[Draft, ChannelName]] = []
+        for draft, channel in zip(drafts, await self._channels(drafts), strict=True):
+            if isinstance(channel, DomainError):
+                raise channel
+            chosen.append((draft, channel))
+        made = await self._store.accept_event(event, chosen)
+        self._dispatcher.poke()
+        return made
+
     async def _send_now(self, draft: Draft, channel: ChannelName) -> Notification:
         claimed = await self._store.accept_claimed(draft, channel)
         if isinstance(claimed, Accepted):

@@ -16,6 +16,11 @@ class Tenants:
         if (refusal := self.refusal(tenant)) is not None:
             raise refusal
 
+    def require_known(self, tenant: str) -> None:
+        """Raises TenantUnknown; for what no caller asks for."""
+        if tenant not in self.names:
+            raise TenantUnknown(tenant, self.names)
+
     def refusal(self, tenant: str) -> DomainError | None:
         """Why the caller may not touch the tenant; None if it may. A caller learns of no tenant that is not its own."""
         if not principal.current().may_touch(tenant):

@@ -193,3 +193,13 @@ async def test_only_what_failed_is_reopened(rig: Rig) -> None:
     assert sent is not None
     assert (sent.attempts, sent.error) == (3, "")
     assert [change[1:] for change in await rig.told()] == [("PENDING", 1), ("FAILED", 3), ("PENDING", 4), ("SENT", 5)]
+
+
+async def test_what_follows_from_an_event_is_made_once(rig: Rig) -> None:
+    drafts = [(draft(user=user, key=f"alarm-1-{user}"), CONSOLE) for user in ("ada", "bob")]
+    assert await rig.notifications.accept_event("event 1", drafts) == 2
+    assert await rig.notifications.accept_event("event 1", drafts) == 0
+    # Another event about the same: who has been told is not told again.
+    third = (draft(user="cleo", key="alarm-1-cleo"), CONSOLE)
+    assert await rig.notifications.accept_event("event 2", [*drafts, third]) == 1
+    assert await rig.notifications.accept_event("event 3", []) == 0

@@ -17,10 +17,18 @@ class InMemoryNotifications:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._events: set[str] = set()
 
     async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
         """See NotificationStore."""
         return [self._known(draft) or self._add(draft, channel) for draft, channel in drafts]
+
+    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """See NotificationStore."""
+        if event in self._events:
+            return 0
+        self._events.add(event)
+        return sum(isinstance(one, Accepted) and not one.existing for one in await self.accept(drafts))
 
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
         """See NotificationStore."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from services.chassis.errors import DomainError
 from services.chassis.ids import new_id
-from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres import Connection, Database, Outbox, first_time
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.claims import load
@@ -20,6 +20,9 @@ from services.notification.application.work import Claimed
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate import RateLimit
+
+_CONSUMER = "alarm_notices"
+"""Whose marks in the inbox say which events have had their notifications."""
 
 _CLAIM_KEYS = """
     INSERT INTO TENANT.idempotency_keys AS k (key, fingerprint, notification, created_at)
@@ -65,16 +68,29 @@ class Accepter:
         """See NotificationStore.accept."""
         if not drafts:
             return []
+        async with self._database.transaction() as connection:
+            return await self._accept(connection, drafts)
+
+    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """See NotificationStore.accept_event."""
+        async with self._database.transaction() as connection:
+            if not await first_time(connection, _CONSUMER, event):
+                return 0
+            outcomes = await self._accept(connection, drafts)
+        return sum(isinstance(one, Accepted) and not one.existing for one in outcomes)
+
+    async def _accept(
+        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+    ) -> Sequence[Accepted | DomainError]:
         # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
         ids = sorted(new_id() for _ in drafts)
         news = [_New(id_, draft, channel) for id_, (draft, channel) in zip(ids, drafts, strict=True)]
-        async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
-            known = await self._claim_keys(connection, news, now)
-            fresh = [new for new in news if new.id not in known]
-            made = await self._insert(connection, fresh, now)
-            await self._schedule(connection, fresh, now, lease=None)
-            await connection.execute("SELECT pg_notify('notification_work', '')")
+        now = await self._clock.now(connection)
+        known = await self._claim_keys(connection, news, now)
+        fresh = [new for new in news if new.id not in known]
+        made = await self._insert(connection, fresh, now)
+        await self._schedule(connection, fresh, now, lease=None)
+        await connection.execute("SELECT pg_notify('notification_work', '')")
         return [known.get(new.id) or made[new.id] for new in news]
 
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:

@@ -58,6 +58,10 @@ class PostgresNotifications:
         """See NotificationStore."""
         return await self._accepter.accept(drafts)
 
+    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """See NotificationStore."""
+        return await self._accepter.accept_event(event, drafts)
+
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
         """See NotificationStore."""
         return await self._accepter.accept_claimed(draft, channel)
