@@ -1,0 +1,131 @@
+"""Rules of alarms on the command line: from options to the JSON of the contract, and back to a line for people."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from services.cli.errors import CommandError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionOptions:
+    """The options that say what is judged; exactly one kind of them. Spans are texts like `10m`."""
+
+    above: float | None = None
+    below: float | None = None
+    hysteresis: float | None = None
+    lasting: str = ""
+    completeness: float | None = None
+    covered: bool = False
+    step: str = ""
+    no_data: str = ""
+    flat: str = ""
+    tolerance: float | None = None
+    rate: float | None = None
+    direction: str = ""
+    over: str = ""
+    full: float | None = None
+    emptied: bool = False
+
+    def condition(self) -> dict[str, Any]:
+        """The field of the rule. Raises CommandError unless one kind is meant, with nothing that belongs to another."""
+        kinds: dict[str, tuple[str, dict[str, Any]]] = {
+            "--above": ("threshold", {"direction": "ABOVE", "limit": self.above, **self._beyond()}),
+            "--below": ("threshold", {"direction": "BELOW", "limit": self.below, **self._beyond()}),
+            "--completeness": (
+                "completeness",
+                {
+                    "below": self.completeness,
+                    "ratio": "COVERED" if self.covered else "",
+                    "step": span(self.step, "--step"),
+                },
+            ),
+            "--no-data": ("noData", {"after": span(self.no_data, "--no-data")}),
+            "--flat": ("flatLine", {"duration": span(self.flat, "--flat"), "tolerance": self.tolerance}),
+            "--rate": (
+                "rateOfChange",
+                {
+                    "limitPerHour": self.rate,
+                    "direction": self.direction.upper(),
+                    "over": span(self.over, "--over"),
+                },
+            ),
+            "--full": ("containerFull", {"level": self.full}),
+            "--emptied": ("containerEmptied", {}),
+        }
+        given = {
+            "--above": self.above is not None,
+            "--below": self.below is not None,
+            "--completeness": self.completeness is not None,
+            "--no-data": bool(self.no_data),
+            "--flat": bool(self.flat),
+            "--rate": self.rate is not None,
+            "--full": self.full is not None,
+            "--emptied": self.emptied,
+        }
+        named = [name for name, there in given.items() if there]
+        if len(named) != 1:
+            raise CommandError(f"say what is judged by one of {', '.join(given)} (or --file)", exit_code=2)
+        self._only_with(named[0])
+        field, content = kinds[named[0]]
+        return {field: {name: value for name, value in content.items() if value not in (None, "")}}
+
+    def _beyond(self) -> dict[str, Any]:
+        return {"hysteresis": self.hysteresis, "minDuration": span(self.lasting, "--for")}
+
+    def _only_with(self, kind: str) -> None:
+        belongs: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
+            ("--hysteresis", self.hysteresis is not None, ("--above", "--below")),
+            ("--for", bool(self.lasting), ("--above", "--below")),
+            ("--covered", self.covered, ("--completeness",)),
+            ("--step", bool(self.step), ("--completeness",)),
+            ("--tolerance", self.tolerance is not None, ("--flat",)),
+            ("--direction", bool(self.direction), ("--rate",)),
+            ("--over", bool(self.over), ("--rate",)),
+        )
+        for name, there, kinds in belongs:
+            if there and kind not in kinds:
+                raise CommandError(f"{name} goes with {' or '.join(kinds)}, not with {kind}", exit_code=2)
+
+
+def span(text: str, option: str) -> str:
+    """A span of time as the contract's JSON has it. Raises CommandError."""
+    from services.chassis.settings import parse_duration
+
+    if not text:
+        return ""
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise CommandError(f"{option} {error}", exit_code=2) from None
+    assert isinstance(found, timedelta)
+    return f"{found.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def condition_text(rule: dict[str, Any]) -> str:
+    """What a rule judges, in a few words."""
+    if (found := rule.get("threshold")) is not None:
+        sign = ">" if found["direction"] == "ABOVE" else "<"
+        lasting = f" for {found['minDuration']}" if found.get("minDuration") else ""
+        back = f" (hysteresis {found['hysteresis']:g})" if found.get("hysteresis") else ""
+        return f"{sign} {found.get('limit', 0):g}{lasting}{back}"
+    if (found := rule.get("completeness")) is not None:
+        return f"{found.get('ratio', 'RECEIVED').lower()} < {found['below']:.0%} of {found.get('step', '900s')}"
+    if (found := rule.get("noData")) is not None:
+        return f"no data for {found['after']}"
+    if (found := rule.get("flatLine")) is not None:
+        within = f" within {found['tolerance']:g}" if found.get("tolerance") else ""
+        return f"flat for {found['duration']}{within}"
+    if (found := rule.get("rateOfChange")) is not None:
+        over = f" over {found['over']}" if found.get("over") else ""
+        return f"{found.get('direction', 'EITHER').lower()} > {found['limitPerHour']:g}/h{over}"
+    if (found := rule.get("containerFull")) is not None:
+        return f"full from {found['level']:g} %"
+    return "emptied"
+
+
+def scope_text(rule: dict[str, Any]) -> str:
+    """Where a rule judges."""
+    place = f"{rule.get('building') or '*'}/{rule.get('room') or '*'}"
+    device = f" {rule['device']}" if rule.get("device") else ""
+    return f"{rule['sensorType']} {place}{device}"

@@ -1,0 +1,62 @@
+"""`tocsin alarms rule add`: options to conditions."""
+
+from typing import Any
+
+import pytest
+
+from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text
+from services.cli.errors import CommandError
+
+CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (
+        {"above": 303.0, "lasting": "5m", "hysteresis": 1.0},
+        {"threshold": {"direction": "ABOVE", "limit": 303.0, "hysteresis": 1.0, "minDuration": "300s"}},
+        "> 303 for 300s (hysteresis 1)",
+    ),
+    ({"below": 0.0}, {"threshold": {"direction": "BELOW", "limit": 0.0}}, "< 0"),
+    ({"no_data": "1500ms"}, {"noData": {"after": "1.5s"}}, "no data for 1.5s"),
+    (
+        {"completeness": 0.8, "covered": True, "step": "1h"},
+        {"completeness": {"below": 0.8, "ratio": "COVERED", "step": "3600s"}},
+        "covered < 80% of 3600s",
+    ),
+    (
+        {"flat": "1h", "tolerance": 0.5},
+        {"flatLine": {"duration": "3600s", "tolerance": 0.5}},
+        "flat for 3600s within 0.5",
+    ),
+    (
+        {"rate": 12.0, "direction": "rising", "over": "10m"},
+        {"rateOfChange": {"limitPerHour": 12.0, "direction": "RISING", "over": "600s"}},
+        "rising > 12/h over 600s",
+    ),
+    ({"full": 80.0}, {"containerFull": {"level": 80.0}}, "full from 80 %"),
+    ({"emptied": True}, {"containerEmptied": {}}, "emptied"),
+]
+
+
+@pytest.mark.parametrize(("options", "condition", "shown"), CONDITIONS)
+def test_options_become_a_condition(options: dict[str, Any], condition: dict[str, Any], shown: str) -> None:
+    assert ConditionOptions(**options).condition() == condition
+    assert condition_text(condition) == shown
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "by one of"),
+        ({"above": 1.0, "emptied": True}, "by one of"),
+        ({"above": 1.0, "step": "1h"}, "--step goes with --completeness"),
+        ({"emptied": True, "lasting": "5m"}, "--for goes with --above or --below"),
+        ({"no_data": "ten"}, "--no-data is no duration"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        ConditionOptions(**options).condition()
+    assert expected in refused.value.message
+    assert refused.value.exit_code == 2
+
+
+def test_where_a_rule_judges() -> None:
+    assert scope_text({"sensorType": "temperature", "building": "b1", "device": "d1"}) == "temperature b1/* d1"
