@@ -24,7 +24,7 @@ from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, doubts
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import SECOND, Bools
+from services.aggregation.domain.summary import SECOND, Bools, pick
 
 Clock = Callable[[], float]
 OpenAlarms = Callable[[Engine, Sequence[Descriptor]], Alarms]
@@ -239,7 +239,7 @@ class Processor:
             skipped=skipped,
             closed=changes.closed,
             revised=revised,
-            states=[self._saved(series) for series in dirty],
+            states=self._saved(dirty),
             corrections=corrections,
             alarms=self.alarms.take(),
             withdrawn=withdrawn,
@@ -262,16 +262,20 @@ class Processor:
             ],
         )
 
-    def _saved(self, series: int) -> SavedState:
-        row = self.engine.states.rows[series]
-        return SavedState(
-            int(self._ids[series]),
-            int(row["interval"]),
-            int(row["max_gap"]),
-            row["open"]["start"].tolist(),
-            int(row["settled_time"]),
-            row.tobytes(),
+    def _saved(self, series: Sequence[int]) -> list[SavedState]:
+        at = np.array(series, np.int64)
+        rows = pick(self.engine.states.rows, at)
+        content, size = rows.tobytes(), rows.dtype.itemsize
+        columns = zip(
+            self._ids[at].tolist(),
+            rows["interval"].tolist(),
+            rows["max_gap"].tolist(),
+            rows["open"]["start"].tolist(),
+            rows["settled_time"].tolist(),
+            (content[first : first + size] for first in range(0, len(content), size)),
+            strict=True,
         )
+        return [SavedState(*column) for column in columns]
 
     @staticmethod
     def _count_late(placed: dict[int, Placed], skipped: Readings) -> list[tuple[int, int, int]]:

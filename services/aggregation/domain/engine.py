@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.counter import increases
-from services.aggregation.domain.fold import fold_readings, heads_of
+from services.aggregation.domain.fold import fold_readings, heads_of, order_by
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.rules import Rules
@@ -47,11 +47,10 @@ class Readings(NamedTuple):
 def order_of(series: Ints, time: Ints) -> Ints:
     """The stable order by series, then time. Batches mostly come in the order of time: then the series, whose small
     numbers sort by radix, are all that is left to sort."""
-    small = series.astype(np.uint16) if len(series) and int(series.max()) < 2**16 else series
     if not (time[1:] < time[:-1]).any():
-        return np.argsort(small, kind="stable")
+        return order_by(series)
     by_time = np.argsort(time, kind="stable")
-    return by_time[np.argsort(small[by_time], kind="stable")]
+    return by_time[order_by(series[by_time])]
 
 
 def _repeats(batch: Readings) -> Bools:
@@ -175,8 +174,9 @@ class Engine:
             newest[both.series[tails]] = np.maximum(newest[both.series[tails]], both.time[tails])
         horizon = states.rows["newest"] - self.rules.grace
         ripe = both.time <= horizon[both.series]
-        changes = self._settle(both.take(ripe), both.take(~ripe), touched, horizon[touched])
-        self.buffer = self.buffer.take(~waiting) + both.take(~ripe)
+        rest = both.take(~ripe)
+        changes = self._settle(both.take(ripe), rest, touched, horizon[touched])
+        self.buffer = self.buffer.take(~waiting) + rest
         changes.raw, changes.duplicates = raw, duplicates
         return changes
 

@@ -16,6 +16,7 @@ from services.aggregation.domain.summary import (
     floor_to,
     no_summaries,
     pick,
+    put,
     unbounded,
 )
 
@@ -46,6 +47,11 @@ def heads_of(series: Ints, start: Ints) -> Ints:
     new = np.ones(len(series), bool)
     new[1:] = (series[1:] != series[:-1]) | (start[1:] != start[:-1])
     return np.flatnonzero(new)
+
+
+def order_by(series: Ints) -> Ints:
+    """The stable order by series; their small numbers sort by radix."""
+    return np.argsort(series.astype(np.uint16) if len(series) and int(series.max()) < 2**16 else series, kind="stable")
 
 
 @unbounded
@@ -123,9 +129,15 @@ def merge(profile: Profile, parts: Folded) -> Folded:
         return parts
     series, start, given = parts
     heads = heads_of(series, start)
-    if len(heads) == len(series):
-        return Folded(series, start, pick(given, slice(None)))
     tails = np.append(heads[1:], len(series)) - 1
+    several = tails > heads
+    inner = np.repeat(several, tails - heads + 1)
+    if 2 * np.count_nonzero(inner) < len(series):
+        # Most have nothing to be merged with.
+        rows = pick(given, heads)
+        if several.any():
+            put(rows, several, merge(profile, parts.take(inner)).rows)
+        return Folded(series[heads], start[heads], rows)
     inside = np.ones(len(series), bool)
     inside[heads] = False
     length, known, area = (np.zeros(len(series), np.int64), np.zeros(len(series), np.int64), np.zeros(len(series)))

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.fold import Folded, Profile, fold_summaries
+from services.aggregation.domain.fold import Folded, Profile, fold_summaries, heads_of, merge, order_by
 from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Rows, chain, pick, put
 
 OPEN: Final = np.dtype(
@@ -86,27 +86,27 @@ def advance(
     """
     news = fold_summaries(profile, news, step)
     now_open = pick(open_windows, touched)
-    has = now_open["start"] != NEVER
-    held = pick(now_open, has)
-    # Open windows first, so that the stable sort keeps them before news of the same window.
-    series = np.concatenate([touched[has], news.series])
-    start = np.concatenate([held["start"], news.start])
-    rows = chain(held["summary"], news.rows)
-    origin = np.concatenate([np.flatnonzero(has), np.full(len(news.series), -1)])
-    order = np.lexsort((start, series))
-    parts = Folded(series[order], start[order], pick(rows, order))
-    merged = fold_summaries(profile, parts, step)
-    if not len(merged.series):
+    opened = np.flatnonzero(now_open["start"] != NEVER)
+    held = pick(now_open, opened)
+    # No news is older than the open window of its series: by series, open windows first, it is sorted by start too.
+    series = np.concatenate([touched[opened], news.series])
+    order = order_by(series)
+    parts = Folded(
+        series[order],
+        np.concatenate([held["start"], news.start])[order],
+        pick(chain(held["summary"], news.rows), order),
+    )
+    heads = heads_of(parts.series, parts.start)
+    if not len(heads):
         return news, _nothing(step)
     # Each merged window begins at the place of its first part.
-    first_part = np.ones(len(order), bool)
-    first_part[1:] = (parts.series[1:] != parts.series[:-1]) | (parts.start[1:] != parts.start[:-1])
-    heads = np.flatnonzero(first_part)
-    sizes = np.append(heads[1:], len(order)) - heads
-    source = origin[order][heads]
-    old = source >= 0
-    fresh = ~old | (sizes > 1)
-    return news, _settle(open_windows, now_open, profile, touched, step, merged, source, old, fresh, horizon, ahead)
+    first = order[heads]
+    at = np.flatnonzero(first < len(opened))
+    fresh = np.ones(len(heads), bool)
+    fresh[at] = np.append(heads[1:], len(order))[at] - heads[at] > 1
+    previous = pick(held, first[at])
+    merged = merge(profile, parts)
+    return news, _settle(open_windows, profile, touched, step, merged, at, previous, fresh, horizon, ahead)
 
 
 def _nothing(step: int) -> Closed:
@@ -116,20 +116,19 @@ def _nothing(step: int) -> Closed:
 
 def _settle(
     open_windows: Rows,
-    now_open: Rows,
     profile: Profile,
     touched: Ints,
     step: int,
     merged: Folded,
-    source: Ints,
-    old: Bools,
+    at: Ints,
+    previous: Rows,
     fresh: Bools,
     horizon: Ints,
     ahead: Ahead,
 ) -> Closed:
+    """`at`: the places in `merged` that were open before, as `previous` says; `fresh`: those that hold news."""
     count = len(merged.series)
     place = np.searchsorted(touched, merged.series)
-    previous = pick(now_open, np.maximum(source, 0))
     new_series = np.ones(count, bool)
     new_series[1:] = merged.series[1:] != merged.series[:-1]
     final = np.append(new_series[1:], True)
@@ -137,7 +136,7 @@ def _settle(
     before_time, before = np.full(count, NEVER), np.zeros(count)
     before_time[1:], before[1:] = merged.rows["last_time"][:-1], merged.rows["last"][:-1]
     before_time[new_series], before[new_series] = NEVER, 0.0
-    before_time[old], before[old] = previous["before_time"][old], previous["before"][old]
+    before_time[at], before[at] = previous["before_time"], previous["before"]
 
     after_time, after, edge = ahead.time[place], ahead.value[place], ahead.edge[place]
     inner = np.flatnonzero(~final)
@@ -145,15 +144,17 @@ def _settle(
     for name in ("edge_from", "edge_to", "edge"):
         edge[name][inner] = merged.rows[name][inner + 1]
 
-    dirty = fresh | (old & (previous["dirty"] != 0))
-    revision = np.where(old, previous["revision"], 0)
-    due = ~final | (merged.start + step <= horizon[place])
+    dirty, revision, told_after = fresh.copy(), np.zeros(count, np.int64), np.full(count, NEVER)
+    dirty[at] |= previous["dirty"] != 0
+    revision[at], told_after[at] = previous["revision"], previous["after_time"]
     # It closed with another idea of the reading after it than what has come: its edge is not what was told.
-    edge_changed = old & ~fresh & (revision > 0) & ~final & (previous["after_time"] != after_time)
-    nearest = np.where(previous["after_time"] == NEVER, after_time, np.minimum(previous["after_time"], after_time))
-    edge_changed &= nearest - merged.rows["last_time"] <= profile.max_gap[merged.series]
-    closes = due & (dirty | edge_changed)
-    revision = revision + closes
+    edge_changed = ~fresh[at] & (revision[at] > 0) & ~final[at] & (told_after[at] != after_time[at])
+    nearest = np.where(told_after[at] == NEVER, after_time[at], np.minimum(told_after[at], after_time[at]))
+    edge_changed &= nearest - merged.rows["last_time"][at] <= profile.max_gap[merged.series[at]]
+    closes = dirty.copy()
+    closes[at] |= edge_changed
+    closes &= ~final | (merged.start + step <= horizon[place])
+    revision += closes
 
     keep = np.zeros(int(final.sum()), OPEN)
     keep["start"] = merged.start[final]
@@ -161,17 +162,18 @@ def _settle(
     keep["before_time"], keep["before"] = before_time[final], before[final]
     keep["revision"] = revision[final]
     keep["dirty"] = (dirty & ~closes)[final]
-    keep["after_time"] = np.where(closes, after_time, np.where(old, previous["after_time"], NEVER))[final]
+    keep["after_time"] = np.where(closes, after_time, told_after)[final]
     put(open_windows, merged.series[final], keep)
+    chosen = np.flatnonzero(closes)
     return Closed(
         step,
-        merged.series[closes],
-        merged.start[closes],
-        pick(merged.rows, closes),
-        revision[closes],
-        before_time[closes],
-        before[closes],
-        after_time[closes],
-        after[closes],
-        edge[closes],
+        merged.series[chosen],
+        merged.start[chosen],
+        pick(merged.rows, chosen),
+        revision[chosen],
+        before_time[chosen],
+        before[chosen],
+        after_time[chosen],
+        after[chosen],
+        edge[chosen],
     )

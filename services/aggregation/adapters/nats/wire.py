@@ -19,6 +19,7 @@ from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
 _PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED = range(1, 8)
 _LENGTH_DELIMITED: Final = 2
+_SERIES_TAG: Final = _SERIES << 3 | _LENGTH_DELIMITED
 _MAY_DECREASE: Final = 1
 
 FUTURE: Final = DAY
@@ -111,6 +112,14 @@ def _scan(data: bytes) -> Columns | None:
     flags: Ints | None = None
     try:
         while at < end:
+            if data[at] == _SERIES_TAG and data[at + 1] < 0x80:
+                # A message describes hundreds of series.
+                first = at + 2
+                at = first + data[at + 1]
+                if at > end:
+                    return None
+                descriptors.append(data[first:at])
+                continue
             tag, at = _varint(data, at)
             field, wire = tag >> 3, tag & 7
             if wire == 0:

@@ -38,8 +38,8 @@ _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
 def segments(ids: Ints, readings: Readings, *, late: bool) -> bytes:
     """Rows of table `segments` (without signature and trailer): series_id, first_us, late, times_us, vals.
 
-    `readings` sorted by series and time. Every part of a row has an even length, so rows are put together in units of
-    two bytes, all rows at once.
+    `readings` sorted by series and time. The length of every part of a row is a multiple of four, so rows are put
+    together in units of four bytes, all rows at once.
     """
     count = len(readings.time)
     if not count:
@@ -55,14 +55,14 @@ def segments(ids: Ints, readings: Readings, *, late: bool) -> bytes:
     head = np.zeros(len(heads), _SEGMENT_HEAD)
     head["fields"], head["l1"], head["l2"], head["l3"] = 5, 8, 8, 2
     head["series_id"], head["first_us"], head["late"] = ids[readings.series[heads]], readings.time[heads], int(late)
-    head_units, array_units, item_units = _SEGMENT_HEAD.itemsize // 2, _ARRAY_HEAD.itemsize // 2, _TIME.itemsize // 2
+    head_units, array_units, item_units = _SEGMENT_HEAD.itemsize // 4, _ARRAY_HEAD.itemsize // 4, _TIME.itemsize // 4
     row_units = head_units + 2 * array_units + 2 * item_units * sizes
     offsets = np.concatenate([[0], np.cumsum(row_units)])
-    out = np.empty(int(offsets[-1]), np.uint16)
+    out = np.empty(int(offsets[-1]), np.uint32)
     starts = offsets[:-1]
 
     def put(at: Ints, rows: Rows) -> None:
-        units = rows.view(np.uint16).reshape(len(rows), -1)
+        units = rows.view(np.uint32).reshape(len(rows), -1)
         for unit in range(units.shape[1]):
             out[at + unit] = units[:, unit]
 
