@@ -47,12 +47,16 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "/v1/videos:probe": ({"video": "/videos/a.avi"}, ()),
     "/v1/notifications": (NOTIFICATION, ("tenant", "user")),
     "/v1/users/u/endpoints": ({"tenant": "test", "channel": "EMAIL", "address": "a@example.test"}, ("tenant",)),
+    "/v1/alarmRules": (
+        {"id": "bad", "sensorType": "temperature", "threshold": {"direction": "ABOVE", "limit": 300}},
+        ("id", "sensorType"),
+    ),
     "/v1/webhookSubscriptions": (
         {"url": "http://127.0.0.1:9/x", "eventTypes": ["tocsin.events.v1.VideoProbed"]},
         (),
     ),
 }
-OPTIONAL = {"device", "unit", "body", "channel", "format", "data"}
+OPTIONAL = {"device", "unit", "body", "channel", "format", "data", "threshold"}
 HOSTILE_PATHS = [
     "/v1/alerts/{}",
     "/v1/videos/{}",
@@ -71,6 +75,9 @@ HOSTILE_PATHS = [
     "/v1/notifications?tenant={}",
     "/v1/deadLetters/{}",
     "/v1/webhookSubscriptions/{}",
+    "/v1/alarmRules/{}",
+    "/v1/alarms/{}",
+    "/v1/alarms?building={}",
 ]
 
 
@@ -221,6 +228,10 @@ def test_queries_of_the_average(rest: httpx.Client, query: str) -> None:
         "/history?page=1&pageToken=x",
         "/v1/notifications",
         "/v1/alerts?state=WHATEVER",
+        "/v1/alarms?states=WHATEVER",
+        "/v1/alarms?pageToken=garbage",
+        "/v1/alarmRules?pageToken=garbage",
+        "/v1/alarmRules?pageSize=-1",
     ],
 )
 def test_lists(rest: httpx.Client, path: str) -> None:
@@ -238,3 +249,39 @@ def test_routes_and_methods(rest: httpx.Client) -> None:
 def test_payloads(rest: httpx.Client, vendor_format: str, payload: bytes) -> None:
     path = f"/v1/devices/{vendor_format}/payloads"
     expect_problem(rest.post(path, content=payload, headers={"content-type": "application/json"}))
+
+
+@pytest.mark.parametrize(
+    ("condition", "field"),
+    [
+        ({}, "condition"),
+        ({"building": "a.b", "containerEmptied": {}}, "building"),
+        ({"room": "r", "containerEmptied": {}}, "building"),
+        ({"device": "a b", "containerEmptied": {}}, "device"),
+        ({"notify": ["u"], "containerEmptied": {}}, "tenant"),
+        ({"tenant": "test", "notify": ["u", "u"], "containerEmptied": {}}, "notify"),
+        ({"title": "a\nb", "containerEmptied": {}}, "title"),
+        ({"threshold": {"direction": "ABOVE", "limit": "NaN"}}, "limit"),
+        ({"threshold": {"direction": "ABOVE", "limit": 1, "hysteresis": -1}}, "hysteresis"),
+        ({"threshold": {"limit": 1}}, "direction"),
+        ({"threshold": {"direction": "ABOVE", "limit": 1, "minDuration": "-5s"}}, "minDuration"),
+        ({"completeness": {"below": 1.5}}, "below"),
+        ({"completeness": {"below": 0.5, "step": "7s"}}, "step"),
+        ({"noData": {}}, "after"),
+        ({"noData": {"after": "0.5s"}}, "after"),
+        ({"flatLine": {"duration": "60s", "tolerance": "Infinity"}}, "tolerance"),
+        ({"rateOfChange": {"limitPerHour": 0}}, "limitPerHour"),
+        ({"containerFull": {"level": 101}}, "level"),
+    ],
+)
+def test_conditions_of_alarm_rules(rest: httpx.Client, condition: dict[str, Any], field: str) -> None:
+    expect_problem(rest.post("/v1/alarmRules", json={"id": "bad", "sensorType": "t", **condition}), field=field)
+
+
+def test_alarms_that_are_none(rest: httpx.Client) -> None:
+    assert expect_problem(rest.get("/v1/alarms/nobody"))["reason"] == "ALARM_NOT_FOUND"
+    assert expect_problem(rest.post("/v1/alarms/nobody:acknowledge", json={}))["reason"] == "ALARM_NOT_FOUND"
+    long = rest.post("/v1/alarms/nobody:acknowledge", json={"note": "x" * 1001})
+    assert expect_problem(long, field="note")["status"] == 400
+    for change in (rest.patch("/v1/alarmRules/nobody", json={"title": "x"}), rest.delete("/v1/alarmRules/nobody")):
+        assert expect_problem(change)["reason"] == "ALARM_RULE_NOT_FOUND"

@@ -60,21 +60,22 @@ def list_(
     elif not alarms:
         console().print("[green]no alarms[/]")
     else:
-        console().print(table("Alarms", ("since", "state", "rule", "what"), [_row(alarm) for alarm in alarms]))
+        console().print(table("Alarms", ("since", "state", "what"), [_row(alarm) for alarm in alarms]))
         if page.get("nextPageToken"):
             console().print("[dim]and more; --limit and the filters choose[/]")
 
 
-def _row(alarm: dict[str, Any]) -> "tuple[str, Text, str, Text]":
+def _row(alarm: dict[str, Any]) -> "tuple[str, Text, Text]":
     from rich.text import Text
 
     state, since = alarm["state"], alarm["startTime"][:19].replace("T", " ")
-    what = Text(alarm["message"])
+    what = Text(alarm["rule"], style="bold")
+    what.append(f"\n{alarm['message']}", style="not bold")
     if by := alarm.get("acknowledgedBy"):
         note = f": {alarm['note']}" if alarm.get("note") else ""
-        what.append(f"\n{by}{note}", style="yellow")
-    what.append(f"\n{alarm['id']}", style="dim")
-    return since, Text(f"{state}\n{alarm.get('severity', '')}", style=_COLOURS.get(state, "")), alarm["rule"], what
+        what.append(f"\n{by}{note}", style="not bold yellow")
+    what.append(f"\n{alarm['id']}", style="not bold dim")
+    return since, Text(f"{state}\n{alarm.get('severity', '')}", style=_COLOURS.get(state, "")), what
 
 
 @app.command()
@@ -156,7 +157,7 @@ def add(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Add a rule: `tocsin alarms rule add too-hot --type temperature --above 303 --for 5m --tenant test --notify ada`"""
+    """Add a rule: `tocsin alarms rule add too-hot --type temperature --above 303 --for 5m`."""
     from services.cli.client import answer, open_mesh
 
     options = ConditionOptions(
