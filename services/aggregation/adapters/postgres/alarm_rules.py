@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final
 
 import asyncpg
@@ -144,9 +144,13 @@ def rule_of(row: asyncpg.Record) -> AlarmRule:
     )
 
 
+_FLOATS: Final = ("limit", "hysteresis", "below", "tolerance", "limit_per_hour", "level")
+
+
 def _condition(stored: dict[str, Any]) -> Condition:
-    condition = _KINDS[stored.pop("kind")](**stored)
-    direction = stored.get("direction")
-    if direction is not None:
-        condition = replace(condition, direction=Direction(direction))  # pyright: ignore[reportCallIssue] - it has one
-    return condition
+    kind = _KINDS[stored.pop("kind")]
+    # JSON in the database has numbers, not doubles: 300.0 may come back as 300, 1e308 with all its digits.
+    values = {name: float(value) if name in _FLOATS else value for name, value in stored.items()}
+    if "direction" in values:
+        values["direction"] = Direction(values["direction"])
+    return kind(**values)
