@@ -150,7 +150,7 @@ _FLOATS: Final = ("limit", "hysteresis", "below", "tolerance", "limit_per_hour",
 def _condition(stored: dict[str, Any]) -> Condition:
     kind = _KINDS[stored.pop("kind")]
     # JSON in the database has numbers, not doubles: 300.0 may come back as 300, 1e308 with all its digits.
-    values = {name: float(value) if name in _FLOATS else value for name, value in stored.items()}
+    values: dict[str, Any] = {name: float(value) if name in _FLOATS else value for name, value in stored.items()}
     if "direction" in values:
         values["direction"] = Direction(values["direction"])
     return kind(**values)
