@@ -3,6 +3,9 @@
 Every connection has `search_path` set to the schema alone, so unqualified names never reach another
 service's tables, and time-outs on the server's side, so that no statement or forgotten transaction of ours
 can hold locks for longer than they say.
+
+A session is given back as it is, but for an open transaction, which is rolled back: resetting it would cost one
+more round trip each time. So what outlives a transaction (LISTEN, session locks, SET) is not for these connections.
 """
 
 import asyncio
@@ -115,6 +118,7 @@ async def open_database(
             max_size=options.max_size,
             timeout=options.connect_timeout.total_seconds(),
             server_settings=options.server_settings(schema, application_name),
+            reset=_as_it_is,
         )
     database = Database(pool, options)
     try:
@@ -139,6 +143,10 @@ async def wait_until_up(dsn: str, timeout: timedelta) -> None:
         else:
             await connection.close()
             return
+
+
+async def _as_it_is(_connection: Connection) -> None:
+    """Open transactions have been rolled back when the pool calls this; nothing else is to be undone."""
 
 
 def _milliseconds(value: timedelta) -> str:

@@ -155,3 +155,22 @@ async def test_old_marks_are_pruned_in_bounded_steps(chassis_database: Database)
     async with chassis_database.connection() as connection:
         assert [await prune(connection, limit=5) for _ in range(3)] == [5, 2, 0]
         assert not await first_time(connection, "reader", "8")
+
+
+async def test_an_open_transaction_ends_when_the_connection_is_given_back(chassis_dsn: str) -> None:
+    options = PoolOptions(max_size=1)
+    loop, told = asyncio.get_running_loop(), list[str]()
+    usual = loop.get_exception_handler()
+    async with open_database(chassis_dsn, schema="public", application_name="tests", options=options) as database:
+        loop.set_exception_handler(lambda _, context: told.append(str(context["message"])))
+        async with database.connection() as connection:
+            first = await connection.fetchval("SELECT pg_backend_pid()")
+            await connection.execute("CREATE TABLE thing (id int)")
+            await connection.execute("BEGIN")
+            await connection.execute("INSERT INTO thing VALUES (1)")
+        loop.set_exception_handler(usual)
+        assert "active transaction" in told[0]
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT pg_backend_pid()") == first
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT count(*) FROM thing") == 0
