@@ -90,7 +90,7 @@ class Judge:
         judged = select(fresh, self._watched, self._last)
         if judged is None:
             return
-        profile = profile_of(judged, self._last)
+        profile = profile_of(judged, self._last, steps=self._watches.steps)
         slots = np.full(self._size, -1)
         slots[judged.owners] = np.arange(len(judged.owners))
         rows = self._watches.rows

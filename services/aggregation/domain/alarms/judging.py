@@ -62,6 +62,12 @@ def _beyond(
     def farther(value: float, extreme: float) -> bool:
         return sign * value > sign * extreme
 
+    least = min(values) if sign > 0 else -max(values)
+    if case.alarm is not None and case.alarm.raised is not None and least > back:
+        # It lasts: all at once.
+        case.see(times[-1], max(values) if sign > 0 else min(values), farther)
+        case.alarm.last_value = values[-1]
+        return
     for at, value in zip(times, values, strict=True):
         alarm = case.alarm
         if alarm is None:

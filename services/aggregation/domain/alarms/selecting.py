@@ -73,9 +73,20 @@ def _newer(own: Readings, last: LastReadings) -> Bools:
     return newer
 
 
+def profile_of(judged: Judged, last: LastReadings, *, steps: bool) -> Profile:
+    """Of each series one row; without `steps` as if there were none between neighbours."""
+    _, _, value, owners, heads, _ = judged
+    before = np.where(last.time[owners] == NEVER, np.inf, last.value[owners])
+    high, low = np.maximum.reduceat(value, heads), np.minimum.reduceat(value, heads)
+    if not steps:
+        none = np.full(len(owners), -np.inf)
+        return Profile(high, low, none, none, -none, before)
+    return Profile(high, low, *_steps(judged, last), before)
+
+
 @unbounded
-def profile_of(judged: Judged, last: LastReadings) -> Profile:
-    """Of each series one row. The step to a first reading without one before it is no step at all."""
+def _steps(judged: Judged, last: LastReadings) -> tuple[Floats, Floats, Floats]:
+    """Rise, fall and least distance. The step to a first reading without one before it is no step at all."""
     _, time, value, owners, heads, _ = judged
     before_time, before = np.empty_like(time), np.empty_like(value)
     before_time[1:], before[1:] = time[:-1], value[:-1]
@@ -88,11 +99,8 @@ def profile_of(judged: Judged, last: LastReadings) -> Profile:
     rate = step / ((time - before_time) / HOUR)
     distance = np.abs(step)
     rate[lone], distance[lone] = 0.0, np.inf
-    return Profile(
-        high=np.maximum.reduceat(value, heads),
-        low=np.minimum.reduceat(value, heads),
-        rise=np.maximum.reduceat(rate, heads),
-        fall=-np.minimum.reduceat(rate, heads),
-        step=np.minimum.reduceat(distance, heads),
-        last=np.where(first, np.inf, last.value[owners]),
+    return (
+        np.maximum.reduceat(rate, heads),
+        -np.minimum.reduceat(rate, heads),
+        np.minimum.reduceat(distance, heads),
     )

@@ -96,6 +96,8 @@ class Watches:
     def __init__(self, rules: Iterable[AlarmRule]) -> None:
         self.rules: Sequence[AlarmRule] = [rule for rule in rules if not rule.disabled]
         self.by_generation: Mapping[int, AlarmRule] = {rule.generation: rule for rule in self.rules}
+        self.steps = any(isinstance(rule.condition, FlatLine | RateOfChange) for rule in self.rules)
+        """Whether any rule looks at the steps between neighbours."""
         self._by_scope: dict[tuple[str, str, str, str], list[int]] = {}
         for place, rule in enumerate(self.rules):
             self._by_scope.setdefault(rule.scope, []).append(place)
