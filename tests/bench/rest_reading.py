@@ -1,8 +1,8 @@
 """One reading over REST, durable before the reply, beside a plain FastAPI + asyncpg service on the same PostgreSQL.
 
 Both run with the mesh's own PostgreSQL (fsync and synchronous commit on), get the same body from the same load
-generator over 32 connections, and are measured in turn. While the reference is measured the mesh is idle. The reference
-is tried with one and with two worker processes, and its better result counts.
+generator over 32 connections, and are measured in turn. Neither logs requests. While the reference is measured the mesh
+is idle. The reference is tried with one and with two worker processes, and its better result counts.
 """
 
 import asyncio
