@@ -40,7 +40,7 @@ class Figures:
     together: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     per_second: list[float] = field(default_factory=list[float])
     cpu: list[float] = field(default_factory=list[float])
-    """Microseconds for an answer, of the service and PostgreSQL together."""
+    """Microseconds for an answer, of the service and PostgreSQL together, beyond what they use at rest."""
     rest: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: {ALONE: [], TOGETHER: []})
 
     def note(self) -> str:
@@ -78,10 +78,13 @@ async def _measure(mesh: MeshClient, runs: int, sizes: Sequence[int]) -> list[Fi
         for size in sizes:
             figures = Figures(size, await history.grow(size))
             await _ask(mesh, history, ALONE, 0.5)
+            idle = _cpu(mesh)
+            await asyncio.sleep(SECONDS)
+            idle = (_cpu(mesh) - idle) / SECONDS
             for _ in range(runs):
                 before = _cpu(mesh)
-                latencies, _ = await _ask(mesh, history, ALONE, SECONDS)
-                figures.cpu.append((_cpu(mesh) - before) * 1e6 / len(latencies))
+                latencies, seconds = await _ask(mesh, history, ALONE, SECONDS)
+                figures.cpu.append((_cpu(mesh) - before - idle * seconds) * 1e6 / len(latencies))
                 figures.alone.append(percentiles(latencies))
                 latencies, seconds = await _ask(mesh, history, TOGETHER, SECONDS)
                 figures.together.append(percentiles(latencies))
