@@ -140,7 +140,8 @@ class Watches:
         rows = pick(rows, there)
         at = slots[rows["series"]]
         low = np.where(rows["level"], np.minimum(profile.low, profile.last)[at], profile.low[at])
-        hit: Bools = rows["active"] | rows["always"]
+        # What closed windows are judged by is no matter of readings.
+        hit: Bools = (rows["active"] & (rows["step"] == 0)) | rows["always"]
         hit = hit | (profile.high[at] > rows["high"]) | (low < rows["low"])
         hit |= (profile.rise[at] > rows["rise"]) | (profile.fall[at] > rows["fall"])
         hit |= profile.step[at] <= rows["flat"]
