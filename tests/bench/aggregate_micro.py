@@ -4,10 +4,12 @@
 (every commit reaches the disk, as in production), fills the stream, then starts the service as a process of its own and
 takes the time until everything is committed. The reference copies the same rows (series number, time, value) by one
 connection, in binary, into a logged table without an index. `--late=0.05` has so many readings come late,
+`--rules=1000` has so many alarm rules, a limit for one room each that is never reached,
 `--profile=FILE` writes a profile of the service.
 """
 
 import asyncio
+import json
 import os
 import struct
 import subprocess
@@ -102,6 +104,22 @@ async def reference(dsn: str, total: int, number: int) -> float:
     return total / took
 
 
+async def add_rules(connection: "asyncpg.Connection[asyncpg.Record]", count: int, rooms: int) -> None:
+    """Limits that no reading reaches, room after room."""
+    await connection.execute(
+        """
+        INSERT INTO alarm_rules
+            (id, title, building, room, sensor_type, device, severity, disabled, tenant, notify, condition)
+        SELECT 'r' || n, '', 'b1', 'r' || n % $2, $3, '', 2, false, '', '{}', $4::jsonb
+        FROM generate_series(0, $1 - 1) n
+        """,
+        count,
+        rooms,
+        TYPES[0].id,
+        json.dumps({"kind": "THRESHOLD", "above": True, "limit": 1000.0, "hysteresis": 0.0, "min_duration": 0}),
+    )
+
+
 def cpu(pid: int) -> float:
     """Seconds of CPU that a process and its children have used."""
     process = psutil.Process(pid)
@@ -135,6 +153,8 @@ async def measure(
             if argument.startswith("--profile="):
                 command[1:1] = ["-m", "cProfile", "-o", argument.removeprefix("--profile=")]
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "aggregation"})
+        rules = sum(int(one.removeprefix("--rules=")) for one in sys.argv if one.startswith("--rules="))
+        await add_rules(connection, rules, number)
         postgres_before = cpu(postgres._process.pid)  # type: ignore[union-attr]
         service = subprocess.Popen(command, env=environment)
         first = last = 0.0
