@@ -111,7 +111,7 @@ async def wire_partitions(base: Base) -> None:
     leases = PostgresLeaseStore(base.database, partitions=settings.partitions, ttl=settings.lease_ttl)
     await leases.prepare()
     lane_options = LaneOptions(max_messages=settings.max_messages)
-    worker_options = WorkerOptions(max_rows=settings.max_rows)
+    worker_options = WorkerOptions(max_rows=settings.max_rows, breath_messages=settings.max_messages // 2)
 
     book = RuleBook(PostgresAlarmRules(base.database))
     open_alarms = partial(PartitionAlarms, PostgresAlarms(base.database), book)

@@ -31,10 +31,12 @@ class WorkerOptions:
     """`max_rows`: readings of one transaction, about."""
 
     max_rows: int = 100_000
-    breath: timedelta = timedelta(milliseconds=50)
+    breath: timedelta = timedelta(milliseconds=100)
     """After a small transaction (below `breath_rows`) more readings are awaited for this long: a trickle of single
     readings would otherwise cost a transaction each. It adds as much to the time until a reading is visible."""
     breath_rows: int = 2_000
+    breath_messages: int = 24
+    """No breath after this many messages either: more are waiting already."""
     least_tick: timedelta = timedelta(milliseconds=100)
     """Windows of quiet series close in rounds of at least this distance."""
 
@@ -173,7 +175,7 @@ class _Session:
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
                 await self._silence.watch(messages)
-                if 0 < sum(len(message.time) for message in messages) < worker.options.breath_rows:
+                if self._may_breathe(messages):
                     await asyncio.wait(
                         {stopping, mail},
                         timeout=worker.options.breath.total_seconds(),
@@ -181,6 +183,11 @@ class _Session:
                     )
         finally:
             await cancel(fetching, stopping, mail)
+
+    def _may_breathe(self, messages: Sequence[Message]) -> bool:
+        options = self._worker.options
+        rows = sum(len(message.time) for message in messages)
+        return 0 < rows < options.breath_rows and len(messages) < options.breath_messages
 
     def _patience(self) -> float:
         now = asyncio.get_running_loop().time()
