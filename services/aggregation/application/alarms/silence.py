@@ -42,9 +42,9 @@ class SilenceWatch:
         now, due = wall_clock_us(), self._processor.alarms.deadline()
         if due is None or due > now:
             return
-        if due > self._until and not processed:
+        if not processed and (due > self._until or now - self._until > BACKLOG):
             await self._ask()
-        if due <= self._until and wall_clock_us() - self._until <= BACKLOG:
+        if due <= self._until and now - self._until <= BACKLOG:
             await self._processor.keep_up_alarms(self._until)
 
     async def _ask(self) -> None:
