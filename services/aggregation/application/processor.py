@@ -145,6 +145,8 @@ class Processor:
     async def _commit(self, write: Write) -> None:
         with metrics.COMMIT.time():
             await self._store.commit(self._lease, write)
+        for told in write.alarms.told:
+            metrics.ALARMS.labels(told.alarm.kind, "raised" if told.alarm.open else "cleared").inc()
 
     def _add(self, stored: StoredSeries, now: float) -> int:
         states, descriptor = self.engine.states, stored.descriptor
