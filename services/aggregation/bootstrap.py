@@ -15,19 +15,23 @@ from services.aggregation.adapters.nats.wire import parse_descriptor
 from services.aggregation.adapters.postgres.alarm_listener import listen_for_rules
 from services.aggregation.adapters.postgres.alarm_rules import PostgresAlarmRules
 from services.aggregation.adapters.postgres.alarms import PostgresAlarms
+from services.aggregation.adapters.postgres.corrections import PostgresCorrections, PostgresRecomputations
 from services.aggregation.adapters.postgres.emptied import Mailbox, listen
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.periods import Retention
+from services.aggregation.adapters.postgres.recomputing import forget_old
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
 from services.aggregation.application.alarms.desk import AlarmRules, Alarms
 from services.aggregation.application.alarms.partition import PartitionAlarms
 from services.aggregation.application.alarms.rulebook import RuleBook
 from services.aggregation.application.average import Averages
+from services.aggregation.application.corrections import Corrections
 from services.aggregation.application.keeper import KeeperOptions, LeaseKeeper
 from services.aggregation.application.lists import Lists
 from services.aggregation.application.ports import Lease
 from services.aggregation.application.processor import wall_clock_us
+from services.aggregation.application.recompute_room import RecomputeDesk
 from services.aggregation.application.watching import Watchers
 from services.aggregation.application.worker import PartitionWorker, WorkerOptions
 from services.aggregation.domain.rules import Rules
@@ -152,6 +156,8 @@ async def wire_queries(base: Base) -> None:
     servicer = AggregationServicer(
         Averages(history, base.rules, wall_clock_us),
         Lists(history, base.rules),
+        Corrections(PostgresCorrections(base.database)),
+        RecomputeDesk(PostgresRecomputations(base.database)),
         watchers,
         announced=base.rules.announced,
         stopping=base.app.server.stopping,
@@ -183,6 +189,7 @@ async def _upkeep(database: Database, store: PostgresPartitionStore, settings: A
             await store.periods.drop_expired(retention, settings.rules.steps)
             await PostgresAlarms(database).drop_expired(settings.alarm_retention)
             async with database.connection() as connection:
+                await forget_old(connection, settings.raw_retention)
                 while await prune(connection):
                     pass
         except DomainError as error:

@@ -12,6 +12,7 @@ from services.aggregation.domain.figures import Figures
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.meter import Correction
+from services.aggregation.domain.recompute import Past
 from services.aggregation.domain.revision import Context, LateRange, Revised
 from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.statistics import Statistics
@@ -31,11 +32,24 @@ class LeaseLost(Exception):
 
 
 class StoredSeries(NamedTuple):
-    """A series with its id and what its owner had remembered (`state` None: nothing)."""
+    """A series with its id and what its owner had remembered (`state` None: nothing). `outdated`: what it had was of
+    another layout, or for other steps."""
 
     id: int
     descriptor: Descriptor
     state: bytes | None
+    outdated: "Outdated | None" = None
+
+
+class Outdated(NamedTuple):
+    """What is known of a state that must be rebuilt: the last settled reading, what its windows were judged by, and the
+    steps they are complete for, up to the time in `frontiers`."""
+
+    settled: int
+    interval: int
+    max_gap: int
+    steps: Sequence[int]
+    frontiers: Sequence[int]
 
 
 class Loaded(NamedTuple):
@@ -97,6 +111,35 @@ class WindowKey(NamedTuple):
     revision: int
 
 
+class Recomputation(NamedTuple):
+    """A series whose windows are to be folded anew from `cursor` (None: from its first reading) to `end`. `totals`:
+    what was done so far."""
+
+    id: int
+    series_id: int
+    cursor: int | None
+    end: int
+    include_too_late: bool
+    totals: "Totals"
+
+
+class Totals(NamedTuple):
+    """What recomputing has come to: readings folded, windows compared, windows that differed."""
+
+    readings: int = 0
+    windows: int = 0
+    changed: int = 0
+
+
+class Progress(NamedTuple):
+    """Where a recomputation stands after a write; `done`: there is nothing left of it."""
+
+    id: int
+    cursor: int
+    totals: Totals
+    done: bool
+
+
 @dataclass(slots=True)
 class Write:
     """Everything that one batch changes; it is committed as a whole or not at all.
@@ -119,6 +162,11 @@ class Write:
     states: Sequence[SavedState] = ()
     corrections: Sequence[Correction] = ()
     """One per reading: they take the place of what was stored about the same reading."""
+    judged: Sequence[tuple[int, int, int]] = ()
+    """(local index, from, to): `corrections` are all that there are now of readings in between."""
+    counted: Sequence[tuple[int, int, int]] = ()
+    """(local index, from, to): readings in between that came too late count from now on."""
+    progress: Progress | None = None
     withdrawn: Sequence[tuple[int, int]] = ()
     """(local index, event time) of corrections that are none any more."""
     late: Sequence[tuple[int, int, int]] = ()
@@ -151,6 +199,21 @@ class PartitionStore(Protocol):
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
         """What is stored about each range."""
+        ...
+
+    async def recomputations(self, partition: int, limit: int) -> Sequence[Recomputation]:
+        """What is asked to be recomputed and not done, oldest first."""
+        ...
+
+    async def past(
+        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, include_too_late: bool
+    ) -> Past:
+        """What is stored about [start, end) of a series, up to its last settled reading."""
+        ...
+
+    async def first_reading(self, series_id: int, since: int) -> int | None:
+        """A time at or before which the first reading at or after `since` (also one that came too late) lies, by less
+        than a quarter of an hour; None: there is none."""
         ...
 
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:

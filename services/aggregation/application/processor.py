@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import structlog
 
 from services.aggregation.application import metrics
 from services.aggregation.application.alarms.partition import Alarms, NoAlarms
@@ -19,12 +20,15 @@ from services.aggregation.application.ports import (
     WindowKey,
     Write,
 )
+from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch
 from services.aggregation.domain.engine import Admission, Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, doubts
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import SECOND, Bools, pick
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 Clock = Callable[[], float]
 OpenAlarms = Callable[[Engine, Sequence[Descriptor]], Alarms]
@@ -63,6 +67,9 @@ class Processor:
     async def load(self) -> None:
         """Brings back what is stored of the partition."""
         loaded = await self._store.load(self._lease.partition)
+        if outdated := [stored for stored in loaded.series if stored.outdated is not None]:
+            await self._rebuild(outdated)
+            loaded = await self._store.load(self._lease.partition)
         now = self._clock()
         for stored in loaded.series:
             self._add(stored, now)
@@ -81,6 +88,52 @@ class Processor:
         write = self._write(changes, revoked)
         if write.closed or write.corrections or revoked or write.alarms:
             await self._commit(write)
+
+    async def recompute(self) -> bool:
+        """The next stretch of what is asked to be recomputed; whether there was any."""
+        jobs = await self._store.recomputations(self._lease.partition, 1)
+        if not jobs:
+            return False
+        stretch, progress = await next_stretch(self._store, self.engine, jobs[0])
+        write = self._write(Changes())
+        if stretch is not None:
+            write = self._rewrite(stretch)
+            if jobs[0].include_too_late and stretch.start < jobs[0].end:
+                settled = int(self.engine.states.rows["settled_time"][stretch.series])
+                write.counted = [(stretch.series, stretch.start, min(stretch.end, settled + 1))]
+        write.progress = progress
+        await self._commit(write)
+        return True
+
+    async def _rebuild(self, outdated: Sequence[StoredSeries]) -> None:
+        """Makes states anew whose layout or steps are others now: each in an engine of its own."""
+        log.info("aggregation.rebuilding", partition=self._lease.partition, series=len(outdated))
+        for stored in outdated:
+            await Processor(self._store, self._lease, self._rules, self._describe, self._clock)._start_over(stored)
+
+    async def _start_over(self, stored: StoredSeries) -> None:
+        rebuild = Rebuild(self._store, self.engine, stored)
+        self._descriptors.append(stored.descriptor)
+        self._ids = np.array(self.engine.states.ids, np.int64)
+        while (found := await rebuild.next()) is not None:
+            stretch, last = found
+            write = self._rewrite(stretch)
+            write.states = self._saved([stretch.series]) if last else ()
+            # What has not been there before is no news.
+            write.revised_keys = [key for key in write.revised_keys if key.revision > 1]
+            await self._commit(write)
+
+    def _rewrite(self, stretch: Stretch) -> Write:
+        none = no_readings()
+        found = Placed(none.time, none.value, stretch.found.revised, 0, stretch.found.corrections, [])
+        changes = Changes()
+        if stretch.found.open:
+            changes = self.engine.apply(none, self._clock(), np.array([stretch.series], np.int64))
+        write = self._write(changes, {stretch.series: found})
+        if stretch.found.open:
+            write.states = self._saved([stretch.series])
+        write.judged = [(stretch.series, stretch.found.judged_from, stretch.end)]
+        return write
 
     def next_deadline(self) -> float | None:
         """When `close_quiet` has something to do (the loop's clock)."""
@@ -193,17 +246,20 @@ class Processor:
         if not wanted:
             return
         order = sorted(wanted)
-        for key, stored in zip(
-            order, await self._store.register(self._lease.partition, [wanted[key] for key in order]), strict=True
-        ):
+        descriptors = [wanted[key] for key in order]
+        found = await self._store.register(self._lease.partition, descriptors)
+        if outdated := [stored for stored in found if stored.outdated is not None]:
+            await self._rebuild(outdated)
+            found = await self._store.register(self._lease.partition, descriptors)
+        for key, stored in zip(order, found, strict=True):
             self._known[key] = stored.id
             at = self.engine.states.index.get(stored.id)
             if at is None:
                 self._add(stored, self._clock())
             else:
-                found = stored.descriptor
-                self.engine.states.describe(at, int(found.kind), found.interval, found.counting)
-                self._descriptors[at] = found
+                now = stored.descriptor
+                self.engine.states.describe(at, int(now.kind), now.interval, now.counting)
+                self._descriptors[at] = now
         if len(self._places) > 4 * len(self._descriptors) + 1024:
             self._places.clear()  # descriptions that have changed over and over
             self._warned.clear()

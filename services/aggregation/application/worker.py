@@ -153,6 +153,7 @@ class _Session:
         self._deadline: float | None = None
         self._last_tick = 0.0
         self._silence = SilenceWatch(lane, processor)
+        self._recomputing = True
 
     async def run(self) -> None:
         worker = self._worker
@@ -172,8 +173,13 @@ class _Session:
                 emptied = await worker.mailbox()
                 if mail.done():
                     mail = asyncio.create_task(worker.mail.wait(), name="mail")
+                    self._recomputing = True
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
+                if self._recomputing:
+                    # A stretch at a time: what comes in meanwhile does not wait for all of it.
+                    self._recomputing = await self._processor.recompute()
+                    self._deadline = self._processor.next_deadline()
                 await self._silence.watch(messages)
                 if self._may_breathe(messages):
                     await asyncio.wait(
@@ -190,6 +196,8 @@ class _Session:
         return 0 < rows < options.breath_rows and len(messages) < options.breath_messages
 
     def _patience(self) -> float:
+        if self._recomputing:
+            return 0.0
         now = asyncio.get_running_loop().time()
         patience = self._silence.patience(_MAILBOX_POLL)
         if self._deadline is None:

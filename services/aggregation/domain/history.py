@@ -30,6 +30,8 @@ class RawRange(NamedTuple):
     level: float = 0.0
     back: int | None = None
     """From where all was read, where there is no such accepted reading; None: from the start."""
+    following: Sequence[tuple[int, float]] = ()
+    """The reading after the range, which may revoke what the last one of it made believe."""
 
     @property
     def read_from(self) -> int:
@@ -117,9 +119,15 @@ def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
     meters["level_time"] = [part.level_time for part in ranges]
     meters["level"] = [part.level for part in ranges]
     rules = counting([infos[part.series].counting for part in ranges])
+    beyond = [(at, time, value) for at, part in enumerate(ranges) for time, value in part.following]
+    if beyond:
+        place, time, value = zip(*beyond, strict=True)
+        extra = Readings(np.array(place, np.int64), np.array(time, np.int64), np.array(value, np.float64))
+        readings = (readings + extra).sorted()
     found = fold_readings(profile, *readings, 1, increases(profile.kind, rules, meters, *readings))
     begin = np.array([part.start for part in ranges], np.int64)
-    found = found.take(found.start >= begin[found.series])
+    end = np.array([part.end for part in ranges], np.int64)
+    found = found.take((found.start >= begin[found.series]) & (found.start < end[found.series]))
     owner = np.array([part.series for part in ranges], np.int64)
     return Folded(owner[found.series], found.start, found.rows)
 

@@ -118,7 +118,7 @@ def place(engine: Engine, series: int, time: Ints, value: Floats, context: Conte
     around = np.unique(np.clip(np.concatenate([at - 1, at, at + 1]), first, len(all_time) - 1))
     moved = np.concatenate([all_time[around], before.differs(after)])
     revised = _refold(engine, series, all_time, all_value, after, moved, context)
-    _move_before(engine, series, all_time, all_value)
+    move_before(engine, series, all_time, all_value)
     corrections, withdrawn = _news(series, before, after)
     return Placed(time, value, revised, duplicates, corrections, withdrawn)
 
@@ -285,7 +285,7 @@ def _next(engine: Engine, series: int, level: int, profile: Profile, stored: Sto
     return fold_summaries(profile, parts, engine.rules.steps[level + 1])
 
 
-def _move_before(engine: Engine, series: int, time: Ints, value: Floats) -> None:
+def move_before(engine: Engine, series: int, time: Ints, value: Floats) -> None:
     """The reading before an open window may be another one now."""
     opened = engine.states.rows["open"]
     for level in range(len(engine.rules.steps)):

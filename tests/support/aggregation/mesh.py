@@ -41,6 +41,9 @@ def describe(series: Descriptor) -> SeriesDescriptor:
         kind=SeriesDescriptor.Kind.Name(int(series.kind)),
         unit=series.unit,
         expected_interval_us=series.interval,
+        counter_policy=SeriesDescriptor.CounterPolicy.Name(int(series.counting.policy)),
+        register_size=series.counting.register,
+        max_increase_per_hour=series.counting.cap,
     )
 
 
@@ -179,7 +182,7 @@ async def open_mesh(
             "TOCSIN_AGGREGATION_LEASE_BEAT": "200ms",
             "TOCSIN_AGGREGATION_LEASE_TTL": "1s",
         }
-        token = issuer.mint(["readings:read"])
+        token = issuer.mint(["readings:read", "windows:admin"])
         mesh = Mesh(dsn, nats, publisher, environment, directory, token, stack)
         try:
             yield mesh

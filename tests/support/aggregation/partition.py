@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.application.ports import Lease, Message
+from services.aggregation.application.ports import Lease, Message, Recomputation, Totals
 from services.aggregation.application.processor import Processor
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
@@ -64,6 +64,27 @@ class Bench:
         """One batch."""
         self._sequence += 1
         asyncio.run(self.processor.process([message(self._sequence, arrivals)], []))
+
+    def change(self, rules: Rules | None = None, descriptors: Sequence[Descriptor] | None = None) -> None:
+        """The service comes back with other settings, or the catalogue says something else; another owner takes
+        over."""
+        self.rules, self._descriptors = rules or self.rules, descriptors or self._descriptors
+        self.store.change_rules(self.rules)
+        self.reopen()
+
+    def recompute(
+        self, series_id: int, start: int | None = None, end: int = 2**62, *, include_too_late: bool = False
+    ) -> Totals:
+        """Asks for it, and does it."""
+        job = Recomputation(len(self.store.done) + 1, series_id, start, end, include_too_late, Totals())
+        self.store.jobs[job.id] = (0, job)
+
+        async def work() -> None:
+            while await self.processor.recompute():
+                pass
+
+        asyncio.run(work())
+        return self.store.done[job.id]
 
     def fall_quiet(self) -> None:
         """Long after the last reading."""

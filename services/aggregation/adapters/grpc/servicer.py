@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from services.aggregation.adapters.grpc import correction_mappers as also
 from services.aggregation.adapters.grpc import mappers as to
 from services.aggregation.application.average import Averages
+from services.aggregation.application.corrections import Corrections
 from services.aggregation.application.lists import Lists
+from services.aggregation.application.recompute_room import RecomputeDesk
 from services.aggregation.application.watching import Watchers
 from services.aggregation.domain.errors import StepUnknown
 from services.aggregation.domain.summary import SECOND
@@ -19,10 +22,20 @@ class AggregationServicer(AggregationServiceServicer):
     """See aggregation_service.proto. `announced`: the steps whose windows are published."""
 
     def __init__(
-        self, averages: Averages, lists: Lists, watchers: Watchers, *, announced: Sequence[int], stopping: asyncio.Event
+        self,
+        averages: Averages,
+        lists: Lists,
+        corrections: Corrections,
+        recomputing: RecomputeDesk,
+        watchers: Watchers,
+        *,
+        announced: Sequence[int],
+        stopping: asyncio.Event,
     ) -> None:
         self._averages = averages
         self._lists = lists
+        self._corrections = corrections
+        self._recomputing = recomputing
         self._watchers = watchers
         self._announced = announced
         self._stopping = stopping
@@ -53,6 +66,18 @@ class AggregationServicer(AggregationServiceServicer):
         return pb.ListReadingsResponse(
             readings=[to.reading_message(item) for item in page.items], unit=unit, next_page_token=page.next_token
         )
+
+    async def ListCorrections(self, request: pb.ListCorrectionsRequest, context: Any) -> pb.ListCorrectionsResponse:
+        wanted = also.corrections_query(request)
+        page, total = await self._corrections.page(wanted, request.page_size, request.page_token)
+        return pb.ListCorrectionsResponse(
+            corrections=[also.correction_message(item) for item in page.items],
+            next_page_token=page.next_token,
+            total_size=total,
+        )
+
+    async def RecomputeWindows(self, request: pb.RecomputeWindowsRequest, context: Any) -> pb.RecomputeWindowsResponse:
+        return also.recomputed_message(await self._recomputing.recompute(also.recompute_command(request)))
 
     async def WatchWindows(self, request: pb.WatchWindowsRequest, context: Any) -> AsyncIterator[window_pb2.Window]:
         wanted = to.wanted(request)

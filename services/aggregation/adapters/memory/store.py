@@ -12,8 +12,11 @@ from services.aggregation.application.ports import (
     Lease,
     LeaseLost,
     Loaded,
+    Outdated,
+    Recomputation,
     SavedState,
     StoredSeries,
+    Totals,
     Write,
 )
 from services.aggregation.domain.cover import SeriesInfo, cover
@@ -21,6 +24,7 @@ from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.history import RawRange, join, singles, spans
 from services.aggregation.domain.meter import Correction
+from services.aggregation.domain.recompute import AHEAD, Past
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
@@ -47,6 +51,9 @@ class InMemoryPartitionStore:
         self.emptied: list[tuple[int, Emptied]] = []
         self.alarms = InMemoryAlarms(lambda series_id: self.series[series_id][0])
         self.corrections: dict[tuple[int, int], Correction] = {}
+        self.jobs: dict[int, tuple[int, Recomputation]] = {}
+        self.done: dict[int, Totals] = {}
+        self.made_for: dict[int, tuple[int, ...]] = {}
 
     async def load(self, partition: int) -> Loaded:
         """See `PartitionStore`."""
@@ -64,7 +71,15 @@ class InMemoryPartitionStore:
 
     def _stored(self, series_id: int) -> StoredSeries:
         state = self.states.get(series_id)
-        return StoredSeries(series_id, self.series[series_id][1], state.state if state else None)
+        if state is None or self.made_for[series_id] == self._rules.steps:
+            return StoredSeries(series_id, self.series[series_id][1], state.state if state else None)
+        steps = self.made_for[series_id]
+        outdated = Outdated(state.settled, state.interval, state.max_gap, steps, state.frontiers)
+        return StoredSeries(series_id, self.series[series_id][1], None, outdated)
+
+    def change_rules(self, rules: Rules) -> None:
+        """The service comes back with other settings."""
+        self._rules = rules
 
     async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
         """See `PartitionStore`."""
@@ -132,6 +147,35 @@ class InMemoryPartitionStore:
             np.array([row for _, _, row in found], SUMMARY),
         )
 
+    async def recomputations(self, partition: int, limit: int) -> Sequence[Recomputation]:
+        """See `PartitionStore`."""
+        return [job for _, (owner, job) in sorted(self.jobs.items()) if owner == partition][:limit]
+
+    async def first_reading(self, series_id: int, since: int) -> int | None:
+        """See `PartitionStore`."""
+        held = (self.counted.get(series_id, {}), self.skipped.get(series_id, {}))
+        return min((time for readings in held for time in readings if time >= since), default=None)
+
+    async def past(
+        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, include_too_late: bool
+    ) -> Past:
+        """See `PartitionStore`."""
+        first, accepted = start, (NEVER, 0.0)
+        if counter:
+            last = self._level(series_id, start)
+            accepted = self._level(series_id, last[0])[1:]
+            first = last[0] if accepted[0] == NEVER else accepted[0] + 1
+        counted = {at: value for at, value in self.counted.get(series_id, {}).items() if at <= settled}
+        own = {at: value for at, value in counted.items() if first <= at < end}
+        if include_too_late:
+            skipped = self.skipped.get(series_id, {})
+            own |= {at: value for at, value in skipped.items() if start <= at < end and at <= settled}
+        following = sorted(item for item in counted.items() if item[0] >= end)[:AHEAD] if counter else []
+        windows = [self._windows(series_id, step, start, end) for step in self._rules.steps]
+        time = np.array(sorted(own), np.int64)
+        value = np.array([own[at] for at in time.tolist()], np.float64)
+        return Past(time, value, following, windows, *accepted)
+
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
         """See `PartitionStore`."""
         return [entry for owner, entry in self.emptied if owner == partition][:limit]
@@ -167,6 +211,8 @@ class InMemoryPartitionStore:
             key = (int(write.ids[window.series]), window.step, window.start)
             self.windows[key] = (window.revision, window.row.copy())
         self.states.update((state.series_id, state) for state in write.states)
+        self.made_for.update((state.series_id, self._rules.steps) for state in write.states)
+        self._recomputed(write)
         for series, time in write.withdrawn:
             self.corrections.pop((int(write.ids[series]), time), None)
         for found in write.corrections:
@@ -184,6 +230,22 @@ class InMemoryPartitionStore:
             self.announced.append(
                 Announcement(key.descriptor, key.series_id, key.step, key.start, key.revision, found.statistics)
             )
+
+    def _recomputed(self, write: Write) -> None:
+        for series, start, end in write.counted:
+            key = int(write.ids[series])
+            for time in [time for time in self.skipped.get(key, {}) if start <= time < end]:
+                self.counted.setdefault(key, {})[time] = self.skipped[key].pop(time)
+        for series, start, end in write.judged:
+            key = int(write.ids[series])
+            for time in [time for owner, time in self.corrections if owner == key and start <= time < end]:
+                del self.corrections[key, time]
+        if (progress := write.progress) is not None:
+            owner, job = self.jobs.pop(progress.id)
+            if progress.done:
+                self.done[progress.id] = progress.totals
+            else:
+                self.jobs[progress.id] = (owner, job._replace(cursor=progress.cursor, totals=progress.totals))
 
     def info(self, series_id: int) -> SeriesInfo:
         """What a reader knows of a series."""
@@ -212,11 +274,13 @@ class InMemoryPartitionStore:
                 stored = self._windows(info.id, steps[depth], first, last)
                 windows.append(Folded(np.full(len(stored.start), place), stored.start, stored.rows))
             for first, last in found.raw:
-                accepted, back = self._level(info.id, first), None
+                accepted, back, following = self._level(info.id, first), None, list[tuple[int, float]]()
+                if info.counting.believes:
+                    following = sorted(item for item in self.counted.get(info.id, {}).items() if item[0] >= last)[:1]
                 if info.counting.believes and accepted[1] != NEVER:
                     accepted = self._level(info.id, accepted[0])
                     back = accepted[0]
-                ranges.append(RawRange(place, first, last, *accepted[1:], back))
+                ranges.append(RawRange(place, first, last, *accepted[1:], back, following))
                 own = sorted(
                     item for item in self.counted.get(info.id, {}).items() if ranges[-1].read_from <= item[0] < last
                 )

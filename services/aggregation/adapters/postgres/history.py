@@ -7,7 +7,13 @@ from typing import Final
 import asyncpg
 import numpy as np
 
-from services.aggregation.adapters.postgres.reading import counter_rules, levels_before, raw_readings, stored_windows
+from services.aggregation.adapters.postgres.reading import (
+    counter_rules,
+    levels_before,
+    raw_readings,
+    readings_after,
+    stored_windows,
+)
 from services.aggregation.application.ports import RoomKey
 from services.aggregation.domain.cover import Ask, SeriesInfo, cover
 from services.aggregation.domain.engine import Readings
@@ -42,6 +48,10 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
         ranges[at] = ranges[at]._replace(level_time=found_level.time, level=found_level.value, back=back)
     stored, _ = await stored_windows(connection, windows)
     readings, _ = await raw_readings(connection, [(infos[part.series].id, part.read_from, part.end) for part in ranges])
+    believing = [at for at in counters if infos[ranges[at].series].counting.believes]
+    asked = [(infos[ranges[at].series].id, ranges[at].end) for at in believing]
+    for at, following in zip(believing, await readings_after(connection, asked, 1), strict=True):
+        ranges[at] = ranges[at]._replace(following=following)
     owner = np.array(owners, np.int64)
     return join([Folded(owner[stored.series], stored.start, stored.rows), singles(infos, ranges, readings)])
 

@@ -28,6 +28,19 @@ JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - r.first
     AND s.first_us >= $4 AND s.first_us < $5
 WHERE s.times_us[cardinality(s.times_us)] >= r.first
 """
+_AFTER: Final = f"""
+SELECT r.place, s.first_us, array_send(s.times_us) AS times, array_send(s.vals) AS vals
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, bound, place)
+CROSS JOIN LATERAL (
+    (SELECT first_us, times_us, vals FROM segments
+     WHERE series_id = r.series_id AND late = 0 AND first_us >= r.bound - {QUARTER} AND first_us < r.bound
+        AND first_us >= $3 AND times_us[cardinality(times_us)] >= r.bound)
+    UNION ALL
+    (SELECT first_us, times_us, vals FROM segments
+     WHERE series_id = r.series_id AND late = 0 AND first_us >= r.bound AND first_us >= $3
+     ORDER BY first_us LIMIT $4)
+) s
+"""
 _SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, w.last_us, w.last, w.covered_us,
 w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
 coalesce(w.edge_to_us, '-9223372036854775808'::bigint), coalesce(w.edge, 0), coalesce(w.level_us,
@@ -91,6 +104,29 @@ async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, 
     least = min(first)
     rows = await connection.fetch(_RAW, ids, first, last, least - least % QUARTER, max(last))
     return _join(rows, first, last, 0), _join(rows, first, last, 1)
+
+
+async def readings_after(
+    connection: Connection, asked: Sequence[tuple[int, int]], most: int
+) -> list[list[tuple[int, float]]]:
+    """The first readings at or after each (series id, time) that count in windows: up to `most`, in order."""
+    found: list[list[tuple[int, float]]] = [[] for _ in asked]
+    if not asked:
+        return found
+    ids, bounds = (list(column) for column in zip(*asked, strict=True))
+    last = list(bounds)
+    counts = [0 for _ in asked]
+    for row in await connection.fetch(_AFTER, ids, bounds, min(bounds) - QUARTER, most):
+        place = row["place"] - 1
+        if row["first_us"] >= bounds[place]:
+            counts[place] += 1
+            last[place] = max(last[place], row["first_us"])
+        times, values = decode_times(row["times"]).tolist(), decode_values(row["vals"]).tolist()
+        found[place] += [item for item in zip(times, values, strict=True) if item[0] >= bounds[place]]
+    for place, own in enumerate(found):
+        # A segment that was not read may begin anywhere after the last one that was.
+        own[:] = sorted(item for item in own if counts[place] < most or item[0] <= last[place])[:most]
+    return found
 
 
 def _join(rows: Sequence[Any], first: Sequence[int], last: Sequence[int], late: int) -> Readings:

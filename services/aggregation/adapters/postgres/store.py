@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from services.aggregation.adapters.nats.alarm_events import alarm_events
-from services.aggregation.adapters.postgres import copying, writing
+from services.aggregation.adapters.postgres import copying, recomputing, writing
 from services.aggregation.adapters.postgres.alarm_writing import write_alarms
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
@@ -25,10 +25,13 @@ from services.aggregation.application.ports import (
     Lease,
     LeaseLost,
     Loaded,
+    Outdated,
+    Recomputation,
     StoredSeries,
     Write,
 )
 from services.aggregation.domain.alarms.alarm import Told
+from services.aggregation.domain.recompute import Past
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
@@ -39,13 +42,10 @@ from services.chassis.postgres import Connection, Database, Outbox
 
 _SERIES = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
-    s.register_size, s.max_increase_per_hour, s.cautious, st.state, st.version, st.steps
+    s.register_size, s.max_increase_per_hour, s.cautious, st.state, st.version, st.steps, st.settled_us,
+    st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
-
-
-class StepsChanged(Exception):
-    """What is stored was made for other steps or another layout: windows must be recomputed first."""
 
 
 class PostgresPartitionStore:
@@ -146,11 +146,14 @@ class PostgresPartitionStore:
     async def _series(self, connection: Connection, where: str, *arguments: object) -> list[StoredSeries]:
         found: list[StoredSeries] = []
         for row in await connection.fetch(_SERIES + where, *arguments):
-            if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, self._rules.steps):
-                raise StepsChanged(f"series {row['id']} has windows of steps {row['steps']}")
             key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
             descriptor = Descriptor(key, Kind(row["kind"]), row["unit"], row["interval_us"], counter_rules(row))
-            found.append(StoredSeries(row["id"], descriptor, row["state"]))
+            outdated = None
+            if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, self._rules.steps):
+                outdated = Outdated(
+                    row["settled_us"], row["state_interval_us"], row["max_gap_us"], row["steps"], row["frontiers"]
+                )
+            found.append(StoredSeries(row["id"], descriptor, None if outdated else row["state"], outdated))
         return found
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
@@ -196,6 +199,32 @@ class PostgresPartitionStore:
                 moved[at] = moved[at]._replace(start=levels[at].start)
                 levels[at] = level
         return moved, levels
+
+    async def recomputations(self, partition: int, limit: int) -> Sequence[Recomputation]:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await recomputing.pending(connection, partition, limit)
+
+    async def past(
+        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, include_too_late: bool
+    ) -> Past:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await recomputing.read_past(
+                connection,
+                self._rules.steps,
+                series_id,
+                start,
+                end,
+                settled,
+                counter=counter,
+                include_too_late=include_too_late,
+            )
+
+    async def first_reading(self, series_id: int, since: int) -> int | None:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await recomputing.first_reading(connection, series_id, since)
 
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
         """See `PartitionStore`."""
@@ -244,6 +273,7 @@ class PostgresPartitionStore:
             await writing.write_readings(connection, write)
             await writing.write_windows(connection, write)
             await writing.write_states(connection, write.states, self._rules.steps)
+            await recomputing.write_recomputed(connection, write)
             await writing.write_remarks(connection, write)
             bundles = [self._bundle(announcements) for announcements in write.announcements]
             if write.revised_keys:

@@ -1,0 +1,60 @@
+"""Messages about corrections and recomputation."""
+
+from services.aggregation.application.corrections import CorrectionsOf, StoredCorrection
+from services.aggregation.application.recompute_room import Outcome, RecomputeRoom
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
+from tocsin.aggregation.v1 import window_pb2 as wm
+
+
+def corrections_query(request: pb.ListCorrectionsRequest) -> CorrectionsOf:
+    """What the list is limited to."""
+    return CorrectionsOf(request.building, request.room, request.sensor_type, request.device, *_range(request))
+
+
+def correction_message(found: StoredCorrection) -> wm.Correction:
+    """A correction."""
+    message = wm.Correction(
+        series=wm.Series(
+            building=found.key.building,
+            room=found.key.room,
+            sensor_type=found.key.sensor_type,
+            device=found.key.device,
+            unit=found.unit,
+        ),
+        value=found.value,
+        level=found.level,
+        kind=found.kind,
+    )
+    message.event_time.FromMicroseconds(found.time)
+    return message
+
+
+def recompute_command(request: pb.RecomputeWindowsRequest) -> RecomputeRoom:
+    """The command."""
+    return RecomputeRoom(
+        request.building,
+        request.room,
+        request.sensor_type,
+        request.device,
+        *_range(request),
+        include_too_late=request.include_too_late,
+    )
+
+
+def recomputed_message(found: Outcome) -> pb.RecomputeWindowsResponse:
+    """The answer."""
+    return pb.RecomputeWindowsResponse(
+        series=found.series,
+        readings=found.totals.readings,
+        windows=found.totals.windows,
+        changed=found.totals.changed,
+    )
+
+
+def _range(request: pb.ListCorrectionsRequest | pb.RecomputeWindowsRequest) -> tuple[int | None, int | None]:
+    """(`from` is a word of Python: the field is read by name.)"""
+    start = getattr(request, "from")
+    return (
+        start.ToMicroseconds() if request.HasField("from") else None,
+        request.to.ToMicroseconds() if request.HasField("to") else None,
+    )

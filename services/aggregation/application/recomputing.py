@@ -1,0 +1,104 @@
+"""Folds windows anew from what is stored: when it is asked for, and when the layout or the steps have changed."""
+
+from services.aggregation.application.ports import (
+    Outdated,
+    PartitionStore,
+    Progress,
+    Recomputation,
+    StoredSeries,
+    Totals,
+)
+from services.aggregation.domain.engine import Engine
+from services.aggregation.domain.recompute import Recomputed, is_counter, recompute, stretch_length
+from services.aggregation.domain.state import RECENT
+from services.aggregation.domain.summary import NEVER
+
+
+class Stretch:
+    """One piece of the work: what was found in [start, end) of a series."""
+
+    def __init__(self, series: int, start: int, end: int, found: Recomputed) -> None:
+        self.series, self.start, self.end, self.found = series, start, end, found
+
+
+async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation) -> tuple[Stretch | None, Progress]:
+    """Works out the next stretch of the job that holds readings, and where the job stands after it."""
+    series = engine.states.index.get(job.series_id)
+    settled = NEVER if series is None else int(engine.states.rows["settled_time"][series])
+    start = None if series is None else await _start(store, engine, job.series_id, job.cursor or 0)
+    cursor, totals = job.cursor or 0, job.totals
+    # A counter is followed further: what came before may have been judged otherwise than what comes after it knows.
+    further = series is not None and is_counter(engine, series) and totals.changed > 0
+    if series is None or start is None or start > settled or (start >= job.end and not further):
+        return None, Progress(job.id, cursor, totals, True)
+    end = start + stretch_length(engine.rules)
+    past = await store.past(
+        job.series_id,
+        start,
+        end,
+        settled,
+        counter=is_counter(engine, series),
+        include_too_late=job.include_too_late and start < job.end,
+    )
+    found = recompute(engine, series, start, end, past)
+    totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
+    done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
+    return Stretch(series, start, end, found), Progress(job.id, end, totals, done)
+
+
+async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
+    length = stretch_length(engine.rules)
+    since -= since % length
+    first = await store.first_reading(series_id, since)
+    return None if first is None else max(first - first % length, since)
+
+
+class Rebuild:
+    """Makes the state of one series anew, stretch by stretch. What is stored stays where it agrees."""
+
+    def __init__(self, store: PartitionStore, engine: Engine, stored: StoredSeries) -> None:
+        assert stored.outdated is not None
+        self._store = store
+        self._engine = engine
+        self._stored = stored
+        self._outdated: Outdated = stored.outdated
+        descriptor = stored.descriptor
+        row = engine.states.blank(int(descriptor.kind), descriptor.interval, descriptor.counting)
+        if not descriptor.interval:
+            row["interval"], row["max_gap"] = self._outdated.interval, self._outdated.max_gap
+        row["settled_time"] = row["newest"] = self._outdated.settled
+        self._series = engine.states.add(stored.id, row, 0.0)
+        self._cursor: int | None = self._begin()
+
+    def _begin(self) -> int:
+        """Where windows of all steps are complete and as they were, only the last stretch is folded anew."""
+        if not set(self._engine.rules.steps) <= set(self._outdated.steps):
+            return 0
+        return max(min(self._outdated.settled, *self._outdated.frontiers), 0)
+
+    async def next(self) -> tuple[Stretch, bool] | None:
+        """The next stretch, and whether it is the last; None when there is no more."""
+        if self._cursor is None:
+            return None
+        engine, settled = self._engine, self._outdated.settled
+        length = stretch_length(engine.rules)
+        start = await _start(self._store, engine, self._stored.id, self._cursor)
+        if start is None or start > settled:
+            # The readings are gone; what remains are windows.
+            start = settled - settled % length
+        end = start + length
+        last = end > settled
+        self._cursor = None if last else end
+        counter = is_counter(engine, self._series)
+        past = await self._store.past(self._stored.id, start, end, settled, counter=counter, include_too_late=False)
+        found = recompute(engine, self._series, start, end, past, rebuild=True)
+        own = engine.states.rows[self._series]
+        if len(past.time):
+            own["settled"] = past.value[-1]
+            # Intervals are estimated on from the last event times.
+            recent = past.time[-RECENT:]
+            own["recent"][RECENT - len(recent) :] = recent
+            opened = own["open"]
+            if not last:
+                opened["before_time"], opened["before"] = past.time[-1], past.value[-1]
+        return Stretch(self._series, start, end, found), last

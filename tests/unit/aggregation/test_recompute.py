@@ -1,0 +1,169 @@
+"""Recomputing: nothing changes unless the rules have, and then it is as if they had always been those of today."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.aggregation.domain.policy import DEFAULT_RULES, CounterRules, Policy
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
+
+RULES = Rules(lateness=3 * HOUR)
+KINDS = (Kind.GAUGE, Kind.LEVEL, Kind.COUNTER)
+RESET, CAPPED = CounterRules(Policy.RESET), CounterRules(cap=720)
+
+gaps = st.one_of(st.just(5), st.integers(1, 90), st.sampled_from([900, 5 * 3600, 86400])).map(lambda one: one * SECOND)
+values = st.one_of(st.integers(0, 12), st.sampled_from([0, 0, 30, 200])).map(float)
+arrivals = st.lists(st.tuples(st.integers(0, 2), gaps, values), min_size=1, max_size=40)
+rule_sets = st.builds(
+    CounterRules, st.sampled_from(Policy), st.just(64.0), st.sampled_from([0.0, 720.0]), st.booleans()
+)
+
+
+def series(rules: CounterRules = DEFAULT_RULES, interval: int = 5 * SECOND) -> list[Any]:
+    return [descriptor(n, kind, interval)._replace(counting=rules) for n, kind in enumerate(KINDS)]
+
+
+def out_of_order(found: list[tuple[int, int, float]], order: Any, far: bool) -> list[Arrival]:
+    at, sent = T0, list[tuple[int, Arrival]]()
+    for number, gap, value in found:
+        at += gap
+        delay = order.choice([0, 0, 0, 30 * SECOND, HOUR, *([6 * HOUR] if far else [])])
+        sent.append((at + delay, (number, at, value)))
+    return [arrival for _, arrival in sorted(sent, key=lambda item: item[0])]
+
+
+def run(bench: Bench, sent: list[Arrival], quiet: bool = True) -> Bench:
+    for first in range(0, len(sent), 6):
+        bench.feed(sent[first : first + 6])
+    if quiet:
+        bench.fall_quiet()
+    return bench
+
+
+def content(bench: Bench) -> dict[Any, Any]:
+    """Windows without their revisions, and corrections."""
+    found: dict[Any, Any] = {key: row.item() for key, (_, row) in bench.store.windows.items()}
+    return found | {key: mark[1:] for key, mark in bench.store.corrections.items()}
+
+
+def same(one: Bench, other: Bench) -> None:
+    mine, theirs = content(one), content(other)
+    assert mine.keys() == theirs.keys()
+    for key, row in theirs.items():
+        if isinstance(row[-1], str):
+            assert mine[key] == row, key
+        else:
+            assert mine[key] == pytest.approx(row, rel=1e-9, abs=1e-6), key
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    found=arrivals,
+    rules=rule_sets,
+    interval=st.sampled_from([0, 5 * SECOND]),
+    quiet=st.booleans(),
+    order=st.randoms(use_true_random=False),
+    start=st.one_of(st.none(), st.integers(-1, 3).map(lambda days: T0 + days * DAY)),
+)
+def test_without_a_change_of_rules_nothing_changes(
+    found: list[tuple[int, int, float]],
+    rules: CounterRules,
+    interval: int,
+    quiet: bool,
+    order: Any,
+    start: int | None,
+) -> None:
+    sent = out_of_order(found, order, far=True)
+    bench = run(Bench(RULES, series(rules, interval)), sent, quiet)
+    before = dict(bench.store.windows), dict(bench.store.corrections)
+    states = bench.processor.engine.states.rows.copy()
+    for series_id in bench.store.series:
+        totals = bench.recompute(series_id, start)
+        assert totals.changed == 0
+        if start is None and quiet:
+            assert totals.readings == len(bench.store.counted.get(series_id, ()))
+    assert bench.store.windows.keys() == before[0].keys()
+    for key, (revision, row) in bench.store.windows.items():
+        assert (revision, row.tobytes()) == (before[0][key][0], before[0][key][1].tobytes())
+    assert bench.store.corrections == before[1]
+    for name in ("meter", "settled_time", "newest"):
+        assert np.array_equal(bench.processor.engine.states.rows[name], states[name]), name
+
+
+@settings(max_examples=40, deadline=None)
+@given(found=arrivals, old=rule_sets, new=rule_sets, order=st.randoms(use_true_random=False), cut=st.integers(0, 40))
+def test_other_rules_hold_as_if_they_had_always_been_there(
+    found: list[tuple[int, int, float]], old: CounterRules, new: CounterRules, order: Any, cut: int
+) -> None:
+    old, new = old._replace(cautious=False), new._replace(cautious=False)
+    sent = out_of_order(found, order, far=False)
+    bench = run(Bench(RULES, series(old)), sent[:cut], quiet=False)
+    bench.change(descriptors=series(new))
+    # The next message of a series brings the rules.
+    tail = [(n, T0 + 40 * DAY, 500.0) for n in range(3)]
+    run(bench, [*sent[cut:], *tail])
+    for series_id in bench.store.series:
+        bench.recompute(series_id)
+    fresh = run(Bench(RULES, series(new)), [*sent[:cut]], quiet=False)
+    fresh.reopen()
+    run(fresh, [*sent[cut:], *tail])
+    bench.fall_quiet()
+    same(bench, fresh)
+    # And go on from there.
+    more = [(n, T0 + 40 * DAY + at * MINUTE, 500.0 + at) for at in range(1, 4) for n in range(3)]
+    same(run(bench, more), run(fresh, more))
+
+
+@settings(max_examples=30, deadline=None)
+@given(found=arrivals, order=st.randoms(use_true_random=False))
+def test_what_came_too_late_is_counted_when_asked_for(found: list[tuple[int, int, float]], order: Any) -> None:
+    sent = out_of_order(found, order, far=True)
+    bench = run(Bench(replace(RULES, lateness=2 * HOUR), series()), sent)
+    late = sum(len(readings) for readings in bench.store.skipped.values())
+    for series_id in bench.store.series:
+        bench.recompute(series_id, include_too_late=True)
+    bench.fall_quiet()
+    same(bench, run(Bench(replace(RULES, lateness=40 * DAY), series()), sent))
+    assert not any(bench.store.skipped.values())
+    assert late or not any(bench.recompute(series_id).changed for series_id in bench.store.series)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    found=arrivals,
+    rules=rule_sets,
+    order=st.randoms(use_true_random=False),
+    cut=st.integers(1, 40),
+    steps=st.sampled_from(
+        [
+            (5 * SECOND, MINUTE, 15 * MINUTE, HOUR, DAY),
+            (MINUTE, HOUR),
+            (30 * SECOND, 7 * HOUR),
+            (DAY,),
+            (MINUTE, 15 * MINUTE),
+        ]
+    ),
+)
+def test_other_steps_are_there_after_the_next_start(
+    found: list[tuple[int, int, float]], rules: CounterRules, order: Any, cut: int, steps: tuple[int, ...]
+) -> None:
+    sent = out_of_order(found, order, far=False)
+    bench = run(Bench(RULES, series(rules)), sent[:cut])
+    changed = replace(RULES, steps=steps, announced=steps)
+    bench.change(changed)
+    told = len(bench.store.announced)
+    run(bench, sent[cut:])
+    fresh = run(run(Bench(changed, series(rules)), sent[:cut]), sent[cut:])
+    mine, theirs = content(bench), content(fresh)
+    for key, row in theirs.items():
+        if isinstance(row[-1], str):
+            assert mine[key] == row
+        else:
+            assert mine[key] == pytest.approx(row, rel=1e-9, abs=1e-6), key
+    assert all(one.step in steps for one in bench.store.announced[told:])
