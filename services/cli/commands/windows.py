@@ -5,10 +5,12 @@ from urllib.parse import quote
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
 from services.cli.output import JsonOption, console, fields, number, print_json, table
 
 _PATIENCE_SECONDS = 3600.0
+_STILL_WORKING = 504
 
 app = typer.Typer(help="List windows of a room, and recompute them from raw readings.", no_args_is_help=True)
 
@@ -74,7 +76,10 @@ def recompute(
     body |= {"sensorType": sensor_type, "device": device}
     body |= ({"from": from_} if from_ else {}) | ({"to": to} if to else {})
     with open_mesh(state_dir).http(scopes=["windows:admin"], timeout=_PATIENCE_SECONDS) as client:
-        found: dict[str, Any] = answer(client.post(f"{_path(building, room)}:recompute", json=body))
+        response = client.post(f"{_path(building, room)}:recompute", json=body)
+    if response.status_code == _STILL_WORKING:
+        raise CommandError("it takes longer than a request may last; the work goes on, and revised windows are announced")
+    found: dict[str, Any] = answer(response)
     if json:
         print_json(found)
         return
