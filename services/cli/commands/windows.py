@@ -78,7 +78,9 @@ def recompute(
     with open_mesh(state_dir).http(scopes=["windows:admin"], timeout=_PATIENCE_SECONDS) as client:
         response = client.post(f"{_path(building, room)}:recompute", json=body)
     if response.status_code == _STILL_WORKING:
-        raise CommandError("it takes longer than a request may last; the work goes on, and revised windows are announced")
+        raise CommandError(
+            "it takes longer than a request may last; the work goes on, and revised windows are announced"
+        )
     found: dict[str, Any] = answer(response)
     if json:
         print_json(found)
