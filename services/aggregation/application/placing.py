@@ -6,14 +6,27 @@ import numpy as np
 
 from services.aggregation.application.ports import PartitionStore
 from services.aggregation.domain.engine import Engine, Readings, no_readings
+from services.aggregation.domain.late import place_together
 from services.aggregation.domain.revision import Doubt, LateRange, Placed, late_range, place, revoke, unseen
-from services.aggregation.domain.summary import Ints
+from services.aggregation.domain.summary import Ints, Kind
 
 
 async def place_late(store: PartitionStore, engine: Engine, ids: Ints, late: Readings) -> dict[int, Placed]:
     """What became of late readings (sorted), by series."""
     placed: dict[int, Placed] = {}
-    groups = by_series(late)
+    kinds = engine.states.rows["kind"]
+    groups: list[tuple[int, Readings]] = []
+    plain: list[Readings] = []
+    for series, own in by_series(late):
+        if kinds[series] == Kind.COUNTER:
+            groups.append((series, own))
+        else:
+            plain.append(own)
+    if plain:
+        owners = [int(own.series[0]) for own in plain]
+        ranges = [late_range(engine, series, own.time) for series, own in zip(owners, plain, strict=True)]
+        contexts = await store.contexts(ids, ranges)
+        placed.update(zip(owners, place_together(engine, plain, contexts), strict=True))
     # Most reach no further than their neighbours; of a counter, one may change the judgement on all that follow.
     for to_the_end in (False, True):
         ranges = [late_range(engine, series, own.time, to_the_end=to_the_end) for series, own in groups]

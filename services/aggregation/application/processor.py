@@ -275,16 +275,16 @@ class Processor:
     ) -> Write:
         placed, skipped = placed or {}, skipped or no_readings()
         states = self.engine.states.rows
-        raw = changes.raw
+        late = [Readings(np.full(len(own.time), series), own.time, own.value) for series, own in placed.items()]
         revised = [window for found in placed.values() for window in found.revised]
         corrections: list[Correction] = list(changes.corrections)
         withdrawn: list[tuple[int, int]] = []
         for series, found in placed.items():
-            raw = raw + Readings(np.full(len(found.time), series), found.time, found.value)
             corrections.extend(found.corrections)
             withdrawn.extend((series, time) for time in found.withdrawn)
-        if placed:
-            raw = raw.sorted()
+        raw = changes.raw
+        if late:
+            raw = Readings(*(np.concatenate(column) for column in zip(raw, *late, strict=True))).sorted()
         moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
         dirty = sorted(moved.union(changes.touched.tolist()))
         now = wall_clock_us()

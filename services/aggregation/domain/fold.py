@@ -62,7 +62,8 @@ def _segments(
     length = np.where(inside, t1 - t0, 0)
     known = np.where(length <= profile.max_gap[series], length, 0)
     height = np.where(profile.kind[series] == Kind.LEVEL, v0, (v0 + v1) * 0.5)
-    return length, known, height * known * 1e-6
+    # Between spans the height may be anything, also infinite.
+    return length, known, np.where(known > 0, height * known * 1e-6, 0.0)
 
 
 @unbounded
