@@ -7,26 +7,26 @@ import numpy as np
 import structlog
 
 from services.aggregation.application import metrics
+from services.aggregation.application.accounting import count_late, measure, measure_corrections, saved
 from services.aggregation.application.alarms.partition import Alarms, NoAlarms
 from services.aggregation.application.announcing import announce
-from services.aggregation.application.placing import by_series, place_late, revoke_all, skip_too_late
+from services.aggregation.application.placing import place_late, revoke_all, skip_too_late
 from services.aggregation.application.ports import (
     Emptied,
     Lease,
     Message,
     PartitionStore,
-    SavedState,
     StoredSeries,
     WindowKey,
     Write,
 )
 from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch
-from services.aggregation.domain.engine import Admission, Changes, Engine, Readings, no_readings
+from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, doubts
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import SECOND, Bools, pick
+from services.aggregation.domain.summary import Bools
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ class Processor:
         while (found := await rebuild.next()) is not None:
             stretch, last = found
             write = self._rewrite(stretch)
-            write.states = self._saved([stretch.series]) if last else ()
+            write.states = saved(self.engine, self._ids, [stretch.series]) if last else ()
             # What has not been there before is no news.
             write.revised_keys = [key for key in write.revised_keys if key.revision > 1]
             await self._commit(write)
@@ -131,7 +131,7 @@ class Processor:
             changes = self.engine.apply(none, self._clock(), np.array([stretch.series], np.int64))
         write = self._write(changes, {stretch.series: found})
         if stretch.found.open:
-            write.states = self._saved([stretch.series])
+            write.states = saved(self.engine, self._ids, [stretch.series])
         write.judged = [(stretch.series, stretch.found.judged_from, stretch.end)]
         return write
 
@@ -188,8 +188,8 @@ class Processor:
         if messages:
             metrics.LAG.observe(max(time.time() - messages[0].accepted, 0.0))
         metrics.EMPTIED.inc(len(emptied))
-        self._measure(batch, admission, changes, placed, repeated)
-        self._measure_corrections(changes, placed | revoked)
+        measure(batch, admission, changes, placed, repeated)
+        measure_corrections(changes, placed | revoked)
 
     async def _revoke(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, Placed]:
         """Before the engine settles them: what these readings show to have been believed wrongly."""
@@ -297,11 +297,11 @@ class Processor:
             skipped=skipped,
             closed=changes.closed,
             revised=revised,
-            states=self._saved(dirty),
+            states=saved(self.engine, self._ids, dirty),
             corrections=corrections,
             alarms=self.alarms.take(),
             withdrawn=withdrawn,
-            late=self._count_late(placed, skipped),
+            late=count_late(placed, skipped),
             announcements=[
                 found
                 for closed in changes.closed
@@ -319,58 +319,3 @@ class Processor:
                 if self._rules.announces(window.step, window.start + window.step, now)
             ],
         )
-
-    def _saved(self, series: Sequence[int]) -> list[SavedState]:
-        at = np.array(series, np.int64)
-        rows = pick(self.engine.states.rows, at)
-        content, size = rows.tobytes(), rows.dtype.itemsize
-        columns = zip(
-            self._ids[at].tolist(),
-            rows["interval"].tolist(),
-            rows["max_gap"].tolist(),
-            rows["open"]["start"].tolist(),
-            rows["settled_time"].tolist(),
-            (content[first : first + size] for first in range(0, len(content), size)),
-            strict=True,
-        )
-        return [SavedState(*column) for column in columns]
-
-    @staticmethod
-    def _count_late(placed: dict[int, Placed], skipped: Readings) -> list[tuple[int, int, int]]:
-        counts = {series: [len(found.time), 0] for series, found in placed.items() if len(found.time)}
-        for series, own in by_series(skipped):
-            counts.setdefault(series, [0, 0])[1] = len(own.time)
-        return [(series, revised, too_late) for series, (revised, too_late) in sorted(counts.items())]
-
-    def _measure(
-        self, batch: Readings, admission: Admission, changes: Changes, placed: dict[int, Placed], repeated: int
-    ) -> None:
-        revising = sum(len(found.time) for found in placed.values())
-        again = (
-            admission.duplicates + changes.duplicates + repeated + sum(found.duplicates for found in placed.values())
-        )
-        too_late = len(admission.too_late.time) - repeated
-        metrics.BATCH.observe(len(batch.time))
-        for outcome, count in (
-            ("stored", len(batch.time) - again - too_late - revising),
-            ("late", revising),
-            ("too_late", too_late),
-            ("duplicate", again),
-        ):
-            metrics.READINGS.labels(outcome).inc(count)
-        for closed in changes.closed:
-            corrections = int((closed.revision > 1).sum())
-            step = f"{closed.step // SECOND}s"
-            metrics.WINDOWS.labels(step, "first").inc(len(closed.series) - corrections)
-            metrics.WINDOWS.labels(step, "revision").inc(corrections)
-        for found in placed.values():
-            for window in found.revised:
-                metrics.WINDOWS.labels(f"{window.step // SECOND}s", "revision").inc()
-
-    @staticmethod
-    def _measure_corrections(changes: Changes, placed: dict[int, Placed]) -> None:
-        for correction in changes.corrections:
-            metrics.CORRECTIONS.labels(correction.kind).inc()
-        for found in placed.values():
-            for correction in found.corrections:
-                metrics.CORRECTIONS.labels(correction.kind).inc()
