@@ -1,10 +1,10 @@
 """Rules of alarms on the command line: from options to the JSON of the contract, and back to a line for people."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from services.cli.errors import CommandError
+from services.cli.options import span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +86,6 @@ class ConditionOptions:
         for name, there, kinds in belongs:
             if there and kind not in kinds:
                 raise CommandError(f"{name} goes with {' or '.join(kinds)}, not with {kind}", exit_code=2)
-
-
-def span(text: str, option: str) -> str:
-    """A span of time as the contract's JSON has it. Raises CommandError."""
-    from services.chassis.settings import parse_duration
-
-    if not text:
-        return ""
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise CommandError(f"{option} {error}", exit_code=2) from None
-    assert isinstance(found, timedelta)
-    return f"{found.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def condition_text(rule: dict[str, Any]) -> str:

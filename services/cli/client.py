@@ -136,10 +136,11 @@ def _problem(response: "httpx.Response") -> str:
     if not isinstance(problem, dict):
         return f"the edge answered {response.status_code}"
     content: dict[str, Any] = problem  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
-    parts = [str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")]
-    violations = content.get("violations") or content.get("errors") or []
-    parts += [f"{violation.get('field', '?')}: {violation.get('description', '')}" for violation in violations]
-    return "; ".join(parts)
+    detail = str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")
+    errors = content.get("errors") or []
+    parts = [f"{error.get('field', '?')}: {error.get('detail', '')}" for error in errors]
+    # One error alone is the detail already.
+    return "; ".join([detail, *(part for part in parts if part not in detail)])
 
 
 async def _ignore(_error: Exception) -> None:

@@ -1,11 +1,28 @@
 """Options that several commands share."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from services.cli.errors import CommandError
+
 StateDirOption = Annotated[
     Path | None,
     typer.Option("--state-dir", help="Where the mesh keeps its state. [env: TOCSIN_STATE_DIR; default: .tocsin]"),
 ]
+
+
+def span(text: str, option: str) -> str:
+    """A span of time as the contract's JSON has it. Raises CommandError."""
+    from services.chassis.settings import parse_duration
+
+    if not text:
+        return ""
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise CommandError(f"{option} {error}", exit_code=2) from None
+    assert isinstance(found, timedelta)
+    return f"{found.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"

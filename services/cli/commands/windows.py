@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, fields, number, print_json, table
 
 _PATIENCE_SECONDS = 3600.0
@@ -26,7 +26,7 @@ def list_(
     room: Annotated[str, typer.Argument(help="Room id.")],
     sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
     device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    step: Annotated[str, typer.Option(help="Length of the windows: 5s, 60s, 900s, 3600s or 86400s.")] = "900s",
+    step: Annotated[str, typer.Option(help="Length of the windows: 5s, 1m, 15m, 1h or 1d.")] = "15m",
     start: Annotated[str, typer.Option("--from", help="Earliest start, RFC 3339.")] = "",
     end: Annotated[str, typer.Option("--to", help="Latest start, RFC 3339, exclusive.")] = "",
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Instead of newest first.")] = False,
@@ -37,7 +37,7 @@ def list_(
     """List windows, newest first."""
     from services.cli.client import answer, open_mesh
 
-    query: dict[str, str | int] = {"sensorType": sensor_type, "step": step, "pageSize": limit}
+    query: dict[str, str | int] = {"sensorType": sensor_type, "step": span(step, "--step"), "pageSize": limit}
     optional = {"device": device, "from": start, "to": end, "oldestFirst": "true" if oldest_first else ""}
     query |= {name: text for name, text in optional.items() if text}
     with open_mesh(state_dir).http(scopes=["readings:read"]) as client:

@@ -90,6 +90,7 @@ async def _play(out: "Console", settings: RuntimeSettings, world: World, videos:
     from services.chassis.ids import new_id
     from services.cli.client import open_mesh
     from services.cli.demo.downstream import Downstream
+    from services.cli.demo.edge import Edge
     from services.cli.demo.scenario import Scenario
 
     mesh = open_mesh(settings.state_dir)
@@ -101,7 +102,7 @@ async def _play(out: "Console", settings: RuntimeSettings, world: World, videos:
         downstream = Downstream(connection)
         await downstream.start()
         # The last characters of an id are its random ones.
-        scenario = Scenario(client, world, videos, run=new_id()[-6:])
+        scenario = Scenario(Edge(client), world, videos, run=new_id()[-6:])
         for number, (title, step) in enumerate(scenario.steps(), 1):
             with out.status(f"{title} ..."):
                 table = await step()

@@ -1,6 +1,5 @@
 """What the demo plays, step by step, through the edge over REST; every step tells what it saw as a table."""
 
-import asyncio
 import csv
 import io
 import math
@@ -11,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from services.cli.client import answer
+from services.cli.demo.edge import Edge, eventually
+from services.cli.demo.meters import Meters
 from services.cli.demo.videos import BROKEN
 from services.cli.output import number, table
 
 if TYPE_CHECKING:
-    import httpx
     from rich.table import Table
 
     from services.cli.demo.world import World
@@ -26,14 +26,13 @@ _READING_INTERVAL = timedelta(seconds=10)
 _SPAN = timedelta(minutes=20)
 _DEBTS = 400
 _RATE_LIMIT = 10
-_WAIT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Scenario:
-    """The steps share the client, the world outside, the sizes of the videos, and a run id that keeps ids apart."""
+    """The steps share the edge, the world outside, the sizes of the videos, and a run id that keeps ids apart."""
 
-    client: "httpx.AsyncClient"
+    edge: Edge
     world: "World"
     videos: dict[str, tuple[int, int]]
     run: str
@@ -43,7 +42,7 @@ class Scenario:
         """Titles and steps, in their order."""
         return [
             ("Readings over a lossy radio link", self.readings),
-            ("Vendor payloads: energy meters and a waste container", self.payloads),
+            ("Meters that decrease and a container that is emptied", self.meters),
             ("Video alerts, probed by a few bytes each, and signed webhooks", self.alerts),
             ("A debt file, its rejects, its invoices", self.debts),
             ("Notifications, ten a minute for each user", self.notifications),
@@ -63,7 +62,7 @@ class Scenario:
                 sent.append(self._reading("lobby", "temperature", celsius, time, unit="C"))
         neighbour = [self._reading("cellar", "temperature", 9.5, time, unit="C") for time in times]
         impossible = [self._reading("lobby", "temperature", -300.0, self.start, unit="C")]
-        batch = await self._post("/v1/readings:batch", {"readings": sent + neighbour + impossible})
+        batch = await self.edge.post("/v1/readings:batch", {"readings": sent + neighbour + impossible})
         refused = batch["rejections"][0]
         lobby = await self._average(
             "lobby",
@@ -89,33 +88,14 @@ class Scenario:
             ],
         )
 
-    async def payloads(self) -> "Table":
-        """Energy counters, one of which decreases, a container that fills and is emptied, and nonsense."""
-        now = self.start.timestamp()
-        rows: list[tuple[str, str, str]] = []
-        meters: list[tuple[str, dict[str, Any]]] = [
-            ("ep1", {"device": f"meter-a-{self.run}", "energy": 12, "unit": 3, "ts": now - 60, "tag": "main"}),
-            ("ep2", {"from": f"meter-b-{self.run}", "content": {"energy": 5000}, "timestamp": now - 60, "tag": "roof"}),
-            ("ep2", {"from": f"meter-b-{self.run}", "content": {"energy": 4990}, "timestamp": now - 30, "tag": "roof"}),
-            ("env1", {"id": f"bin-{self.run}", "d": {"filling_level": 82.5}, "ts": now - 60, "tag": "yard"}),
-            ("env1", {"id": f"bin-{self.run}", "d": {"filling_level": 0}, "ts": now - 10, "tag": "yard"}),
-        ]
-        for vendor_format, payload in meters:
-            result = await self._post(f"/v1/devices/{vendor_format}/payloads", payload)
-            reading = result["readings"][0]
-            lane = "priority lane" if result.get("priority") else "bulk lane"
-            rows.append((vendor_format, f"{reading['value']:,g} {reading['unit']} of {reading['device']}", lane))
-        broken = await self.client.post(
-            "/v1/devices/ep1/payloads", json={"device": f"meter-a-{self.run}", "energy": "lots"}
-        )
-        problem = broken.json()
-        rows.append(("ep1", str(problem.get("detail", "")), f"HTTP {broken.status_code}, kept in the quarantine"))
-        return table("", ("format", "what", "became"), rows)
+    async def meters(self) -> "Table":
+        """Counters that decrease, a container that is emptied: what became of them."""
+        return await Meters(self.edge, f"{_BUILDING}-{self.run}", self.run, self.start.timestamp()).play()
 
     async def alerts(self) -> "Table":
         """Real videos of four kinds, one that is none, one that is missing; a webhook for each result."""
         types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
-        subscription = await self._post(
+        subscription = await self.edge.post(
             "/v1/webhookSubscriptions", {"url": self.world.webhook_url, "eventTypes": types}
         )
         self.world.webhook_secret = subscription["secret"]
@@ -123,13 +103,13 @@ class Scenario:
         uids = {f"cam-{self.run}-{index}": name for index, name in enumerate(names)}
         for uid, name in uids.items():
             body = {"uid": uid, "video": f"/videos/{name}", "timestamp": self.start.timestamp(), "store": "store-42"}
-            await self._post("/v1/alerts", body)
+            await self.edge.post("/v1/alerts", body)
             # The camera retries: the same alert again has no second effect.
-            await self._post("/v1/alerts", body)
+            await self.edge.post("/v1/alerts", body)
         rows: list[tuple[str, str, str, str]] = []
         for uid, name in uids.items():
-            alert = await self._until(f"/v1/alerts/{uid}", lambda a: a["state"] in ("PROBED", "FAILED"))
-            video = await self._get(f"/v1/videos/{uid}")
+            alert = await self.edge.until(f"/v1/alerts/{uid}", lambda a: a["state"] in ("PROBED", "FAILED"))
+            video = await self.edge.get(f"/v1/videos/{uid}")
             outcome = (
                 f"{video['width']} x {video['height']} {video['codec']}"
                 if alert["state"] == "PROBED"
@@ -137,7 +117,7 @@ class Scenario:
             )
             fetched = f"{int(video['bytesFetched']):,} of {self._size(name):,}" if self._size(name) else "-"
             rows.append((name, alert["state"], outcome, fetched))
-        await _eventually(lambda: len({hook.event_id for hook in self.world.hooks}) >= len(uids), "webhooks")
+        await eventually(lambda: len({hook.event_id for hook in self.world.hooks}) >= len(uids), "webhooks")
         verified = sum(hook.verified for hook in self.world.hooks)
         rows.append(("webhooks", f"{len(self.world.hooks)} received", f"{verified} with a right signature", ""))
         return table("", ("video", "state", "result", "bytes fetched>"), rows)
@@ -146,16 +126,16 @@ class Scenario:
         """A CSV with some broken rows: good ones are stored, each leads to one PDF in one e-mail."""
         text = self._debt_csv()
         upload = answer(
-            await self.client.post("/v1/debtFiles", content=text.encode(), headers={"content-type": "text/csv"})
+            await self.edge.client.post("/v1/debtFiles", content=text.encode(), headers={"content-type": "text/csv"})
         )
         again = answer(
-            await self.client.post("/v1/debtFiles", content=text.encode(), headers={"content-type": "text/csv"})
+            await self.edge.client.post("/v1/debtFiles", content=text.encode(), headers={"content-type": "text/csv"})
         )
-        rejects = (await self._get(f"/v1/debtFiles/{upload['id']}/rejects"))["rejects"]
+        rejects = (await self.edge.get(f"/v1/debtFiles/{upload['id']}/rejects"))["rejects"]
         accepted = int(upload["accepted"])
-        await _eventually(lambda: len(self.world.mails) >= accepted, "invoices by e-mail")
+        await eventually(lambda: len(self.world.mails) >= accepted, "invoices by e-mail")
         first = f"D{self.run}-0"
-        pdf = await self.client.get(f"/v1/debts/{first}/invoice")
+        pdf = await self.edge.client.get(f"/v1/debts/{first}/invoice")
         recipients = {mail.recipient for mail in self.world.mails}
         rows: list[tuple[str, str]] = [
             (
@@ -176,21 +156,21 @@ class Scenario:
         """More than the limit for one user: ten go out, the others wait their turn, a waiting call is told when."""
         user = f"user-{self.run}"
         mail_count = len(self.world.mails)
-        await self._post(
+        await self.edge.post(
             f"/v1/users/{user}-mail/endpoints",
             {"tenant": "wellness", "channel": "EMAIL", "address": f"{user}@example.test"},
         )
         mailed = await self._notify(f"{user}-mail", channel="EMAIL", wait=True)
         ids = [(await self._notify(user, channel="CONSOLE"))["id"] for _ in range(_RATE_LIMIT + 2)]
         query = f"/v1/notifications?tenant=wellness&user={user}&pageSize=100"
-        listing = await self._until(
+        listing = await self.edge.until(
             query, lambda page: sum(n["status"] == "SENT" for n in page["notifications"]) >= _RATE_LIMIT
         )
         states = [notification["status"] for notification in listing["notifications"]]
-        refused = await self.client.post(
+        refused = await self.edge.client.post(
             "/v1/notifications", json=self._notification(user, channel="CONSOLE", wait=True)
         )
-        await _eventually(lambda: len(self.world.mails) > mail_count, "the e-mail")
+        await eventually(lambda: len(self.world.mails) > mail_count, "the e-mail")
         return table(
             "",
             ("what", "value"),
@@ -217,7 +197,7 @@ class Scenario:
 
     async def _average(self, room: str, *, at_least: int) -> dict[str, Any]:
         path = f"/v1/buildings/{_BUILDING}-{self.run}/rooms/{room}/average?sensorType=temperature"
-        return await self._until(path, lambda a: a["state"] == "OK" and int(a["statistics"]["count"]) >= at_least)
+        return await self.edge.until(path, lambda a: a["state"] == "OK" and int(a["statistics"]["count"]) >= at_least)
 
     def _debt_csv(self) -> str:
         text = io.StringIO()
@@ -235,7 +215,7 @@ class Scenario:
         return text.getvalue()
 
     async def _notify(self, user: str, *, channel: str, wait: bool = False) -> dict[str, Any]:
-        return await self._post("/v1/notifications", self._notification(user, channel=channel, wait=wait))
+        return await self.edge.post("/v1/notifications", self._notification(user, channel=channel, wait=wait))
 
     def _notification(self, user: str, *, channel: str, wait: bool) -> dict[str, Any]:
         content = {"title": "Your container was emptied", "body": "Thank you for recycling."}
@@ -244,30 +224,6 @@ class Scenario:
     def _size(self, name: str) -> int:
         path = self.world.videos / name
         return path.stat().st_size if path.exists() else 0
-
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return answer(await self.client.post(path, json=body))
-
-    async def _get(self, path: str) -> dict[str, Any]:
-        return answer(await self.client.get(path))
-
-    async def _until(self, path: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
-        while True:
-            result = await self._get(path)
-            if good(result):
-                return result
-            if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"{path} did not come to the expected state in {_WAIT_SECONDS:.0f} s: {result}")
-            await asyncio.sleep(0.1)
-
-
-async def _eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
-    while not condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError(f"{what} did not arrive in {_WAIT_SECONDS:.0f} s")
-        await asyncio.sleep(0.05)
 
 
 def _rfc3339(time: datetime) -> str:
