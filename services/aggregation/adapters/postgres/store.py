@@ -289,11 +289,19 @@ class PostgresPartitionStore:
     async def _make_room(self, write: Write) -> None:
         for readings in (write.raw, write.skipped):
             if len(readings.time):
-                await self.periods.ensure_raw(np.unique(readings.time // DAY).tolist())
+                await self.periods.ensure_raw(_periods(readings.time, DAY))
         starts: dict[int, list[int]] = {}
         for closed in write.closed:
-            starts.setdefault(closed.step, []).extend(np.unique(closed.start // window_period(closed.step)).tolist())
+            starts.setdefault(closed.step, []).extend(_periods(closed.start, window_period(closed.step)))
         for window in write.revised:
             starts.setdefault(window.step, []).append(window.start // window_period(window.step))
         for step, periods in starts.items():
             await self.periods.ensure_windows(step, periods)
+
+
+def _periods(time: Ints, length: int) -> list[int]:
+    """The numbers of the periods of this length that the times lie in."""
+    if not len(time):
+        return []
+    first, last = int(time.min()) // length, int(time.max()) // length
+    return [first] if first == last else np.unique(time // length).tolist()

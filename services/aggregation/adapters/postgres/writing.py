@@ -1,7 +1,6 @@
 """The parts of a write, inside the transaction of `PostgresPartitionStore.commit`."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
@@ -11,6 +10,8 @@ from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.state import VERSION
 from services.aggregation.domain.summary import Ints, Kind, Rows
 from services.chassis.postgres import Connection
+
+_COPY_BYTES = 256 * 1024
 
 _TYPES = {"revision": "integer"} | dict.fromkeys(
     ("sum", "min", "max", "first", "last", "integral", "consumption", "edge", "level"), "double precision"
@@ -151,5 +152,12 @@ def _append(
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
-    source = io.BytesIO(copying.SIGNATURE + rows + copying.TRAILER)
-    await connection.copy_to_table(table, source=source, columns=list(columns), format="binary")
+    # Not as a file, which asyncpg would read in a thread.
+    await connection.copy_to_table(table, source=_content(rows), columns=list(columns), format="binary")
+
+
+async def _content(rows: bytes) -> AsyncGenerator[bytes]:
+    yield copying.SIGNATURE
+    for first in range(0, len(rows), _COPY_BYTES):
+        yield rows[first : first + _COPY_BYTES]
+    yield copying.TRAILER
