@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import live_readings, rest_reading, room_average, stream_readings
+from tests.bench import live_readings, rest_reading, room_average, storm, stream_readings
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "live", "stream", "average")
+ROWS = ("rest", "storm", "live", "stream", "average")
 
 
 def main() -> None:
@@ -32,6 +32,9 @@ def main() -> None:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")
             rows.append(rest_reading.measure(mesh, arguments.runs))
+        if "storm" in arguments.rows:
+            console.print("measuring good readings beside a storm of bad ones ...")
+            rows.append(storm.measure(mesh, arguments.runs))
         if "live" in arguments.rows:
             console.print("measuring how soon a reading counts and a closed window is told ...")
             rows.extend(live_readings.measure(mesh, arguments.runs))

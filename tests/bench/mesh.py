@@ -67,9 +67,16 @@ def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path) -> MeshCli
 
 
 def load(
-    url: str, body: dict[str, Any] | None, *, token: str = "", seconds: float, connections: int = 32
+    url: str,
+    body: dict[str, Any] | None,
+    *,
+    token: str = "",
+    seconds: float,
+    connections: int = 32,
+    failing: bool = False,
 ) -> dict[str, Any]:
-    """Posts the body (None: GET) from many connections with the Go load generator, the same one for references."""
+    """Posts the body (None: GET) from many connections with the Go load generator, the same one for references.
+    `failing`: every request is to be refused, in place of none."""
     done = subprocess.run(
         [
             str(ROOT / ".build/bin/bench-load"),
@@ -85,7 +92,7 @@ def load(
         check=True,
     )
     result: dict[str, Any] = json.loads(done.stdout)
-    if result["errors"]:
+    if result["errors"] != (result["requests"] if failing else 0):
         raise RuntimeError(
             f"{result['errors']} of {result['requests']} requests failed, first: {result['first_failed']}"
         )

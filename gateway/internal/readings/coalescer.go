@@ -21,8 +21,8 @@ const (
 )
 
 // coalescer merges single readings of the same caller that arrive at the same time into batches of a stream: one call
-// for many. The answers are those that each reading would have got alone: a reading that the service rejects, or whose
-// stream fails, is sent once more alone, and that answer counts. Sending twice is harmless, for the reading carries its
+// for many. The answers are those that each reading would have got alone. A reading whose stream fails, or of whose
+// rejection the service did not tell all, is sent once more alone, and that answer counts. Sending twice is harmless, for the reading carries its
 // event time by then, and the same reading again changes nothing.
 type coalescer struct {
 	client ingestion.ReadingServiceClient
@@ -59,13 +59,16 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 	if reading.GetEventTime() == nil {
 		reading.EventTime = timestamppb.New(c.stamp())
 	}
-	one := &waiting{reading: reading, done: make(chan bool, 1)}
+	one := &waiting{reading: reading, done: make(chan outcome, 1)}
 	if !c.submit(token, one) {
 		return c.alone(ctx, request)
 	}
 	select {
-	case accepted := <-one.done:
-		if !accepted {
+	case found := <-one.done:
+		if found.err != nil {
+			return nil, found.err
+		}
+		if !found.accepted {
 			return c.alone(ctx, request)
 		}
 	case <-ctx.Done():
@@ -93,12 +96,27 @@ func (c *coalescer) stamp() time.Time {
 	}
 }
 
+// plain readings break no rule of the contract that a batch would tell less about.
 func plain(reading *ingestion.Reading, canonical string) bool {
 	if reading.Value == nil || math.IsNaN(reading.GetValue()) || math.IsInf(reading.GetValue(), 0) {
 		return false
 	}
+	if !isID(reading.GetBuilding()) || !isID(reading.GetRoom()) || reading.GetDevice() != "" && !isID(reading.GetDevice()) {
+		return false
+	}
 	at := reading.GetEventTime()
 	return (reading.GetUnit() == "" || reading.GetUnit() == canonical) && (at == nil || at.IsValid() && at.GetNanos()%1000 == 0)
+}
+
+// isID is resource_id of the contract.
+func isID(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && (c != '-' || i == 0) {
+			return false
+		}
+	}
+	return len(text) >= 1 && len(text) <= 63
 }
 
 // alone sends a reading by itself, and learns from the answer.

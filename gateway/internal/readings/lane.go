@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
 )
@@ -25,10 +26,16 @@ const (
 	expiryMargin = time.Second
 )
 
-// waiting is a reading on its way; done gets whether the service accepted it, once.
+// waiting is a reading on its way; done gets its outcome, once.
 type waiting struct {
 	reading *ingestion.Reading
-	done    chan bool
+	done    chan outcome
+}
+
+// outcome of a reading: accepted, refused with an error, or neither: then only a call with it alone can tell.
+type outcome struct {
+	accepted bool
+	err      error
 }
 
 // lane sends the readings of one caller (one token) over one stream, one batch after the other: while a batch is under
@@ -171,9 +178,14 @@ func (l *lane) send(stream ingestion.ReadingService_StreamReadingsClient, batch 
 		settle(batch, false)
 		return err
 	}
-	for _, rejection := range response.GetRejections() {
+	errs := response.GetErrors()
+	for i, rejection := range response.GetRejections() {
 		if at := int(rejection.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
-			batch[at].done <- false
+			var refused outcome
+			if i < len(errs) {
+				refused.err = status.ErrorProto(errs[i]) // nil without a code
+			}
+			batch[at].done <- refused
 			batch[at] = nil
 		}
 	}
@@ -186,7 +198,10 @@ func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch [
 	for i, w := range batch {
 		list.Readings[i] = w.reading
 	}
-	err := stream.Send(&ingestion.StreamReadingsRequest{Batch: &ingestion.StreamReadingsRequest_Readings{Readings: list}})
+	err := stream.Send(&ingestion.StreamReadingsRequest{
+		Batch:   &ingestion.StreamReadingsRequest_Readings{Readings: list},
+		Explain: true,
+	})
 	if err != nil && !errors.Is(err, io.EOF) { // after EOF it is Recv that tells why
 		return nil, err
 	}
@@ -196,7 +211,7 @@ func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch [
 func settle(batch []*waiting, accepted bool) {
 	for _, w := range batch {
 		if w != nil {
-			w.done <- accepted
+			w.done <- outcome{accepted: accepted}
 		}
 	}
 }

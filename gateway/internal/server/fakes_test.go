@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -68,7 +69,7 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 	reading := r.GetReading()
 	if reading.GetSensorType() == "temperature" {
 		if reading.GetValue() < -273.15 {
-			return nil, fail(codes.InvalidArgument, "Too cold.", info("VALUE_OUT_OF_RANGE", nil))
+			return nil, tooCold()
 		}
 		reading.Unit = "C"
 		if reading.GetEventTime() == nil {
@@ -76,6 +77,10 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 		}
 	}
 	return &ingestion.CreateReadingResponse{Reading: reading, Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+}
+
+func tooCold() error {
+	return fail(codes.InvalidArgument, "Too cold.", info("VALUE_OUT_OF_RANGE", nil))
 }
 
 func (f *fakes) BatchCreateReadings(_ context.Context, r *ingestion.BatchCreateReadingsRequest) (*ingestion.BatchCreateReadingsResponse, error) {
@@ -106,6 +111,11 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 		for i, reading := range request.GetReadings().GetReadings() {
 			if reading.GetValue() < -273.15 {
 				answer.Rejections = append(answer.Rejections, &ingestion.ItemRejection{Index: int32(i), Reason: "VALUE_OUT_OF_RANGE", Field: "value"})
+				why := &statuspb.Status{}
+				if request.GetExplain() && reading.GetValue() > -310 {
+					why = status.Convert(tooCold()).Proto()
+				}
+				answer.Errors = append(answer.Errors, why)
 			} else {
 				answer.Accepted++
 			}

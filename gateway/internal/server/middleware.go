@@ -132,9 +132,9 @@ func note(r *http.Request, ex *exchange.Exchange, out *recorder, m *metrics, too
 		shown = "other"
 	}
 	m.seconds.WithLabelValues(knownVerb(r.Method), shown, strconv.Itoa(out.status)).Observe(took.Seconds())
-	// What went well is in the edge's access log.
+	// What went well, and what was refused, is in the edge's access log: a storm of bad requests must not become one of lines.
 	level := slog.LevelInfo
-	if out.status < http.StatusBadRequest || probes[r.URL.Path] {
+	if out.status < http.StatusInternalServerError || probes[r.URL.Path] {
 		level = slog.LevelDebug
 	}
 	if !slog.Default().Enabled(r.Context(), level) {

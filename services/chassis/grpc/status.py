@@ -53,6 +53,8 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 def clip(text: str, limit: int = MAX_TEXT) -> str:
     """At most `limit` characters of `text`, marked where cut, without control characters."""
+    if len(text) <= limit and text.isprintable():
+        return text  # nearly always: a storm of refusals must stay cheap
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 

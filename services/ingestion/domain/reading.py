@@ -1,5 +1,6 @@
 """One reading and the judgement on it: unit, limits, event time."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,12 +39,13 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why one item of a batch was not accepted. `field` is in JSON spelling."""
+    """Why one item of a batch was not accepted. `field` is in JSON spelling; `error` is what was met."""
 
     index: int
     reason: str
     field: str
     message: str
+    error: DomainError | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +120,5 @@ def rejection(index: int, error: DomainError) -> Rejection:
     """The refusal of one item as an entry of a list."""
     if isinstance(error, InvalidArgument) and error.violations:
         first = error.violations[0]
-        return Rejection(index, error.reason, first.field, first.description)
-    return Rejection(index, error.reason, getattr(error, "field", ""), error.message)
+        return Rejection(index, error.reason, first.field, first.description, error)
+    return Rejection(index, error.reason, getattr(error, "field", ""), error.message, error)

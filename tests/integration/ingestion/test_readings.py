@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
+from google.rpc import status_pb2
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import AlreadyExists, DomainError, InvalidArgument, NotFound, Unavailable
@@ -265,6 +266,28 @@ async def test_a_stream_registers_only_series_with_accepted_rows(world: World) -
     assert await rooms() == 1
     assert await send(*requests) == [2, 40]
     assert await rooms() == 20
+
+
+async def test_a_stream_explains_rejections_as_single_calls_do(world: World) -> None:
+    bad = [reading(value=-300.0), reading(sensor_type="noise"), reading(unit="kWh"), reading(building="a.*")]
+    request = reading_service_pb2.StreamReadingsRequest(
+        explain=True,
+        readings=reading_service_pb2.StreamReadingsRequest.ReadingList(readings=[bad[0], reading(), *bad[1:]]),
+    )
+
+    async def stream() -> AsyncIterator[reading_service_pb2.StreamReadingsRequest]:
+        yield request
+
+    (answer,) = [answer async for answer in world.readings.StreamReadings(stream(), metadata=world.me)]
+    assert [found.index for found in answer.rejections] == [0, 2, 3, 4]
+    for item, status in zip(bad[:3], answer.errors[:3], strict=True):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await create(world, item)
+        alone = dict(refusal.value.trailing_metadata() or ())["grpc-status-details-bin"]
+        expected = status_pb2.Status.FromString(alone)
+        kept = [detail for detail in expected.details if not detail.type_url.endswith("RequestInfo")]
+        assert (status.code, status.message, list(status.details)) == (expected.code, expected.message, kept)
+    assert answer.errors[3] == status_pb2.Status()
 
 
 @pytest.mark.parametrize(

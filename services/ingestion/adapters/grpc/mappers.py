@@ -5,7 +5,9 @@ from datetime import datetime
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
 
+from services.chassis.grpc.status import to_status
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.columns import Floats, Indices, Longs
@@ -52,6 +54,15 @@ def rejections(found: Iterable[Rejection]) -> list[reading_pb2.ItemRejection]:
     return [
         reading_pb2.ItemRejection(index=item.index, reason=item.reason, field=item.field, message=item.message)
         for item in found
+    ]
+
+
+def errors(found: Iterable[Rejection]) -> list[status_pb2.Status]:
+    """What a call with each item alone would have been answered with; empty where its contract is broken, for then the
+    call tells every rule."""
+    empty = status_pb2.Status()
+    return [
+        empty if item.error is None or item.reason == InvalidField.reason else to_status(item.error) for item in found
     ]
 
 

@@ -75,7 +75,7 @@ class _Stream:
                 pending = await self._readings.start(to.rows(request.readings))
             case _:
                 raise InvalidField("batch", "readings or columns is required", rule="REQUIRED")
-        return asyncio.ensure_future(_answer(request.sequence, pending))
+        return asyncio.ensure_future(_answer(request.sequence, pending, explain=request.explain))
 
     async def _table(
         self, columns: reading_pb2.ReadingColumns, index: Indices, event_time_us: Longs, value: Floats
@@ -88,8 +88,11 @@ class _Stream:
         return table
 
 
-async def _answer(sequence: int, pending: Pending) -> pb.StreamReadingsResponse:
+async def _answer(sequence: int, pending: Pending, *, explain: bool) -> pb.StreamReadingsResponse:
     outcome = await pending.outcome()
     return pb.StreamReadingsResponse(
-        sequence=sequence, accepted=outcome.accepted, rejections=to.rejections(outcome.rejections)
+        sequence=sequence,
+        accepted=outcome.accepted,
+        rejections=to.rejections(outcome.rejections),
+        errors=to.errors(outcome.rejections) if explain else (),
     )

@@ -1,6 +1,7 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.rpc import status_pb2 as _status_pb2
 from tocsin.ingestion.v1 import reading_pb2 as _reading_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -56,7 +57,7 @@ class ImportReadingsResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
 
 class StreamReadingsRequest(_message.Message):
-    __slots__ = ("sequence", "readings", "columns")
+    __slots__ = ("sequence", "readings", "columns", "explain")
     class ReadingList(_message.Message):
         __slots__ = ("readings",)
         READINGS_FIELD_NUMBER: _ClassVar[int]
@@ -65,17 +66,21 @@ class StreamReadingsRequest(_message.Message):
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     READINGS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     readings: StreamReadingsRequest.ReadingList
     columns: _reading_pb2.ReadingColumns
-    def __init__(self, sequence: _Optional[int] = ..., readings: _Optional[_Union[StreamReadingsRequest.ReadingList, _Mapping]] = ..., columns: _Optional[_Union[_reading_pb2.ReadingColumns, _Mapping]] = ...) -> None: ...
+    explain: bool
+    def __init__(self, sequence: _Optional[int] = ..., readings: _Optional[_Union[StreamReadingsRequest.ReadingList, _Mapping]] = ..., columns: _Optional[_Union[_reading_pb2.ReadingColumns, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class StreamReadingsResponse(_message.Message):
-    __slots__ = ("sequence", "accepted", "rejections")
+    __slots__ = ("sequence", "accepted", "rejections", "errors")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     accepted: int
     rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
-    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
+    errors: _containers.RepeatedCompositeFieldContainer[_status_pb2.Status]
+    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[_status_pb2.Status, _Mapping]]] = ...) -> None: ...
