@@ -123,7 +123,7 @@ class Averages:
                 rooms += sum(one != other for one, other in pairwise(names))
                 last = names[-1]
                 await self._fold(snapshot, infos, period, lambda _: rollup)
-        return BuildingAverage(period.start, period.end, rollup.result(), rooms)
+        return BuildingAverage(period.start, period.end, _result(period, rollup), rooms)
 
     async def rooms(self, query: ListRoomAverages) -> Page[RoomAverage]:
         """A page of rooms, all of one snapshot; further pages are of the same span. Raises FieldInvalid and
@@ -196,6 +196,12 @@ async def _series(
         after = (infos[-1].room, infos[-1].device)
 
 
-def _room_average(room: str, period: _Period, rollup: Rollup) -> RoomAverage:
+def _result(period: _Period, rollup: Rollup) -> Rolled:
     found = rollup.result()
+    # Of nothing, too, more may come until the span is over.
+    return found if found.statistics.known else found._replace(provisional=period.now < period.end)
+
+
+def _room_average(room: str, period: _Period, rollup: Rollup) -> RoomAverage:
+    found = _result(period, rollup)
     return RoomAverage(room, period.start, period.end, found.unit, found.statistics, found.provisional)

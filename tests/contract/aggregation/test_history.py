@@ -127,7 +127,12 @@ async def test_no_data_is_none_of_a_building(rig: Rig) -> None:
     silent = await rig.averages.building(Asked(building="b1", at=T0 + 5 * HOUR))
     assert (silent.rooms, silent.rolled.rooms, silent.rolled.statistics.known) == (1, 0, False)
     assert silent.rolled.statistics.mean is None
-    assert silent.rolled.unit == ""
+    assert (silent.rolled.unit, silent.rolled.provisional) == ("", False)
+    # A span that is not over may still get readings.
+    running = await rig.averages.building(Asked(building="b1", at=T0 + DAY + MINUTE))
+    assert (running.rolled.statistics.known, running.rolled.provisional) == (False, True)
+    room = await rig.averages.get(GetRoomAverage(building="b1", room="r9", at=T0 + DAY + MINUTE))
+    assert (room.statistics.known, room.provisional) == (False, True)
 
 
 async def test_consumption_of_a_building_is_the_sum(rig: Rig) -> None:
