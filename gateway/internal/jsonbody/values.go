@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -27,12 +28,34 @@ var wellKnown = map[protoreflect.FullName]kind{
 	"google.protobuf.Value":     {},
 	"google.protobuf.Timestamp": {expected: `a time of the form "2026-01-31T12:00:00Z"`, text: isTimestamp},
 	"google.protobuf.Duration":  {expected: `a duration of the form "900s"`, text: isDuration},
-	"google.protobuf.FieldMask": {expected: `field names of the form "name,unit"`, text: isFieldMask},
+	"google.protobuf.FieldMask": {expected: `field names of the form "unit,minValue"`, text: isFieldMask},
 }
 
 func isTimestamp(text string) bool { return parses(text, &timestamppb.Timestamp{}) }
 func isDuration(text string) bool  { return parses(text, &durationpb.Duration{}) }
 func isFieldMask(text string) bool { return parses(text, &fieldmaskpb.FieldMask{}) }
+
+// IsFieldMask tells whether the field is a mask.
+func IsFieldMask(fd protoreflect.FieldDescriptor) bool {
+	return fd.Message() != nil && fd.Message().FullName() == "google.protobuf.FieldMask"
+}
+
+// Paths gives the text of a mask that CheckText has passed as the paths of protobuf, between commas: `a.minValue` and
+// `a.min_value` are both `a.min_value`.
+func Paths(text string) string {
+	quoted, err := json.Marshal(camel(text))
+	mask := &fieldmaskpb.FieldMask{}
+	if err != nil || protojson.Unmarshal(quoted, mask) != nil {
+		return text
+	}
+	return strings.Join(mask.GetPaths(), ",")
+}
+
+var snake = regexp.MustCompile(`_[a-z]`)
+
+func camel(text string) string {
+	return snake.ReplaceAllStringFunc(text, func(found string) string { return strings.ToUpper(found[1:]) })
+}
 
 func parses(text string, message interface {
 	ProtoReflect() protoreflect.Message
@@ -107,7 +130,11 @@ func Expected(fd protoreflect.FieldDescriptor) string {
 func CheckText(fd protoreflect.FieldDescriptor, text string) (reason, detail string) {
 	if fd.Message() != nil {
 		known, ok := wellKnown[fd.Message().FullName()]
-		if ok && known.text != nil && !known.text(text) {
+		form := text
+		if IsFieldMask(fd) {
+			form = camel(text) // parameters may be named either way, so what a mask names may be as well
+		}
+		if ok && known.text != nil && !known.text(form) {
 			return Format, "expected " + known.expected + ", got " + strconv.Quote(clip(text, 40))
 		}
 		return "", ""

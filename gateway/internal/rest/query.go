@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"sort"
@@ -26,10 +27,27 @@ func (q *queryParser) Parse(message proto.Message, values url.Values, filter *ut
 	if len(values) == 0 {
 		return nil
 	}
-	if violations := queryViolations(message.ProtoReflect().Descriptor(), values); len(violations) > 0 {
+	input := message.ProtoReflect().Descriptor()
+	if violations := queryViolations(input, values); len(violations) > 0 {
 		return errors.New("bad query")
 	}
-	return q.DefaultQueryParser.Parse(message, values, filter)
+	return q.DefaultQueryParser.Parse(message, withPaths(input, values), filter)
+}
+
+// withPaths gives the values with field masks as protobuf has them: the library only splits a mask at its commas, but
+// in JSON the fields are in lowerCamelCase.
+func withPaths(input protoreflect.MessageDescriptor, values url.Values) url.Values {
+	changed := maps.Clone(values)
+	for name, texts := range values {
+		if fd := find(input, name); fd != nil && jsonbody.IsFieldMask(fd) {
+			paths := make([]string, 0, len(texts))
+			for _, text := range texts {
+				paths = append(paths, jsonbody.Paths(text))
+			}
+			changed[name] = paths
+		}
+	}
+	return changed
 }
 
 // checkQuery tells what is wrong with the query of a request for a method with that input; nil if nothing is.

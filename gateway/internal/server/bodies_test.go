@@ -167,6 +167,8 @@ func TestPatchesChangeWhatTheirBodyNames(t *testing.T) {
 		{"", `{}`, ""},
 		{"?updateMask=attributes", `{}`, "attributes"},
 		{"?updateMask=attributes", `{"id":"b1"}`, "attributes"},
+		{"?updateMask=createTime,attributes", `{}`, "create_time,attributes"},
+		{"?update_mask=create_time,a.bCd", `{}`, "create_time,a.b_cd"},
 	} {
 		f, url, _ := setup(t)
 		response, text := do(t, "PATCH", url+"/v1/buildings/b1"+c.query, c.body)
@@ -176,6 +178,19 @@ func TestPatchesChangeWhatTheirBodyNames(t *testing.T) {
 		if got := f.mask.Load(); got != c.mask {
 			t.Errorf("%s %s: the mask is %v", c.query, c.body, got)
 		}
+	}
+}
+
+func TestMasksThatAreNoneAreRefused(t *testing.T) {
+	f, url, _ := setup(t)
+	for _, mask := range []string{"create__time", "create-time", "a,,b", "Time_"} {
+		response, text := do(t, "PATCH", url+"/v1/buildings/b1?updateMask="+mask, `{}`)
+		if response.StatusCode != 400 || !strings.Contains(text, `"QUERY_FORMAT"`) || !strings.Contains(text, mask+`\"`) {
+			t.Errorf("%s: %d %s", mask, response.StatusCode, text)
+		}
+	}
+	if got := f.mask.Load(); got != nil {
+		t.Errorf("the service was asked to change %v", got)
 	}
 }
 

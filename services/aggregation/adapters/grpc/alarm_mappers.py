@@ -142,10 +142,11 @@ def _paths(given: am.AlarmRule, mask: FieldMask) -> list[str]:
     if "*" in mask.paths:
         return [*_CHANGEABLE]
     paths = [path for path in mask.paths if path != "id"]
-    for path in paths:
-        if not _changeable(path):
-            known = ", ".join(json_name(name) for name in _CHANGEABLE)
-            raise FieldInvalid("updateMask", f"names fields that cannot be changed; these can: {known}", "MASK")
+    # A mask of the id alone is harmless where nothing else is given: a whole entry may be sent back.
+    useless = not paths and any(field.name in _CHANGEABLE for field, _ in given.ListFields())
+    if useless or not all(map(_changeable, paths)):
+        known = ", ".join(json_name(name) for name in _CHANGEABLE)
+        raise FieldInvalid("updateMask", f"names fields that cannot be changed; these can: {known}", "MASK")
     return paths
 
 

@@ -153,7 +153,8 @@ DEVICE: Fields = {
 
 def changes(message: Message, mask: FieldMask, fields: Fields, identity: tuple[str, ...]) -> Changes:
     """The fields to change: those that the mask names (a field that is absent is cleared), or all that are set where
-    there is no mask. Raises InvalidField for a path that names nothing changeable."""
+    there is no mask. What names the identity is passed over, as a whole entry may be sent back. Raises InvalidField for
+    a path that names nothing changeable, and for a mask of the identity alone when there is more in the message."""
     if not mask.paths:
         named = [field.name for field, _ in message.ListFields() if field.name in fields]
     else:
@@ -163,7 +164,13 @@ def changes(message: Message, mask: FieldMask, fields: Fields, identity: tuple[s
         if name in identity:
             continue
         if name not in fields:
-            known = ", ".join(json_name(field) for field in fields)
-            raise InvalidField("updateMask", f"names fields that cannot be changed; these can: {known}", rule="MASK")
+            raise _bad_mask(fields)
         found[name] = fields[name](message)
+    if mask.paths and not found and any(field.name in fields for field, _ in message.ListFields()):
+        raise _bad_mask(fields)
     return found
+
+
+def _bad_mask(fields: Fields) -> InvalidField:
+    known = ", ".join(json_name(field) for field in fields)
+    return InvalidField("updateMask", f"names fields that cannot be changed; these can: {known}", rule="MASK")
