@@ -21,13 +21,18 @@ def measure(mesh: MeshClient, runs: int) -> Row:
     """Requests per second of the eight callers."""
     found = [(_beside(mesh, _BAD, refused=True), _beside(mesh, body(), refused=False)) for _ in range(runs)]
     pairs = [(bad["per_second"], good["per_second"]) for bad, good in found]
-    p99 = [statistics.median(pair[index]["p99_ms"] for pair in found) for index in (0, 1)]
+    p99, storms = (
+        [statistics.median(pair[index][name] for pair in found) for index in (0, 1)] for name in ("p99_ms", "storm")
+    )
     return row(
         f"good readings, {CALLERS} connections, beside a storm of bad ones ({STORM} connections)",
         pairs,
         unit="requests/s",
         goal=">= 1",
-        notes={"p99": f"{p99[0]:.1f} ms; beside a storm of good ones {p99[1]:.1f} ms"},
+        notes={
+            "p99": f"{p99[0]:.1f} ms; beside a storm of good ones {p99[1]:.1f} ms",
+            "storm": f"{storms[0]:,.0f} bad requests/s; {storms[1]:,.0f} good ones/s",
+        },
     )
 
 
@@ -37,5 +42,5 @@ def _beside(mesh: MeshClient, storm: dict[str, object], *, refused: bool) -> dic
         # The storm begins no later and ends no sooner than what is measured.
         storming = other.submit(load, url, storm, token=token, seconds=SECONDS + 1, connections=STORM, failing=refused)
         measured = load(url, body(), token=token, seconds=SECONDS, connections=CALLERS)
-        storming.result()
-    return measured
+        storm_result = storming.result()
+    return {**measured, "storm": storm_result["requests"] / storm_result["seconds"]}
