@@ -264,6 +264,7 @@ def test_payloads(rest: httpx.Client, vendor_format: str, payload: bytes) -> Non
         ({"threshold": {"direction": "ABOVE", "limit": "NaN"}}, "limit"),
         ({"threshold": {"direction": "ABOVE", "limit": 1, "hysteresis": -1}}, "hysteresis"),
         ({"threshold": {"limit": 1}}, "direction"),
+        ({"threshold": {"direction": "ABOVE"}}, "limit"),
         ({"threshold": {"direction": "ABOVE", "limit": 1, "minDuration": "-5s"}}, "minDuration"),
         ({"completeness": {"below": 1.5}}, "below"),
         ({"completeness": {"below": 0.5, "step": "7s"}}, "step"),

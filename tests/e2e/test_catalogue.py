@@ -44,3 +44,27 @@ def test_a_mask_reaches_into_an_alarm_rule(rest: httpx.Client, unique: Callable[
     assert changed.json()["threshold"]["limit"] == 300
     expect_problem(rest.patch(path, params={"updateMask": "id"}, json={"title": "x"}), field="updateMask")
     assert rest.delete(path).status_code == 200
+
+
+def test_a_sensor_type_with_readings_cannot_be_made_anew(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    name, place = unique("noise"), unique("b")
+    entry = {"id": name, "kind": "GAUGE", "unit": "dB"}
+    assert rest.post("/v1/sensorTypes", json=entry).status_code == 200
+    assert rest.delete(f"/v1/sensorTypes/{name}").status_code == 200
+    assert rest.post("/v1/sensorTypes", json=entry).status_code == 200
+    reading = {"building": place, "room": "r1", "sensorType": name, "value": 40}
+    sent = rest.post("/v1/readings", json=reading)
+    assert sent.status_code == 200, sent.text
+    problem = expect_problem(rest.delete(f"/v1/sensorTypes/{name}"))
+    assert (problem["reason"], problem["metadata"]["usedBy"]) == ("IN_USE", "readings")
+
+
+def test_a_threshold_has_a_limit_that_may_be_zero(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    name = unique("cold")
+    rule = {"id": name, "sensorType": "temperature", "threshold": {"direction": "BELOW", "limit": 0}}
+    made = rest.post("/v1/alarmRules", json=rule)
+    assert made.status_code == 200, made.text
+    assert made.json()["threshold"]["limit"] == 0
+    without = rest.patch(f"/v1/alarmRules/{name}", params={"updateMask": "threshold.limit"}, json={"threshold": {}})
+    expect_problem(without, field="limit")
+    assert rest.delete(f"/v1/alarmRules/{name}").status_code == 200

@@ -27,7 +27,8 @@ class Catalogue(Protocol):
         ...
 
     async def delete_sensor_type(self, name: str) -> None:
-        """Raises ResourceNotFound or ResourceInUse, as do all `delete_...`."""
+        """Raises ResourceNotFound or ResourceInUse, as do all `delete_...`. A type that ever had readings stays in use:
+        made anew with another kind or unit, it would mix them."""
         ...
 
     async def create_building(self, entry: Building) -> Building: ...

@@ -132,6 +132,18 @@ async def test_series_register_what_is_missing_and_leave_the_rest(catalogue: Cat
     assert (await catalogue.update_sensor_type("noise", lambda entry: replace(entry, max_value=1.0))).max_value == 1.0
 
 
+async def test_a_sensor_type_with_readings_stays(catalogue: Catalogue) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    await catalogue.register([SeriesKey("b1", "r1", "noise", "d1")])
+    for used_by in ("devices", "readings"):
+        with pytest.raises(ResourceInUse) as refusal:
+            await catalogue.delete_sensor_type("noise")
+        assert refusal.value.metadata["usedBy"] == used_by
+        assert await catalogue.get_sensor_type("noise") == NOISE
+        if used_by == "devices":
+            await catalogue.delete_device("d1")
+
+
 async def test_a_device_registers_itself_once(catalogue: Catalogue) -> None:
     await catalogue.create_sensor_type(NOISE)
     first = await catalogue.register_device(Device("d1", "ep1", "unassigned", "unassigned", "noise"))

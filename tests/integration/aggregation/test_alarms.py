@@ -316,6 +316,7 @@ async def test_refusals_name_field_and_rule(desk: Desk) -> None:
         ({"completeness": step}, "rule.completeness.step", "STEP_UNKNOWN"),
         ({}, "rule.condition", "REQUIRED"),
         ({"threshold": am.AlarmRule.Threshold(limit=1)}, "rule.threshold.direction", "ENUM_NOT_IN"),
+        ({"threshold": am.AlarmRule.Threshold(direction="ABOVE")}, "rule.threshold.limit", "REQUIRED"),
     ):
         with pytest.raises(InvalidArgument) as refused:
             await desk.rule("bad", **fields)

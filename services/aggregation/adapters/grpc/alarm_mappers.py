@@ -171,7 +171,8 @@ def _merge(target: Any, source: Any, path: str) -> None:
         _merge(getattr(target, head), getattr(source, head), rest)
         return
     present = not field.has_presence or source.HasField(head)
-    if present or field.containing_oneof is None:
+    # An optional field stands in a oneof of its own; only the condition has others that would be cleared with it.
+    if present or field.containing_oneof is None or field.containing_oneof.name != "condition":
         target.ClearField(head)
     if field.message_type is not None and not field.is_repeated:
         if present:

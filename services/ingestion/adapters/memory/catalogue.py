@@ -56,6 +56,8 @@ class MemoryCatalogue:
         await self.get_sensor_type(name)
         if any(device.sensor_type == name for device in self.devices.values()):
             raise ResourceInUse("sensorType", name, "devices")
+        if name in self._with_readings:
+            raise ResourceInUse("sensorType", name, "readings")
         del self.sensor_types[name]
 
     async def create_building(self, entry: Building) -> Building:

@@ -83,9 +83,13 @@ class PostgresCatalogue(Places):
     async def delete_sensor_type(self, name: str) -> None:
         """Raises ResourceNotFound or ResourceInUse."""
         in_use = {"devices_sensor_type": lambda: ResourceInUse("sensorType", name, "devices")}
-        async with self._database.connection(in_use) as connection:
-            if not await connection.fetchval("DELETE FROM sensor_types WHERE id = $1 RETURNING true", name):
+        async with self._database.transaction(in_use) as connection:
+            # Deleted first, whatever has readings: the foreign key tells of devices, which can be deleted, before that.
+            deleted = await connection.fetchrow("DELETE FROM sensor_types WHERE id = $1 RETURNING has_readings", name)
+            if deleted is None:
                 raise ResourceNotFound("sensorType", name)
+            if deleted["has_readings"]:
+                raise ResourceInUse("sensorType", name, "readings")
 
     async def register(self, keys: Sequence[SeriesKey]) -> None:
         """One round trip for each kind, in the order of their ids (two at once must not block each other for good)."""

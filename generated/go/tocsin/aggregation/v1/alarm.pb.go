@@ -787,7 +787,7 @@ type AlarmRule_Threshold struct {
 	// direction of the limit.
 	Direction AlarmRule_Threshold_Direction `protobuf:"varint,1,opt,name=direction,proto3,enum=tocsin.aggregation.v1.AlarmRule_Threshold_Direction" json:"direction,omitempty"`
 	// limit in the canonical unit.
-	Limit float64 `protobuf:"fixed64,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit *float64 `protobuf:"fixed64,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// hysteresis: the alarm clears only when a value is this far back on the good side of the limit (or farther).
 	Hysteresis float64 `protobuf:"fixed64,3,opt,name=hysteresis,proto3" json:"hysteresis,omitempty"`
 	// min_duration for which all values must be beyond the limit before the alarm is raised, in event time; at once when
@@ -835,8 +835,8 @@ func (x *AlarmRule_Threshold) GetDirection() AlarmRule_Threshold_Direction {
 }
 
 func (x *AlarmRule_Threshold) GetLimit() float64 {
-	if x != nil {
-		return x.Limit
+	if x != nil && x.Limit != nil {
+		return *x.Limit
 	}
 	return 0
 }
@@ -1171,7 +1171,7 @@ var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
-	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\x80\x13\n" +
+	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\x96\x13\n" +
 	"\tAlarmRule\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
 	"\x05title\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18xR\x05title\x12%\n" +
@@ -1195,11 +1195,11 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\vcreate_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"createTime\x12A\n" +
 	"\vupdate_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTime\x1a\xc9\x02\n" +
+	"updateTime\x1a\xdf\x02\n" +
 	"\tThreshold\x12^\n" +
 	"\tdirection\x18\x01 \x01(\x0e24.tocsin.aggregation.v1.AlarmRule.Threshold.DirectionB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12\x1d\n" +
-	"\x05limit\x18\x02 \x01(\x01B\a\xbaH\x04\x12\x02@\x01R\x05limit\x120\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12)\n" +
+	"\x05limit\x18\x02 \x01(\x01B\x0e\xe2A\x01\x02\xbaH\a\xc8\x01\x01\x12\x02@\x01H\x00R\x05limit\x88\x01\x01\x120\n" +
 	"\n" +
 	"hysteresis\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01)\x00\x00\x00\x00\x00\x00\x00\x00R\n" +
 	"hysteresis\x12M\n" +
@@ -1207,7 +1207,8 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ABOVE\x10\x01\x12\t\n" +
-	"\x05BELOW\x10\x02\x1a\xfc\x01\n" +
+	"\x05BELOW\x10\x02B\b\n" +
+	"\x06_limit\x1a\xfc\x01\n" +
 	"\fCompleteness\x12S\n" +
 	"\x05ratio\x18\x01 \x01(\x0e23.tocsin.aggregation.v1.AlarmRule.Completeness.RatioB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05ratio\x12-\n" +
 	"\x05below\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00R\x05below\x12-\n" +
@@ -1361,6 +1362,7 @@ func file_tocsin_aggregation_v1_alarm_proto_init() {
 		(*AlarmRule_ContainerEmptied_)(nil),
 	}
 	file_tocsin_aggregation_v1_alarm_proto_msgTypes[1].OneofWrappers = []any{}
+	file_tocsin_aggregation_v1_alarm_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -57,7 +57,8 @@ type CatalogueServiceClient interface {
 	ListSensorTypes(ctx context.Context, in *ListSensorTypesRequest, opts ...grpc.CallOption) (*ListSensorTypesResponse, error)
 	// UpdateSensorType changes the fields named by the update mask (all that are set, without one).
 	UpdateSensorType(ctx context.Context, in *UpdateSensorTypeRequest, opts ...grpc.CallOption) (*SensorType, error)
-	// DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it.
+	// DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+	// good once it has readings: made anew with another kind or unit, it would mix them.
 	DeleteSensorType(ctx context.Context, in *DeleteSensorTypeRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// CreateBuilding registers a building. ALREADY_EXISTS when its id is taken.
 	CreateBuilding(ctx context.Context, in *CreateBuildingRequest, opts ...grpc.CallOption) (*Building, error)
@@ -314,7 +315,8 @@ type CatalogueServiceServer interface {
 	ListSensorTypes(context.Context, *ListSensorTypesRequest) (*ListSensorTypesResponse, error)
 	// UpdateSensorType changes the fields named by the update mask (all that are set, without one).
 	UpdateSensorType(context.Context, *UpdateSensorTypeRequest) (*SensorType, error)
-	// DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it.
+	// DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+	// good once it has readings: made anew with another kind or unit, it would mix them.
 	DeleteSensorType(context.Context, *DeleteSensorTypeRequest) (*emptypb.Empty, error)
 	// CreateBuilding registers a building. ALREADY_EXISTS when its id is taken.
 	CreateBuilding(context.Context, *CreateBuildingRequest) (*Building, error)

@@ -174,7 +174,8 @@ class CatalogueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSensorType(self, request, context):
-        """DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it.
+        """DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+        good once it has readings: made anew with another kind or unit, it would mix them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,9 @@ class CatalogueServiceStub:
     UpdateSensorType: _grpc.UnaryUnaryMultiCallable[_catalogue_service_pb2.UpdateSensorTypeRequest, _catalogue_pb2.SensorType]
     """UpdateSensorType changes the fields named by the update mask (all that are set, without one)."""
     DeleteSensorType: _grpc.UnaryUnaryMultiCallable[_catalogue_service_pb2.DeleteSensorTypeRequest, _empty_pb2.Empty]
-    """DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it."""
+    """DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+    good once it has readings: made anew with another kind or unit, it would mix them.
+    """
     CreateBuilding: _grpc.UnaryUnaryMultiCallable[_catalogue_service_pb2.CreateBuildingRequest, _catalogue_pb2.Building]
     """CreateBuilding registers a building. ALREADY_EXISTS when its id is taken."""
     GetBuilding: _grpc.UnaryUnaryMultiCallable[_catalogue_service_pb2.GetBuildingRequest, _catalogue_pb2.Building]
@@ -94,7 +96,9 @@ class CatalogueServiceAsyncStub(CatalogueServiceStub):
     UpdateSensorType: _aio.UnaryUnaryMultiCallable[_catalogue_service_pb2.UpdateSensorTypeRequest, _catalogue_pb2.SensorType]  # type: ignore[assignment]
     """UpdateSensorType changes the fields named by the update mask (all that are set, without one)."""
     DeleteSensorType: _aio.UnaryUnaryMultiCallable[_catalogue_service_pb2.DeleteSensorTypeRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it."""
+    """DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+    good once it has readings: made anew with another kind or unit, it would mix them.
+    """
     CreateBuilding: _aio.UnaryUnaryMultiCallable[_catalogue_service_pb2.CreateBuildingRequest, _catalogue_pb2.Building]  # type: ignore[assignment]
     """CreateBuilding registers a building. ALREADY_EXISTS when its id is taken."""
     GetBuilding: _aio.UnaryUnaryMultiCallable[_catalogue_service_pb2.GetBuildingRequest, _catalogue_pb2.Building]  # type: ignore[assignment]
@@ -169,7 +173,9 @@ class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalogue_service_pb2.DeleteSensorTypeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """DeleteSensorType removes a sensor type from the catalogue; readings that were stored stay. FAILED_PRECONDITION while something refers to it."""
+        """DeleteSensorType removes a sensor type from the catalogue. FAILED_PRECONDITION (IN_USE) while a device refers to it, and for
+        good once it has readings: made anew with another kind or unit, it would mix them.
+        """
 
     @_abc_1.abstractmethod
     def CreateBuilding(
