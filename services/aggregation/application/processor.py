@@ -21,9 +21,10 @@ from services.aggregation.application.ports import (
     Write,
 )
 from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch
+from services.aggregation.application.renewing import renew
 from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
-from services.aggregation.domain.revision import Placed, doubts
+from services.aggregation.domain.revision import Placed, Revised, doubts
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import Bools
@@ -85,8 +86,8 @@ class Processor:
             changes = self.engine.apply(unsettled, now, np.array(sorted(revoked), np.int64))
             changes.raw = no_readings()
         await self.alarms.load(self._lease.partition, wall_clock_us())
-        write = self._write(changes, revoked)
-        if write.closed or write.corrections or revoked or write.alarms:
+        write = self._write(changes, revoked, renewed=await self._renew(changes, revoked))
+        if write.closed or write.revised or write.corrections or revoked or write.alarms:
             await self._commit(write)
 
     async def recompute(self) -> bool:
@@ -146,9 +147,9 @@ class Processor:
         if len(self.engine.states.doubtful()):
             revoked = await self._revoke(no_readings(), self.engine.quiet(clock, wall))
         changes = self.engine.tick(clock, wall)
-        if not (changes.closed or changes.corrections or revoked):
+        if not (changes.closed or changes.corrections or changes.spanned or revoked):
             return 0
-        await self._commit(self._write(changes, revoked))
+        await self._commit(self._write(changes, revoked, renewed=await self._renew(changes, revoked)))
         return sum(len(closed.series) for closed in changes.closed)
 
     async def keep_up_alarms(self, until: int | None = None) -> None:
@@ -180,7 +181,8 @@ class Processor:
         self.alarms.keep_up(wall_clock_us())
         self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh)
         changes = self.engine.apply(admission.fresh, self._clock(), also)
-        write = self._write(changes, pending | revoked, skipped)
+        pending |= revoked
+        write = self._write(changes, pending, skipped, await self._renew(changes, pending))
         write.emptied = [entry.id for entry in emptied]
         write.position = messages[-1].sequence if messages else None
         metrics.COMPUTE.observe(time.perf_counter() - began)
@@ -194,6 +196,9 @@ class Processor:
     async def _revoke(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, Placed]:
         """Before the engine settles them: what these readings show to have been believed wrongly."""
         return await revoke_all(self._store, self.engine, self._ids, doubts(self.engine, fresh, quiet))
+
+    async def _renew(self, changes: Changes, placed: dict[int, Placed]) -> list[Revised]:
+        return await renew(self._store, self.engine, self._ids, changes, placed)
 
     async def _commit(self, write: Write) -> None:
         with metrics.COMMIT.time():
@@ -271,12 +276,16 @@ class Processor:
         self._ids = np.array(self.engine.states.ids, np.int64)
 
     def _write(
-        self, changes: Changes, placed: dict[int, Placed] | None = None, skipped: Readings | None = None
+        self,
+        changes: Changes,
+        placed: dict[int, Placed] | None = None,
+        skipped: Readings | None = None,
+        renewed: Sequence[Revised] = (),
     ) -> Write:
         placed, skipped = placed or {}, skipped or no_readings()
         states = self.engine.states.rows
         late = [Readings(np.full(len(own.time), series), own.time, own.value) for series, own in placed.items()]
-        revised = [window for found in placed.values() for window in found.revised]
+        revised = [*(window for found in placed.values() for window in found.revised), *renewed]
         corrections: list[Correction] = list(changes.corrections)
         withdrawn: list[tuple[int, int]] = []
         for series, found in placed.items():
@@ -286,7 +295,7 @@ class Processor:
         if late:
             raw = Readings(*(np.concatenate(column) for column in zip(raw, *late, strict=True))).sorted()
         moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
-        dirty = sorted(moved.union(changes.touched.tolist()))
+        dirty = sorted(moved.union(changes.touched.tolist(), (window.series for window in renewed)))
         now = wall_clock_us()
         self.alarms.windows(changes.closed)
         return Write(

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.counter import increases
+from services.aggregation.domain.counter import Increases, increases
 from services.aggregation.domain.fold import fold_readings, heads_of, order_by
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
 from services.aggregation.domain.meter import Correction
+from services.aggregation.domain.policy import rules_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.state import SeriesStates
 from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, pick, unbounded
@@ -67,6 +68,16 @@ def no_readings() -> Readings:
     return Readings(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
+class Spanned(NamedTuple):
+    """Stored windows of the series that overlap [since, until] and end by `until` have closed with another idea of how
+    their counter went on than is known now: by an increase over readings that were not accepted, the last of them at
+    `until`."""
+
+    series: int
+    since: int
+    until: int
+
+
 @dataclass(slots=True)
 class Changes:
     """What a step of the engine wants stored, all at once."""
@@ -75,6 +86,7 @@ class Changes:
     """New readings, sorted by series and time."""
     closed: list[Closed] = field(default_factory=list[Closed])
     corrections: list[Correction] = field(default_factory=list[Correction])
+    spanned: list[Spanned] = field(default_factory=list[Spanned])
     duplicates: int = 0
 
     @property
@@ -187,6 +199,7 @@ class Engine:
         if gains is not None:
             assert not gains.undone, "a belief must be revoked before the reading that does so settles"
             changes.corrections = gains.corrections
+            changes.spanned = self._spanned(ripe, rest, gains)
         heads = heads_of(ripe.series, np.zeros_like(ripe.series))
         if len(heads):
             self.states.observe(ripe.series, ripe.time, heads)
@@ -201,6 +214,26 @@ class Engine:
             if len(closed.series):
                 changes.closed.append(closed)
         return changes
+
+    def _spanned(self, ripe: Readings, rest: Readings, gains: Increases) -> list[Spanned]:
+        """What the increases span beside windows that close just now. Windows that had closed before the last reading
+        in between knew it, but not the increase."""
+        states = self.states.rows
+        last = states["settled_time"][ripe.series]
+        inner = np.flatnonzero(ripe.series[1:] == ripe.series[:-1]) + 1
+        last[inner] = ripe.time[inner - 1]
+        found: list[Spanned] = []
+        for at in np.flatnonzero((gains.since != NEVER) & (last[gains.at] > gains.since)):
+            place, amount, since = int(gains.at[at]), float(gains.amount[at]), int(gains.since[at])
+            series, until = int(ripe.series[place]), int(last[place])
+            max_gap = int(states["max_gap"][series])
+            if until - since > max_gap:
+                continue
+            # A belief has told them something, too, and so may have what has not settled.
+            told = rules_of(states["counting"][series]).believes or bool((rest.series == series).any())
+            if told or (amount and ripe.time[place] - since <= max_gap):
+                found.append(Spanned(series, since, until))
+        return found
 
     @unbounded
     def _ahead(self, touched: Ints, rest: Readings) -> Ahead:

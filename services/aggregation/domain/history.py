@@ -74,13 +74,16 @@ def spans(infos: Sequence[SeriesInfo], parts: Folded, start: int, end: int, step
         newest = int(rows["last_time"].max(initial=NEVER))
         own = slice(cuts[at], cuts[at + 1])
         summaries = [Summary(*row) for row in merged.rows[own].tolist()]
+        edges = _edges_after(summaries, edge)
         if step >= end - start and not summaries:
             around = Neighbours(before, after, edge)
             found.append(Span(at, start, _statistics(info, Summary(), start, end, around), newest))
         for place, (span_start, summary) in enumerate(zip(merged.start[own].tolist(), summaries, strict=True)):
+            following = summaries[place + 1] if place + 1 < len(summaries) else None
             around = Neighbours(
                 (summaries[place - 1].last_time, summaries[place - 1].last) if place else before,
-                *(_first(summaries[place + 1 : place + 2]) or (after, edge)),
+                after if following is None else (following.first_time, following.first),
+                edges[place],
             )
             found.append(
                 Span(at, span_start, _statistics(info, summary, span_start, span_start + step, around), newest)
@@ -92,11 +95,14 @@ def _statistics(info: SeriesInfo, summary: Summary, start: int, end: int, around
     return statistics(summary, start, end, kind=info.kind, max_gap=info.max_gap, interval=info.interval, around=around)
 
 
-def _first(following: Sequence[Summary]) -> tuple[tuple[int, float], Edge] | None:
-    if not following:
-        return None
-    first = following[0]
-    return (first.first_time, first.first), Edge(first.edge_from, first.edge_to, first.edge)
+def _edges_after(summaries: Sequence[Summary], last: Edge | None) -> list[Edge | None]:
+    """For each summary the increase that arrives first after it: a neighbour's readings need not be accepted ones."""
+    found: list[Edge | None] = []
+    for summary in reversed(summaries):
+        found.append(last)
+        if summary.edge_to != NEVER:
+            last = Edge(summary.edge_from, summary.edge_to, summary.edge)
+    return found[::-1]
 
 
 def _outside(rows: Rows, start: int, end: int) -> tuple[tuple[int, float], tuple[int, float], Edge | None]:

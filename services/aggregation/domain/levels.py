@@ -109,6 +109,19 @@ def advance(
     return news, _settle(open_windows, profile, touched, step, merged, at, previous, fresh, horizon, ahead)
 
 
+def _edges_after(merged: Folded, inner: Ints, edge: Rows) -> None:
+    """Writes into `edge` of the `inner` windows (not the last of their series) how the counter went on: to the first
+    accepted reading after it, whatever windows without one lie between. None where there is none yet."""
+    edge[inner] = no_edges(1)
+    accepted = np.flatnonzero(merged.rows["edge_to"] != NEVER)
+    if not len(accepted):
+        return
+    after = accepted[np.minimum(np.searchsorted(accepted, inner, side="right"), len(accepted) - 1)]
+    known = (after > inner) & (merged.series[after] == merged.series[inner])
+    for name in ("edge_from", "edge_to", "edge"):
+        edge[name][inner[known]] = merged.rows[name][after[known]]
+
+
 def _nothing(step: int) -> Closed:
     none, zero = np.zeros(0, np.int64), np.zeros(0)
     return Closed(step, none, none, np.zeros(0, SUMMARY), none, none, zero, none, zero, no_edges(0))
@@ -141,8 +154,8 @@ def _settle(
     after_time, after, edge = ahead.time[place], ahead.value[place], ahead.edge[place]
     inner = np.flatnonzero(~final)
     after_time[inner], after[inner] = merged.rows["first_time"][inner + 1], merged.rows["first"][inner + 1]
-    for name in ("edge_from", "edge_to", "edge"):
-        edge[name][inner] = merged.rows[name][inner + 1]
+
+    _edges_after(merged, inner, edge)
 
     dirty, revision, told_after = fresh.copy(), np.zeros(count, np.int64), np.full(count, NEVER)
     dirty[at] |= previous["dirty"] != 0

@@ -116,7 +116,7 @@ def place(engine: Engine, series: int, time: Ints, value: Floats, context: Conte
     at = np.searchsorted(all_time, time)
     first = int(np.searchsorted(all_time, context.whole))
     around = np.unique(np.clip(np.concatenate([at - 1, at, at + 1]), first, len(all_time) - 1))
-    moved = np.concatenate([all_time[around], before.differs(after)])
+    moved = np.concatenate([all_time[around], before.differs(after), _spanned(engine, series, before, after, all_time)])
     revised = _refold(engine, series, all_time, all_value, after, moved, context)
     move_before(engine, series, all_time, all_value)
     corrections, withdrawn = _news(series, before, after)
@@ -170,7 +170,7 @@ def revoke(engine: Engine, doubt: Doubt, context: Context) -> Placed:
     meter = state["meter"]
     meter["level_time"], meter["level"] = meter["old_time"], meter["old"]
     meter["old_time"], meter["old"] = NEVER, 0.0
-    moved = np.append(before.differs(after), doubt.time)
+    moved = np.concatenate([before.differs(after), [doubt.time], _spanned(engine, doubt.series, before, after, time)])
     revised = _refold(engine, doubt.series, time, value, after, moved, context)
     corrections, withdrawn = _news(doubt.series, before, after)
     return Placed(time[:0], value[:0], revised, 0, corrections, withdrawn)
@@ -204,14 +204,32 @@ class Judged(NamedTuple):
         """Event times of the readings that have added something else."""
         if self.gains is None or other.gains is None:
             return np.zeros(0, np.int64)
-        mine, theirs = self._added(), other._added()
+        mine, theirs = self.added(), other.added()
         return np.array([time for time in mine.keys() | theirs.keys() if mine.get(time) != theirs.get(time)], np.int64)
 
-    def _added(self) -> dict[int, tuple[float, int]]:
+    def added(self) -> dict[int, tuple[float, int]]:
+        """By event time what each accepted reading has added, and since when."""
         if self.gains is None:
             return {}
         columns = self.time[self.gains.at].tolist(), self.gains.amount.tolist(), self.gains.since.tolist()
         return {time: (amount, since) for time, amount, since in zip(*columns, strict=True)}
+
+
+def _spanned(engine: Engine, series: int, before: Judged, after: Judged, time: Ints) -> Ints:
+    """Event times among `time` (sorted) in whose windows there is another share of an increase now: also of the one
+    that goes on from the last accepted reading, as far as it was told."""
+    if before.gains is None or after.gains is None:
+        return time[:0]
+    mine, theirs = before.added(), after.added()
+    parts = [(found[1], at) for at, found in mine.items() ^ theirs.items()]
+    if before.meter.tobytes() != after.meter.tobytes():
+        parts += [(int(found.meter["level_time"][0]), int(time[-1])) for found in (before, after)]
+    step, max_gap = engine.rules.steps[0], int(engine.states.rows["max_gap"][series])
+    chosen = np.zeros(len(time), bool)
+    for since, until in parts:
+        if since != NEVER and until - since <= max_gap:
+            chosen[np.searchsorted(time, since - since % step) : np.searchsorted(time, until, side="right")] = True
+    return time[chosen]
 
 
 def judge(engine: Engine, series: int, context: Context, time: Ints, value: Floats) -> Judged:

@@ -190,3 +190,101 @@ def test_in_any_order(
     sent = sorted(arrivals, key=lambda arrival: arrival[1] + order.choice([0, 0, 0, 30 * SECOND, 2 * MINUTE, HOUR]))
     batches = [sent[first : first + size] for first in range(0, len(sent), size)]
     check(run(rules, batches, interludes(pauses, takeovers)), arrivals, rules)
+
+
+steady = st.lists(st.tuples(st.sampled_from([20 * SECOND, 30 * SECOND, 60 * SECOND]), values), min_size=1, max_size=25)
+
+
+def announced(bench: Bench, step: int) -> dict[int, float]:
+    """Start of each window of the step, and the consumption that its newest event says."""
+    newest = {one.start: one for one in sorted(bench.store.announced, key=lambda one: one.revision) if one.step == step}
+    for start, one in newest.items():
+        assert one.revision == bench.store.windows[1, step, start][0]
+    return {start: one.statistics.consumption or 0.0 for start, one in newest.items()}
+
+
+def listed(bench: Bench, step: int, first: int, last: int) -> dict[int, float]:
+    """The same, as windows are listed: many at once."""
+    info = bench.store.info(1)
+    pieces = bench.store.pieces([info], first, last, bench.rules.steps.index(step))
+    return {one.start: one.statistics.consumption or 0.0 for one in spans([info], pieces, first, last, step)}
+
+
+def agree(bench: Bench, arrivals: list[Arrival], rules: CounterRules) -> None:
+    """Windows, as listed and as announced in the end, are those of the reference, and sum to the whole."""
+    kept = first_wins([(time, value) for _, time, value in arrivals])
+    info = bench.store.info(1)
+    first, last = T0 - T0 % DAY, max(kept) - max(kept) % DAY + DAY
+    whole = float(sum(amount for _, _, amount in meter_steps(sorted(kept.items()), reference(rules))[0]))
+    for step in bench.rules.steps:
+        expected = dict[int, float]()
+        for start in {time - time % step for time in kept}:
+            found = window(kept, Kind.COUNTER, info.max_gap, start, start + step, reference(rules))
+            assert found is not None
+            expected[start] = float(found.consumption)
+        assert listed(bench, step, first, last) == pytest.approx(expected, abs=1e-6), step
+        assert announced(bench, step) == pytest.approx(expected, abs=1e-6), step
+        # Every minute holds a reading.
+        assert sum(expected.values()) == pytest.approx(whole, abs=1e-6)
+
+
+EVERYTHING = Rules(lateness=40 * DAY, announce_fine_within=100_000 * DAY)
+
+
+def announcing(
+    rules: CounterRules, batches: list[list[Arrival]], between: Callable[[Bench, int], object] = lambda _a, _b: None
+) -> Bench:
+    bench = Bench(EVERYTHING, [descriptor(0, Kind.COUNTER, MINUTE)._replace(counting=rules)])
+    for number, batch in enumerate(batches):
+        bench.feed(batch)
+        between(bench, number)
+    bench.fall_quiet()
+    return bench
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_an_increase_over_values_that_were_not_accepted_is_spread_over_their_windows(policy: Policy, size: int) -> None:
+    rules = CounterRules(policy, register=1000)
+    arrivals: list[Arrival] = [
+        (0, T0 + 30 * SECOND + at * MINUTE, value) for at, value in enumerate((100.0, 200, 50, 80, 250, 260, 260, 260))
+    ]
+    batches = [arrivals[first : first + size] for first in range(0, len(arrivals), size)]
+    bench = announcing(rules, batches)
+    agree(bench, arrivals, rules)
+    if policy == Policy.REJECT:
+        found = list(listed(bench, MINUTE, T0, T0 + 6 * MINUTE).values())
+        assert found == pytest.approx([50, 50 + 25 / 3, 50 / 3, 50 / 3, 25 / 3 + 5, 5])
+
+
+@settings(max_examples=100, deadline=None)
+@given(rules=rule_sets, found=steady, size=st.integers(1, 7), pauses=some, takeovers=some)
+def test_what_is_listed_and_announced_sums_to_the_whole(
+    rules: CounterRules, found: list[tuple[int, float]], size: int, pauses: set[int], takeovers: set[int]
+) -> None:
+    arrivals = timed(found)
+    batches = [arrivals[first : first + size] for first in range(0, len(arrivals), size)]
+    agree(announcing(rules, batches, interludes(pauses, takeovers)), arrivals, rules)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rules=rule_sets,
+    found=steady,
+    size=st.integers(1, 7),
+    pauses=some,
+    takeovers=some,
+    order=st.randoms(use_true_random=False),
+)
+def test_what_is_listed_and_announced_sums_to_the_whole_in_any_order(
+    rules: CounterRules,
+    found: list[tuple[int, float]],
+    size: int,
+    pauses: set[int],
+    takeovers: set[int],
+    order: Any,
+) -> None:
+    arrivals = timed(found)
+    sent = sorted(arrivals, key=lambda arrival: arrival[1] + order.choice([0, 0, 0, 90 * SECOND, 4 * MINUTE, HOUR]))
+    batches = [sent[first : first + size] for first in range(0, len(sent), size)]
+    agree(announcing(rules, batches, interludes(pauses, takeovers)), arrivals, rules)

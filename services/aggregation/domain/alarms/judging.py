@@ -97,7 +97,7 @@ def _flat(case: Case, times: Sequence[int], values: Sequence[float], last: Last,
         elif case.alarm is not None:
             case.see(at, value, _away_from(first))
         elif at - since >= rule.duration:
-            case.begin(since, at, value)
+            case.begin(since, at, value, shown=first)
     case.remember([] if since == times[-1] else [float(since), first])
 
 

@@ -30,7 +30,8 @@ def subject(key: SeriesKey) -> str:
 
 
 def sentence(rule: AlarmRule, key: SeriesKey, unit: str, value: float | None) -> str:
-    """What was seen, and what it was judged by. `value` as in `Alarm.value` (a rate's: the steepness per hour)."""
+    """What was seen, and what it was judged by. `value` as in `Alarm.value` (a rate's: the steepness per hour; a flat
+    line's: its first value, which the others are compared with)."""
     of, seen = subject(key), "-" if value is None else f"{value:.6g}"
     unit = f" {unit}" if unit else ""
     match rule.condition:
@@ -44,8 +45,8 @@ def sentence(rule: AlarmRule, key: SeriesKey, unit: str, value: float | None) ->
         case NoData(after=after):
             return f"{of}: no data for {span(after)}"
         case FlatLine(duration=duration, tolerance=tolerance):
-            within = f" (within {tolerance:.6g}{unit})" if tolerance else ""
-            return f"{of} has stayed at {seen}{unit}{within} for {span(duration)}"
+            where = f"within {tolerance:.6g}{unit} of" if tolerance else "at"
+            return f"{of} has stayed {where} {seen}{unit} for {span(duration)}"
         case RateOfChange(limit_per_hour=limit, direction=direction):
             verb = {Direction.RISING: "rises", Direction.FALLING: "falls"}.get(direction, "changes")
             return f"{of} {verb} by {seen}{unit} an hour: more than {limit:.6g}{unit}"
