@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,13 @@ StateDirOption = Annotated[
     Path | None,
     typer.Option("--state-dir", help="Where the mesh keeps its state. [env: TOCSIN_STATE_DIR; default: .tocsin]"),
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of options and arguments that are numbers: JSON has neither NaN nor infinity."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("must be a finite number")
+    return value
 
 
 def span(text: str, option: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, finite
 from services.cli.output import JsonOption, console, print_json, table
 
 if TYPE_CHECKING:
@@ -132,20 +132,24 @@ def add(
     building: Annotated[str, typer.Option(help="Only this building.")] = "",
     room: Annotated[str, typer.Option(help="Only this room.")] = "",
     device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    above: Annotated[float | None, typer.Option(help="Values above this (canonical unit).")] = None,
-    below: Annotated[float | None, typer.Option(help="Values below this.")] = None,
-    hysteresis: Annotated[float | None, typer.Option(help="How far back ends it.")] = None,
+    above: Annotated[float | None, typer.Option(callback=finite, help="Values above this (canonical unit).")] = None,
+    below: Annotated[float | None, typer.Option(callback=finite, help="Values below this.")] = None,
+    hysteresis: Annotated[float | None, typer.Option(callback=finite, help="How far back ends it.")] = None,
     lasting: Annotated[str, typer.Option("--for", help="How long it must last before it is raised, like 5m.")] = "",
     no_data: Annotated[str, typer.Option(help="Nothing for this long, like 10m.")] = "",
-    completeness: Annotated[float | None, typer.Option(help="Less than this share (0..1) of a window.")] = None,
+    completeness: Annotated[
+        float | None, typer.Option(callback=finite, help="Less than this share (0..1) of a window.")
+    ] = None,
     step: Annotated[str, typer.Option(help="Length of those windows, like 15m.")] = "",
     covered: Annotated[bool, typer.Option("--covered", help="Judge covered time, not readings received.")] = False,
     flat: Annotated[str, typer.Option(help="The same value for this long, like 1h.")] = "",
-    tolerance: Annotated[float | None, typer.Option(help="What still counts as the same.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Changes steeper than this per hour.")] = None,
+    tolerance: Annotated[float | None, typer.Option(callback=finite, help="What still counts as the same.")] = None,
+    rate: Annotated[float | None, typer.Option(callback=finite, help="Changes steeper than this per hour.")] = None,
     direction: Annotated[str, typer.Option(help="RISING or FALLING; both by default.")] = "",
     over: Annotated[str, typer.Option(help="Time between what is compared, like 10m.")] = "",
-    full: Annotated[float | None, typer.Option(help="A container at or above this level (percent).")] = None,
+    full: Annotated[
+        float | None, typer.Option(callback=finite, help="A container at or above this level (percent).")
+    ] = None,
     emptied: Annotated[bool, typer.Option("--emptied", help="A container is emptied.")] = False,
     severity: Annotated[str, typer.Option(help="INFO, WARNING or CRITICAL.")] = "WARNING",
     title: Annotated[str, typer.Option(help="Title for people; the id by default.")] = "",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, finite
 from services.cli.output import JsonOption, console, fields, print_json
 
 _POLL_SECONDS = 0.2
@@ -22,7 +22,9 @@ def alert(
     uid: Annotated[str, typer.Argument(help="The camera system's id of the alert, its idempotency key.")],
     video: Annotated[str, typer.Argument(help="Path on the configured video server, for example /videos/a.mp4.")],
     store: Annotated[str, typer.Option(help="Store where the camera stands.")] = "store-1",
-    timestamp: Annotated[float | None, typer.Option(help="Seconds since the Unix epoch; now by default.")] = None,
+    timestamp: Annotated[
+        float | None, typer.Option(callback=finite, help="Seconds since the Unix epoch; now by default.")
+    ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the probe; 0 to return at once.")] = 10.0,
     json: JsonOption = False,
     state_dir: StateDirOption = None,

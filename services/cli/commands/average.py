@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, fields, number, print_json, table
 from services.cli.sparkline import sparkline
 
@@ -24,7 +24,7 @@ def average(
     building: Annotated[str, typer.Argument(help="Building id.")],
     room: Annotated[str, typer.Argument(help="Room id; without it, the building and each of its rooms.")] = "",
     sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
-    window: Annotated[str, typer.Option(help="Length of the span, for example 900s.")] = "900s",
+    window: Annotated[str, typer.Option(help="Length of the span, for example 15m or 1h.")] = "15m",
     at: Annotated[str, typer.Option(help="End of the span, RFC 3339; now by default.")] = "",
     recent: Annotated[int, typer.Option(min=0, max=60, help="How many spans the line of the past shows.")] = 24,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rooms at most.")] = 50,
@@ -36,7 +36,7 @@ def average(
 
     whole = f"/v1/buildings/{quote(building, safe='')}"
     path = f"{whole}/rooms/{quote(room, safe='')}/average" if room else f"{whole}/average"
-    query = {"sensorType": sensor_type, "window": window} | ({"at": at} if at else {})
+    query = {"sensorType": sensor_type, "window": span(window, "--window")} | ({"at": at} if at else {})
     with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
         result: dict[str, Any] = answer(client.get(path, params=query))
         past = _past(client, path, query, result, recent)

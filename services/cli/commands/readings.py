@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, finite, span
 from services.cli.output import JsonOption, console, number, print_json, table
 
 app = typer.Typer(help="Send readings, and watch their windows close.", no_args_is_help=True)
@@ -21,7 +21,7 @@ def send(
     building: Annotated[str, typer.Argument(help="Building id, for example `tower`.")],
     room: Annotated[str, typer.Argument(help="Room id, for example `lobby`.")],
     sensor_type: Annotated[str, typer.Argument(help="Sensor type, for example `temperature`.")],
-    value: Annotated[float, typer.Argument(help="The measured value.")],
+    value: Annotated[float, typer.Argument(callback=finite, help="The measured value.")],
     unit: Annotated[str, typer.Option(help="Unit of the value; the sensor type's own by default.")] = "",
     device: Annotated[str, typer.Option(help="Device that measured it.")] = "",
     at: Annotated[str, typer.Option(help="Event time, RFC 3339; now by default.")] = "",
@@ -83,7 +83,7 @@ def watch(
     building: Annotated[str, typer.Option(help="Only this building.")] = "",
     room: Annotated[str, typer.Option(help="Only this room.")] = "",
     sensor_type: Annotated[str, typer.Option("--type", help="Only this sensor type.")] = "",
-    step: Annotated[str, typer.Option(help="Only windows of this length, for example 60s.")] = "",
+    step: Annotated[str, typer.Option(help="Only windows of this length, for example 1m.")] = "",
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
@@ -92,7 +92,7 @@ def watch(
 
     from services.cli.client import answer, open_mesh
 
-    wanted = {"building": building, "room": room, "sensorType": sensor_type, "step": step}
+    wanted = {"building": building, "room": room, "sensorType": sensor_type, "step": span(step, "--step")}
     query = {name: text for name, text in wanted.items() if text}
     with (
         open_mesh(state_dir).http(scopes=["readings:read"]) as client,

@@ -104,6 +104,36 @@ def test_a_room_has_a_line_of_its_past(edge: Put, capsys: pytest.CaptureFixture[
     assert len(fake.asked) == 24
 
 
+def test_the_span_of_an_average_has_a_unit(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(lambda request: average(request.url.params.get("at", NOW), 290.0))
+    assert run(["average", "tower", "lobby", "--window", "1h30m", "--recent", "2"]) == 0
+    assert [request.url.params["window"] for request in fake.asked] == ["5400s", "5400s"]
+    assert run(["average", "tower", "lobby", "--window", "soon"]) == 2
+    assert "--window is no duration" in capsys.readouterr().err
+    assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "alarms rule add x --type t --above",
+        "alarms rule add x --type t --below 1 --hysteresis",
+        "alarms rule add x --type t --completeness",
+        "alarms rule add x --type t --flat 1h --tolerance",
+        "alarms rule add x --type t --rate",
+        "alarms rule add x --type t --full",
+        "readings send tower lobby temperature --",
+        "alert a1 /videos/a.mp4 --timestamp",
+    ],
+)
+def test_numbers_are_finite(edge: Put, capsys: pytest.CaptureFixture[str], command: str, number: str) -> None:
+    fake = edge(lambda request: {})
+    assert run(f"{command} {number}".split()) == 2
+    assert "must be a finite number" in " ".join(capsys.readouterr().err.split())
+    assert not fake.asked
+
+
 def test_no_data_is_said_with_what_was_before(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     edge(lambda request: average(request.url.params.get("at", NOW), None if "at" not in request.url.params else 290.0))
     assert run(["average", "tower", "lobby", "--recent", "4"]) == 0
