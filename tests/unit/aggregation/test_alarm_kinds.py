@@ -83,6 +83,19 @@ def test_an_emptying_that_comes_late_is_another_one_only_if_the_level_had_risen(
     assert [told.alarm.state for told in bench.store.alarms.told] == [State.RAISED, State.CLEARED] * 3
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "values", "said"), [(0.5, (5.0, 5.5, 4.5, 5.4), "within 0.5 K of 5 K"), (0.0, (5.0,) * 4, "at 5 K")]
+)
+def test_a_flat_line_is_told_by_the_value_it_is_judged_by(
+    tolerance: float, values: tuple[float, ...], said: str
+) -> None:
+    bench = AlarmBench([GAUGE], rule(FlatLine(30 * SECOND, tolerance)))
+    bench.feed([(0, T0 + at * 10 * SECOND, value) for at, value in enumerate(values)])
+    [alarm] = bench.alarms
+    assert alarm.message.endswith(f" has stayed {said} for 30 s")
+    assert alarm.value == values[-1]
+
+
 def test_a_rule_judges_from_its_making_on() -> None:
     bench = AlarmBench([GAUGE])
     bench.feed([(0, T0, 9.0)])
