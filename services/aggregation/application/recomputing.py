@@ -1,5 +1,7 @@
 """Folds windows anew from what is stored: when it is asked for, and when the layout or the steps have changed."""
 
+import numpy as np
+
 from services.aggregation.application.ports import (
     Outdated,
     PartitionStore,
@@ -8,6 +10,7 @@ from services.aggregation.application.ports import (
     StoredSeries,
     Totals,
 )
+from services.aggregation.application.renewing import raise_revisions
 from services.aggregation.domain.engine import Engine
 from services.aggregation.domain.recompute import Recomputed, is_counter, recompute, stretch_length
 from services.aggregation.domain.state import RECENT
@@ -41,6 +44,10 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
         include_too_late=job.include_too_late and start < job.end,
     )
     found = recompute(engine, series, start, end, past)
+    if found.before is not None:
+        ids = np.array(engine.states.ids, np.int64)
+        earlier = await raise_revisions(store, engine, ids, [found.before], set())
+        found = found._replace(revised=[*found.revised, *earlier], changed=found.changed + len(earlier))
     totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
     done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
     return Stretch(series, start, end, found), Progress(job.id, end, totals, done)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.counter import increases
-from services.aggregation.domain.engine import Engine
+from services.aggregation.domain.engine import Engine, Spanned
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, fold_summaries
 from services.aggregation.domain.meter import Correction, no_meters
+from services.aggregation.domain.neighbours import Side, first_edge, first_reading, moved
 from services.aggregation.domain.revision import Judged, Revised, Stored, move_before
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Bools, Floats, Ints, Kind, Rows, unbounded
@@ -59,6 +60,8 @@ class Recomputed(NamedTuple):
     windows: int
     changed: int
     open: bool
+    before: Spanned | None = None
+    """Windows before the stretch whose figures have changed with it."""
 
 
 def stretch_length(rules: Rules) -> int:
@@ -104,6 +107,7 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
     profile = Profile(states["kind"].copy(), states["max_gap"].copy())
     folded = fold_readings(profile, alone, own_time, own_value, engine.rules.steps[0], gains)
     revised: list[Revised] = []
+    before: Spanned | None = None
     windows = changed = 0
     opened = tail and is_counter(engine, series)
     for level, step in enumerate(engine.rules.steps):
@@ -112,7 +116,18 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
         if rebuild and tail:
             _reopen(engine, series, level, folded, stored)
             opened = True
+        known = _known(engine, series, level, stored, start, end)
+        if rebuild:
+            # What has not been stored yet was no less known.
+            known = dict(zip(folded.start.tolist(), folded.rows, strict=True)) | known
         news = _news(engine, series, level, folded, stored)
+        if news.revised or news.open:
+            now = known | {window.start: window.row for window in news.revised}
+            if news.open:
+                start_open = int(engine.states.rows["open"]["start"][series, level])
+                now[start_open] = engine.states.rows["open"]["summary"][series, level].copy()
+            news = _beside(engine, series, level, stored, news, known, now)
+            before = before or _reach(engine, series, start, known, now)
         revised += news.revised
         windows += len(folded.start)
         changed += len(news.revised) + news.open
@@ -120,7 +135,53 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
     if tail:
         move_before(engine, series, time, value)
     since = start if past.level_time == NEVER else min(start, past.level_time + 1)
-    return Recomputed(revised, corrections, since, len(own_time), windows, changed, opened)
+    return Recomputed(revised, corrections, since, len(own_time), windows, changed, opened, before)
+
+
+def _known(engine: Engine, series: int, level: int, stored: Stored, start: int, end: int) -> dict[int, Rows]:
+    """The windows of the stretch, as stored, and as open."""
+    known: dict[int, Rows] = dict(zip(stored.start.tolist(), stored.rows, strict=True))
+    opened = engine.states.rows["open"][series, level]
+    if start <= opened["start"] < end:
+        known[int(opened["start"])] = opened["summary"].copy()
+    return known
+
+
+def _beside(
+    engine: Engine,
+    series: int,
+    level: int,
+    stored: Stored,
+    news: "_News",
+    before: dict[int, Rows],
+    now: dict[int, Rows],
+) -> "_News":
+    """With the windows that have changed because of their neighbours only."""
+    states, step = engine.states.rows, engine.rules.steps[level]
+    revised, is_open = list(news.revised), news.open
+    side = Side(int(states["kind"][series]), int(states["max_gap"][series]), step)
+    for start in moved(side, before, now):
+        at = np.flatnonzero(stored.start == start)
+        if start == states["open"]["start"][series, level]:
+            states["open"]["dirty"][series, level] = 1
+            is_open = 1
+        elif len(at):
+            revised.append(Revised(step, series, start, int(stored.revision[at[0]]) + 1, stored.rows[at[0]]))
+    return _News(revised, is_open)
+
+
+def _reach(engine: Engine, series: int, start: int, before: dict[int, Rows], now: dict[int, Rows]) -> Spanned | None:
+    """How far before the stretch windows say something else now."""
+    max_gap = int(engine.states.rows["max_gap"][series])
+    reach = [start]
+    edges = {first_edge(before), first_edge(now)}
+    if len(edges) > 1:
+        reach += [edge.since for edge in edges if edge.since != NEVER and edge.until - edge.since <= max_gap]
+    readings = {first_reading(before), first_reading(now)}
+    if len(readings) > 1:
+        reach += [time - max_gap for time, _ in readings if time != NEVER]
+    since = min(reach)
+    return Spanned(series, since, start) if since < start else None
 
 
 def _judged(states: Rows, past: Past) -> tuple[Ints, Floats, Judged, Rows]:

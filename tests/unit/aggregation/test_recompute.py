@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.aggregation.domain.history import spans
 from services.aggregation.domain.policy import DEFAULT_RULES, CounterRules, Policy
 from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.statistics import Statistics
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 
@@ -167,3 +169,80 @@ def test_other_steps_are_there_after_the_next_start(
         else:
             assert mine[key] == pytest.approx(row, rel=1e-9, abs=1e-6), key
     assert all(one.step in steps for one in bench.store.announced[told:])
+
+
+def heard(bench: Bench) -> dict[Any, tuple[float, float]]:
+    """The newest event of each window: consumption and time-weighted mean."""
+    told = sorted(bench.store.announced, key=lambda one: one.revision)
+    return {(one.series_id, one.step, one.start): _figures(one.statistics) for one in told}
+
+
+def seen(bench: Bench) -> dict[Any, tuple[float, float]]:
+    """The same, as windows are listed."""
+    found: dict[Any, tuple[float, float]] = {}
+    for series_id in bench.store.series:
+        info = bench.store.info(series_id)
+        for level, step in enumerate(bench.rules.steps):
+            for key in [key for key in bench.store.windows if key[:2] == (series_id, step)]:
+                pieces = bench.store.pieces([info], key[2], key[2] + step, level)
+                found[key] = _figures(spans([info], pieces, key[2], key[2] + step, step)[0].statistics)
+    return found
+
+
+def _figures(one: Statistics) -> tuple[float, float]:
+    absent = -1e9
+    mean = one.time_weighted_mean
+    return absent if one.consumption is None else one.consumption, absent if mean is None else mean
+
+
+def informed(bench: Bench) -> None:
+    """Whoever keeps the newest event of each window has what the lists say."""
+    mine, theirs = heard(bench), seen(bench)
+    assert mine.keys() == theirs.keys()
+    for key, figures in theirs.items():
+        assert mine[key] == pytest.approx(figures, rel=1e-9, abs=1e-6), key
+
+
+ALL_TOLD = replace(RULES, announce_fine_within=100_000 * DAY)
+FEW = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from([20, 60, 60, 100]).map(lambda one: one * SECOND), values),
+    min_size=1,
+    max_size=30,
+)
+
+
+def test_a_window_whose_neighbour_is_judged_otherwise_gets_the_next_revision() -> None:
+    counter = descriptor(0, Kind.COUNTER, MINUTE)
+    bench = Bench(ALL_TOLD, [counter._replace(counting=RESET)])
+    start = T0 + 22 * MINUTE
+    for at, value in enumerate((100.0, 200, 10, 20, 30, 40)):
+        bench.feed([(0, start + at * MINUTE, value)])
+    bench.change(descriptors=[counter._replace(counting=CounterRules(Policy.REJECT))])
+    bench.feed([(0, start + 7 * MINUTE, 60.0)])
+    bench.recompute(1)
+    bench.fall_quiet()
+    informed(bench)
+    revisions = [bench.store.windows[1, MINUTE, start + at * MINUTE][0] for at in range(5)]
+    assert revisions == [1, 2, 2, 2, 2]
+    assert seen(bench)[1, MINUTE, start + MINUTE][0] == 0
+    assert bench.recompute(1).changed == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(found=FEW, old=rule_sets, new=rule_sets, order=st.randoms(use_true_random=False), shift=st.booleans())
+def test_whoever_keeps_the_newest_events_has_what_is_listed_after_a_recomputation(
+    found: list[tuple[int, int, float]], old: CounterRules, new: CounterRules, order: Any, shift: bool
+) -> None:
+    early = DAY - T0 % DAY - 10 * MINUTE if shift else 0
+    sent = [(number, time + early, value) for number, time, value in out_of_order(found, order, far=False)]
+    bench = run(Bench(ALL_TOLD, series(old, MINUTE)), sent)
+    informed(bench)
+    bench.change(descriptors=series(new, MINUTE))
+    last = max(time for _, time, _ in sent)
+    run(bench, [(n, last + 2 * DAY, 500.0) for n in range(3)])
+    for series_id in bench.store.series:
+        bench.recompute(series_id)
+    bench.fall_quiet()
+    informed(bench)
+    for series_id in bench.store.series:
+        assert bench.recompute(series_id).changed == 0
