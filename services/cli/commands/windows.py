@@ -69,7 +69,10 @@ def recompute(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Fold the windows of a room anew from its raw readings, under the rules of today."""
+    """Fold the windows of a room anew from its raw readings, under the rules of today.
+
+    Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    """
     from services.cli.client import answer, open_mesh
 
     body: dict[str, Any] = {"includeTooLate": include_too_late}

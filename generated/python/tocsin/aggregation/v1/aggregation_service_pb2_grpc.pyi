@@ -53,7 +53,8 @@ class AggregationServiceStub:
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-    steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+    steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
     WatchWindows: _grpc.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]
@@ -83,7 +84,8 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-    steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+    steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
     WatchWindows: _aio.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]  # type: ignore[assignment]
@@ -152,7 +154,8 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.RecomputeWindowsResponse, _abc.Awaitable[_aggregation_service_pb2.RecomputeWindowsResponse]]:
         """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-        steps). Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
+        steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+        Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
         it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
         """
 
