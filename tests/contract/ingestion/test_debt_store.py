@@ -326,8 +326,10 @@ async def test_content_that_failed_or_was_only_tried_is_processed(desk: Desk) ->
     tried = await desk.begun(b"content", dry_run=True)
     await desk.store.finish(tried)
     done = await desk.begun(b"content")
-    await desk.store.finish(done)
-    await desk.begun(b"content", dry_run=True)
+    finished = await desk.store.finish(done)
+    assert (finished.state, finished.identical_to) == (FileState.COMPLETED, "")
+    tried_again = await desk.begun(b"content", dry_run=True)
+    assert (await desk.store.get(tried_again.file_id)).identical_to == ""
 
 
 async def test_content_that_is_being_processed_is_refused(desk: Desk) -> None:
