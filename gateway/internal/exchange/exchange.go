@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/metadata"
 
@@ -23,7 +24,7 @@ const (
 	traceHeader     = "Traceparent"
 )
 
-// Exchange belongs to one request and is used by one goroutine at a time.
+// Exchange belongs to one request and is used by one goroutine at a time, but for what MarkCalled notes.
 type Exchange struct {
 	// RequestID is the caller's when it is short and harmless, else a new one.
 	RequestID string
@@ -37,10 +38,10 @@ type Exchange struct {
 	Path string
 	// Pattern of the route that matched; nil when none did. Its text is made only when it is asked for.
 	Pattern fmt.Stringer
-	// Called is set once a service was asked: errors before that are the gateway's own.
-	Called bool
 	// Refused is why the body was not acceptable.
 	Refused *problem.Problem
+
+	called atomic.Bool
 }
 
 type key struct{}
@@ -82,6 +83,12 @@ func From(ctx context.Context) *Exchange {
 	}
 	return &Exchange{}
 }
+
+// MarkCalled notes that a service was asked; several goroutines may ask at the same time on behalf of one request.
+func (e *Exchange) MarkCalled() { e.called.Store(true) }
+
+// Called tells whether a service was asked: errors before that are the gateway's own.
+func (e *Exchange) Called() bool { return e.called.Load() }
 
 // Route that matched, such as /v1/alerts/{uid}; empty when none did.
 func (e *Exchange) Route() string {

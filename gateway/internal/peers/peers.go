@@ -150,12 +150,12 @@ func (p *Pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 }
 
 func markUnary(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	exchange.From(ctx).Called = true
+	exchange.From(ctx).MarkCalled()
 	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
 func markStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, begin grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	exchange.From(ctx).Called = true
+	exchange.From(ctx).MarkCalled()
 	return begin(ctx, desc, conn, method, opts...)
 }
 

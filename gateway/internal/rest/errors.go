@@ -66,9 +66,9 @@ func errorHandler(table *contract.Contract) runtime.ErrorHandlerFunc {
 		switch {
 		case ex.Refused != nil:
 			err = ex.Refused
-		case !ex.Called && method != nil:
+		case !ex.Called() && method != nil:
 			err = ownError(r, method, err)
-		case !ex.Called:
+		case !ex.Called():
 			err = problem.New(http.StatusBadRequest, problem.PathInvalid, "The path is not properly encoded.")
 		}
 		Fail(w, r, err, table.BodyField(name))

@@ -100,7 +100,7 @@ func TestARawUpload(t *testing.T) {
 
 func TestARefusalReachesAClientThatIsStillSending(t *testing.T) {
 	f, url, _ := setup(t)
-	f.err = fail(3, "The header lacks debtId.", info("HEADER_INVALID", nil))
+	f.answer(fail(3, "The header lacks debtId.", info("HEADER_INVALID", nil)))
 	status, answer := post(t, url+"/upload", "text/csv", zeros(50<<20))
 	if status != 400 || answer["reason"] != "HEADER_INVALID" {
 		t.Errorf("%d %v", status, answer)
@@ -150,7 +150,7 @@ func TestImport(t *testing.T) {
 
 func TestAnImportThatFailsTellsWhatWasKept(t *testing.T) {
 	f, url, _ := setup(t)
-	f.err = fail(14, "JetStream is slow.", info("STREAM_UNAVAILABLE", nil))
+	f.answer(fail(14, "JetStream is slow.", info("STREAM_UNAVAILABLE", nil)))
 	body := strings.Repeat("{\"value\":1}\n", 5000)
 	status, answer := post(t, url+"/v1/readings:import", "application/x-ndjson", strings.NewReader(body))
 	if status != 503 || answer["metadata"].(map[string]any)["accepted"] != "1000" {

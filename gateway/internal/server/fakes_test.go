@@ -29,7 +29,7 @@ import (
 	"tocsin/gateway/internal/config"
 )
 
-// fakes are the services; err, when set, is what every unary call answers.
+// fakes are the services. The test and any number of calls use them at the same time.
 type fakes struct {
 	ingestion.UnimplementedReadingServiceServer
 	ingestion.UnimplementedAlertServiceServer
@@ -40,15 +40,17 @@ type fakes struct {
 	notification.UnimplementedNotificationServiceServer
 	notification.UnimplementedInvoiceServiceServer
 
+	lock     sync.Mutex
 	err      error
 	metadata metadata.MD
 	deadline time.Duration
-	once     sync.Once
-	alone    atomic.Int64
-	batches  atomic.Int64
-	rows     atomic.Int64
-	tokens   sync.Map
-	mask     atomic.Value
+
+	once    sync.Once
+	alone   atomic.Int64
+	batches atomic.Int64
+	rows    atomic.Int64
+	tokens  sync.Map
+	mask    atomic.Value
 	// failStreams breaks streams of readings off at their second batch.
 	failStreams atomic.Bool
 	cancelled   chan struct{}
@@ -56,11 +58,33 @@ type fakes struct {
 	started     chan struct{}
 }
 
+// answer makes err what every unary call answers, and what streams end with.
+func (f *fakes) answer(err error) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.err = err
+}
+
+func (f *fakes) failure() error {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.err
+}
+
 func (f *fakes) remember(ctx context.Context) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
 	f.metadata, _ = metadata.FromIncomingContext(ctx)
 	if until, ok := ctx.Deadline(); ok {
 		f.deadline = time.Until(until)
 	}
+}
+
+// seen is the metadata of the last remembered call, and how long that had.
+func (f *fakes) seen() (metadata.MD, time.Duration) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	return f.metadata, f.deadline
 }
 
 func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
@@ -76,7 +100,7 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 			reading.EventTime = timestamppb.Now()
 		}
 	}
-	return &ingestion.CreateReadingResponse{Reading: reading, Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+	return &ingestion.CreateReadingResponse{Reading: reading, Duplicate: r.GetIdempotencyKey() == "seen"}, f.failure()
 }
 
 func tooCold() error {
@@ -84,7 +108,7 @@ func tooCold() error {
 }
 
 func (f *fakes) BatchCreateReadings(_ context.Context, r *ingestion.BatchCreateReadingsRequest) (*ingestion.BatchCreateReadingsResponse, error) {
-	return &ingestion.BatchCreateReadingsResponse{Accepted: 0, Duplicate: r.GetIdempotencyKey() == "seen"}, f.err
+	return &ingestion.BatchCreateReadingsResponse{Accepted: 0, Duplicate: r.GetIdempotencyKey() == "seen"}, f.failure()
 }
 
 func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsServer) error {
@@ -104,8 +128,8 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 		if f.failStreams.Load() && batches == 1 {
 			return status.Error(codes.Unavailable, "the stream broke")
 		}
-		if f.err != nil && batches == 1 {
-			return f.err
+		if err := f.failure(); err != nil && batches == 1 {
+			return err
 		}
 		answer := &ingestion.StreamReadingsResponse{Sequence: request.GetSequence()}
 		for i, reading := range request.GetReadings().GetReadings() {
@@ -136,18 +160,18 @@ func (f *fakes) GetAlert(ctx context.Context, r *ingestion.GetAlertRequest) (*in
 			return nil, ctx.Err()
 		}
 	}
-	return &ingestion.Alert{Uid: r.GetUid()}, f.err
+	return &ingestion.Alert{Uid: r.GetUid()}, f.failure()
 }
 
 func (f *fakes) UpdateBuilding(_ context.Context, r *ingestion.UpdateBuildingRequest) (*ingestion.Building, error) {
 	f.mask.Store(strings.Join(r.GetUpdateMask().GetPaths(), ","))
-	return r.GetBuilding(), f.err
+	return r.GetBuilding(), f.failure()
 }
 
 func (f *fakes) SubmitPayload(_ context.Context, r *ingestion.SubmitPayloadRequest) (*ingestion.SubmitPayloadResponse, error) {
 	return &ingestion.SubmitPayloadResponse{Readings: []*ingestion.Reading{{
 		Building: r.GetFormat(), Room: r.GetPayload().GetContentType(), Unit: hex.EncodeToString(r.GetPayload().GetData()),
-	}}}, f.err
+	}}}, f.failure()
 }
 
 func (f *fakes) UploadDebtFile(stream ingestion.DebtFileService_UploadDebtFileServer) error {
@@ -166,8 +190,8 @@ func (f *fakes) UploadDebtFile(stream ingestion.DebtFileService_UploadDebtFileSe
 			file.Filename, file.DryRun = m.GetFilename(), m.GetDryRun()
 			continue
 		}
-		if f.err != nil {
-			return f.err
+		if err := f.failure(); err != nil {
+			return err
 		}
 		if len(request.GetChunk()) > 256<<10 {
 			return status.Error(codes.InvalidArgument, "chunk too large")
@@ -185,27 +209,27 @@ func (f *fakes) WatchDebtFile(r *ingestion.WatchDebtFileRequest, stream ingestio
 		<-stream.Context().Done()
 		f.once.Do(func() { close(f.cancelled) })
 	}
-	if f.err != nil {
-		return f.err
+	if err := f.failure(); err != nil {
+		return err
 	}
 	return stream.Send(&ingestion.DebtFile{Id: r.GetId(), Rows: 2})
 }
 
 func (f *fakes) DownloadDebtFileRejects(r *ingestion.DownloadDebtFileRejectsRequest, stream ingestion.DebtFileService_DownloadDebtFileRejectsServer) error {
 	if r.GetId() == "none" {
-		return f.err
+		return f.failure()
 	}
 	for _, part := range []string{"a,b\n", "1,2\n"} {
 		if err := stream.Send(&httpbody.HttpBody{ContentType: "text/csv", Data: []byte(part)}); err != nil {
 			return err
 		}
 	}
-	return f.err
+	return f.failure()
 }
 
 func (f *fakes) WatchWindows(_ *aggregation.WatchWindowsRequest, stream aggregation.AggregationService_WatchWindowsServer) error {
-	if f.err != nil {
-		return f.err
+	if err := f.failure(); err != nil {
+		return err
 	}
 	<-stream.Context().Done()
 	f.once.Do(func() { close(f.cancelled) })
@@ -213,7 +237,7 @@ func (f *fakes) WatchWindows(_ *aggregation.WatchWindowsRequest, stream aggregat
 }
 
 func (f *fakes) DownloadInvoice(_ context.Context, r *notification.DownloadInvoiceRequest) (*httpbody.HttpBody, error) {
-	return &httpbody.HttpBody{ContentType: "application/pdf", Data: []byte("%PDF " + r.GetDebt())}, f.err
+	return &httpbody.HttpBody{ContentType: "application/pdf", Data: []byte("%PDF " + r.GetDebt())}, f.failure()
 }
 
 // setup starts fakes and a gateway before them; url is the gateway's.

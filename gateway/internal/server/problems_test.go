@@ -121,7 +121,7 @@ func TestProblemsOfServices(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, url, _ := setup(t)
-			f.err = err
+			f.answer(err)
 			response, text := do(t, "POST", url+"/v1/readings", `{"building":"b"}`)
 			if strings.Contains(text, "secret") {
 				t.Errorf("internals leak: %s", text)
@@ -144,8 +144,8 @@ func TestTheDetailNamesTheFieldAsTheViolationDoes(t *testing.T) {
 	} {
 		f, url, _ := setup(t)
 		violation := &errdetails.BadRequest_FieldViolation{Field: field, Description: "must be finite", Reason: "DOUBLE_FINITE"}
-		f.err = fail(codes.InvalidArgument, field+": must be finite", info("INVALID_FIELD", nil),
-			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{violation}})
+		f.answer(fail(codes.InvalidArgument, field+": must be finite", info("INVALID_FIELD", nil),
+			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{violation}}))
 		_, text := do(t, "POST", url+"/v1/readings", `{"building":"b"}`)
 		var seen problem.Problem
 		if err := json.Unmarshal([]byte(text), &seen); err != nil {

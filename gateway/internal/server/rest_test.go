@@ -47,15 +47,16 @@ func TestHeadersGoOn(t *testing.T) {
 	for _, path := range []string{"POST /v1/readings", "GET /v1/alerts/a"} {
 		verb, place, _ := strings.Cut(path, " ")
 		response, _ := do(t, verb, url+place, "", "Authorization", "Bearer t", "Traceparent", trace, "Tracestate", "a=b", "Cookie", "secret", "Grpc-Metadata-Evil", "1")
+		sent, _ := f.seen()
 		for name, want := range map[string]string{
 			"authorization": "Bearer t", "traceparent": trace, "tracestate": "a=b", "x-request-id": "the-request",
 		} {
-			if got := f.metadata.Get(name); len(got) != 1 || got[0] != want {
+			if got := sent.Get(name); len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %s is %v", path, name, got)
 			}
 		}
 		for _, name := range []string{"cookie", "grpcgateway-cookie", "evil", "grpcgateway-authorization"} {
-			if f.metadata.Get(name) != nil {
+			if sent.Get(name) != nil {
 				t.Errorf("%s: %s went on", path, name)
 			}
 		}
@@ -64,10 +65,11 @@ func TestHeadersGoOn(t *testing.T) {
 		}
 	}
 	do(t, "GET", url+"/v1/alerts/a", "", "Traceparent", "nonsense", "X-Request-Id", "a b")
-	if got := f.metadata.Get("traceparent"); len(got) != 1 || !regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`).MatchString(got[0]) {
+	sent, _ := f.seen()
+	if got := sent.Get("traceparent"); len(got) != 1 || !regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`).MatchString(got[0]) {
 		t.Errorf("traceparent made: %v", got)
 	}
-	if got := f.metadata.Get("x-request-id"); len(got) != 1 || len(got[0]) != 32 {
+	if got := sent.Get("x-request-id"); len(got) != 1 || len(got[0]) != 32 {
 		t.Errorf("request id made: %v", got)
 	}
 }
@@ -88,8 +90,8 @@ func TestDeadlines(t *testing.T) {
 		for _, path := range []string{"POST /v1/readings", "GET /v1/alerts/a"} {
 			verb, place, _ := strings.Cut(path, " ")
 			do(t, verb, url+place, "", "Grpc-Timeout", asked)
-			if f.deadline > want || f.deadline < want-400*time.Millisecond {
-				t.Errorf("%s with %q: %v", path, asked, f.deadline)
+			if _, left := f.seen(); left > want || left < want-400*time.Millisecond {
+				t.Errorf("%s with %q: %v", path, asked, left)
 			}
 		}
 	}
@@ -117,7 +119,7 @@ func TestDownloads(t *testing.T) {
 	if text != "a,b\n1,2\n" || response.Header.Get("Content-Type") != "text/csv" {
 		t.Errorf("%q %v", text, response.Header)
 	}
-	f.err = fail(5, "No such file.", info("NOT_FOUND", nil))
+	f.answer(fail(5, "No such file.", info("NOT_FOUND", nil)))
 	if response, _ := do(t, "GET", url+"/v1/debtFiles/none/rejects:download", ""); response.StatusCode != 404 {
 		t.Errorf("error before the first byte: %d", response.StatusCode)
 	}

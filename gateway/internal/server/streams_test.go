@@ -84,7 +84,7 @@ func TestAProperEndIsTold(t *testing.T) {
 
 func TestErrorsOfStreams(t *testing.T) {
 	f, url, _ := setup(t)
-	f.err = fail(14, "The database is away.", info("UNAVAILABLE", nil))
+	f.answer(fail(14, "The database is away.", info("UNAVAILABLE", nil)))
 	_, text := do(t, "GET", url+"/v1/debtFiles/f:watch", "", "Accept", events)
 	if !strings.Contains(text, "event: error\ndata: {\"type\":\"urn:tocsin:problem:unavailable\"") {
 		t.Errorf("%q", text)
