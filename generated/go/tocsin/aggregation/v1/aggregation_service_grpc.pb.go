@@ -51,7 +51,7 @@ type AggregationServiceClient interface {
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-	// steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error)
@@ -178,7 +178,7 @@ type AggregationServiceServer interface {
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-	// steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error)

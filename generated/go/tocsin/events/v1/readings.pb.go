@@ -141,8 +141,8 @@ func (SeriesDescriptor_CounterPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1, 1}
 }
 
-// ReadingBatch is a durable batch of accepted readings of one partition, in columns.
-// Internal to the mesh. Row i belongs to series[series_index[i]].
+// ReadingBatch is a durable batch of accepted readings of one partition, in columns. Internal to the mesh.
+// Row i belongs to series[series_index[i]]. A batch may have no rows: one that says which rules have changed.
 type ReadingBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// partition of all series in the batch.
@@ -159,7 +159,11 @@ type ReadingBatch struct {
 	// then, so that a single one is never believed at once, whatever the policy.
 	Flags []uint32 `protobuf:"varint,6,rep,packed,name=flags,proto3" json:"flags,omitempty"`
 	// accept_time is when ingestion published the batch.
-	AcceptTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
+	AcceptTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
+	// changed descriptions, sent to every partition when rules change in the catalogue, so that they do not wait for a
+	// reading. Building and room are empty. One without a device holds for all series of its sensor type, its counter rules
+	// for those whose device has none of its own; one with a device holds for the series of this device and sensor type.
+	Changed       []*SeriesDescriptor `protobuf:"bytes,8,rep,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -243,6 +247,13 @@ func (x *ReadingBatch) GetAcceptTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ReadingBatch) GetChanged() []*SeriesDescriptor {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 // SeriesDescriptor names a series and says how its values behave.
 type SeriesDescriptor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -266,8 +277,13 @@ type SeriesDescriptor struct {
 	RegisterSize float64 `protobuf:"fixed64,9,opt,name=register_size,json=registerSize,proto3" json:"register_size,omitempty"`
 	// max_increase_per_hour is the plausibility cap of a COUNTER in its unit per hour; 0: none.
 	MaxIncreasePerHour float64 `protobuf:"fixed64,10,opt,name=max_increase_per_hour,json=maxIncreasePerHour,proto3" json:"max_increase_per_hour,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// own_counter_rules is true when the counter rules are those of the device; else they are those of the sensor type.
+	OwnCounterRules bool `protobuf:"varint,11,opt,name=own_counter_rules,json=ownCounterRules,proto3" json:"own_counter_rules,omitempty"`
+	// rules_revision grows with every change of rules of the sensor type and of its devices in the catalogue. A description
+	// with a lower one than is known already is out of date. 0: unknown, and so is own_counter_rules.
+	RulesRevision int64 `protobuf:"varint,12,opt,name=rules_revision,json=rulesRevision,proto3" json:"rules_revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SeriesDescriptor) Reset() {
@@ -370,6 +386,20 @@ func (x *SeriesDescriptor) GetMaxIncreasePerHour() float64 {
 	return 0
 }
 
+func (x *SeriesDescriptor) GetOwnCounterRules() bool {
+	if x != nil {
+		return x.OwnCounterRules
+	}
+	return false
+}
+
+func (x *SeriesDescriptor) GetRulesRevision() int64 {
+	if x != nil {
+		return x.RulesRevision
+	}
+	return 0
+}
+
 // ContainerEmptied says that a container was emptied (level 0), on a lane of its own that bulk traffic cannot delay.
 // Internal to the mesh.
 type ContainerEmptied struct {
@@ -439,7 +469,7 @@ var File_tocsin_events_v1_readings_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbe\x02\n" +
+	"\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfc\x02\n" +
 	"\fReadingBatch\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12:\n" +
 	"\x06series\x18\x02 \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\x06series\x12!\n" +
@@ -448,8 +478,9 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x05value\x18\x05 \x03(\x01R\x05value\x12\x14\n" +
 	"\x05flags\x18\x06 \x03(\rR\x05flags\x12;\n" +
 	"\vaccept_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"acceptTime:$\x8a\xb5\x18 \n" +
-	"\x1etocsin.readings.v1.{partition}\"\xdb\x04\n" +
+	"acceptTime\x12<\n" +
+	"\achanged\x18\b \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\achanged:$\x8a\xb5\x18 \n" +
+	"\x1etocsin.readings.v1.{partition}\"\xae\x05\n" +
 	"\x10SeriesDescriptor\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -462,7 +493,9 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x0ecounter_policy\x18\b \x01(\x0e20.tocsin.events.v1.SeriesDescriptor.CounterPolicyR\rcounterPolicy\x12#\n" +
 	"\rregister_size\x18\t \x01(\x01R\fregisterSize\x121\n" +
 	"\x15max_increase_per_hour\x18\n" +
-	" \x01(\x01R\x12maxIncreasePerHour\"?\n" +
+	" \x01(\x01R\x12maxIncreasePerHour\x12*\n" +
+	"\x11own_counter_rules\x18\v \x01(\bR\x0fownCounterRules\x12%\n" +
+	"\x0erules_revision\x18\f \x01(\x03R\rrulesRevision\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +
@@ -508,15 +541,16 @@ var file_tocsin_events_v1_readings_proto_goTypes = []any{
 var file_tocsin_events_v1_readings_proto_depIdxs = []int32{
 	3, // 0: tocsin.events.v1.ReadingBatch.series:type_name -> tocsin.events.v1.SeriesDescriptor
 	5, // 1: tocsin.events.v1.ReadingBatch.accept_time:type_name -> google.protobuf.Timestamp
-	0, // 2: tocsin.events.v1.SeriesDescriptor.kind:type_name -> tocsin.events.v1.SeriesDescriptor.Kind
-	1, // 3: tocsin.events.v1.SeriesDescriptor.counter_policy:type_name -> tocsin.events.v1.SeriesDescriptor.CounterPolicy
-	3, // 4: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
-	5, // 5: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 2: tocsin.events.v1.ReadingBatch.changed:type_name -> tocsin.events.v1.SeriesDescriptor
+	0, // 3: tocsin.events.v1.SeriesDescriptor.kind:type_name -> tocsin.events.v1.SeriesDescriptor.Kind
+	1, // 4: tocsin.events.v1.SeriesDescriptor.counter_policy:type_name -> tocsin.events.v1.SeriesDescriptor.CounterPolicy
+	3, // 5: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
+	5, // 6: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_readings_proto_init() }

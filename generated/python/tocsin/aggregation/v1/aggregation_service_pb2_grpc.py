@@ -129,7 +129,7 @@ class AggregationServiceServicer:
 
     def RecomputeWindows(self, request, context):
         """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-        steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+        steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
         Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
         it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
         """

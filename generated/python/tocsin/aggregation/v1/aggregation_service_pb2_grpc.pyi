@@ -53,7 +53,7 @@ class AggregationServiceStub:
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-    steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
     Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
@@ -84,7 +84,7 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-    steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
     Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
@@ -154,7 +154,7 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.RecomputeWindowsResponse, _abc.Awaitable[_aggregation_service_pb2.RecomputeWindowsResponse]]:
         """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
-        steps). Changed counter rules reach a series with its next reading: recompute after it has sent one.
+        steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
         Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
         it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
         """

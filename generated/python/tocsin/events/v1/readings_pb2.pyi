@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReadingBatch(_message.Message):
-    __slots__ = ("partition", "series", "series_index", "event_time_us", "value", "flags", "accept_time")
+    __slots__ = ("partition", "series", "series_index", "event_time_us", "value", "flags", "accept_time", "changed")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     SERIES_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class ReadingBatch(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
     partition: int
     series: _containers.RepeatedCompositeFieldContainer[SeriesDescriptor]
     series_index: _containers.RepeatedScalarFieldContainer[int]
@@ -27,10 +28,11 @@ class ReadingBatch(_message.Message):
     value: _containers.RepeatedScalarFieldContainer[float]
     flags: _containers.RepeatedScalarFieldContainer[int]
     accept_time: _timestamp_pb2.Timestamp
-    def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    changed: _containers.RepeatedCompositeFieldContainer[SeriesDescriptor]
+    def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ...) -> None: ...
 
 class SeriesDescriptor(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour")
+    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SeriesDescriptor.Kind]
@@ -63,6 +65,8 @@ class SeriesDescriptor(_message.Message):
     COUNTER_POLICY_FIELD_NUMBER: _ClassVar[int]
     REGISTER_SIZE_FIELD_NUMBER: _ClassVar[int]
     MAX_INCREASE_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    OWN_COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
+    RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
@@ -73,7 +77,9 @@ class SeriesDescriptor(_message.Message):
     counter_policy: SeriesDescriptor.CounterPolicy
     register_size: float
     max_increase_per_hour: float
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ...) -> None: ...
+    own_counter_rules: bool
+    rules_revision: int
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., own_counter_rules: _Optional[bool] = ..., rules_revision: _Optional[int] = ...) -> None: ...
 
 class ContainerEmptied(_message.Message):
     __slots__ = ("series", "event_time", "forced")
