@@ -18,6 +18,7 @@ from services.ingestion.application.directory import Directory, DirectoryOptions
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.readings import Readings
 from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.domain.series import Series, SeriesKey
 
@@ -30,9 +31,11 @@ TYPES = (
 )
 
 
-def series(device: str = "d1", partitions: int = 4, sensor_type: SensorType = TYPES[0]) -> Series:
+def series(
+    device: str = "d1", partitions: int = 4, sensor_type: SensorType = TYPES[0], rules: CounterRules | None = None
+) -> Series:
     """A series of the device."""
-    return Series(SeriesKey("b1", "r1", sensor_type.id, device), sensor_type, partitions)
+    return Series(SeriesKey("b1", "r1", sensor_type.id, device), sensor_type, partitions, rules)
 
 
 @dataclass

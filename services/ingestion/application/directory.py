@@ -73,13 +73,11 @@ class Directory:
             return found
         return self._refusal(key) or self._new(key)
 
-    def type_of(self, key: SeriesKey) -> SensorType:
-        """The sensor type of a series, known or not; registers nothing. Raises InvalidField or SensorTypeUnknown."""
-        if (found := self._series.get(key)) is not None:
-            return found.type
-        if (error := self._refusal(key)) is not None:
-            raise error
-        return self._types[key.sensor_type]
+    def expected(self, key: SeriesKey) -> Series:
+        """As `peek`, for one that there can be. Raises InvalidField or SensorTypeUnknown."""
+        if isinstance(found := self.peek(key), DomainError):
+            raise found
+        return found
 
     async def one(self, key: SeriesKey) -> Series:
         """The series. Raises InvalidField, SensorTypeUnknown, ResourceNotFound, or Unavailable (of the database)."""

@@ -13,7 +13,7 @@ from services.ingestion.application.coalescer import Coalescer
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.pages import Page, by_id
 from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Quarantine, Quarantined
-from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind
 from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound
 from services.ingestion.domain.formats.payload import PayloadReading
 from services.ingestion.domain.formats.registry import FORMATS, decode
@@ -131,11 +131,10 @@ class Payloads:
             device = await self._directory.device(found.device)
         except ResourceNotFound:
             warnings.append(f"the device {found.device} is not in the catalogue")
-            device = Device(found.device, format_name, UNASSIGNED, UNASSIGNED, found.sensor_type)
+            device = _unassigned(found, format_name)
         try:
-            sensor_type = self._directory.sensor_type(device.sensor_type)
-            series = Series(_key(device), sensor_type, 1)
-            return PayloadTried((StoredReading(series, *self._judge(sensor_type, found)),), warnings, ())
+            series = self._directory.expected(_key(device))
+            return PayloadTried((StoredReading(series, *self._judge(series, found)),), warnings, ())
         except DomainError as error:
             return PayloadTried((), warnings, (rejection(0, error),))
 
@@ -158,12 +157,12 @@ class Payloads:
     async def _accept(self, format_name: str, found: PayloadReading) -> PayloadAccepted:
         try:
             device = await self._directory.device(found.device)
+            known = True
         except ResourceNotFound:
-            device = None
+            device, known = _unassigned(found, format_name), False
         # Judged by what the device is or would be, before it is registered: a refused payload registers nothing.
-        sensor_type = self._directory.sensor_type(found.sensor_type if device is None else device.sensor_type)
-        event_time_us, value = self._judge(sensor_type, found)
-        if device is None:
+        event_time_us, value = self._judge(self._directory.expected(_key(device)), found)
+        if not known:
             device = await self._directory.device_or_new(found.device, format_name, found.sensor_type)
         series = await self._directory.one(_key(device))
         reading = StoredReading(series, event_time_us, value)
@@ -175,10 +174,14 @@ class Payloads:
             _accepted.inc()
         return PayloadAccepted((reading,), found.emptied)
 
-    def _judge(self, sensor_type: SensorType, found: PayloadReading) -> tuple[int, float]:
+    def _judge(self, series: Series, found: PayloadReading) -> tuple[int, float]:
         """Event time and canonical value."""
-        value = canonical_value(found.value, found.unit, sensor_type)
+        value = canonical_value(found.value, found.unit, series)
         return check_event_time(found.event_time_us, self._clock(), self._limits), value
+
+
+def _unassigned(found: PayloadReading, format_name: str) -> Device:
+    return Device(found.device, format_name, UNASSIGNED, UNASSIGNED, found.sensor_type)
 
 
 def _key(device: Device) -> SeriesKey:

@@ -218,7 +218,7 @@ class Readings:
         """Key, event time and canonical value. Before the series is resolved: a refused reading must register nothing,
         and a storm of them must not reach the database."""
         key = SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device)
-        value = canonical_value(raw.value, raw.unit, self._directory.type_of(key))
+        value = canonical_value(raw.value, raw.unit, self._directory.expected(key))
         if raw.event_time_us is None:
             return key, default_us, value
         return key, check_event_time(raw.event_time_us, now_us, self._limits), value

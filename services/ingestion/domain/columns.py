@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.chassis.errors import DomainError
-from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField, ValueOutOfRange
-from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, rejection, time_text
+from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField
+from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, out_of_range, rejection, time_text
 from services.ingestion.domain.series import Series
 from services.ingestion.domain.units import IDENTITY, Conversion
 
@@ -104,8 +104,8 @@ class SeriesTable:
                 self.scale[at], self.offset[at] = conversion
             if (least := series.type.min_value) is not None:
                 self.least[at] = least
-            if (most := series.type.max_value) is not None:
-                self.most[at] = most
+            if series.most is not None:
+                self.most[at] = series.most
             mates = members.setdefault(series.partition, [])
             self.partition[at], self.local[at] = series.partition, len(mates)
             mates.append(series)
@@ -221,5 +221,4 @@ def _why(
     at = int(event_time_us[row])
     if not earliest <= at <= latest:
         return EventTimeOutOfRange(time_text(at), time_text(earliest), time_text(latest))
-    kind = outcome[0].type
-    return ValueOutOfRange(float(canonical[row]), kind.min_value, kind.max_value, kind.unit)
+    return out_of_range(float(canonical[row]), outcome[0])

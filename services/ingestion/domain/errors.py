@@ -70,17 +70,19 @@ class UnitUnknown(InvalidArgument):
 
 
 class ValueOutOfRange(InvalidArgument):
-    """The value is outside the physical limits of its sensor type."""
+    """The value is outside the physical limits of its sensor type, or above the end of its register."""
 
     reason = "VALUE_OUT_OF_RANGE"
     field = "value"
 
-    def __init__(self, value: float, least: float | None, most: float | None, unit: str) -> None:
+    def __init__(
+        self, value: float, least: float | None, most: float | None, unit: str, *, register: bool = False
+    ) -> None:
+        """`register`: `most` is the register size of a ROLLOVER counter."""
+        above = f"not above {most} {unit}" + (" (registerSize)" if register else "")
         seen = f"{value:g} {unit}"
         bounds = " and ".join(
-            text
-            for text, bound in ((f"not below {least} {unit}", least), (f"not above {most} {unit}", most))
-            if bound is not None
+            text for text, bound in ((f"not below {least} {unit}", least), (above, most)) if bound is not None
         )
         super().__init__(
             violations=[FieldViolation("value", f"must be {bounds}, is {seen}", self.reason)],

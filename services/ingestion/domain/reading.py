@@ -87,8 +87,8 @@ def conversion_for(unit: str, sensor_type: SensorType) -> Conversion:
     return found
 
 
-def canonical_value(value: float | None, unit: str, sensor_type: SensorType) -> float:
-    """The value in the canonical unit, within the physical limits.
+def canonical_value(value: float | None, unit: str, series: Series) -> float:
+    """The value in the canonical unit, within the limits of the series.
 
     Raises InvalidField (missing or not finite), UnitUnknown, ValueOutOfRange.
     """
@@ -96,16 +96,24 @@ def canonical_value(value: float | None, unit: str, sensor_type: SensorType) -> 
         raise InvalidField("value", "is required", rule="REQUIRED")
     if not math.isfinite(value):
         raise InvalidField("value", "must be finite", rule="DOUBLE_FINITE")
-    scale, offset = conversion_for(unit, sensor_type)
+    scale, offset = conversion_for(unit, series.type)
     canonical = value * scale + offset
-    least, most = sensor_type.min_value, sensor_type.max_value
+    least, most = series.type.min_value, series.most
     if (
         not math.isfinite(canonical)
         or (least is not None and canonical < least)
         or (most is not None and canonical > most)
     ):
-        raise ValueOutOfRange(canonical, least, most, sensor_type.unit)
+        raise out_of_range(canonical, series)
     return canonical
+
+
+def out_of_range(canonical: float, series: Series) -> ValueOutOfRange:
+    """What is said of a value outside the limits of the series."""
+    kind, rules = series.type, series.counter_rules
+    size = None if rules is None else rules.register_size
+    register = size is not None and size == series.most
+    return ValueOutOfRange(canonical, kind.min_value, series.most, kind.unit, register=register)
 
 
 def check_event_time(event_time_us: int, now_us: int, limits: TimeLimits) -> int:

@@ -1,5 +1,8 @@
 """Counter rules: kept in the catalogue, refused where they make no sense, carried by every batch as they are now."""
 
+import time
+from collections.abc import AsyncIterator
+
 import grpc.aio
 import pytest
 
@@ -60,6 +63,44 @@ async def test_a_batch_carries_the_rules_of_its_device_else_of_its_type_as_they_
     assert carried(await sent(world, "m1")) == (policies.COUNTER_POLICY_UNSPECIFIED, 0, 0)
     # No policy named is the default one.
     assert (await update_type(world, Rules())).counter_rules == Rules(policy="HOLD_THEN_RESET")
+
+
+async def test_a_value_that_the_register_cannot_show_is_refused_alone_in_rows_and_in_columns(world: World) -> None:
+    await sent(world, "m1")
+    await update_device(world, Rules(policy="ROLLOVER", register_size=1000))
+    values = (1000.5, 1000, 3, 5000)
+    rows = [
+        reading_pb2.Reading(building="b1", room="r1", sensor_type="energy", device="m1", value=value)
+        for value in values
+    ]
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await world.readings.CreateReading(reading_service_pb2.CreateReadingRequest(reading=rows[0]), metadata=world.me)
+    error = unpack(refusal.value)
+    assert isinstance(error, InvalidArgument)
+    assert [(one.field, one.reason) for one in error.violations] == [("value", "VALUE_OUT_OF_RANGE")]
+    assert "registerSize" in error.violations[0].description
+    now = time.time_ns() // 1000
+    columns = reading_pb2.ReadingColumns(
+        series=[reading_pb2.ReadingColumns.Series(building="b1", room="r1", sensor_type="energy", device="m1")],
+        series_index=[0] * len(values),
+        event_time_us=range(now - len(values), now),
+        value=values,
+    )
+    requests = (
+        reading_service_pb2.StreamReadingsRequest(
+            sequence=1, readings=reading_service_pb2.StreamReadingsRequest.ReadingList(readings=rows)
+        ),
+        reading_service_pb2.StreamReadingsRequest(sequence=2, columns=columns),
+    )
+
+    async def stream() -> AsyncIterator[reading_service_pb2.StreamReadingsRequest]:
+        for request in requests:
+            yield request
+
+    async for answer in world.readings.StreamReadings(stream(), metadata=world.me):
+        assert answer.accepted == 2, answer
+        refused = [(found.index, found.reason, found.field) for found in answer.rejections]
+        assert refused == [(0, "VALUE_OUT_OF_RANGE", "value"), (3, "VALUE_OUT_OF_RANGE", "value")]
 
 
 async def test_another_replica_hears_of_changed_rules(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:

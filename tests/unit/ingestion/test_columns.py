@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from services.chassis.errors import DomainError
 from services.ingestion.domain.columns import SeriesOutcome, SeriesTable, judge
+from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import SensorTypeUnknown
 from services.ingestion.domain.reading import (
     TimeLimits,
@@ -23,6 +24,7 @@ ENTRIES = [
     for number, kind in enumerate(TYPES)
     for unit in UNITS[kind.id]
 ]
+ENTRIES += [(series("rolling", 4, TYPES[2], CounterRules(CounterPolicy.ROLLOVER, 100.0)), unit) for unit in ("", "kWh")]
 UNKNOWN = SensorTypeUnknown("noise")
 TABLE = SeriesTable([*((one, conversion_for(unit, one.type)) for one, unit in ENTRIES), UNKNOWN])
 DAY = 86_400_000_000
@@ -47,7 +49,7 @@ def one_by_one(row: tuple[int, int, float]) -> tuple[SeriesOutcome, float] | Dom
     if isinstance(outcome, DomainError):
         return outcome
     try:
-        canonical = canonical_value(value, ENTRIES[index][1], outcome[0].type)
+        canonical = canonical_value(value, ENTRIES[index][1], outcome[0])
         check_event_time(event_time_us, NOW_US, LIMITS)
     except DomainError as error:
         return error

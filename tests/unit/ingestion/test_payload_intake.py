@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from services.ingestion.application.payloads import PayloadReceived
-from services.ingestion.domain.errors import StreamUnavailable
+from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
+from services.ingestion.domain.errors import StreamUnavailable, ValueOutOfRange
 from tests.support.ingestion import NOW_US, kit
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -46,6 +48,23 @@ async def test_whatever_is_wrong_is_kept_once(name: str, content: Any, field: st
         assert kept.payload == received(content).payload
         assert reason in kept.reason
         assert made.lane.rows() == []
+
+
+async def test_what_a_register_cannot_show_is_kept() -> None:
+    rolling = CounterRules(CounterPolicy.ROLLOVER, 1000.0)
+    async with kit(types=[SensorType("energy", Kind.COUNTER, "Wh", 0.0, None, None, rolling)]) as made:
+        payload = {"device": "d1", "energy": 1.5, "unit": 3, "ts": NOW}
+        assert await made.payloads.take(received(payload)) is None
+        (kept,) = await made.quarantine.list("ep1", None, 10)
+        assert (kept.field, "registerSize" in kept.reason) == ("value", True)
+        assert made.catalogue.devices == {}, "a refused payload registers nothing"
+        tried = await made.payloads.test("ep1", json.dumps(payload).encode())
+        assert [(found.reason, found.field) for found in tried.errors] == [("VALUE_OUT_OF_RANGE", "value")]
+        with pytest.raises(ValueOutOfRange):
+            await made.payloads.submit("ep1", json.dumps(payload).encode())
+        assert await made.payloads.take(received(payload | {"energy": 1})) is not None
+        with pytest.raises(ValueOutOfRange):
+            await made.payloads.submit("ep1", json.dumps(payload).encode())
 
 
 async def test_a_device_that_nobody_knows_is_kept_where_none_are_registered() -> None:

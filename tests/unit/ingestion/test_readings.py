@@ -1,5 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -8,6 +10,7 @@ from services.chassis.errors import NotFound
 from services.ingestion.application.in_order import in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings
 from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import (
     EventTimeOutOfRange,
     IdempotencyConflict,
@@ -18,6 +21,7 @@ from services.ingestion.domain.errors import (
     ValueOutOfRange,
 )
 from services.ingestion.domain.reading import RawReading
+from services.ingestion.domain.series import SeriesKey
 from tests.support.ingestion import NOW_US, kit
 
 DAY = 86_400_000_000
@@ -79,6 +83,39 @@ async def test_a_refused_reading_leaves_nothing(changes: dict[str, object], erro
         assert accepted.accepted == 1
         assert [found.index for found in accepted.rejections] == [0]
         assert len(made.lane.rows()) == 1
+
+
+async def test_what_a_register_cannot_show_is_refused() -> None:
+    rolling = CounterRules(CounterPolicy.ROLLOVER, 1000.0)
+    async with kit(types=[SensorType("energy", Kind.COUNTER, "Wh", 0.0, 5000.0, None, rolling)]) as made:
+        own = CounterRules(CounterPolicy.ROLLOVER, 10.0)
+        await made.catalogue.register([SeriesKey("b1", "r1", "energy", "small")])
+        await made.catalogue.update_device("small", lambda device: replace(device, counter_rules=own))
+        await made.directory.reload()
+        ask = partial(raw, sensor_type="energy", unit="")
+        for device, size in (("new", 1000.0), ("", 1000.0), ("small", 10.0)):
+            for _ in range(2):  # one that is not known yet, and one that is
+                with pytest.raises(ValueOutOfRange) as refusal:
+                    await made.readings.create(CreateReading(ask(device=device, value=size + 0.5)))
+                (violation,) = refusal.value.violations
+                assert (violation.field, violation.reason) == ("value", "VALUE_OUT_OF_RANGE")
+                assert f"not above {size} Wh (registerSize)" in violation.description
+                assert refusal.value.metadata["max"] == repr(size)
+                await made.readings.create(CreateReading(ask(device=device, value=size)))
+        items = [ask(device="new", value=1.001, unit="kWh"), ask(device="new", value=1.0, unit="kWh")]
+        outcome = await made.readings.create_many(CreateReadings(items))
+        assert (outcome.accepted, [found.index for found in outcome.rejections]) == (1, [0])
+
+
+async def test_rules_of_a_register_hold_until_they_are_taken_back() -> None:
+    rolling = CounterRules(CounterPolicy.ROLLOVER, 1000.0)
+    async with kit(types=[SensorType("energy", Kind.COUNTER, "Wh", 0.0, 600.0, None, rolling)]) as made:
+        high = CreateReading(raw(sensor_type="energy", unit="", value=800.0))
+        with pytest.raises(ValueOutOfRange, match=r"not above 600\.0 Wh, is 800"):
+            await made.readings.create(high)  # the lower of both limits
+        made.catalogue.sensor_types["energy"] = SensorType("energy", Kind.COUNTER, "Wh")
+        await made.directory.reload()
+        await made.readings.create(high)
 
 
 async def test_good_items_are_kept_whatever_their_neighbours() -> None:

@@ -254,7 +254,7 @@ type CounterRules struct {
 	// policy for decreasing values.
 	Policy CounterRules_Policy `protobuf:"varint,1,opt,name=policy,proto3,enum=tocsin.ingestion.v1.CounterRules_Policy" json:"policy,omitempty"`
 	// register_size is the value at which a ROLLOVER counter starts anew at 0 (100000 for five digits); required for
-	// ROLLOVER, refused for the others.
+	// ROLLOVER, refused for the others. Readings above it are impossible, and refused (VALUE_OUT_OF_RANGE).
 	RegisterSize *float64 `protobuf:"fixed64,2,opt,name=register_size,json=registerSize,proto3,oneof" json:"register_size,omitempty"`
 	// max_increase_per_hour is the plausibility cap in the canonical unit per hour (for Wh: the greatest possible power in W).
 	// A steeper step is held as suspect like a decrease: a glitch when the values come back, else the counter was replaced

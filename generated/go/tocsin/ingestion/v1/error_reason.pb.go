@@ -32,7 +32,8 @@ const (
 	ErrorReason_ERROR_REASON_SENSOR_TYPE_UNKNOWN ErrorReason = 1
 	// ERROR_REASON_UNIT_UNKNOWN: the unit cannot be converted to the sensor type's (INVALID_ARGUMENT). Metadata: unit, canonicalUnit.
 	ErrorReason_ERROR_REASON_UNIT_UNKNOWN ErrorReason = 2
-	// ERROR_REASON_VALUE_OUT_OF_RANGE: the value is outside the physical limits (INVALID_ARGUMENT). Metadata: value, min, max, unit.
+	// ERROR_REASON_VALUE_OUT_OF_RANGE: the value is outside the physical limits, or above the register_size of its counter
+	// (INVALID_ARGUMENT). Metadata: value, min, max, unit.
 	ErrorReason_ERROR_REASON_VALUE_OUT_OF_RANGE ErrorReason = 3
 	// ERROR_REASON_EVENT_TIME_OUT_OF_RANGE: too far in the future or older than the retention (INVALID_ARGUMENT). Metadata: eventTime, earliest, latest.
 	ErrorReason_ERROR_REASON_EVENT_TIME_OUT_OF_RANGE ErrorReason = 4
