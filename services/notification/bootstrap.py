@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError, Unavailable
-from services.chassis.nats import Consumer, DeadLetters, NatsConnection, Publisher, open_nats
+from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
 from services.chassis.settings import Refused
@@ -26,7 +26,7 @@ from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import alarms, debts, redelivery
-from services.notification.adapters.nats.dead_letters import DeadLetterBox
+from services.notification.adapters.nats.dead_letters import StreamDeadLetters
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.feed import PublicFeed
@@ -36,6 +36,7 @@ from services.notification.adapters.postgres.stores import PostgresStores, Store
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.adapters.postgres.upkeep import prune_all
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.dead_letters import DeadLetters
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.application.group_commit import GroupCommit
@@ -250,8 +251,8 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
 
 def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
     """The dead letters of all services, and the way back of our own."""
-    box = DeadLetterBox(base.nats, DeadLetters(base.nats, base.publisher))
-    add_DeadLetterServiceServicer_to_server(DeadLetterServicer(box), base.app.server.registrar)
+    letters = DeadLetters(StreamDeadLetters(base.nats, base.publisher))
+    add_DeadLetterServiceServicer_to_server(DeadLetterServicer(letters), base.app.server.registrar)
     handle = redelivery.Redelivery(stores.notifications, stores.subscriptions, stores.invoices, base.tenants)
     measured = base.meter.around("redelivery", handle)
     consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)

@@ -15,6 +15,7 @@ from services.notification.application.work import (
     InvoiceClaims,
     Settlement,
 )
+from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status
@@ -236,6 +237,28 @@ class DocumentStore(Protocol):
 
     async def get(self, name: str) -> bytes | None:
         """None when it is not there (any more). Raises Unavailable."""
+        ...
+
+
+class DeadLetterStore(Protocol):
+    """The dead letters of all services, whoever may see them."""
+
+    async def page(self, *, service: str, before: int | None, limit: int) -> Sequence[DeadLetter]:
+        """Up to `limit` below a sequence, newest first; an empty `service` means all. Fewer than `limit` are all that
+        there are."""
+        ...
+
+    async def get(self, sequence: int) -> DeadLetter:
+        """Raises DeadLetterNotFound."""
+        ...
+
+    async def retry(self, sequence: int) -> None:
+        """Sends it back to where it came from, for the consumer that gave it up, and removes it here. Raises
+        DeadLetterNotFound, or Unavailable: then it may have gone, and retrying again is harmless."""
+        ...
+
+    async def archive(self, sequence: int) -> None:
+        """Removes it for good; nothing happens when it is gone already."""
         ...
 
 

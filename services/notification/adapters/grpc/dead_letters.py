@@ -1,10 +1,10 @@
 """DeadLetterService over gRPC."""
 
 from services.chassis.paging import PageTokens, page_limit
+from services.notification.adapters.event_types import payload_json
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.notifications import Context
-from services.notification.adapters.nats.dead_letters import DeadLetterBox
-from services.notification.adapters.nats.events import payload_json
+from services.notification.application.dead_letters import DeadLetters
 from tocsin.notification.v1 import dead_letter_service_pb2 as pb
 from tocsin.notification.v1 import dead_letter_service_pb2_grpc as rpc
 
@@ -14,8 +14,8 @@ MAX_PAYLOAD_JSON = 64 * 1024
 class DeadLetterServicer(rpc.DeadLetterServiceServicer):
     """The dead letters of all services."""
 
-    def __init__(self, box: DeadLetterBox) -> None:
-        self._box = box
+    def __init__(self, letters: DeadLetters) -> None:
+        self._letters = letters
 
     async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Context) -> pb.ListDeadLettersResponse:
         """See the contract."""
@@ -23,7 +23,7 @@ class DeadLetterServicer(rpc.DeadLetterServiceServicer):
         limit = page_limit(request.page_size)
         key = tokens.read(request.page_token, (int,))
         before = None if key is None else int(key[0])
-        found = await self._box.page(service=request.service, before=before, limit=limit + 1)
+        found = await self._letters.page(service=request.service, before=before, limit=limit + 1)
         return pb.ListDeadLettersResponse(
             dead_letters=[mappers.dead_letter(letter) for letter in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda letter: (letter.sequence,)),
@@ -31,18 +31,17 @@ class DeadLetterServicer(rpc.DeadLetterServiceServicer):
 
     async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: Context) -> pb.DeadLetter:
         """See the contract."""
-        letter = await self._box.get(request.id)
-        text = payload_json(letter.headers.get("ce-type", ""), letter.payload, MAX_PAYLOAD_JSON)
+        letter = await self._letters.get(request.id)
+        text = payload_json(letter.type, letter.payload, MAX_PAYLOAD_JSON)
         return mappers.dead_letter(letter, text)
 
     async def RetryDeadLetter(self, request: pb.RetryDeadLetterRequest, context: Context) -> pb.RetryDeadLetterResponse:
         """See the contract."""
-        letter, _ = await self._box.retry(request.id)
-        return pb.RetryDeadLetterResponse(subject=letter.original_subject)
+        return pb.RetryDeadLetterResponse(subject=await self._letters.retry(request.id))
 
     async def ArchiveDeadLetter(
         self, request: pb.ArchiveDeadLetterRequest, context: Context
     ) -> pb.ArchiveDeadLetterResponse:
         """See the contract."""
-        await self._box.archive(request.id)
+        await self._letters.archive(request.id)
         return pb.ArchiveDeadLetterResponse()

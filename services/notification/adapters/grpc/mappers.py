@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
-from services.chassis.nats import DeadLetter
+from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
@@ -149,12 +149,12 @@ def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_servic
         id=str(value.sequence),
         service=value.service,
         consumer=value.consumer,
-        subject=value.original_subject,
-        type=value.headers.get("ce-type", ""),
+        subject=value.subject,
+        type=value.type,
         reason=value.reason,
         attempts=value.attempts,
         history=[f"{item.at.isoformat()} {item.error_type}: {item.reason}" for item in value.history],
         first_seen_time=timestamp(value.first_seen),
-        dead_time=timestamp(value.failed_at),
+        dead_time=timestamp(value.dead_at),
         payload_json=payload_json,
     )

@@ -1,34 +1,29 @@
-"""The dead letters of all services, newest first."""
+"""`DeadLetterStore` on the stream of dead letters, which all services share."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import nats.errors
 
-from services.chassis.auth import principal
-from services.chassis.errors import Unavailable
-from services.chassis.nats import DeadLetter, DeadLetters, NatsConnection, Published
+from services.chassis import nats as chassis
+from services.chassis.errors import NotFound, Unavailable
 from services.chassis.nats.topology import DEAD_LETTERS
 from services.notification.adapters.nats.events import TENANT_HEADER
-from services.notification.domain.errors import DeadLetterNotFound, TenantForbidden
+from services.notification.domain.dead_letter import DeadLetter, FailedAttempt
+from services.notification.domain.errors import DeadLetterNotFound
 
 _FIRST_WINDOW = 200
-# Sequences of a stream begin at 1; for 0 the broker answers with an error of the request.
-_SEQUENCE = re.compile("[1-9][0-9]{0,17}")
 
 
-class DeadLetterBox:
-    """What the caller may see and do of the dead letters: those of a tenant need a token that names it."""
+class StreamDeadLetters:
+    """The port `DeadLetterStore`."""
 
-    def __init__(self, connection: NatsConnection, letters: DeadLetters) -> None:
+    def __init__(self, connection: chassis.NatsConnection, publisher: chassis.Publisher) -> None:
         self._connection = connection
-        self._letters = letters
+        self._letters = chassis.DeadLetters(connection, publisher)
 
     async def page(self, *, service: str, before: int | None, limit: int) -> Sequence[DeadLetter]:
-        """Up to `limit` dead letters below a sequence, newest first.
-
-        The stream is read forwards only: windows of growing size are looked at from its end.
-        """
+        """See DeadLetterStore. The stream is read forwards only: windows of growing size are looked at from its end."""
         first, last = await self._bounds()
         end = last + 1 if before is None else min(before, last + 1)
         found: list[DeadLetter] = []
@@ -36,29 +31,24 @@ class DeadLetterBox:
         while len(found) < limit and end > first:
             start = max(end - window, first)
             letters = await self._letters.list(service=service or "*", after=start - 1, limit=end - start)
-            found += [letter for letter in reversed(letters) if letter.sequence < end and _visible(letter)]
+            found += [_letter(letter) for letter in reversed(letters) if letter.sequence < end]
             end = start
             window *= 4
         return found[:limit]
 
-    async def get(self, id_: str) -> DeadLetter:
-        """Raises DeadLetterNotFound and TenantForbidden."""
-        if not _SEQUENCE.fullmatch(id_):
-            raise DeadLetterNotFound(metadata={"id": id_})
-        letter = await self._letters.get(int(id_))
-        tenant = letter.headers.get(TENANT_HEADER, "")
-        if not _visible(letter):
-            raise TenantForbidden(tenant)
-        return letter
+    async def get(self, sequence: int) -> DeadLetter:
+        """See DeadLetterStore."""
+        async with _known(sequence):
+            return _letter(await self._letters.get(sequence))
 
-    async def retry(self, id_: str) -> tuple[DeadLetter, Published]:
-        """Hands it back to the service that gave it up."""
-        letter = await self.get(id_)
-        return letter, await self._letters.retry(letter.sequence)
+    async def retry(self, sequence: int) -> None:
+        """See DeadLetterStore."""
+        async with _known(sequence):
+            await self._letters.retry(sequence)
 
-    async def archive(self, id_: str) -> None:
-        """Puts it away for good."""
-        await self._letters.archive((await self.get(id_)).sequence)
+    async def archive(self, sequence: int) -> None:
+        """See DeadLetterStore."""
+        await self._letters.archive(sequence)
 
     async def _bounds(self) -> tuple[int, int]:
         try:
@@ -68,6 +58,26 @@ class DeadLetterBox:
         return max(info.state.first_seq, 1), info.state.last_seq
 
 
-def _visible(letter: DeadLetter) -> bool:
-    tenant = letter.headers.get(TENANT_HEADER, "")
-    return not tenant or principal.current().may_touch(tenant)
+@asynccontextmanager
+async def _known(sequence: int) -> AsyncGenerator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise DeadLetterNotFound(metadata={"id": str(sequence)}) from error
+
+
+def _letter(found: chassis.DeadLetter) -> DeadLetter:
+    return DeadLetter(
+        sequence=found.sequence,
+        service=found.service,
+        consumer=found.consumer,
+        subject=found.original_subject,
+        type=found.headers.get("ce-type", ""),
+        tenant=found.headers.get(TENANT_HEADER, ""),
+        reason=found.reason,
+        attempts=found.attempts,
+        history=tuple(FailedAttempt(at=one.at, error_type=one.error_type, reason=one.reason) for one in found.history),
+        first_seen=found.first_seen,
+        dead_at=found.failed_at,
+        payload=found.payload,
+    )

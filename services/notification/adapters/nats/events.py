@@ -3,25 +3,17 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
 
-from google.protobuf import descriptor_pool, json_format, message_factory
-from google.protobuf.message import DecodeError, Message
+from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from services.chassis.nats import Encoded, Event, Failure, compose_dead_letter, encode
 from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
+from services.notification.adapters.event_types import new_message
 from services.notification.domain.delivery import Attempt
 from services.notification.domain.invoice import Debt
 from services.notification.domain.notification import Notification
-from tocsin.events.v1 import (  # registers every event type, so that dead letters of all services can be decoded
-    alarms_pb2,
-    alerts_pb2,
-    debts_pb2,
-    notifications_pb2,
-    readings_pb2,
-    videos_pb2,
-    windows_pb2,
-)
+from tocsin.events.v1 import debts_pb2, notifications_pb2
 
 SERVICE = "notification"
 SOURCE = "tocsin/notification"
@@ -32,8 +24,6 @@ DELIVERY_HEADER = "Tocsin-Delivery"
 """What a dead letter of ours is about: `notification/<tenant>/<id>`, `event/<subscription>/<event id>` or
 `invoice/<debt>`."""
 TENANT_HEADER = "Tocsin-Tenant"
-
-KNOWN = (alarms_pb2, alerts_pb2, debts_pb2, notifications_pb2, readings_pb2, videos_pb2, windows_pb2)
 
 
 def status_changed(notification: Notification, at: datetime) -> Event:
@@ -116,25 +106,6 @@ def _letter(
         identity=f"{about}:{occasion}",
     )
     return letter, about
-
-
-def new_message(type_name: str) -> Message:
-    """An empty message of a registered type. Raises KeyError for an unknown one."""
-    pool = cast(Any, descriptor_pool.Default())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(type_name))()
-
-
-def payload_json(type_name: str, payload: bytes, limit: int) -> str:
-    """The payload as JSON by its type; what cannot be decoded, or is over `limit` bytes, is described instead."""
-    try:
-        message = new_message(type_name)
-        message.ParseFromString(payload)
-        text = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
-    except (KeyError, DecodeError) as error:
-        return json.dumps({"undecodable": type(error).__name__, "type": type_name, "bytes": len(payload)})
-    if len(text.encode()) > limit:
-        return json.dumps({"tooLong": True, "type": type_name, "bytes": len(payload)})
-    return text
 
 
 def cloud_event(message: Message, *, event_id: str, source: str, time: str) -> str:

@@ -22,6 +22,7 @@ from services.chassis.nats.topology import (
     WINDOWS,
 )
 from services.chassis.telemetry.logs import get_logger
+from services.notification.adapters.event_types import new_message
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import events
 from services.notification.application.group_commit import GroupCommit
@@ -57,7 +58,7 @@ def consumer_options(event_type: str) -> ConsumerOptions:
 def public_event(delivery: Delivery) -> PublicEvent:
     """The event as it goes to subscribers. Raises Permanent for what is no public event."""
     try:
-        message = delivery.decode(type(events.new_message(delivery.event_type)))
+        message = delivery.decode(type(new_message(delivery.event_type)))
     except KeyError as error:
         raise Permanent(f"unknown event type {delivery.event_type}") from error
     body = events.cloud_event(
