@@ -194,7 +194,12 @@ class PartitionStore(Protocol):
         ...
 
     async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
-        """The series with these identities, made where missing and brought up to date, in the order given."""
+        """The series with these identities, made where missing and brought up to date (see `Descriptor.told`), in the
+        order given."""
+        ...
+
+    async def describe(self, descriptors: Sequence[Descriptor]) -> None:
+        """Other rules of series that are there; those of a lower revision than is stored change nothing."""
         ...
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
@@ -273,6 +278,8 @@ class Message:
     handle: Any
     cautious: frozenset[int] = frozenset()
     """Places of descriptors whose device is known to send decreasing values now and then."""
+    changed: Sequence[Descriptor] = ()
+    """Rules that have changed in the catalogue (see `Descriptor.changed`)."""
 
 
 class ReadingLane(Protocol):

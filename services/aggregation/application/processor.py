@@ -1,7 +1,7 @@
 """Turns messages of one partition into one write: readings, windows, state, position and announcements together."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import structlog
@@ -10,6 +10,7 @@ from services.aggregation.application import metrics
 from services.aggregation.application.accounting import count_late, measure, measure_corrections, saved
 from services.aggregation.application.alarms.partition import Alarms, NoAlarms
 from services.aggregation.application.announcing import announce
+from services.aggregation.application.knowing import KnownSeries
 from services.aggregation.application.placing import place_late, revoke_all, skip_too_late
 from services.aggregation.application.ports import (
     Emptied,
@@ -21,12 +22,12 @@ from services.aggregation.application.ports import (
     Write,
 )
 from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch
-from services.aggregation.application.renewing import renew
+from services.aggregation.application.renewing import renew, together
 from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, Revised, doubts
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.summary import Bools
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -58,12 +59,8 @@ class Processor:
         self._describe = describe
         self._clock = clock
         self.engine = Engine(rules)
-        self._descriptors: list[Descriptor] = []
-        self._places: dict[bytes, int] = {}
-        self._ids = np.zeros(0, np.int64)
-        self._known: dict[SeriesKey, int] = {}
-        self.alarms = open_alarms(self.engine, self._descriptors)
-        self._warned: set[bytes] = set()
+        self._known = KnownSeries(store, lease.partition, self.engine, describe, clock, self._rebuild)
+        self.alarms = open_alarms(self.engine, self._known.descriptors)
 
     async def load(self) -> None:
         """Brings back what is stored of the partition."""
@@ -72,9 +69,7 @@ class Processor:
             await self._rebuild(outdated)
             loaded = await self._store.load(self._lease.partition)
         now = self._clock()
-        for stored in loaded.series:
-            self._add(stored, now)
-        self._ids = np.array(self.engine.states.ids, np.int64)
+        self._known.add(loaded.series, now)
         ids, event_time, value = loaded.unsettled
         changes, revoked = Changes(), dict[int, Placed]()
         if len(ids):
@@ -90,11 +85,14 @@ class Processor:
         if write.closed or write.revised or write.corrections or revoked or write.alarms:
             await self._commit(write)
 
-    async def recompute(self) -> bool:
-        """The next stretch of what is asked to be recomputed; whether there was any."""
+    async def recompute(self, caught_up: Callable[[], Awaitable[bool]]) -> bool:
+        """The next stretch of what is asked to be recomputed, unless `caught_up` says that it must wait; whether there
+        was any."""
         jobs = await self._store.recomputations(self._lease.partition, 1)
         if not jobs:
             return False
+        if not await caught_up():
+            return True
         stretch, progress = await next_stretch(self._store, self.engine, jobs[0])
         write = self._write(Changes())
         if stretch is not None:
@@ -114,12 +112,11 @@ class Processor:
 
     async def _start_over(self, stored: StoredSeries) -> None:
         rebuild = Rebuild(self._store, self.engine, stored)
-        self._descriptors.append(stored.descriptor)
-        self._ids = np.array(self.engine.states.ids, np.int64)
+        self._known.begin(stored.descriptor)
         while (found := await rebuild.next()) is not None:
             stretch, last = found
             write = self._rewrite(stretch)
-            write.states = saved(self.engine, self._ids, [stretch.series]) if last else ()
+            write.states = saved(self.engine, self._known.ids, [stretch.series]) if last else ()
             # What has not been there before is no news.
             write.revised_keys = [key for key in write.revised_keys if key.revision > 1]
             await self._commit(write)
@@ -132,7 +129,7 @@ class Processor:
             changes = self.engine.apply(none, self._clock(), np.array([stretch.series], np.int64))
         write = self._write(changes, {stretch.series: found})
         if stretch.found.open:
-            write.states = saved(self.engine, self._ids, [stretch.series])
+            write.states = saved(self.engine, self._known.ids, [stretch.series])
         write.judged = [(stretch.series, stretch.found.judged_from, stretch.end)]
         return write
 
@@ -167,10 +164,11 @@ class Processor:
     async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         """The effect of the messages and of the emptied containers, committed. Raises LeaseLost."""
         began = time.perf_counter()
-        batch = await self._batch(messages, emptied)
+        batch = await self._known.batch(messages, emptied)
+        described = await self._known.change(messages)
         admission = self.engine.admit(batch)
-        placed = await place_late(self._store, self.engine, self._ids, admission.late)
-        skipped, repeated = await skip_too_late(self._store, self._ids, admission.too_late)
+        placed = await place_late(self._store, self.engine, self._known.ids, admission.late)
+        skipped, repeated = await skip_too_late(self._store, self._known.ids, admission.too_late)
         pending = placed
         if doubts(self.engine, admission.fresh) and placed:
             # What is revoked is worked out from what is stored: that has to hold the late readings first.
@@ -182,7 +180,7 @@ class Processor:
         self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh)
         changes = self.engine.apply(admission.fresh, self._clock(), also)
         pending |= revoked
-        write = self._write(changes, pending, skipped, await self._renew(changes, pending))
+        write = self._write(changes, pending, skipped, await self._renew(changes, pending), described)
         write.emptied = [entry.id for entry in emptied]
         write.position = messages[-1].sequence if messages else None
         metrics.COMPUTE.observe(time.perf_counter() - began)
@@ -195,10 +193,10 @@ class Processor:
 
     async def _revoke(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, Placed]:
         """Before the engine settles them: what these readings show to have been believed wrongly."""
-        return await revoke_all(self._store, self.engine, self._ids, doubts(self.engine, fresh, quiet))
+        return await revoke_all(self._store, self.engine, self._known.ids, doubts(self.engine, fresh, quiet))
 
     async def _renew(self, changes: Changes, placed: dict[int, Placed]) -> list[Revised]:
-        return await renew(self._store, self.engine, self._ids, changes, placed)
+        return await renew(self._store, self.engine, self._known.ids, changes, placed)
 
     async def _commit(self, write: Write) -> None:
         with metrics.COMMIT.time():
@@ -206,86 +204,18 @@ class Processor:
         for told in write.alarms.told:
             metrics.ALARMS.labels(told.alarm.kind, "raised" if told.alarm.open else "cleared").inc()
 
-    def _add(self, stored: StoredSeries, now: float) -> int:
-        states, descriptor = self.engine.states, stored.descriptor
-        row = states.restore(stored.state) if stored.state is not None else None
-        if row is None:
-            row = states.blank(int(descriptor.kind), descriptor.interval, descriptor.counting)
-        at = states.add(stored.id, row, now)
-        states.describe(at, int(descriptor.kind), descriptor.interval, descriptor.counting)
-        self._descriptors.append(descriptor)
-        return at
-
-    async def _batch(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> Readings:
-        await self._know(messages, emptied)
-        columns = [
-            Readings(
-                np.array([self._places[raw] for raw in message.descriptors], np.int64)[message.index],
-                message.time,
-                message.value,
-            )
-            for message in messages
-        ]
-        if emptied:
-            places = [self.engine.states.index[self._known[entry.descriptor.key]] for entry in emptied]
-            times = [entry.time for entry in emptied]
-            # Ahead of the batch: the priority lane wins against a level 0 of the same instant in the bulk.
-            columns.insert(0, Readings(np.array(places, np.int64), np.array(times, np.int64), np.zeros(len(emptied))))
-        if len(columns) == 1:
-            return columns[0]
-        return Readings(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
-
-    async def _know(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
-        """Makes every series of the batch known."""
-        raws = {raw for message in messages for raw in message.descriptors if raw not in self._places}
-        warned = {message.descriptors[place] for message in messages for place in message.cautious} - self._warned
-        parsed = {raw: self._describe(raw) for raw in raws | warned}
-        wanted = {descriptor.key: descriptor for descriptor in parsed.values()}
-        for raw in warned:
-            # Once said of a device, it holds for all that it has sent and will send.
-            key, rules = parsed[raw].key, wanted[parsed[raw].key].counting
-            wanted[key] = wanted[key]._replace(counting=rules._replace(cautious=True))
-        for entry in emptied:
-            wanted.setdefault(entry.descriptor.key, entry.descriptor)
-        self._known = {}
-        if not wanted:
-            return
-        order = sorted(wanted)
-        descriptors = [wanted[key] for key in order]
-        found = await self._store.register(self._lease.partition, descriptors)
-        if outdated := [stored for stored in found if stored.outdated is not None]:
-            await self._rebuild(outdated)
-            found = await self._store.register(self._lease.partition, descriptors)
-        for key, stored in zip(order, found, strict=True):
-            self._known[key] = stored.id
-            at = self.engine.states.index.get(stored.id)
-            if at is None:
-                self._add(stored, self._clock())
-            else:
-                now = stored.descriptor
-                self.engine.states.describe(at, int(now.kind), now.interval, now.counting)
-                self._descriptors[at] = now
-        if len(self._places) > 4 * len(self._descriptors) + 1024:
-            self._places.clear()  # descriptions that have changed over and over
-            self._warned.clear()
-            await self._know(messages, emptied)
-            return
-        for raw, descriptor in parsed.items():
-            self._places[raw] = self.engine.states.index[self._known[descriptor.key]]
-        self._warned |= warned
-        self._ids = np.array(self.engine.states.ids, np.int64)
-
     def _write(
         self,
         changes: Changes,
         placed: dict[int, Placed] | None = None,
         skipped: Readings | None = None,
         renewed: Sequence[Revised] = (),
+        described: Sequence[int] = (),
     ) -> Write:
         placed, skipped = placed or {}, skipped or no_readings()
         states = self.engine.states.rows
         late = [Readings(np.full(len(own.time), series), own.time, own.value) for series, own in placed.items()]
-        revised = [*(window for found in placed.values() for window in found.revised), *renewed]
+        revised = together(changes, placed, renewed)
         corrections: list[Correction] = list(changes.corrections)
         withdrawn: list[tuple[int, int]] = []
         for series, found in placed.items():
@@ -295,18 +225,18 @@ class Processor:
         if late:
             raw = Readings(*(np.concatenate(column) for column in zip(raw, *late, strict=True))).sorted()
         moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
-        dirty = sorted(moved.union(changes.touched.tolist(), (window.series for window in renewed)))
+        dirty = sorted(moved.union(described, changes.touched.tolist(), (window.series for window in renewed)))
         now = wall_clock_us()
         self.alarms.windows(changes.closed)
         return Write(
-            ids=self._ids,
+            ids=self._known.ids,
             max_gaps=states["max_gap"].copy(),
             kinds=states["kind"].copy(),
             raw=raw,
             skipped=skipped,
             closed=changes.closed,
             revised=revised,
-            states=saved(self.engine, self._ids, dirty),
+            states=saved(self.engine, self._known.ids, dirty),
             corrections=corrections,
             alarms=self.alarms.take(),
             withdrawn=withdrawn,
@@ -314,12 +244,13 @@ class Processor:
             announcements=[
                 found
                 for closed in changes.closed
-                if (found := announce(self._rules, states, self._ids, self._descriptors, closed, now)) is not None
+                if (found := announce(self._rules, states, self._known.ids, self._known.descriptors, closed, now))
+                is not None
             ],
             revised_keys=[
                 WindowKey(
-                    self._descriptors[window.series],
-                    int(self._ids[window.series]),
+                    self._known.descriptors[window.series],
+                    int(self._known.ids[window.series]),
                     window.step,
                     window.start,
                     window.revision,

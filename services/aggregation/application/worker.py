@@ -12,7 +12,7 @@ from services.aggregation.application import metrics
 from services.aggregation.application.alarms.partition import NoAlarms
 from services.aggregation.application.alarms.silence import SilenceWatch
 from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
-from services.aggregation.application.processor import OpenAlarms, Processor
+from services.aggregation.application.processor import OpenAlarms, Processor, wall_clock_us
 from services.aggregation.application.tasks import cancel
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
@@ -22,6 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _MAILBOX_LIMIT = 1000
 _MAILBOX_POLL = 5.0
 _PAUSE_AFTER_FAILURE = 0.5
+_CATCHING_UP = 0.02
 
 OpenLane = Callable[[int], AbstractAsyncContextManager[ReadingLane]]
 
@@ -154,6 +155,8 @@ class _Session:
         self._last_tick = 0.0
         self._silence = SilenceWatch(lane, processor)
         self._recomputing = True
+        self._asked = wall_clock_us()
+        self._waiting = False
 
     async def run(self) -> None:
         worker = self._worker
@@ -173,12 +176,12 @@ class _Session:
                 emptied = await worker.mailbox()
                 if mail.done():
                     mail = asyncio.create_task(worker.mail.wait(), name="mail")
-                    self._recomputing = True
+                    self._recomputing, self._asked = True, wall_clock_us()
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
                 if self._recomputing:
                     # A stretch at a time: what comes in meanwhile does not wait for all of it.
-                    self._recomputing = await self._processor.recompute()
+                    self._recomputing = await self._processor.recompute(self._caught_up)
                     self._deadline = self._processor.next_deadline()
                 await self._silence.watch(messages)
                 if self._may_breathe(messages):
@@ -197,13 +200,18 @@ class _Session:
 
     def _patience(self) -> float:
         if self._recomputing:
-            return 0.0
+            return _CATCHING_UP if self._waiting else 0.0
         now = asyncio.get_running_loop().time()
         patience = self._silence.patience(_MAILBOX_POLL)
         if self._deadline is None:
             return patience
         soonest = max(self._deadline, self._last_tick + self._worker.options.least_tick.total_seconds())
         return min(max(soonest - now, 0.0), patience)
+
+    async def _caught_up(self) -> bool:
+        """Rules that changed before a recomputation was asked for may still be on their way."""
+        self._waiting = not await self._silence.reached(self._asked)
+        return not self._waiting
 
     async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         seen = [message for message in messages if message.sequence <= self._position]

@@ -18,13 +18,36 @@ class SeriesKey(NamedTuple):
 
 class Descriptor(NamedTuple):
     """A series as a message describes it; `interval` in microseconds, 0: to be estimated; `counting`: the rules of a
-    counter."""
+    counter, `own`: those of its device, not of its sensor type. `revision`: of these rules in the catalogue; a
+    description with a lower one than is known is out of date."""
 
     key: SeriesKey
     kind: Kind
     unit: str
     interval: int
     counting: CounterRules = CounterRules()
+    own: bool = False
+    revision: int = 0
+
+    def told(self, news: "Descriptor") -> "Descriptor":
+        """What is known of the series after a message has described it."""
+        newest = news if news.revision >= self.revision else self
+        # Once said of a device, it holds for all that it has sent and will send.
+        cautious = self.counting.cautious or news.counting.cautious
+        return newest._replace(counting=newest.counting._replace(cautious=cautious))
+
+    def changed(self, news: "Descriptor") -> "Descriptor":
+        """What is known of the series after rules have changed in the catalogue. `news` names no building and no room;
+        without a device it is about all series of its sensor type, but for counter rules that are a device's own."""
+        device = news.key.device
+        if news.key.sensor_type != self.key.sensor_type or device not in ("", self.key.device):
+            return self
+        if news.revision < self.revision:
+            return self
+        counting, own = self.counting, self.own
+        if device or not own:
+            counting, own = news.counting._replace(cautious=counting.cautious), news.own
+        return news._replace(key=self.key, counting=counting, own=own)
 
 
 def partition_of(key: SeriesKey, partitions: int) -> int:

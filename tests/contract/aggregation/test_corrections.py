@@ -26,7 +26,7 @@ from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.paging import PageTokenInvalid
 from services.chassis.postgres import Database, Outbox, open_database
-from tests.support.aggregation.partition import T0, Arrival, descriptor, message
+from tests.support.aggregation.partition import T0, Arrival, at_once, descriptor, message
 from tests.support.postgres import Schemas
 
 RULES = Rules(lateness=HOUR, announce_fine_within=40000 * DAY)
@@ -67,7 +67,7 @@ class Rig:
         if isinstance(self.store, InMemoryPartitionStore):
             for series_id in self.store.series:
                 self.store.jobs[series_id] = (0, Recomputation(series_id, series_id, None, 2**62, False, Totals()))
-            while await processor.recompute():
+            while await processor.recompute(at_once):
                 pass
             return Totals(*(sum(column) for column in zip(*self.store.done.values(), strict=True)))
         assert self.database is not None
@@ -75,7 +75,7 @@ class Rig:
         entries = await desk.ask(RecomputeRoom("b1", "r1"))
         assert len(entries) == len(SERIES)
         assert await desk.done(entries) is None
-        while await processor.recompute():
+        while await processor.recompute(at_once):
             pass
         totals = await desk.done(entries)
         assert totals is not None

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -18,8 +19,9 @@ from services.aggregation.application.ports import Announcement, Lease, LeaseLos
 from services.aggregation.application.processor import Processor
 from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.history import spans
+from services.aggregation.domain.policy import CounterRules, Policy
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.postgres import Database, Outbox, open_database
@@ -241,3 +243,47 @@ async def test_extreme_but_valid_readings_survive(rig: Rig) -> None:
     assert found.tolist() == values
     assert np.all(np.diff(times) == SECOND)
     assert isinstance(message(1, sent), Message)
+
+
+async def test_rules_are_never_taken_back_to_an_older_revision(rig: Rig) -> None:
+    first, other = descriptor(7, Kind.COUNTER)._replace(revision=5), descriptor(8)._replace(revision=5, own=True)
+    reset = first._replace(counting=CounterRules(Policy.RESET), own=True, interval=MINUTE)
+
+    async def known() -> list[Descriptor]:
+        return [stored.descriptor for stored in (await rig.store.load(0)).series]
+
+    async def register(one: Descriptor) -> Descriptor:
+        (stored,) = await rig.store.register(0, [one])
+        return stored.descriptor
+
+    assert [stored.descriptor for stored in await rig.store.register(0, [other, first])] == [other, first]
+    assert await register(reset._replace(revision=4)) == first
+    assert await register(reset._replace(revision=0)) == first
+    # Whoever says that a device is cautious is believed, however old the rest is.
+    warned = first._replace(counting=first.counting._replace(cautious=True))
+    assert await register(reset._replace(revision=4, counting=warned.counting)) == warned
+    same = reset._replace(revision=5, counting=reset.counting._replace(cautious=True))
+    assert await register(reset._replace(revision=5)) == same
+    newer = warned._replace(revision=6)
+    await rig.store.describe([newer, other._replace(revision=4, interval=1), descriptor(9)])
+    assert sorted(await known()) == sorted([newer, other])
+    await rig.store.describe([reset._replace(revision=5), other._replace(revision=7, own=False)])
+    assert sorted(await known()) == sorted([newer, other._replace(revision=7, own=False)])
+
+
+async def test_rules_that_change_move_with_the_position(rig: Rig) -> None:
+    assert await rig.store.position(rig.lease, "s") == 0
+    processor = await rig.open()
+    sent: list[Arrival] = [(2, T0 + at * 5 * SECOND, float(at)) for at in range(9)]
+    await processor.process([message(1, sent)], [])
+    rejecting = CounterRules(Policy.REJECT)
+    news = Descriptor(SeriesKey("", "", "temperature", ""), Kind.COUNTER, "K", MINUTE, rejecting, False, 3)
+    heard = replace(message(2, []), changed=[news])
+    await processor.process([heard], [])
+    assert await rig.store.position(rig.lease, "s") == 2
+    # As if the acknowledgement had been lost: it comes again to another owner.
+    for again in (processor, await rig.open()):
+        await again.process([heard], [])
+        (stored,) = (await rig.store.load(0)).series
+        assert stored.descriptor == SERIES[2]._replace(counting=rejecting, interval=MINUTE, revision=3)
+        assert again.engine.states.rows["max_gap"].tolist() == [3 * MINUTE]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,6 +38,11 @@ def message(sequence: int, arrivals: Sequence[Arrival]) -> Message:
     )
 
 
+async def at_once() -> bool:
+    """A recomputation need not wait."""
+    return True
+
+
 class Bench:
     """Runs a processor over an in-memory store; the clock stands still unless moved."""
 
@@ -65,6 +71,12 @@ class Bench:
         self._sequence += 1
         asyncio.run(self.processor.process([message(self._sequence, arrivals)], []))
 
+    def hear(self, *changed: Descriptor, arrivals: Sequence[Arrival] = ()) -> None:
+        """A batch that says which rules have changed in the catalogue."""
+        self._sequence += 1
+        news = replace(message(self._sequence, arrivals), changed=changed)
+        asyncio.run(self.processor.process([news], []))
+
     def change(self, rules: Rules | None = None, descriptors: Sequence[Descriptor] | None = None) -> None:
         """The service comes back with other settings, or the catalogue says something else; another owner takes
         over."""
@@ -80,7 +92,7 @@ class Bench:
         self.store.jobs[job.id] = (0, job)
 
         async def work() -> None:
-            while await self.processor.recompute():
+            while await self.processor.recompute(at_once):
                 pass
 
         asyncio.run(work())

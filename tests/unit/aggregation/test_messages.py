@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.aggregation.adapters.nats.wire import Malformed, parse_batch, parse_descriptor
+from services.aggregation.adapters.nats.wire import Malformed, _scan, parse_batch, parse_descriptor  # pyright: ignore[reportPrivateUsage]
 from services.aggregation.domain.series import SeriesKey, partition_of
 from services.ingestion.domain import series as ingestion
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
@@ -20,6 +20,17 @@ descriptors = st.builds(
     kind=st.sampled_from(["GAUGE", "COUNTER", "LEVEL"]),
     unit=st.text(max_size=3),
     expected_interval_us=st.integers(0, 2**40),
+    own_counter_rules=st.booleans(),
+    rules_revision=st.one_of(st.just(0), st.integers(1, 2**62)),
+)
+changes = st.builds(
+    SeriesDescriptor,
+    sensor_type=st.just("t"),
+    device=st.sampled_from(["", "d"]),
+    kind=st.just("COUNTER"),
+    counter_policy=st.sampled_from(["RESET", "REJECT"]),
+    own_counter_rules=st.booleans(),
+    rules_revision=st.integers(1, 2**62),
 )
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -35,6 +46,7 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
         event_time_us=[row[1] for row in rows],
         value=[row[2] for row in rows],
         flags=draw(st.sampled_from([[], [1] * len(rows)])),
+        changed=draw(st.lists(changes, max_size=3)),
     )
 
 
@@ -45,6 +57,13 @@ def same(found: object, batch: ReadingBatch) -> None:
     assert columns.index.tolist() == list(batch.series_index)  # pyright: ignore
     assert columns.time.tolist() == list(batch.event_time_us)  # pyright: ignore
     assert columns.value.tolist() == list(batch.value)  # pyright: ignore
+    assert [
+        (*one.key, int(one.kind), int(one.counting.policy), one.own, one.revision)
+        for one in columns.changed  # pyright: ignore
+    ] == [
+        ("", "", one.sensor_type, one.device, one.kind, one.counter_policy, one.own_counter_rules, one.rules_revision)
+        for one in batch.changed
+    ]
 
 
 @given(batches())
@@ -59,6 +78,30 @@ def test_other_valid_encodings_are_read_too() -> None:
     unpacked = b"".join(bytes([4 << 3 | 1]) + struct.pack("<q", at) for at in (7, 8))
     batch.event_time_us.extend([7, 8])
     same(plain + unpacked, batch)
+
+
+def test_changed_rules_come_without_rows_and_are_read_in_place() -> None:
+    change = SeriesDescriptor(sensor_type="energy", kind="COUNTER", counter_policy="REJECT", rules_revision=2**50)
+    batch = ReadingBatch(partition=3, changed=[change])
+    batch.accept_time.FromMicroseconds(5)
+    data = batch.SerializeToString()
+    assert _scan(data) is not None
+    same(data, batch)
+    unknown = data + bytes([15 << 3, 0])
+    assert _scan(unknown) is None
+    same(unknown, batch)
+    for senseless in (SeriesDescriptor(kind="COUNTER"), SeriesDescriptor(sensor_type="energy")):
+        with pytest.raises(Malformed):
+            parse_batch(ReadingBatch(changed=[senseless]).SerializeToString())
+
+
+def test_a_description_without_a_revision_may_be_of_the_devices_own_rules() -> None:
+    named = SeriesDescriptor(building="b", room="r", sensor_type="t", kind="COUNTER")
+    assert parse_descriptor(named.SerializeToString()).own is True
+    named.rules_revision = 1
+    assert parse_descriptor(named.SerializeToString()).own is False
+    named.own_counter_rules = True
+    assert parse_descriptor(named.SerializeToString())[5:] == (True, 1)
 
 
 @given(st.binary(max_size=200))

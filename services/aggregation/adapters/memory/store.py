@@ -86,10 +86,15 @@ class InMemoryPartitionStore:
         known = {descriptor.key: at for at, (_, descriptor) in self.series.items()}
         ids = [known.setdefault(descriptor.key, len(known) + 1) for descriptor in descriptors]
         for at, descriptor in zip(ids, descriptors, strict=True):
-            before = self.series.get(at, (0, descriptor))[1].counting
-            rules = descriptor.counting._replace(cautious=before.cautious or descriptor.counting.cautious)
-            self.series[at] = (partition, descriptor._replace(counting=rules))
+            _, known = self.series.get(at, (0, descriptor))
+            self.series[at] = (partition, known.told(descriptor))
         return [self._stored(at) for at in ids]
+
+    async def describe(self, descriptors: Sequence[Descriptor]) -> None:
+        """See `PartitionStore`."""
+        news = {descriptor.key: descriptor for descriptor in descriptors}
+        for at, (partition, known) in self.series.items():
+            self.series[at] = (partition, known.told(news.get(known.key, known)))
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
         """See `PartitionStore`."""

@@ -80,6 +80,7 @@ class JetStreamLane:
             columns.value,
             delivery,
             columns.cautious,
+            columns.changed,
         )
 
     async def done(self, messages: Sequence[Message]) -> None:

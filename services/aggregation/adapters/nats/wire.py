@@ -17,7 +17,7 @@ from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import DAY, Floats, Ints, Kind
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
-_PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED = range(1, 8)
+_PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED, _CHANGED = range(1, 9)
 _LENGTH_DELIMITED: Final = 2
 _SERIES_TAG: Final = _SERIES << 3 | _LENGTH_DELIMITED
 _MAY_DECREASE: Final = 1
@@ -33,7 +33,7 @@ class Malformed(Exception):
 @dataclass(frozen=True, slots=True)
 class Columns:
     """A batch. `index` refers to `descriptors` (serialized); `cautious`: places of those whose device is known to send
-    decreasing values now and then."""
+    decreasing values now and then; `changed`: rules that have changed, without building and room."""
 
     partition: int
     descriptors: Sequence[bytes]
@@ -41,6 +41,7 @@ class Columns:
     time: Ints
     value: Floats
     cautious: frozenset[int] = frozenset()
+    changed: Sequence[Descriptor] = ()
 
 
 def parse_batch(data: bytes) -> Columns:
@@ -60,21 +61,36 @@ def parse_batch(data: bytes) -> Columns:
 
 def parse_descriptor(data: bytes) -> Descriptor:
     """Raises Malformed."""
+    found = _described(data)
+    if not (found.key.building and found.key.room and found.key.sensor_type):
+        raise Malformed("a series has no building, room or sensor type")
+    return found
+
+
+def _parse_changed(data: bytes) -> Descriptor:
+    found = _described(data)
+    if not found.key.sensor_type:
+        raise Malformed("changed rules name no sensor type")
+    return found
+
+
+def _described(data: bytes) -> Descriptor:
     try:
         found = SeriesDescriptor.FromString(data)
     except DecodeError as error:
         raise Malformed("a series description cannot be parsed") from error
     if found.kind not in (Kind.GAUGE, Kind.COUNTER, Kind.LEVEL):
         raise Malformed("a series has no kind")
-    if not (found.building and found.room and found.sensor_type):
-        raise Malformed("a series has no building, room or sensor type")
     key = SeriesKey(found.building, found.room, found.sensor_type, found.device)
     numbers = (found.register_size, found.max_increase_per_hour)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         raise Malformed("a register size or a greatest increase is not a positive number")
     policy = Policy(found.counter_policy) if found.counter_policy in set(Policy) else Policy.HOLD_THEN_RESET
     rules = CounterRules(policy, *numbers)
-    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0), rules)
+    revision = max(found.rules_revision, 0)
+    # Whoever does not tell a revision does not tell whose rules they are either: then the type's do not replace them.
+    own = found.own_counter_rules or not revision
+    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0), rules, own, revision)
 
 
 def _parse(data: bytes) -> Columns:
@@ -89,6 +105,7 @@ def _parse(data: bytes) -> Columns:
         np.array(batch.event_time_us, np.int64),
         np.array(batch.value, np.float64),
         _cautious(np.array(batch.series_index, np.int64), np.array(batch.flags, np.int64)),
+        [_parse_changed(series.SerializeToString()) for series in batch.changed],
     )
 
 
@@ -106,6 +123,7 @@ def _scan(data: bytes) -> Columns | None:
     at, end = 0, len(data)
     partition = 0
     descriptors: list[bytes] = []
+    changed: list[Descriptor] = []
     index: Ints | None = None
     time: Ints | None = None
     value: Floats | None = None
@@ -137,6 +155,8 @@ def _scan(data: bytes) -> Columns | None:
                 return None
             if field == _SERIES:
                 descriptors.append(data[first:at])
+            elif field == _CHANGED:
+                changed.append(_parse_changed(data[first:at]))
             elif field == _INDEX and index is None:
                 index = _varints(np.frombuffer(data, np.uint8, size, first))
             elif field == _TIME and time is None and size % 8 == 0:
@@ -158,6 +178,7 @@ def _scan(data: bytes) -> Columns | None:
         none if time is None else time,
         np.zeros(0) if value is None else value,
         _cautious(index, none if flags is None else flags),
+        changed,
     )
 
 

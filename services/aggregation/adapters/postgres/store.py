@@ -10,7 +10,6 @@ from services.aggregation.adapters.postgres.alarm_writing import write_alarms
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
     LevelBefore,
-    counter_rules,
     decode_times,
     decode_values,
     levels_before,
@@ -18,6 +17,7 @@ from services.aggregation.adapters.postgres.reading import (
     stored_windows,
 )
 from services.aggregation.adapters.postgres.revised import revised_announcements
+from services.aggregation.adapters.postgres.series import describe_series, read_series, register_series
 from services.aggregation.application.ports import (
     Announcement,
     Announcements,
@@ -25,7 +25,6 @@ from services.aggregation.application.ports import (
     Lease,
     LeaseLost,
     Loaded,
-    Outdated,
     Recomputation,
     StoredSeries,
     Write,
@@ -34,18 +33,10 @@ from services.aggregation.domain.alarms.alarm import Told
 from services.aggregation.domain.recompute import Past
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.state import VERSION
-from services.aggregation.domain.summary import DAY, NEVER, Ints, Kind
+from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.summary import DAY, NEVER, Ints
 from services.chassis.nats import Bundle, Event
 from services.chassis.postgres import Connection, Database, Outbox
-
-_SERIES = """
-SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
-    s.register_size, s.max_increase_per_hour, s.cautious, st.state, st.version, st.steps, st.settled_us,
-    st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
-FROM series s LEFT JOIN series_state st ON st.series_id = s.id
-"""
 
 
 class PostgresPartitionStore:
@@ -77,7 +68,7 @@ class PostgresPartitionStore:
     async def load(self, partition: int) -> Loaded:
         """See `PartitionStore`."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
-            series = await self._series(connection, "WHERE s.partition = $1 ORDER BY s.id", partition)
+            series = await read_series(connection, self._rules, "WHERE s.partition = $1 ORDER BY s.id", partition)
             rows = await connection.fetch(
                 f"""
                 SELECT s.id, coalesce(st.settled_us, -1) AS settled,
@@ -104,57 +95,13 @@ class PostgresPartitionStore:
 
     async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
         """See `PartitionStore`."""
-        columns = [
-            *(list(column) for column in zip(*(descriptor.key for descriptor in descriptors), strict=True)),
-            [int(descriptor.kind) for descriptor in descriptors],
-            [descriptor.unit for descriptor in descriptors],
-            [descriptor.interval for descriptor in descriptors],
-            *(list(column) for column in zip(*(descriptor.counting for descriptor in descriptors), strict=True)),
-        ]
         async with self._database.transaction() as connection:
-            await connection.execute(
-                """
-                INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us,
-                    counter_policy, register_size, max_increase_per_hour, cautious)
-                SELECT $1, * FROM unnest(
-                    $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[],
-                    $9::int[], $10::double precision[], $11::double precision[], $12::boolean[])
-                ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
-                    partition = excluded.partition, kind = excluded.kind, unit = excluded.unit,
-                    interval_us = excluded.interval_us, counter_policy = excluded.counter_policy,
-                    register_size = excluded.register_size, max_increase_per_hour = excluded.max_increase_per_hour,
-                    cautious = s.cautious OR excluded.cautious
-                WHERE (s.partition, s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size,
-                    s.max_increase_per_hour, s.cautious) IS DISTINCT FROM
-                    (excluded.partition, excluded.kind, excluded.unit, excluded.interval_us, excluded.counter_policy,
-                    excluded.register_size, excluded.max_increase_per_hour, s.cautious OR excluded.cautious)
-                """,
-                partition,
-                *columns,
-            )
-            found = await self._series(
-                connection,
-                """
-                WHERE (s.building, s.room, s.sensor_type, s.device) IN
-                    (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
-                """,
-                *columns[:4],
-            )
-        by_key = {stored.descriptor.key: stored for stored in found}
-        return [by_key[descriptor.key] for descriptor in descriptors]
+            return await register_series(connection, self._rules, partition, descriptors)
 
-    async def _series(self, connection: Connection, where: str, *arguments: object) -> list[StoredSeries]:
-        found: list[StoredSeries] = []
-        for row in await connection.fetch(_SERIES + where, *arguments):
-            key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
-            descriptor = Descriptor(key, Kind(row["kind"]), row["unit"], row["interval_us"], counter_rules(row))
-            outdated = None
-            if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, self._rules.steps):
-                outdated = Outdated(
-                    row["settled_us"], row["state_interval_us"], row["max_gap_us"], row["steps"], row["frontiers"]
-                )
-            found.append(StoredSeries(row["id"], descriptor, None if outdated else row["state"], outdated))
-        return found
+    async def describe(self, descriptors: Sequence[Descriptor]) -> None:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            await describe_series(connection, descriptors)
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
         """See `PartitionStore`."""

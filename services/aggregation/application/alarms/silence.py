@@ -47,6 +47,14 @@ class SilenceWatch:
         if due <= self._until and now - self._until <= BACKLOG:
             await self._processor.keep_up_alarms(self._until)
 
+    async def reached(self, time: int) -> bool:
+        """Whether all that had been accepted by `time` (the wall clock) has been processed."""
+        if self._until < time:
+            now = wall_clock_us()
+            if await self._lane.drained():
+                self._until = now
+        return self._until >= time
+
     async def _ask(self) -> None:
         clock = asyncio.get_running_loop().time()
         if clock >= self._asked + ASK_EVERY.total_seconds():

@@ -1,0 +1,101 @@
+"""Series and what is known of them, in rows: made where missing, and never taken back to older rules."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from services.aggregation.adapters.postgres.reading import counter_rules
+from services.aggregation.application.ports import Outdated, StoredSeries
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.series import Descriptor, SeriesKey
+from services.aggregation.domain.state import VERSION
+from services.aggregation.domain.summary import Kind
+from services.chassis.postgres import Connection
+
+_SERIES: Final = """
+SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
+    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, st.state, st.version, st.steps,
+    st.settled_us, st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
+FROM series s LEFT JOIN series_state st ON st.series_id = s.id
+"""
+_REGISTER: Final = """
+INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us, counter_policy,
+    register_size, max_increase_per_hour, own_rules, rules_revision, cautious)
+SELECT $1, * FROM unnest(
+    $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[], $9::int[],
+    $10::double precision[], $11::double precision[], $12::boolean[], $13::bigint[], $14::boolean[])
+ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
+    partition = excluded.partition, cautious = s.cautious OR excluded.cautious
+WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious OR excluded.cautious)
+"""
+_DESCRIBE: Final = """
+UPDATE series s SET kind = n.kind, unit = n.unit, interval_us = n.interval_us, counter_policy = n.counter_policy,
+    register_size = n.register_size, max_increase_per_hour = n.max_increase_per_hour, own_rules = n.own_rules,
+    rules_revision = n.rules_revision
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::bigint[], $8::int[],
+    $9::double precision[], $10::double precision[], $11::boolean[], $12::bigint[]
+) AS n (building, room, sensor_type, device, kind, unit, interval_us, counter_policy, register_size,
+    max_increase_per_hour, own_rules, rules_revision)
+WHERE (s.building, s.room, s.sensor_type, s.device) = (n.building, n.room, n.sensor_type, n.device)
+    AND s.rules_revision <= n.rules_revision
+    AND (s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size, s.max_increase_per_hour, s.own_rules,
+        s.rules_revision) IS DISTINCT FROM (n.kind, n.unit, n.interval_us, n.counter_policy, n.register_size,
+        n.max_increase_per_hour, n.own_rules, n.rules_revision)
+"""
+
+
+async def register_series(
+    connection: Connection, rules: Rules, partition: int, descriptors: Sequence[Descriptor]
+) -> Sequence[StoredSeries]:
+    """See `PartitionStore.register`."""
+    columns = _columns(descriptors)
+    cautious = [descriptor.counting.cautious for descriptor in descriptors]
+    await connection.execute(_REGISTER, partition, *columns, cautious)
+    await connection.execute(_DESCRIBE, *columns)
+    found = await read_series(
+        connection,
+        rules,
+        """
+        WHERE (s.building, s.room, s.sensor_type, s.device) IN
+            (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
+        """,
+        *columns[:4],
+    )
+    by_key = {stored.descriptor.key: stored for stored in found}
+    return [by_key[descriptor.key] for descriptor in descriptors]
+
+
+async def describe_series(connection: Connection, descriptors: Sequence[Descriptor]) -> None:
+    """See `PartitionStore.describe`."""
+    await connection.execute(_DESCRIBE, *_columns(descriptors))
+
+
+def _columns(descriptors: Sequence[Descriptor]) -> list[list[Any]]:
+    """Identity, then what a newer revision replaces."""
+    return [
+        *(list(column) for column in zip(*(descriptor.key for descriptor in descriptors), strict=True)),
+        [int(descriptor.kind) for descriptor in descriptors],
+        [descriptor.unit for descriptor in descriptors],
+        [descriptor.interval for descriptor in descriptors],
+        [int(descriptor.counting.policy) for descriptor in descriptors],
+        [descriptor.counting.register for descriptor in descriptors],
+        [descriptor.counting.cap for descriptor in descriptors],
+        [descriptor.own for descriptor in descriptors],
+        [descriptor.revision for descriptor in descriptors],
+    ]
+
+
+async def read_series(connection: Connection, rules: Rules, where: str, *arguments: object) -> list[StoredSeries]:
+    """Those that the condition chooses."""
+    found: list[StoredSeries] = []
+    for row in await connection.fetch(_SERIES + where, *arguments):
+        key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
+        told = Kind(row["kind"]), row["unit"], row["interval_us"], counter_rules(row)
+        descriptor = Descriptor(key, *told, row["own_rules"], row["rules_revision"])
+        outdated = None
+        if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, rules.steps):
+            outdated = Outdated(
+                row["settled_us"], row["state_interval_us"], row["max_gap_us"], row["steps"], row["frontiers"]
+            )
+        found.append(StoredSeries(row["id"], descriptor, None if outdated else row["state"], outdated))
+    return found
