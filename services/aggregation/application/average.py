@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from services.aggregation.application.gathering import Gathering
 from services.aggregation.application.lists import Page
-from services.aggregation.application.ports import History, RoomKey, Snapshot
+from services.aggregation.application.ports import Glance, History, RoomKey, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.history import Span, spans
@@ -88,6 +88,7 @@ class Averages:
     def __init__(self, history: History, rules: Rules, clock: Callable[[], int]) -> None:
         self._history = history
         self._rules = rules
+        self._level = len(rules.steps) - 1
         self._clock = clock
         self._together = Gathering(self._get, at_once=_SNAPSHOTS, most=_ASKED_TOGETHER)
 
@@ -106,6 +107,10 @@ class Averages:
         def owner(info: SeriesInfo) -> Rollup:
             return rollups[RoomKey(info.building, info.room, info.sensor_type)]
 
+        seen = await self._history.glance(list(rollups), start, end, self._level, _AT_ONCE)
+        if seen is not None:
+            self._judge(seen, period, owner)
+            return [_room_average(room.room, period, rollups[room]) for room in rooms]
         async with self._history.snapshot() as snapshot:
             infos = await snapshot.rooms(list(rollups))
             for at in range(0, len(infos), _AT_ONCE):
@@ -170,10 +175,13 @@ class Averages:
     async def _fold(
         self, snapshot: Snapshot, infos: Sequence[SeriesInfo], period: _Period, owner: Callable[[SeriesInfo], Rollup]
     ) -> None:
+        pieces = await snapshot.pieces(infos, period.start, period.end, self._level)
+        self._judge(Glance(infos, pieces), period, owner)
+
+    def _judge(self, seen: Glance, period: _Period, owner: Callable[[SeriesInfo], Rollup]) -> None:
         start, end, now = period
-        parts = await snapshot.pieces(infos, start, end, len(self._rules.steps) - 1)
-        for span in spans(infos, parts, start, end, end - start):
-            info = infos[span.series]
+        for span in spans(seen.infos, seen.pieces, start, end, end - start):
+            info = seen.infos[span.series]
             owner(info).add(info, span, still_open=self._open(info, span, end, now))
 
     def _open(self, info: SeriesInfo, span: Span, end: int, now: int) -> bool:

@@ -354,8 +354,20 @@ class Snapshot(Protocol):
         ...
 
 
+class Glance(NamedTuple):
+    """Series, and what covers a span of them (`series` of `pieces`: places in `infos`), as they were at one moment."""
+
+    infos: Sequence[SeriesInfo]
+    pieces: Folded
+
+
 class History(Protocol):
     """What has been committed."""
+
+    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+        """What a snapshot would show now of all these rooms (see `Snapshot.rooms`, `Snapshot.pieces`), for less. None
+        where it takes a snapshot: there are more than `most` series, or such as take several looks (counters)."""
+        ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """A view that does not change while it is read."""

@@ -1,21 +1,25 @@
 """`History`: the same questions to the one in memory and the one on PostgreSQL, through the averages that ask them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from services.aggregation.adapters.memory.history import InMemoryHistory
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
 from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres import glance
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
 from services.aggregation.application.average import Asked, Averages, GetRoomAverage, ListRoomAverages, RoomAverage
-from services.aggregation.application.ports import History, Lease, PartitionStore
+from services.aggregation.application.ports import History, Lease, PartitionStore, RoomKey
 from services.aggregation.application.processor import Processor
 from services.aggregation.domain.errors import FieldInvalid
+from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
@@ -42,6 +46,7 @@ class Rig:
         self._store = store
         self._lease = lease
         self._sequence = 0
+        self.history = history
         self.averages = Averages(history, RULES, lambda: T0 + DAY)
 
     async def feed(self, known: Sequence[Descriptor], arrivals: Sequence[Arrival]) -> None:
@@ -63,12 +68,9 @@ class Rig:
                 return found
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
-    if request.param == "memory":
-        store = InMemoryPartitionStore(RULES)
-        yield Rig(store, InMemoryHistory(store), Lease(0, "me", 1))
-        return
+@asynccontextmanager
+async def postgres_rig(databases: Databases) -> AsyncGenerator[Rig]:
+    """The real one."""
     async with (
         databases({"aggregation": MIGRATIONS}) as dsn,
         open_database(dsn, schema="aggregation", application_name="tests") as database,
@@ -86,6 +88,16 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
         await leases.prepare()
         (lease,) = await leases.acquire("me", 1)
         yield Rig(stored, PostgresHistory(database, RULES), lease)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
+    if request.param == "memory":
+        store = InMemoryPartitionStore(RULES)
+        yield Rig(store, InMemoryHistory(store), Lease(0, "me", 1))
+        return
+    async with postgres_rig(databases) as made:
+        yield made
 
 
 def steady(number: int, value: float, start: int = T0, end: int = T0 + HOUR, every: int = 5 * SECOND) -> list[Arrival]:
@@ -206,6 +218,72 @@ async def test_a_building_of_many_series_is_read_in_parts(rig: Rig) -> None:
     assert found.rolled.statistics.mean == pytest.approx(649 / 2)
     rooms = await rig.pages(100, window=15 * SECOND, at=T0 + 15 * SECOND)
     assert [room.room for room in rooms] == [f"r{place:04}" for place in range(325)]
+
+
+def in_order(parts: Folded) -> tuple[bytes, bytes, bytes]:
+    """All of it, bit for bit."""
+    ordered = parts.take(np.lexsort((parts.rows["first_time"], parts.series)))
+    return ordered.series.tobytes(), ordered.start.tobytes(), ordered.rows.tobytes()
+
+
+ROOMS = [RoomKey("b1", f"r{place}", "temperature") for place in range(1, 6)]
+LEVEL = len(RULES.steps) - 1
+
+
+async def test_a_glance_shows_what_a_snapshot_shows_however_things_have_gone_on(rig: Rig) -> None:
+    """Frontiers move, a device joins, readings come late, a room is new: all that was not so at the glance before."""
+    known = [series("r1"), series("r1", "d2"), series("r2"), series("r3")]
+    batches = [
+        steady(0, 290.0, end=T0 + 20 * MINUTE),
+        steady(0, 291.0, start=T0 + 20 * MINUTE, end=T0 + 21 * MINUTE),
+        [(0, T0 + 21 * MINUTE + SECOND, 5.0)],
+        [*steady(1, 300.0, start=T0 + 10 * MINUTE, end=T0 + 22 * MINUTE), *steady(2, 1e-3, end=T0 + 30 * MINUTE)],
+        [(0, T0 + 12 * MINUTE + SECOND, 0.1), (1, T0 + 18 * MINUTE + SECOND, 0.2)],
+        steady(3, 7.0, end=T0 + HOUR),
+        steady(0, 292.0, start=T0 + 30 * MINUTE, end=T0 + 2 * HOUR),
+    ]
+    for batch in batches:
+        await rig.feed(known, batch)
+        for start, end in ((T0 + 5 * SECOND, T0 + 19 * MINUTE), (T0 + 9 * MINUTE, T0 + 24 * MINUTE), (T0, T0 + HOUR)):
+            seen = await rig.history.glance(ROOMS, start, end, LEVEL, 4)
+            assert seen is not None
+            async with rig.history.snapshot() as snapshot:
+                infos = await snapshot.rooms(ROOMS)
+                pieces = await snapshot.pieces(infos, start, end, LEVEL)
+            assert list(seen.infos) == list(infos)
+            assert in_order(seen.pieces) == in_order(pieces)
+    assert len(infos) == 4
+
+
+async def test_a_glance_is_of_few_series(rig: Rig) -> None:
+    await rig.feed([series("r1"), series("r1", "d2")], [*steady(0, 1.0), *steady(1, 3.0)])
+    for _ in range(2):
+        assert await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 1) is None
+        assert await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 2) is not None
+
+
+async def test_rooms_of_meters_and_others_are_answered_together(rig: Rig) -> None:
+    known = [series("r1"), series("r2", sensor_type="energy", kind=Kind.COUNTER, unit="Wh")]
+    await rig.feed(known, [*steady(0, 290.0), *((1, T0 + tick * 5 * SECOND, 2.0 * tick) for tick in range(720))])
+    for _ in range(2):
+        room, meter = await asyncio.gather(
+            rig.averages.get(GetRoomAverage(building="b1", room="r1", at=T0 + 30 * MINUTE)),
+            rig.averages.get(GetRoomAverage(building="b1", room="r2", sensor_type="energy", at=T0 + 30 * MINUTE)),
+        )
+        assert (room.statistics.mean, meter.statistics.consumption) == (290.0, pytest.approx(2.0 * 180))
+
+
+async def test_what_is_remembered_of_rooms_has_a_bound(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glance, "_REMEMBERED", 5)
+    async with postgres_rig(databases) as rig:
+        known = [series(f"r{place}") for place in range(1, 6)]
+        await rig.feed(known, [one for place in range(5) for one in steady(place, float(place))])
+        for _ in range(2):
+            for place, room in enumerate(ROOMS):
+                (info,), _ = await rig.history.glance([room], T0, T0 + HOUR, LEVEL, 9) or ((), None)
+                assert info.room == f"r{place + 1}"
+            # More at once than are remembered.
+            assert len((await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 9) or ((),))[0]) == 5
 
 
 @pytest.mark.parametrize(

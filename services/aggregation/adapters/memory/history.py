@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.application.ports import RoomKey
+from services.aggregation.application.ports import Glance, RoomKey
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
@@ -92,6 +92,12 @@ class InMemoryHistory:
 
     def __init__(self, store: InMemoryPartitionStore) -> None:
         self._store = store
+
+    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+        """See `History`."""
+        async with self.snapshot() as snapshot:
+            infos = await snapshot.rooms(rooms)
+            return None if len(infos) > most else Glance(infos, await snapshot.pieces(infos, start, end, level))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[InMemorySnapshot]:

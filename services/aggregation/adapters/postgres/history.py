@@ -2,19 +2,18 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
 
-import asyncpg
 import numpy as np
 
+from services.aggregation.adapters.postgres.glance import Glances
+from services.aggregation.adapters.postgres.infos import SERIES, SERIES_OF_ROOMS, series_info
 from services.aggregation.adapters.postgres.reading import (
-    counter_rules,
     levels_before,
     raw_readings,
     readings_after,
     stored_windows,
 )
-from services.aggregation.application.ports import RoomKey
+from services.aggregation.application.ports import Glance, RoomKey
 from services.aggregation.domain.cover import Ask, SeriesInfo, cover
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
@@ -56,30 +55,6 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     return join([Folded(owner[stored.series], stored.start, stored.rows), singles(infos, ranges, readings)])
 
 
-_SERIES: Final = """
-SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
-    coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
-    coalesce(st.frontiers, '{}') AS frontiers, s.counter_policy, s.register_size, s.max_increase_per_hour, s.cautious
-FROM series s LEFT JOIN series_state st ON st.series_id = s.id
-"""
-
-
-def _info(row: asyncpg.Record, rules: Rules) -> SeriesInfo:
-    return SeriesInfo(
-        id=row["id"],
-        building=row["building"],
-        room=row["room"],
-        sensor_type=row["sensor_type"],
-        device=row["device"],
-        kind=row["kind"],
-        unit=row["unit"],
-        interval=row["interval_us"],
-        max_gap=row["max_gap_us"] or rules.max_gap(row["interval_us"]),
-        frontiers=row["frontiers"],
-        counting=counter_rules(row),
-    )
-
-
 class PostgresSnapshot:
     """One consistent view. See `Snapshot`."""
 
@@ -91,7 +66,7 @@ class PostgresSnapshot:
         """The series of a room and sensor type; of one device where it is given."""
         rows = await self._connection.fetch(
             f"""
-            {_SERIES} WHERE s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND ($4 = '' OR s.device = $4)
+            {SERIES} WHERE s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND ($4 = '' OR s.device = $4)
             ORDER BY s.device
             """,
             building,
@@ -99,18 +74,13 @@ class PostgresSnapshot:
             sensor_type,
             device,
         )
-        return [_info(row, self._rules) for row in rows]
+        return [series_info(row, self._rules) for row in rows]
 
     async def rooms(self, rooms: Sequence[RoomKey]) -> Sequence[SeriesInfo]:
         """The series of all these rooms."""
-        rows = await self._connection.fetch(
-            f"""
-            {_SERIES} JOIN unnest($1::text[], $2::text[], $3::text[]) AS r (building, room, sensor_type)
-                ON s.building = r.building AND s.room = r.room AND s.sensor_type = r.sensor_type
-            """,
-            *([*column] for column in zip(*rooms, strict=True)),
-        )
-        return [_info(row, self._rules) for row in rows]
+        columns = ([*column] for column in zip(*rooms, strict=True))
+        rows = await self._connection.fetch(SERIES_OF_ROOMS, *columns)
+        return sorted((series_info(row, self._rules) for row in rows), key=_by_device)
 
     async def building(
         self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
@@ -119,7 +89,7 @@ class PostgresSnapshot:
         room, device = after or ("", "")
         rows = await self._connection.fetch(
             f"""
-            {_SERIES} WHERE s.building = $1 AND s.sensor_type = $2
+            {SERIES} WHERE s.building = $1 AND s.sensor_type = $2
                 AND (s.room COLLATE "C", s.device COLLATE "C") > ($3, $4)
             ORDER BY s.room COLLATE "C", s.device COLLATE "C" LIMIT $5
             """,
@@ -129,7 +99,7 @@ class PostgresSnapshot:
             device,
             limit,
         )
-        return [_info(row, self._rules) for row in rows]
+        return [series_info(row, self._rules) for row in rows]
 
     async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
         """What covers [start, end)."""
@@ -189,12 +159,21 @@ class PostgresSnapshot:
         return dict(zip(keys, revisions.tolist(), strict=True))
 
 
+def _by_device(info: SeriesInfo) -> tuple[RoomKey, str]:
+    return RoomKey(info.building, info.room, info.sensor_type), info.device
+
+
 class PostgresHistory:
     """Opens snapshots."""
 
     def __init__(self, database: Database, rules: Rules) -> None:
         self._database = database
         self._rules = rules
+        self._glances = Glances(database, rules)
+
+    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+        """See `History`."""
+        return await self._glances.glance(rooms, start, end, level, most)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[PostgresSnapshot]:

@@ -1,6 +1,6 @@
 """Reading columns out of `segments` and `windows`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -10,23 +10,51 @@ from services.aggregation.adapters.postgres.copying import QUARTER
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.policy import CounterRules, Policy
-from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Floats, Ints
+from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Floats, Ints, Rows
 from services.chassis.postgres import Connection
 
 _ARRAY_HEAD: Final = 20
 _LOOK_BACK: Final = 62 * DAY
+_NAMES: Final = SUMMARY.names or ()
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
+_WINDOW = np.dtype(
+    [("columns", ">i4")]
+    + [
+        field
+        for name, form in [("place", ">i8"), ("start", ">i8"), *((name, f">{SUMMARY[name].kind}8") for name in _NAMES)]
+        for field in ((f"{name}_type", ">i4"), (f"{name}_length", ">i4"), (name, form))
+    ]
+)
 
-# Bounds for all ranges at once stand beside those of each: by them PostgreSQL leaves out partitions unopened.
+
+def segments_in(at: int) -> str:
+    """FROM and WHERE of segments `s` with readings in ranges `r`. Parameters from `$at` on: `bounds_of_segments`."""
+    # Bounds for all ranges at once stand beside those of each: by them PostgreSQL leaves out partitions unopened.
+    # A segment lies in one quarter of an hour, its times ascend: what ended before the range is known by the index.
+    return f"""
+    FROM unnest(${at}::bigint[], ${at + 1}::bigint[], ${at + 2}::bigint[]) WITH ORDINALITY
+        AS r (series_id, first, last, place)
+    JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - r.first % {QUARTER}
+        AND s.first_us < r.last AND s.first_us >= ${at + 3} AND s.first_us < ${at + 4}
+    WHERE s.times_us[cardinality(s.times_us)] >= r.first
+    """
+
+
+def windows_in(at: int) -> str:
+    """FROM of windows `w` that start in the ranges `r`. Parameters from `$at` on: `bounds_of_windows`."""
+    return f"""
+    FROM unnest(${at}::bigint[], ${at + 1}::bigint[], ${at + 2}::bigint[], ${at + 3}::bigint[]) WITH ORDINALITY
+        AS r (series_id, step, first, last, place)
+    JOIN windows w ON w.series_id = r.series_id AND w.step_us = r.step AND w.start_us >= r.first
+        AND w.start_us < r.last AND w.step_us = ANY(${at + 4}::bigint[])
+        AND w.start_us >= ${at + 5} AND w.start_us < ${at + 6}
+    """
+
+
 # array_send gives the array as it is kept, in one piece: the driver need not make an object of every item.
-# A segment lies in one quarter of an hour, its times ascend: what ended before the range is looked at, but not sent.
 _RAW: Final = f"""
-SELECT r.place, array_send(s.times_us) AS times, array_send(s.vals) AS vals, s.late
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS r (series_id, first, last, place)
-JOIN segments s ON s.series_id = r.series_id AND s.first_us >= r.first - r.first % {QUARTER} AND s.first_us < r.last
-    AND s.first_us >= $4 AND s.first_us < $5
-WHERE s.times_us[cardinality(s.times_us)] >= r.first
+SELECT r.place, array_send(s.times_us) AS times, array_send(s.vals) AS vals, s.late {segments_in(1)}
 """
 _AFTER: Final = f"""
 SELECT r.place, s.first_us, array_send(s.times_us) AS times, array_send(s.vals) AS vals
@@ -45,13 +73,9 @@ _SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, 
 w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
 coalesce(w.edge_to_us, '-9223372036854775808'::bigint), coalesce(w.edge, 0), coalesce(w.level_us,
 '-9223372036854775808'::bigint), coalesce(w.level, 0)"""
-_WINDOWS: Final = f"""
-SELECT r.place, w.start_us, w.revision, {_SUMMARY_COLUMNS}
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
-    AS r (series_id, step, first, last, place)
-JOIN windows w ON w.series_id = r.series_id AND w.step_us = r.step AND w.start_us >= r.first AND w.start_us < r.last
-    AND w.step_us = ANY($5::bigint[]) AND w.start_us >= $6 AND w.start_us < $7
-"""
+_WINDOWS: Final = f"SELECT r.place, w.start_us, w.revision, {_SUMMARY_COLUMNS} {windows_in(1)}"
+WINDOW_RECORD: Final = f"record_send(ROW(r.place, w.start_us, {_SUMMARY_COLUMNS}))"
+"""A window in one piece, for `decode_windows`."""
 _LEVELS: Final = """
 SELECT r.place, w.start_us, w.level_us, w.level
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start, place)
@@ -78,7 +102,7 @@ class LevelBefore(NamedTuple):
         return min(start, self.time + 1)
 
 
-def counter_rules(row: asyncpg.Record) -> CounterRules:
+def counter_rules(row: asyncpg.Record | Mapping[str, Any]) -> CounterRules:
     """Of a row of `series`."""
     return CounterRules(
         Policy(row["counter_policy"]), row["register_size"], row["max_increase_per_hour"], row["cautious"]
@@ -95,15 +119,32 @@ def decode_values(sent: bytes) -> Floats:
     return np.frombuffer(sent, _VALUE, offset=_ARRAY_HEAD)["value"].astype(np.float64)
 
 
+def bounds_of_segments(ranges: Sequence[tuple[int, int, int]]) -> tuple[Any, ...]:
+    """The parameters of `segments_in`: (series id, from, to) ranges, in columns, and the bounds of all."""
+    if not ranges:
+        return [], [], [], 0, 0
+    ids, first, last = (list(column) for column in zip(*ranges, strict=True))
+    least = min(first)
+    return ids, first, last, least - least % QUARTER, max(last)
+
+
+def bounds_of_windows(ranges: Sequence[tuple[int, int, int, int]]) -> tuple[Any, ...]:
+    """The parameters of `windows_in`: (series id, step, from, to) ranges, in columns, and the bounds of all."""
+    if not ranges:
+        return [], [], [], [], [], 0, 0
+    ids, steps, first, last = (list(column) for column in zip(*ranges, strict=True))
+    return ids, steps, first, last, sorted(set(steps)), min(first), max(last)
+
+
 async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, int]]) -> tuple[Readings, Readings]:
     """Readings of (series id, from, to) ranges, and those among them that do not count in windows. `series` is the
     place of the range. Sorted by range and time."""
     if not ranges:
         return no_readings(), no_readings()
-    ids, first, last = (list(column) for column in zip(*ranges, strict=True))
-    least = min(first)
-    rows = await connection.fetch(_RAW, ids, first, last, least - least % QUARTER, max(last))
-    return _join(rows, first, last, 0), _join(rows, first, last, 1)
+    held: tuple[list[tuple[int, bytes, bytes]], list[tuple[int, bytes, bytes]]] = ([], [])
+    for place, times, values, late in await connection.fetch(_RAW, *bounds_of_segments(ranges)):
+        held[late].append((place, times, values))
+    return decode_readings(held[0], ranges), decode_readings(held[1], ranges)
 
 
 async def readings_after(
@@ -129,17 +170,29 @@ async def readings_after(
     return found
 
 
-def _join(rows: Sequence[Any], first: Sequence[int], last: Sequence[int], late: int) -> Readings:
-    chosen = [row for row in rows if row["late"] == late]
-    if not chosen:
+def decode_readings(segments: Sequence[tuple[int, bytes, bytes]], ranges: Sequence[tuple[int, int, int]]) -> Readings:
+    """The readings of (place, times, values) as `array_send` gives them that lie in the range of that place (from 1
+    on). Sorted by range and time."""
+    if not segments:
         return no_readings()
     # Mostly segments are many and short: decoded as one.
-    times = [row["times"][_ARRAY_HEAD:] for row in chosen]
-    time = np.frombuffer(b"".join(times), _TIME)["value"].astype(np.int64)
-    value = np.frombuffer(b"".join([row["vals"][_ARRAY_HEAD:] for row in chosen]), _VALUE)["value"].astype(np.float64)
-    place = np.repeat([row["place"] - 1 for row in chosen], [len(part) // _TIME.itemsize for part in times])
-    inside = (time >= np.array(first)[place]) & (time < np.array(last)[place])
+    places, times, values = zip(*segments, strict=True)
+    parts = [sent[_ARRAY_HEAD:] for sent in times]
+    time = np.frombuffer(b"".join(parts), _TIME)["value"].astype(np.int64)
+    value = np.frombuffer(b"".join([sent[_ARRAY_HEAD:] for sent in values]), _VALUE)["value"].astype(np.float64)
+    place = np.repeat(np.array(places, np.int64) - 1, [len(part) // _TIME.itemsize for part in parts])
+    bounds = np.array(ranges, np.int64)
+    inside = (time >= bounds[place, 1]) & (time < bounds[place, 2])
     return Readings(place[inside], time[inside], value[inside]).sorted()
+
+
+def decode_windows(records: Sequence[bytes]) -> tuple[Ints, Ints, Rows]:
+    """Of windows (each a `WINDOW_RECORD`) the place of the range, the start, and the summary."""
+    sent = np.frombuffer(b"".join(records), _WINDOW)
+    rows = np.empty(len(sent), SUMMARY)
+    for name in _NAMES:
+        rows[name] = sent[name]
+    return sent["place"] - 1, sent["start"].astype(np.int64), rows
 
 
 async def stored_windows(connection: Connection, ranges: Sequence[tuple[int, int, int, int]]) -> tuple[Folded, Ints]:
@@ -147,9 +200,7 @@ async def stored_windows(connection: Connection, ranges: Sequence[tuple[int, int
     range. Sorted by range and start."""
     if not ranges:
         return Folded(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, SUMMARY)), np.zeros(0, np.int64)
-    columns = [list(column) for column in zip(*ranges, strict=True)]
-    _, steps, first, last = columns
-    found = await connection.fetch(_WINDOWS, *columns, sorted(set(steps)), min(first), max(last))
+    found = await connection.fetch(_WINDOWS, *bounds_of_windows(ranges))
     rows = sorted((tuple(row) for row in found), key=_place_and_start)
     place = np.array([row[0] - 1 for row in rows], np.int64)
     start = np.array([row[1] for row in rows], np.int64)

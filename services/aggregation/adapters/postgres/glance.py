@@ -1,0 +1,128 @@
+"""The series of some rooms and what covers a span of them by one statement: one round trip, and one snapshot without a
+transaction around it.
+
+Which windows and readings cover a span follows from the series, from their frontiers above all, so that these would
+have to be read first. In place of that they are assumed to be as they were seen last. The statement reads them again,
+beside what covers the span by that assumption; where they are otherwise, it is asked once more by what they are now.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from services.aggregation.adapters.postgres.infos import SERIES_OF_ROOMS, series_info
+from services.aggregation.adapters.postgres.reading import (
+    WINDOW_RECORD,
+    bounds_of_segments,
+    bounds_of_windows,
+    decode_readings,
+    decode_windows,
+    segments_in,
+    windows_in,
+)
+from services.aggregation.application.ports import Glance, RoomKey
+from services.aggregation.domain.cover import Ask, SeriesInfo, cover
+from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.history import RawRange, join, singles
+from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.summary import Kind
+from services.chassis.postgres import Connection, Database
+
+_ATTEMPTS: Final = 3
+_REMEMBERED: Final = 5_000
+"""Rooms and series (about 1 KiB each)."""
+_SERIES, _WINDOW, _SEGMENT = range(3)
+_GLANCE: Final = f"""
+SELECT {_SERIES} AS part, row_to_json(i)::text AS series, NULL::bigint AS place, NULL::bytea AS one,
+    NULL::bytea AS other
+FROM ({SERIES_OF_ROOMS}) AS i
+UNION ALL
+SELECT {_WINDOW}, NULL, NULL, {WINDOW_RECORD}, NULL {windows_in(4)}
+UNION ALL
+SELECT {_SEGMENT}, NULL, r.place, array_send(s.times_us), array_send(s.vals) {segments_in(11)} AND s.late = 0
+"""
+
+
+class _Seen(NamedTuple):
+    """A series as PostgreSQL has told it, and what that means."""
+
+    text: str
+    info: SeriesInfo
+
+
+class Glances:
+    """Remembers the series of rooms that were asked about."""
+
+    def __init__(self, database: Database, rules: Rules) -> None:
+        self._database = database
+        self._rules = rules
+        self._seen: dict[RoomKey, Sequence[_Seen]] = {}
+        self._size = 0
+
+    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+        """See `History`. None, too, where series change faster than they are read."""
+        async with self._database.connection() as connection:
+            for _ in range(_ATTEMPTS):
+                assumed = [one for room in rooms for one in self._seen.get(room, ())]
+                infos = [one.info for one in assumed]
+                if len(infos) > most or any(info.kind == Kind.COUNTER for info in infos):
+                    self._forget(rooms)
+                    return None
+                texts, parts = await self._read(connection, rooms, [Ask(info, start, end, level) for info in infos])
+                if sorted(texts) == sorted(one.text for one in assumed):
+                    return Glance(infos, parts)
+                self._forget(rooms)
+                self._learn(rooms, texts)
+        return None
+
+    async def _read(
+        self, connection: Connection, rooms: Sequence[RoomKey], asks: Sequence[Ask]
+    ) -> tuple[list[str], Folded]:
+        """The series of the rooms now, and what covers the spans by what `asks` says of them."""
+        steps, infos = self._rules.steps, [ask.series for ask in asks]
+        windows: list[tuple[int, int, int, int]] = []
+        owners: list[int] = []
+        ranges: list[RawRange] = []
+        for place, ask in enumerate(asks):
+            found = cover(ask.series, steps, ask.start, ask.end, ask.level)
+            windows += [(ask.series.id, steps[depth], first, last) for depth, first, last in found.windows]
+            owners += [place] * len(found.windows)
+            ranges += [RawRange(place, first, last) for first, last in found.raw]
+        raw = [(infos[part.series].id, part.start, part.end) for part in ranges]
+        columns = (list(column) for column in zip(*rooms, strict=True))
+        rows = await connection.fetch(_GLANCE, *columns, *bounds_of_windows(windows), *bounds_of_segments(raw))
+        texts: list[str] = []
+        records: list[bytes] = []
+        segments: list[tuple[int, bytes, bytes]] = []
+        for part, series, place, one, other in rows:
+            if part == _SERIES:
+                texts.append(series)
+            elif part == _WINDOW:
+                records.append(one)
+            else:
+                segments.append((place, one, other))
+        place, start, found = decode_windows(records)
+        stored = Folded(np.array(owners, np.int64)[place], start, found)
+        return texts, join([stored, singles(infos, ranges, decode_readings(segments, raw))])
+
+    def _forget(self, rooms: Sequence[RoomKey]) -> None:
+        for room in rooms:
+            self._size -= _weight(self._seen.pop(room, None))
+
+    def _learn(self, rooms: Sequence[RoomKey], texts: Sequence[str]) -> None:
+        found: dict[RoomKey, list[_Seen]] = {room: [] for room in rooms}
+        for text in texts:
+            row: dict[str, Any] = json.loads(text)
+            info = series_info(row, self._rules)
+            found[RoomKey(info.building, info.room, info.sensor_type)].append(_Seen(text, info))
+        for room, seen in found.items():
+            self._seen[room] = sorted(seen, key=lambda one: one.info.device)
+            self._size += _weight(seen)
+        while self._size > _REMEMBERED and len(self._seen) > len(found):
+            self._forget([next(iter(self._seen))])
+
+
+def _weight(seen: Sequence[_Seen] | None) -> int:
+    return 0 if seen is None else 1 + len(seen)
