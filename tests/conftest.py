@@ -16,6 +16,7 @@ from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, en
 from services.chassis.postgres import Database, open_database
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer, Schemas
+from tests.support.sessions import kept
 
 SCHEMA = "chassis_test"
 _ORDER = ("e2e", "integration", "contract", "unit")
@@ -74,6 +75,21 @@ async def watched_loop() -> AsyncIterator[None]:
         task.cancel()
     assert not left, f"the test left tasks behind: {left}"
     assert not problems, f"nobody handled: {problems}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_sessions() -> Iterator[None]:
+    """Every pool that a test closes must have sessions as they were when they were opened (see ADR 0013)."""
+    close = Database.close
+
+    async def checked(self: Database, *rest: Any, **more: Any) -> None:
+        found = await kept(self)
+        await close(self, *rest, **more)
+        assert not found, f"pooled sessions have kept {found}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "close", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

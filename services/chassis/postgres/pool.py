@@ -5,7 +5,8 @@ service's tables, and time-outs on the server's side, so that no statement or fo
 can hold locks for longer than they say.
 
 A session is given back as it is, but for an open transaction, which is rolled back: resetting it would cost one
-more round trip each time. So what outlives a transaction (LISTEN, session locks, SET) is not for these connections.
+more round trip each time. So what outlives a transaction (LISTEN, session locks, SET) is not for these connections
+(see ADR 0013).
 """
 
 import asyncio

@@ -9,6 +9,7 @@ import pytest
 from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
 from tests.support.postgres import PostgresServer
+from tests.support.sessions import kept
 
 MIGRATION = """-- {name}
 -- depends: {depends}
@@ -174,3 +175,33 @@ async def test_an_open_transaction_ends_when_the_connection_is_given_back(chassi
             assert await connection.fetchval("SELECT pg_backend_pid()") == first
             assert not connection.is_in_transaction()
             assert await connection.fetchval("SELECT count(*) FROM thing") == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "undo", "what"),
+    [
+        ("SET work_mem = '5MB'", "RESET work_mem", "the setting work_mem"),
+        ("SELECT set_config('lock_timeout', '7', false)", "RESET lock_timeout", "the setting lock_timeout"),
+        ("LISTEN news", "UNLISTEN news", "the channel news"),
+        ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)", "an advisory lock"),
+        ("CREATE TEMPORARY TABLE scratch (id int)", "DROP TABLE scratch", "the temporary relation scratch"),
+        ("PREPARE ask AS SELECT 1", "DEALLOCATE ask", "the prepared statement ask"),
+    ],
+)
+async def test_what_a_session_keeps_is_found_out(
+    chassis_database: Database, statement: str, undo: str, what: str
+) -> None:
+    """The guard itself: each test of a service ends with this question (`_clean_sessions`)."""
+    async with chassis_database.connection() as connection:
+        await connection.execute(statement)
+    assert what in await kept(chassis_database)
+    async with chassis_database.connection() as connection:
+        await connection.execute(undo)
+    assert await kept(chassis_database) == []
+
+
+async def test_what_belongs_to_a_transaction_ends_with_it(chassis_database: Database) -> None:
+    async with chassis_database.transaction() as connection:
+        await connection.execute("SET LOCAL work_mem = '5MB'")
+        await connection.execute("SELECT pg_advisory_xact_lock(7)")
+    assert await kept(chassis_database) == []
