@@ -1,8 +1,10 @@
 """Windows and raw readings of a room, by time, in pages."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
+from math import lcm
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from services.aggregation.application.ports import History, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
@@ -10,10 +12,12 @@ from services.aggregation.domain.errors import StepUnknown
 from services.aggregation.domain.history import spans
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.statistics import Statistics
-from services.aggregation.domain.summary import MINUTE, SECOND
+from services.aggregation.domain.summary import DAY, MINUTE, SECOND
 from services.chassis.paging import PageTokens, page_limit
 
 QUARTER = 15 * MINUTE
+_FEWEST: Final = 64
+_MOST: Final = 512
 T = TypeVar("T")
 
 
@@ -54,7 +58,8 @@ class Page(NamedTuple, Generic[T]):
 
 
 class WindowItem(NamedTuple):
-    """A window as people see it. `provisional`: it has not closed (again) yet."""
+    """A window as people see it. `provisional`: it has not closed (again) yet. `revision` 0: it holds no reading, so
+    that it is stored nowhere; what is known of it follows from the readings around it."""
 
     series: SeriesInfo
     step: int
@@ -72,35 +77,34 @@ class ReadingItem(NamedTuple):
     series: SeriesInfo
 
 
+Find = Callable[[int], Awaitable[int | None]]
+"""Where the next thing is, at or after a bound, or the last one before it; the bound is a whole quarter of an hour."""
+
+
 class _Walk:
     """The stretches of time in which there is something, one after the other in the order asked for.
 
-    `length` is a whole number of quarters of an hour: segments of readings never cross the end of a stretch.
+    They start at multiples of `length`, a whole number of quarters of an hour: segments of readings never cross the end
+    of one.
     """
 
-    def __init__(self, query: RoomRange, length: int, step: int | None, after: int | None) -> None:
+    def __init__(self, query: RoomRange, length: int, after: int | None) -> None:
         self._forward = query.oldest_first
         self._length = length
-        self._step = step
         self._low = max(query.start or 0, 0)
         self._high = query.end if query.end is not None else 2**62
         if after is not None and self._forward:
             self._low = max(self._low, after)
         elif after is not None:
             self._high = min(self._high, after + 1)
-        self._cursor = self._low - self._low % length if self._forward else self._high
+        self._cursor = self._low - self._low % length if self._forward else self._high + -self._high % length
 
-    async def next(self, snapshot: Snapshot, infos: Sequence[SeriesInfo]) -> tuple[int, int] | None:
+    async def next(self, find: Find) -> tuple[int, int] | None:
         """[start, end) of the next stretch, None at the end."""
         while self._cursor < self._high if self._forward else self._cursor > self._low:
-            found = [await snapshot.next_reading(infos, self._cursor, after=self._forward)]
-            if self._step is not None:
-                # Windows outlive their readings.
-                found.append(await snapshot.next_window(infos, self._step, self._cursor, after=self._forward))
-            places = [place for place in found if place is not None]
-            if not places:
+            nearest = await find(self._cursor)
+            if nearest is None:
                 return None
-            nearest = min(places) if self._forward else max(places)
             start = nearest - nearest % self._length
             self._cursor = start + self._length if self._forward else start
             first, last = max(start, self._low), min(start + self._length, self._high)
@@ -124,8 +128,9 @@ class Lists:
         found: list[ReadingItem] = []
         async with self._history.snapshot() as snapshot:
             infos = await snapshot.series(query.building, query.room, query.sensor_type, query.device)
-            walk = _Walk(query, QUARTER, None, None if after is None else int(after[0]))
-            while infos and len(found) <= size and (stretch := await walk.next(snapshot, infos)) is not None:
+            walk = _Walk(query, QUARTER, None if after is None else int(after[0]))
+            find = partial(snapshot.next_reading, infos, after=query.oldest_first)
+            while infos and len(found) <= size and (stretch := await walk.next(find)) is not None:
                 readings = await snapshot.readings(infos, *stretch)
                 items = [
                     ReadingItem(time, value, infos[place])
@@ -137,7 +142,8 @@ class Lists:
         return page, infos[0].unit if infos else ""
 
     async def windows(self, query: RoomRange, step: int) -> Page[WindowItem]:
-        """A page of windows that hold readings, by start, then device. Raises StepUnknown and PageTokenInvalid."""
+        """A page of windows that hold readings, or time that the readings around them make known: by start, then
+        device. Only what the page asks for is worked out. Raises StepUnknown and PageTokenInvalid."""
         steps = self._rules.steps
         if step != BASE and step not in steps:
             known = ", ".join(f"{one // SECOND}s" for one in sorted({BASE, *steps}))
@@ -146,21 +152,32 @@ class Lists:
         after = tokens.read(query.page_token, (int, str))
         size = page_limit(query.page_size)
         level = steps.index(step) if step in steps else -1
-        # A stretch of about a page's worth of one series' windows, a whole number of quarters.
-        length = max(step, min(step * 64, 64 * 86400 * SECOND))
-        length += -length % QUARTER
         found: list[WindowItem] = []
         async with self._history.snapshot() as snapshot:
             infos = await snapshot.series(query.building, query.room, query.sensor_type, query.device)
-            stored = step if level >= 0 else None
-            walk = _Walk(_aligned(query, step), length, stored, None if after is None else int(after[0]))
-            while infos and len(found) <= size and (stretch := await walk.next(snapshot, infos)) is not None:
+            length = _stretch(step, -(-size // max(len(infos), 1)))
+            walk = _Walk(_aligned(query, step), length, None if after is None else int(after[0]))
+            find = self._find(snapshot, infos, step, length, after=query.oldest_first)
+            while infos and len(found) <= size and (stretch := await walk.next(find)) is not None:
                 first, last = stretch[0] - stretch[0] % step, stretch[1] + -stretch[1] % step
                 items = await self._items(snapshot, infos, step, level, first, last)
                 items = [item for item in items if stretch[0] <= item.start < stretch[1]]
                 items.sort(key=_window_order, reverse=not query.oldest_first)
                 found += [item for item in items if after is None or _beyond(_window_order(item), after, query)]
         return Page(found[:size], tokens.next(found, size, _window_order))
+
+    def _find(self, snapshot: Snapshot, infos: Sequence[SeriesInfo], step: int, length: int, *, after: bool) -> Find:
+        async def find(bound: int) -> int | None:
+            known = await snapshot.next_known(infos, bound, after=after)
+            near = known is not None and (known < bound + length if after else known >= bound - length)
+            if near or step not in self._rules.steps:
+                return known
+            # Windows outlive their readings.
+            stored = await snapshot.next_window(infos, step, bound, after=after)
+            places = [place for place in (known, stored) if place is not None]
+            return (min if after else max)(places, default=None)
+
+        return find
 
     async def _items(
         self, snapshot: Snapshot, infos: Sequence[SeriesInfo], step: int, level: int, start: int, end: int
@@ -169,17 +186,25 @@ class Lists:
         revisions = await snapshot.revisions(infos, step, start, end) if level >= 0 else {}
         items: list[WindowItem] = []
         for span in spans(infos, parts, start, end, step):
-            info = infos[span.series]
-            if not span.statistics.count:
+            if not span.statistics.known:
                 continue
-            revision = revisions.get((span.series, span.start), 0)
-            if level < 0:
-                last = info.frontiers[0] if info.frontiers else 0
-                closed = span.start + step <= max(last, span.newest - self._rules.grace)
-                items.append(WindowItem(info, step, span.start, span.statistics, 1, not closed))
-            else:
+            info, holds = infos[span.series], span.statistics.count > 0
+            if level >= 0 and holds:
+                revision = revisions.get((span.series, span.start), 0)
                 items.append(WindowItem(info, step, span.start, span.statistics, max(revision, 1), not revision))
+                continue
+            # Stored nowhere: as far as the windows that are, or as readings may have them closed.
+            frontier = info.frontiers[max(level, 0)] if info.frontiers else 0
+            closed = span.start + step <= max(frontier, span.newest - self._rules.grace)
+            items.append(WindowItem(info, step, span.start, span.statistics, int(holds), not closed))
         return items
+
+
+def _stretch(step: int, windows: int) -> int:
+    """About so many windows in one go: enough of them to be worth it, never so many that a page costs more than what
+    it shows. A multiple of the step and of a quarter of an hour."""
+    length = max(step, min(step * min(max(windows, _FEWEST), _MOST), 64 * DAY))
+    return length + -length % lcm(step, QUARTER)
 
 
 def _aligned(query: RoomRange, step: int) -> RoomRange:

@@ -343,6 +343,12 @@ class Snapshot(Protocol):
         between the two; None: there is none."""
         ...
 
+    async def next_known(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """The first instant at or after `bound` (the last one before it) at which there is a reading that counts in
+        windows, or that lies between two of them which are no farther apart than `max_gap`; to a quarter of an hour,
+        with no known time between. None: there is none. `bound` is a whole quarter of an hour."""
+        ...
+
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
         ...

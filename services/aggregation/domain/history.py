@@ -1,6 +1,6 @@
 """Statistics of spans from what was read of them: stored windows, raw readings, and the neighbourhood."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from services.aggregation.domain.summary import DAY, NEVER, Rows, no_summaries
 _LOOK_BACK: Final = 31 * DAY
 """A counter that has shown nothing but suspects for longer is read from the range on (its readings are no one's
 truth)."""
+
+_NOTHING: Final = Summary()
 
 
 class RawRange(NamedTuple):
@@ -77,7 +79,9 @@ def spans(infos: Sequence[SeriesInfo], parts: Folded, start: int, end: int, step
         edges = _edges_after(summaries, edge)
         if step >= end - start and not summaries:
             around = Neighbours(before, after, edge)
-            found.append(Span(at, start, _statistics(info, Summary(), start, end, around), newest))
+            found.append(Span(at, start, _statistics(info, _NOTHING, start, end, around), newest))
+            continue
+        grid = _Grid(at, info, start, end, step, newest)
         for place, (span_start, summary) in enumerate(zip(merged.start[own].tolist(), summaries, strict=True)):
             following = summaries[place + 1] if place + 1 < len(summaries) else None
             around = Neighbours(
@@ -85,10 +89,37 @@ def spans(infos: Sequence[SeriesInfo], parts: Folded, start: int, end: int, step
                 after if following is None else (following.first_time, following.first),
                 edges[place],
             )
+            arriving = _edge(summary) or edges[place]
+            found += _between(grid, Neighbours(around.before, (summary.first_time, summary.first), arriving))
             found.append(
                 Span(at, span_start, _statistics(info, summary, span_start, span_start + step, around), newest)
             )
+        last = (summaries[-1].last_time, summaries[-1].last) if summaries else before
+        found += _between(grid, Neighbours(last, after, edge))
     return found
+
+
+class _Grid(NamedTuple):
+    """The spans of one series that are asked for."""
+
+    series: int
+    info: SeriesInfo
+    start: int
+    end: int
+    step: int
+    newest: int
+
+
+def _between(grid: _Grid, around: Neighbours) -> Iterator[Span]:
+    """The spans that lie between two neighbouring readings and hold none, if the time between these is known."""
+    series, info, start, end, step, newest = grid
+    since, until = around.before[0], around.after[0]
+    if since == NEVER or until == NEVER or until - since > info.max_gap:
+        return
+    first = start + ((since - start) // step + 1) * step
+    last = start + (until - start) // step * step
+    for at in range(max(first, start), min(last, end), step):
+        yield Span(series, at, _statistics(info, _NOTHING, at, at + step, around), newest)
 
 
 def _statistics(info: SeriesInfo, summary: Summary, start: int, end: int, around: Neighbours) -> Statistics:
@@ -100,9 +131,12 @@ def _edges_after(summaries: Sequence[Summary], last: Edge | None) -> list[Edge |
     found: list[Edge | None] = []
     for summary in reversed(summaries):
         found.append(last)
-        if summary.edge_to != NEVER:
-            last = Edge(summary.edge_from, summary.edge_to, summary.edge)
+        last = _edge(summary) or last
     return found[::-1]
+
+
+def _edge(summary: Summary) -> Edge | None:
+    return Edge(summary.edge_from, summary.edge_to, summary.edge) if summary.edge_to != NEVER else None
 
 
 def _outside(rows: Rows, start: int, end: int) -> tuple[tuple[int, float], tuple[int, float], Edge | None]:

@@ -63,6 +63,17 @@ class InMemorySnapshot:
         """See `Snapshot`."""
         return _next([time for info in infos for time, _ in self._readings(info)], bound, after=after)
 
+    async def next_known(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """See `Snapshot`."""
+        found: list[int] = []
+        for info in infos:
+            times = list(self._store.counted.get(info.id, {}))
+            earlier, later = _next(times, bound, after=False), _next(times, bound, after=True)
+            if earlier is not None and later is not None and later - earlier <= info.max_gap:
+                return bound if after else bound - 1
+            found += [time for time in [later if after else earlier] if time is not None]
+        return _next(found, bound, after=after)
+
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """See `Snapshot`."""
         ids = {info.id for info in infos}

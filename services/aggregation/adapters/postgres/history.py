@@ -7,6 +7,7 @@ import numpy as np
 
 from services.aggregation.adapters.postgres.glance import Glances
 from services.aggregation.adapters.postgres.infos import SERIES, SERIES_OF_ROOMS, series_info
+from services.aggregation.adapters.postgres.known_time import next_known, stored_revisions
 from services.aggregation.adapters.postgres.reading import (
     levels_before,
     raw_readings,
@@ -136,6 +137,10 @@ class PostgresSnapshot:
             bound,
         )
 
+    async def next_known(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
+        """Where something is known at or after the bound, or before it."""
+        return await next_known(self._connection, infos, bound, after=after)
+
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
         order, compare, pick = ("ASC", ">=", "min") if after else ("DESC", "<", "max")
@@ -154,9 +159,7 @@ class PostgresSnapshot:
         self, infos: Sequence[SeriesInfo], step: int, start: int, end: int
     ) -> dict[tuple[int, int], int]:
         """(place, start) -> revision of the stored windows."""
-        found, revisions = await stored_windows(self._connection, [(info.id, step, start, end) for info in infos])
-        keys = zip(found.series.tolist(), found.start.tolist(), strict=True)
-        return dict(zip(keys, revisions.tolist(), strict=True))
+        return await stored_revisions(self._connection, infos, step, start, end)
 
 
 def _by_device(info: SeriesInfo) -> tuple[RoomKey, str]:
