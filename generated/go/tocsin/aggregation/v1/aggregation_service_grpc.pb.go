@@ -44,7 +44,9 @@ type AggregationServiceClient interface {
 	GetBuildingAverage(ctx context.Context, in *GetBuildingAverageRequest, opts ...grpc.CallOption) (*BuildingAverage, error)
 	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
 	ListRoomAverages(ctx context.Context, in *ListRoomAveragesRequest, opts ...grpc.CallOption) (*ListRoomAveragesResponse, error)
-	// ListWindows returns windows of a room by time.
+	// ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+	// readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+	// same span and series. The consumption of a meter over any range is the sum over its windows of any step.
 	ListWindows(ctx context.Context, in *ListWindowsRequest, opts ...grpc.CallOption) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(ctx context.Context, in *ListReadingsRequest, opts ...grpc.CallOption) (*ListReadingsResponse, error)
@@ -55,7 +57,8 @@ type AggregationServiceClient interface {
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error)
-	// WatchWindows streams windows as they close (and close again with a higher revision), from now on.
+	// WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+	// hold readings close; ListWindows has the others, too.
 	WatchWindows(ctx context.Context, in *WatchWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Window], error)
 }
 
@@ -171,7 +174,9 @@ type AggregationServiceServer interface {
 	GetBuildingAverage(context.Context, *GetBuildingAverageRequest) (*BuildingAverage, error)
 	// ListRoomAverages returns the average of each room of a building that has the sensor type, by room.
 	ListRoomAverages(context.Context, *ListRoomAveragesRequest) (*ListRoomAveragesResponse, error)
-	// ListWindows returns windows of a room by time.
+	// ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+	// readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+	// same span and series. The consumption of a meter over any range is the sum over its windows of any step.
 	ListWindows(context.Context, *ListWindowsRequest) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error)
@@ -182,7 +187,8 @@ type AggregationServiceServer interface {
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error)
-	// WatchWindows streams windows as they close (and close again with a higher revision), from now on.
+	// WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+	// hold readings close; ListWindows has the others, too.
 	WatchWindows(*WatchWindowsRequest, grpc.ServerStreamingServer[Window]) error
 	mustEmbedUnimplementedAggregationServiceServer()
 }

@@ -311,7 +311,9 @@ func (x *Statistics) GetConsumption() float64 {
 	return 0
 }
 
-// Window is a tumbling window of one series.
+// Window is a tumbling window of one series. Without a reading (`count` 0) it is listed where the readings around it make
+// it known: then it has no min, max, first, last and mean, but what follows from them (time_weighted_mean, covered_ratio,
+// consumption).
 type Window struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// series of the window.
@@ -324,9 +326,10 @@ type Window struct {
 	End *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
 	// statistics of the window.
 	Statistics *Statistics `protobuf:"bytes,5,opt,name=statistics,proto3" json:"statistics,omitempty"`
-	// provisional is true until the window has closed.
+	// provisional is true until the window has closed; without a reading, until it would have.
 	Provisional bool `protobuf:"varint,6,opt,name=provisional,proto3" json:"provisional,omitempty"`
-	// revision from 1; readings that came late but within the lateness raise it.
+	// revision from 1; readings that came late but within the lateness raise it. 0 for a window without readings: it is
+	// worked out when it is asked for, is stored nowhere, is never announced, and changes with the readings around it.
 	Revision      int32 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

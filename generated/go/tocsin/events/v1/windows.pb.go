@@ -27,6 +27,8 @@ const (
 // WindowClosed carries the consolidated value of one window of one series.
 // Public.
 // A correction by late data is sent again with a higher revision: the latest revision counts.
+// Only windows that hold readings are sent. The share of a meter's consumption that lies in windows without readings is in
+// ListWindows, and in the windows of a larger step in which the meter sends at least once.
 type WindowClosed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// building of the series.

@@ -107,7 +107,9 @@ class AggregationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWindows(self, request, context):
-        """ListWindows returns windows of a room by time.
+        """ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+        readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+        same span and series. The consumption of a meter over any range is the sum over its windows of any step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +140,8 @@ class AggregationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchWindows(self, request, context):
-        """WatchWindows streams windows as they close (and close again with a higher revision), from now on.
+        """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+        hold readings close; ListWindows has the others, too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

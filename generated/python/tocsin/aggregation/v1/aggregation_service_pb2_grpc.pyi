@@ -46,7 +46,10 @@ class AggregationServiceStub:
     ListRoomAverages: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]
     """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
     ListWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListWindowsRequest, _aggregation_service_pb2.ListWindowsResponse]
-    """ListWindows returns windows of a room by time."""
+    """ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+    readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+    same span and series. The consumption of a meter over any range is the sum over its windows of any step.
+    """
     ListReadings: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]
     """ListReadings returns raw readings of a room by time."""
     ListCorrections: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]
@@ -58,7 +61,9 @@ class AggregationServiceStub:
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
     WatchWindows: _grpc.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]
-    """WatchWindows streams windows as they close (and close again with a higher revision), from now on."""
+    """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+    hold readings close; ListWindows has the others, too.
+    """
 
 @_typing.type_check_only
 class AggregationServiceAsyncStub(AggregationServiceStub):
@@ -77,7 +82,10 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     ListRoomAverages: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListRoomAveragesRequest, _aggregation_service_pb2.ListRoomAveragesResponse]  # type: ignore[assignment]
     """ListRoomAverages returns the average of each room of a building that has the sensor type, by room."""
     ListWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListWindowsRequest, _aggregation_service_pb2.ListWindowsResponse]  # type: ignore[assignment]
-    """ListWindows returns windows of a room by time."""
+    """ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+    readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+    same span and series. The consumption of a meter over any range is the sum over its windows of any step.
+    """
     ListReadings: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]  # type: ignore[assignment]
     """ListReadings returns raw readings of a room by time."""
     ListCorrections: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]  # type: ignore[assignment]
@@ -89,7 +97,9 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
     WatchWindows: _aio.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]  # type: ignore[assignment]
-    """WatchWindows streams windows as they close (and close again with a higher revision), from now on."""
+    """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+    hold readings close; ListWindows has the others, too.
+    """
 
 class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
     """AggregationService answers questions about readings, in constant time whatever the length of the history."""
@@ -129,7 +139,10 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _aggregation_service_pb2.ListWindowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.ListWindowsResponse, _abc.Awaitable[_aggregation_service_pb2.ListWindowsResponse]]:
-        """ListWindows returns windows of a room by time."""
+        """ListWindows returns windows of a room by time, each series by itself: those that hold readings, and those that the
+        readings around them make known at least in part (`count` 0, `revision` 0). Each says what GetRoomAverage says of the
+        same span and series. The consumption of a meter over any range is the sum over its windows of any step.
+        """
 
     @_abc_1.abstractmethod
     def ListReadings(
@@ -165,6 +178,8 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _aggregation_service_pb2.WatchWindowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_window_pb2.Window], _abc.AsyncIterator[_window_pb2.Window]]:
-        """WatchWindows streams windows as they close (and close again with a higher revision), from now on."""
+        """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
+        hold readings close; ListWindows has the others, too.
+        """
 
 def add_AggregationServiceServicer_to_server(servicer: AggregationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
