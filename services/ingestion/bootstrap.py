@@ -26,6 +26,7 @@ from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
+from services.ingestion.adapters.postgres.rule_news import RuleNews
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
@@ -98,7 +99,8 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     )
     publisher = Publisher(nats, source=SOURCE, timeout=settings.publish_timeout)
     broker = Broker(nats, publisher, patience=settings.publish_timeout)
-    catalogue = PostgresCatalogue(database)
+    outbox = Outbox(source=SOURCE)
+    catalogue = PostgresCatalogue(database, RuleNews(database, outbox, partitions=settings.partitions))
     directory = Directory(
         catalogue, DirectoryOptions(auto_register=settings.auto_register, partitions=settings.partitions)
     )
@@ -109,7 +111,7 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     app.task("catalogue listener", listen(dsn, SERVICE, directory.reload), until=Step.STOP_PULLING)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=5))
-    return Base(app, settings, database, nats, publisher, broker, Outbox(source=SOURCE), directory, catalogue)
+    return Base(app, settings, database, nats, publisher, broker, outbox, directory, catalogue)
 
 
 def wire_catalogue(base: Base) -> None:

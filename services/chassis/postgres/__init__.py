@@ -4,7 +4,7 @@ from services.chassis.postgres.errors import ConstraintErrors, translate, transl
 from services.chassis.postgres.inbox import first_time, first_time_many, prune
 from services.chassis.postgres.inbox_handler import InboxHandler, TransactionalHandler
 from services.chassis.postgres.migrations import migrate
-from services.chassis.postgres.outbox import Outbox
+from services.chassis.postgres.outbox import Outbox, relayed
 from services.chassis.postgres.pool import Connection, Database, PoolOptions, open_database
 from services.chassis.postgres.relay import OutboxRelay
 
@@ -22,6 +22,7 @@ __all__ = [
     "migrate",
     "open_database",
     "prune",
+    "relayed",
     "translate",
     "translated",
 ]

@@ -5,16 +5,19 @@ publishes them afterwards, in the order of their ids, at least once; `Nats-Msg-I
 Events with the same `key` are published strictly one after another, also over failures.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 
 from services.chassis.errors import InvalidArgument
 from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
 from services.chassis.postgres.bundles import pack
-from services.chassis.postgres.pool import Connection
+from services.chassis.postgres.pool import Connection, Database
 
 MAX_EVENT_BYTES = 1024 * 1024 - 4096
 """The broker's default limit of a message, less room for headers that are added on the way."""
+_SOON, _SELDOM = 0.002, 0.05
 
 
 class Outbox:
@@ -24,26 +27,27 @@ class Outbox:
         self._source = source
         self._max_event_bytes = max_event_bytes
 
-    async def add(self, connection: Connection, *events: Event) -> None:
-        """Adds the events, in order; they are published after the transaction of `connection` commits.
+    async def add(self, connection: Connection, *events: Event) -> list[int]:
+        """Adds the events, in order; they are published after the transaction of `connection` commits. Returns the ids
+        of their rows (see `relayed`).
 
         Raises `InvalidArgument` for an event that the broker would refuse for its size.
         """
-        await self.add_many(connection, events)
+        return await self.add_many(connection, events)
 
-    async def add_many(self, connection: Connection, events: Sequence[Event]) -> None:
+    async def add_many(self, connection: Connection, events: Sequence[Event]) -> list[int]:
         """Like `add`; one round trip however many there are."""
-        await self.add_encoded(connection, [(encode(event, source=self._source), event.key) for event in events])
+        return await self.add_encoded(connection, [(encode(event, source=self._source), event.key) for event in events])
 
-    async def add_encoded(self, connection: Connection, events: Sequence[tuple[Encoded, str | None]]) -> None:
+    async def add_encoded(self, connection: Connection, events: Sequence[tuple[Encoded, str | None]]) -> list[int]:
         """Like `add_many`, for events that have been encoded before (dead letters), each with its ordering key."""
         if not events:
-            return
+            return []
         messages = [message for message, _ in events]
         for message in messages:
             if message.size > self._max_event_bytes:
                 raise InvalidArgument(f"an event of {message.size} bytes is more than the broker takes")
-        await connection.execute(
+        return await connection.fetchval(
             """
             WITH added AS (
                 INSERT INTO outbox (subject, payload, headers, ordering_key)
@@ -51,8 +55,9 @@ class Outbox:
                 FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[])
                     WITH ORDINALITY AS new (subject, payload, headers, ordering_key, place)
                 ORDER BY place
+                RETURNING id
             )
-            SELECT pg_notify(current_schema() || '_outbox', '')
+            SELECT array_agg(id), pg_notify(current_schema() || '_outbox', '') FROM added
             """,
             [message.subject for message in messages],
             [message.payload for message in messages],
@@ -83,3 +88,17 @@ class Outbox:
             [payload for payload, _ in packed],
             [headers for _, headers in packed],
         )
+
+
+async def relayed(database: Database, ids: Sequence[int], *, within: timedelta) -> bool:
+    """Waits until the broker has these rows, but no longer than `within`; whether it has. Raises Unavailable."""
+    pause, deadline = _SOON, asyncio.get_running_loop().time() + within.total_seconds()
+    while ids:
+        async with database.connection() as connection:
+            if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox WHERE id = ANY($1::bigint[]))", ids):
+                break
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _SELDOM)
+    return True

@@ -4,6 +4,7 @@ Everything here can be read again from the catalogue; changes made by other repl
 listener of the PostgreSQL adapter).
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -41,15 +42,19 @@ class Directory:
         self._series: dict[SeriesKey, Series] = {}
         self._devices: dict[str, Device] = {}
         self._device_rules: Mapping[tuple[str, str], CounterRules] = {}
+        # One at a time: of two at once the one that ends last may have read first.
+        self._reloading = asyncio.Lock()
         self.version = 0
         """Grows whenever what was resolved before may be out of date."""
 
     async def reload(self) -> None:
         """Reads the sensor types and the counter rules of devices anew, and forgets the rest."""
-        types = {entry.id: entry for entry in await self._catalogue.all_sensor_types()}
-        self._device_rules = await self._catalogue.device_rules()
-        self._types = types
-        self._forget()
+        async with self._reloading:
+            # In this order: a type's revision says that the rules of its devices are at least as new.
+            types = {entry.id: entry for entry in await self._catalogue.all_sensor_types()}
+            self._device_rules = await self._catalogue.device_rules()
+            self._types = types
+            self._forget()
 
     def _forget(self) -> None:
         self._series.clear()

@@ -32,7 +32,8 @@ class InvalidEntry(InvalidArgument):
 
 @dataclass(frozen=True, slots=True)
 class SensorType:
-    """A kind of measurement. Limits are in the canonical `unit`; no expected interval = estimated from the series."""
+    """A kind of measurement. Limits are in the canonical `unit`; no expected interval = estimated from the series.
+    `revision`, kept by the catalogue: grows with every change of rules of the type and of its devices."""
 
     id: str
     kind: Kind
@@ -41,6 +42,7 @@ class SensorType:
     max_value: float | None = None
     expected_interval: timedelta | None = None
     counter_rules: CounterRules | None = None
+    revision: int = field(default=0, compare=False)
 
     def check(self) -> None:
         """Raises InvalidEntry that names every broken rule."""

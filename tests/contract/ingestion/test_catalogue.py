@@ -3,18 +3,27 @@ from datetime import timedelta
 
 import pytest
 
+from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
+from services.ingestion.adapters.nats.describing import rule_events
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
+from services.ingestion.adapters.postgres.rule_news import RuleNews
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.series import SeriesKey
+from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
 
 @pytest.fixture
 def catalogue(where: str, request: pytest.FixtureRequest) -> Catalogue:
-    return PostgresCatalogue(request.getfixturevalue("database")) if where == "real" else MemoryCatalogue()
+    if where == "memory":
+        return MemoryCatalogue()
+    database = request.getfixturevalue("database")
+    # Nobody relays here: nothing to wait for.
+    news = RuleNews(database, Outbox(source="tocsin/tests"), partitions=2, patience=timedelta(0))
+    return PostgresCatalogue(database, news)
 
 
 NOISE = SensorType("noise", Kind.GAUGE, "dB", 0.0, 194.0, timedelta(seconds=1.5))
@@ -176,3 +185,96 @@ async def test_counter_rules_are_kept_changed_and_cleared(catalogue: Catalogue) 
     assert [entry.counter_rules for entry in await catalogue.list_devices(None, 9)] == [rejecting, None]
     await catalogue.update_device("meter", lambda entry: replace(entry, counter_rules=None))
     assert await catalogue.device_rules() == {}
+
+
+async def told(catalogue: Catalogue, request: pytest.FixtureRequest) -> list[SeriesDescriptor]:
+    """What the other services have been told of changed rules since the last time; its revisions left out."""
+    if isinstance(catalogue, MemoryCatalogue):
+        found = [event for change in catalogue.told for event in rule_events([change], 2)]
+        batches = [(event.subject, event.id, event.key, event.message) for event in found]
+        catalogue.told.clear()
+    else:
+        database: Database = request.getfixturevalue("database")
+        async with database.connection() as connection:
+            rows = await connection.fetch("DELETE FROM outbox RETURNING *")
+        batches = [
+            (row["subject"], row["headers"], row["ordering_key"], ReadingBatch.FromString(row["payload"]))
+            for row in sorted(rows, key=lambda row: row["id"])
+        ]
+    said: dict[int, list[SeriesDescriptor]] = {0: [], 1: []}
+    newest: dict[str, int] = {}
+    for subject, identity, key, batch in batches:
+        assert isinstance(batch, ReadingBatch)
+        assert subject == f"tocsin.readings.v1.{batch.partition}"
+        assert key == f"rules-{batch.partition}"
+        assert len(batch.value) == 0
+        for one in batch.changed:
+            assert f"{one.sensor_type}-{one.rules_revision}" in identity
+            if batch.partition == 0:
+                assert one.rules_revision > newest.get(one.sensor_type, 0)
+                newest[one.sensor_type] = one.rules_revision
+            one.rules_revision = 0
+            said[batch.partition].append(one)
+    assert said[0] == said[1]
+    for name, revision in newest.items():
+        (entry,) = [entry for entry in await catalogue.all_sensor_types() if entry.id == name]
+        assert entry.revision == revision
+    return said[0]
+
+
+def says(sensor_type: str, device: str = "", **fields: object) -> SeriesDescriptor:
+    kind = {"kind": "COUNTER", "unit": "m3", "counter_policy": "COUNTER_POLICY_UNSPECIFIED"}
+    return SeriesDescriptor(sensor_type=sensor_type, device=device, **(kind | fields))  # pyright: ignore
+
+
+async def test_changed_rules_are_told_once_and_only_when_they_matter(
+    catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    rejecting, resetting = CounterRules(CounterPolicy.REJECT, None, 2.0), CounterRules(CounterPolicy.RESET)
+    await catalogue.create_sensor_type(SensorType("gas", Kind.COUNTER, "m3"))
+    await catalogue.create_sensor_type(SensorType("heat", Kind.COUNTER, "m3", counter_rules=resetting))
+    await catalogue.create_sensor_type(NOISE)
+    await catalogue.create_building(Building("b"))
+    await catalogue.create_room(Room("b", "r"))
+    await catalogue.create_device(Device("plain", "", "b", "r", "gas"))
+    assert await told(catalogue, request) == []
+    await catalogue.update_sensor_type("gas", lambda entry: replace(entry, counter_rules=rejecting))
+    capped = {"counter_policy": "REJECT", "max_increase_per_hour": 2.0}
+    assert await told(catalogue, request) == [says("gas", **capped)]
+    # Neither what is as it was, nor what is no matter of those who work with readings.
+    await catalogue.update_sensor_type("gas", lambda entry: replace(entry, counter_rules=rejecting, max_value=9.0))
+    await catalogue.update_device("plain", lambda entry: replace(entry, sensor_type="heat", format="ep1"))
+    await catalogue.update_device("plain", lambda entry: replace(entry, sensor_type="gas"))
+    assert await told(catalogue, request) == []
+    await catalogue.update_sensor_type("noise", lambda entry: replace(entry, expected_interval=None))
+    quiet = {"kind": "GAUGE", "unit": "dB"}
+    assert await told(catalogue, request) == [says("noise", **quiet)]
+    with pytest.raises(ResourceNotFound):
+        await catalogue.update_sensor_type("nothing", lambda entry: replace(entry, counter_rules=rejecting))
+    # A device's own rules, those of its type again, and a device that becomes one of another type.
+    await catalogue.create_device(Device("m1", "", "b", "r", "gas", counter_rules=resetting))
+    own = {"counter_policy": "RESET", "own_counter_rules": True}
+    assert await told(catalogue, request) == [says("gas", "m1", **own)]
+    with pytest.raises(ResourceExists):
+        await catalogue.create_device(Device("m1", "", "b", "r", "gas", counter_rules=rejecting))
+    await catalogue.update_device("m1", lambda entry: replace(entry, counter_rules=None))
+    assert await told(catalogue, request) == [says("gas", "m1", **capped)]
+    await catalogue.update_device("m1", lambda entry: replace(entry, counter_rules=resetting))
+    await catalogue.update_device("m1", lambda entry: replace(entry, sensor_type="heat"))
+    moved = [says("gas", "m1", **capped), says("heat", "m1", **own)]
+    assert await told(catalogue, request) == [says("gas", "m1", **own), *moved]
+    await catalogue.delete_device("m1")
+    assert await told(catalogue, request) == [says("heat", "m1", counter_policy="RESET")]
+    await catalogue.delete_device("plain")
+    assert await told(catalogue, request) == []
+    # Made anew it is not taken for the one before.
+    before = (await catalogue.get_sensor_type("noise")).revision
+    await catalogue.delete_sensor_type("noise")
+    await catalogue.create_sensor_type(NOISE)
+    await catalogue.update_sensor_type("noise", lambda entry: replace(entry, unit="B"))
+    assert (await catalogue.get_sensor_type("noise")).revision > before
+    interval = NOISE.expected_interval
+    assert interval is not None
+    assert await told(catalogue, request) == [
+        says("noise", kind="GAUGE", unit="B", expected_interval_us=interval // timedelta(microseconds=1))
+    ]

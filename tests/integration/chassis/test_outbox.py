@@ -20,7 +20,16 @@ from services.chassis.nats import (
 )
 from services.chassis.nats.publisher import MAX_TOGETHER
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, WINDOWS
-from services.chassis.postgres import Connection, Database, InboxHandler, Outbox, OutboxRelay, migrate, open_database
+from services.chassis.postgres import (
+    Connection,
+    Database,
+    InboxHandler,
+    Outbox,
+    OutboxRelay,
+    migrate,
+    open_database,
+    relayed,
+)
 from tests.conftest import SCHEMA
 from tests.support.eventually import eventually
 from tests.support.messaging import event, running_consumer
@@ -71,6 +80,20 @@ async def test_only_what_was_committed_is_published_and_in_order(
 
 async def is_empty(database: Database) -> bool:
     return await waiting(database) == 0
+
+
+async def test_whoever_asks_is_told_when_the_broker_has_it(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with chassis_database.transaction() as connection:
+        rows = await outbox.add(connection, event("a"), event("b"))
+    assert len(rows) == 2
+    # Nobody relays yet: the wait has an end.
+    assert not await relayed(chassis_database, rows, within=timedelta(milliseconds=50))
+    async with running_relay(chassis_dsn, publisher):
+        assert await relayed(chassis_database, rows, within=timedelta(seconds=20))
+        assert await stored(nats_connection) == ["a", "b"]
+    assert await relayed(chassis_database, [], within=timedelta(0))
 
 
 async def test_a_commit_wakes_the_relay(

@@ -1,5 +1,6 @@
 """Counter rules: kept in the catalogue, refused where they make no sense, carried by every batch as they are now."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -25,8 +26,32 @@ async def sent(world: World, device: str, sensor_type: str = "energy") -> readin
     item = reading_pb2.Reading(building="b1", room="r1", sensor_type=sensor_type, device=device, value=1)
     await world.readings.CreateReading(reading_service_pb2.CreateReadingRequest(reading=item), metadata=world.me)
     partition = partition_of(SeriesKey("b1", "r1", sensor_type, device), 8)
-    message = await world.nats.js.get_last_msg(READINGS, readings_subject(partition))
-    return readings_pb2.ReadingBatch.FromString(message.data or b"").series[0]
+    subject = readings_subject(partition)
+    message = await world.nats.js.get_last_msg(READINGS, subject)
+    while True:
+        batch = readings_pb2.ReadingBatch.FromString(message.data or b"")
+        if message.subject == subject and batch.series:
+            return batch.series[0]
+        # News of rules that it overtook.
+        assert message.seq
+        message = await world.nats.js.get_msg(READINGS, message.seq - 1)
+
+
+async def news(world: World, count: int) -> list[readings_pb2.SeriesDescriptor]:
+    """All changes of rules that the stream holds, once it holds so many; the same in every partition."""
+
+    async def told() -> list[readings_pb2.SeriesDescriptor] | None:
+        said: dict[int, list[readings_pb2.SeriesDescriptor]] = {partition: [] for partition in range(8)}
+        for sequence in range(1, (await world.nats.js.stream_info(READINGS)).state.last_seq + 1):
+            message = await world.nats.js.get_msg(READINGS, sequence)
+            batch = readings_pb2.ReadingBatch.FromString(message.data or b"")
+            assert message.subject == readings_subject(batch.partition)
+            said[batch.partition] += batch.changed
+        assert all(found == said[0] for found in said.values())
+        assert len(said[0]) == count
+        return said[0]
+
+    return (await eventually(told)) or []
 
 
 async def update_type(world: World, rules: Rules | None) -> catalogue_pb2.SensorType:
@@ -101,6 +126,63 @@ async def test_a_value_that_the_register_cannot_show_is_refused_alone_in_rows_an
         assert answer.accepted == 2, answer
         refused = [(found.index, found.reason, found.field) for found in answer.rejections]
         assert refused == [(0, "VALUE_OUT_OF_RANGE", "value"), (3, "VALUE_OUT_OF_RANGE", "value")]
+
+
+async def test_changed_rules_are_told_once_and_readings_name_their_revision(world: World) -> None:
+    policies = readings_pb2.SeriesDescriptor
+    first = await sent(world, "m1")
+    assert first.rules_revision > 0
+    assert not first.own_counter_rules
+    await update_type(world, Rules(policy="RESET"))
+    (told,) = await news(world, 1)
+    assert (told.building, told.room, told.sensor_type, told.device) == ("", "", "energy", "")
+    assert (told.kind, told.unit, told.counter_policy) == (policies.COUNTER, "Wh", policies.RESET)
+    carried = await sent(world, "m1")
+    assert carried.rules_revision == told.rules_revision > first.rules_revision
+    await update_device(world, Rules(policy="REJECT"))
+    _, own = await news(world, 2)
+    assert (own.sensor_type, own.device, own.counter_policy) == ("energy", "m1", policies.REJECT)
+    assert own.own_counter_rules
+    carried = await sent(world, "m1")
+    assert (carried.rules_revision, carried.own_counter_rules) == (own.rules_revision, True)
+    other = await sent(world, "m2")
+    assert (other.rules_revision, other.own_counter_rules) == (own.rules_revision, False)
+    # The same again is no news, nor is a limit of values.
+    await update_type(world, Rules(policy="RESET"))
+    await update_device(world, Rules(policy="REJECT"))
+    entry = catalogue_pb2.SensorType(id="energy", max_value=1e9)
+    request = pb.UpdateSensorTypeRequest(sensor_type=entry, update_mask={"paths": ["max_value"]})
+    await world.catalogue.UpdateSensorType(request, metadata=world.me)
+    entry = catalogue_pb2.SensorType(id="energy", expected_interval={"seconds": 60})
+    request = pb.UpdateSensorTypeRequest(sensor_type=entry, update_mask={"paths": ["expected_interval"]})
+    await world.catalogue.UpdateSensorType(request, metadata=world.me)
+    await world.catalogue.DeleteDevice(pb.DeleteDeviceRequest(id="m1"), metadata=world.me)
+    *before, interval, gone = await news(world, 4)
+    assert before == [told, own]
+    assert (interval.device, interval.expected_interval_us, interval.counter_policy) == ("", 60_000_000, policies.RESET)
+    assert (gone.device, gone.own_counter_rules, gone.counter_policy) == ("m1", False, policies.RESET)
+    assert own.rules_revision < interval.rules_revision < gone.rules_revision
+
+
+async def test_changes_at_the_same_time_have_an_order(world: World) -> None:
+    made = [f"m{number}" for number in range(12)]
+    for device in made:
+        await sent(world, device)
+
+    async def own(device: str) -> None:
+        entry = catalogue_pb2.Device(id=device, counter_rules=Rules(policy="REJECT"))
+        request = pb.UpdateDeviceRequest(device=entry, update_mask={"paths": ["counter_rules"]})
+        await world.catalogue.UpdateDevice(request, metadata=world.me)
+
+    types = [update_type(world, Rules(max_increase_per_hour=1 + at)) for at in range(4)]
+    await asyncio.gather(*map(own, made), *types)
+    found = await news(world, len(made) + len(types))
+    revisions = [one.rules_revision for one in found]
+    assert revisions == sorted(set(revisions))
+    assert sorted(one.device for one in found if one.device) == sorted(made)
+    newest = await sent(world, "other")
+    assert newest.rules_revision == revisions[-1]
+    assert newest.max_increase_per_hour == [one for one in found if not one.device][-1].max_increase_per_hour
 
 
 async def test_another_replica_hears_of_changed_rules(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 from services.ingestion.domain.catalogue import UNASSIGNED, Building, Device, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.rule_changes import RulesChange, concerns_readings, own_rules_changed
 from services.ingestion.domain.series import SeriesKey
 
 
@@ -14,16 +16,19 @@ class MemoryCatalogue:
     """The port `Catalogue`."""
 
     def __init__(self, sensor_types: Sequence[SensorType] = ()) -> None:
-        self.sensor_types = {entry.id: entry for entry in sensor_types}
+        self._revisions = count(1)
+        self.sensor_types = {entry.id: self._next_revision(entry) for entry in sensor_types}
         self.buildings: dict[str, Building] = {}
         self.rooms: dict[tuple[str, str], Room] = {}
         self.devices: dict[str, Device] = {}
         self._with_readings: set[str] = set()
+        self.told: list[RulesChange] = []
+        """Rules that have changed, as whoever works with readings hears of it."""
 
     async def create_sensor_type(self, entry: SensorType) -> SensorType:
         if entry.id in self.sensor_types:
             raise ResourceExists("sensorType", entry.id)
-        self.sensor_types[entry.id] = entry
+        self.sensor_types[entry.id] = self._next_revision(entry)
         return entry
 
     async def get_sensor_type(self, name: str) -> SensorType:
@@ -50,7 +55,18 @@ class MemoryCatalogue:
         if name in self._with_readings and (entry.kind, entry.unit) != (current.kind, current.unit):
             raise ResourceInUse("sensorType", name, "readings")
         self.sensor_types[name] = entry
+        if concerns_readings(current, entry):
+            self.sensor_types[name] = self._next_revision(entry)
+            self.told.append(RulesChange(self.sensor_types[name]))
         return entry
+
+    def _next_revision(self, entry: SensorType) -> SensorType:
+        return replace(entry, revision=next(self._revisions))
+
+    def _tell(self, name: str, before: Device | None, after: Device | None) -> None:
+        for sensor_type, own in own_rules_changed(before, after).items():
+            entry = self.sensor_types[sensor_type] = self._next_revision(self.sensor_types[sensor_type])
+            self.told.append(RulesChange(entry, name, own))
 
     async def delete_sensor_type(self, name: str) -> None:
         await self.get_sensor_type(name)
@@ -116,6 +132,7 @@ class MemoryCatalogue:
             raise ResourceExists("device", entry.id)
         await self._check(entry)
         self.devices[entry.id] = replace(entry, create_time=datetime.now(UTC))
+        self._tell(entry.id, None, entry)
         return self.devices[entry.id]
 
     async def get_device(self, name: str) -> Device:
@@ -127,13 +144,15 @@ class MemoryCatalogue:
         return [self.devices[name] for name in sorted(self.devices) if name > (after or "")][:limit]
 
     async def update_device(self, name: str, change: Callable[[Device], Device]) -> Device:
-        entry = change(await self.get_device(name))
+        before = await self.get_device(name)
+        entry = change(before)
         await self._check(entry)
         self.devices[name] = entry
+        self._tell(name, before, entry)
         return entry
 
     async def delete_device(self, name: str) -> None:
-        await self.get_device(name)
+        self._tell(name, await self.get_device(name), None)
         del self.devices[name]
 
     async def register(self, keys: Sequence[SeriesKey]) -> None:

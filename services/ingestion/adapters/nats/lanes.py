@@ -14,10 +14,9 @@ from services.chassis.nats.envelope import Encoded, Event, encode
 from services.chassis.nats.publisher import Publisher
 from services.chassis.nats.topology import EMPTIED_SUBJECT, readings_subject
 from services.ingestion.adapters.nats import wire
+from services.ingestion.adapters.nats.describing import descriptor
 from services.ingestion.application.ports import Emptied
-from services.ingestion.domain.catalogue import Kind
 from services.ingestion.domain.columns import Piece
-from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import to_datetime
 from services.ingestion.domain.series import Series
@@ -28,30 +27,7 @@ _SERIES, _INDEX, _TIME, _VALUE, _FLAGS = (
     _BATCH.DESCRIPTOR.fields_by_name[name].number
     for name in ("series", "series_index", "event_time_us", "value", "flags")
 )
-_KINDS: Final = {
-    Kind.GAUGE: readings_pb2.SeriesDescriptor.GAUGE,
-    Kind.COUNTER: readings_pb2.SeriesDescriptor.COUNTER,
-    Kind.LEVEL: readings_pb2.SeriesDescriptor.LEVEL,
-}
 _POLL = 0.02
-
-
-def descriptor(series: Series) -> readings_pb2.SeriesDescriptor:
-    """The series as events describe it."""
-    interval = series.type.expected_interval
-    rules = series.counter_rules or CounterRules()
-    return readings_pb2.SeriesDescriptor(
-        building=series.key.building,
-        room=series.key.room,
-        sensor_type=series.key.sensor_type,
-        device=series.key.device,
-        kind=_KINDS[series.kind],
-        unit=series.type.unit,
-        expected_interval_us=0 if interval is None else interval // timedelta(microseconds=1),
-        counter_policy=None if series.counter_rules is None else rules.policy.name,
-        register_size=rules.register_size,
-        max_increase_per_hour=rules.max_increase_per_hour,
-    )
 
 
 @lru_cache(maxsize=262_144)

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 
-import asyncpg
-
 from services.chassis.errors import Aborted
 from services.chassis.postgres import ConstraintErrors, Database
 from services.ingestion.adapters.postgres.places import Places
-from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
-from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind, SensorType
+from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.postgres.sensor_types import (
+    COLUMNS,
+    VALUES,
+    next_revision,
+    sensor_type_in,
+    sensor_type_values,
+)
+from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
+from services.ingestion.domain.rule_changes import concerns_readings
 from services.ingestion.domain.series import SeriesKey
-
-_COLUMNS = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}"
 
 _CHANGED_MEANWHILE: ConstraintErrors = {
     name: lambda: Aborted("the catalogue was changed at the same time; send it again")
@@ -23,50 +27,51 @@ _CHANGED_MEANWHILE: ConstraintErrors = {
 class PostgresCatalogue(Places):
     """The stored catalogue."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, news: RuleNews) -> None:
+        super().__init__(database, news)
 
     async def create_sensor_type(self, entry: SensorType) -> SensorType:
         """Raises ResourceExists."""
         taken = {"sensor_types_pkey": lambda: ResourceExists("sensorType", entry.id)}
         async with self._database.connection(taken) as connection:
             await connection.execute(
-                f"INSERT INTO sensor_types ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", *_values(entry)
+                f"INSERT INTO sensor_types ({VALUES}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                *sensor_type_values(entry),
             )
         return entry
 
     async def get_sensor_type(self, name: str) -> SensorType:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM sensor_types WHERE id = $1", name)
+            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sensor_types WHERE id = $1", name)
         if row is None:
             raise ResourceNotFound("sensorType", name)
-        return _sensor_type(row)
+        return sensor_type_in(row)
 
     async def list_sensor_types(self, after: str | None, limit: int) -> list[SensorType]:
         """By id."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f'SELECT {_COLUMNS} FROM sensor_types WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                f'SELECT {COLUMNS} FROM sensor_types WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
                 after or "",
                 limit,
             )
-        return [_sensor_type(row) for row in rows]
+        return [sensor_type_in(row) for row in rows]
 
     async def all_sensor_types(self) -> list[SensorType]:
         """All of them: some dozens."""
         async with self._database.connection() as connection:
-            return [_sensor_type(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM sensor_types")]
+            return [sensor_type_in(row) for row in await connection.fetch(f"SELECT {COLUMNS} FROM sensor_types")]
 
     async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
         """Raises ResourceNotFound; ResourceInUse for kind or unit of a type that has readings."""
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
-                f"SELECT {_COLUMNS}, has_readings FROM sensor_types WHERE id = $1 FOR UPDATE", name
+                f"SELECT {COLUMNS}, has_readings FROM sensor_types WHERE id = $1 FOR UPDATE", name
             )
             if row is None:
                 raise ResourceNotFound("sensorType", name)
-            current = _sensor_type(row)
+            current = sensor_type_in(row)
             entry = change(current)
             if row["has_readings"] and (entry.kind, entry.unit) != (current.kind, current.unit):
                 raise ResourceInUse("sensorType", name, "readings")
@@ -76,8 +81,12 @@ class PostgresCatalogue(Places):
                     counter_policy = $7, register_size = $8, max_increase_per_hour = $9
                 WHERE id = $1
                 """,
-                *_values(entry),
+                *sensor_type_values(entry),
             )
+            told: list[int] = []
+            if concerns_readings(current, entry) and (newest := await next_revision(connection, name)) is not None:
+                told = await self._news.of_type(connection, newest)
+        await self._news.left(told)
         return entry
 
     async def delete_sensor_type(self, name: str) -> None:
@@ -140,20 +149,3 @@ class PostgresCatalogue(Places):
                 device.sensor_type,
             )
         return await self.get_device(device.id)
-
-
-def _values(entry: SensorType) -> tuple[object, ...]:
-    rules = values_of(entry.counter_rules)
-    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval, *rules
-
-
-def _sensor_type(row: asyncpg.Record) -> SensorType:
-    return SensorType(
-        id=row["id"],
-        kind=Kind(row["kind"]),
-        unit=row["unit"],
-        min_value=row["min_value"],
-        max_value=row["max_value"],
-        expected_interval=row["expected_interval"],
-        counter_rules=rules_in(row),
-    )

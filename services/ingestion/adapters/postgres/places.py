@@ -8,6 +8,7 @@ import asyncpg
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
+from services.ingestion.adapters.postgres.rule_news import RuleNews
 from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import Building, Device, Room
 from services.ingestion.domain.counter_rules import CounterRules
@@ -22,8 +23,9 @@ _DEVICE = f"id, format, building, room, sensor_type, create_time, {RULES}"
 class Places:
     """The part of the catalogue that says where something is measured."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, news: RuleNews) -> None:
         self._database = database
+        self._news = news
 
     async def create_building(self, entry: Building) -> Building:
         """Raises ResourceExists."""
@@ -131,17 +133,17 @@ class Places:
     async def create_device(self, entry: Device) -> Device:
         """Raises ResourceExists, ResourceNotFound or SensorTypeUnknown."""
         broken = _device_errors(entry) | {"devices_pkey": lambda: ResourceExists("device", entry.id)}
-        async with self._database.connection(broken) as connection:
-            return _device(
-                await connection.fetchrow(
-                    f"""
-                    INSERT INTO devices (id, format, building, room, sensor_type, {RULES})
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {_DEVICE}
-                    """,
-                    *_device_values(entry),
-                ),
-                entry.id,
+        async with self._database.transaction(broken) as connection:
+            row = await connection.fetchrow(
+                f"""
+                INSERT INTO devices (id, format, building, room, sensor_type, {RULES})
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {_DEVICE}
+                """,
+                *_device_values(entry),
             )
+            told = await self._news.of_device(connection, entry.id, None, entry)
+        await self._news.left(told)
+        return _device(row, entry.id)
 
     async def get_device(self, name: str) -> Device:
         """Raises ResourceNotFound."""
@@ -162,7 +164,8 @@ class Places:
         """Raises ResourceNotFound or SensorTypeUnknown."""
         broken: dict[str, Callable[[], DomainError]] = {}
         async with self._database.transaction(broken) as connection:
-            entry = change(await _read_device(connection, name, "FOR UPDATE"))
+            before = await _read_device(connection, name, "FOR NO KEY UPDATE")
+            entry = change(before)
             broken.update(_device_errors(entry))
             row = await connection.fetchrow(
                 f"""
@@ -172,13 +175,16 @@ class Places:
                 """,
                 *_device_values(entry),
             )
+            told = await self._news.of_device(connection, name, before, entry)
+        await self._news.left(told)
         return _device(row, name)
 
     async def delete_device(self, name: str) -> None:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            if not await connection.fetchval("DELETE FROM devices WHERE id = $1 RETURNING true", name):
-                raise ResourceNotFound("device", name)
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(f"DELETE FROM devices WHERE id = $1 RETURNING {_DEVICE}", name)
+            told = await self._news.of_device(connection, name, _device(row, name), None)
+        await self._news.left(told)
 
     async def device_rules(self) -> dict[tuple[str, str], CounterRules]:
         """(device, its sensor type) -> counter rules, of the devices that have any."""

@@ -1,0 +1,41 @@
+"""Sensor types in rows, and their revisions."""
+
+import asyncpg
+
+from services.chassis.postgres import Connection
+from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
+from services.ingestion.domain.catalogue import Kind, SensorType
+
+VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}"
+COLUMNS = f"{VALUES}, revision"
+# By the clock, so that it grows also beyond what was told before the database was brought back from a copy.
+NEXT = "greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
+
+
+def sensor_type_values(entry: SensorType) -> tuple[object, ...]:
+    """In the order of `VALUES`."""
+    rules = values_of(entry.counter_rules)
+    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval, *rules
+
+
+def sensor_type_in(row: asyncpg.Record) -> SensorType:
+    """The sensor type of a row with `COLUMNS`."""
+    return SensorType(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        unit=row["unit"],
+        min_value=row["min_value"],
+        max_value=row["max_value"],
+        expected_interval=row["expected_interval"],
+        counter_rules=rules_in(row),
+        revision=row["revision"],
+    )
+
+
+async def next_revision(connection: Connection, name: str) -> SensorType | None:
+    """The sensor type in its next revision; None where it has gone. Until the transaction ends nobody else changes
+    rules of it."""
+    row = await connection.fetchrow(
+        f"UPDATE sensor_types SET revision = {NEXT} WHERE id = $1 RETURNING {COLUMNS}", name
+    )
+    return None if row is None else sensor_type_in(row)
