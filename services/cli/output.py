@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -25,13 +24,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """A table. Columns named with a trailing `>` are aligned to the right; all but the last two keep their cells
-    on one line. Cells are shown literally."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "RenderableType":
+    """A table under its title. Columns named with a trailing `>` are aligned to the right; all but the last two keep
+    their cells on one line. Title and cells are shown literally."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    result = Table(show_header=any(columns), header_style="dim", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         result.add_column(
             column.rstrip(">"),
@@ -41,10 +41,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         )
     for row in rows:
         result.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
-    return result
+    # A title of the table itself would be folded to the width of the table.
+    return Group(Text(title, "bold"), result) if title else result
 
 
-def fields(title: str, values: Mapping[str, object]) -> "Table":
+def fields(title: str, values: Mapping[str, object]) -> "RenderableType":
     """A record: a line a field, without those that are unknown."""
     return table(title, ("", ""), [(name, value) for name, value in values.items() if value not in (None, "")])
 

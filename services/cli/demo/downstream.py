@@ -8,7 +8,7 @@ from services.cli.output import table
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
-    from rich.table import Table
+    from rich.console import RenderableType
 
 
 class Downstream:
@@ -28,7 +28,7 @@ class Downstream:
         # Windows are published by series: the first four tokens name the event.
         self._seen[".".join(message.subject.split(".")[:4]), event_type] += 1
 
-    async def summary(self) -> "Table":
+    async def summary(self) -> "RenderableType":
         """What was seen until now."""
         await self._connection.flush()
         rows = [(subject, event_type, f"{count:,}") for (subject, event_type), count in sorted(self._seen.items())]

@@ -7,7 +7,7 @@ from services.cli.demo.edge import Edge
 from services.cli.output import table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 _READINGS = 24
 """Of each meter, one a minute."""
@@ -22,7 +22,7 @@ class Meters:
     run: str
     start: float
 
-    async def play(self) -> "Table":
+    async def play(self) -> "RenderableType":
         """What came, and what became of it."""
         janitor = await self._alarm_rules()
         rows = [*await self._counters(), *await self._container(), *await self._nonsense()]

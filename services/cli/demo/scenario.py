@@ -16,7 +16,7 @@ from services.cli.demo.videos import BROKEN
 from services.cli.output import number, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from services.cli.demo.world import World
 
@@ -38,7 +38,7 @@ class Scenario:
     run: str
     start: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def steps(self) -> list[tuple[str, Callable[[], Awaitable["Table"]]]]:
+    def steps(self) -> list[tuple[str, Callable[[], Awaitable["RenderableType"]]]]:
         """Titles and steps, in their order."""
         return [
             ("Readings over a lossy radio link", self.readings),
@@ -48,7 +48,7 @@ class Scenario:
             ("Notifications, ten a minute for each user", self.notifications),
         ]
 
-    async def readings(self) -> "Table":
+    async def readings(self) -> "RenderableType":
         """20 minutes of a known signal with 5 % of the readings lost, a neighbour room, and impossible values."""
         losses = random.Random(self.run)
         end = self.start - timedelta(seconds=2)
@@ -88,11 +88,11 @@ class Scenario:
             ],
         )
 
-    async def meters(self) -> "Table":
+    async def meters(self) -> "RenderableType":
         """Counters that decrease, a container that is emptied: what became of them."""
         return await Meters(self.edge, f"{_BUILDING}-{self.run}", self.run, self.start.timestamp()).play()
 
-    async def alerts(self) -> "Table":
+    async def alerts(self) -> "RenderableType":
         """Real videos of four kinds, one that is none, one that is missing; a webhook for each result."""
         types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
         subscription = await self.edge.post(
@@ -122,7 +122,7 @@ class Scenario:
         rows.append(("webhooks", f"{len(self.world.hooks)} received", f"{verified} with a right signature", ""))
         return table("", ("video", "state", "result", "bytes fetched>"), rows)
 
-    async def debts(self) -> "Table":
+    async def debts(self) -> "RenderableType":
         """A CSV with some broken rows: good ones are stored, each leads to one PDF in one e-mail."""
         text = self._debt_csv()
         upload = answer(
@@ -152,7 +152,7 @@ class Scenario:
         ]
         return table("", ("debt file", "what happened"), rows)
 
-    async def notifications(self) -> "Table":
+    async def notifications(self) -> "RenderableType":
         """More than the limit for one user: ten go out, the others wait their turn, a waiting call is told when."""
         user = f"user-{self.run}"
         mail_count = len(self.world.mails)

@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.chassis import errors
 from services.chassis.grpc.status import to_status
-from tocsin.aggregation.v1 import aggregation_service_pb2_grpc, window_pb2
+from tocsin.aggregation.v1 import aggregation_service_pb2, aggregation_service_pb2_grpc, window_pb2
 from tocsin.ingestion.v1 import (
     alert_service_pb2,
     alert_service_pb2_grpc,
@@ -124,11 +124,16 @@ class DebtFiles(debt_file_service_pb2_grpc.DebtFileServiceServicer):
 
 
 class Aggregation(aggregation_service_pb2_grpc.AggregationServiceServicer):
-    """A stream on which nothing happens."""
+    """A stream on which nothing happens, and recomputations that never end (of the room `endless`)."""
 
     async def WatchWindows(self, request: Any, context: Any) -> AsyncIterator[Any]:
         await asyncio.Event().wait()
         yield window_pb2.Window()
+
+    async def RecomputeWindows(self, request: Any, context: Any) -> Any:
+        if request.room == "endless":
+            await asyncio.Event().wait()
+        return aggregation_service_pb2.RecomputeWindowsResponse(series=2, readings=1_234_567, windows=1440, changed=3)
 
 
 class Invoices(invoice_service_pb2_grpc.InvoiceServiceServicer):

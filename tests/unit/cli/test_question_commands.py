@@ -215,6 +215,49 @@ def test_windows_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> No
     assert "no windows" in printed(capsys)
 
 
+def test_a_recomputation_says_what_it_found(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(lambda request: {"series": 2, "readings": "1234567", "windows": "1440", "changed": "3"})
+    assert run(["windows", "recompute", "tower", "lobby"]) == 0
+    text = printed(capsys)
+    assert "tower/lobby recomputed" in text
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        ["series", "2"],
+        ["readings", "1,234,567"],
+        ["windows", "1,440"],
+        ["changed", "3"],
+    ]
+    arguments = "--type energy --device m1 --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z --include-too-late"
+    assert run(["windows", "recompute", "to/wer", "lobby", *arguments.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["readings"] == "1234567"
+    one, other = fake.asked
+    assert (one.method, one.url.path) == ("POST", "/v1/buildings/tower/rooms/lobby/windows:recompute")
+    assert json.loads(one.content) == {"includeTooLate": False, "sensorType": "", "device": ""}
+    assert other.url.raw_path == b"/v1/buildings/to%2Fwer/rooms/lobby/windows:recompute"
+    assert json.loads(other.content) == {
+        "includeTooLate": True,
+        "sensorType": "energy",
+        "device": "m1",
+        "from": "2026-11-01T00:00:00Z",
+        "to": "2026-11-02T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kept_from"),
+    [(504, "the work goes on", "too slow"), (503, "too slow", "goes on"), (500, "too slow", "goes on")],
+)
+def test_only_a_recomputation_that_outlasts_its_request_goes_on(
+    edge: Put, capsys: pytest.CaptureFixture[str], status: int, said: str, kept_from: str
+) -> None:
+    edge(lambda request: httpx.Response(status, json={"detail": "too slow", "status": status}))
+    assert run(["windows", "recompute", "tower", "lobby"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    error = " ".join(captured.err.split())
+    assert said in error
+    assert kept_from not in error
+
+
 def tried(request: httpx.Request) -> Any:
     """As the service answers to `env1`, about."""
     try:
