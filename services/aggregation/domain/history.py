@@ -1,6 +1,7 @@
 """Statistics of spans from what was read of them: stored windows, raw readings, and the neighbourhood."""
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from services.aggregation.domain.fold import Folded, Profile, fold_readings, mer
 from services.aggregation.domain.meter import no_meters
 from services.aggregation.domain.policy import counting
 from services.aggregation.domain.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
-from services.aggregation.domain.summary import DAY, NEVER, Rows, no_summaries
+from services.aggregation.domain.summary import DAY, NEVER, Kind, Rows, chain, no_summaries
 
 _LOOK_BACK: Final = 31 * DAY
 """A counter that has shown nothing but suspects for longer is read from the range on (its readings are no one's
@@ -141,7 +142,8 @@ def _edge(summary: Summary) -> Edge | None:
 
 def _outside(rows: Rows, start: int, end: int) -> tuple[tuple[int, float], tuple[int, float], Edge | None]:
     """The reading before, the reading after, the increase of a counter that arrives after."""
-    earlier, later = rows[rows["first_time"] < start], rows[rows["first_time"] >= end]
+    first, last = np.searchsorted(rows["first_time"], (start, end))
+    earlier, later = rows[:first], rows[last:]
     before = (int(earlier["last_time"][-1]), float(earlier["last"][-1])) if len(earlier) else NOWHERE
     after = (int(later["first_time"][0]), float(later["first"][0])) if len(later) else NOWHERE
     accepted = later[later["edge_to"] != NEVER]
@@ -154,6 +156,18 @@ def _outside(rows: Rows, start: int, end: int) -> tuple[tuple[int, float], tuple
 def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> Folded:
     """Raw readings as summaries of one reading each. `readings.series` are places in `ranges`; sorted by range and
     time."""
+    if any(infos[part.series].kind == Kind.COUNTER for part in ranges):
+        found = _counted(infos, ranges, readings)
+    else:
+        found = Folded(readings.series, readings.time, _alone(readings))
+    begin = np.array([part.start for part in ranges], np.int64)
+    end = np.array([part.end for part in ranges], np.int64)
+    found = found.take((found.start >= begin[found.series]) & (found.start < end[found.series]))
+    owner = np.array([part.series for part in ranges], np.int64)
+    return Folded(owner[found.series], found.start, found.rows)
+
+
+def _counted(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> Folded:
     profile = _profile([infos[part.series] for part in ranges])
     meters = no_meters(len(ranges))
     meters["level_time"] = [part.level_time for part in ranges]
@@ -164,18 +178,24 @@ def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
         place, time, value = zip(*beyond, strict=True)
         extra = Readings(np.array(place, np.int64), np.array(time, np.int64), np.array(value, np.float64))
         readings = (readings + extra).sorted()
-    found = fold_readings(profile, *readings, 1, increases(profile.kind, rules, meters, *readings))
-    begin = np.array([part.start for part in ranges], np.int64)
-    end = np.array([part.end for part in ranges], np.int64)
-    found = found.take((found.start >= begin[found.series]) & (found.start < end[found.series]))
-    owner = np.array([part.series for part in ranges], np.int64)
-    return Folded(owner[found.series], found.start, found.rows)
+    return fold_readings(profile, *readings, 1, increases(profile.kind, rules, meters, *readings))
+
+
+def _alone(readings: Readings) -> Rows:
+    """What `fold_readings` makes of readings of no counter, one by one."""
+    rows = no_summaries(len(readings.series))
+    rows["count"] = 1
+    rows["first_time"] = rows["last_time"] = readings.time
+    for name in ("sum", "min", "max", "first", "last"):
+        rows[name] = readings.value
+    return rows
 
 
 def join(parts: Sequence[Folded]) -> Folded:
     """All of them."""
     none = Folded(np.zeros(0, np.int64), np.zeros(0, np.int64), no_summaries(0))
-    return Folded(*(np.concatenate([part[column] for part in (none, *parts)]) for column in range(3)))
+    series, start = (np.concatenate([part[column] for part in (none, *parts)]) for column in range(2))
+    return Folded(series, start, reduce(chain, [part.rows for part in parts], none.rows))
 
 
 def _profile(infos: Sequence[SeriesInfo]) -> Profile:

@@ -15,16 +15,10 @@ from services.chassis.postgres import Connection
 
 _ARRAY_HEAD: Final = 20
 _LOOK_BACK: Final = 62 * DAY
-_NAMES: Final = SUMMARY.names or ()
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
-_WINDOW = np.dtype(
-    [("columns", ">i4")]
-    + [
-        field
-        for name, form in [("place", ">i8"), ("start", ">i8"), *((name, f">{SUMMARY[name].kind}8") for name in _NAMES)]
-        for field in ((f"{name}_type", ">i4"), (f"{name}_length", ">i4"), (name, form))
-    ]
+_RECORD = np.dtype(
+    [("columns", ">i4"), ("values", [("type", ">i4"), ("length", ">i4"), ("bits", ">u8")], 2 + len(SUMMARY.names or ()))]
 )
 
 
@@ -188,11 +182,10 @@ def decode_readings(segments: Sequence[tuple[int, bytes, bytes]], ranges: Sequen
 
 def decode_windows(records: Sequence[bytes]) -> tuple[Ints, Ints, Rows]:
     """Of windows (each a `WINDOW_RECORD`) the place of the range, the start, and the summary."""
-    sent = np.frombuffer(b"".join(records), _WINDOW)
-    rows = np.empty(len(sent), SUMMARY)
-    for name in _NAMES:
-        rows[name] = sent[name]
-    return sent["place"] - 1, sent["start"].astype(np.int64), rows
+    # Every value is of 8 bytes, whatever it means.
+    bits = np.frombuffer(b"".join(records), _RECORD)["values"]["bits"].astype("<u8")
+    keys = bits[:, :2].astype(np.int64)
+    return keys[:, 0] - 1, keys[:, 1], np.ascontiguousarray(bits[:, 2:]).view(SUMMARY)[:, 0]
 
 
 async def stored_windows(connection: Connection, ranges: Sequence[tuple[int, int, int, int]]) -> tuple[Folded, Ints]:
