@@ -71,7 +71,7 @@ def recompute(
 ) -> None:
     """Fold the windows of a room anew from its raw readings, under the rules of today.
 
-    Changed counter rules reach a series with its next reading: recompute after it has sent one.
+    Changed counter rules and expected intervals hold at once, also for meters that send no more.
     """
     from services.cli.client import answer, open_mesh
 

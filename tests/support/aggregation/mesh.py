@@ -44,6 +44,8 @@ def describe(series: Descriptor) -> SeriesDescriptor:
         counter_policy=SeriesDescriptor.CounterPolicy.Name(int(series.counting.policy)),
         register_size=series.counting.register,
         max_increase_per_hour=series.counting.cap,
+        own_counter_rules=series.own,
+        rules_revision=series.revision,
     )
 
 
@@ -130,6 +132,12 @@ class Mesh:
             if message_id:
                 event = Event(event.subject, event.message, id=f"{message_id}-{partition}")
             await self.publisher.publish(event)
+
+    async def change(self, *changed: Descriptor) -> None:
+        """Publishes rules that have changed as ingestion does: to every partition."""
+        for partition in range(PARTITIONS):
+            message = ReadingBatch(partition=partition, changed=map(describe, changed))
+            await self.publisher.publish(Event(readings_subject(partition), message))
 
     async def empty(self, series: Descriptor, time: int) -> None:
         """Publishes an emptied container."""
