@@ -110,21 +110,28 @@ def _show(name: str, windows: list[dict[str, Any]]) -> None:
     several = len({window["series"].get("device", "") for window in windows}) > 1
     counter = any(window["statistics"].get("consumption") is not None for window in windows)
     rows: list[tuple[object, ...]] = []
+    around = False
     for window in windows:
         statistics = window["statistics"]
+        holds = int(statistics.get("count", 0)) > 0
+        around |= not holds
+        mean = statistics.get("mean" if holds else "timeWeightedMean")
         rows.append(
             (
                 window["start"][:19].replace("T", " "),
                 *([window["series"].get("device", "")] if several else []),
-                number(statistics.get("consumption" if counter else "mean")),
+                number(statistics.get("consumption") if counter else mean),
                 number(statistics.get("min")),
                 number(statistics.get("max")),
                 statistics.get("count", 0),
                 f"{statistics.get('coveredRatio', 0):.0%}",
-                "open" if window.get("provisional") else window.get("revision", 1),
+                "open" if window.get("provisional") else window.get("revision") or None,
             )
         )
     figure = "used>" if counter else "mean>"
     columns = ("start (UTC)", *(["device"] if several else []), figure, "min>", "max>", "n>", "covered>", "rev>")
     unit = windows[0]["series"].get("unit", "")
     console().print(table(f"{name}, {windows[0]['step']} windows, in {unit}", columns, rows))
+    if around:
+        what = "" if counter else "; the mean is the time-weighted one"
+        console().print(f"[dim]n 0: no reading inside, known from those around it{what}[/]")

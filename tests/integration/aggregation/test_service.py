@@ -174,6 +174,49 @@ async def test_windows_close_by_the_next_readings_and_when_a_series_goes_quiet(m
     assert await replica.end() == 0
 
 
+async def test_windows_of_a_rare_meter_sum_to_the_whole_and_only_those_with_readings_are_announced(mesh: Mesh) -> None:
+    replica = await mesh.replica(TOCSIN_AGGREGATION_ANNOUNCE_FINE_WITHIN="2h")
+    stub = await mesh.stub(replica)
+    events: list[WindowClosed] = []
+
+    async def told(message: object) -> None:
+        events.append(WindowClosed.FromString(message.data))  # pyright: ignore
+
+    subscription = await mesh.nats.nc.subscribe("tocsin.windows.v1.closed.b1.r1.energy", cb=told)
+    meter = Descriptor(SeriesKey("b1", "r1", "energy", "m1"), Kind.COUNTER, "Wh", 150 * SECOND)
+    start = (now_us() // (15 * MINUTE) - 2) * 15 * MINUTE
+    # A glitch among them, and a value every two and a half minutes that no window of a minute ends with.
+    values = [100.0, 130, 160, 0, 220, 250, 280]
+    await mesh.send([(meter, start + 10 * SECOND + at * 150 * SECOND, value) for at, value in enumerate(values)])
+    await mesh.until_stored(len(values))
+    asked = request(sensor_type="energy")
+    asked.at.FromMicroseconds(start + 30 * MINUTE)
+    asked.window.FromSeconds(30 * 60)
+    whole = (await stub.GetRoomAverage(asked)).statistics.consumption
+    assert whole == pytest.approx(180.0)
+    for step in (5, 60, 900, 3600, 86400):
+        listed = await stub.ListWindows(
+            pb.ListWindowsRequest(
+                building="b1",
+                room="r1",
+                sensor_type="energy",
+                page_size=1000,
+                step={"seconds": step},  # pyright: ignore[reportArgumentType]
+            )
+        )
+        assert sum(window.statistics.consumption for window in listed.windows) == pytest.approx(whole)
+        for window in listed.windows:
+            holds = window.statistics.count > 0
+            present = [window.statistics.HasField(name) for name in ("min", "max", "first", "last", "mean")]
+            assert [*present, window.revision > 0] == [holds] * 6
+        assert sum(window.statistics.count for window in listed.windows) == len(values)
+    # The reading before the newest one is in the last window of a minute that a reading closes.
+    await eventually(lambda: any(event.start.ToMicroseconds() == start + 12 * MINUTE for event in events))
+    assert all(event.count > 0 and event.revision > 0 for event in events)
+    await subscription.unsubscribe()
+    assert await replica.end() == 0
+
+
 async def test_pages_of_readings_and_windows(mesh: Mesh) -> None:
     replica = await mesh.replica()
     stub = await mesh.stub(replica)
@@ -215,7 +258,13 @@ async def test_pages_of_readings_and_windows(mesh: Mesh) -> None:
                 if not token:
                     break
             width = step * SECOND
-            expected_starts = {(at - at % width, one.key.device) for one, at, _ in sent}
+            # Each device sends every 14 s, less than three intervals: all that lies between is known, too.
+            ends = {device: [at for one, at, _ in sent if one.key.device == device] for device in ("d0", "d1")}
+            expected_starts = {
+                (at, device)
+                for device, own in ends.items()
+                for at in range(own[0] - own[0] % width, own[-1] + 1, width)
+            }
             assert starts == sorted(expected_starts, reverse=not oldest_first)
             assert counted == 500
     with pytest.raises(InvalidArgument) as refused:

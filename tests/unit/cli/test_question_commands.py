@@ -258,6 +258,38 @@ def test_only_a_recomputation_that_outlasts_its_request_goes_on(
     assert kept_from not in error
 
 
+def without_readings(start: str, **statistics: Any) -> dict[str, Any]:
+    known = {"count": "0", "coveredRatio": 1, "longestGap": "60s", **statistics}
+    return window(start, "d1") | {"statistics": known, "revision": 0, "provisional": False}
+
+
+def test_windows_without_readings_have_dashes(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [
+        window("2026-11-22T10:02:00Z", "d1"),
+        without_readings("2026-11-22T10:01:00Z", timeWeightedMean=291.5),
+        without_readings("2026-11-22T10:00:00Z", timeWeightedMean=291.25) | {"provisional": True},
+    ]
+    edge(lambda request: {"windows": listed})
+    assert run(["windows", "list", "tower", "lobby", "--step", "1m"]) == 0
+    text = printed(capsys)
+    rows = [line.split()[2:] for line in text.splitlines() if line.startswith("2026")]
+    assert rows == [
+        ["290.12", "289.00", "291.00", "180", "95%", "2"],
+        ["291.50", "-", "-", "0", "100%", "-"],
+        ["291.25", "-", "-", "0", "100%", "open"],
+    ]
+    assert "no reading inside" in text
+    assert "time-weighted" in text
+    edge(lambda request: {"windows": [without_readings("2026-11-22T10:00:00Z", consumption=0.5)]})
+    assert run(["windows", "list", "tower", "lobby", "--type", "energy"]) == 0
+    text = printed(capsys)
+    assert ["0.50", "-", "-", "0", "100%", "-"] in [line.split()[2:] for line in text.splitlines()]
+    assert "time-weighted" not in text
+    edge(lambda request: {"windows": [window("2026-11-22T10:02:00Z", "d1")]})
+    assert run(["windows", "list", "tower", "lobby"]) == 0
+    assert "no reading inside" not in printed(capsys)
+
+
 def tried(request: httpx.Request) -> Any:
     """As the service answers to `env1`, about."""
     try:
