@@ -256,6 +256,6 @@ class Processor:
                     window.revision,
                 )
                 for window in revised
-                if self._rules.announces(window.step, window.start + window.step, now)
+                if window.told and self._rules.announces(window.step, window.start + window.step, now)
             ],
         )

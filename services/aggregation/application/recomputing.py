@@ -10,9 +10,9 @@ from services.aggregation.application.ports import (
     StoredSeries,
     Totals,
 )
-from services.aggregation.application.renewing import raise_revisions
 from services.aggregation.domain.engine import Engine
-from services.aggregation.domain.recompute import Recomputed, is_counter, recompute, stretch_length
+from services.aggregation.domain.recompute import Recomputed, is_counter, recompute, replaced, stretch_length
+from services.aggregation.domain.revision import LateRange
 from services.aggregation.domain.state import RECENT
 from services.aggregation.domain.summary import NEVER
 
@@ -44,10 +44,11 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
         include_too_late=job.include_too_late and start < job.end,
     )
     found = recompute(engine, series, start, end, past)
-    if found.before is not None:
-        ids = np.array(engine.states.ids, np.int64)
-        earlier = await raise_revisions(store, engine, ids, [found.before], set())
-        found = found._replace(revised=[*found.revised, *earlier], changed=found.changed + len(earlier))
+    if found.changed:
+        ids, reach = np.array(engine.states.ids, np.int64), int(engine.states.rows["max_gap"][series])
+        around = [LateRange(series, start - reach, start), LateRange(series, end, end + reach + 1)]
+        contexts = await store.contexts(ids, around)
+        found = replaced(engine, series, found, [context.windows for context in contexts])
     totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
     done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
     return Stretch(series, start, end, found), Progress(job.id, end, totals, done)
@@ -108,4 +109,5 @@ class Rebuild:
             opened = own["open"]
             if not last:
                 opened["before_time"], opened["before"] = past.time[-1], past.value[-1]
+        found = replaced(engine, self._series, found, [])
         return Stretch(self._series, start, end, found), last

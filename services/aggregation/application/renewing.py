@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from services.aggregation.application.ports import PartitionStore
+from services.aggregation.domain.climb import Revised
 from services.aggregation.domain.engine import Changes, Engine, Spanned
-from services.aggregation.domain.revision import LateRange, Placed, Revised
+from services.aggregation.domain.revision import LateRange, Placed
 from services.aggregation.domain.summary import Ints
 
 
@@ -14,12 +15,35 @@ async def renew(
     """Their next revisions; not of those that close in this very write."""
     if not changes.spanned:
         return []
+    new = {_key(window) for found in placed.values() for window in found.revised if window.told}
+    new |= _closed(changes)
+    return await raise_revisions(store, engine, ids, changes.spanned, new)
+
+
+def together(changes: Changes, placed: dict[int, Placed], renewed: Sequence[Revised]) -> list[Revised]:
+    """All revised windows of one write, each once. What is told of a window wins, with the newest content."""
     revised = [window for found in placed.values() for window in found.revised]
-    new = {(window.series, window.step, window.start) for window in revised}
+    silent = {_key(window): window for window in revised if not window.told}
+    if not silent:
+        return [*revised, *renewed]
+    told = [window for window in revised if window.told]
+    for window in renewed:
+        beneath = silent.pop(_key(window), window)
+        told.append(window._replace(row=beneath.row))
+    closed = _closed(changes)
+    return [*told, *(window for key, window in silent.items() if key not in closed)]
+
+
+def _key(window: Revised) -> tuple[int, int, int]:
+    return window.series, window.step, window.start
+
+
+def _closed(changes: Changes) -> set[tuple[int, int, int]]:
+    found: set[tuple[int, int, int]] = set()
     for closed in changes.closed:
         keys = zip(closed.series.tolist(), closed.start.tolist(), strict=True)
-        new.update((series, closed.step, start) for series, start in keys)
-    return await raise_revisions(store, engine, ids, changes.spanned, new)
+        found.update((series, closed.step, start) for series, start in keys)
+    return found
 
 
 async def raise_revisions(

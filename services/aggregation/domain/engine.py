@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.counter import Increases, increases
+from services.aggregation.domain.deadlines import Deadlines, deadlines
 from services.aggregation.domain.fold import fold_readings, heads_of, order_by
 from services.aggregation.domain.levels import Ahead, Closed, advance, no_edges
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.policy import rules_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.state import SeriesStates
-from services.aggregation.domain.summary import NEVER, SECOND, Bools, Floats, Ints, pick, unbounded
+from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, pick, unbounded
 
 
 class Readings(NamedTuple):
@@ -199,7 +200,7 @@ class Engine:
         if gains is not None:
             assert not gains.undone, "a belief must be revoked before the reading that does so settles"
             changes.corrections = gains.corrections
-            changes.spanned = self._spanned(ripe, rest, gains)
+            changes.spanned = self._spanned(ripe, gains)
         heads = heads_of(ripe.series, np.zeros_like(ripe.series))
         if len(heads):
             self.states.observe(ripe.series, ripe.time, heads)
@@ -215,7 +216,7 @@ class Engine:
                 changes.closed.append(closed)
         return changes
 
-    def _spanned(self, ripe: Readings, rest: Readings, gains: Increases) -> list[Spanned]:
+    def _spanned(self, ripe: Readings, gains: Increases) -> list[Spanned]:
         """What the increases span beside windows that close just now. Windows that had closed before the last reading
         in between knew it, but not the increase."""
         states = self.states.rows
@@ -229,9 +230,8 @@ class Engine:
             max_gap = int(states["max_gap"][series])
             if until - since > max_gap:
                 continue
-            # A belief has told them something, too, and so may have what has not settled.
-            told = rules_of(states["counting"][series]).believes or bool((rest.series == series).any())
-            if told or (amount and ripe.time[place] - since <= max_gap):
+            # A belief has told them something, too.
+            if rules_of(states["counting"][series]).believes or (amount and ripe.time[place] - since <= max_gap):
                 found.append(Spanned(series, since, until))
         return found
 
@@ -258,44 +258,17 @@ class Engine:
             edge["edge"][chosen] = gains.amount
         return Ahead(time, value, edge)
 
-    def _deadlines(self) -> tuple[Ints, Ints]:
-        """Per series and level: the event time by the wall clock at which a quiet series' window closes (NEVER: it does
-        not), and per series how long it must have been quiet (microseconds)."""
-        states = self.states.rows
-        opened = states["open"]
-        wait = np.minimum(states["max_gap"], self.rules.edge_wait)
-        newest = states["newest"]
-        ends = opened["start"] + np.array(self.rules.steps, np.int64)
-        last = np.maximum(ends, (newest + wait)[:, None]) + self.rules.grace
-        waiting = (opened["start"] != NEVER) & (opened["dirty"] != 0)
-        buffered, first_row = np.unique(self.buffer.series, return_index=True)
-        if len(buffered):
-            # What has not been settled belongs to a window too.
-            pending = self.buffer.time[first_row]
-            ends = pending[:, None] - pending[:, None] % np.array(self.rules.steps) + np.array(self.rules.steps)
-            first = np.maximum(ends, (newest[buffered] + wait[buffered])[:, None]) + self.rules.grace
-            last[buffered] = np.where(waiting[buffered], np.minimum(last[buffered], first), first)
-            waiting[buffered] = True
-        return np.where(waiting, last, NEVER), wait + self.rules.grace
-
     def next_deadline(self, clock: float, wall: int) -> float | None:
         """When `tick` has something to do (the loop's clock, now `clock`; the wall clock now is `wall`
         microseconds)."""
-        if not len(self.states):
-            return None
-        due, quiet = self._deadlines()
-        if not (due != NEVER).any():
-            return None
-        soonest = np.where(due == NEVER, 2**62, due).min(axis=1)
-        by_event = clock + (soonest - wall) / SECOND
-        by_arrival = self.states.arrival + quiet / SECOND
-        return float(np.where(soonest == 2**62, np.inf, np.maximum(by_event, by_arrival)).min())
+        return self._deadlines().soonest(clock, wall) if len(self.states) else None
 
     def quiet(self, clock: float, wall: int) -> Bools:
         """Which series have gone quiet and have something to close: `tick` settles all that waits of them."""
-        due, quiet = self._deadlines()
-        silent = self.states.arrival + quiet / SECOND <= clock
-        return silent & ((due != NEVER) & (due <= wall)).any(axis=1)
+        return self._deadlines().passed(clock, wall)
+
+    def _deadlines(self) -> Deadlines:
+        return deadlines(self.states, self.buffer.series, self.buffer.time)
 
     def tick(self, clock: float, wall: int) -> Changes:
         """Closes what is due of series that have gone quiet."""

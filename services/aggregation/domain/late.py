@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.aggregation.domain.climb import Revised
 from services.aggregation.domain.engine import Engine, Readings
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, fold_summaries
-from services.aggregation.domain.revision import Context, Placed, Revised
+from services.aggregation.domain.revision import Context, Placed
+from services.aggregation.domain.showing import differs, shows_otherwise
 from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Rows, chain, no_summaries, pick
 
 
@@ -95,24 +97,47 @@ def _climb(engine: Engine, series: Ints, settled: _Settled, contexts: Sequence[C
         changed = folded.take(np.isin(keys, _key(dirty_group, dirty_start, step)))
         stored = _Stored.of(contexts, level, step)
         opened = pick(states["open"][:, level], series)
-        is_open = changed.start == opened["start"][changed.series]
-        owners = series[changed.series[is_open]]
-        states["open"]["summary"][owners, level] = changed.rows[is_open]
-        states["open"]["dirty"][owners, level] = 1
-        closed = changed.take(~is_open)
-        columns = zip(
-            closed.series.tolist(),
-            series[closed.series].tolist(),
-            closed.start.tolist(),
-            stored.next_revision(_key(closed.series, closed.start, step)),
-            closed.rows,
-            strict=True,
+        known, now = (
+            _newest(stored, opened, changed.take(np.zeros(0, np.int64)), step),
+            _newest(stored, opened, changed, step),
         )
-        for place, owner, start, revision, row in columns:
-            revised[place].append(Revised(step, owner, start, revision, row))
+        _replace(engine, series, level, stored, known, now, revised)
         if level + 1 < len(steps):
-            folded = fold_summaries(profile, _newest(stored, opened, changed, step), steps[level + 1])
+            folded = fold_summaries(profile, now, steps[level + 1])
     return revised
+
+
+def _replace(
+    engine: Engine,
+    series: Ints,
+    level: int,
+    stored: "_Stored",
+    known: Folded,
+    now: Folded,
+    revised: list[list[Revised]],
+) -> None:
+    """`climb.replace` for many series at once; adds to `revised` of each group."""
+    states, step = engine.states.rows, engine.rules.steps[level]
+    seen = shows_otherwise(Profile(states["kind"][series], states["max_gap"][series]), known, now, step)
+    known_keys, keys = _key(known.series, known.start, step), _key(now.series, now.start, step)
+    at = np.searchsorted(known_keys, keys)
+    there = np.flatnonzero(np.append(known_keys, -1)[at] == keys)
+    other = seen.copy()
+    other[there] |= differs(pick(now.rows, there), pick(known.rows, at[there]))
+    chosen = np.flatnonzero(other)
+    now, seen, keys = now.take(chosen), seen[chosen], keys[chosen]
+    owners = series[now.series]
+    was = stored.revisions(keys)
+    is_open = now.start == states["open"]["start"][owners, level]
+    places = owners[is_open]
+    states["open"]["summary"][places, level] = now.rows[is_open]
+    states["open"]["dirty"][places, level] |= seen[is_open]
+    closing = is_open & (seen | (states["open"]["dirty"][owners, level] != 0))
+    told = (seen | (was == 0)) & ~is_open
+    columns = (now.series.tolist(), owners.tolist(), now.start.tolist(), (was + told).tolist(), told.tolist())
+    for place in np.flatnonzero(~closing).tolist():
+        group, owner, start, revision, news = (column[place] for column in columns)
+        revised[group].append(Revised(step, owner, start, revision, now.rows[place], news))
 
 
 class _Stored(NamedTuple):
@@ -134,11 +159,11 @@ class _Stored(NamedTuple):
         windows = Folded(group[order], start[order], pick(rows, order))
         return cls(keys[order], np.concatenate([part.revision for part in parts])[order], windows)
 
-    def next_revision(self, keys: Ints) -> list[int]:
-        """One more than what is stored; 1 where nothing is."""
+    def revisions(self, keys: Ints) -> Ints:
+        """What is stored; 0 where nothing is."""
         at = np.searchsorted(self.keys, keys)
         known = np.append(self.keys, -1)[at] == keys
-        return np.where(known, np.append(self.revision, 0)[at] + 1, 1).tolist()
+        return np.where(known, np.append(self.revision, 0)[at], 0)
 
 
 def _newest(stored: _Stored, opened: Rows, changed: Folded, step: int) -> Folded:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.fold import Folded, Profile, fold_summaries, heads_of, merge, order_by
-from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Rows, chain, pick, put
+from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Kind, Rows, chain, pick, put
 
 OPEN: Final = np.dtype(
     [
@@ -109,7 +109,7 @@ def advance(
     return news, _settle(open_windows, profile, touched, step, merged, at, previous, fresh, horizon, ahead)
 
 
-def _edges_after(merged: Folded, inner: Ints, edge: Rows) -> None:
+def edges_after(merged: Folded, inner: Ints, edge: Rows) -> None:
     """Writes into `edge` of the `inner` windows (not the last of their series) how the counter went on: to the first
     accepted reading after it, whatever windows without one lie between. None where there is none yet."""
     edge[inner] = no_edges(1)
@@ -125,6 +125,14 @@ def _edges_after(merged: Folded, inner: Ints, edge: Rows) -> None:
 def _nothing(step: int) -> Closed:
     none, zero = np.zeros(0, np.int64), np.zeros(0)
     return Closed(step, none, none, np.zeros(0, SUMMARY), none, none, zero, none, zero, no_edges(0))
+
+
+def _moves_edge(profile: Profile, windows: Folded, told: Ints, now: Ints) -> Bools:
+    """Whether another reading after the windows than was told (NEVER: none was) may change what is known of their ends.
+    A level stays until the next reading, whichever it is."""
+    max_gap, last = profile.max_gap[windows.series], windows.rows["last_time"]
+    was_near, is_near = (told != NEVER) & (told - last <= max_gap), now - last <= max_gap
+    return np.where(profile.kind[windows.series] == Kind.LEVEL, was_near != is_near, was_near | is_near)
 
 
 def _settle(
@@ -155,15 +163,14 @@ def _settle(
     inner = np.flatnonzero(~final)
     after_time[inner], after[inner] = merged.rows["first_time"][inner + 1], merged.rows["first"][inner + 1]
 
-    _edges_after(merged, inner, edge)
+    edges_after(merged, inner, edge)
 
     dirty, revision, told_after = fresh.copy(), np.zeros(count, np.int64), np.full(count, NEVER)
     dirty[at] |= previous["dirty"] != 0
     revision[at], told_after[at] = previous["revision"], previous["after_time"]
     # It closed with another idea of the reading after it than what has come: its edge is not what was told.
     edge_changed = ~fresh[at] & (revision[at] > 0) & ~final[at] & (told_after[at] != after_time[at])
-    nearest = np.where(told_after[at] == NEVER, after_time[at], np.minimum(told_after[at], after_time[at]))
-    edge_changed &= nearest - merged.rows["last_time"][at] <= profile.max_gap[merged.series[at]]
+    edge_changed &= _moves_edge(profile, merged.take(at), told_after[at], after_time[at])
     closes = dirty.copy()
     closes[at] |= edge_changed
     closes &= ~final | (merged.start + step <= horizon[place])

@@ -9,31 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.aggregation.domain.climb import Revised, Stored, close_again, move_before, replace
 from services.aggregation.domain.counter import increases
-from services.aggregation.domain.engine import Engine, Spanned
+from services.aggregation.domain.engine import Engine
 from services.aggregation.domain.fold import Folded, Profile, fold_readings, fold_summaries
 from services.aggregation.domain.meter import Correction, no_meters
-from services.aggregation.domain.neighbours import Side, first_edge, first_reading, moved
-from services.aggregation.domain.revision import Judged, Revised, Stored, move_before
+from services.aggregation.domain.revision import Judged
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Bools, Floats, Ints, Kind, Rows, unbounded
+from services.aggregation.domain.showing import differs
+from services.aggregation.domain.summary import DAY, NEVER, SUMMARY, Floats, Ints, Kind, Rows
 
 AHEAD = 8
 """Readings after a stretch that are read too: they judge the last ones in it."""
-_ROUNDING = 1e-9
-_EXACT = (
-    "count",
-    "first_time",
-    "last_time",
-    "gap",
-    "edge_from",
-    "edge_to",
-    "level_time",
-    "min",
-    "max",
-    "first",
-    "last",
-)
 
 
 class Past(NamedTuple):
@@ -49,10 +36,20 @@ class Past(NamedTuple):
     level: float = 0.0
 
 
-class Recomputed(NamedTuple):
-    """What a stretch comes to. `corrections` are all there are of readings from `judged_from` to its end; `open`:
-    windows in memory have changed."""
+class Step(NamedTuple):
+    """The windows of one step as they were `before`, and as they are `now`; `stored`: those of the stretch."""
 
+    stored: Stored
+    before: dict[int, Rows]
+    now: dict[int, Rows]
+
+
+class Recomputed(NamedTuple):
+    """What a stretch comes to. `steps`: its windows, where any has changed, from which `revised` follows (see
+    `replaced`). `corrections` are all there are of readings from `judged_from` to its end; `open`: windows in memory
+    have changed."""
+
+    steps: list[Step]
     revised: list[Revised]
     corrections: list[Correction]
     judged_from: int
@@ -60,34 +57,12 @@ class Recomputed(NamedTuple):
     windows: int
     changed: int
     open: bool
-    before: Spanned | None = None
-    """Windows before the stretch whose figures have changed with it."""
 
 
 def stretch_length(rules: Rules) -> int:
     """A whole number of windows of every step; stretches begin at multiples of it."""
     top = rules.steps[-1]
     return top * max(1, DAY // top)
-
-
-@unbounded
-def differs(new: Rows, old: Rows, *, timed: bool) -> Bools:
-    """Which windows are not what is stored, up to rounding. `timed`: the known time counts too. (Where the interval of
-    a series is estimated, what is known was judged by the estimate of its time, which is not there any more.) A stored
-    window that holds more readings than are left is never replaced."""
-    found = np.zeros(len(new), bool)
-    for name in _EXACT:
-        found |= new[name] != old[name]
-    size = np.maximum(np.abs(new["min"]), np.abs(new["max"]))
-    seconds = np.maximum(new["covered"], 1) * 1e-6
-    close = {"sum": size * new["count"], "consumption": size * new["count"], "edge": size, "level": size}
-    if timed:
-        found |= new["covered"] != old["covered"]
-        close["integral"] = size * seconds
-    for name, scale in close.items():
-        same = (new[name] == old[name]) | (np.isnan(new[name]) & np.isnan(old[name]))
-        found |= ~(same | (np.abs(new[name] - old[name]) <= _ROUNDING * scale))
-    return found & (new["count"] >= old["count"])
 
 
 def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, rebuild: bool = False) -> Recomputed:
@@ -97,6 +72,7 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
     time, value, judged, meter = _judged(states, past)
     tail = bool(end > states["settled_time"][0])
     if tail:
+        close_again(engine, series, states["meter"].copy(), meter)
         states["meter"] = meter
     corrections = [] if judged.gains is None else judged.gains.corrections
     corrections = [found._replace(series=series) for found in corrections if found.time < end]
@@ -106,8 +82,7 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
     alone = np.zeros(len(own_time), np.int64)
     profile = Profile(states["kind"].copy(), states["max_gap"].copy())
     folded = fold_readings(profile, alone, own_time, own_value, engine.rules.steps[0], gains)
-    revised: list[Revised] = []
-    before: Spanned | None = None
+    steps: list[Step] = []
     windows = changed = 0
     opened = tail and is_counter(engine, series)
     for level, step in enumerate(engine.rules.steps):
@@ -117,25 +92,35 @@ def recompute(engine: Engine, series: int, start: int, end: int, past: Past, *, 
             _reopen(engine, series, level, folded, stored)
             opened = True
         known = _known(engine, series, level, stored, start, end)
+        others = _others(engine, series, level, folded, stored)
         if rebuild:
             # What has not been stored yet was no less known.
             known = dict(zip(folded.start.tolist(), folded.rows, strict=True)) | known
-        news = _news(engine, series, level, folded, stored)
-        if news.revised or news.open:
-            now = known | {window.start: window.row for window in news.revised}
-            if news.open:
-                start_open = int(engine.states.rows["open"]["start"][series, level])
-                now[start_open] = engine.states.rows["open"]["summary"][series, level].copy()
-            news = _beside(engine, series, level, stored, news, known, now)
-            before = before or _reach(engine, series, start, known, now)
-        revised += news.revised
+        steps.append(Step(stored, known, known | others))
         windows += len(folded.start)
-        changed += len(news.revised) + news.open
-        opened |= bool(news.open)
-    if tail:
-        move_before(engine, series, time, value)
+        changed += len(others)
+    opened |= move_before(engine, series, time, value)
     since = start if past.level_time == NEVER else min(start, past.level_time + 1)
-    return Recomputed(revised, corrections, since, len(own_time), windows, changed, opened, before)
+    return Recomputed(steps if changed else [], [], corrections, since, len(own_time), windows, changed, opened)
+
+
+def replaced(engine: Engine, series: int, found: Recomputed, beside: Sequence[Sequence[Stored]]) -> Recomputed:
+    """With the windows that are others now, and those that people see otherwise for what lies beside them. `beside`: by
+    step the stored windows before and after the stretch, as far as a segment reaches."""
+    revised: list[Revised] = []
+    opened = engine.states.rows["open"]
+    was_open = opened[series].tobytes()
+    for level, step in enumerate(found.steps):
+        parts = [part[level] for part in beside]
+        around = {start: row for part in parts for start, row in zip(part.start.tolist(), part.rows, strict=True)}
+        current = opened[series, level]
+        if beside and current["start"] != NEVER and int(current["start"]) not in step.before:
+            around[int(current["start"])] = current["summary"].copy()
+        stored = Stored(*(np.concatenate(columns) for columns in zip(step.stored, *parts, strict=True)))
+        known, now = around | step.before, around | step.now
+        revised += replace(engine, series, level, stored, known, now, rules_may_differ=True)
+    is_open = opened[series].tobytes() != was_open
+    return found._replace(revised=revised, changed=len(revised) + is_open, open=found.open or is_open)
 
 
 def _known(engine: Engine, series: int, level: int, stored: Stored, start: int, end: int) -> dict[int, Rows]:
@@ -145,43 +130,6 @@ def _known(engine: Engine, series: int, level: int, stored: Stored, start: int, 
     if start <= opened["start"] < end:
         known[int(opened["start"])] = opened["summary"].copy()
     return known
-
-
-def _beside(
-    engine: Engine,
-    series: int,
-    level: int,
-    stored: Stored,
-    news: "_News",
-    before: dict[int, Rows],
-    now: dict[int, Rows],
-) -> "_News":
-    """With the windows that have changed because of their neighbours only."""
-    states, step = engine.states.rows, engine.rules.steps[level]
-    revised, is_open = list(news.revised), news.open
-    side = Side(int(states["kind"][series]), int(states["max_gap"][series]), step)
-    for start in moved(side, before, now):
-        at = np.flatnonzero(stored.start == start)
-        if start == states["open"]["start"][series, level]:
-            states["open"]["dirty"][series, level] = 1
-            is_open = 1
-        elif len(at):
-            revised.append(Revised(step, series, start, int(stored.revision[at[0]]) + 1, stored.rows[at[0]]))
-    return _News(revised, is_open)
-
-
-def _reach(engine: Engine, series: int, start: int, before: dict[int, Rows], now: dict[int, Rows]) -> Spanned | None:
-    """How far before the stretch windows say something else now."""
-    max_gap = int(engine.states.rows["max_gap"][series])
-    reach = [start]
-    edges = {first_edge(before), first_edge(now)}
-    if len(edges) > 1:
-        reach += [edge.since for edge in edges if edge.since != NEVER and edge.until - edge.since <= max_gap]
-    readings = {first_reading(before), first_reading(now)}
-    if len(readings) > 1:
-        reach += [time - max_gap for time, _ in readings if time != NEVER]
-    since = min(reach)
-    return Spanned(series, since, start) if since < start else None
 
 
 def _judged(states: Rows, past: Past) -> tuple[Ints, Floats, Judged, Rows]:
@@ -195,33 +143,18 @@ def _judged(states: Rows, past: Past) -> tuple[Ints, Floats, Judged, Rows]:
     return time, value, Judged(time, gains, meter), meter
 
 
-class _News(NamedTuple):
-    revised: list[Revised]
-    open: int
-
-
-def _news(engine: Engine, series: int, level: int, folded: Folded, stored: Stored) -> _News:
-    step, states = engine.rules.steps[level], engine.states.rows
+def _others(engine: Engine, series: int, level: int, folded: Folded, stored: Stored) -> dict[int, Rows]:
+    """The windows that are not stored like this, nor open."""
+    states = engine.states.rows
     timed = bool(states["declared"][series])
     opened = states["open"][series, level]
     known = np.isin(folded.start, stored.start)
     changed = ~known
     at = np.searchsorted(stored.start, folded.start[known])
     changed[known] = differs(folded.rows[known], stored.rows[at], timed=timed)
-    revised: list[Revised] = []
-    is_open = 0
-    for place in np.flatnonzero(changed | (folded.start == opened["start"])).tolist():
-        start, row = int(folded.start[place]), folded.rows[place]
-        if start == opened["start"]:
-            summary = np.array([row], SUMMARY)
-            if differs(summary, np.array([opened["summary"]], SUMMARY), timed=timed)[0]:
-                states["open"]["summary"][series, level] = row
-                states["open"]["dirty"][series, level] = 1
-                is_open = 1
-        else:
-            was = int(stored.revision[np.searchsorted(stored.start, start)]) if known[place] else 0
-            revised.append(Revised(step, series, start, was + 1, row))
-    return _News(revised, is_open)
+    at = np.flatnonzero(folded.start == opened["start"])
+    changed[at] = differs(folded.rows[at], np.array([opened["summary"]] * len(at), SUMMARY), timed=timed)
+    return {int(folded.start[place]): folded.rows[place] for place in np.flatnonzero(changed).tolist()}
 
 
 def _reopen(engine: Engine, series: int, level: int, folded: Folded, stored: Stored) -> None:

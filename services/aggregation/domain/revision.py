@@ -2,7 +2,8 @@
 
 A late reading changes the window that it lies in, and the edges of the windows of its neighbours. The finest of these
 windows are folded anew from raw readings, the coarser ones from the finer. What is stored already gets a higher
-revision; what is still open is replaced in the state, and closes when it is due.
+revision where people see something else of it now; what is still open is replaced in the state, and closes when it is
+due.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.aggregation.domain.climb import Revised, Stored, climb, close_again, move_before
 from services.aggregation.domain.counter import Increases, increases
 from services.aggregation.domain.engine import Engine, Readings
-from services.aggregation.domain.fold import Folded, Profile, fold_readings, fold_summaries
+from services.aggregation.domain.fold import Profile, fold_readings
 from services.aggregation.domain.meter import Correction, no_meters
 from services.aggregation.domain.policy import rules_of
-from services.aggregation.domain.summary import NEVER, SUMMARY, Bools, Floats, Ints, Kind, Rows, floor_to
+from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Kind, Rows
 
 
 class LateRange(NamedTuple):
@@ -28,14 +30,6 @@ class LateRange(NamedTuple):
     counter: bool = False
     """The range begins earlier: at the start of the window before it that holds an accepted reading. Readings are read
     from the accepted one before that."""
-
-
-class Stored(NamedTuple):
-    """Windows of one step, by start."""
-
-    start: Ints
-    revision: Ints
-    rows: Rows
 
 
 class Context(NamedTuple):
@@ -52,16 +46,6 @@ class Context(NamedTuple):
     end: int
     level_time: int = NEVER
     level: float = 0.0
-
-
-class Revised(NamedTuple):
-    """A stored window's new content."""
-
-    step: int
-    series: int
-    start: int
-    revision: int
-    row: Rows
 
 
 class Placed(NamedTuple):
@@ -119,6 +103,8 @@ def place(engine: Engine, series: int, time: Ints, value: Floats, context: Conte
     moved = np.concatenate([all_time[around], before.differs(after), _spanned(engine, series, before, after, all_time)])
     revised = _refold(engine, series, all_time, all_value, after, moved, context)
     move_before(engine, series, all_time, all_value)
+    if before.meter.tobytes() != after.meter.tobytes():
+        close_again(engine, series, before.meter, after.meter)
     corrections, withdrawn = _news(series, before, after)
     return Placed(time, value, revised, duplicates, corrections, withdrawn)
 
@@ -260,54 +246,6 @@ def _refold(
     profile = Profile(state["kind"].reshape(1), state["max_gap"].reshape(1))
     first = int(np.searchsorted(time, context.whole))
     time, value = time[first:], value[first:]
-    dirty = np.unique(floor_to(moved, engine.rules.steps[0]))
     alone = np.zeros(len(time), np.int64)
     folded = fold_readings(profile, alone, time, value, engine.rules.steps[0], judged.since(first))
-    return _climb(engine, series, profile, folded, dirty, context)
-
-
-def _climb(
-    engine: Engine, series: int, profile: Profile, folded: Folded, dirty: Ints, context: Context
-) -> list[Revised]:
-    """Replaces the dirty windows of every step, finest first."""
-    revised: list[Revised] = []
-    for level, step in enumerate(engine.rules.steps):
-        dirty = np.unique(floor_to(dirty, step))
-        changed = folded.take(np.isin(folded.start, dirty))
-        opened = engine.states.rows["open"][series, level]
-        stored = context.windows[level]
-        for start, row in zip(changed.start.tolist(), changed.rows, strict=True):
-            if start == opened["start"]:
-                engine.states.rows["open"]["summary"][series, level] = row
-                engine.states.rows["open"]["dirty"][series, level] = 1
-            else:
-                was = np.flatnonzero(stored.start == start)
-                revision = int(stored.revision[was[0]]) + 1 if len(was) else 1
-                revised.append(Revised(step, series, start, revision, row))
-        if level + 1 < len(engine.rules.steps):
-            folded = _next(engine, series, level, profile, stored, changed)
-    return revised
-
-
-def _next(engine: Engine, series: int, level: int, profile: Profile, stored: Stored, changed: Folded) -> Folded:
-    """The windows of the next step, from all windows of this one: as stored, open, or just changed (which counts
-    most)."""
-    opened = engine.states.rows["open"][series, level]
-    known: dict[int, Rows] = dict(zip(stored.start.tolist(), stored.rows, strict=True))
-    if opened["start"] != NEVER:
-        known[int(opened["start"])] = opened["summary"]
-    known.update(zip(changed.start.tolist(), changed.rows, strict=True))
-    starts = np.array(sorted(known), np.int64)
-    rows = np.array([known[start] for start in starts.tolist()], SUMMARY)
-    parts = Folded(np.zeros(len(starts), np.int64), starts, rows)
-    return fold_summaries(profile, parts, engine.rules.steps[level + 1])
-
-
-def move_before(engine: Engine, series: int, time: Ints, value: Floats) -> None:
-    """The reading before an open window may be another one now."""
-    opened = engine.states.rows["open"]
-    for level in range(len(engine.rules.steps)):
-        start = int(opened["start"][series, level])
-        at = int(np.searchsorted(time, start)) - 1
-        if start != NEVER and at >= 0 and time[at] > opened["before_time"][series, level]:
-            opened["before_time"][series, level], opened["before"][series, level] = time[at], value[at]
+    return climb(engine, series, profile, folded, moved, context.windows)
