@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -19,6 +20,10 @@ from tests.support.postgres import PostgresServer, Schemas
 from tests.support.sessions import kept
 
 SCHEMA = "chassis_test"
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("tocsin", deadline=None)
+hypothesis.settings.load_profile("tocsin")
+
 _ORDER = ("e2e", "integration", "contract", "unit")
 
 
