@@ -34,8 +34,8 @@ _ATTEMPTS: Final = 3
 _REMEMBERED: Final = 5_000
 """Rooms and series (about 1 KiB each)."""
 _SERIES, _WINDOW, _SEGMENT = range(3)
-# The state comes by a subselect, since a join takes twice as long to plan: what meets partitioned tables is planned each
-# time, which is more than half of what a glance costs PostgreSQL.
+# The state comes by a subselect, since a join takes twice as long to plan: what meets partitioned tables is planned
+# each time, which is more than half of what a glance costs PostgreSQL.
 _GLANCE: Final = f"""
 SELECT {_SERIES} AS part, json_build_array(s, (
         SELECT json_build_object('interval_us', interval_us, 'max_gap_us', max_gap_us, 'frontiers', frontiers)

@@ -17,9 +17,8 @@ _ARRAY_HEAD: Final = 20
 _LOOK_BACK: Final = 62 * DAY
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
-_RECORD = np.dtype(
-    [("columns", ">i4"), ("values", [("type", ">i4"), ("length", ">i4"), ("bits", ">u8")], 2 + len(SUMMARY.names or ()))]
-)
+_FIELD = np.dtype([("type", ">i4"), ("length", ">i4"), ("bits", ">u8")])
+_RECORD = np.dtype([("columns", ">i4"), ("values", _FIELD, 2 + len(SUMMARY.names or ()))])
 
 
 def segments_in(at: int) -> str:
