@@ -1,6 +1,7 @@
 """The series of a partition: what messages and the catalogue say of them, brought to the store and to the engine."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from services.aggregation.application.ports import Emptied, Message, PartitionSt
 from services.aggregation.domain.engine import Engine, Readings
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import NEVER
+
+_REMEMBERED: Final = 10_000
 
 Rebuild = Callable[[Sequence[StoredSeries]], Awaitable[None]]
 
@@ -39,6 +42,8 @@ class KnownSeries:
         self._by_key: dict[SeriesKey, int] = {}
         self._by_device: dict[str, list[int]] = {}
         self._warned: set[bytes] = set()
+        self._new: list[int] = []
+        self._news: dict[tuple[str, str], Descriptor] = {}
 
     def begin(self, descriptor: Descriptor) -> None:
         """The engine has been given its next series."""
@@ -112,7 +117,7 @@ class KnownSeries:
             self._by_key[key] = stored.id
             at = self._engine.states.index.get(stored.id)
             if at is None:
-                self._add(stored, self._clock())
+                self._new.append(self._add(stored, self._clock()))
             else:
                 self._take(at, stored.descriptor)
         if len(self._places) > 4 * len(self.descriptors) + 1024:
@@ -129,12 +134,24 @@ class KnownSeries:
         """What the messages say of rules that have changed in the catalogue, brought to the series that it concerns;
         returns those of which others see it by their state only (the interval that is expected)."""
         moved: dict[int, Descriptor] = {}
+
+        def hear(at: int, news: Descriptor) -> None:
+            known = moved.get(at, self.descriptors[at])
+            if (new := known.changed(news)) != known:
+                moved[at] = new
+
         for news in (news for message in messages for news in message.changed):
             device = news.key.device
+            self._remember(news)
             for at in self._by_device.get(device, ()) if device else range(len(self.descriptors)):
-                known = moved.get(at, self.descriptors[at])
-                if (new := known.changed(news)) != known:
-                    moved[at] = new
+                hear(at, news)
+        new, self._new = self._new, []
+        for at in new:
+            # Its first reading may have been accepted by whoever had not heard of it yet.
+            *_, sensor_type, device = self.descriptors[at].key
+            heard = [self._news[key] for key in {(sensor_type, ""), (sensor_type, device)} if key in self._news]
+            for news in sorted(heard, key=lambda news: news.revision):
+                hear(at, news)
         if not moved:
             return []
         await self._store.describe(list(moved.values()))
@@ -146,3 +163,10 @@ class KnownSeries:
             if before != (rows["interval"][at], rows["max_gap"][at]) and rows["settled_time"][at] != NEVER:
                 seen.append(at)
         return seen
+
+    def _remember(self, news: Descriptor) -> None:
+        key = news.key.sensor_type, news.key.device
+        known = self._news.pop(key, news)
+        self._news[key] = news if news.revision >= known.revision else known
+        if len(self._news) > _REMEMBERED:
+            del self._news[next(iter(self._news))]  # the oldest: everybody has heard of it

@@ -94,6 +94,14 @@ def test_a_series_that_comes_with_the_change_has_it_too() -> None:
     assert known(bench) == [(Policy.REJECT, False, 2)]
 
 
+def test_a_series_whose_first_reading_did_not_know_of_it_has_it_too() -> None:
+    bench = Bench(RULES, [meter(0), meter(1), meter(2, RESET, 9)])
+    bench.hear(news(HOLD, 2), news(REJECT, 3, "d1"), news(RESET, 4, interval=MINUTE))
+    bench.feed([(number, T0, 1.0) for number in range(3)])
+    assert known(bench) == [(Policy.RESET, False, 4), (Policy.REJECT, True, 4), (Policy.RESET, False, 9)]
+    assert [one.interval for _, one in bench.store.series.values()] == [MINUTE, MINUTE, 5 * SECOND]
+
+
 def test_what_a_device_is_known_for_stays() -> None:
     cautious = RESET._replace(cautious=True)
     bench = Bench(RULES, [meter(0, cautious)])
