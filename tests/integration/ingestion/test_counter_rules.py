@@ -14,6 +14,7 @@ from services.chassis.nats.topology import READINGS, readings_subject
 from services.ingestion.domain.series import SeriesKey, partition_of
 from tests.integration.ingestion.conftest import World, started
 from tests.support.eventually import eventually
+from tests.support.nats import NatsServer
 from tocsin.events.v1 import readings_pb2
 from tocsin.ingestion.v1 import catalogue_pb2, reading_pb2, reading_service_pb2
 from tocsin.ingestion.v1 import catalogue_service_pb2 as pb
@@ -162,6 +163,21 @@ async def test_changed_rules_are_told_once_and_readings_name_their_revision(worl
     assert (interval.device, interval.expected_interval_us, interval.counter_policy) == ("", 60_000_000, policies.RESET)
     assert (gone.device, gone.own_counter_rules, gone.counter_policy) == ("m1", False, policies.RESET)
     assert own.rules_revision < interval.rules_revision < gone.rules_revision
+
+
+async def test_a_change_without_a_broker_is_committed_and_told_later(
+    ingestion_dsn: str, own_broker: NatsServer, issuer: DevIssuer
+) -> None:
+    async with started(ingestion_dsn, own_broker.url, issuer) as world:
+        await asyncio.to_thread(own_broker.kill)
+        changed = await update_type(world, Rules(policy="REJECT"))
+        assert changed.counter_rules == Rules(policy="REJECT")
+        again = await world.catalogue.GetSensorType(pb.GetSensorTypeRequest(id="energy"), metadata=world.me)
+        assert again.counter_rules == Rules(policy="REJECT")
+        await asyncio.to_thread(own_broker.start)
+        await eventually(lambda: world.nats.healthy and not world.app.server.health.problems(), 20)
+        (told,) = await news(world, 1)
+        assert told.counter_policy == readings_pb2.SeriesDescriptor.REJECT
 
 
 async def test_changes_at_the_same_time_have_an_order(world: World) -> None:
