@@ -7,6 +7,7 @@ beside what covers the span by that assumption; where they are otherwise, it is 
 """
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -36,17 +37,22 @@ _REMEMBERED: Final = 5_000
 _SERIES, _WINDOW, _SEGMENT = range(3)
 # The state comes by a subselect, since a join takes twice as long to plan: what meets partitioned tables is planned
 # each time, which is more than half of what a glance costs PostgreSQL.
-_GLANCE: Final = f"""
-SELECT {_SERIES} AS part, json_build_array(s, (
+_SERIES_NOW: Final = """
+SELECT json_build_array(s, (
         SELECT json_build_object('interval_us', interval_us, 'max_gap_us', max_gap_us, 'frontiers', frontiers)
         FROM series_state WHERE series_id = s.id
-    ))::text AS series, NULL::bigint AS place, NULL::bytea AS one, NULL::bytea AS other
+    ))::text AS series
 FROM series s JOIN unnest($1::text[], $2::text[], $3::text[]) AS r (building, room, sensor_type)
     ON s.building = r.building AND s.room = r.room AND s.sensor_type = r.sensor_type
+LIMIT $4
+"""
+_GLANCE: Final = f"""
+SELECT {_SERIES} AS part, now.series, NULL::bigint AS place, NULL::bytea AS one, NULL::bytea AS other
+FROM ({_SERIES_NOW}) AS now
 UNION ALL
-SELECT {_WINDOW}, NULL, NULL, {WINDOW_RECORD}, NULL {windows_in(4)}
+SELECT {_WINDOW}, NULL, NULL, {WINDOW_RECORD}, NULL {windows_in(5)}
 UNION ALL
-SELECT {_SEGMENT}, NULL, r.place, array_send(s.times_us), array_send(s.vals) {segments_in(11)} AND s.late = 0
+SELECT {_SEGMENT}, NULL, r.place, array_send(s.times_us), array_send(s.vals) {segments_in(12)} AND s.late = 0
 """
 _NO_STATE: Final[dict[str, Any]] = {"max_gap_us": 0, "frontiers": []}
 
@@ -58,35 +64,49 @@ class _Seen(NamedTuple):
     info: SeriesInfo
 
 
+class _Room(NamedTuple):
+    """The series of a room, by device, as they were at a time of the monotonic clock."""
+
+    series: Sequence[_Seen]
+    at: float
+
+
 class Glances:
     """Remembers the series of rooms that were asked about."""
 
     def __init__(self, database: Database, rules: Rules) -> None:
         self._database = database
         self._rules = rules
-        self._seen: dict[RoomKey, Sequence[_Seen]] = {}
+        # Frontiers move with the finest step: after a good part of it looking first costs less than looking twice.
+        self._fresh = rules.steps[0] * 1e-6 / 4
+        self._rooms: dict[RoomKey, _Room] = {}
         self._size = 0
 
     async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
         """See `History`. None, too, where series change faster than they are read."""
+        columns = [list(column) for column in zip(*rooms, strict=True)]
         async with self._database.connection() as connection:
+            oldest = time.monotonic() - self._fresh
+            if any(room not in self._rooms or self._rooms[room].at < oldest for room in rooms):
+                self._learn(rooms, [row[0] for row in await connection.fetch(_SERIES_NOW, *columns, most + 1)])
             for _ in range(_ATTEMPTS):
-                assumed = [one for room in rooms for one in self._seen.get(room, ())]
+                assumed = [one for room in rooms if room in self._rooms for one in self._rooms[room].series]
                 infos = [one.info for one in assumed]
                 if len(infos) > most or any(info.kind == Kind.COUNTER for info in infos):
                     self._forget(rooms)
                     return None
-                texts, parts = await self._read(connection, rooms, [Ask(info, start, end, level) for info in infos])
-                if sorted(texts) == sorted(one.text for one in assumed):
-                    return Glance(infos, parts)
-                self._forget(rooms)
+                asks = [Ask(info, start, end, level) for info in infos]
+                texts, pieces = await self._read(connection, [*columns, most + 1], asks)
                 self._learn(rooms, texts)
+                if sorted(texts) == sorted(one.text for one in assumed):
+                    return Glance(infos, pieces)
         return None
 
     async def _read(
-        self, connection: Connection, rooms: Sequence[RoomKey], asks: Sequence[Ask]
+        self, connection: Connection, rooms: Sequence[Any], asks: Sequence[Ask]
     ) -> tuple[list[str], Folded]:
-        """The series of the rooms now, and what covers the spans by what `asks` says of them."""
+        """The series of the rooms (arguments of `_SERIES_NOW`), and what covers the spans by what `asks` says of
+        them."""
         steps, infos = self._rules.steps, [ask.series for ask in asks]
         windows: list[tuple[int, int, int, int]] = []
         owners: list[int] = []
@@ -97,8 +117,7 @@ class Glances:
             owners += [place] * len(found.windows)
             ranges += [RawRange(place, first, last) for first, last in found.raw]
         raw = [(infos[part.series].id, part.start, part.end) for part in ranges]
-        columns = (list(column) for column in zip(*rooms, strict=True))
-        rows = await connection.fetch(_GLANCE, *columns, *bounds_of_windows(windows), *bounds_of_segments(raw))
+        rows = await connection.fetch(_GLANCE, *rooms, *bounds_of_windows(windows), *bounds_of_segments(raw))
         texts: list[str] = []
         records: list[bytes] = []
         segments: list[tuple[int, bytes, bytes]] = []
@@ -115,20 +134,23 @@ class Glances:
 
     def _forget(self, rooms: Sequence[RoomKey]) -> None:
         for room in rooms:
-            self._size -= _weight(self._seen.pop(room, None))
+            if (found := self._rooms.pop(room, None)) is not None:
+                self._size -= 1 + len(found.series)
 
     def _learn(self, rooms: Sequence[RoomKey], texts: Sequence[str]) -> None:
+        known = {one.text: one for room in rooms if room in self._rooms for one in self._rooms[room].series}
         found: dict[RoomKey, list[_Seen]] = {room: [] for room in rooms}
         for text in texts:
-            series, state = json.loads(text)
-            info = series_info(_NO_STATE | series | (state or {}), self._rules)
-            found[RoomKey(info.building, info.room, info.sensor_type)].append(_Seen(text, info))
-        for room, seen in found.items():
-            self._seen[room] = sorted(seen, key=lambda one: one.info.device)
-            self._size += _weight(seen)
-        while self._size > _REMEMBERED and len(self._seen) > len(found):
-            self._forget([next(iter(self._seen))])
+            one = known.get(text) or self._parsed(text)
+            found[RoomKey(one.info.building, one.info.room, one.info.sensor_type)].append(one)
+        self._forget(rooms)
+        now = time.monotonic()
+        for room, series in found.items():
+            self._rooms[room] = _Room(sorted(series, key=lambda one: one.info.device), now)
+            self._size += 1 + len(series)
+        while self._size > _REMEMBERED and len(self._rooms) > len(found):
+            self._forget([next(iter(self._rooms))])
 
-
-def _weight(seen: Sequence[_Seen] | None) -> int:
-    return 0 if seen is None else 1 + len(seen)
+    def _parsed(self, text: str) -> _Seen:
+        series, state = json.loads(text)
+        return _Seen(text, series_info(_NO_STATE | series | (state or {}), self._rules))
