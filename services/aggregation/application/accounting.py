@@ -57,7 +57,7 @@ def measure(batch: Readings, admission: Admission, changes: Changes, placed: dic
         metrics.WINDOWS.labels(step, "revision").inc(corrections)
     for found in placed.values():
         for window in found.revised:
-            metrics.WINDOWS.labels(f"{window.step // SECOND}s", "revision").inc()
+            metrics.WINDOWS.labels(f"{window.step // SECOND}s", "revision").inc(int(window.told))
 
 
 def measure_corrections(changes: Changes, placed: dict[int, Placed]) -> None:

@@ -227,7 +227,7 @@ class Processor:
         moved = {series for series, found in placed.items() if len(found.time) or found.corrections}
         dirty = sorted(moved.union(described, changes.touched.tolist(), (window.series for window in renewed)))
         now = wall_clock_us()
-        self.alarms.windows(changes.closed)
+        self.alarms.windows(changes.closed, revised)
         return Write(
             ids=self._known.ids,
             max_gaps=states["max_gap"].copy(),

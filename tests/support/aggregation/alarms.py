@@ -8,7 +8,7 @@ from services.aggregation.adapters.memory.alarms import InMemoryAlarmRules
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
 from services.aggregation.application.alarms.partition import PartitionAlarms
 from services.aggregation.application.alarms.rulebook import RuleBook
-from services.aggregation.application.ports import Emptied, Lease
+from services.aggregation.application.ports import Emptied, Lease, Recomputation, Totals
 from services.aggregation.application.processor import Processor
 from services.aggregation.domain.alarms.alarm import Alarm
 from services.aggregation.domain.alarms.rule import (
@@ -98,6 +98,20 @@ class AlarmBench:
         """Long after the last reading."""
         self.now += 1e6
         asyncio.run(self.processor.close_quiet())
+
+    def recompute(self, series_id: int, *, include_too_late: bool = False) -> None:
+        """Asks for it, and does it."""
+        job = Recomputation(len(self.store.done) + 1, series_id, None, 2**62, include_too_late, Totals())
+        self.store.jobs[job.id] = (0, job)
+
+        async def caught_up() -> bool:
+            return True
+
+        async def work() -> None:
+            while await self.processor.recompute(caught_up):
+                pass
+
+        asyncio.run(work())
 
     @property
     def alarms(self) -> list[Alarm]:

@@ -7,6 +7,7 @@ from services.aggregation.application.alarms.ports import OpenAlarmStore
 from services.aggregation.application.alarms.rulebook import RuleBook
 from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.alarms.judge import Judge
+from services.aggregation.domain.climb import Revised
 from services.aggregation.domain.engine import Engine, Readings
 from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.series import Descriptor
@@ -27,8 +28,8 @@ class Alarms(Protocol):
         """Fresh readings (in the order of arrival) that the engine is about to apply, and containers emptied."""
         ...
 
-    def windows(self, closed: Sequence[Closed]) -> None:
-        """Windows that have closed."""
+    def windows(self, closed: Sequence[Closed], revised: Sequence[Revised]) -> None:
+        """Windows that have closed, and older ones that have changed since they did."""
         ...
 
     def deadline(self) -> int | None:
@@ -57,7 +58,7 @@ class NoAlarms:
     def readings(self, emptied: Readings, fresh: Readings) -> None:
         """See `Alarms`."""
 
-    def windows(self, closed: Sequence[Closed]) -> None:
+    def windows(self, closed: Sequence[Closed], revised: Sequence[Revised]) -> None:
         """See `Alarms`."""
 
     def deadline(self) -> int | None:
@@ -104,9 +105,9 @@ class PartitionAlarms:
         self._judge.emptied(emptied.series.tolist(), emptied.time.tolist())
         self._judge.readings(fresh)
 
-    def windows(self, closed: Sequence[Closed]) -> None:
+    def windows(self, closed: Sequence[Closed], revised: Sequence[Revised]) -> None:
         """See `Alarms`."""
-        self._judge.windows(closed)
+        self._judge.windows(closed, revised)
 
     def deadline(self) -> int | None:
         """See `Alarms`."""

@@ -1,7 +1,12 @@
-"""How complete a closed window is, as far as its series can be blamed."""
+"""How complete a closed window is, as far as its series can be blamed; and what becomes of the alarm."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from services.aggregation.domain.alarms.cases import Case
+from services.aggregation.domain.climb import Revised
 from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.statistics import Neighbours, Summary, statistics
 from services.aggregation.domain.summary import NEVER, Floats, Rows
@@ -16,20 +21,117 @@ def at_least(states: Rows, closed: Closed) -> tuple[Floats, Floats]:
     return received, closed.rows["covered"] / closed.step
 
 
-def ratios(states: Rows, closed: Closed, at: int) -> tuple[float | None, float]:
+class Window(NamedTuple):
+    """A closed window of a series, and the readings beside it (`NOWHERE`: there is none)."""
+
+    series: int
+    step: int
+    start: int
+    row: Rows
+    before: tuple[int, float]
+    after: tuple[int, float]
+    revision: int = 0
+
+    @property
+    def end(self) -> int:
+        """Of the window."""
+        return self.start + self.step
+
+    @property
+    def first(self) -> tuple[int, float]:
+        """Its first reading."""
+        return int(self.row["first_time"]), float(self.row["first"])
+
+    @property
+    def last(self) -> tuple[int, float]:
+        """Its last reading."""
+        return int(self.row["last_time"]), float(self.row["last"])
+
+
+def window_of(closed: Closed, at: int) -> Window:
+    """One of those that close."""
+    return Window(
+        int(closed.series[at]),
+        closed.step,
+        int(closed.start[at]),
+        closed.rows[at],
+        (int(closed.before_time[at]), float(closed.before[at])),
+        (int(closed.after_time[at]), float(closed.after[at])),
+        int(closed.revision[at]),
+    )
+
+
+def first_after(closed: Sequence[Closed], opened: Rows, window: Revised) -> tuple[int, float]:
+    """The first reading after a window that is not the newest of its series: in one of those that close just now, or in
+    the one that is `opened`."""
+    found = [(int(opened["summary"]["first_time"]), float(opened["summary"]["first"]))]
+    for one in closed:
+        if one.step == window.step:
+            later = np.flatnonzero((one.series == window.series) & (one.start > window.start))[:1]
+            found += [(int(one.rows["first_time"][at]), float(one.rows["first"][at])) for at in later.tolist()]
+    return min(found)
+
+
+def ratios(states: Rows, window: Window) -> tuple[float | None, float]:
     """Received / expected readings (None: nobody knows how many to expect) and covered time / window of one window.
 
     The time before the first reading of a series is nobody's fault, nor is that from the last reading to the end of
     the window as long as the reading that would cover it is not overdue (`max_gap`).
     """
-    row = Summary(*closed.rows[at].tolist())
-    kind, max_gap, interval = (int(states[name][closed.series[at]]) for name in ("kind", "max_gap", "interval"))
-    before = int(closed.before_time[at]), float(closed.before[at])
-    after = int(closed.after_time[at]), float(closed.after[at])
-    end = int(closed.start[at]) + closed.step
-    start = row.first_time if before[0] == NEVER else end - closed.step
-    found = statistics(row, start, end, kind=kind, max_gap=max_gap, interval=interval, around=Neighbours(before, after))
+    row = Summary(*window.row.tolist())
+    kind, max_gap, interval = (int(states[name][window.series]) for name in ("kind", "max_gap", "interval"))
+    start = row.first_time if window.before[0] == NEVER else window.start
+    around = Neighbours(window.before, window.after)
+    found = statistics(row, start, window.end, kind=kind, max_gap=max_gap, interval=interval, around=around)
     covered = found.covered
-    if after[0] == NEVER and end - row.last_time <= max_gap:
-        covered += end - row.last_time
+    if window.after[0] == NEVER and window.end - row.last_time <= max_gap:
+        covered += window.end - row.last_time
     return found.received_ratio, min(covered / found.length, 1.0)
+
+
+class Newest(NamedTuple):
+    """What is remembered of the newest window judged while an alarm is open: the reading before it and its last one."""
+
+    before: tuple[int, float]
+    last: tuple[int, float]
+
+    @classmethod
+    def of(cls, memory: Sequence[float]) -> "Newest | None":
+        """As it was remembered."""
+        if len(memory) != 4:
+            return None
+        return cls((int(memory[0]), memory[1]), (int(memory[2]), memory[3]))
+
+    def memory(self) -> list[float]:
+        """To remember it. Event times are whole numbers below 2**53, or `NEVER`, which is a power of two."""
+        return [float(self.before[0]), self.before[1], float(self.last[0]), self.last[1]]
+
+
+def judge_window(case: Case, window: Window, ratio: float, below: float) -> None:
+    """The newest window so far."""
+    if ratio >= below:
+        if case.alarm is not None:
+            case.clear(window.end, ratio)
+        case.remember([])
+        return
+    if case.alarm is None:
+        case.begin(window.start, window.end, ratio, occasion=window.revision)
+    else:
+        case.see(window.end, ratio, lambda value, extreme: value < extreme)
+    case.remember(Newest(window.before, window.last).memory())
+
+
+def judge_again(case: Case, states: Rows, window: Window, below: float, *, by_cover: bool) -> None:
+    """A window that has changed since it closed, while the alarm is open. Only the newest one that was judged, and
+    those after it, say whether the condition still lasts."""
+    alarm, newest = case.alarm, Newest.of(case.memory)
+    if alarm is None or newest is None:
+        return
+    if window.end < alarm.update:
+        if window.last[0] > newest.before[0]:
+            case.remember(newest._replace(before=window.last).memory())
+        return
+    window = window._replace(before=newest.before if window.end == alarm.update else newest.last)
+    ratio = ratios(states, window)[int(by_cover)]
+    if ratio is not None:
+        judge_window(case, window, ratio, below)

@@ -10,14 +10,24 @@ import numpy as np
 
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory
 from services.aggregation.domain.alarms.cases import Case, Ledger, end
-from services.aggregation.domain.alarms.completeness import at_least, ratios
+from services.aggregation.domain.alarms.completeness import (
+    Window,
+    at_least,
+    first_after,
+    judge_again,
+    judge_window,
+    ratios,
+    window_of,
+)
 from services.aggregation.domain.alarms.judging import judge, judge_late_emptying
 from services.aggregation.domain.alarms.rule import AlarmRule, FlatLine
 from services.aggregation.domain.alarms.selecting import Judged, LastReadings, newest_readings, profile_of, select
 from services.aggregation.domain.alarms.watches import NOT_DUE, Watches
+from services.aggregation.domain.climb import Revised
 from services.aggregation.domain.engine import Engine, Readings
 from services.aggregation.domain.levels import Closed
 from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.statistics import NOWHERE
 from services.aggregation.domain.summary import NEVER
 
 _Key = tuple[int, int]
@@ -122,11 +132,13 @@ class Judge:
                 judge_late_emptying(case, at, last)
                 self._put_back(case)
 
-    def windows(self, windows: Sequence[Closed]) -> None:
-        """Judges windows that have closed, or closed again."""
+    def windows(self, windows: Sequence[Closed], revised: Sequence[Revised] = ()) -> None:
+        """Judges windows that have closed, or closed again; and before, older ones that have changed since they closed:
+        these say whether an open alarm lasts, and never raise one."""
         if not self._watches.rules:
             return
         self._sync()
+        self._judge_revised(windows, revised)
         for closed in windows:
             watched = self._watches.completeness(closed.step, self._size)
             if watched is None or not len(closed.series):
@@ -136,24 +148,36 @@ class Judge:
             places = closed.series
             suspects = watched.active[places] | (received < watched.received[places])
             suspects |= covered < watched.covered[places]
+            # What raises an alarm here may be over with the next window.
+            suspects = np.isin(places, places[suspects])
             for at in np.flatnonzero(suspects).tolist():
-                for rule, below, by_cover in watched.rules.get(int(places[at]), ()):
-                    ratio = ratios(states, closed, at)[int(by_cover)]
+                window = window_of(closed, at)
+                for rule, below, by_cover in watched.rules.get(window.series, ()):
+                    ratio = ratios(states, window)[int(by_cover)]
                     if ratio is not None:
-                        self._judge_window(int(places[at]), rule, closed, at, ratio, below)
+                        case = self._case(window.series, rule)
+                        judge_window(case, window, ratio, below)
+                        self._put_back(case)
 
-    def _judge_window(self, place: int, rule: AlarmRule, closed: Closed, at: int, ratio: float, below: float) -> None:
-        case = self._case(place, rule)
-        start = int(closed.start[at])
-        until = start + closed.step
-        if ratio >= below:
-            if case.alarm is not None:
-                case.clear(until, ratio)
-        elif case.alarm is None:
-            case.begin(start, until, ratio, occasion=int(closed.revision[at]))
-        else:
-            case.see(until, ratio, lambda value, extreme: value < extreme)
-        self._put_back(case)
+    def _judge_revised(self, closed: Sequence[Closed], revised: Sequence[Revised]) -> None:
+        states = self._engine.states.rows
+        for level, step in enumerate(self._engine.rules.steps):
+            watched = self._watches.completeness(step, self._size)
+            if watched is None or not watched.active.any():
+                continue
+            changed = [one for one in revised if one.told and one.step == step and watched.active[one.series]]
+            # Latest first: the reading after each is known when its turn comes.
+            windows: list[Window] = []
+            for one in sorted(changed, key=lambda one: (one.series, one.start), reverse=True):
+                after = first_after(closed, states["open"][one.series, level], one)
+                if windows and windows[-1].series == one.series:
+                    after = min(after, windows[-1].first)
+                windows.append(Window(one.series, step, one.start, one.row, NOWHERE, after))
+            for window in reversed(windows):
+                for rule, below, by_cover in watched.rules.get(window.series, ()):
+                    case = self._case(window.series, rule)
+                    judge_again(case, states, window, below, by_cover=by_cover)
+                    self._put_back(case)
 
     def deadline(self) -> int | None:
         """The wall clock's time at which `silence` has something to find; None: never, as it stands."""
