@@ -102,7 +102,12 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     outbox = Outbox(source=SOURCE)
     catalogue = PostgresCatalogue(database, RuleNews(database, outbox, partitions=settings.partitions))
     directory = Directory(
-        catalogue, DirectoryOptions(auto_register=settings.auto_register, partitions=settings.partitions)
+        catalogue,
+        DirectoryOptions(
+            auto_register=settings.auto_register,
+            max_auto_registered=settings.max_auto_registered,
+            partitions=settings.partitions,
+        ),
     )
     await directory.reload()
     app.check("postgres", database.ping)

@@ -44,6 +44,7 @@ class Kit:
 
     types: Sequence[SensorType] = TYPES
     auto_register: bool = True
+    max_auto_registered: int = 100_000
     options: CoalescerOptions = field(default_factory=lambda: CoalescerOptions(partitions=4, linger=timedelta(0)))
     now_us: int = NOW_US
     tick_us: int = 0
@@ -52,7 +53,12 @@ class Kit:
         self.lane, self.priority, self.quarantine = MemoryLane(), MemoryPriority(), MemoryQuarantine()
         self.catalogue, self.keys = MemoryCatalogue(self.types), MemoryIdempotencyKeys()
         self.directory = Directory(
-            self.catalogue, DirectoryOptions(auto_register=self.auto_register, partitions=self.options.partitions)
+            self.catalogue,
+            DirectoryOptions(
+                auto_register=self.auto_register,
+                max_auto_registered=self.max_auto_registered,
+                partitions=self.options.partitions,
+            ),
         )
         self.coalescer = Coalescer(self.lane, self.options)
         limits = TimeLimits()

@@ -12,6 +12,7 @@ from services.chassis.errors import DomainError
 from services.chassis.ids import is_id
 from services.ingestion.application import metrics
 from services.ingestion.application.ports import Catalogue
+from services.ingestion.application.registering import Registrar
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import InvalidField, ResourceNotFound, SensorTypeUnknown
@@ -25,9 +26,11 @@ Resolved = dict[SeriesKey, Series | DomainError]
 
 @dataclass(frozen=True, kw_only=True)
 class DirectoryOptions:
-    """`auto_register`: a reading of an unknown building, room or device registers it."""
+    """`auto_register`: a reading of an unknown building, room or device registers it, while there are fewer than
+    `max_auto_registered` of its kind."""
 
     auto_register: bool = True
+    max_auto_registered: int = 100_000
     partitions: int = 8
     max_series: int = 200_000
 
@@ -38,6 +41,7 @@ class Directory:
     def __init__(self, catalogue: Catalogue, options: DirectoryOptions) -> None:
         self._catalogue = catalogue
         self._options = options
+        self._registrar = Registrar(catalogue, options.max_auto_registered)
         self._types: dict[str, SensorType] = {}
         self._series: dict[SeriesKey, Series] = {}
         self._devices: dict[str, Device] = {}
@@ -59,6 +63,7 @@ class Directory:
     def _forget(self) -> None:
         self._series.clear()
         self._devices.clear()
+        self._registrar.forget()
         self.version += 1
         metrics.SERIES_CACHED.set(0)
 
@@ -85,7 +90,8 @@ class Directory:
         return found
 
     async def one(self, key: SeriesKey) -> Series:
-        """The series. Raises InvalidField, SensorTypeUnknown, ResourceNotFound, or Unavailable (of the database)."""
+        """The series. Raises InvalidField, SensorTypeUnknown, ResourceNotFound, TooManyPlaces, or Unavailable (of the
+        database)."""
         if (found := self._series.get(key)) is not None:
             return found
         outcome = (await self.resolve([key]))[key]
@@ -111,7 +117,7 @@ class Directory:
     async def _resolve_unknown(self, keys: list[SeriesKey]) -> Resolved:
         resolved: Resolved = {}
         if self._options.auto_register:
-            await self._catalogue.register(keys)
+            resolved |= await self._registrar.register(keys)
         else:
             for key, (kind, name) in (await self._catalogue.missing(keys)).items():
                 resolved[key] = ResourceNotFound(kind, name)
@@ -148,7 +154,8 @@ class Directory:
         return found
 
     async def device_or_new(self, name: str, format_name: str, sensor_type: str) -> Device:
-        """The device; an unknown one is registered as unassigned where the deployment allows that."""
+        """The device; an unknown one is registered as unassigned where the deployment allows that. Raises
+        ResourceNotFound or TooManyPlaces."""
         try:
             return await self.device(name)
         except ResourceNotFound:
@@ -156,7 +163,7 @@ class Directory:
                 raise
         self.sensor_type(sensor_type)
         new = Device(name, format_name, UNASSIGNED, UNASSIGNED, sensor_type)
-        return self._keep_device(await self._catalogue.register_device(new))
+        return self._keep_device(await self._registrar.register_device(new))
 
     def _keep_device(self, device: Device) -> Device:
         if len(self._devices) >= self._options.max_series:

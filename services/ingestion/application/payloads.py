@@ -14,7 +14,7 @@ from services.ingestion.application.directory import Directory
 from services.ingestion.application.pages import Page, by_id
 from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Quarantine, Quarantined
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind
-from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound
+from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound, TooManyPlaces
 from services.ingestion.domain.formats.payload import PayloadReading
 from services.ingestion.domain.formats.registry import FORMATS, decode
 from services.ingestion.domain.reading import (
@@ -97,7 +97,7 @@ class Payloads:
         refused among it, the payload is kept in quarantine, once (None then). Raises what a later try may not meet."""
         try:
             return await self._accept(received.format, decode(received.format, received.payload))
-        except (InvalidArgument, NotFound, FailedPrecondition) as error:
+        except (InvalidArgument, NotFound, FailedPrecondition, TooManyPlaces) as error:
             refusal = rejection(0, error)
             await self._keep(received, refusal.field, refusal.message)
             return None

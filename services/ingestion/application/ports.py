@@ -9,6 +9,7 @@ from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
 from services.ingestion.domain.columns import Piece
 from services.ingestion.domain.counter_rules import CounterRules
+from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.series import Series, SeriesKey
 
 
@@ -60,9 +61,17 @@ class Catalogue(Protocol):
         """(device, its sensor type) -> counter rules, of the devices that have any."""
         ...
 
-    async def register(self, keys: Sequence[SeriesKey]) -> None:
+    async def register(self, keys: Sequence[SeriesKey]) -> PlaceCounts:
         """Creates the buildings, rooms and devices of the series that are missing, and marks their sensor types as
-        having readings. What exists is left alone."""
+        having readings. What exists is left alone. Returns how many were created."""
+        ...
+
+    async def unknown(self, keys: Sequence[SeriesKey]) -> NamedPlaces:
+        """Those places of the series that are not in the catalogue."""
+        ...
+
+    async def count_places(self, most: int) -> PlaceCounts:
+        """How many places there are of each kind; it counts no further than `most`."""
         ...
 
     async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:

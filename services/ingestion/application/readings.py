@@ -110,7 +110,7 @@ class Readings:
         return self._directory.version
 
     async def create(self, command: CreateReading) -> ReadingCreated:
-        """Raises InvalidArgument (field and rule), NotFound, IdempotencyConflict or StreamUnavailable."""
+        """Raises InvalidArgument (field and rule), NotFound, TooManyPlaces, IdempotencyConflict, StreamUnavailable."""
         raw, key = command.reading, command.idempotency_key
         try:
             stored = await self._judge(raw, self._clock())

@@ -8,8 +8,12 @@ from services.chassis.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    ResourceExhausted,
     Unavailable,
 )
+
+MAX_AUTO_REGISTERED = "TOCSIN_INGESTION_MAX_AUTO_REGISTERED"
+"""The setting that says how many places of a kind there may be before readings register no more."""
 
 
 class InvalidField(InvalidArgument):
@@ -44,6 +48,20 @@ class ResourceExists(AlreadyExists):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"the {kind} {name} exists already", metadata={"id": name, "kind": kind})
+
+
+class TooManyPlaces(ResourceExhausted):
+    """There are as many places of the kind as readings may register."""
+
+    reason = "REGISTRATION_LIMIT"
+
+    def __init__(self, kind: str, name: str, most: int) -> None:
+        super().__init__(
+            f"there are {most} {kind}s: the {kind} {name} is not registered by a reading any more; create it in the "
+            f"catalogue, or raise {MAX_AUTO_REGISTERED}",
+            metadata={"kind": kind, "id": name, "limit": str(most), "setting": MAX_AUTO_REGISTERED},
+        )
+        self.field = kind
 
 
 class ResourceInUse(FailedPrecondition):

@@ -12,6 +12,7 @@ from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.series import SeriesKey
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
@@ -139,6 +140,25 @@ async def test_series_register_what_is_missing_and_leave_the_rest(catalogue: Cat
     with pytest.raises(ResourceInUse):
         await catalogue.update_sensor_type("noise", lambda entry: replace(entry, unit="B"))
     assert (await catalogue.update_sensor_type("noise", lambda entry: replace(entry, max_value=1.0))).max_value == 1.0
+
+
+async def test_what_is_registered_is_counted_and_what_is_not_is_named(catalogue: Catalogue) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    assert await catalogue.count_places(10) == PlaceCounts(0, 0, 0)
+    keys = [
+        SeriesKey("b1", "r1", "noise", "d1"),
+        SeriesKey("b1", "r2", "noise", ""),
+        SeriesKey("b2", "r1", "noise", ""),
+    ]
+    assert await catalogue.unknown(keys) == NamedPlaces.of(keys)
+    assert await catalogue.register(keys) == PlaceCounts(2, 3, 1)
+    assert await catalogue.register(keys) == PlaceCounts(0, 0, 0)
+    assert await catalogue.unknown(keys) == NamedPlaces()
+    more = [SeriesKey("b2", "r2", "noise", "d1"), SeriesKey("b1", "r1", "noise", "d2"), keys[0]]
+    assert await catalogue.unknown(more) == NamedPlaces(set(), {("b2", "r2")}, {"d2"})
+    assert await catalogue.register(more) == PlaceCounts(0, 1, 1)
+    assert await catalogue.count_places(10) == PlaceCounts(2, 4, 2)
+    assert await catalogue.count_places(3) == PlaceCounts(2, 3, 2)
 
 
 async def test_a_sensor_type_with_readings_stays(catalogue: Catalogue) -> None:

@@ -203,6 +203,26 @@ async def test_what_is_taken_or_used_says_so(world: World) -> None:
     assert dict(found.attributes) == {}, "a reading registered it anew"
 
 
+async def test_readings_register_as_many_places_as_the_deployment_allows(
+    ingestion_dsn: str, streams: str, issuer: DevIssuer
+) -> None:
+    async with started(ingestion_dsn, streams, issuer, max_auto_registered=1) as world:
+        await send(world, "temperature", 300)
+        before = await world.footprint()
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            item = reading_pb2.Reading(building="b2", room="r1", sensor_type="temperature", value=300)
+            await world.readings.CreateReading(
+                reading_service_pb2.CreateReadingRequest(reading=item), metadata=world.me
+            )
+        assert refusal.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        error = unpack(refusal.value)
+        assert error.reason == "REGISTRATION_LIMIT"
+        setting = "TOCSIN_INGESTION_MAX_AUTO_REGISTERED"
+        assert error.metadata == {"kind": "building", "id": "b2", "limit": "1", "setting": setting}
+        assert await world.footprint() == before
+        await send(world, "temperature", 301)
+
+
 async def test_a_closed_catalogue_takes_what_it_knows_only(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
     async with started(ingestion_dsn, streams, issuer, auto_register=False) as world:
         before = await world.footprint()

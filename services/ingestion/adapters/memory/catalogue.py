@@ -8,6 +8,7 @@ from itertools import count
 from services.ingestion.domain.catalogue import UNASSIGNED, Building, Device, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.rule_changes import RulesChange, concerns_readings, own_rules_changed
 from services.ingestion.domain.series import SeriesKey
 
@@ -155,8 +156,8 @@ class MemoryCatalogue:
         self._tell(name, await self.get_device(name), None)
         del self.devices[name]
 
-    async def register(self, keys: Sequence[SeriesKey]) -> None:
-        now = datetime.now(UTC)
+    async def register(self, keys: Sequence[SeriesKey]) -> PlaceCounts:
+        now, created = datetime.now(UTC), (await self.unknown(keys)).counts
         for key in sorted(keys):
             self._with_readings.add(key.sensor_type)
             self.buildings.setdefault(key.building, Building(key.building, {}, now))
@@ -164,6 +165,18 @@ class MemoryCatalogue:
             if key.device:
                 new = Device(key.device, "", key.building, key.room, key.sensor_type, now)
                 self.devices.setdefault(key.device, new)
+        return created
+
+    async def unknown(self, keys: Sequence[SeriesKey]) -> NamedPlaces:
+        named = NamedPlaces.of(keys)
+        return NamedPlaces(
+            named.buildings - self.buildings.keys(),
+            named.rooms - self.rooms.keys(),
+            named.devices - self.devices.keys(),
+        )
+
+    async def count_places(self, most: int) -> PlaceCounts:
+        return PlaceCounts(*(min(len(kind), most) for kind in (self.buildings, self.rooms, self.devices)))
 
     async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:
         found: dict[SeriesKey, tuple[str, str]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from services.chassis.errors import Aborted
 from services.chassis.postgres import ConstraintErrors, Database
+from services.ingestion.adapters.postgres.named_places import counted_places, inserted, unknown_places
 from services.ingestion.adapters.postgres.places import Places
 from services.ingestion.adapters.postgres.rule_news import RuleNews
 from services.ingestion.adapters.postgres.sensor_types import (
@@ -15,6 +16,7 @@ from services.ingestion.adapters.postgres.sensor_types import (
 )
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
+from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.rule_changes import concerns_readings
 from services.ingestion.domain.series import SeriesKey
 
@@ -100,22 +102,24 @@ class PostgresCatalogue(Places):
             if deleted["has_readings"]:
                 raise ResourceInUse("sensorType", name, "readings")
 
-    async def register(self, keys: Sequence[SeriesKey]) -> None:
-        """One round trip for each kind, in the order of their ids (two at once must not block each other for good)."""
+    async def register(self, keys: Sequence[SeriesKey]) -> PlaceCounts:
+        """One round trip for each kind, in the order of their ids (two at once must not block each other for good).
+        Returns how many were created."""
         buildings = sorted({key.building for key in keys})
         rooms = sorted({(key.building, key.room) for key in keys})
         devices = {key.device: key for key in sorted(keys, reverse=True) if key.device}
         named = [devices[name] for name in sorted(devices)]
         async with self._database.transaction(_CHANGED_MEANWHILE) as connection:
-            await connection.execute(
+            new_buildings = await connection.execute(
                 "INSERT INTO buildings (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", buildings
             )
-            await connection.execute(
+            new_rooms = await connection.execute(
                 "INSERT INTO rooms (building, id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
                 *map(list, zip(*rooms, strict=True)),
             )
+            new_devices = ""
             if named:
-                await connection.execute(
+                new_devices = await connection.execute(
                     """
                     INSERT INTO devices (id, building, room, sensor_type)
                     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
@@ -129,6 +133,17 @@ class PostgresCatalogue(Places):
                 "UPDATE sensor_types SET has_readings = true WHERE id = ANY($1::text[]) AND NOT has_readings",
                 sorted({key.sensor_type for key in keys}),
             )
+        return PlaceCounts(*map(inserted, (new_buildings, new_rooms, new_devices)))
+
+    async def unknown(self, keys: Sequence[SeriesKey]) -> NamedPlaces:
+        """Those places of the series that are not in the catalogue."""
+        async with self._database.connection() as connection:
+            return await unknown_places(connection, keys)
+
+    async def count_places(self, most: int) -> PlaceCounts:
+        """How many there are of each kind; it counts no further than `most`."""
+        async with self._database.connection() as connection:
+            return await counted_places(connection, most)
 
     async def register_device(self, device: Device) -> Device:
         """The stored device, made where it was missing."""

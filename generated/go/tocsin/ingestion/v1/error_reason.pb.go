@@ -79,6 +79,9 @@ const (
 	ErrorReason_ERROR_REASON_DEBT_ID_INVALID ErrorReason = 24
 	// ERROR_REASON_DEBT_ID_CONFLICT: the debtId is known with other content (row reject).
 	ErrorReason_ERROR_REASON_DEBT_ID_CONFLICT ErrorReason = 25
+	// ERROR_REASON_REGISTRATION_LIMIT: there are as many buildings, rooms or devices as readings may register; those that exist
+	// are taken as before (RESOURCE_EXHAUSTED). Metadata: kind, id, limit, setting.
+	ErrorReason_ERROR_REASON_REGISTRATION_LIMIT ErrorReason = 26
 )
 
 // Enum value maps for ErrorReason.
@@ -110,6 +113,7 @@ var (
 		23: "ERROR_REASON_DUE_DATE_INVALID",
 		24: "ERROR_REASON_DEBT_ID_INVALID",
 		25: "ERROR_REASON_DEBT_ID_CONFLICT",
+		26: "ERROR_REASON_REGISTRATION_LIMIT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -138,6 +142,7 @@ var (
 		"ERROR_REASON_DUE_DATE_INVALID":        23,
 		"ERROR_REASON_DEBT_ID_INVALID":         24,
 		"ERROR_REASON_DEBT_ID_CONFLICT":        25,
+		"ERROR_REASON_REGISTRATION_LIMIT":      26,
 	}
 )
 
@@ -172,7 +177,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x88\a\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xad\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -200,7 +205,8 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_DEBT_AMOUNT_INVALID\x10\x16\x12!\n" +
 	"\x1dERROR_REASON_DUE_DATE_INVALID\x10\x17\x12 \n" +
 	"\x1cERROR_REASON_DEBT_ID_INVALID\x10\x18\x12!\n" +
-	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x19B\xc5\x01\n" +
+	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x19\x12#\n" +
+	"\x1fERROR_REASON_REGISTRATION_LIMIT\x10\x1aB\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
