@@ -145,6 +145,21 @@ async def test_where_something_is_known_next(rig: Rig, seed: int) -> None:
         assert await snapshot.next_known([], T0, after=True) is None
 
 
+async def test_the_next_reading_may_be_far(rig: Rig) -> None:
+    await rig.feed([[(0, T0, 1.0)], [(0, T0 + 40 * DAY, 1.0)], [(1, T0 + 50 * DAY, 1.0)]], Kind.LEVEL, MINUTE)
+    async with rig.history.snapshot() as snapshot:
+        infos = await snapshot.series("b1", "r1", "temperature", "")
+        for bound in (T0 + QUARTER, T0 + 20 * DAY, T0 + 40 * DAY):
+            assert await snapshot.next_known(infos, bound, after=True) == T0 + 40 * DAY
+            assert await snapshot.next_known(infos, bound, after=False) == T0
+            assert await snapshot.next_known(infos[1:], bound, after=True) == T0 + 50 * DAY
+            assert await snapshot.next_known(infos[1:], bound, after=False) is None
+        assert await snapshot.next_known(infos, 2**62, after=False) == T0 + 50 * DAY
+        assert await snapshot.next_known(infos, 2**62, after=True) is None
+        assert await snapshot.next_known(infos, 0, after=True) == T0
+    assert [item.start for item in await rig.windows(MINUTE, 1)] == [T0, T0 + 40 * DAY, T0 + 50 * DAY]
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_known_window_is_listed_as_its_average_says(rig: Rig, seed: int) -> None:
     chance = Random(seed)
