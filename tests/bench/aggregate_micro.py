@@ -155,7 +155,7 @@ async def measure(
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "aggregation"})
         rules = sum(int(one.removeprefix("--rules=")) for one in sys.argv if one.startswith("--rules="))
         await add_rules(connection, rules, number)
-        postgres_before = cpu(postgres._process.pid)  # type: ignore[union-attr]
+        postgres_before = cpu(postgres.pid)
         service = subprocess.Popen(command, env=environment)
         first = last = 0.0
         stored = at_first = most_memory = 0
@@ -167,7 +167,7 @@ async def measure(
                 first = first or (last if stored else 0.0)
                 at_first = stored if first == last else at_first
                 most_memory = max(most_memory, psutil.Process(service.pid).memory_info().rss)
-            used, postgres_used = cpu(service.pid), cpu(postgres._process.pid) - postgres_before  # type: ignore[union-attr]
+            used, postgres_used = cpu(service.pid), cpu(postgres.pid) - postgres_before
             rate = (total - at_first) / (last - first)
             windows = await connection.fetch("SELECT step_us / 1000000, count(*) FROM windows GROUP BY 1 ORDER BY 1")
             events = await connection.fetchval("SELECT count(*) FROM outbox")

@@ -51,6 +51,13 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}:{_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     @property
+    def pid(self) -> int:
+        """Its first process. Raises RuntimeError when it does not run."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the server has logged so far."""
         return (self._directory / "postgres.log").read_text()

@@ -46,10 +46,10 @@ async def test_a_claim_of_a_killed_process_comes_back_once(
     fcm.before_grant = hold  # it is claimed then, and not sent yet
     async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
         async with channel_to(first, issuer) as channel:
-            await EndpointServiceStub(channel).RegisterEndpoint(  # type: ignore[arg-type]
+            await EndpointServiceStub(channel.channel).RegisterEndpoint(
                 endpoint_pb.RegisterEndpointRequest(tenant="test", user="ada", channel=pb.Channel.FCM, address="t-1")
             )
-            sent = await NotificationServiceStub(channel).SendNotification(  # type: ignore[arg-type]
+            sent = await NotificationServiceStub(channel.channel).SendNotification(
                 pb.SendNotificationRequest(tenant="test", user="ada", type=ALERT, title="Fire")
             )
         async with asyncio.timeout(10):
@@ -63,7 +63,7 @@ async def test_a_claim_of_a_killed_process_comes_back_once(
     ):
 
         async def found() -> pb.Notification:
-            stub = NotificationServiceStub(channel)  # type: ignore[arg-type]
+            stub = NotificationServiceStub(channel.channel)
             notification = await stub.GetNotification(pb.GetNotificationRequest(tenant="test", id=sent.id))
             assert notification.status == pb.Notification.SENT, notification
             return notification

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -122,8 +123,9 @@ async def test_what_cannot_be_sent_is_refused_at_the_door(service: Service) -> N
 
 
 async def test_a_bulk_judges_each_item_alone(service: Service) -> None:
-    def item(**more: object) -> pb.SendNotificationRequest:
-        return pb.SendNotificationRequest(**{"tenant": "test", "user": "u", "type": ALERT, "title": "t", **more})  # type: ignore[arg-type]
+    def item(**more: Any) -> pb.SendNotificationRequest:
+        usual: dict[str, Any] = {"tenant": "test", "user": "u", "type": ALERT, "title": "t"}
+        return pb.SendNotificationRequest(**usual | more)
 
     key = item(idempotency_key="k")
     answer = await service.notifications.SendBulkNotifications(
@@ -196,11 +198,11 @@ async def test_reading_pages_and_marking_read(service: Service) -> None:
         service.clock.time += timedelta(seconds=1)
     await service.send("bob", wait=True)
 
-    async def pages(size: int, **more: object) -> list[list[str]]:
+    async def pages(size: int, **more: Any) -> list[list[str]]:
         found: list[list[str]] = []
         token = ""
         while True:
-            request = pb.ListNotificationsRequest(tenant="test", user="eve", page_size=size, page_token=token, **more)  # type: ignore[arg-type]
+            request = pb.ListNotificationsRequest(tenant="test", user="eve", page_size=size, page_token=token, **more)
             answer = await service.notifications.ListNotifications(request)
             found.append([item.id for item in answer.notifications])
             token = answer.next_page_token
