@@ -6,6 +6,8 @@ from typing import Any
 from services.cli.errors import CommandError
 from services.cli.options import span
 
+_MOST_COUNTED = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionOptions:
@@ -115,3 +117,29 @@ def scope_text(rule: dict[str, Any]) -> str:
     place = f"{rule.get('building') or '*'}/{rule.get('room') or '*'}"
     device = f" {rule['device']}" if rule.get("device") else ""
     return f"{rule['sensorType']} {place}{device}"
+
+
+def series_text(rule: dict[str, Any]) -> str:
+    """How many series a rule judges now."""
+    count = int(rule.get("matchingSeries", 0))
+    return f"{count} or more" if count >= _MOST_COUNTED else str(count)
+
+
+def silence_text(rule: dict[str, Any]) -> str:
+    """Why a rule that judges no series judges none."""
+    of, building, room, device = (rule.get(name, "") for name in ("sensorType", "building", "room", "device"))
+    place = (f" in room {room}" if room else "") + (f" of building {building}" if room else f" in building {building}")
+    where = place if building else ""
+    match rule.get("unmatched"):
+        case "SENSOR_TYPE":
+            return f"there is no series of sensor type {of}"
+        case "BUILDING":
+            return f"there is no series of sensor type {of} in building {building}"
+        case "ROOM":
+            return f"there is no series of sensor type {of}{where}"
+        case "DEVICE":
+            return f"there is no series of sensor type {of} of device {device}{where}"
+        case "KIND":
+            return f"no series of sensor type {of}{where} is of the kind LEVEL, which this condition is for"
+        case _:
+            return "no series is in its scope"

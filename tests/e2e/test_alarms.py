@@ -129,6 +129,34 @@ def test_the_next_silence_and_an_emptied_container(rest: httpx.Client, unique: C
     until(emptied, what="the emptied container")
 
 
+def test_a_rule_that_matches_nothing_says_so(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    building, id_, full = unique("b"), unique("hot"), unique("full")
+    where = {"building": building, "sensorType": "temperature"}
+    asked = {"id": id_, **where, "threshold": {"direction": "ABOVE", "limit": 300}}
+    made = rest.post("/v1/alarmRules", json={**asked, "matchingSeries": 7, "unmatched": "ROOM"}).json()
+    assert (made["matchingSeries"], made["unmatched"]) in ((0, "BUILDING"), (0, "SENSOR_TYPE"))
+    assert rest.get(f"/v1/alarmRules/{id_}").json() == made
+    send(rest, building, 290)
+
+    def matched() -> bool:
+        return rest.get(f"/v1/alarmRules/{id_}").json()["matchingSeries"] == 1
+
+    until(matched, what="the series that it matches")
+    changed = rest.patch(f"/v1/alarmRules/{id_}", json={"room": "attic"}).json()
+    assert (changed["matchingSeries"], changed["unmatched"]) == (0, "ROOM")
+    add = ["alarms", "rule", "add", full, "--type", "temperature", "--building", building, "--full", "80"]
+    assert run([*add, "--state-dir", str(edge.mesh.state.root)]) == 0, capsys.readouterr().err
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"no series of sensor type temperature in building {building} is of the kind LEVEL" in said
+    listed = {rule["id"]: rule for rule in rest.get("/v1/alarmRules", params={"pageSize": 1000}).json()["rules"]}
+    assert (listed[full]["matchingSeries"], listed[full]["unmatched"]) == (0, "KIND")
+    assert listed[id_] == changed
+    for one in (id_, full):
+        assert rest.delete(f"/v1/alarmRules/{one}").status_code == 200
+
+
 def test_on_the_command_line(
     edge: Edge, rest: httpx.Client, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:

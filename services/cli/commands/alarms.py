@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import typer
 
-from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text
+from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text, series_text, silence_text
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite
 from services.cli.output import JsonOption, console, print_json, table
@@ -118,11 +118,12 @@ def rules(
                 one["id"] + (" (disabled)" if one.get("disabled") else ""),
                 one.get("severity", ""),
                 scope_text(one),
+                series_text(one),
                 condition_text(one) + (f"\ntells {', '.join(one['notify'])}" if one.get("notify") else ""),
             )
             for one in found
         ]
-        console().print(table("Rules of alarms", ("id", "severity", "where", "what"), rows))
+        console().print(table("Rules of alarms", ("id", "severity", "where", "series", "what"), rows))
 
 
 @rule_app.command()
@@ -195,6 +196,8 @@ def add(
         print_json(made)
     else:
         console().print(f"[green]added[/] {made['id']}: {scope_text(made)} {condition_text(made)}", markup=True)
+        if not made.get("matchingSeries"):
+            console().print(f"[yellow]It raises nothing for now:[/] {silence_text(made)}.")
 
 
 def _read(file: Path) -> dict[str, Any]:

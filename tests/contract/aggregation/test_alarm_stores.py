@@ -26,6 +26,7 @@ from services.aggregation.domain.alarms.rule import (
     Severity,
     Threshold,
 )
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import (
     AlarmNotFound,
     AlarmNotRaised,
@@ -34,7 +35,7 @@ from services.aggregation.domain.errors import (
     TooManyAlarmRules,
 )
 from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import HOUR, SECOND
+from services.aggregation.domain.summary import HOUR, SECOND, Kind
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.postgres import Database, open_database
 from tests.support.aggregation.partition import T0
@@ -64,7 +65,8 @@ class Rig:
 @pytest.fixture(params=["memory", "postgres"])
 async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
     if request.param == "memory":
-        yield Rig(InMemoryAlarmRules(), InMemoryAlarms(lambda _series: PARTITION), None)
+        rules = InMemoryAlarmRules(lambda: [(SeriesKey("b", "r", "t", f"d{n}"), Kind.GAUGE) for n in range(1, 10)])
+        yield Rig(rules, InMemoryAlarms(lambda _series: PARTITION), None)
         return
     async with (
         databases({"aggregation": MIGRATIONS}) as dsn,
@@ -178,6 +180,28 @@ async def test_a_rule_that_is_none(rig: Rig) -> None:
     ):
         with pytest.raises(AlarmRuleNotFound):
             await asked()
+
+
+async def test_series_are_counted_scope_by_scope(rig: Rig) -> None:
+    scopes = [
+        (Scope("t"), 9),
+        (Scope("u"), 0),
+        (Scope("t", "b"), 9),
+        (Scope("t", "B"), 0),
+        (Scope("t", "b", "r"), 9),
+        (Scope("t", "b", "x"), 0),
+        (Scope("t", "b", "r", "d3"), 1),
+        (Scope("t", device="d3"), 1),
+        (Scope("t", "b", device="d10"), 0),
+        (Scope("t", kind=Kind.LEVEL), 0),
+        (Scope("t", kind=Kind.GAUGE), 9),
+        (Scope("t", "b", "r", "d3", Kind.GAUGE), 1),
+        (Scope("' OR '1'='1"), 0),
+        (Scope("t", "b"), 9),
+    ]
+    asked = [scope for scope, _ in scopes]
+    assert list(await rig.rules.count_series(asked, 1000)) == [count for _, count in scopes]
+    assert list(await rig.rules.count_series(asked, 4)) == [min(count, 4) for _, count in scopes]
 
 
 def alarm(number: int, **more: object) -> Alarm:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text
+from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text, series_text, silence_text
 from services.cli.errors import CommandError
 
 CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -60,3 +60,31 @@ def test_what_makes_no_sense_is_wrong_usage(options: dict[str, Any], expected: s
 
 def test_where_a_rule_judges() -> None:
     assert scope_text({"sensorType": "temperature", "building": "b1", "device": "d1"}) == "temperature b1/* d1"
+
+
+def test_how_many_series_a_rule_judges() -> None:
+    assert series_text({}) == "0"
+    assert series_text({"matchingSeries": 999}) == "999"
+    assert series_text({"matchingSeries": 1000}) == "1000 or more"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"unmatched": "SENSOR_TYPE"}, "there is no series of sensor type t"),
+        ({"unmatched": "BUILDING", "building": "b"}, "there is no series of sensor type t in building b"),
+        (
+            {"unmatched": "ROOM", "building": "b", "room": "r"},
+            "there is no series of sensor type t in room r of building b",
+        ),
+        ({"unmatched": "DEVICE", "device": "d"}, "there is no series of sensor type t of device d"),
+        (
+            {"unmatched": "DEVICE", "building": "b", "device": "d"},
+            "there is no series of sensor type t of device d in building b",
+        ),
+        ({"unmatched": "KIND"}, "no series of sensor type t is of the kind LEVEL, which this condition is for"),
+        ({}, "no series is in its scope"),
+    ],
+)
+def test_why_a_rule_judges_none(rule: dict[str, Any], expected: str) -> None:
+    assert silence_text({"sensorType": "t", **rule}) == expected

@@ -12,6 +12,7 @@ from services.aggregation.application.alarms.desk import ListAlarms
 from services.aggregation.application.alarms.ports import AlarmFilter
 from services.aggregation.domain.alarms import rule as rules
 from services.aggregation.domain.alarms.alarm import Alarm, State
+from services.aggregation.domain.alarms.scope import Match
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.summary import MINUTE
 from services.chassis.grpc import validation
@@ -21,7 +22,7 @@ from tocsin.aggregation.v1 import alarm_service_pb2 as pb
 from tocsin.aggregation.v1.window_pb2 import Series
 
 DEFAULT_STEP: Final = 15 * MINUTE
-_FIXED: Final = ("id", "create_time", "update_time")
+_FIXED: Final = ("id", "create_time", "update_time", "matching_series", "unmatched")
 _CHANGEABLE: Final = tuple(field.name for field in am.AlarmRule.DESCRIPTOR.fields if field.name not in _FIXED)
 
 
@@ -70,7 +71,7 @@ def _length(duration: Duration) -> int:
     return duration.seconds * 1_000_000 + duration.nanos // 1000
 
 
-def rule_message(rule: rules.AlarmRule) -> am.AlarmRule:
+def rule_message(rule: rules.AlarmRule, match: Match | None = None) -> am.AlarmRule:
     """As it goes out."""
     message = am.AlarmRule(
         id=rule.id,
@@ -87,6 +88,10 @@ def rule_message(rule: rules.AlarmRule) -> am.AlarmRule:
         update_time=_moment(rule.updated),
     )
     _set_condition(message, rule.condition)
+    if match is not None:
+        message.matching_series = match.series
+        if match.unmatched is not None:
+            message.unmatched = am.AlarmRule.UnmatchedPart.Name(int(match.unmatched))  # pyright: ignore[reportAttributeAccessIssue] - same numbers
     return message
 
 

@@ -21,22 +21,22 @@ class AlarmServicer(AlarmServiceServicer):
         self._alarms = alarms
 
     async def CreateAlarmRule(self, request: pb.CreateAlarmRuleRequest, context: Any) -> am.AlarmRule:
-        return to.rule_message(await self._rules.create(to.rule_of(request.rule)))
+        return to.rule_message(*await self._rules.create(to.rule_of(request.rule)))
 
     async def GetAlarmRule(self, request: pb.GetAlarmRuleRequest, context: Any) -> am.AlarmRule:
-        return to.rule_message(await self._rules.get(request.id))
+        return to.rule_message(*await self._rules.get(request.id))
 
     async def ListAlarmRules(self, request: pb.ListAlarmRulesRequest, context: Any) -> pb.ListAlarmRulesResponse:
         page = await self._rules.list_rules(request.page_size, request.page_token)
         return pb.ListAlarmRulesResponse(
-            rules=[to.rule_message(rule) for rule in page.items], next_page_token=page.next_token
+            rules=[to.rule_message(rule, match) for rule, match in page.items], next_page_token=page.next_token
         )
 
     async def UpdateAlarmRule(self, request: pb.UpdateAlarmRuleRequest, context: Any) -> am.AlarmRule:
         if not is_id(request.rule.id):
             rule = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
             raise FieldInvalid("rule.id", rule, "STRING_RESOURCE_ID")
-        return to.rule_message(await self._rules.update(request.rule.id, to.rule_change(request)))
+        return to.rule_message(*await self._rules.update(request.rule.id, to.rule_change(request)))
 
     async def DeleteAlarmRule(self, request: pb.DeleteAlarmRuleRequest, context: Any) -> Empty:
         await self._rules.delete(request.id)

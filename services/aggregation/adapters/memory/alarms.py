@@ -1,12 +1,13 @@
 """Alarms in memory: rules, and what `InMemoryPartitionStore` has stored of alarms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory, State, Told
 from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import (
     AlarmNotFound,
     AlarmNotRaised,
@@ -14,12 +15,14 @@ from services.aggregation.domain.errors import (
     AlarmRuleNotFound,
     TooManyAlarmRules,
 )
+from services.aggregation.domain.series import SeriesKey
 
 
 class InMemoryAlarmRules:
-    """`AlarmRuleStore`."""
+    """`AlarmRuleStore`. `series`: those that there are, each with its kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, series: Callable[[], Iterable[tuple[SeriesKey, int]]] = tuple) -> None:
+        self._series = series
         self._rules: dict[str, AlarmRule] = {}
         self._generations = 0
 
@@ -50,6 +53,11 @@ class InMemoryAlarmRules:
     async def all_rules(self) -> list[AlarmRule]:
         """See `AlarmRuleStore`."""
         return await self.list_rules(None, len(self._rules))
+
+    async def count_series(self, scopes: Sequence[Scope], most: int) -> Sequence[int]:
+        """See `AlarmRuleStore`."""
+        known = list(self._series())
+        return [min(sum(scope.holds(key, kind) for key, kind in known), most) for scope in scopes]
 
     async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> AlarmRule:
         """See `AlarmRuleStore`."""

@@ -1,13 +1,15 @@
 """`AlarmRuleStore` on PostgreSQL."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import asyncpg
 
+from services.aggregation.adapters.postgres.alarm_scopes import count_series
 from services.aggregation.domain.alarms.rule import KINDS, AlarmRule, Condition, Direction, Severity
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import AlarmRuleExists, AlarmRuleNotFound, TooManyAlarmRules
 from services.chassis.postgres import Connection, Database
 
@@ -77,6 +79,11 @@ class PostgresAlarmRules:
                 rule_of(row)
                 for row in await connection.fetch(f'SELECT {_COLUMNS} FROM alarm_rules ORDER BY id COLLATE "C"')
             ]
+
+    async def count_series(self, scopes: Sequence[Scope], most: int) -> Sequence[int]:
+        """See `AlarmRuleStore`."""
+        async with self._database.connection() as connection:
+            return await count_series(connection, scopes, most)
 
     async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> AlarmRule:
         """See `AlarmRuleStore`."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from services.aggregation.application.alarms.matching import MatchedRule, matched
 from services.aggregation.application.alarms.ports import AlarmFilter, AlarmRuleStore, AlarmStore
 from services.aggregation.application.lists import Page
 from services.aggregation.domain.alarms.alarm import Alarm
@@ -27,30 +28,31 @@ class ListAlarms:
 
 class AlarmRules:
     """Keeping rules. Whoever touches a rule of a tenant needs a token that names the tenant; to others a rule shows all
-    but the names of people."""
+    but the names of people. Each comes with what it matches now."""
 
     def __init__(self, store: AlarmRuleStore, rules: Rules, most: int) -> None:
         self._store = store
         self._rules = rules
         self._most = most
 
-    async def create(self, rule: AlarmRule) -> AlarmRule:
+    async def create(self, rule: AlarmRule) -> MatchedRule:
         """Raises FieldInvalid, StepUnknown, TenantDenied, AlarmRuleExists, TooManyAlarmRules."""
         self._check(rule)
-        return await self._store.create(rule, self._most)
+        return await self._matched(await self._store.create(rule, self._most))
 
-    async def get(self, id_: str) -> AlarmRule:
+    async def get(self, id_: str) -> MatchedRule:
         """Raises AlarmRuleNotFound."""
-        return _shown(await self._store.get(id_))
+        return await self._matched(_shown(await self._store.get(id_)))
 
-    async def list_rules(self, page_size: int, page_token: str) -> Page[AlarmRule]:
+    async def list_rules(self, page_size: int, page_token: str) -> Page[MatchedRule]:
         """By id. Raises PageTokenInvalid."""
         tokens, size = PageTokens("alarm_rules"), page_limit(page_size)
         after = tokens.read(page_token, (str,))
         found = await self._store.list_rules(None if after is None else str(after[0]), size + 1)
-        return Page([_shown(rule) for rule in found[:size]], tokens.next(found, size, lambda rule: (rule.id,)))
+        page = await matched(self._store, [_shown(rule) for rule in found[:size]])
+        return Page(page, tokens.next(found, size, lambda rule: (rule.id,)))
 
-    async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> AlarmRule:
+    async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> MatchedRule:
         """Stores what `change` makes of the rule. Raises AlarmRuleNotFound, what `change` raises, and what `create`
         does."""
 
@@ -60,12 +62,16 @@ class AlarmRules:
             self._check(changed)
             return changed
 
-        return await self._store.update(id_, checked)
+        return await self._matched(await self._store.update(id_, checked))
 
     async def delete(self, id_: str) -> None:
         """Raises AlarmRuleNotFound, TenantDenied."""
         _may_touch(await self._store.get(id_))
         await self._store.delete(id_)
+
+    async def _matched(self, rule: AlarmRule) -> MatchedRule:
+        (found,) = await matched(self._store, [rule])
+        return found
 
     def _check(self, rule: AlarmRule) -> None:
         rule.check(self._rules)

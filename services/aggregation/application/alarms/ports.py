@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from services.aggregation.domain.alarms.alarm import Alarm, Memory, State
 from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.alarms.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class AlarmRuleStore(Protocol):
 
     async def all_rules(self) -> list[AlarmRule]:
         """By id."""
+        ...
+
+    async def count_series(self, scopes: Sequence[Scope], most: int) -> Sequence[int]:
+        """How many series there are now in each scope, counted up to `most`."""
         ...
 
 

@@ -87,7 +87,7 @@ class Judge:
             )
         states = self._engine.states.rows
         for place in range(self._size, known):
-            self._watched[place] = self._watches.add(place, self._descriptors[place].key)
+            self._watched[place] = self._watches.add(place, self._descriptors[place].key, self._descriptors[place].kind)
             if self._watched[place] and self._last.time[place] == NEVER:
                 self._last.time[place], self._last.value[place] = states["newest"][place], states["settled"][place]
         self._size = known

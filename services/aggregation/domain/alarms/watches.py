@@ -18,8 +18,9 @@ from services.aggregation.domain.alarms.rule import (
     Threshold,
     scopes_of,
 )
+from services.aggregation.domain.alarms.scope import judged_kind
 from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Rows, pick
+from services.aggregation.domain.summary import NEVER, Bools, Floats, Ints, Kind, Rows, pick
 
 NOT_DUE: Final = 2**62
 _INF: Final = float("inf")
@@ -108,9 +109,14 @@ class Watches:
         self._windows: dict[int, Ints] = {}
         self._by_step: dict[int, WatchedWindows] = {}
 
-    def add(self, series: int, key: SeriesKey) -> bool:
+    def add(self, series: int, key: SeriesKey, kind: Kind) -> bool:
         """A series comes in; whether any rule watches it."""
-        found = [place for scope in scopes_of(key) for place in self._by_scope.get(scope, ())]
+        found = [
+            place
+            for scope in scopes_of(key)
+            for place in self._by_scope.get(scope, ())
+            if judged_kind(self.rules[place].condition) in (None, kind)
+        ]
         for place in found:
             self._places[self.rules[place].generation, series] = len(self._places)
             self._new.append(_row(series, place, self.rules[place]))

@@ -83,6 +83,71 @@ func (AlarmRule_Severity) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// UnmatchedPart of a rule that matches no series: the first part, in this order, with which none is left.
+type AlarmRule_UnmatchedPart int32
+
+const (
+	// UNMATCHED_PART_UNSPECIFIED means that some series match.
+	AlarmRule_UNMATCHED_PART_UNSPECIFIED AlarmRule_UnmatchedPart = 0
+	// SENSOR_TYPE means that there is no series of the sensor type.
+	AlarmRule_SENSOR_TYPE AlarmRule_UnmatchedPart = 1
+	// BUILDING means that there is none of it in the building.
+	AlarmRule_BUILDING AlarmRule_UnmatchedPart = 2
+	// ROOM means that there is none in the room.
+	AlarmRule_ROOM AlarmRule_UnmatchedPart = 3
+	// DEVICE means that there is none of the device.
+	AlarmRule_DEVICE AlarmRule_UnmatchedPart = 4
+	// KIND means that none is of the kind that the condition is for: conditions of containers judge series of the kind LEVEL.
+	AlarmRule_KIND AlarmRule_UnmatchedPart = 5
+)
+
+// Enum value maps for AlarmRule_UnmatchedPart.
+var (
+	AlarmRule_UnmatchedPart_name = map[int32]string{
+		0: "UNMATCHED_PART_UNSPECIFIED",
+		1: "SENSOR_TYPE",
+		2: "BUILDING",
+		3: "ROOM",
+		4: "DEVICE",
+		5: "KIND",
+	}
+	AlarmRule_UnmatchedPart_value = map[string]int32{
+		"UNMATCHED_PART_UNSPECIFIED": 0,
+		"SENSOR_TYPE":                1,
+		"BUILDING":                   2,
+		"ROOM":                       3,
+		"DEVICE":                     4,
+		"KIND":                       5,
+	}
+)
+
+func (x AlarmRule_UnmatchedPart) Enum() *AlarmRule_UnmatchedPart {
+	p := new(AlarmRule_UnmatchedPart)
+	*p = x
+	return p
+}
+
+func (x AlarmRule_UnmatchedPart) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AlarmRule_UnmatchedPart) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[1].Descriptor()
+}
+
+func (AlarmRule_UnmatchedPart) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[1]
+}
+
+func (x AlarmRule_UnmatchedPart) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AlarmRule_UnmatchedPart.Descriptor instead.
+func (AlarmRule_UnmatchedPart) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // Direction of the limit.
 type AlarmRule_Threshold_Direction int32
 
@@ -120,11 +185,11 @@ func (x AlarmRule_Threshold_Direction) String() string {
 }
 
 func (AlarmRule_Threshold_Direction) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[1].Descriptor()
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[2].Descriptor()
 }
 
 func (AlarmRule_Threshold_Direction) Type() protoreflect.EnumType {
-	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[1]
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[2]
 }
 
 func (x AlarmRule_Threshold_Direction) Number() protoreflect.EnumNumber {
@@ -173,11 +238,11 @@ func (x AlarmRule_Completeness_Ratio) String() string {
 }
 
 func (AlarmRule_Completeness_Ratio) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[2].Descriptor()
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[3].Descriptor()
 }
 
 func (AlarmRule_Completeness_Ratio) Type() protoreflect.EnumType {
-	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[2]
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[3]
 }
 
 func (x AlarmRule_Completeness_Ratio) Number() protoreflect.EnumNumber {
@@ -230,11 +295,11 @@ func (x AlarmRule_RateOfChange_Direction) String() string {
 }
 
 func (AlarmRule_RateOfChange_Direction) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[3].Descriptor()
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[4].Descriptor()
 }
 
 func (AlarmRule_RateOfChange_Direction) Type() protoreflect.EnumType {
-	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[3]
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[4]
 }
 
 func (x AlarmRule_RateOfChange_Direction) Number() protoreflect.EnumNumber {
@@ -292,11 +357,11 @@ func (x Alarm_State) String() string {
 }
 
 func (Alarm_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[4].Descriptor()
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[5].Descriptor()
 }
 
 func (Alarm_State) Type() protoreflect.EnumType {
-	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[4]
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[5]
 }
 
 func (x Alarm_State) Number() protoreflect.EnumNumber {
@@ -349,7 +414,13 @@ type AlarmRule struct {
 	// create_time is when the rule was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// update_time is when the rule was changed last.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// matching_series is how many series there are now that the rule judges: in its scope, and of a kind that its condition is
+	// for. Counted up to 1000, so 1000 means that or more. A series is there once it has sent a reading. A rule that matches
+	// none raises nothing until one comes; new ones are judged by themselves.
+	MatchingSeries *int32 `protobuf:"varint,20,opt,name=matching_series,json=matchingSeries,proto3,oneof" json:"matching_series,omitempty"`
+	// unmatched says why, when matching_series is 0.
+	Unmatched     AlarmRule_UnmatchedPart `protobuf:"varint,21,opt,name=unmatched,proto3,enum=tocsin.aggregation.v1.AlarmRule_UnmatchedPart" json:"unmatched,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +607,20 @@ func (x *AlarmRule) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *AlarmRule) GetMatchingSeries() int32 {
+	if x != nil && x.MatchingSeries != nil {
+		return *x.MatchingSeries
+	}
+	return 0
+}
+
+func (x *AlarmRule) GetUnmatched() AlarmRule_UnmatchedPart {
+	if x != nil {
+		return x.Unmatched
+	}
+	return AlarmRule_UNMATCHED_PART_UNSPECIFIED
 }
 
 type isAlarmRule_Condition interface {
@@ -1084,7 +1169,7 @@ func (x *AlarmRule_RateOfChange) GetOver() *durationpb.Duration {
 	return nil
 }
 
-// ContainerFull is met by a filling level at or above a limit.
+// ContainerFull is met by a filling level at or above a limit. It judges series of the kind LEVEL only.
 type AlarmRule_ContainerFull struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// level in percent from which the container counts as full.
@@ -1130,7 +1215,8 @@ func (x *AlarmRule_ContainerFull) GetLevel() float64 {
 	return 0
 }
 
-// ContainerEmptied is met at the moment in which a container is emptied: such an alarm is raised and cleared at once.
+// ContainerEmptied is met at the moment in which a container is emptied: such an alarm is raised and cleared at once. It
+// judges series of the kind LEVEL only.
 type AlarmRule_ContainerEmptied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1171,7 +1257,7 @@ var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
-	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\x96\x13\n" +
+	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa2\x15\n" +
 	"\tAlarmRule\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
 	"\x05title\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18xR\x05title\x12%\n" +
@@ -1195,7 +1281,9 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\vcreate_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"createTime\x12A\n" +
 	"\vupdate_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTime\x1a\xdf\x02\n" +
+	"updateTime\x122\n" +
+	"\x0fmatching_series\x18\x14 \x01(\x05B\x04\xe2A\x01\x03H\x01R\x0ematchingSeries\x88\x01\x01\x12R\n" +
+	"\tunmatched\x18\x15 \x01(\x0e2..tocsin.aggregation.v1.AlarmRule.UnmatchedPartB\x04\xe2A\x01\x03R\tunmatched\x1a\xdf\x02\n" +
 	"\tThreshold\x12^\n" +
 	"\tdirection\x18\x01 \x01(\x0e24.tocsin.aggregation.v1.AlarmRule.Threshold.DirectionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12)\n" +
@@ -1240,8 +1328,17 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04INFO\x10\x01\x12\v\n" +
 	"\aWARNING\x10\x02\x12\f\n" +
-	"\bCRITICAL\x10\x03B\x12\n" +
-	"\tcondition\x12\x05\xbaH\x02\b\x01\"\xef\x06\n" +
+	"\bCRITICAL\x10\x03\"n\n" +
+	"\rUnmatchedPart\x12\x1e\n" +
+	"\x1aUNMATCHED_PART_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSENSOR_TYPE\x10\x01\x12\f\n" +
+	"\bBUILDING\x10\x02\x12\b\n" +
+	"\x04ROOM\x10\x03\x12\n" +
+	"\n" +
+	"\x06DEVICE\x10\x04\x12\b\n" +
+	"\x04KIND\x10\x05B\x12\n" +
+	"\tcondition\x12\x05\xbaH\x02\b\x01B\x12\n" +
+	"\x10_matching_series\"\xef\x06\n" +
 	"\x05Alarm\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -1291,59 +1388,61 @@ func file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_alarm_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_alarm_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_tocsin_aggregation_v1_alarm_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_tocsin_aggregation_v1_alarm_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tocsin_aggregation_v1_alarm_proto_goTypes = []any{
 	(AlarmRule_Severity)(0),               // 0: tocsin.aggregation.v1.AlarmRule.Severity
-	(AlarmRule_Threshold_Direction)(0),    // 1: tocsin.aggregation.v1.AlarmRule.Threshold.Direction
-	(AlarmRule_Completeness_Ratio)(0),     // 2: tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
-	(AlarmRule_RateOfChange_Direction)(0), // 3: tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
-	(Alarm_State)(0),                      // 4: tocsin.aggregation.v1.Alarm.State
-	(*AlarmRule)(nil),                     // 5: tocsin.aggregation.v1.AlarmRule
-	(*Alarm)(nil),                         // 6: tocsin.aggregation.v1.Alarm
-	(*AlarmRule_Threshold)(nil),           // 7: tocsin.aggregation.v1.AlarmRule.Threshold
-	(*AlarmRule_Completeness)(nil),        // 8: tocsin.aggregation.v1.AlarmRule.Completeness
-	(*AlarmRule_NoData)(nil),              // 9: tocsin.aggregation.v1.AlarmRule.NoData
-	(*AlarmRule_FlatLine)(nil),            // 10: tocsin.aggregation.v1.AlarmRule.FlatLine
-	(*AlarmRule_RateOfChange)(nil),        // 11: tocsin.aggregation.v1.AlarmRule.RateOfChange
-	(*AlarmRule_ContainerFull)(nil),       // 12: tocsin.aggregation.v1.AlarmRule.ContainerFull
-	(*AlarmRule_ContainerEmptied)(nil),    // 13: tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	(*timestamppb.Timestamp)(nil),         // 14: google.protobuf.Timestamp
-	(*Series)(nil),                        // 15: tocsin.aggregation.v1.Series
-	(*durationpb.Duration)(nil),           // 16: google.protobuf.Duration
+	(AlarmRule_UnmatchedPart)(0),          // 1: tocsin.aggregation.v1.AlarmRule.UnmatchedPart
+	(AlarmRule_Threshold_Direction)(0),    // 2: tocsin.aggregation.v1.AlarmRule.Threshold.Direction
+	(AlarmRule_Completeness_Ratio)(0),     // 3: tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
+	(AlarmRule_RateOfChange_Direction)(0), // 4: tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
+	(Alarm_State)(0),                      // 5: tocsin.aggregation.v1.Alarm.State
+	(*AlarmRule)(nil),                     // 6: tocsin.aggregation.v1.AlarmRule
+	(*Alarm)(nil),                         // 7: tocsin.aggregation.v1.Alarm
+	(*AlarmRule_Threshold)(nil),           // 8: tocsin.aggregation.v1.AlarmRule.Threshold
+	(*AlarmRule_Completeness)(nil),        // 9: tocsin.aggregation.v1.AlarmRule.Completeness
+	(*AlarmRule_NoData)(nil),              // 10: tocsin.aggregation.v1.AlarmRule.NoData
+	(*AlarmRule_FlatLine)(nil),            // 11: tocsin.aggregation.v1.AlarmRule.FlatLine
+	(*AlarmRule_RateOfChange)(nil),        // 12: tocsin.aggregation.v1.AlarmRule.RateOfChange
+	(*AlarmRule_ContainerFull)(nil),       // 13: tocsin.aggregation.v1.AlarmRule.ContainerFull
+	(*AlarmRule_ContainerEmptied)(nil),    // 14: tocsin.aggregation.v1.AlarmRule.ContainerEmptied
+	(*timestamppb.Timestamp)(nil),         // 15: google.protobuf.Timestamp
+	(*Series)(nil),                        // 16: tocsin.aggregation.v1.Series
+	(*durationpb.Duration)(nil),           // 17: google.protobuf.Duration
 }
 var file_tocsin_aggregation_v1_alarm_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.AlarmRule.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
-	7,  // 1: tocsin.aggregation.v1.AlarmRule.threshold:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold
-	8,  // 2: tocsin.aggregation.v1.AlarmRule.completeness:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness
-	9,  // 3: tocsin.aggregation.v1.AlarmRule.no_data:type_name -> tocsin.aggregation.v1.AlarmRule.NoData
-	10, // 4: tocsin.aggregation.v1.AlarmRule.flat_line:type_name -> tocsin.aggregation.v1.AlarmRule.FlatLine
-	11, // 5: tocsin.aggregation.v1.AlarmRule.rate_of_change:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange
-	12, // 6: tocsin.aggregation.v1.AlarmRule.container_full:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerFull
-	13, // 7: tocsin.aggregation.v1.AlarmRule.container_emptied:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	14, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
-	14, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 10: tocsin.aggregation.v1.Alarm.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
-	15, // 11: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
-	4,  // 12: tocsin.aggregation.v1.Alarm.state:type_name -> tocsin.aggregation.v1.Alarm.State
-	14, // 13: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
-	14, // 14: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
-	14, // 15: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
-	14, // 16: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
-	14, // 17: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
-	1,  // 18: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
-	16, // 19: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
-	2,  // 20: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
-	16, // 21: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
-	16, // 22: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
-	16, // 23: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
-	3,  // 24: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
-	16, // 25: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	8,  // 1: tocsin.aggregation.v1.AlarmRule.threshold:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold
+	9,  // 2: tocsin.aggregation.v1.AlarmRule.completeness:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness
+	10, // 3: tocsin.aggregation.v1.AlarmRule.no_data:type_name -> tocsin.aggregation.v1.AlarmRule.NoData
+	11, // 4: tocsin.aggregation.v1.AlarmRule.flat_line:type_name -> tocsin.aggregation.v1.AlarmRule.FlatLine
+	12, // 5: tocsin.aggregation.v1.AlarmRule.rate_of_change:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange
+	13, // 6: tocsin.aggregation.v1.AlarmRule.container_full:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerFull
+	14, // 7: tocsin.aggregation.v1.AlarmRule.container_emptied:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerEmptied
+	15, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
+	15, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 10: tocsin.aggregation.v1.AlarmRule.unmatched:type_name -> tocsin.aggregation.v1.AlarmRule.UnmatchedPart
+	0,  // 11: tocsin.aggregation.v1.Alarm.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
+	16, // 12: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
+	5,  // 13: tocsin.aggregation.v1.Alarm.state:type_name -> tocsin.aggregation.v1.Alarm.State
+	15, // 14: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
+	15, // 15: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
+	15, // 16: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
+	15, // 17: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
+	15, // 18: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
+	2,  // 19: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
+	17, // 20: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
+	3,  // 21: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
+	17, // 22: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
+	17, // 23: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
+	17, // 24: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
+	4,  // 25: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
+	17, // 26: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_alarm_proto_init() }
@@ -1368,7 +1467,7 @@ func file_tocsin_aggregation_v1_alarm_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_alarm_proto_rawDesc), len(file_tocsin_aggregation_v1_alarm_proto_rawDesc)),
-			NumEnums:      5,
+			NumEnums:      6,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,

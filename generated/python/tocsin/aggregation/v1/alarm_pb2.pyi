@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AlarmRule(_message.Message):
-    __slots__ = ("id", "title", "building", "room", "sensor_type", "device", "severity", "disabled", "tenant", "notify", "threshold", "completeness", "no_data", "flat_line", "rate_of_change", "container_full", "container_emptied", "create_time", "update_time")
+    __slots__ = ("id", "title", "building", "room", "sensor_type", "device", "severity", "disabled", "tenant", "notify", "threshold", "completeness", "no_data", "flat_line", "rate_of_change", "container_full", "container_emptied", "create_time", "update_time", "matching_series", "unmatched")
     class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SEVERITY_UNSPECIFIED: _ClassVar[AlarmRule.Severity]
@@ -27,6 +27,20 @@ class AlarmRule(_message.Message):
     INFO: AlarmRule.Severity
     WARNING: AlarmRule.Severity
     CRITICAL: AlarmRule.Severity
+    class UnmatchedPart(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNMATCHED_PART_UNSPECIFIED: _ClassVar[AlarmRule.UnmatchedPart]
+        SENSOR_TYPE: _ClassVar[AlarmRule.UnmatchedPart]
+        BUILDING: _ClassVar[AlarmRule.UnmatchedPart]
+        ROOM: _ClassVar[AlarmRule.UnmatchedPart]
+        DEVICE: _ClassVar[AlarmRule.UnmatchedPart]
+        KIND: _ClassVar[AlarmRule.UnmatchedPart]
+    UNMATCHED_PART_UNSPECIFIED: AlarmRule.UnmatchedPart
+    SENSOR_TYPE: AlarmRule.UnmatchedPart
+    BUILDING: AlarmRule.UnmatchedPart
+    ROOM: AlarmRule.UnmatchedPart
+    DEVICE: AlarmRule.UnmatchedPart
+    KIND: AlarmRule.UnmatchedPart
     class Threshold(_message.Message):
         __slots__ = ("direction", "limit", "hysteresis", "min_duration")
         class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -121,6 +135,8 @@ class AlarmRule(_message.Message):
     CONTAINER_EMPTIED_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    MATCHING_SERIES_FIELD_NUMBER: _ClassVar[int]
+    UNMATCHED_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     building: str
@@ -140,7 +156,9 @@ class AlarmRule(_message.Message):
     container_emptied: AlarmRule.ContainerEmptied
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., disabled: _Optional[bool] = ..., tenant: _Optional[str] = ..., notify: _Optional[_Iterable[str]] = ..., threshold: _Optional[_Union[AlarmRule.Threshold, _Mapping]] = ..., completeness: _Optional[_Union[AlarmRule.Completeness, _Mapping]] = ..., no_data: _Optional[_Union[AlarmRule.NoData, _Mapping]] = ..., flat_line: _Optional[_Union[AlarmRule.FlatLine, _Mapping]] = ..., rate_of_change: _Optional[_Union[AlarmRule.RateOfChange, _Mapping]] = ..., container_full: _Optional[_Union[AlarmRule.ContainerFull, _Mapping]] = ..., container_emptied: _Optional[_Union[AlarmRule.ContainerEmptied, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    matching_series: int
+    unmatched: AlarmRule.UnmatchedPart
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., disabled: _Optional[bool] = ..., tenant: _Optional[str] = ..., notify: _Optional[_Iterable[str]] = ..., threshold: _Optional[_Union[AlarmRule.Threshold, _Mapping]] = ..., completeness: _Optional[_Union[AlarmRule.Completeness, _Mapping]] = ..., no_data: _Optional[_Union[AlarmRule.NoData, _Mapping]] = ..., flat_line: _Optional[_Union[AlarmRule.FlatLine, _Mapping]] = ..., rate_of_change: _Optional[_Union[AlarmRule.RateOfChange, _Mapping]] = ..., container_full: _Optional[_Union[AlarmRule.ContainerFull, _Mapping]] = ..., container_emptied: _Optional[_Union[AlarmRule.ContainerEmptied, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., matching_series: _Optional[int] = ..., unmatched: _Optional[_Union[AlarmRule.UnmatchedPart, str]] = ...) -> None: ...
 
 class Alarm(_message.Message):
     __slots__ = ("id", "rule", "kind", "severity", "series", "state", "message", "value", "last_value", "extreme_value", "start_time", "raise_time", "update_time", "acknowledge_time", "acknowledged_by", "note", "clear_time")
