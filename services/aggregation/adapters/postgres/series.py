@@ -11,6 +11,7 @@ from services.aggregation.domain.state import VERSION
 from services.aggregation.domain.summary import Kind
 from services.chassis.postgres import Connection
 
+_TOGETHER: Final = 5_000
 _SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
     s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, st.state, st.version, st.steps,
@@ -27,6 +28,8 @@ ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
     partition = excluded.partition, cautious = s.cautious OR excluded.cautious
 WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious OR excluded.cautious)
 """
+# Rooms and devices compare as bytes, so that all of the index for lists serves; with a part of it only, a building with
+# many series would be read once for each.
 _DESCRIBE: Final = """
 UPDATE series s SET kind = n.kind, unit = n.unit, interval_us = n.interval_us, counter_policy = n.counter_policy,
     register_size = n.register_size, max_increase_per_hour = n.max_increase_per_hour, own_rules = n.own_rules,
@@ -36,7 +39,8 @@ FROM unnest(
     $9::double precision[], $10::double precision[], $11::boolean[], $12::bigint[]
 ) AS n (building, room, sensor_type, device, kind, unit, interval_us, counter_policy, register_size,
     max_increase_per_hour, own_rules, rules_revision)
-WHERE (s.building, s.room, s.sensor_type, s.device) = (n.building, n.room, n.sensor_type, n.device)
+WHERE s.building = n.building AND s.sensor_type = n.sensor_type
+    AND s.room COLLATE "C" = n.room AND s.device COLLATE "C" = n.device
     AND s.rules_revision <= n.rules_revision
     AND (s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size, s.max_increase_per_hour, s.own_rules,
         s.rules_revision) IS DISTINCT FROM (n.kind, n.unit, n.interval_us, n.counter_policy, n.register_size,
@@ -56,8 +60,9 @@ async def register_series(
         connection,
         rules,
         """
-        WHERE (s.building, s.room, s.sensor_type, s.device) IN
-            (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
+        JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (building, room, sensor_type, device)
+            ON s.building = n.building AND s.sensor_type = n.sensor_type
+            AND s.room COLLATE "C" = n.room AND s.device COLLATE "C" = n.device
         """,
         *columns[:4],
     )
@@ -66,8 +71,9 @@ async def register_series(
 
 
 async def describe_series(connection: Connection, descriptors: Sequence[Descriptor]) -> None:
-    """See `PartitionStore.describe`."""
-    await connection.execute(_DESCRIBE, *_columns(descriptors))
+    """See `PartitionStore.describe`. Not all or nothing: it can be said again."""
+    for first in range(0, len(descriptors), _TOGETHER):
+        await connection.execute(_DESCRIBE, *_columns(descriptors[first : first + _TOGETHER]))
 
 
 def _columns(descriptors: Sequence[Descriptor]) -> list[list[Any]]:
