@@ -1,6 +1,6 @@
 """All pictures of docs/aggregation.md, by file name."""
 
-from scripts.pictures import alarms, counters, means, windows
+from scripts.pictures import alarms, counters, means, rare, windows
 
 _PICTURES = {
     "event-time": windows.event_time,
@@ -9,6 +9,7 @@ _PICTURES = {
     "time-weighted-mean": means.time_weighted_mean,
     "level": means.level,
     "gap": means.gap,
+    "rare-meter": rare.windows_between_readings,
     "completeness": means.completeness,
     "merging": means.merging,
     "counter-glitch": counters.glitch,

@@ -7,7 +7,7 @@ import numpy as np
 
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings
-from services.aggregation.domain.history import RawRange, singles, spans
+from services.aggregation.domain.history import RawRange, Span, singles, spans
 from services.aggregation.domain.statistics import Statistics
 from services.aggregation.domain.summary import SECOND, Kind
 
@@ -20,13 +20,27 @@ Course = Sequence[tuple[float, float]]
 
 def ask(kind: Kind, interval: int, readings: Course, start: int, end: int) -> Statistics:
     """The span [start, end) of a series with these readings."""
+    return _spans(kind, interval, readings, start, end, end - start)[0].statistics
+
+
+def listed(
+    kind: Kind, interval: int, readings: Course, start: int, end: int, step: int
+) -> list[tuple[float, int, float]]:
+    """(start, count, consumption) of the windows in [start, end) about which something is known."""
+    return [
+        (found.start / SECOND - ORIGIN, found.statistics.count, found.statistics.consumption or 0.0)
+        for found in _spans(kind, interval, readings, start, end, step)
+    ]
+
+
+def _spans(kind: Kind, interval: int, readings: Course, start: int, end: int, step: int) -> list[Span]:
     info = SeriesInfo(1, "b", "r", "t", "d", int(kind), "", interval * SECOND, 3 * interval * SECOND, ())
     times = np.array([round((ORIGIN + at) * 1e6) for at, _ in readings], np.int64)
     values = np.array([value for _, value in readings])
     whole = RawRange(0, int(times[0]), int(times[-1]) + 1)
     parts = singles([info], [whole], Readings(np.zeros(len(times), np.int64), times, values))
     first, last = (ORIGIN + start) * SECOND, (ORIGIN + end) * SECOND
-    return spans([info], parts, first, last, last - first)[0].statistics
+    return spans([info], parts, first, last, step * SECOND)
 
 
 def text(value: float | None, unit: str = "") -> str:
