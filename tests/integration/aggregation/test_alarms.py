@@ -233,6 +233,49 @@ def _mask(*paths: str) -> FieldMask:
     return FieldMask(paths=paths)
 
 
+async def test_readings_that_come_late_clear_the_alarm_of_their_window(mesh: Mesh) -> None:
+    async with open_desk(mesh) as desk:
+        condition = am.AlarmRule.Completeness(below=0.9)
+        condition.step.seconds = 60
+        made = await desk.rule("gaps", completeness=condition)
+        assert (made.matching_series, made.unmatched) == (0, am.AlarmRule.SENSOR_TYPE)
+        start = now_us() - 30 * MINUTE
+        start -= start % MINUTE
+        tried: list[str] = []
+
+        async def raised() -> list[am.Alarm]:
+            """The rule reaches the owner at its own time: windows that closed before that are not judged."""
+            tried.append(f"d{len(tried)}")
+            kept = [start + at * 5 * SECOND for at in range(16) if at == 0 or at > 11]
+            await mesh.send([(series(tried[-1]), at, 290.0) for at in kept])
+            return await desk.alarms(states=["RAISED"])
+
+        [alarm, *_] = await eventually(raised)
+        assert alarm.value == pytest.approx(1 / 12)
+        # Another owner knows what its predecessor has judged.
+        await desk.replica.end(signal.SIGKILL)
+        desk.replica = await mesh.replica()
+        desk.stub = await desk.connect(desk.replica)
+        late = [start + at * 5 * SECOND for at in range(1, 12)]
+        await mesh.send([(series(alarm.series.device), at, 290.0) for at in late])
+
+        async def cleared() -> am.Alarm:
+            found = await desk.stub.GetAlarm(pb.GetAlarmRequest(id=alarm.id))
+            assert found.state == am.Alarm.CLEARED
+            return found
+
+        found = await eventually(cleared, 30)
+        assert found.clear_time.ToMicroseconds() == start + MINUTE
+        events = await eventually(lambda: [one for one in desk.of(AlarmCleared) if one.alarm == alarm.id])
+        assert len(events) == 1
+
+        async def matches() -> bool:
+            rule = await desk.stub.GetAlarmRule(pb.GetAlarmRuleRequest(id="gaps"))
+            return (rule.matching_series, rule.unmatched) == (len(tried), am.AlarmRule.UNMATCHED_PART_UNSPECIFIED)
+
+        await eventually(matches)
+
+
 async def test_killed_and_taken_over_it_tells_everything_once(mesh: Mesh) -> None:
     async with open_desk(mesh) as desk:
         above = am.AlarmRule.Threshold(direction=am.AlarmRule.Threshold.ABOVE, limit=300)
