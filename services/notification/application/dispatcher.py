@@ -43,6 +43,9 @@ class DispatcherOptions:
     poll: timedelta = timedelta(seconds=5)
     attempt_timeout: timedelta = timedelta(seconds=30)
     stop_budget: timedelta = timedelta(seconds=8)
+    event_stop_budget: timedelta = timedelta(seconds=2)
+    """The same for events to subscribers. Nobody waits for them, and a receiver that has taken one anyway knows it
+    by its id when it comes again: one that hangs need not hold up a stop."""
 
 
 class Dispatcher:
@@ -76,7 +79,7 @@ class Dispatcher:
         return await asyncio.shield(self._start(claimed))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then lets attempts finish within the budget and hands back the rest."""
+        """Works until `stop` is set, then lets attempts finish within their budgets and hands back the rest."""
         while not stop.is_set():
             self._woken.clear()
             free = self._options.concurrency - len(self._in_flight)
@@ -110,9 +113,16 @@ class Dispatcher:
             log.error("dispatcher.attempt_died", task=task.get_name(), exc_info=error)
 
     async def _finish(self) -> None:
-        if not self._in_flight:
+        events = {task for task, claimed in self._in_flight.items() if isinstance(claimed.message, EventMessage)}
+        others = self._in_flight.keys() - events
+        await asyncio.gather(
+            self._end(events, self._options.event_stop_budget), self._end(others, self._options.stop_budget)
+        )
+
+    async def _end(self, tasks: "set[asyncio.Task[Notification | None]]", budget: timedelta) -> None:
+        if not tasks:
             return
-        _, late = await asyncio.wait(self._in_flight, timeout=self._options.stop_budget.total_seconds())
+        _, late = await asyncio.wait(tasks, timeout=budget.total_seconds())
         left = [self._in_flight[task] for task in late]
         for task in late:
             task.cancel()

@@ -14,15 +14,18 @@ from services.notification.adapters.memory.deliveries import InMemoryDeliveries
 from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.notifications import InMemoryNotifications
 from services.notification.adapters.memory.state import State
+from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.group_commit import GroupCommit
+from services.notification.application.ports import PublicEvent
 from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
-from services.notification.application.work import EventMessage, Settlement
+from services.notification.application.work import Claimed, EventMessage, Settlement
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.webhook import Subscription
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
 
@@ -50,6 +53,19 @@ class Script:
         return outcome
 
 
+class Hanging:
+    """A receiver that never answers."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, message: Outgoing | EventMessage, endpoint: Endpoint) -> Outcome:
+        """See Channel."""
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 class NoMeter:
     """Measures nothing."""
 
@@ -64,11 +80,13 @@ class World:
     clock: ManualClock
     state: State
     channel: Script
+    events: Hanging
     endpoints: InMemoryEndpoints
     queue: InMemoryDeliveries
     dispatcher: Dispatcher
     sender: Sender
     reader: Reader
+    stop: asyncio.Event
     lost: list[Exception] = field(default_factory=list[Exception])
     """What the store answers to the next settlements instead of taking them."""
 
@@ -95,7 +113,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(*, stop_budget: timedelta = timedelta(seconds=5)) -> AsyncGenerator[World]:
+async def world(
+    *, stop_budget: timedelta = timedelta(seconds=5), event_stop_budget: timedelta = timedelta(seconds=5)
+) -> AsyncGenerator[World]:
     clock = ManualClock()
     state = State(now=lambda: clock.time)
     store, queue, endpoints, channel = (
@@ -115,11 +135,13 @@ async def world(*, stop_budget: timedelta = timedelta(seconds=5)) -> AsyncGenera
         return await queue.settle(settlements)
 
     async with GroupCommit(settle) as settling, GroupCommit(store.accept) as accepting:
-        channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel}
-        options = DispatcherOptions(stop_budget=stop_budget)
+        events = Hanging()
+        channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
+        options = DispatcherOptions(stop_budget=stop_budget, event_stop_budget=event_stop_budget)
         dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
         sender = Sender(tenants, store, endpoints, accepting, dispatcher, list(channels))
-        made.append(World(clock, state, channel, endpoints, queue, dispatcher, sender, Reader(tenants, store)))
+        reader = Reader(tenants, store)
+        made.append(World(clock, state, channel, events, endpoints, queue, dispatcher, sender, reader, stop))
         running = asyncio.create_task(dispatcher.run(stop))
         try:
             yield made[0]
@@ -221,6 +243,32 @@ async def test_stopping_hands_back_what_does_not_end() -> None:
         await eventually(lambda: len(it.channel.sent) == 1, interval=0.001)
     [claimed] = (await it.queue.claim(9)).claimed
     assert (claimed.attempts, claimed.claims) == (0, 2)
+
+
+async def test_receivers_of_events_that_hang_do_not_hold_up_a_stop() -> None:
+    async with world(event_stop_budget=timedelta(milliseconds=1), stop_budget=timedelta(minutes=1)) as it:
+        it.channel.hold = asyncio.Event()
+        notification = await it.send()
+        subscriptions = InMemorySubscriptions(it.state)
+        await subscriptions.add(
+            Subscription(id="s", url="https://x.example", event_types=("t",), created_at=it.clock.time, secret="w"),
+            lambda: asyncio.sleep(0),
+        )
+        published = PublicEvent(id="e", type="t", body="{}", published_at=it.clock.time)
+        assert await subscriptions.fan_out([published]) == [1]
+        it.dispatcher.poke()
+        await eventually(lambda: it.events.asked == 1 and len(it.channel.sent) == 1, interval=0.001)
+        it.stop.set()
+
+        async def handed_back() -> Sequence[Claimed]:
+            return (await it.queue.claim(9)).claimed
+
+        [claimed] = await eventually(handed_back, interval=0.001)
+        assert isinstance(claimed.message, EventMessage)
+        assert (claimed.message.event_id, claimed.attempts) == ("e", 0), "no failure of the receiver"
+        it.channel.hold.set()
+        await it.becomes(notification.id, Status.SENT, 1)
+    assert it.events.asked == 1
 
 
 async def test_what_kills_every_process_is_given_up() -> None:
