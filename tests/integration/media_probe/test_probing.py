@@ -147,7 +147,7 @@ async def test_a_slow_server_does_not_hold_a_worker(open_rig: OpenRig) -> None:
     files = {"slow.mp4": b"", "a.mkv": make_video("matroska", "libx264")}
     async with (
         vs.video_server(files, {"/slow.mp4": vs.silent}) as server,
-        open_rig(server, workers=1, within=timedelta(milliseconds=800)) as rig,
+        open_rig(server, workers=1, within=timedelta(seconds=3)) as rig,
     ):
         slow = asyncio.create_task(rig.prober.probe("/slow.mp4"))
         await eventually(lambda: server.of("/slow.mp4"))
