@@ -18,6 +18,7 @@ from services.aggregation.adapters.postgres.store import PostgresPartitionStore
 from services.aggregation.application.average import Asked, Averages, GetRoomAverage, ListRoomAverages, RoomAverage
 from services.aggregation.application.ports import History, Lease, PartitionStore, RoomKey
 from services.aggregation.application.processor import Processor
+from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.rules import Rules
@@ -242,6 +243,7 @@ async def test_a_glance_shows_what_a_snapshot_shows_however_things_have_gone_on(
         steady(3, 7.0, end=T0 + HOUR),
         steady(0, 292.0, start=T0 + 30 * MINUTE, end=T0 + 2 * HOUR),
     ]
+    infos: Sequence[SeriesInfo] = ()
     for batch in batches:
         await rig.feed(known, batch)
         for start, end in ((T0 + 5 * SECOND, T0 + 19 * MINUTE), (T0 + 9 * MINUTE, T0 + 24 * MINUTE), (T0, T0 + HOUR)):
@@ -279,11 +281,11 @@ async def test_what_is_remembered_of_rooms_has_a_bound(databases: Databases, mon
         known = [series(f"r{place}") for place in range(1, 6)]
         await rig.feed(known, [one for place in range(5) for one in steady(place, float(place))])
         for _ in range(2):
-            for place, room in enumerate(ROOMS):
-                (info,), _ = await rig.history.glance([room], T0, T0 + HOUR, LEVEL, 9) or ((), None)
-                assert info.room == f"r{place + 1}"
-            # More at once than are remembered.
-            assert len((await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 9) or ((),))[0]) == 5
+            # One by one; then more at once than are remembered.
+            for rooms in (*([room] for room in ROOMS), ROOMS):
+                seen = await rig.history.glance(rooms, T0, T0 + HOUR, LEVEL, 9)
+                assert seen is not None
+                assert [info.room for info in seen.infos] == [room.room for room in rooms]
 
 
 @pytest.mark.parametrize(
