@@ -13,6 +13,11 @@ from services.aggregation.domain.showing import differs, shows_otherwise
 from services.aggregation.domain.statistics import Edge, edge_share
 from services.aggregation.domain.summary import NEVER, SUMMARY, Floats, Ints, Rows, floor_to
 
+_SEEN_FROM_OUTSIDE = [
+    (SUMMARY.names or ()).index(name)
+    for name in ("first_time", "first", "last_time", "last", "edge_from", "edge_to", "edge")
+]
+
 
 class Stored(NamedTuple):
     """Windows of one step, by start."""
@@ -69,8 +74,13 @@ def replace(
     states, step = engine.states.rows, engine.rules.steps[level]
     profile = Profile(states["kind"][series].reshape(1), states["max_gap"][series].reshape(1))
     parts = _folded(now)
-    seen_otherwise = shows_otherwise(profile, _folded(known), parts, step).tolist()
-    others = differs(parts.rows, np.array([known.get(start, now[start]) for start in sorted(now)], SUMMARY)).tolist()
+    inside = _changed_inside(known, now)
+    if inside is None:
+        seen_otherwise = shows_otherwise(profile, _folded(known), parts, step).tolist()
+        before = np.array([known.get(start, now[start]) for start in sorted(now)], SUMMARY)
+        others = differs(parts.rows, before).tolist()
+    else:
+        seen_otherwise = others = [start in inside for start in parts.start.tolist()]
     opened = states["open"]
     revisions = dict(zip(stored.start.tolist(), stored.revision.tolist(), strict=True))
     revised: list[Revised] = []
@@ -88,6 +98,25 @@ def replace(
         told_now = seen or not was
         revised.append(Revised(step, series, start, was + told_now, row, told_now))
     return revised
+
+
+def _changed_inside(known: dict[int, Rows], now: dict[int, Rows]) -> set[int] | None:
+    """The windows that hold more readings than before, where that is all that has changed, and nothing of it can be
+    seen from outside. None: all have to be compared with what lies beside them."""
+    found: set[int] = set()
+    for start, row in now.items():
+        old = known.get(start)
+        if old is row:
+            continue
+        if old is None:
+            return None
+        mine, theirs = row.item(), old.item()
+        if mine == theirs:
+            continue
+        if mine[0] == theirs[0] or any(mine[at] != theirs[at] for at in _SEEN_FROM_OUTSIDE):
+            return None
+        found.add(start)
+    return found
 
 
 def _folded(windows: dict[int, Rows]) -> Folded:
