@@ -69,8 +69,8 @@ def replace(
     rules_may_differ: bool = False,
 ) -> list[Revised]:
     """The windows of one step that are others `now` than as `known` before, or are seen otherwise. The open one is
-    replaced in the state, and closes (again) when it is seen otherwise; with `rules_may_differ` also when it is not:
-    it may have been told with what has not settled yet, judged by other rules."""
+    replaced in the state, and closes (again) when it is seen otherwise; with `rules_may_differ` also when it is not
+    but has been told with what has not settled yet, maybe judged by other rules."""
     states, step = engine.states.rows, engine.rules.steps[level]
     profile = Profile(states["kind"][series].reshape(1), states["max_gap"][series].reshape(1))
     parts = _folded(now)
@@ -91,7 +91,8 @@ def replace(
             continue
         if is_open:
             opened["summary"][series, level] = row
-            opened["dirty"][series, level] |= seen or rules_may_differ
+            told_ahead = opened["after_time"][series, level] != NEVER
+            opened["dirty"][series, level] |= seen or (rules_may_differ and told_ahead)
             if opened["dirty"][series, level]:
                 continue
             was = int(opened["revision"][series, level])
