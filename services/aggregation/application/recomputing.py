@@ -41,7 +41,7 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
         end,
         settled,
         counter=is_counter(engine, series),
-        include_too_late=job.include_too_late and start < job.end,
+        late_until=late_until(engine, job),
     )
     found = recompute(engine, series, start, end, past)
     if found.changed:
@@ -52,6 +52,11 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
     totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
     done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
     return Stretch(series, start, end, found), Progress(job.id, end, totals, done)
+
+
+def late_until(engine: Engine, job: Recomputation) -> int | None:
+    """The end of the last stretch of the job in which readings that came too late count from now on; None: in none."""
+    return job.end + -job.end % stretch_length(engine.rules) if job.include_too_late else None
 
 
 async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
@@ -98,7 +103,7 @@ class Rebuild:
         last = end > settled
         self._cursor = None if last else end
         counter = is_counter(engine, self._series)
-        past = await self._store.past(self._stored.id, start, end, settled, counter=counter, include_too_late=False)
+        past = await self._store.past(self._stored.id, start, end, settled, counter=counter, late_until=None)
         found = recompute(engine, self._series, start, end, past, rebuild=True)
         own = engine.states.rows[self._series]
         if len(past.time):

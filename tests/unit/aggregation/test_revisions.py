@@ -78,10 +78,6 @@ def test_whatever_comes_late_each_change_is_told_and_nothing_else(
             bench.reopen()
     bench.fall_quiet()
     informed(bench)
-    if rules.believes and too_late:
-        # A reading before a value that was believed at once: see the limits in the documentation.
-        assert told_again(bench) == []
-        return
     for series_id in bench.store.series:
         bench.recompute(series_id, include_too_late=True)
         bench.fall_quiet()

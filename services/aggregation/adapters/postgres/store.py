@@ -153,7 +153,7 @@ class PostgresPartitionStore:
             return await recomputing.pending(connection, partition, limit)
 
     async def past(
-        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, include_too_late: bool
+        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, late_until: int | None
     ) -> Past:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
@@ -165,7 +165,7 @@ class PostgresPartitionStore:
                 end,
                 settled,
                 counter=counter,
-                include_too_late=include_too_late,
+                late_until=late_until,
             )
 
     async def first_reading(self, series_id: int, since: int) -> int | None:
