@@ -55,8 +55,7 @@ FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, bound, 
 CROSS JOIN LATERAL (
     (SELECT first_us, times_us, vals FROM segments
      WHERE series_id = r.series_id AND (late = 0 OR first_us < $5)
-        AND first_us >= r.bound - {QUARTER} AND first_us < r.bound AND first_us >= $3
-        AND times_us[cardinality(times_us)] >= r.bound)
+        AND first_us >= r.bound - {QUARTER} AND first_us < r.bound AND first_us >= $3 AND times_us[cardinality(times_us)] >= r.bound)
     UNION ALL
     (SELECT first_us, times_us, vals FROM segments
      WHERE series_id = r.series_id AND (late = 0 OR first_us < $5) AND first_us >= r.bound AND first_us >= $3
