@@ -210,11 +210,8 @@ class PartitionStore(Protocol):
         """What is asked to be recomputed and not done, oldest first."""
         ...
 
-    async def past(
-        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, late_until: int | None
-    ) -> Past:
-        """What is stored about [start, end) of a series, up to its last settled reading. Readings that came too late
-        are among them from `start` to before `late_until` (a multiple of the length of stretches; None: nowhere)."""
+    async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> Past:
+        """What is stored about [start, end) of a series, up to its last settled reading."""
         ...
 
     async def first_reading(self, series_id: int, since: int) -> int | None:

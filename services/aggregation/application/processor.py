@@ -21,7 +21,7 @@ from services.aggregation.application.ports import (
     WindowKey,
     Write,
 )
-from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch
+from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch, readmitted
 from services.aggregation.application.renewing import renew, together
 from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
@@ -93,13 +93,12 @@ class Processor:
             return False
         if not await caught_up():
             return True
+        if counted := readmitted(self.engine, jobs[0]):
+            write = self._write(Changes())
+            write.counted = counted
+            await self._commit(write)
         stretch, progress = await next_stretch(self._store, self.engine, jobs[0])
-        write = self._write(Changes())
-        if stretch is not None:
-            write = self._rewrite(stretch)
-            if jobs[0].include_too_late and stretch.start < jobs[0].end:
-                settled = int(self.engine.states.rows["settled_time"][stretch.series])
-                write.counted = [(stretch.series, stretch.start, min(stretch.end, settled + 1))]
+        write = self._write(Changes()) if stretch is None else self._rewrite(stretch)
         write.progress = progress
         await self._commit(write)
         return True

@@ -41,7 +41,6 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
         end,
         settled,
         counter=is_counter(engine, series),
-        late_until=late_until(engine, job),
     )
     found = recompute(engine, series, start, end, past)
     if found.changed:
@@ -54,9 +53,15 @@ async def next_stretch(store: PartitionStore, engine: Engine, job: Recomputation
     return Stretch(series, start, end, found), Progress(job.id, end, totals, done)
 
 
-def late_until(engine: Engine, job: Recomputation) -> int | None:
-    """The end of the last stretch of the job in which readings that came too late count from now on; None: in none."""
-    return job.end + -job.end % stretch_length(engine.rules) if job.include_too_late else None
+def readmitted(engine: Engine, job: Recomputation) -> list[tuple[int, int, int]]:
+    """(local index, from, to) in which readings that came too late count from now on: whole stretches. All of them do
+    before the first one is worked out, for they judge what lies before and beyond it."""
+    series = engine.states.index.get(job.series_id)
+    if series is None or not job.include_too_late or job.totals.readings:
+        return []
+    length, settled = stretch_length(engine.rules), int(engine.states.rows["settled_time"][series])
+    since, until = job.cursor or 0, job.end + -job.end % length
+    return [(series, since - since % length, min(until, settled + 1))]
 
 
 async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
@@ -103,7 +108,7 @@ class Rebuild:
         last = end > settled
         self._cursor = None if last else end
         counter = is_counter(engine, self._series)
-        past = await self._store.past(self._stored.id, start, end, settled, counter=counter, late_until=None)
+        past = await self._store.past(self._stored.id, start, end, settled, counter=counter)
         found = recompute(engine, self._series, start, end, past, rebuild=True)
         own = engine.states.rows[self._series]
         if len(past.time):

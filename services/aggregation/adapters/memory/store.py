@@ -161,9 +161,7 @@ class InMemoryPartitionStore:
         held = (self.counted.get(series_id, {}), self.skipped.get(series_id, {}))
         return min((time for readings in held for time in readings if time >= since), default=None)
 
-    async def past(
-        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, late_until: int | None
-    ) -> Past:
+    async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> Past:
         """See `PartitionStore`."""
         first, accepted = start, (NEVER, 0.0)
         if counter:
@@ -172,11 +170,7 @@ class InMemoryPartitionStore:
             first = last[0] if accepted[0] == NEVER else accepted[0] + 1
         counted = {at: value for at, value in self.counted.get(series_id, {}).items() if at <= settled}
         own = {at: value for at, value in counted.items() if first <= at < end}
-        skipped = self.skipped.get(series_id, {}).items()
-        late = {at: value for at, value in skipped if start <= at < (late_until or 0) and at <= settled}
-        own |= {at: value for at, value in late.items() if at < end}
-        ahead = (item for item in (counted | late).items() if item[0] >= end)
-        following = sorted(ahead)[:AHEAD] if counter else []
+        following = sorted(item for item in counted.items() if item[0] >= end)[:AHEAD] if counter else []
         windows = [self._windows(series_id, step, start, end) for step in self._rules.steps]
         time = np.array(sorted(own), np.int64)
         value = np.array([own[at] for at in time.tolist()], np.float64)

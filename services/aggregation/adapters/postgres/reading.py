@@ -54,11 +54,11 @@ SELECT r.place, s.first_us, array_send(s.times_us) AS times, array_send(s.vals) 
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, bound, place)
 CROSS JOIN LATERAL (
     (SELECT first_us, times_us, vals FROM segments
-     WHERE series_id = r.series_id AND (late = 0 OR first_us < $5)
-        AND first_us >= r.bound - {QUARTER} AND first_us < r.bound AND first_us >= $3 AND times_us[cardinality(times_us)] >= r.bound)
+     WHERE series_id = r.series_id AND late = 0 AND first_us >= r.bound - {QUARTER} AND first_us < r.bound
+        AND first_us >= $3 AND times_us[cardinality(times_us)] >= r.bound)
     UNION ALL
     (SELECT first_us, times_us, vals FROM segments
-     WHERE series_id = r.series_id AND (late = 0 OR first_us < $5) AND first_us >= r.bound AND first_us >= $3
+     WHERE series_id = r.series_id AND late = 0 AND first_us >= r.bound AND first_us >= $3
      ORDER BY first_us LIMIT $4)
 ) s
 """
@@ -141,17 +141,16 @@ async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, 
 
 
 async def readings_after(
-    connection: Connection, asked: Sequence[tuple[int, int]], most: int, *, late_until: int | None = None
+    connection: Connection, asked: Sequence[tuple[int, int]], most: int
 ) -> list[list[tuple[int, float]]]:
-    """The first readings at or after each (series id, time) that count in windows: up to `most`, in order. With
-    `late_until` (a whole quarter of an hour) also those before it that came too late."""
+    """The first readings at or after each (series id, time) that count in windows: up to `most`, in order."""
     found: list[list[tuple[int, float]]] = [[] for _ in asked]
     if not asked:
         return found
     ids, bounds = (list(column) for column in zip(*asked, strict=True))
     last = list(bounds)
     counts = [0 for _ in asked]
-    for row in await connection.fetch(_AFTER, ids, bounds, min(bounds) - QUARTER, most, late_until or 0):
+    for row in await connection.fetch(_AFTER, ids, bounds, min(bounds) - QUARTER, most):
         place = row["place"] - 1
         if row["first_us"] >= bounds[place]:
             counts[place] += 1

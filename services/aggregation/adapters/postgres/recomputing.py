@@ -59,7 +59,6 @@ async def read_past(
     settled: int,
     *,
     counter: bool,
-    late_until: int | None,
 ) -> Past:
     """See `PartitionStore.past`."""
     level_time, level, first = NEVER, 0.0, start
@@ -68,13 +67,10 @@ async def read_past(
         # Not the last accepted reading, which the next one may still revoke, but one before it.
         (before,) = await levels_before(connection, steps[0], [(series_id, last.start)])
         level_time, level, first = before.time, before.value, before.read_from(last.start)
-    counted, late = await raw_readings(connection, [(series_id, first, end)])
+    readings, _ = await raw_readings(connection, [(series_id, first, end)])
     following: list[tuple[int, float]] = []
     if counter:
-        (following,) = await readings_after(connection, [(series_id, end)], AHEAD, late_until=late_until)
-    # Those before the stretch that came too late have been left out of what its level was judged by.
-    late = late.take((late.time >= start) & (late.time < (late_until or 0)))
-    readings = (counted + late).sorted() if late_until is not None else counted
+        (following,) = await readings_after(connection, [(series_id, end)], AHEAD)
     readings = readings.take(readings.time <= settled)
     windows, revisions = await stored_windows(connection, [(series_id, step, start, end) for step in steps])
     return Past(

@@ -152,9 +152,7 @@ class PostgresPartitionStore:
         async with self._database.connection() as connection:
             return await recomputing.pending(connection, partition, limit)
 
-    async def past(
-        self, series_id: int, start: int, end: int, settled: int, *, counter: bool, late_until: int | None
-    ) -> Past:
+    async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> Past:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             return await recomputing.read_past(
@@ -165,7 +163,6 @@ class PostgresPartitionStore:
                 end,
                 settled,
                 counter=counter,
-                late_until=late_until,
             )
 
     async def first_reading(self, series_id: int, since: int) -> int | None:
