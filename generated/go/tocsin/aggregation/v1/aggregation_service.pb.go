@@ -101,9 +101,12 @@ type Average struct {
 	// provisional is true while readings that belong to the span may still come.
 	Provisional bool `protobuf:"varint,9,opt,name=provisional,proto3" json:"provisional,omitempty"`
 	// devices that contributed.
-	Devices       int32 `protobuf:"varint,10,opt,name=devices,proto3" json:"devices,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Devices int32 `protobuf:"varint,10,opt,name=devices,proto3" json:"devices,omitempty"`
+	// devices_without_data have sent such readings from this room at some time, but nothing is known of them in the span.
+	// They are in no value and in no ratio: one that was replaced years ago would lower these for ever.
+	DevicesWithoutData int32 `protobuf:"varint,11,opt,name=devices_without_data,json=devicesWithoutData,proto3" json:"devices_without_data,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Average) Reset() {
@@ -202,6 +205,13 @@ func (x *Average) GetProvisional() bool {
 func (x *Average) GetDevices() int32 {
 	if x != nil {
 		return x.Devices
+	}
+	return 0
+}
+
+func (x *Average) GetDevicesWithoutData() int32 {
+	if x != nil {
+		return x.DevicesWithoutData
 	}
 	return 0
 }
@@ -824,8 +834,10 @@ type BuildingAverage struct {
 	Rooms int32 `protobuf:"varint,10,opt,name=rooms,proto3" json:"rooms,omitempty"`
 	// rooms_with_data in the span.
 	RoomsWithData int32 `protobuf:"varint,11,opt,name=rooms_with_data,json=roomsWithData,proto3" json:"rooms_with_data,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// devices_without_data as in Average, of all rooms: a device is counted in each room that it has sent from.
+	DevicesWithoutData int32 `protobuf:"varint,12,opt,name=devices_without_data,json=devicesWithoutData,proto3" json:"devices_without_data,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *BuildingAverage) Reset() {
@@ -931,6 +943,13 @@ func (x *BuildingAverage) GetRooms() int32 {
 func (x *BuildingAverage) GetRoomsWithData() int32 {
 	if x != nil {
 		return x.RoomsWithData
+	}
+	return 0
+}
+
+func (x *BuildingAverage) GetDevicesWithoutData() int32 {
+	if x != nil {
+		return x.DevicesWithoutData
 	}
 	return 0
 }
@@ -1431,7 +1450,7 @@ var File_tocsin_aggregation_v1_aggregation_service_proto protoreflect.FileDescri
 
 const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\n" +
-	"/tocsin/aggregation/v1/aggregation_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbe\x03\n" +
+	"/tocsin/aggregation/v1/aggregation_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf0\x03\n" +
 	"\aAverage\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -1446,7 +1465,8 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"statistics\x12 \n" +
 	"\vprovisional\x18\t \x01(\bR\vprovisional\x12\x18\n" +
 	"\adevices\x18\n" +
-	" \x01(\x05R\adevices\"3\n" +
+	" \x01(\x05R\adevices\x120\n" +
+	"\x14devices_without_data\x18\v \x01(\x05R\x12devicesWithoutData\"3\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
@@ -1502,7 +1522,7 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\vsensor_type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x12D\n" +
 	"\x06window\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xbb\x03\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xed\x03\n" +
 	"\x0fBuildingAverage\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x1f\n" +
 	"\vsensor_type\x18\x02 \x01(\tR\n" +
@@ -1518,7 +1538,8 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\adevices\x18\t \x01(\x05R\adevices\x12\x14\n" +
 	"\x05rooms\x18\n" +
 	" \x01(\x05R\x05rooms\x12&\n" +
-	"\x0frooms_with_data\x18\v \x01(\x05R\rroomsWithData\"\xb1\x02\n" +
+	"\x0frooms_with_data\x18\v \x01(\x05R\rroomsWithData\x120\n" +
+	"\x14devices_without_data\x18\f \x01(\x05R\x12devicesWithoutData\"\xb1\x02\n" +
 	"\x17ListRoomAveragesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +

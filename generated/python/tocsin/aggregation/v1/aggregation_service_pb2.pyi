@@ -17,7 +17,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Average(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices")
+    __slots__ = ("building", "room", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices", "devices_without_data")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Average.State]
@@ -36,6 +36,7 @@ class Average(_message.Message):
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_WITHOUT_DATA_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
@@ -46,7 +47,8 @@ class Average(_message.Message):
     statistics: _window_pb2.Statistics
     provisional: bool
     devices: int
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ...) -> None: ...
+    devices_without_data: int
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., devices_without_data: _Optional[int] = ...) -> None: ...
 
 class GetRoomAverageRequest(_message.Message):
     __slots__ = ("building", "room", "sensor_type", "window", "at")
@@ -149,7 +151,7 @@ class GetBuildingAverageRequest(_message.Message):
     def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BuildingAverage(_message.Message):
-    __slots__ = ("building", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices", "rooms", "rooms_with_data")
+    __slots__ = ("building", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices", "rooms", "rooms_with_data", "devices_without_data")
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +163,7 @@ class BuildingAverage(_message.Message):
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     ROOMS_FIELD_NUMBER: _ClassVar[int]
     ROOMS_WITH_DATA_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_WITHOUT_DATA_FIELD_NUMBER: _ClassVar[int]
     building: str
     sensor_type: str
     unit: str
@@ -172,7 +175,8 @@ class BuildingAverage(_message.Message):
     devices: int
     rooms: int
     rooms_with_data: int
-    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., rooms: _Optional[int] = ..., rooms_with_data: _Optional[int] = ...) -> None: ...
+    devices_without_data: int
+    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., rooms: _Optional[int] = ..., rooms_with_data: _Optional[int] = ..., devices_without_data: _Optional[int] = ...) -> None: ...
 
 class ListRoomAveragesRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "building", "sensor_type", "window", "at")
