@@ -35,9 +35,10 @@ class FieldViolation:
 
 
 class DomainError(Exception):
-    """Something went wrong."""
+    """Something went wrong. `violations`: the fields of the request that are to blame, where some are."""
 
     reason: str = "UNKNOWN"
+    violations: tuple[FieldViolation, ...] = ()
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class InvalidArgument(DomainError):
         reason: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        self.violations: tuple[FieldViolation, ...] = tuple(violations)
+        self.violations = tuple(violations)
         if message is None and self.violations:
             first = self.violations[0]
             message = f"{first.field}: {first.description}" if first.field else first.description

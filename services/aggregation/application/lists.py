@@ -8,7 +8,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from services.aggregation.application.ports import History, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
-from services.aggregation.domain.errors import StepUnknown
+from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.history import spans
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.statistics import Statistics
@@ -34,6 +34,11 @@ class RoomRange:
     oldest_first: bool = False
     page_size: int = 0
     page_token: str = ""
+
+    def check(self) -> None:
+        """Raises FieldInvalid for a range that can hold nothing."""
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise FieldInvalid("to", "must be after from")
 
     def tokens(self, name: str, step: int = 0) -> PageTokens:
         """Tokens of the list `name` with these arguments."""
@@ -121,7 +126,8 @@ class Lists:
         self._rules = rules
 
     async def readings(self, query: RoomRange) -> tuple[Page[ReadingItem], str]:
-        """A page of raw readings, and their unit. Raises PageTokenInvalid."""
+        """A page of raw readings, and their unit. Raises FieldInvalid and PageTokenInvalid."""
+        query.check()
         tokens = query.tokens("readings")
         after = tokens.read(query.page_token, (int, str))
         size = page_limit(query.page_size)
@@ -143,7 +149,9 @@ class Lists:
 
     async def windows(self, query: RoomRange, step: int) -> Page[WindowItem]:
         """A page of windows that hold readings, or time that the readings around them make known: by start, then
-        device. Only what the page asks for is worked out. Raises StepUnknown and PageTokenInvalid."""
+        device. Only what the page asks for is worked out. Raises FieldInvalid, StepUnknown and
+        PageTokenInvalid."""
+        query.check()
         steps = self._rules.steps
         if step != BASE and step not in steps:
             known = ", ".join(f"{one // SECOND}s" for one in sorted({BASE, *steps}))

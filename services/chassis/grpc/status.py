@@ -77,7 +77,7 @@ def to_status(error: BaseException, request_id: str = "") -> status_pb2.Status:
         delay = Duration()
         delay.FromTimedelta(max(error.retry_after, timedelta(0)))
         _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
-    if isinstance(error, errors.InvalidArgument) and error.violations:
+    if error.violations:
         _pack(status, _bad_request(error.violations, MAX_DETAILS_BYTES - status.ByteSize()))
     return status
 
@@ -135,7 +135,7 @@ def _read_detail(failure: errors.DomainError, packed: AnyMessage) -> None:
     if packed.Unpack(info):
         failure.reason = info.reason
         failure.metadata.update(info.metadata)
-    elif isinstance(failure, errors.InvalidArgument) and packed.Unpack(bad):
+    elif packed.Unpack(bad):
         failure.violations = tuple(
             errors.FieldViolation(v.field, v.description, v.reason) for v in bad.field_violations
         )

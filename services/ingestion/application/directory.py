@@ -120,7 +120,7 @@ class Directory:
             resolved |= await self._registrar.register(keys)
         else:
             for key, (kind, name) in (await self._catalogue.missing(keys)).items():
-                resolved[key] = ResourceNotFound(kind, name)
+                resolved[key] = ResourceNotFound(kind, name, kind)
             if known := [key for key in keys if key not in resolved]:
                 await self._catalogue.register(known)
         for key in keys:

@@ -29,18 +29,22 @@ class SensorTypeUnknown(NotFound):
     """The sensor type is not in the catalogue."""
 
     reason = "SENSOR_TYPE_UNKNOWN"
-    field = "sensorType"
 
-    def __init__(self, sensor_type: str) -> None:
+    def __init__(self, sensor_type: str, field: str = "sensorType") -> None:
         super().__init__(f"the sensor type {sensor_type} is not in the catalogue", metadata={"sensorType": sensor_type})
+        self.field = field
+        self.violations = (FieldViolation(field, "is not in the catalogue", self.reason),)
 
 
 class ResourceNotFound(NotFound):
-    """There is no resource with this id."""
+    """There is no resource with this id. `field`: what of the request refers to it, where it is not the resource that
+    is asked for."""
 
     def __init__(self, kind: str, name: str, field: str = "") -> None:
         super().__init__(f"there is no {kind} {name}", metadata={"id": name, "kind": kind})
         self.field = field or kind
+        if field:
+            self.violations = (FieldViolation(field, "is not in the catalogue", self.reason),)
 
 
 class ResourceExists(AlreadyExists):
@@ -62,6 +66,7 @@ class TooManyPlaces(ResourceExhausted):
             metadata={"kind": kind, "id": name, "limit": str(most), "setting": MAX_AUTO_REGISTERED},
         )
         self.field = kind
+        self.violations = (FieldViolation(kind, "is not in the catalogue, which is full for readings", self.reason),)
 
 
 class ResourceInUse(FailedPrecondition):

@@ -133,6 +133,32 @@ async def test_a_building_is_all_of_its_readings_and_nothing_else(rig: Rig) -> N
     assert room.statistics.mean == pytest.approx((180 * 300 + 90 * 310) / 270)
 
 
+@pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.COUNTER])
+async def test_silent_devices_are_counted_beside(rig: Rig, kind: Kind) -> None:
+    """Two of three have fallen silent. Rooms of meters are read from a snapshot, the others at a glance."""
+    places = [("r1", "d1"), ("r1", "d2"), ("r1", "d3"), ("r2", "d1"), ("r3", "d1")]
+    known = [series(room, device, kind=kind) for room, device in places]
+    known.append(series("r1", "d4", kind=kind, building="b2"))
+    ends = [HOUR, MINUTE, 2 * MINUTE, MINUTE, HOUR, MINUTE]
+    await rig.feed(known, [one for place, end in enumerate(ends) for one in steady(place, 5.0, end=T0 + end)])
+    for at, expected in (
+        (T0 + 15 * MINUTE, [(3, 0), (1, 0), (1, 0)]),
+        (T0 + 50 * MINUTE, [(1, 2), (0, 1), (1, 0)]),
+        (T0 + 5 * HOUR, [(0, 3), (0, 1), (0, 1)]),
+    ):
+        names = ["r1", "r2", "r3"]
+        rooms = [await rig.averages.get(GetRoomAverage(building="b1", room=room, at=at)) for room in names]
+        assert [(room.statistics.series, room.silent) for room in rooms] == expected
+        assert await rig.pages(1, at=at) == rooms
+        rolled = (await rig.averages.building(Asked(building="b1", at=at))).rolled
+        assert rolled.statistics.series == sum(some for some, _ in expected)
+        assert rolled.silent == sum(silent for _, silent in expected)
+    lasting = await rig.averages.get(GetRoomAverage(building="b1", room="r1", at=T0 + 50 * MINUTE))
+    assert (lasting.statistics.received_ratio, lasting.statistics.covered_ratio) == (1.0, 1.0)
+    nowhere = await rig.averages.get(GetRoomAverage(building="b1", room="r9", at=T0 + 50 * MINUTE))
+    assert (nowhere.statistics.known, nowhere.silent) == (False, 0)
+
+
 async def test_no_data_is_none_of_a_building(rig: Rig) -> None:
     await rig.feed([series("r1")], steady(0, 290.0))
     nothing = await rig.averages.building(Asked(building="b9", at=T0 + HOUR))

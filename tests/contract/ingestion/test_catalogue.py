@@ -71,7 +71,7 @@ async def test_lists_are_ordered_by_id_and_start_after_a_key(catalogue: Catalogu
 
 async def test_places_refer_to_each_other(catalogue: Catalogue) -> None:
     await catalogue.create_sensor_type(NOISE)
-    with pytest.raises(ResourceNotFound, match="building b1"):
+    with pytest.raises(ResourceNotFound, match="building b1") as no_building:
         await catalogue.create_room(Room("b1", "r1"))
     building = await catalogue.create_building(Building("b1", {"customer": 'ACME "ü" \\ {}'}))
     assert building.create_time
@@ -79,10 +79,12 @@ async def test_places_refer_to_each_other(catalogue: Catalogue) -> None:
     await catalogue.create_room(Room("b1", "r1", {"wall": "glass"}))
     with pytest.raises(ResourceExists):
         await catalogue.create_room(Room("b1", "r1"))
-    with pytest.raises(ResourceNotFound, match="room r2"):
+    with pytest.raises(ResourceNotFound, match="room r2") as no_room:
         await catalogue.create_device(Device("d1", "", "b1", "r2", "noise"))
-    with pytest.raises(SensorTypeUnknown):
+    with pytest.raises(SensorTypeUnknown) as no_type:
         await catalogue.create_device(Device("d1", "", "b1", "r1", "smell"))
+    blamed = [error.value.violations[0].field for error in (no_building, no_room, no_type)]
+    assert blamed == ["room.building", "device.room", "device.sensorType"]
     device = await catalogue.create_device(Device("d1", "ep1", "b1", "r1", "noise"))
     assert await catalogue.get_device("d1") == device
     with pytest.raises(ResourceNotFound, match="room r9"):

@@ -81,14 +81,16 @@ async def test_a_building_and_its_rooms(mesh: Mesh) -> None:
         rows += [(series("d1", room=f"r{room}"), at, 290.0 + room) for room in range(3)]
         rows += [(series("d1", building="b2"), at, 900.0), (series("d1", sensor="humidity"), at, 900.0)]
     rows.append((series("d1", room="r9"), end - 60 * MINUTE, 900.0))
+    rows.append((series("d2", room="r0"), end - 60 * MINUTE, 900.0))
     rows.sort(key=lambda row: row[1])
     await mesh.send(rows)
-    await mesh.until_stored(24 * 5 + 1)
+    await mesh.until_stored(24 * 5 + 2)
     stub = await mesh.stub(replica)
     asked = pb.GetBuildingAverageRequest(building="b1")
     asked.at.FromMicroseconds(end)
     found = await stub.GetBuildingAverage(asked)
     assert (found.state, found.unit, found.devices, found.rooms, found.rooms_with_data) == (pb.Average.OK, "K", 3, 4, 3)
+    assert found.devices_without_data == 2
     assert (found.statistics.count, found.statistics.mean) == (72, pytest.approx(291.0))
     assert found.statistics.time_weighted_mean == pytest.approx(291.0)
     assert (found.start.ToMicroseconds(), found.end.ToMicroseconds()) == (end - 15 * MINUTE, end)
@@ -109,6 +111,10 @@ async def test_a_building_and_its_rooms(mesh: Mesh) -> None:
         ("r9", pb.Average.NO_DATA, 0.0),
     ]
     assert not averages[3].HasField("statistics")
+    assert [(one.devices, one.devices_without_data) for one in averages] == [(1, 1), (1, 0), (1, 0), (0, 1)]
+    room = pb.GetRoomAverageRequest(building="b1", room="r0")
+    room.at.FromMicroseconds(end)
+    assert await stub.GetRoomAverage(room) == averages[0]
     nothing = await stub.GetBuildingAverage(pb.GetBuildingAverageRequest(building="b9"))
     assert (nothing.state, nothing.rooms) == (pb.Average.NO_DATA, 0)
     assert not nothing.HasField("statistics")

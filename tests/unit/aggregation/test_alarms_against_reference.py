@@ -62,7 +62,7 @@ def history(seed: int) -> tuple[list[list[Arrival]], list[bool], random.Random]:
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=str)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32))
 def test_alarms_are_those_of_the_reference(condition: Condition, seed: int) -> None:
     bench = AlarmBench(SERIES, rule(condition))
@@ -96,7 +96,7 @@ def _told_once(bench: AlarmBench) -> None:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_silence_is_found_by_the_clock(seed: int) -> None:
     batches, changes_hands, chance = history(seed)

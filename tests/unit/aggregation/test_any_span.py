@@ -51,7 +51,7 @@ def ask(bench: Bench, start: int, end: int) -> Statistics:
     return spans([info], parts, start, end, end - start)[0].statistics
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     found=readings,
     kind=KINDS,
@@ -86,7 +86,7 @@ def test_every_span_is_what_the_formulas_say_and_parts_add_up(
         assert all(amount >= 0 for amount in used)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(found=readings, kind=KINDS, batch=st.integers(1, 20))
 def test_fifteen_windows_of_a_minute_are_one_of_a_quarter(found: list[tuple[int, int]], kind: Kind, batch: int) -> None:
     kept = series(found, kind, 0)
@@ -103,7 +103,7 @@ def test_fifteen_windows_of_a_minute_are_one_of_a_quarter(found: list[tuple[int,
             assert by_minutes[start] == pytest.approx(row, rel=1e-9, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(found=readings, kind=KINDS, picks=st.lists(st.integers(0, 1000), min_size=60, max_size=60))
 def test_summaries_merge_in_any_order(found: list[tuple[int, int]], kind: Kind, picks: list[int]) -> None:
     """Neighbours are merged two by two, in any order, until one is left: as folding all of them at once."""

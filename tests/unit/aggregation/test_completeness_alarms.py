@@ -96,7 +96,7 @@ def test_recomputing_clears_it_too() -> None:
 lengths = st.integers(0, 119)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     lost=st.sets(lengths, max_size=70),
     batches=st.lists(st.integers(1, 25), min_size=1, max_size=12),

@@ -158,7 +158,7 @@ def interludes(pauses: set[int], takeovers: set[int]) -> Callable[[Bench, int], 
 some = st.sets(st.integers(0, 39), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rules=rule_sets, found=readings, cuts=some, pauses=some, takeovers=some)
 def test_in_order_however_they_are_cut(
     rules: CounterRules, found: list[tuple[int, float]], cuts: set[int], pauses: set[int], takeovers: set[int]
@@ -169,7 +169,7 @@ def test_in_order_however_they_are_cut(
     check(run(rules, batches, interludes(pauses, takeovers)), arrivals, rules)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rules=rule_sets,
     found=readings,
@@ -257,7 +257,7 @@ def test_an_increase_over_values_that_were_not_accepted_is_spread_over_their_win
         assert found == pytest.approx([50, 50 + 25 / 3, 50 / 3, 50 / 3, 25 / 3 + 5, 5])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rules=rule_sets, found=steady, size=st.integers(1, 7), pauses=some, takeovers=some)
 def test_what_is_listed_and_announced_sums_to_the_whole(
     rules: CounterRules, found: list[tuple[int, float]], size: int, pauses: set[int], takeovers: set[int]
@@ -267,7 +267,7 @@ def test_what_is_listed_and_announced_sums_to_the_whole(
     agree(announcing(rules, batches, interludes(pauses, takeovers)), arrivals, rules)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     rules=rule_sets,
     found=steady,

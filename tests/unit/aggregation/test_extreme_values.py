@@ -35,7 +35,7 @@ def ask(bench: Bench, start: int, end: int) -> Statistics:
     return spans([info], bench.store.pieces([info], start, end, 3), start, end, end - start)[0].statistics
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     values=st.lists(
         st.one_of(
@@ -57,7 +57,7 @@ def test_nothing_that_goes_out_is_infinite_or_no_number(values: list[float], kin
     assert len(closed_bundle(bench.store.announced).payloads) == len(bench.store.announced)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.floats(-1e290, 1e290), min_size=2, max_size=12),
     kind=st.sampled_from([Kind.GAUGE, Kind.LEVEL]),

@@ -56,7 +56,7 @@ def journey(readings: list[Sent], offset: int, batch: int, kind: Kind) -> list[l
     return [found for n in range(last + 1) if (found := [arrival for due, arrival in arrivals if due == n])]
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120)
 @given(
     readings=st.lists(sent, min_size=1, max_size=45),
     offset=st.sampled_from([0, 1, HOUR - 61 * SECOND, 14 * MINUTE + 3 * SECOND, DAY - T0 % DAY - MINUTE]),

@@ -64,7 +64,7 @@ def same(one: Bench, other: Bench) -> None:
             assert mine[key] == pytest.approx(row, rel=1e-9, abs=1e-6), key
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     found=arrivals,
     rules=rule_sets,
@@ -98,7 +98,7 @@ def test_without_a_change_of_rules_nothing_changes(
         assert np.array_equal(bench.processor.engine.states.rows[name], states[name]), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(found=arrivals, old=rule_sets, new=rule_sets, order=st.randoms(use_true_random=False), cut=st.integers(0, 40))
 def test_other_rules_hold_as_if_they_had_always_been_there(
     found: list[tuple[int, int, float]], old: CounterRules, new: CounterRules, order: Any, cut: int
@@ -122,7 +122,7 @@ def test_other_rules_hold_as_if_they_had_always_been_there(
     same(run(bench, more), run(fresh, more))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(found=arrivals, order=st.randoms(use_true_random=False))
 def test_what_came_too_late_is_counted_when_asked_for(found: list[tuple[int, int, float]], order: Any) -> None:
     sent = out_of_order(found, order, far=True)
@@ -136,7 +136,7 @@ def test_what_came_too_late_is_counted_when_asked_for(found: list[tuple[int, int
     assert late or not any(bench.recompute(series_id).changed for series_id in bench.store.series)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     found=arrivals,
     rules=rule_sets,
@@ -228,7 +228,7 @@ def test_a_window_whose_neighbour_is_judged_otherwise_gets_the_next_revision() -
     assert bench.recompute(1).changed == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(found=FEW, old=rule_sets, new=rule_sets, order=st.randoms(use_true_random=False), shift=st.booleans())
 def test_whoever_keeps_the_newest_events_has_what_is_listed_after_a_recomputation(
     found: list[tuple[int, int, float]], old: CounterRules, new: CounterRules, order: Any, shift: bool

@@ -100,3 +100,17 @@ def test_nothing_is_known_of_nothing() -> None:
     rollup.add(info("r1", "K"), Span(0, T0, Statistics(length=MINUTE), T0), still_open=True)
     rolled = rollup.result()
     assert (rolled.unit, rolled.statistics.known, rolled.provisional, rolled.rooms) == ("", False, False, 0)
+    assert rolled.silent == 1
+
+
+def test_silent_series_are_counted_and_change_nothing_else() -> None:
+    silent = Span(0, T0, Statistics(length=MINUTE, expected=12.0), T0)
+    alone, together = Rollup(MINUTE), Rollup(MINUTE)
+    for place in range(3):
+        together.add(info("r1" if place else "r2", "F" if place else "K"), silent, still_open=True)
+    for rollup in (alone, together):
+        rollup.add(info("r1", "K"), span(290.0, T0), still_open=False)
+    # Of another unit, but not silent.
+    together.add(info("r1", "F"), span(70.0, T0 - SECOND), still_open=True)
+    assert alone.result().silent == 0
+    assert together.result() == alone.result()._replace(silent=3)

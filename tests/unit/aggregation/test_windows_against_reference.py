@@ -72,7 +72,7 @@ arrival = st.tuples(st.integers(0, 2), times, values)
 batches = st.lists(st.lists(arrival, min_size=1, max_size=12), min_size=1, max_size=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70)
 @given(batches=batches, takeovers=st.sets(st.integers(0, 7)), pauses=st.sets(st.integers(0, 7)))
 def test_gauges_and_levels_in_any_order(batches: list[list[Arrival]], takeovers: set[int], pauses: set[int]) -> None:
     bench = Bench(RULES, [descriptor(n, KINDS[n % 2], INTERVAL) for n in range(3)])
@@ -86,7 +86,7 @@ def test_gauges_and_levels_in_any_order(batches: list[list[Arrival]], takeovers:
     check_everything(bench, [reading for batch in batches for reading in batch])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70)
 @given(
     readings=st.lists(st.tuples(times, st.integers(0, 30).map(float)), min_size=1, max_size=40),
     cuts=st.sets(st.integers(1, 39)),
@@ -110,7 +110,7 @@ def test_counters_in_order_however_they_are_cut(readings: list[tuple[int, float]
             assert found.consumption == pytest.approx(float(expected.consumption), abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70)
 @given(increments=st.lists(st.integers(0, 5), min_size=2, max_size=60), order=st.randoms(use_true_random=False))
 def test_a_counter_without_faults_in_any_order(increments: list[int], order: object) -> None:
     total, arrivals = 0, list[Arrival]()

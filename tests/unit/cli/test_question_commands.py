@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -140,6 +141,19 @@ def test_no_data_is_said_with_what_was_before(edge: Put, capsys: pytest.CaptureF
     text = printed(capsys)
     assert "no data" in text
     assert BLOCKS[4] * 3 + GAP in text
+
+
+def test_silent_devices_are_said(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    for more, said in (({"devicesWithoutData": 2}, ", 2 silent"), ({"devicesWithoutData": 0}, ""), ({}, "")):
+        edge(lambda request, more=more: average(NOW, 290.0, devices=1, **more))
+        assert run(["average", "tower", "lobby", "--recent", "0"]) == 0
+        assert f"180 of 1 device(s){said}\n" in re.sub(" +\n", "\n", printed(capsys))
+        edge(lambda request, more=more: average(NOW, None, **more))
+        assert run(["average", "tower", "lobby", "--recent", "0"]) == 0
+        assert " ".join(printed(capsys).split()).endswith(f"{NOW}){said}")
+    edge(lambda request: average(NOW, 290.0, devices=8, rooms=7, roomsWithData=6, devicesWithoutData=3))
+    assert run(["average", "tower", "--recent", "0"]) == 0
+    assert "180 of 8 device(s) in 6 of 7 room(s), 3 silent" in printed(capsys)
 
 
 def test_a_building_lists_its_rooms(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:

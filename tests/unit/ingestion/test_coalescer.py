@@ -35,7 +35,7 @@ CALLERS = st.lists(
 
 
 @given(CALLERS, st.integers(1, 8), st.sampled_from([200, 400, 100_000]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_caller_gets_its_own_outcome_whatever_the_batching(
     callers: list[list[tuple[int, float]]], max_rows: int, max_bytes: int
 ) -> None:

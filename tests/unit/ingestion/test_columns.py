@@ -57,7 +57,7 @@ def one_by_one(row: tuple[int, int, float]) -> tuple[SeriesOutcome, float] | Dom
 
 
 @given(ROWS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_columns_are_judged_as_single_readings_are(rows: list[tuple[int, int, float]]) -> None:
     index, times, values = zip(*rows, strict=True)
     judged = judge(

@@ -82,7 +82,7 @@ any_rows = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     rows=any_rows,
     delimiter=st.sampled_from(",;\t"),
@@ -205,7 +205,7 @@ soup = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(text=soup, cuts=st.lists(st.integers(0, 400), max_size=5), breaks=st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_broken_quoting_costs_one_line_wherever_the_file_is_cut(text: str, cuts: list[int], breaks: bytes) -> None:
     content = HEADER + breaks + text.encode()
@@ -216,7 +216,7 @@ def test_broken_quoting_costs_one_line_wherever_the_file_is_cut(text: str, cuts:
         assert [(reject.line, reject.reason) for reject in rejects] == refused
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(rows=st.lists(st.one_of(mixed_rows, st.lists(fields, min_size=6, max_size=6)), min_size=1, max_size=30))
 def test_the_quick_rules_and_the_exact_rules_agree(rows: list[list[str]]) -> None:
     content = HEADER + b"\n" + "\n".join(",".join(f'"{f.replace(chr(34), chr(34) * 2)}"' for f in row) for row in rows).encode()  # fmt: skip # noqa: E501

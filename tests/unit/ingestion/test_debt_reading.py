@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingestion.adapters.nats import debt_events
@@ -55,7 +55,6 @@ def test_missing_columns_are_named(header: str, missing: str) -> None:
     assert caught.value.metadata == {"missing": missing, "seen": header}
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=40), cuts=st.lists(st.integers(0, 40), max_size=6), good=st.text(max_size=20))
 def test_the_first_wrong_byte_is_named_wherever_the_content_is_cut(data: bytes, cuts: list[int], good: str) -> None:
     whole = good.encode() + data
@@ -103,7 +102,6 @@ def parsed(rows: list[list[str]]) -> DebtRows:
     return block.rows
 
 
-@settings(deadline=None)
 @given(rows=st.lists(values, max_size=20), batch=st.integers(1, 7))
 def test_events_are_what_protobuf_would_write(rows: list[list[str]], batch: int) -> None:
     found: list[list[str]] = []
@@ -116,7 +114,6 @@ def test_events_are_what_protobuf_would_write(rows: list[list[str]], batch: int)
     assert sorted(found) == sorted(rows)
 
 
-@settings(deadline=None)
 @given(rows=st.lists(values, max_size=20))
 def test_the_binary_copy_says_what_the_rows_say(rows: list[list[str]]) -> None:
     data = io.BytesIO(debt_copy.encode(parsed(rows), FILE))

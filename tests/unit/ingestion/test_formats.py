@@ -133,7 +133,7 @@ FIELDS = st.sampled_from(["device", "energy", "unit", "ts", "from", "content", "
 
 
 @given(st.sampled_from(sorted(GOOD)), st.dictionaries(FIELDS, JSON | st.dictionaries(st.text(), JSON), max_size=3))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_whatever_stands_in_the_fields_it_is_understood_or_refused(name: str, changes: dict[str, object]) -> None:
     with contextlib.suppress(PayloadNotUnderstood):
         assert decode(name, json.dumps(GOOD[name] | changes).encode()).value >= 0

@@ -21,7 +21,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.booleans(), st.integers(0, 1023), st.integers(0, 2**62))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_batch_by_hand_is_what_the_generated_class_reads(
     rows: list[tuple[int, int, float, int]], flagged: bool, partition: int, at_ns: int
 ) -> None:

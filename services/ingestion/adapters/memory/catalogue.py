@@ -102,7 +102,8 @@ class MemoryCatalogue:
         del self.buildings[name]
 
     async def create_room(self, entry: Room) -> Room:
-        await self.get_building(entry.building)
+        if entry.building not in self.buildings:
+            raise ResourceNotFound("building", entry.building, "room.building")
         if (entry.building, entry.id) in self.rooms:
             raise ResourceExists("room", entry.id)
         self.rooms[entry.building, entry.id] = replace(entry, create_time=datetime.now(UTC))
@@ -196,6 +197,7 @@ class MemoryCatalogue:
         return self.devices.setdefault(device.id, replace(device, create_time=now))
 
     async def _check(self, entry: Device) -> None:
-        await self.get_room(entry.building, entry.room)
+        if (entry.building, entry.room) not in self.rooms:
+            raise ResourceNotFound("room", entry.room, "device.room")
         if entry.sensor_type not in self.sensor_types:
-            raise SensorTypeUnknown(entry.sensor_type)
+            raise SensorTypeUnknown(entry.sensor_type, "device.sensorType")

@@ -75,7 +75,7 @@ class Places:
         """Raises ResourceExists, or ResourceNotFound for its building."""
         broken = {
             "rooms_pkey": lambda: ResourceExists("room", entry.id),
-            "rooms_building": lambda: ResourceNotFound("building", entry.building),
+            "rooms_building": lambda: ResourceNotFound("building", entry.building, "room.building"),
         }
         async with self._database.connection(broken) as connection:
             return _room(
@@ -234,8 +234,8 @@ async def _read_device(connection: Connection, name: str, lock: str = "") -> Dev
 
 def _device_errors(entry: Device) -> dict[str, Callable[[], DomainError]]:
     return {
-        "devices_room": lambda: ResourceNotFound("room", entry.room),
-        "devices_sensor_type": lambda: SensorTypeUnknown(entry.sensor_type),
+        "devices_room": lambda: ResourceNotFound("room", entry.room, "device.room"),
+        "devices_sensor_type": lambda: SensorTypeUnknown(entry.sensor_type, "device.sensorType"),
     }
 
 
