@@ -55,7 +55,8 @@ class ListRoomAverages(Asked):
 
 @dataclass(frozen=True, slots=True)
 class RoomAverage:
-    """The answer. `statistics` of all series together (`known` false: no data)."""
+    """The answer. `statistics` of all series together (`known` false: no data), but for the `silent` ones: so many
+    series of the room have no data."""
 
     room: str
     start: int
@@ -63,6 +64,7 @@ class RoomAverage:
     unit: str
     statistics: Statistics
     provisional: bool
+    silent: int
 
 
 class BuildingAverage(NamedTuple):
@@ -212,4 +214,4 @@ def _result(period: _Period, rollup: Rollup) -> Rolled:
 
 def _room_average(room: str, period: _Period, rollup: Rollup) -> RoomAverage:
     found = _result(period, rollup)
-    return RoomAverage(room, period.start, period.end, found.unit, found.statistics, found.provisional)
+    return RoomAverage(room, period.start, period.end, found.unit, found.statistics, found.provisional, found.silent)

@@ -17,12 +17,13 @@ class _Group(NamedTuple):
 
 class Rolled(NamedTuple):
     """Series of one kind and unit together. `rooms`: how many of them have data; `provisional`: readings that change it
-    would be no surprise."""
+    would be no surprise; `silent`: how many series, of any unit, nothing is known about."""
 
     unit: str
     statistics: Statistics
     provisional: bool
     rooms: int
+    silent: int
 
 
 class Rollup:
@@ -37,10 +38,12 @@ class Rollup:
         self._length = length
         self._groups: dict[tuple[int, str], _Group] = {}
         self._rooms: dict[tuple[int, str], str] = {}
+        self._silent = 0
 
     def add(self, info: SeriesInfo, span: Span, *, still_open: bool) -> None:
-        """One series. Nothing happens when nothing is known about it."""
+        """One series. It is only counted when nothing is known about it."""
         if not span.statistics.known:
+            self._silent += 1
             return
         key = (info.kind, info.unit)
         known = self._groups.get(key)
@@ -58,9 +61,9 @@ class Rollup:
     def result(self) -> Rolled:
         """What they are together; a count of 0 and no covered time where there is nothing."""
         if not self._groups:
-            return Rolled("", Statistics(length=self._length), False, 0)
+            return Rolled("", Statistics(length=self._length), False, 0, self._silent)
         (_, unit), group = max(self._groups.items(), key=_weight)
-        return Rolled(unit, group.statistics, group.open, group.rooms)
+        return Rolled(unit, group.statistics, group.open, group.rooms, self._silent)
 
 
 def _weight(item: tuple[tuple[int, str], _Group]) -> tuple[int, int, int, str]:

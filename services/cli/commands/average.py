@@ -81,8 +81,10 @@ def _value(result: Mapping[str, Any]) -> float | None:
 def _show(name: str, result: Mapping[str, Any], past: list[float | None]) -> None:
     sensor_type, unit = result["sensorType"], result.get("unit", "")
     line = _line(past, unit, result)
+    silent = f", {result['devicesWithoutData']} silent" if result.get("devicesWithoutData") else ""
     if result["state"] == "NO_DATA":
-        console().print(f"[yellow]no data[/] for {sensor_type} in {name} ({result['start']} to {result['end']})")
+        asked = f"{sensor_type} in {name} ({result['start']} to {result['end']})"
+        console().print(f"[yellow]no data[/] for {asked}{silent}")
         if any(value is not None for value in past):
             console().print(fields(f"{name} {sensor_type}", {"recently": line}))
         return
@@ -98,7 +100,7 @@ def _show(name: str, result: Mapping[str, Any], past: list[float | None]) -> Non
                 "mean": f"{number(statistics.get('mean'))} {unit}",
                 "time-weighted mean": _with_unit(statistics.get("timeWeightedMean"), unit),
                 "min .. max": f"{number(statistics.get('min'))} .. {number(statistics.get('max'))} {unit}",
-                "readings": devices,
+                "readings": devices + silent,
                 "received / expected": None if received is None else f"{received:.1%}",
                 "covered time": f"{statistics.get('coveredRatio', 0):.1%}",
                 "consumption": None if consumption is None else f"{number(consumption)} {unit}",

@@ -75,6 +75,7 @@ def average_message(query: Asked, found: RoomAverage) -> pb.Average:
         state=pb.Average.OK if known else pb.Average.NO_DATA,
         provisional=found.provisional,
         devices=found.statistics.series,
+        devices_without_data=found.silent,
     )
     message.start.FromMicroseconds(found.start)
     message.end.FromMicroseconds(found.end)
@@ -95,6 +96,7 @@ def building_message(query: Asked, found: BuildingAverage) -> pb.BuildingAverage
         devices=rolled.statistics.series,
         rooms=found.rooms,
         rooms_with_data=rolled.rooms,
+        devices_without_data=rolled.silent,
     )
     message.start.FromMicroseconds(found.start)
     message.end.FromMicroseconds(found.end)
