@@ -88,6 +88,12 @@ def recompute(
     if json:
         print_json(found)
         return
+    if not int(found.get("series", 0)):
+        wanted = " ".join([sensor_type or "any sensor type", *([f"of {device}"] if device else [])])
+        console().print(
+            f"nothing to recompute: no series of {wanted} in {building}/{room} has sent a reading", markup=False
+        )
+        return
     console().print(
         fields(
             f"{building}/{room} recomputed",

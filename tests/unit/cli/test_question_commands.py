@@ -229,6 +229,12 @@ def test_windows_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> No
     assert "no windows" in printed(capsys)
 
 
+def test_a_recomputation_of_nothing_says_so(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    edge(lambda request: {})
+    assert run(["windows", "recompute", "tower", "lobby", "--type", "watr"]) == 0
+    assert "no series of watr in tower/lobby has sent a reading" in " ".join(printed(capsys).split())
+
+
 def test_a_recomputation_says_what_it_found(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     fake = edge(lambda request: {"series": 2, "readings": "1234567", "windows": "1440", "changed": "3"})
     assert run(["windows", "recompute", "tower", "lobby"]) == 0
