@@ -88,6 +88,15 @@ class NatsConnection:
         self.nc._pending = []  # pyright: ignore[reportPrivateUsage]
         self.nc._pending_data_size = 0  # pyright: ignore[reportPrivateUsage]
         await self.nc.close()
+        await self._end_reconnecting()
+
+    async def _end_reconnecting(self) -> None:
+        # close() cancels the attempt to reconnect once. One that is just being refused takes that for the refusal (it
+        # waits by `asyncio.wait_for`, which may swallow a cancellation), and would try again for ever.
+        task = self.nc._reconnection_task  # pyright: ignore[reportPrivateUsage]
+        while task is not None and not task.done() and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task], timeout=0.05)
 
     async def _on_error(self, error: Exception) -> None:
         metrics.ERRORS.labels(kind=type(error).__name__).inc()

@@ -1,6 +1,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -332,3 +333,29 @@ async def test_publishing_without_a_server_is_unavailable_after_the_timeout(
         await asyncio.to_thread(server.kill)
         with pytest.raises(Unavailable):
             await publisher.publish(event("x"))
+
+
+async def test_closing_ends_an_attempt_to_reconnect_that_misses_its_cancellation(
+    nats_servers: Callable[[], NatsServer],
+) -> None:
+    server = nats_servers()
+    swallowed = asyncio.Event()
+
+    async def refused() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        swallowed.set()
+        await asyncio.Event().wait()
+
+    async with open_nats(server.url, name="tests") as connection:
+        await asyncio.to_thread(server.kill)
+        await eventually(lambda: connection.nc.is_reconnecting)
+        real = connection.nc._reconnection_task  # pyright: ignore[reportPrivateUsage]
+        while real is not None and not real.done():
+            real.cancel()
+            await asyncio.wait([real], timeout=0.05)
+        attempt = asyncio.create_task(refused())
+        connection.nc._reconnection_task = attempt  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0)  # it has begun
+    assert swallowed.is_set()
+    assert attempt.cancelled()
