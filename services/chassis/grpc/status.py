@@ -7,6 +7,7 @@ A status carries `google.rpc.ErrorInfo` (reason, domain "tocsin", metadata), `Re
 
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import islice
 from typing import Final, cast
 
 import grpc
@@ -67,10 +68,8 @@ def to_status(error: BaseException, request_id: str = "") -> status_pb2.Status:
     ):
         error = errors.Internal()
     status = status_pb2.Status(code=code.value[0], message=clip(error.message))
-    info = error_details_pb2.ErrorInfo(reason=clip(error.reason, 63), domain=DOMAIN)
-    for key, value in list(error.metadata.items())[:16]:
-        info.metadata[clip(key, 64)] = clip(value, 128)
-    _pack(status, info)
+    metadata = {clip(key, 64): clip(value, 128) for key, value in islice(error.metadata.items(), 16)}
+    _pack(status, error_details_pb2.ErrorInfo(reason=clip(error.reason, 63), domain=DOMAIN, metadata=metadata))
     if request_id:
         _pack(status, error_details_pb2.RequestInfo(request_id=request_id))
     if isinstance(error, errors.ResourceExhausted | errors.Unavailable) and error.retry_after is not None:
@@ -102,9 +101,7 @@ def _pack(
     | error_details_pb2.RetryInfo
     | error_details_pb2.BadRequest,
 ) -> None:
-    packed = AnyMessage()
-    packed.Pack(detail)
-    status.details.append(packed)
+    status.details.add().Pack(detail)
 
 
 def unpack(error: grpc.RpcError) -> errors.DomainError:

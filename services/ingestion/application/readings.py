@@ -210,15 +210,19 @@ class Readings:
         return Pending(durable, judged.accepted, judged.rejections)
 
     async def _judge(self, raw: RawReading, now_us: int) -> StoredReading:
-        key, event_time_us, value = self._judge_content(raw, now_us, now_us)
+        key, event_time_us, value = self._judge_content(raw, now_us, now_us, {})
         series = await self._directory.one(key)
         return StoredReading(series, event_time_us, value)
 
-    def _judge_content(self, raw: RawReading, now_us: int, default_us: int) -> tuple[SeriesKey, int, float]:
+    def _judge_content(
+        self, raw: RawReading, now_us: int, default_us: int, expected: dict[SeriesKey, Series]
+    ) -> tuple[SeriesKey, int, float]:
         """Key, event time and canonical value. Before the series is resolved: a refused reading must register nothing,
-        and a storm of them must not reach the database."""
+        and a storm of them must not reach the database. `expected`: what series of this batch would be like."""
         key = SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device)
-        value = canonical_value(raw.value, raw.unit, self._directory.expected(key))
+        if (series := expected.get(key)) is None:
+            series = expected[key] = self._directory.expected(key)
+        value = canonical_value(raw.value, raw.unit, series)
         if raw.event_time_us is None:
             return key, default_us, value
         return key, check_event_time(raw.event_time_us, now_us, self._limits), value
@@ -228,11 +232,13 @@ class Readings:
     ) -> tuple[list[StoredReading], list[Rejection]]:
         rejections: list[Rejection] = []
         sound: list[tuple[int, SeriesKey, int, float]] = []
+        expected: dict[SeriesKey, Series] = {}
         for at, raw in enumerate(readings):
             try:
                 # Without event times they are one microsecond apart: a series holds one value for each.
-                sound.append((at, *self._judge_content(raw, now_us, now_us + at)))
+                sound.append((at, *self._judge_content(raw, now_us, now_us + at, expected)))
             except DomainError as error:
+                error.__traceback__ = None  # leads back here: thousands a second would be left to the collector
                 rejections.append(rejection(at, error))
         resolved = await self._directory.resolve(dict.fromkeys(key for _, key, _, _ in sound))
         stored: list[StoredReading] = []

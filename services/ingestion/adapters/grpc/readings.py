@@ -89,10 +89,12 @@ class _Stream:
 
 
 async def _answer(sequence: int, pending: Pending, *, explain: bool) -> pb.StreamReadingsResponse:
-    outcome = await pending.outcome()
-    return pb.StreamReadingsResponse(
+    # Written while the broker stores the others.
+    answer = pb.StreamReadingsResponse(
         sequence=sequence,
-        accepted=outcome.accepted,
-        rejections=to.rejections(outcome.rejections),
-        errors=to.errors(outcome.rejections) if explain else (),
+        accepted=pending.accepted,
+        rejections=to.rejections(pending.rejections),
+        errors=to.errors(pending.rejections) if explain else (),
     )
+    await pending.durable
+    return answer
