@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from services.aggregation.adapters.postgres.covering import covering
 from services.aggregation.adapters.postgres.infos import series_info
 from services.aggregation.adapters.postgres.reading import (
     WINDOW_RECORD,
@@ -24,9 +25,9 @@ from services.aggregation.adapters.postgres.reading import (
     windows_in,
 )
 from services.aggregation.application.ports import Glance, RoomKey
-from services.aggregation.domain.cover import Ask, SeriesInfo, cover
+from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.fold import Folded
-from services.aggregation.domain.history import RawRange, join, singles
+from services.aggregation.domain.history import join, singles
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import Kind
 from services.chassis.postgres import Connection, Database
@@ -107,15 +108,8 @@ class Glances:
     ) -> tuple[list[str], Folded]:
         """The series of the rooms (arguments of `_SERIES_NOW`), and what covers the spans by what `asks` says of
         them."""
-        steps, infos = self._rules.steps, [ask.series for ask in asks]
-        windows: list[tuple[int, int, int, int]] = []
-        owners: list[int] = []
-        ranges: list[RawRange] = []
-        for place, ask in enumerate(asks):
-            found = cover(ask.series, steps, ask.start, ask.end, ask.level)
-            windows += [(ask.series.id, steps[depth], first, last) for depth, first, last in found.windows]
-            owners += [place] * len(found.windows)
-            ranges += [RawRange(place, first, last) for first, last in found.raw]
+        infos = [ask.series for ask in asks]
+        windows, owners, ranges = covering(self._rules.steps, asks)
         raw = [(infos[part.series].id, part.start, part.end) for part in ranges]
         rows = await connection.fetch(_GLANCE, *rooms, *bounds_of_windows(windows), *bounds_of_segments(raw))
         texts: list[str] = []

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
+from services.aggregation.adapters.postgres.covering import covering
 from services.aggregation.adapters.postgres.glance import Glances
 from services.aggregation.adapters.postgres.infos import SERIES, SERIES_OF_ROOMS, series_info
 from services.aggregation.adapters.postgres.known_time import next_known, stored_revisions
@@ -15,10 +16,10 @@ from services.aggregation.adapters.postgres.reading import (
     stored_windows,
 )
 from services.aggregation.application.ports import Glance, RoomKey
-from services.aggregation.domain.cover import Ask, SeriesInfo, cover
+from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
-from services.aggregation.domain.history import RawRange, join, singles
+from services.aggregation.domain.history import join, singles
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import NEVER, Kind
 from services.chassis.postgres import Connection, Database
@@ -26,14 +27,7 @@ from services.chassis.postgres import Connection, Database
 
 async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequence[Ask]) -> Folded:
     """What covers each span, and its neighbourhood (see `spans`); `series` are places in `asks`."""
-    windows: list[tuple[int, int, int, int]] = []
-    owners: list[int] = []
-    ranges: list[RawRange] = []
-    for place, ask in enumerate(asks):
-        found = cover(ask.series, steps, ask.start, ask.end, ask.level)
-        windows += [(ask.series.id, steps[depth], first, last) for depth, first, last in found.windows]
-        owners += [place] * len(found.windows)
-        ranges += [RawRange(place, first, last) for first, last in found.raw]
+    windows, owners, ranges = covering(steps, asks)
     infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
