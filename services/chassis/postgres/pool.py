@@ -4,9 +4,9 @@ Every connection has `search_path` set to the schema alone, so unqualified names
 service's tables, and time-outs on the server's side, so that no statement or forgotten transaction of ours
 can hold locks for longer than they say.
 
-A session is given back as it is, but for an open transaction, which is rolled back: resetting it would cost one
-more round trip each time. So what outlives a transaction (LISTEN, session locks, SET) is not for these connections
-(see ADR 0013).
+A session is given back as it is, but for an open transaction, which is rolled back, and for what an exception may have
+left half done: resetting it would cost one more round trip each time. So what outlives a transaction (LISTEN, session
+locks, SET) is not for these connections (see ADR 0013).
 """
 
 import asyncio
@@ -59,16 +59,22 @@ class PoolOptions:
 class Database:
     """A pool and the two ways to use it. Errors of PostgreSQL leave both as domain errors."""
 
-    def __init__(self, pool: Pool, options: PoolOptions) -> None:
+    def __init__(self, pool: Pool, options: PoolOptions, interrupted: "Interrupted") -> None:
         self.pool = pool
         self._acquire_timeout = options.acquire_timeout.total_seconds()
+        self._interrupted = interrupted
 
     @asynccontextmanager
     async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncGenerator[Connection]:
         """A connection without a transaction (each statement commits by itself)."""
         with translated(constraints):
             async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
-                yield connection
+                session = connection.get_server_pid()  # one that was lost can no longer be asked
+                try:
+                    yield connection
+                except BaseException:
+                    self._interrupted.add(session)
+                    raise
 
     @asynccontextmanager
     async def transaction(
@@ -111,6 +117,7 @@ async def open_database(
     Raises `Unavailable` when the server does not answer within `options.wait_until_up`.
     """
     options = options or PoolOptions()
+    interrupted = Interrupted()
     await wait_until_up(dsn, options.wait_until_up)
     with translated():
         pool = await asyncpg.create_pool(
@@ -119,9 +126,9 @@ async def open_database(
             max_size=options.max_size,
             timeout=options.connect_timeout.total_seconds(),
             server_settings=options.server_settings(schema, application_name),
-            reset=_as_it_is,
+            reset=interrupted.settle,
         )
-    database = Database(pool, options)
+    database = Database(pool, options, interrupted)
     try:
         yield database
     finally:
@@ -146,8 +153,29 @@ async def wait_until_up(dsn: str, timeout: timedelta) -> None:
             return
 
 
-async def _as_it_is(_connection: Connection) -> None:
-    """Open transactions have been rolled back when the pool calls this; nothing else is to be undone."""
+class Interrupted:
+    """Sessions that an exception left between two messages of one statement.
+
+    asyncpg prepares a statement and runs it in two steps, and only the second tells the server that the statement is
+    complete. Whoever is cancelled between them, or whose arguments cannot be encoded, leaves the server in a
+    transaction that the client does not know of: it would keep a snapshot while the session idles, and refuse the next
+    `BEGIN ISOLATION LEVEL REPEATABLE READ`.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: set[int] = set()
+
+    def add(self, session: int) -> None:
+        """The session of this server process is to be settled when it is given back."""
+        self._sessions.add(session)
+
+    async def settle(self, session: Connection) -> None:
+        """What the pool does with every session that is given back. Transactions that asyncpg knows of have been rolled
+        back already. If it fails, the pool closes the session."""
+        pid = session.get_server_pid()
+        if pid in self._sessions:
+            self._sessions.discard(pid)
+            await session.execute("SELECT")  # nothing, but completely
 
 
 def _milliseconds(value: timedelta) -> str:

@@ -96,6 +96,34 @@ async def test_a_defect_of_ours_stays_what_it_is(chassis_database: Database) -> 
             await connection.execute("SELECT 1 FROM nowhere")
 
 
+async def test_a_statement_that_was_given_up_halfway_leaves_no_transaction_behind(chassis_dsn: str) -> None:
+    one = PoolOptions(max_size=1)
+    async with open_database(chassis_dsn, schema="chassis_test", application_name="tests", options=one) as database:
+        # Its argument cannot be encoded: asked for once it is prepared, and never run.
+        with pytest.raises(asyncpg.DataError):
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT $1::int", "no number")
+        await _leaves_nothing(chassis_dsn, database)
+
+        # Its caller is cancelled between the two.
+        with pytest.raises(asyncio.CancelledError):
+            async with database.connection() as connection:
+                await connection.prepare("SELECT $1::int + 1")
+                raise asyncio.CancelledError
+        await _leaves_nothing(chassis_dsn, database)
+
+
+async def _leaves_nothing(dsn: str, database: Database) -> None:
+    async with database.transaction(isolation="repeatable_read", readonly=True) as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+        pid = connection.get_server_pid()
+    other = await asyncpg.connect(dsn)
+    try:
+        assert await other.fetchval("SELECT backend_xmin FROM pg_stat_activity WHERE pid = $1", pid) is None
+    finally:
+        await other.close()
+
+
 async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_dsn: str) -> None:
     options = PoolOptions(
         max_size=1, acquire_timeout=timedelta(milliseconds=100), statement_timeout=timedelta(milliseconds=200)
