@@ -24,7 +24,7 @@ class Client(NatsClient):
     """The client of nats-py, whose reading never ends without a new connection."""
 
     async def _process_pong(self) -> None:
-        # A flush that was cancelled or timed out leaves its future here; its answer would be an error that ends reading.
+        # A flush that was cancelled or timed out has left its future here: an error that would end reading.
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
