@@ -91,6 +91,24 @@ func FromError(err error, bodyField string) *Problem {
 	return p
 }
 
+// OfItem makes the problem with which one item of a batch would have been refused alone (ItemRejection). The caller keeps
+// the metadata as it is.
+func OfItem(code codes.Code, reason, field, message string, metadata map[string]string) *Problem {
+	http, known := httpStatus[code]
+	if !known || code == codes.OK {
+		http = httpStatus[codes.Internal]
+	}
+	p := New(http, reason, message)
+	if field != "" {
+		p.Errors = []Violation{{field, reason, message}}
+		if code == codes.InvalidArgument {
+			p.Detail = field + ": " + message
+		}
+	}
+	p.Metadata = metadata
+	return p
+}
+
 // FromTransport tells whether the error came without details, so that its text shows up nowhere but in the log.
 func FromTransport(err error) bool {
 	for _, detail := range status.Convert(err).Details() {

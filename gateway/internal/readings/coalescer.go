@@ -21,9 +21,10 @@ const (
 )
 
 // coalescer merges single readings of the same caller that arrive at the same time into batches of a stream: one call
-// for many. The answers are those that each reading would have got alone. A reading whose stream fails, or of whose
-// rejection the service did not tell all, is sent once more alone, and that answer counts. Sending twice is harmless, for the reading carries its
-// event time by then, and the same reading again changes nothing.
+// for many. The answers are those that each reading would have got alone. A reading whose stream fails, of whose
+// rejection a batch does not tell all, or which is the first of its sensor type, is sent once more alone, and that answer
+// counts. Sending twice is harmless, for the reading carries its event time by then, and the same reading again changes
+// nothing.
 type coalescer struct {
 	client ingestion.ReadingServiceClient
 	ctx    context.Context //nolint:containedctx // of the process: lanes outlive the requests that open them
@@ -48,12 +49,12 @@ func newCoalescer(ctx context.Context, client ingestion.ReadingServiceClient) *c
 	return &coalescer{client: client, ctx: ctx, lanes: map[string]*lane{}, units: map[string]unit{}}
 }
 
-// create is CreateReading. Only readings whose answer is known beforehand, should they be accepted, are merged: no
-// idempotency key, a finite value in the canonical unit, a time in whole microseconds.
+// create is CreateReading. Only readings are merged that a batch answers in the same way: no idempotency key, a finite
+// value in the canonical unit, a time in whole microseconds.
 func (c *coalescer) create(ctx context.Context, token string, request *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
 	reading := request.GetReading()
 	canonical, known := c.unit(reading)
-	if !known || request.GetIdempotencyKey() != "" || !plain(reading, canonical) {
+	if request.GetIdempotencyKey() != "" || !plain(reading, canonical) {
 		return c.alone(ctx, request)
 	}
 	if reading.GetEventTime() == nil {
@@ -65,10 +66,10 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 	}
 	select {
 	case found := <-one.done:
-		if found.err != nil {
-			return nil, found.err
+		if found.refusal != nil {
+			return nil, found.refusal
 		}
-		if !found.accepted {
+		if !found.accepted || !known {
 			return c.alone(ctx, request)
 		}
 	case <-ctx.Done():
@@ -96,7 +97,7 @@ func (c *coalescer) stamp() time.Time {
 	}
 }
 
-// plain readings break no rule of the contract that a batch would tell less about.
+// plain readings break no rule of the contract that a batch would tell less about. The canonical unit may be unknown.
 func plain(reading *ingestion.Reading, canonical string) bool {
 	if reading.Value == nil || math.IsNaN(reading.GetValue()) || math.IsInf(reading.GetValue(), 0) {
 		return false

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
+
+	"tocsin/gateway/internal/problem"
 )
 
 const (
@@ -32,10 +34,10 @@ type waiting struct {
 	done    chan outcome
 }
 
-// outcome of a reading: accepted, refused with an error, or neither: then only a call with it alone can tell.
+// outcome of a reading: accepted, refused, or neither: then only a call with it alone can tell.
 type outcome struct {
 	accepted bool
-	err      error
+	refusal  *problem.Problem
 }
 
 // lane sends the readings of one caller (one token) over one stream, one batch after the other: while a batch is under
@@ -178,12 +180,14 @@ func (l *lane) send(stream ingestion.ReadingService_StreamReadingsClient, batch 
 		settle(batch, false)
 		return err
 	}
-	errs := response.GetErrors()
-	for i, rejection := range response.GetRejections() {
+	for _, rejection := range response.GetRejections() {
 		if at := int(rejection.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
 			var refused outcome
-			if i < len(errs) {
-				refused.err = status.ErrorProto(errs[i]) // nil without a code
+			if rejection.GetCode() != 0 {
+				refused.refusal = problem.OfItem(
+					codes.Code(rejection.GetCode()), //nolint:gosec // of a service
+					rejection.GetReason(), rejection.GetField(), rejection.GetMessage(), rejection.GetMetadata(),
+				)
 			}
 			batch[at].done <- refused
 			batch[at] = nil

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
-	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -91,6 +91,9 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 	f.remember(ctx)
 	f.alone.Add(1)
 	reading := r.GetReading()
+	if reading.GetSensorType() == "missing" {
+		return nil, noType()
+	}
 	if reading.GetSensorType() == "temperature" {
 		if reading.GetValue() < -273.15 {
 			return nil, tooCold()
@@ -104,7 +107,35 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 }
 
 func tooCold() error {
-	return fail(codes.InvalidArgument, "Too cold.", info("VALUE_OUT_OF_RANGE", nil))
+	return refusal(codes.InvalidArgument, "value: too cold", tooColdItem(0))
+}
+
+func noType() error {
+	item := noTypeItem(0)
+	return refusal(codes.NotFound, item.GetMessage(), item)
+}
+
+// refusal is of a call what the item tells of a batch.
+func refusal(code codes.Code, message string, item *ingestion.ItemRejection) error {
+	violation := &errdetails.BadRequest_FieldViolation{
+		Field: item.GetField(), Reason: item.GetReason(), Description: item.GetMessage(),
+	}
+	return fail(code, message, info(item.GetReason(), item.GetMetadata()),
+		&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{violation}})
+}
+
+func tooColdItem(index int) *ingestion.ItemRejection {
+	return &ingestion.ItemRejection{
+		Index: int32(index), Reason: "VALUE_OUT_OF_RANGE", Field: "value", Message: "too cold",
+		Metadata: map[string]string{"min": "-273.15"}, Code: int32(codes.InvalidArgument),
+	}
+}
+
+func noTypeItem(index int) *ingestion.ItemRejection {
+	return &ingestion.ItemRejection{
+		Index: int32(index), Reason: "SENSOR_TYPE_UNKNOWN", Field: "sensorType",
+		Message: "the sensor type missing is not in the catalogue", Code: int32(codes.NotFound),
+	}
 }
 
 func (f *fakes) BatchCreateReadings(_ context.Context, r *ingestion.BatchCreateReadingsRequest) (*ingestion.BatchCreateReadingsResponse, error) {
@@ -133,14 +164,15 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 		}
 		answer := &ingestion.StreamReadingsResponse{Sequence: request.GetSequence()}
 		for i, reading := range request.GetReadings().GetReadings() {
-			if reading.GetValue() < -273.15 {
-				answer.Rejections = append(answer.Rejections, &ingestion.ItemRejection{Index: int32(i), Reason: "VALUE_OUT_OF_RANGE", Field: "value"})
-				why := &statuspb.Status{}
-				if request.GetExplain() && reading.GetValue() > -310 {
-					why = status.Convert(tooCold()).Proto()
-				}
-				answer.Errors = append(answer.Errors, why)
-			} else {
+			switch {
+			case reading.GetSensorType() == "missing":
+				answer.Rejections = append(answer.Rejections, noTypeItem(i))
+			case reading.GetValue() < -310 && reading.GetValue() > -320: // breaks a rule of the contract, and perhaps others
+				item := &ingestion.ItemRejection{Index: int32(i), Reason: "INVALID_FIELD", Field: "value"} // no code
+				answer.Rejections = append(answer.Rejections, item)
+			case reading.GetValue() < -273.15:
+				answer.Rejections = append(answer.Rejections, tooColdItem(i))
+			default:
 				answer.Accepted++
 			}
 		}

@@ -81,6 +81,7 @@ func TestConcurrentReadingsAreMergedAndAnsweredOneByOne(t *testing.T) {
 		t.Fatalf("%+v %v", got, err) // teaches the canonical unit
 	}
 	f.alone.Store(0)
+	f.rows.Store(0)
 	crowd(t, url, 600)
 	if f.rows.Load() != 600 || f.alone.Load() != 30 {
 		t.Errorf("%d rows in batches, %d alone: only unexplained rejections are sent again", f.rows.Load(), f.alone.Load())
@@ -107,7 +108,6 @@ func TestWhatMustGoAloneDoes(t *testing.T) {
 		{`{"building":"b","room":"r","sensorType":"temperature","value":"NaN"}`},
 		{`{"building":"b","room":"r","sensorType":"temperature"}`},
 		{`{"building":"b","room":"r","sensorType":"temperature","value":1,"eventTime":"2026-01-01T00:00:00.123456789Z"}`},
-		{`{"building":"b","room":"r","sensorType":"other","value":1}`},
 		{`{"building":"b.c","room":"r","sensorType":"temperature","value":1}`},
 		{`{"building":"b","room":"r","sensorType":"temperature","device":"-d","value":1}`},
 	} {
@@ -115,9 +115,43 @@ func TestWhatMustGoAloneDoes(t *testing.T) {
 		if _, err := create(url, "Bearer 0", c[0], c[1:]...); err != nil {
 			t.Error(err)
 		}
-		if f.alone.Load() != before+1 || f.rows.Load() != 0 {
+		if f.alone.Load() != before+1 || f.rows.Load() != 1 {
 			t.Errorf("%v was merged", c)
 		}
+	}
+}
+
+func TestARefusalFromABatchIsThatOfASingleCall(t *testing.T) {
+	f, url, _ := setup(t)
+	if _, err := create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"temperature","value":1}`); err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]string{
+		`{"building":"b","room":"r","sensorType":"temperature","value":-300}`: "VALUE_OUT_OF_RANGE",
+		`{"building":"b","room":"r","sensorType":"missing","value":1}`:        "SENSOR_TYPE_UNKNOWN",
+	} {
+		response, alone := do(t, "POST", url+"/v1/readings", body, "Idempotency-Key", "k")
+		before := f.alone.Load()
+		merged, text := do(t, "POST", url+"/v1/readings", body)
+		if f.alone.Load() != before {
+			t.Errorf("%s was not merged", body)
+		}
+		if text != alone || !strings.Contains(text, want) || merged.StatusCode != response.StatusCode {
+			t.Errorf("%d %s\nalone: %d %s", merged.StatusCode, text, response.StatusCode, alone)
+		}
+	}
+}
+
+func TestTheFirstReadingOfASensorTypeIsAnsweredAlone(t *testing.T) {
+	f, url, _ := setup(t)
+	body := `{"building":"b","room":"r","sensorType":"temperature","value":1}`
+	for range 2 {
+		if got, err := create(url, "Bearer 0", body); err != nil || got.body.Reading.Unit != "C" {
+			t.Errorf("%+v %v", got, err)
+		}
+	}
+	if f.alone.Load() != 1 || f.rows.Load() != 2 {
+		t.Errorf("%d alone, %d in batches", f.alone.Load(), f.rows.Load())
 	}
 }
 

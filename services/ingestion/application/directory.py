@@ -158,9 +158,9 @@ class Directory:
         ResourceNotFound or TooManyPlaces."""
         try:
             return await self.device(name)
-        except ResourceNotFound:
+        except ResourceNotFound as error:
             if not self._options.auto_register:
-                raise
+                raise ResourceNotFound("device", name, "device") from error
         self.sensor_type(sensor_type)
         new = Device(name, format_name, UNASSIGNED, UNASSIGNED, sensor_type)
         return self._keep_device(await self._registrar.register_device(new))

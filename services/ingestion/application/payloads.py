@@ -23,7 +23,6 @@ from services.ingestion.domain.reading import (
     TimeLimits,
     canonical_value,
     check_event_time,
-    rejection,
     to_datetime,
 )
 from services.ingestion.domain.series import Series, SeriesKey
@@ -98,7 +97,7 @@ class Payloads:
         try:
             return await self._accept(received.format, decode(received.format, received.payload))
         except (InvalidArgument, NotFound, FailedPrecondition, TooManyPlaces) as error:
-            refusal = rejection(0, error)
+            refusal = Rejection(0, error)
             await self._keep(received, refusal.field, refusal.message)
             return None
 
@@ -125,7 +124,7 @@ class Payloads:
         try:
             found = decode(format_name, payload)
         except PayloadNotUnderstood as error:
-            return PayloadTried((), (), (rejection(0, error),))
+            return PayloadTried((), (), (Rejection(0, error),))
         warnings = list(found.warnings)
         try:
             device = await self._directory.device(found.device)
@@ -136,7 +135,7 @@ class Payloads:
             series = self._directory.expected(_key(device))
             return PayloadTried((StoredReading(series, *self._judge(series, found)),), warnings, ())
         except DomainError as error:
-            return PayloadTried((), warnings, (rejection(0, error),))
+            return PayloadTried((), warnings, (Rejection(0, error),))
 
     async def empty(self, name: str) -> StoredReading:
         """Forces an "emptied" event, now. Raises ResourceNotFound, NotALevel or StreamUnavailable."""

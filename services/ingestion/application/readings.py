@@ -24,7 +24,6 @@ from services.ingestion.domain.reading import (
     canonical_value,
     check_event_time,
     conversion_for,
-    rejection,
 )
 from services.ingestion.domain.series import Series, SeriesKey
 
@@ -239,13 +238,13 @@ class Readings:
                 sound.append((at, *self._judge_content(raw, now_us, now_us + at, expected)))
             except DomainError as error:
                 error.__traceback__ = None  # leads back here: thousands a second would be left to the collector
-                rejections.append(rejection(at, error))
+                rejections.append(Rejection(at, error))
         resolved = await self._directory.resolve(dict.fromkeys(key for _, key, _, _ in sound))
         stored: list[StoredReading] = []
         for at, key, event_time_us, value in sound:
             series = resolved[key]
             if isinstance(series, DomainError):
-                rejections.append(rejection(at, series))
+                rejections.append(Rejection(at, series))
             else:
                 stored.append(StoredReading(series, event_time_us, value))
         rejections.sort(key=attrgetter("index"))

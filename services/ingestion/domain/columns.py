@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from services.chassis.errors import DomainError
 from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField
-from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, out_of_range, rejection, time_text
+from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, out_of_range, time_text
 from services.ingestion.domain.series import Series
 from services.ingestion.domain.units import IDENTITY, Conversion
 
@@ -140,7 +140,7 @@ def judge(
     if good.all():
         return Judged(_route(table, safe, event_time_us, canonical), len(value), ())
     rejections = tuple(
-        rejection(row, _why(table, row, index, event_time_us, value, canonical, earliest, latest))
+        Rejection(row, _why(table, row, index, event_time_us, value, canonical, earliest, latest))
         for row in np.flatnonzero(~good).tolist()
     )
     pieces = _route(table, safe[good], event_time_us[good], canonical[good])

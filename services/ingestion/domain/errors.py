@@ -1,6 +1,8 @@
 """What can be wrong with what ingestion is given, with the reasons of the contract's `ErrorReason`."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 
 from services.chassis.errors import (
     AlreadyExists,
@@ -32,8 +34,7 @@ class SensorTypeUnknown(NotFound):
 
     def __init__(self, sensor_type: str, field: str = "sensorType") -> None:
         super().__init__(f"the sensor type {sensor_type} is not in the catalogue", metadata={"sensorType": sensor_type})
-        self.field = field
-        self.violations = (FieldViolation(field, "is not in the catalogue", self.reason),)
+        self.violations = (FieldViolation(field, self.message, self.reason),)
 
 
 class ResourceNotFound(NotFound):
@@ -42,9 +43,8 @@ class ResourceNotFound(NotFound):
 
     def __init__(self, kind: str, name: str, field: str = "") -> None:
         super().__init__(f"there is no {kind} {name}", metadata={"id": name, "kind": kind})
-        self.field = field or kind
         if field:
-            self.violations = (FieldViolation(field, "is not in the catalogue", self.reason),)
+            self.violations = (FieldViolation(field, self.message, self.reason),)
 
 
 class ResourceExists(AlreadyExists):
@@ -65,8 +65,7 @@ class TooManyPlaces(ResourceExhausted):
             f"catalogue, or raise {MAX_AUTO_REGISTERED}",
             metadata={"kind": kind, "id": name, "limit": str(most), "setting": MAX_AUTO_REGISTERED},
         )
-        self.field = kind
-        self.violations = (FieldViolation(kind, "is not in the catalogue, which is full for readings", self.reason),)
+        self.violations = (FieldViolation(kind, self.message, self.reason),)
 
 
 class ResourceInUse(FailedPrecondition):
@@ -82,7 +81,6 @@ class UnitUnknown(InvalidArgument):
     """The unit cannot be converted to the sensor type's."""
 
     reason = "UNIT_UNKNOWN"
-    field = "unit"
 
     def __init__(self, unit: str, canonical: str, convertible: list[str]) -> None:
         rule = f"cannot be converted to {canonical}; use one of {', '.join(convertible)}"
@@ -96,33 +94,35 @@ class ValueOutOfRange(InvalidArgument):
     """The value is outside the physical limits of its sensor type, or above the end of its register."""
 
     reason = "VALUE_OUT_OF_RANGE"
-    field = "value"
 
     def __init__(
         self, value: float, least: float | None, most: float | None, unit: str, *, register: bool = False
     ) -> None:
         """`register`: `most` is the register size of a ROLLOVER counter."""
-        above = f"not above {most} {unit}" + (" (registerSize)" if register else "")
-        seen = f"{value:g} {unit}"
-        bounds = " and ".join(
-            text for text, bound in ((f"not below {least} {unit}", least), (above, most)) if bound is not None
-        )
+        text, bounds = _bounds(least, most, unit, register)
         super().__init__(
-            violations=[FieldViolation("value", f"must be {bounds}, is {seen}", self.reason)],
-            metadata={
-                "value": repr(value),
-                "unit": unit,
-                **({} if least is None else {"min": repr(least)}),
-                **({} if most is None else {"max": repr(most)}),
-            },
+            violations=[FieldViolation("value", f"must be {text}, is {value:g} {unit}", self.reason)],
+            metadata={"value": repr(value), **bounds},
         )
+
+
+@lru_cache(maxsize=1024)
+def _bounds(least: float | None, most: float | None, unit: str, register: bool) -> tuple[str, Mapping[str, str]]:
+    """For people, and for programs. Refusals come in storms, of values of few kinds."""
+    texts, metadata = list[str](), {"unit": unit}
+    if least is not None:
+        texts.append(f"not below {least} {unit}")
+        metadata["min"] = repr(least)
+    if most is not None:
+        texts.append(f"not above {most} {unit}" + (" (registerSize)" if register else ""))
+        metadata["max"] = repr(most)
+    return " and ".join(texts), metadata
 
 
 class EventTimeOutOfRange(InvalidArgument):
     """The event time is too far in the future, or older than the retention."""
 
     reason = "EVENT_TIME_OUT_OF_RANGE"
-    field = "eventTime"
 
     def __init__(self, event_time: str, earliest: str, latest: str) -> None:
         super().__init__(

@@ -1,11 +1,10 @@
 """One reading and the judgement on it: unit, limits, event time."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.errors import DomainError
 from services.ingestion.domain.catalogue import SensorType
 from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField, UnitUnknown, ValueOutOfRange
 from services.ingestion.domain.series import Series
@@ -39,13 +38,27 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why one item of a batch was not accepted. `field` is in JSON spelling; `error` is what was met."""
+    """Why the item `index` of a batch was not accepted: what it would have been refused with alone."""
 
     index: int
-    reason: str
-    field: str
-    message: str
-    error: DomainError | None = dataclasses.field(default=None, compare=False)
+    error: DomainError
+
+    @property
+    def reason(self) -> str:
+        """Of the error."""
+        return self.error.reason
+
+    @property
+    def field(self) -> str:
+        """That is to blame, in JSON spelling; empty for the whole item."""
+        violations = self.error.violations
+        return violations[0].field if violations else ""
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the field."""
+        violations = self.error.violations
+        return violations[0].description if violations else self.error.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +135,3 @@ def check_event_time(event_time_us: int, now_us: int, limits: TimeLimits) -> int
     if not earliest <= event_time_us <= latest:
         raise EventTimeOutOfRange(time_text(event_time_us), time_text(earliest), time_text(latest))
     return event_time_us
-
-
-def rejection(index: int, error: DomainError) -> Rejection:
-    """The refusal of one item as an entry of a list."""
-    if isinstance(error, InvalidArgument) and error.violations:
-        first = error.violations[0]
-        return Rejection(index, error.reason, first.field, first.description, error)
-    return Rejection(index, error.reason, getattr(error, "field", ""), error.message, error)

@@ -8,7 +8,6 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
-from google.rpc import status_pb2
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import AlreadyExists, DomainError, InvalidArgument, NotFound, Unavailable
@@ -266,7 +265,7 @@ async def test_a_stream_registers_only_series_with_accepted_rows(world: World) -
     assert await rooms() == 20
 
 
-async def test_a_stream_explains_rejections_as_single_calls_do(world: World) -> None:
+async def test_a_stream_tells_of_rejections_what_single_calls_do(world: World) -> None:
     bad = [reading(value=-300.0), reading(sensor_type="noise"), reading(unit="kWh"), reading(building="a.*")]
     request = reading_service_pb2.StreamReadingsRequest(
         explain=True,
@@ -278,14 +277,18 @@ async def test_a_stream_explains_rejections_as_single_calls_do(world: World) -> 
 
     (answer,) = [answer async for answer in world.readings.StreamReadings(stream(), metadata=world.me)]
     assert [found.index for found in answer.rejections] == [0, 2, 3, 4]
-    for item, status in zip(bad[:3], answer.errors[:3], strict=True):
+    for item, told in zip(bad, answer.rejections, strict=True):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await create(world, item)
-        alone = dict(refusal.value.trailing_metadata() or ())["grpc-status-details-bin"]
-        expected = status_pb2.Status.FromString(alone)
-        kept = [detail for detail in expected.details if not detail.type_url.endswith("RequestInfo")]
-        assert (status.code, status.message, list(status.details)) == (expected.code, expected.message, kept)
-    assert answer.errors[3] == status_pb2.Status()
+        alone = unpack(refusal.value)
+        violation = alone.violations[0]
+        if told.reason == "INVALID_FIELD":  # alone, all rules are told
+            assert (told.code, violation.field) == (0, f"reading.{told.field}")
+            continue
+        assert (told.code, told.reason, told.metadata) == (refusal.value.code().value[0], alone.reason, alone.metadata)
+        assert (told.field, told.message) == (violation.field, violation.description)
+        opening = f"{told.field}: " if isinstance(alone, InvalidArgument) else ""
+        assert alone.message == opening + told.message
 
 
 @pytest.mark.parametrize(

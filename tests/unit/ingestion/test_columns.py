@@ -13,7 +13,6 @@ from services.ingestion.domain.reading import (
     canonical_value,
     check_event_time,
     conversion_for,
-    rejection,
 )
 from tests.support.ingestion import NOW_US, TYPES, series
 
@@ -75,7 +74,7 @@ def test_columns_are_judged_as_single_readings_are(rows: list[tuple[int, int, fl
         assert isinstance(error, DomainError)
         if found.field == "seriesIndex":
             assert rows[found.index][0] >= len(TABLE)
-        elif rejection(0, error).reason == "EVENT_TIME_OUT_OF_RANGE" or found.reason != "EVENT_TIME_OUT_OF_RANGE":
+        elif error.reason == "EVENT_TIME_OUT_OF_RANGE" or found.reason != "EVENT_TIME_OUT_OF_RANGE":
             assert found.reason == error.reason
         assert found.message
     good = [(row, e) for row, e in zip(rows, expected, strict=True) if not isinstance(e, DomainError)]

@@ -5,9 +5,8 @@ from datetime import datetime
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import status_pb2
 
-from services.chassis.grpc.status import to_status
+from services.chassis.grpc.status import code_of
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.columns import Floats, Indices, Longs
@@ -17,6 +16,7 @@ from services.ingestion.domain.series import SeriesKey
 from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2, reading_service_pb2
 
 MAX_ROWS = 10_000
+MAX_EXPLAINED = 1000
 
 
 def raw_reading(message: reading_pb2.Reading) -> RawReading:
@@ -52,18 +52,24 @@ def reading(stored: StoredReading) -> reading_pb2.Reading:
 def rejections(found: Iterable[Rejection]) -> list[reading_pb2.ItemRejection]:
     """As they go out."""
     return [
-        reading_pb2.ItemRejection(index=item.index, reason=item.reason, field=item.field, message=item.message)
+        reading_pb2.ItemRejection(
+            index=item.index,
+            reason=item.reason,
+            field=item.field,
+            message=item.message,
+        )
         for item in found
     ]
 
 
-def errors(found: Iterable[Rejection]) -> list[status_pb2.Status]:
-    """What a call with each item alone would have been answered with; empty where its contract is broken, for then the
-    call tells every rule."""
-    empty = status_pb2.Status()
-    return [
-        empty if item.error is None or item.reason == InvalidField.reason else to_status(item.error) for item in found
-    ]
+def explained(found: Sequence[Rejection]) -> list[reading_pb2.ItemRejection]:
+    """As `rejections`, with what a call with each item alone would tell. All of them would not fit into a message."""
+    messages = rejections(found)
+    for item, message in zip(found, messages[:MAX_EXPLAINED], strict=False):
+        if item.reason != InvalidField.reason:
+            message.code = code_of(item.error).value[0]
+            message.metadata.update(item.error.metadata)
+    return messages
 
 
 def table(series: Iterable[reading_pb2.ReadingColumns.Series]) -> list[tuple[SeriesKey, str]]:

@@ -22,7 +22,7 @@ class PayloadServicer(PayloadServiceServicer):
         return pb.TestPayloadResponse(
             readings=[to.reading(item) for item in tried.readings],
             warnings=list(tried.warnings),
-            errors=to.rejections(tried.errors),
+            errors=to.explained(tried.errors),
         )
 
     async def EmptyDevice(self, request: pb.EmptyDeviceRequest, context: Any) -> pb.EmptyDeviceResponse:

@@ -34,7 +34,7 @@ class ReadingServicer(ReadingServiceServicer):
         created = await self._readings.create_many(command)
         return pb.BatchCreateReadingsResponse(
             accepted=created.accepted,
-            rejections=to.rejections(created.rejections),
+            rejections=to.explained(created.rejections),
             duplicate=created.duplicate,
         )
 
@@ -45,7 +45,7 @@ class ReadingServicer(ReadingServiceServicer):
         return pb.ImportReadingsResponse(
             accepted=imported.accepted,
             rejected=imported.rejected,
-            rejections=to.rejections(imported.rejections),
+            rejections=to.explained(imported.rejections),
         )
 
     async def StreamReadings(
@@ -93,8 +93,7 @@ async def _answer(sequence: int, pending: Pending, *, explain: bool) -> pb.Strea
     answer = pb.StreamReadingsResponse(
         sequence=sequence,
         accepted=pending.accepted,
-        rejections=to.rejections(pending.rejections),
-        errors=to.errors(pending.rejections) if explain else (),
+        rejections=(to.explained if explain else to.rejections)(pending.rejections),
     )
     await pending.durable
     return answer

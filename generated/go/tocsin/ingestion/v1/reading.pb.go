@@ -213,7 +213,13 @@ type ItemRejection struct {
 	// field that broke the rule, in the JSON spelling (`eventTime`); empty when it concerns the whole item.
 	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
 	// message for people: the rule and what was seen.
-	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// metadata of the reason for programs, for example `min`, `max`, `value` and `unit` of a VALUE_OUT_OF_RANGE. Of the
+	// first 1,000 rejections of an answer; in streams only where the request asks to explain.
+	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// code of the status (google.rpc.Code) that refuses the item where it is sent alone. Told where metadata is,
+	// but 0 for an INVALID_FIELD: of that, a call with the item alone tells every broken rule.
+	Code          int32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +280,20 @@ func (x *ItemRejection) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *ItemRejection) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *ItemRejection) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
 }
 
 // Series names what a row measures, once for all of its rows.
@@ -385,12 +405,17 @@ const file_tocsin_ingestion_v1_reading_proto_rawDesc = "" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
 	"sensorType\x12!\n" +
 	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12\x1b\n" +
-	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"m\n" +
+	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\x8c\x02\n" +
 	"\rItemRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessageB\xc1\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12L\n" +
+	"\bmetadata\x18\x05 \x03(\v20.tocsin.ingestion.v1.ItemRejection.MetadataEntryR\bmetadata\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\x05R\x04code\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\xc1\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\fReadingProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -405,22 +430,24 @@ func file_tocsin_ingestion_v1_reading_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_reading_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_tocsin_ingestion_v1_reading_proto_goTypes = []any{
 	(*Reading)(nil),               // 0: tocsin.ingestion.v1.Reading
 	(*ReadingColumns)(nil),        // 1: tocsin.ingestion.v1.ReadingColumns
 	(*ItemRejection)(nil),         // 2: tocsin.ingestion.v1.ItemRejection
 	(*ReadingColumns_Series)(nil), // 3: tocsin.ingestion.v1.ReadingColumns.Series
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	nil,                           // 4: tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_reading_proto_depIdxs = []int32{
-	4, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
+	5, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
 	3, // 1: tocsin.ingestion.v1.ReadingColumns.series:type_name -> tocsin.ingestion.v1.ReadingColumns.Series
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 2: tocsin.ingestion.v1.ItemRejection.metadata:type_name -> tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_reading_proto_init() }
@@ -435,7 +462,7 @@ func file_tocsin_ingestion_v1_reading_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_reading_proto_rawDesc), len(file_tocsin_ingestion_v1_reading_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

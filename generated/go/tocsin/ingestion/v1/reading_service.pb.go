@@ -9,7 +9,6 @@ package ingestionv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
-	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -331,7 +330,7 @@ type StreamReadingsRequest struct {
 	//	*StreamReadingsRequest_Readings
 	//	*StreamReadingsRequest_Columns
 	Batch isStreamReadingsRequest_Batch `protobuf_oneof:"batch"`
-	// explain asks for `errors` in the answer.
+	// explain asks for `metadata` and `code` of the first 1,000 rejections.
 	Explain       bool `protobuf:"varint,4,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -432,10 +431,7 @@ type StreamReadingsResponse struct {
 	// accepted readings.
 	Accepted int32 `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// rejections, by row.
-	Rejections []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
-	// errors, one for each rejection, where the request asked for them: the status with which CreateReading would have
-	// refused that reading. Empty (code 0) for an INVALID_FIELD, of which CreateReading would tell more.
-	Errors        []*status.Status `protobuf:"bytes,4,rep,name=errors,proto3" json:"errors,omitempty"`
+	Rejections    []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -491,13 +487,6 @@ func (x *StreamReadingsResponse) GetRejections() []*ItemRejection {
 	return nil
 }
 
-func (x *StreamReadingsResponse) GetErrors() []*status.Status {
-	if x != nil {
-		return x.Errors
-	}
-	return nil
-}
-
 // ReadingList is a batch of readings in rows.
 type StreamReadingsRequest_ReadingList struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -548,7 +537,7 @@ var File_tocsin_ingestion_v1_reading_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_reading_service_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/ingestion/v1/reading_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"\x91\x01\n" +
+	")tocsin/ingestion/v1/reading_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"\x91\x01\n" +
 	"\x14CreateReadingRequest\x12B\n" +
 	"\areading\x18\x01 \x01(\v2\x1c.tocsin.ingestion.v1.ReadingB\n" +
 	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\areading\x125\n" +
@@ -580,14 +569,13 @@ const file_tocsin_ingestion_v1_reading_service_proto_rawDesc = "" +
 	"\vReadingList\x12J\n" +
 	"\breadings\x18\x01 \x03(\v2\x1c.tocsin.ingestion.v1.ReadingB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x90N\"\x03\xd8\x01\x03R\breadingsB\x0e\n" +
-	"\x05batch\x12\x05\xbaH\x02\b\x01\"\xc0\x01\n" +
+	"\x05batch\x12\x05\xbaH\x02\b\x01\"\xa2\x01\n" +
 	"\x16StreamReadingsResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\x05R\baccepted\x12B\n" +
 	"\n" +
 	"rejections\x18\x03 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
-	"rejections\x12*\n" +
-	"\x06errors\x18\x04 \x03(\v2\x12.google.rpc.StatusR\x06errors2\xfc\x04\n" +
+	"rejectionsJ\x04\b\x04\x10\x05R\x06errors2\xfc\x04\n" +
 	"\x0eReadingService\x12\x99\x01\n" +
 	"\rCreateReading\x12).tocsin.ingestion.v1.CreateReadingRequest\x1a*.tocsin.ingestion.v1.CreateReadingResponse\"1\x8a\xb5\x18\x10\n" +
 	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x17:\areading\"\f/v1/readings\x12\xab\x01\n" +
@@ -624,7 +612,6 @@ var file_tocsin_ingestion_v1_reading_service_proto_goTypes = []any{
 	(*Reading)(nil),                           // 8: tocsin.ingestion.v1.Reading
 	(*ItemRejection)(nil),                     // 9: tocsin.ingestion.v1.ItemRejection
 	(*ReadingColumns)(nil),                    // 10: tocsin.ingestion.v1.ReadingColumns
-	(*status.Status)(nil),                     // 11: google.rpc.Status
 }
 var file_tocsin_ingestion_v1_reading_service_proto_depIdxs = []int32{
 	8,  // 0: tocsin.ingestion.v1.CreateReadingRequest.reading:type_name -> tocsin.ingestion.v1.Reading
@@ -635,21 +622,20 @@ var file_tocsin_ingestion_v1_reading_service_proto_depIdxs = []int32{
 	7,  // 5: tocsin.ingestion.v1.StreamReadingsRequest.readings:type_name -> tocsin.ingestion.v1.StreamReadingsRequest.ReadingList
 	10, // 6: tocsin.ingestion.v1.StreamReadingsRequest.columns:type_name -> tocsin.ingestion.v1.ReadingColumns
 	9,  // 7: tocsin.ingestion.v1.StreamReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
-	11, // 8: tocsin.ingestion.v1.StreamReadingsResponse.errors:type_name -> google.rpc.Status
-	8,  // 9: tocsin.ingestion.v1.StreamReadingsRequest.ReadingList.readings:type_name -> tocsin.ingestion.v1.Reading
-	0,  // 10: tocsin.ingestion.v1.ReadingService.CreateReading:input_type -> tocsin.ingestion.v1.CreateReadingRequest
-	2,  // 11: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:input_type -> tocsin.ingestion.v1.BatchCreateReadingsRequest
-	8,  // 12: tocsin.ingestion.v1.ReadingService.ImportReadings:input_type -> tocsin.ingestion.v1.Reading
-	5,  // 13: tocsin.ingestion.v1.ReadingService.StreamReadings:input_type -> tocsin.ingestion.v1.StreamReadingsRequest
-	1,  // 14: tocsin.ingestion.v1.ReadingService.CreateReading:output_type -> tocsin.ingestion.v1.CreateReadingResponse
-	3,  // 15: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:output_type -> tocsin.ingestion.v1.BatchCreateReadingsResponse
-	4,  // 16: tocsin.ingestion.v1.ReadingService.ImportReadings:output_type -> tocsin.ingestion.v1.ImportReadingsResponse
-	6,  // 17: tocsin.ingestion.v1.ReadingService.StreamReadings:output_type -> tocsin.ingestion.v1.StreamReadingsResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	8,  // 8: tocsin.ingestion.v1.StreamReadingsRequest.ReadingList.readings:type_name -> tocsin.ingestion.v1.Reading
+	0,  // 9: tocsin.ingestion.v1.ReadingService.CreateReading:input_type -> tocsin.ingestion.v1.CreateReadingRequest
+	2,  // 10: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:input_type -> tocsin.ingestion.v1.BatchCreateReadingsRequest
+	8,  // 11: tocsin.ingestion.v1.ReadingService.ImportReadings:input_type -> tocsin.ingestion.v1.Reading
+	5,  // 12: tocsin.ingestion.v1.ReadingService.StreamReadings:input_type -> tocsin.ingestion.v1.StreamReadingsRequest
+	1,  // 13: tocsin.ingestion.v1.ReadingService.CreateReading:output_type -> tocsin.ingestion.v1.CreateReadingResponse
+	3,  // 14: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:output_type -> tocsin.ingestion.v1.BatchCreateReadingsResponse
+	4,  // 15: tocsin.ingestion.v1.ReadingService.ImportReadings:output_type -> tocsin.ingestion.v1.ImportReadingsResponse
+	6,  // 16: tocsin.ingestion.v1.ReadingService.StreamReadings:output_type -> tocsin.ingestion.v1.StreamReadingsResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_reading_service_proto_init() }

@@ -25,12 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from tocsin.ingestion.v1 import reading_pb2 as tocsin_dot_ingestion_dot_v1_dot_reading__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/ingestion/v1/reading_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"x\n\x14\x43reateReadingRequest\x12\x39\n\x07reading\x18\x01 \x01(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12%\n\x0fidempotency_key\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\"Y\n\x15\x43reateReadingResponse\x12-\n\x07reading\x18\x01 \x01(\x0b\x32\x1c.tocsin.ingestion.v1.Reading\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"\x89\x01\n\x1a\x42\x61tchCreateReadingsRequest\x12\x44\n\x08readings\x18\x01 \x03(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\x14\xe2\x41\x01\x02\xbaH\r\x92\x01\n\x08\x01\x10\x90N\"\x03\xd8\x01\x03\x12%\n\x0fidempotency_key\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\"z\n\x1b\x42\x61tchCreateReadingsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x36\n\nrejections\x18\x02 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"t\n\x16ImportReadingsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x10\n\x08rejected\x18\x02 \x01(\x03\x12\x36\n\nrejections\x18\x03 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\"\x9f\x02\n\x15StreamReadingsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12J\n\x08readings\x18\x02 \x01(\x0b\x32\x36.tocsin.ingestion.v1.StreamReadingsRequest.ReadingListH\x00\x12\x36\n\x07\x63olumns\x18\x03 \x01(\x0b\x32#.tocsin.ingestion.v1.ReadingColumnsH\x00\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x1aO\n\x0bReadingList\x12@\n\x08readings\x18\x01 \x03(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\x10\xbaH\r\x92\x01\n\x08\x01\x10\x90N\"\x03\xd8\x01\x03\x42\x0e\n\x05\x62\x61tch\x12\x05\xbaH\x02\x08\x01\"\x98\x01\n\x16StreamReadingsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x05\x12\x36\n\nrejections\x18\x03 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\x12\"\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x12.google.rpc.Status2\xfc\x04\n\x0eReadingService\x12\x99\x01\n\rCreateReading\x12).tocsin.ingestion.v1.CreateReadingRequest\x1a*.tocsin.ingestion.v1.CreateReadingResponse\"1\x8a\xb5\x18\x10\n\x0ereadings:write\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/readings:\x07reading\x12\xab\x01\n\x13\x42\x61tchCreateReadings\x12/.tocsin.ingestion.v1.BatchCreateReadingsRequest\x1a\x30.tocsin.ingestion.v1.BatchCreateReadingsResponse\"1\x8a\xb5\x18\x10\n\x0ereadings:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/readings:batch:\x01*\x12\x95\x01\n\x0eImportReadings\x12\x1c.tocsin.ingestion.v1.Reading\x1a+.tocsin.ingestion.v1.ImportReadingsResponse\"6\x8a\xb5\x18\x10\n\x0ereadings:write\x90\xb5\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/v1/readings:import:\x01*(\x01\x12\x87\x01\n\x0eStreamReadings\x12*.tocsin.ingestion.v1.StreamReadingsRequest\x1a+.tocsin.ingestion.v1.StreamReadingsResponse\"\x18\x8a\xb5\x18\x10\n\x0ereadings:write\x90\xb5\x18\x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/ingestion/v1/reading_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"x\n\x14\x43reateReadingRequest\x12\x39\n\x07reading\x18\x01 \x01(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12%\n\x0fidempotency_key\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\"Y\n\x15\x43reateReadingResponse\x12-\n\x07reading\x18\x01 \x01(\x0b\x32\x1c.tocsin.ingestion.v1.Reading\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"\x89\x01\n\x1a\x42\x61tchCreateReadingsRequest\x12\x44\n\x08readings\x18\x01 \x03(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\x14\xe2\x41\x01\x02\xbaH\r\x92\x01\n\x08\x01\x10\x90N\"\x03\xd8\x01\x03\x12%\n\x0fidempotency_key\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\"z\n\x1b\x42\x61tchCreateReadingsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x36\n\nrejections\x18\x02 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"t\n\x16ImportReadingsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x10\n\x08rejected\x18\x02 \x01(\x03\x12\x36\n\nrejections\x18\x03 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\"\x9f\x02\n\x15StreamReadingsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12J\n\x08readings\x18\x02 \x01(\x0b\x32\x36.tocsin.ingestion.v1.StreamReadingsRequest.ReadingListH\x00\x12\x36\n\x07\x63olumns\x18\x03 \x01(\x0b\x32#.tocsin.ingestion.v1.ReadingColumnsH\x00\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x1aO\n\x0bReadingList\x12@\n\x08readings\x18\x01 \x03(\x0b\x32\x1c.tocsin.ingestion.v1.ReadingB\x10\xbaH\r\x92\x01\n\x08\x01\x10\x90N\"\x03\xd8\x01\x03\x42\x0e\n\x05\x62\x61tch\x12\x05\xbaH\x02\x08\x01\"\x82\x01\n\x16StreamReadingsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x05\x12\x36\n\nrejections\x18\x03 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejectionJ\x04\x08\x04\x10\x05R\x06\x65rrors2\xfc\x04\n\x0eReadingService\x12\x99\x01\n\rCreateReading\x12).tocsin.ingestion.v1.CreateReadingRequest\x1a*.tocsin.ingestion.v1.CreateReadingResponse\"1\x8a\xb5\x18\x10\n\x0ereadings:write\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/readings:\x07reading\x12\xab\x01\n\x13\x42\x61tchCreateReadings\x12/.tocsin.ingestion.v1.BatchCreateReadingsRequest\x1a\x30.tocsin.ingestion.v1.BatchCreateReadingsResponse\"1\x8a\xb5\x18\x10\n\x0ereadings:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/readings:batch:\x01*\x12\x95\x01\n\x0eImportReadings\x12\x1c.tocsin.ingestion.v1.Reading\x1a+.tocsin.ingestion.v1.ImportReadingsResponse\"6\x8a\xb5\x18\x10\n\x0ereadings:write\x90\xb5\x18\x01\x82\xd3\xe4\x93\x02\x18\"\x13/v1/readings:import:\x01*(\x01\x12\x87\x01\n\x0eStreamReadings\x12*.tocsin.ingestion.v1.StreamReadingsRequest\x1a+.tocsin.ingestion.v1.StreamReadingsResponse\"\x18\x8a\xb5\x18\x10\n\x0ereadings:write\x90\xb5\x18\x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,22 +56,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READINGSERVICE'].methods_by_name['ImportReadings']._serialized_options = b'\212\265\030\020\n\016readings:write\220\265\030\001\202\323\344\223\002\030\"\023/v1/readings:import:\001*'
   _globals['_READINGSERVICE'].methods_by_name['StreamReadings']._loaded_options = None
   _globals['_READINGSERVICE'].methods_by_name['StreamReadings']._serialized_options = b'\212\265\030\020\n\016readings:write\220\265\030\001'
-  _globals['_CREATEREADINGREQUEST']._serialized_start=251
-  _globals['_CREATEREADINGREQUEST']._serialized_end=371
-  _globals['_CREATEREADINGRESPONSE']._serialized_start=373
-  _globals['_CREATEREADINGRESPONSE']._serialized_end=462
-  _globals['_BATCHCREATEREADINGSREQUEST']._serialized_start=465
-  _globals['_BATCHCREATEREADINGSREQUEST']._serialized_end=602
-  _globals['_BATCHCREATEREADINGSRESPONSE']._serialized_start=604
-  _globals['_BATCHCREATEREADINGSRESPONSE']._serialized_end=726
-  _globals['_IMPORTREADINGSRESPONSE']._serialized_start=728
-  _globals['_IMPORTREADINGSRESPONSE']._serialized_end=844
-  _globals['_STREAMREADINGSREQUEST']._serialized_start=847
-  _globals['_STREAMREADINGSREQUEST']._serialized_end=1134
-  _globals['_STREAMREADINGSREQUEST_READINGLIST']._serialized_start=1039
-  _globals['_STREAMREADINGSREQUEST_READINGLIST']._serialized_end=1118
-  _globals['_STREAMREADINGSRESPONSE']._serialized_start=1137
-  _globals['_STREAMREADINGSRESPONSE']._serialized_end=1289
-  _globals['_READINGSERVICE']._serialized_start=1292
-  _globals['_READINGSERVICE']._serialized_end=1928
+  _globals['_CREATEREADINGREQUEST']._serialized_start=226
+  _globals['_CREATEREADINGREQUEST']._serialized_end=346
+  _globals['_CREATEREADINGRESPONSE']._serialized_start=348
+  _globals['_CREATEREADINGRESPONSE']._serialized_end=437
+  _globals['_BATCHCREATEREADINGSREQUEST']._serialized_start=440
+  _globals['_BATCHCREATEREADINGSREQUEST']._serialized_end=577
+  _globals['_BATCHCREATEREADINGSRESPONSE']._serialized_start=579
+  _globals['_BATCHCREATEREADINGSRESPONSE']._serialized_end=701
+  _globals['_IMPORTREADINGSRESPONSE']._serialized_start=703
+  _globals['_IMPORTREADINGSRESPONSE']._serialized_end=819
+  _globals['_STREAMREADINGSREQUEST']._serialized_start=822
+  _globals['_STREAMREADINGSREQUEST']._serialized_end=1109
+  _globals['_STREAMREADINGSREQUEST_READINGLIST']._serialized_start=1014
+  _globals['_STREAMREADINGSREQUEST_READINGLIST']._serialized_end=1093
+  _globals['_STREAMREADINGSRESPONSE']._serialized_start=1112
+  _globals['_STREAMREADINGSRESPONSE']._serialized_end=1242
+  _globals['_READINGSERVICE']._serialized_start=1245
+  _globals['_READINGSERVICE']._serialized_end=1881
 # @@protoc_insertion_point(module_scope)

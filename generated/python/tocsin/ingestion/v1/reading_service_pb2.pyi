@@ -1,7 +1,6 @@
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
-from google.rpc import status_pb2 as _status_pb2
 from tocsin.ingestion.v1 import reading_pb2 as _reading_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -74,13 +73,11 @@ class StreamReadingsRequest(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., readings: _Optional[_Union[StreamReadingsRequest.ReadingList, _Mapping]] = ..., columns: _Optional[_Union[_reading_pb2.ReadingColumns, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class StreamReadingsResponse(_message.Message):
-    __slots__ = ("sequence", "accepted", "rejections", "errors")
+    __slots__ = ("sequence", "accepted", "rejections")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
-    ERRORS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     accepted: int
     rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
-    errors: _containers.RepeatedCompositeFieldContainer[_status_pb2.Status]
-    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[_status_pb2.Status, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
