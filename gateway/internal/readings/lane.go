@@ -147,16 +147,36 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	pause := time.NewTimer(lanePause)
 	defer pause.Stop()
 	expected := 1
-	for l.wait(ctx, 1, end.C) {
+	var held refusals
+	defer func() { held.release() }()
+	for {
+		if len(held) > 0 {
+			pause.Reset(lanePause)
+			if !l.wait(ctx, 1, pause.C) {
+				held.release()
+			}
+		}
+		if !l.wait(ctx, 1, end.C) {
+			break
+		}
 		if expected > 1 {
 			pause.Reset(lanePause)
 			l.wait(ctx, expected, pause.C)
 		}
 		batch := l.take()
-		if err := l.send(stream, batch); err != nil {
+		err := send(stream, batch)
+		held.release()
+		if err == nil {
+			held, err = receive(stream, batch)
+		}
+		if err != nil {
+			settle(batch, false)
 			return err
 		}
-		expected = min(len(batch)+l.waiting(), laneBatch)
+		expected = min(len(batch)-len(held)+l.waiting(), laneBatch)
+		if len(batch) == 1 {
+			held.release()
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -164,8 +184,14 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	// New readings take a new lane; those that are here still go with this one.
 	for left := l.close(); len(left) > 0; {
 		size := min(len(left), laneBatch)
-		if err := l.send(stream, left[:size]); err != nil {
-			settle(left[size:], false)
+		err := send(stream, left[:size])
+		if err == nil {
+			var refused refusals
+			refused, err = receive(stream, left[:size])
+			refused.release()
+		}
+		if err != nil {
+			settle(left, false)
 			return err
 		}
 		left = left[size:]
@@ -173,31 +199,7 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	return nil
 }
 
-// send gives every reading of the batch its outcome; an error says that the stream has failed.
-func (l *lane) send(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) error {
-	response, err := exchangeBatch(stream, batch)
-	if err != nil {
-		settle(batch, false)
-		return err
-	}
-	for _, rejection := range response.GetRejections() {
-		if at := int(rejection.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
-			var refused outcome
-			if rejection.GetCode() != 0 {
-				refused.refusal = problem.OfItem(
-					codes.Code(rejection.GetCode()), //nolint:gosec // of a service
-					rejection.GetReason(), rejection.GetField(), rejection.GetMessage(), rejection.GetMetadata(),
-				)
-			}
-			batch[at].done <- refused
-			batch[at] = nil
-		}
-	}
-	settle(batch, true)
-	return nil
-}
-
-func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (*ingestion.StreamReadingsResponse, error) {
+func send(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) error {
 	list := &ingestion.StreamReadingsRequest_ReadingList{Readings: make([]*ingestion.Reading, len(batch))}
 	for i, w := range batch {
 		list.Readings[i] = w.reading
@@ -206,10 +208,54 @@ func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch [
 		Batch:   &ingestion.StreamReadingsRequest_Readings{Readings: list},
 		Explain: true,
 	})
-	if err != nil && !errors.Is(err, io.EOF) { // after EOF it is Recv that tells why
+	if errors.Is(err, io.EOF) {
+		return nil // it is Recv that tells why
+	}
+	return err
+}
+
+// receive gives every accepted reading of the batch its outcome, and returns the others.
+func receive(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (refusals, error) {
+	response, err := stream.Recv()
+	if err != nil {
 		return nil, err
 	}
-	return stream.Recv()
+	refused := make(refusals, 0, len(response.GetRejections()))
+	for _, item := range response.GetRejections() {
+		if at := int(item.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
+			refused = append(refused, refusedReading{batch[at], item})
+			batch[at] = nil
+		}
+	}
+	settle(batch, true)
+	return refused, nil
+}
+
+// refusals are held back until the next batch is on its way (in a quiet lane: for lanePause at most). Who is answered
+// comes back at once: readings that are stored go with every batch, a storm of refused ones with every other, so that it
+// takes little from them.
+type refusals []refusedReading
+
+type refusedReading struct {
+	*waiting
+	item *ingestion.ItemRejection
+}
+
+func (r *refusals) release() {
+	for _, one := range *r {
+		one.done <- refusalOf(one.item)
+	}
+	*r = nil
+}
+
+func refusalOf(item *ingestion.ItemRejection) outcome {
+	if item.GetCode() == 0 {
+		return outcome{}
+	}
+	return outcome{refusal: problem.OfItem(
+		codes.Code(item.GetCode()), //nolint:gosec // of a service
+		item.GetReason(), item.GetField(), item.GetMessage(), item.GetMetadata(),
+	)}
 }
 
 func settle(batch []*waiting, accepted bool) {
