@@ -22,6 +22,9 @@ const (
 	laneBatch = 1000
 	// lanePause is the longest that a batch waits for more readings, in a lane that has just answered some.
 	lanePause = 4 * time.Millisecond
+	// refusalPause is how long refusals are held back in a busy lane. Who is answered comes back at once: a storm of
+	// readings that are refused would take as much as those that are stored, or more, for it never waits for a disk.
+	refusalPause = 10 * time.Millisecond
 	// laneLife bounds how long a token is trusted after the service has verified it.
 	laneLife = 10 * time.Second
 	// expiryMargin is for what is still under way when a lane ends.
@@ -147,36 +150,17 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	pause := time.NewTimer(lanePause)
 	defer pause.Stop()
 	expected := 1
-	var held refusals
-	defer func() { held.release() }()
-	for {
-		if len(held) > 0 {
-			pause.Reset(lanePause)
-			if !l.wait(ctx, 1, pause.C) {
-				held.release()
-			}
-		}
-		if !l.wait(ctx, 1, end.C) {
-			break
-		}
+	for l.wait(ctx, 1, end.C) {
 		if expected > 1 {
 			pause.Reset(lanePause)
 			l.wait(ctx, expected, pause.C)
 		}
 		batch := l.take()
-		err := send(stream, batch)
-		held.release()
-		if err == nil {
-			held, err = receive(stream, batch)
-		}
+		accepted, err := exchangeBatch(stream, batch)
 		if err != nil {
-			settle(batch, false)
 			return err
 		}
-		expected = min(len(batch)-len(held)+l.waiting(), laneBatch)
-		if len(batch) == 1 {
-			held.release()
-		}
+		expected = min(accepted+l.waiting(), laneBatch)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -184,14 +168,8 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	// New readings take a new lane; those that are here still go with this one.
 	for left := l.close(); len(left) > 0; {
 		size := min(len(left), laneBatch)
-		err := send(stream, left[:size])
-		if err == nil {
-			var refused refusals
-			refused, err = receive(stream, left[:size])
-			refused.release()
-		}
-		if err != nil {
-			settle(left, false)
+		if _, err := exchangeBatch(stream, left[:size]); err != nil {
+			settle(left[size:], false)
 			return err
 		}
 		left = left[size:]
@@ -199,7 +177,38 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 	return nil
 }
 
-func send(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) error {
+// exchangeBatch gives every reading of the batch its outcome, and tells how many were accepted; an error says that the
+// stream has failed.
+func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (int, error) {
+	response, err := ask(stream, batch)
+	if err != nil {
+		settle(batch, false)
+		return 0, err
+	}
+	refused := make([]func(), 0, len(response.GetRejections()))
+	for _, item := range response.GetRejections() {
+		if at := int(item.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
+			one := batch[at]
+			refused = append(refused, func() { one.done <- refusalOf(item) })
+			batch[at] = nil
+		}
+	}
+	settle(batch, true)
+	release := func() {
+		for _, answer := range refused {
+			answer()
+		}
+	}
+	switch {
+	case len(batch) == 1:
+		release()
+	case len(refused) > 0:
+		time.AfterFunc(refusalPause, release)
+	}
+	return len(batch) - len(refused), nil
+}
+
+func ask(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (*ingestion.StreamReadingsResponse, error) {
 	list := &ingestion.StreamReadingsRequest_ReadingList{Readings: make([]*ingestion.Reading, len(batch))}
 	for i, w := range batch {
 		list.Readings[i] = w.reading
@@ -208,44 +217,10 @@ func send(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting
 		Batch:   &ingestion.StreamReadingsRequest_Readings{Readings: list},
 		Explain: true,
 	})
-	if errors.Is(err, io.EOF) {
-		return nil // it is Recv that tells why
-	}
-	return err
-}
-
-// receive gives every accepted reading of the batch its outcome, and returns the others.
-func receive(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (refusals, error) {
-	response, err := stream.Recv()
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // after EOF it is Recv that tells why
 		return nil, err
 	}
-	refused := make(refusals, 0, len(response.GetRejections()))
-	for _, item := range response.GetRejections() {
-		if at := int(item.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
-			refused = append(refused, refusedReading{batch[at], item})
-			batch[at] = nil
-		}
-	}
-	settle(batch, true)
-	return refused, nil
-}
-
-// refusals are held back until the next batch is on its way (in a quiet lane: for lanePause at most). Who is answered
-// comes back at once: readings that are stored go with every batch, a storm of refused ones with every other, so that it
-// takes little from them.
-type refusals []refusedReading
-
-type refusedReading struct {
-	*waiting
-	item *ingestion.ItemRejection
-}
-
-func (r *refusals) release() {
-	for _, one := range *r {
-		one.done <- refusalOf(one.item)
-	}
-	*r = nil
+	return stream.Recv()
 }
 
 func refusalOf(item *ingestion.ItemRejection) outcome {
