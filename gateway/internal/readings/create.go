@@ -4,6 +4,7 @@ package readings
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,8 +15,13 @@ import (
 	"tocsin/gateway/internal/rest"
 )
 
+// refusalPause is how long a refusal is held back while others are being served. Who is answered comes back at once, and a
+// refusal needs no disk: a storm of them would take more from the readings that are stored than as many good ones.
+const refusalPause = 10 * time.Millisecond
+
 // Creator answers POST /v1/readings.
 type Creator struct {
+	served    atomic.Int64
 	client    ingestion.ReadingServiceClient
 	coalescer *coalescer
 	timeout   time.Duration
@@ -33,22 +39,35 @@ func NewCreator(ctx context.Context, conn grpc.ClientConnInterface, timeout time
 
 // Serve takes one reading in.
 func (c *Creator) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	request := &ingestion.CreateReadingRequest{Reading: &ingestion.Reading{}}
-	if err := rest.Decode(r, request, request.Reading); err != nil {
-		rest.Fail(w, r, err, "reading")
-		return
-	}
-	ctx, cancel := context.WithTimeout(exchange.Outgoing(r.Context(), r), rest.Timeout(r, c.timeout))
-	defer cancel()
-	response, err := c.create(ctx, r, request)
+	c.served.Add(1)
+	defer c.served.Add(-1)
+	response, err := c.create(r)
 	if err != nil {
+		if c.served.Load() > 1 {
+			pause(r.Context())
+		}
 		rest.Fail(w, r, err, "reading")
 		return
 	}
 	answerCreated(w, r, response)
 }
 
-func (c *Creator) create(ctx context.Context, r *http.Request, request *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
+func pause(ctx context.Context) {
+	timer := time.NewTimer(refusalPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (c *Creator) create(r *http.Request) (*ingestion.CreateReadingResponse, error) {
+	request := &ingestion.CreateReadingRequest{Reading: &ingestion.Reading{}}
+	if err := rest.Decode(r, request, request.Reading); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(exchange.Outgoing(r.Context(), r), rest.Timeout(r, c.timeout))
+	defer cancel()
 	ex := exchange.From(ctx)
 	// A trace that is recorded must show this reading's own way through the service.
 	if c.coalescer == nil || ex.Sampled() || ex.IdempotencyKey != "" {

@@ -22,9 +22,6 @@ const (
 	laneBatch = 1000
 	// lanePause is the longest that a batch waits for more readings, in a lane that has just answered some.
 	lanePause = 4 * time.Millisecond
-	// refusalPause is how long refusals are held back in a busy lane. Who is answered comes back at once: a storm of
-	// readings that are refused would take as much as those that are stored, or more, for it never waits for a disk.
-	refusalPause = 10 * time.Millisecond
 	// laneLife bounds how long a token is trusted after the service has verified it.
 	laneLife = 10 * time.Second
 	// expiryMargin is for what is still under way when a lane ends.
@@ -160,6 +157,7 @@ func (l *lane) serve(ctx context.Context, stream ingestion.ReadingService_Stream
 		if err != nil {
 			return err
 		}
+		// Who is refused comes back later (see Creator).
 		expected = min(accepted+l.waiting(), laneBatch)
 	}
 	if ctx.Err() != nil {
@@ -185,27 +183,14 @@ func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch [
 		settle(batch, false)
 		return 0, err
 	}
-	refused := make([]func(), 0, len(response.GetRejections()))
 	for _, item := range response.GetRejections() {
 		if at := int(item.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
-			one := batch[at]
-			refused = append(refused, func() { one.done <- refusalOf(item) })
+			batch[at].done <- refusalOf(item)
 			batch[at] = nil
 		}
 	}
 	settle(batch, true)
-	release := func() {
-		for _, answer := range refused {
-			answer()
-		}
-	}
-	switch {
-	case len(batch) == 1:
-		release()
-	case len(refused) > 0:
-		time.AfterFunc(refusalPause, release)
-	}
-	return len(batch) - len(refused), nil
+	return int(response.GetAccepted()), nil
 }
 
 func ask(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (*ingestion.StreamReadingsResponse, error) {

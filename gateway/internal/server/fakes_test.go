@@ -91,6 +91,10 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 	f.remember(ctx)
 	f.alone.Add(1)
 	reading := r.GetReading()
+	if reading.GetDevice() == "waits" {
+		<-ctx.Done()
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	if reading.GetSensorType() == "missing" {
 		return nil, noType()
 	}

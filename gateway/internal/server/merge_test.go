@@ -1,13 +1,16 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tocsin/gateway/internal/config"
 )
@@ -153,6 +156,37 @@ func TestTheFirstReadingOfASensorTypeIsAnsweredAlone(t *testing.T) {
 	if f.alone.Load() != 1 || f.rows.Load() != 2 {
 		t.Errorf("%d alone, %d in batches", f.alone.Load(), f.rows.Load())
 	}
+}
+
+func TestARefusalWaitsWhileOthersAreServed(t *testing.T) {
+	f, url, _ := setup(t)
+	ctx, leave := context.WithCancel(context.Background())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		body := strings.NewReader(`{"building":"b","room":"r","sensorType":"temperature","device":"waits","value":1}`)
+		request, err := http.NewRequestWithContext(ctx, "POST", url+"/v1/readings", body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Idempotency-Key", "k")
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+			t.Errorf("%d where it should have waited", response.StatusCode)
+		}
+	}()
+	for f.alone.Load() == 0 {
+		runtime.Gosched()
+	}
+	began := time.Now()
+	got, err := create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"missing","value":1}`)
+	if took := time.Since(began); err != nil || got.body.Reason != "SENSOR_TYPE_UNKNOWN" || took < 10*time.Millisecond {
+		t.Errorf("%+v after %v (%v)", got, took, err)
+	}
+	leave()
+	<-gone
 }
 
 func TestAStreamThatFailsCostsNoAnswer(t *testing.T) {
