@@ -33,8 +33,8 @@ def main() -> None:
             console.print("measuring one reading over REST ...")
             rows.append(rest_reading.measure(mesh, arguments.runs))
         if "storm" in arguments.rows:
-            console.print("measuring good readings beside a storm of bad ones ...")
-            rows.append(storm.measure(mesh, arguments.runs))
+            console.print("measuring good readings beside storms of bad ones ...")
+            rows.extend(storm.measure(mesh, arguments.runs))
         if "live" in arguments.rows:
             console.print("measuring how soon a reading counts and a closed window is told ...")
             rows.extend(live_readings.measure(mesh, arguments.runs))

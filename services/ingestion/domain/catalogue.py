@@ -60,11 +60,23 @@ class SensorType:
         if self.counter_rules is not None:
             broken += self.counter_rules.violations("sensorType.counterRules")
             broken += [for_counters_only("sensorType.counterRules")] if self.kind != Kind.COUNTER else []
-            most, size = self.max_value, self.counter_rules.register_size
-            if size is not None and most is not None and size > most:
-                # Values between the two would be refused before they could run over.
-                broken.append(FieldViolation("sensorType.counterRules.registerSize", "must not be above maxValue"))
+            broken += self._register("sensorType.counterRules.registerSize", self.counter_rules)
         _refuse(broken)
+
+    def _register(self, name: str, rules: CounterRules, whose: str = "") -> list[FieldViolation]:
+        """What is wrong with the size of the register; `whose` limits they are, to those who see only the rules."""
+        size, broken = rules.register_size, list[FieldViolation]()
+        if size is not None and self.max_value is not None and size > self.max_value:
+            # Values between the two would be refused before they could run over.
+            broken.append(FieldViolation(name, f"must not be above maxValue{whose}"))
+        if size is not None and self.min_value is not None and size <= self.min_value:
+            broken.append(FieldViolation(name, f"must be above minValue{whose}"))
+        return broken
+
+    def unfit(self, name: str, rules: CounterRules) -> list[FieldViolation]:
+        """Why a device of this type cannot have these counter rules; `name` is what its entry calls them."""
+        broken = [for_counters_only(name)] if self.kind != Kind.COUNTER else []
+        return broken + self._register(f"{name}.registerSize", rules, " of the sensor type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +131,7 @@ class Device:
         """Raises InvalidEntry for counter rules that the device's sensor type has no use for."""
         if self.counter_rules is None:
             return
-        broken = [for_counters_only("device.counterRules")] if sensor_type.kind != Kind.COUNTER else []
-        size, most = self.counter_rules.register_size, sensor_type.max_value
-        if size is not None and most is not None and size > most:
-            rule = "must not be above maxValue of the sensor type"
-            broken.append(FieldViolation("device.counterRules.registerSize", rule))
-        _refuse(broken)
+        _refuse(sensor_type.unfit("device.counterRules", self.counter_rules))
 
 
 def _id(name: str, value: str) -> list[FieldViolation]:

@@ -243,6 +243,12 @@ def owned(rules: Rules, sensor_type: str = "energy") -> pb.UpdateDeviceRequest:
             "sensorType.counterRules.registerSize",
             "maxValue",
         ),
+        (
+            "CreateSensorType",
+            typed(Rules(policy="ROLLOVER", register_size=9), min_value=9),
+            "sensorType.counterRules.registerSize",
+            "minValue",
+        ),
         ("CreateSensorType", typed(Rules(), kind="GAUGE"), "sensorType.counterRules", "COUNTER only"),
         ("CreateSensorType", typed(Rules(policy=9)), "sensorType.counterRules.policy", ""),  # pyright: ignore
         (

@@ -90,7 +90,6 @@ def debts(count: int) -> debts_pb2.DebtsRegistered:
     )
 
 
-@pytest.mark.timeout(120)  # two processes begin and work off a batch; on a busy machine that takes its time
 @pytest.mark.parametrize("unknown", ["resend", "hold"])
 async def test_killed_in_the_middle_of_a_batch_of_invoices(
     dsn: str,

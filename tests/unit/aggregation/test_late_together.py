@@ -40,7 +40,7 @@ def arrivals(seed: int) -> list[Arrival]:
     return found
 
 
-@settings(max_examples=18)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_placed_together_as_one_by_one(seed: int, size: int) -> None:
     rules = Rules(lateness=HOUR, announce_fine_within=40000 * DAY)

@@ -97,7 +97,7 @@ def sent(found: list[tuple[float, float]], kind: Kind, interval: int) -> list[Ar
     return arrivals
 
 
-@settings(max_examples=40)
+@settings(max_examples=24)
 @given(
     kind=st.sampled_from([Kind.COUNTER, Kind.COUNTER, Kind.GAUGE, Kind.LEVEL]),
     rules=rule_sets,

@@ -50,7 +50,7 @@ def told_again(bench: Bench) -> list[Any]:
     return [found for found in repeats(bench) if kinds[found[0][0]] != Kind.COUNTER]
 
 
-@settings(max_examples=50)
+@settings(max_examples=24)
 @given(
     batches=batches,
     interval=st.sampled_from([20 * SECOND, MINUTE, 20 * MINUTE]),

@@ -233,7 +233,8 @@ type UpdateSensorTypeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// sensor_type with its id and the new values.
 	SensorType *SensorType `protobuf:"bytes,1,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
-	// update_mask names the fields to change; without one, every field that is set.
+	// update_mask names the fields to change; without one, every field that is set. A field that is a message or a map is
+	// replaced whole.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -536,7 +537,8 @@ type UpdateBuildingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// building with its id and the new values.
 	Building *Building `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
-	// update_mask names the fields to change; without one, every field that is set.
+	// update_mask names the fields to change; without one, every field that is set. A field that is a message or a map is
+	// replaced whole.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -857,7 +859,8 @@ type UpdateRoomRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// room with its id and the new values.
 	Room *Room `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
-	// update_mask names the fields to change; without one, every field that is set.
+	// update_mask names the fields to change; without one, every field that is set. A field that is a message or a map is
+	// replaced whole.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1169,7 +1172,8 @@ type UpdateDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// device with its id and the new values.
 	Device *Device `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
-	// update_mask names the fields to change; without one, every field that is set.
+	// update_mask names the fields to change; without one, every field that is set. A field that is a message or a map is
+	// replaced whole.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
