@@ -91,19 +91,16 @@ func FromError(err error, bodyField string) *Problem {
 	return p
 }
 
-// OfItem makes the problem with which one item of a batch would have been refused alone (ItemRejection). The caller keeps
-// the metadata as it is.
-func OfItem(code codes.Code, reason, field, message string, metadata map[string]string) *Problem {
+// OfItem makes the problem with which one item of a batch would have been refused alone (ItemRejection): detail says what
+// is wrong with it. The caller keeps the metadata as it is.
+func OfItem(code codes.Code, reason, detail string, metadata map[string]string, violations ...Violation) *Problem {
 	http, known := httpStatus[code]
 	if !known || code == codes.OK {
 		http = httpStatus[codes.Internal]
 	}
-	p := New(http, reason, message)
-	if field != "" {
-		p.Errors = []Violation{{field, reason, message}}
-		if code == codes.InvalidArgument {
-			p.Detail = field + ": " + message
-		}
+	p := New(http, reason, detail, violations...)
+	if code == codes.InvalidArgument && len(violations) > 0 && violations[0].Field != "" {
+		p.Detail = violations[0].Field + ": " + violations[0].Detail
 	}
 	p.Metadata = metadata
 	return p

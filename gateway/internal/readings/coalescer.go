@@ -2,7 +2,6 @@ package readings
 
 import (
 	"context"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +20,8 @@ const (
 )
 
 // coalescer merges single readings of the same caller that arrive at the same time into batches of a stream: one call
-// for many. The answers are those that each reading would have got alone. A reading whose stream fails, of whose
-// rejection a batch does not tell all, or which is the first of its sensor type, is sent once more alone, and that answer
-// counts. Sending twice is harmless, for the reading carries its event time by then, and the same reading again changes
+// for many. The answers are those that each reading would have got alone. A reading whose stream fails, or
+// which is the first of its sensor type, is sent once more alone, and that answer counts. Sending twice is harmless, for the reading carries its event time by then, and the same reading again changes
 // nothing.
 type coalescer struct {
 	client ingestion.ReadingServiceClient
@@ -49,8 +47,8 @@ func newCoalescer(ctx context.Context, client ingestion.ReadingServiceClient) *c
 	return &coalescer{client: client, ctx: ctx, lanes: map[string]*lane{}, units: map[string]unit{}}
 }
 
-// create is CreateReading. Only readings are merged that a batch answers in the same way: no idempotency key, a finite
-// value in the canonical unit, a time in whole microseconds.
+// create is CreateReading. Only readings are merged that a batch answers in the same way: no idempotency key, a value in
+// the canonical unit, a time in whole microseconds.
 func (c *coalescer) create(ctx context.Context, token string, request *ingestion.CreateReadingRequest) (*ingestion.CreateReadingResponse, error) {
 	reading := request.GetReading()
 	canonical, known := c.unit(reading)
@@ -97,27 +95,10 @@ func (c *coalescer) stamp() time.Time {
 	}
 }
 
-// plain readings break no rule of the contract that a batch would tell less about. The canonical unit may be unknown.
+// plain readings are stored as they are sent: the answer to them is known beforehand. The canonical unit may be unknown.
 func plain(reading *ingestion.Reading, canonical string) bool {
-	if reading.Value == nil || math.IsNaN(reading.GetValue()) || math.IsInf(reading.GetValue(), 0) {
-		return false
-	}
-	if !isID(reading.GetBuilding()) || !isID(reading.GetRoom()) || reading.GetDevice() != "" && !isID(reading.GetDevice()) {
-		return false
-	}
 	at := reading.GetEventTime()
 	return (reading.GetUnit() == "" || reading.GetUnit() == canonical) && (at == nil || at.IsValid() && at.GetNanos()%1000 == 0)
-}
-
-// isID is resource_id of the contract.
-func isID(text string) bool {
-	for i := range len(text) {
-		c := text[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && (c != '-' || i == 0) {
-			return false
-		}
-	}
-	return len(text) >= 1 && len(text) <= 63
 }
 
 // alone sends a reading by itself, and learns from the answer.

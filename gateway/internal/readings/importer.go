@@ -114,7 +114,10 @@ func (run *importRun) send(ctx context.Context, stream ingestion.ReadingService_
 			return ctx.Err()
 		}
 		list := &ingestion.StreamReadingsRequest_ReadingList{Readings: readings}
-		err := stream.Send(&ingestion.StreamReadingsRequest{Batch: &ingestion.StreamReadingsRequest_Readings{Readings: list}})
+		err := stream.Send(&ingestion.StreamReadingsRequest{
+			Batch:   &ingestion.StreamReadingsRequest_Readings{Readings: list},
+			Explain: true,
+		})
 		readings, numbers = make([]*ingestion.Reading, 0, batchSize), make([]int64, 0, batchSize)
 		if errors.Is(err, io.EOF) {
 			return nil // the receiver knows why

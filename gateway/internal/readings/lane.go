@@ -212,10 +212,15 @@ func refusalOf(item *ingestion.ItemRejection) outcome {
 	if item.GetCode() == 0 {
 		return outcome{}
 	}
-	return outcome{refusal: problem.OfItem(
-		codes.Code(item.GetCode()), //nolint:gosec // of a service
-		item.GetReason(), item.GetField(), item.GetMessage(), item.GetMetadata(),
-	)}
+	var violations []problem.Violation
+	for _, one := range item.GetViolations() {
+		violations = append(violations, problem.Violation{Field: one.GetField(), Reason: one.GetRule(), Detail: one.GetMessage()})
+	}
+	if len(violations) == 0 && item.GetField() != "" {
+		violations = []problem.Violation{{Field: item.GetField(), Reason: item.GetReason(), Detail: item.GetMessage()}}
+	}
+	code := codes.Code(item.GetCode()) //nolint:gosec // of a service
+	return outcome{refusal: problem.OfItem(code, item.GetReason(), item.GetMessage(), item.GetMetadata(), violations...)}
 }
 
 func settle(batch []*waiting, accepted bool) {

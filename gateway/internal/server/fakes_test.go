@@ -98,6 +98,9 @@ func (f *fakes) CreateReading(ctx context.Context, r *ingestion.CreateReadingReq
 	if reading.GetSensorType() == "missing" {
 		return nil, noType()
 	}
+	if reading.GetBuilding() == "in.complete" {
+		return nil, incomplete()
+	}
 	if reading.GetSensorType() == "temperature" {
 		if reading.GetValue() < -273.15 {
 			return nil, tooCold()
@@ -135,6 +138,26 @@ func tooColdItem(index int) *ingestion.ItemRejection {
 	}
 }
 
+func incomplete() error {
+	broken := &errdetails.BadRequest{}
+	for _, one := range incompleteItem(0).GetViolations() {
+		broken.FieldViolations = append(broken.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: "reading." + one.GetField(), Reason: one.GetRule(), Description: one.GetMessage(),
+		})
+	}
+	return fail(codes.InvalidArgument, "reading.building: must be an id", info("INVALID_FIELD", nil), broken)
+}
+
+func incompleteItem(index int) *ingestion.ItemRejection {
+	return &ingestion.ItemRejection{
+		Index: int32(index), Reason: "INVALID_FIELD", Field: "building", Message: "must be an id", Code: int32(codes.InvalidArgument),
+		Violations: []*ingestion.ItemRejection_Violation{
+			{Field: "building", Rule: "STRING_RESOURCE_ID", Message: "must be an id"},
+			{Field: "value", Rule: "REQUIRED", Message: "value is required"},
+		},
+	}
+}
+
 func noTypeItem(index int) *ingestion.ItemRejection {
 	return &ingestion.ItemRejection{
 		Index: int32(index), Reason: "SENSOR_TYPE_UNKNOWN", Field: "sensorType",
@@ -169,10 +192,12 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 		answer := &ingestion.StreamReadingsResponse{Sequence: request.GetSequence()}
 		for i, reading := range request.GetReadings().GetReadings() {
 			switch {
+			case reading.GetBuilding() == "in.complete":
+				answer.Rejections = append(answer.Rejections, incompleteItem(i))
 			case reading.GetSensorType() == "missing":
 				answer.Rejections = append(answer.Rejections, noTypeItem(i))
-			case reading.GetValue() < -310 && reading.GetValue() > -320: // breaks a rule of the contract, and perhaps others
-				item := &ingestion.ItemRejection{Index: int32(i), Reason: "INVALID_FIELD", Field: "value"} // no code
+			case reading.GetValue() < -310 && reading.GetValue() > -320: // as a service says it that does not explain
+				item := &ingestion.ItemRejection{Index: int32(i), Reason: "VALUE_OUT_OF_RANGE", Field: "value"}
 				answer.Rejections = append(answer.Rejections, item)
 			case reading.GetValue() < -273.15:
 				answer.Rejections = append(answer.Rejections, tooColdItem(i))

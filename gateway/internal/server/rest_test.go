@@ -33,7 +33,7 @@ func TestAnswersShowDefaultsButNotWhatIsAbsent(t *testing.T) {
 	if compact(text) != `{"accepted":0,"rejections":[],"duplicate":false}` {
 		t.Error(text)
 	}
-	_, text = do(t, "POST", url+"/v1/readings", `{"building":"b"}`)
+	_, text = do(t, "POST", url+"/v1/readings", `{"building":"b"}`, "Idempotency-Key", "k")
 	if compact(text) != `{"reading":{"building":"b","room":"","sensorType":"","device":"","unit":""},"duplicate":false}` {
 		t.Error(text)
 	}

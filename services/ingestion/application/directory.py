@@ -9,17 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.chassis.errors import DomainError
-from services.chassis.ids import is_id
 from services.ingestion.application import metrics
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.application.registering import Registrar
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
-from services.ingestion.domain.errors import InvalidField, ResourceNotFound, SensorTypeUnknown
-from services.ingestion.domain.series import Series, SeriesKey
-
-_ID_RULE = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
-_FIELDS = ("building", "room", "sensorType", "device")
+from services.ingestion.domain.errors import InvalidFields, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.series import Series, SeriesKey, broken_ids
 
 Resolved = dict[SeriesKey, Series | DomainError]
 
@@ -142,9 +138,8 @@ class Directory:
         return Series(key, self._types[key.sensor_type], self._options.partitions, rules)
 
     def _refusal(self, key: SeriesKey) -> DomainError | None:
-        for name, value in zip(_FIELDS, key, strict=True):
-            if not is_id(value) and (value or name != "device"):
-                return InvalidField(name, _ID_RULE, rule="STRING_RESOURCE_ID")
+        if broken := broken_ids(key):
+            return InvalidFields(broken)
         return None if key.sensor_type in self._types else SensorTypeUnknown(key.sensor_type)
 
     async def device(self, name: str) -> Device:

@@ -16,11 +16,13 @@ from services.ingestion.application.coalescer import Coalescer
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.ports import Claim, Clock, IdempotencyKeys
 from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of, used
+from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import (
     RawReading,
     Rejection,
     StoredReading,
     TimeLimits,
+    broken_rules,
     canonical_value,
     check_event_time,
     conversion_for,
@@ -236,6 +238,8 @@ class Readings:
             try:
                 # Without event times they are one microsecond apart: a series holds one value for each.
                 sound.append((at, *self._judge_content(raw, now_us, now_us + at, expected)))
+            except InvalidField as error:
+                rejections.append(Rejection(at, broken_rules(raw) or error))
             except DomainError as error:
                 error.__traceback__ = None  # leads back here: thousands a second would be left to the collector
                 rejections.append(Rejection(at, error))

@@ -1,6 +1,6 @@
 """What can be wrong with what ingestion is given, with the reasons of the contract's `ErrorReason`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 
@@ -25,6 +25,13 @@ class InvalidField(InvalidArgument):
 
     def __init__(self, field: str, description: str, *, rule: str = "INVALID") -> None:
         super().__init__(violations=[FieldViolation(field, description, rule)])
+
+
+class InvalidFields(InvalidField):
+    """Fields break their rules."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        InvalidArgument.__init__(self, violations=violations)
 
 
 class SensorTypeUnknown(NotFound):

@@ -4,12 +4,20 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, FieldViolation
 from services.ingestion.domain.catalogue import SensorType
-from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField, UnitUnknown, ValueOutOfRange
-from services.ingestion.domain.series import Series
+from services.ingestion.domain.errors import (
+    EventTimeOutOfRange,
+    InvalidField,
+    InvalidFields,
+    UnitUnknown,
+    ValueOutOfRange,
+)
+from services.ingestion.domain.series import Series, SeriesKey, broken_ids
 from services.ingestion.domain.units import IDENTITY, Conversion, conversion, known_units
 
+_MAX_UNIT = 16
+_REQUIRED, _FINITE = "value is required", "must be finite"
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -100,15 +108,27 @@ def conversion_for(unit: str, sensor_type: SensorType) -> Conversion:
     return found
 
 
+def broken_rules(raw: RawReading) -> InvalidFields | None:
+    """All rules of the contract that a reading breaks, where a judgement stops at the first one."""
+    broken = broken_ids(SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device))
+    if raw.value is None:
+        broken.append(FieldViolation("value", _REQUIRED, "REQUIRED"))
+    elif not math.isfinite(raw.value):
+        broken.append(FieldViolation("value", _FINITE, "DOUBLE_FINITE"))
+    if len(raw.unit) > _MAX_UNIT:
+        broken.append(FieldViolation("unit", f"must be at most {_MAX_UNIT} characters", "STRING_MAX_LEN"))
+    return InvalidFields(broken) if broken else None
+
+
 def canonical_value(value: float | None, unit: str, series: Series) -> float:
     """The value in the canonical unit, within the limits of the series.
 
     Raises InvalidField (missing or not finite), UnitUnknown, ValueOutOfRange.
     """
     if value is None:
-        raise InvalidField("value", "is required", rule="REQUIRED")
+        raise InvalidField("value", _REQUIRED, rule="REQUIRED")
     if not math.isfinite(value):
-        raise InvalidField("value", "must be finite", rule="DOUBLE_FINITE")
+        raise InvalidField("value", _FINITE, rule="DOUBLE_FINITE")
     scale, offset = conversion_for(unit, series.type)
     canonical = value * scale + offset
     least, most = series.type.min_value, series.most

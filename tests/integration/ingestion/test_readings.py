@@ -266,7 +266,13 @@ async def test_a_stream_registers_only_series_with_accepted_rows(world: World) -
 
 
 async def test_a_stream_tells_of_rejections_what_single_calls_do(world: World) -> None:
-    bad = [reading(value=-300.0), reading(sensor_type="noise"), reading(unit="kWh"), reading(building="a.*")]
+    incomplete = reading(building="a.*", room="", device="-d")
+    incomplete.ClearField("value")
+    bad = [
+        *(reading(value=value) for value in (-300.0, float("nan"), float("inf"))),
+        *(reading(sensor_type=name) for name in ("noise", "", "a b")),
+        *(reading(building="a.*"), reading(room=""), reading(device="-d"), reading(unit="kWh"), incomplete),
+    ]
     request = reading_service_pb2.StreamReadingsRequest(
         explain=True,
         readings=reading_service_pb2.StreamReadingsRequest.ReadingList(readings=[bad[0], reading(), *bad[1:]]),
@@ -276,19 +282,21 @@ async def test_a_stream_tells_of_rejections_what_single_calls_do(world: World) -
         yield request
 
     (answer,) = [answer async for answer in world.readings.StreamReadings(stream(), metadata=world.me)]
-    assert [found.index for found in answer.rejections] == [0, 2, 3, 4]
+    assert [found.index for found in answer.rejections] == [0, *range(2, len(bad) + 1)]
     for item, told in zip(bad, answer.rejections, strict=True):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await create(world, item)
         alone = unpack(refusal.value)
-        violation = alone.violations[0]
-        if told.reason == "INVALID_FIELD":  # alone, all rules are told
-            assert (told.code, violation.field) == (0, f"reading.{told.field}")
-            continue
         assert (told.code, told.reason, told.metadata) == (refusal.value.code().value[0], alone.reason, alone.metadata)
-        assert (told.field, told.message) == (violation.field, violation.description)
+        expected = [(v.field.removeprefix("reading."), v.reason, v.description) for v in alone.violations]
+        if told.reason == "INVALID_FIELD":
+            assert [(v.field, v.rule, v.message) for v in told.violations] == expected
+        else:
+            assert [(told.field, told.reason, told.message)] == expected
+            assert not told.violations
         opening = f"{told.field}: " if isinstance(alone, InvalidArgument) else ""
-        assert alone.message == opening + told.message
+        assert alone.message.removeprefix("reading.") == opening + told.message
+    assert len(answer.rejections[-1].violations) == 4
 
 
 @pytest.mark.parametrize(

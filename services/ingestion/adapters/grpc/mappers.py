@@ -66,9 +66,11 @@ def explained(found: Sequence[Rejection]) -> list[reading_pb2.ItemRejection]:
     """As `rejections`, with what a call with each item alone would tell. All of them would not fit into a message."""
     messages = rejections(found)
     for item, message in zip(found, messages[:MAX_EXPLAINED], strict=False):
-        if item.reason != InvalidField.reason:
-            message.code = code_of(item.error).value[0]
-            message.metadata.update(item.error.metadata)
+        message.code = code_of(item.error).value[0]
+        message.metadata.update(item.error.metadata)
+        if isinstance(item.error, InvalidField):
+            for broken in item.error.violations:
+                message.violations.add(field=broken.field, rule=broken.reason, message=broken.description)
     return messages
 
 

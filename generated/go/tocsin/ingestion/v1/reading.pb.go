@@ -217,9 +217,10 @@ type ItemRejection struct {
 	// metadata of the reason for programs, for example `min`, `max`, `value` and `unit` of a VALUE_OUT_OF_RANGE. Of the
 	// first 1,000 rejections of an answer; in streams only where the request asks to explain.
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// code of the status (google.rpc.Code) that refuses the item where it is sent alone. Told where metadata is,
-	// but 0 for an INVALID_FIELD: of that, a call with the item alone tells every broken rule.
-	Code          int32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
+	// code of the status (google.rpc.Code) that refuses the item where it is sent alone. Told where metadata is.
+	Code int32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
+	// violations of an INVALID_FIELD, all of them. Told where metadata is.
+	Violations    []*ItemRejection_Violation `protobuf:"bytes,7,rep,name=violations,proto3" json:"violations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +295,13 @@ func (x *ItemRejection) GetCode() int32 {
 		return x.Code
 	}
 	return 0
+}
+
+func (x *ItemRejection) GetViolations() []*ItemRejection_Violation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
 }
 
 // Series names what a row measures, once for all of its rows.
@@ -378,6 +386,70 @@ func (x *ReadingColumns_Series) GetUnit() string {
 	return ""
 }
 
+// Violation is one broken rule of the contract.
+type ItemRejection_Violation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// field in the JSON spelling.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// rule that is broken, for programs, for example `REQUIRED` or `STRING_RESOURCE_ID`.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// message for people.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ItemRejection_Violation) Reset() {
+	*x = ItemRejection_Violation{}
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ItemRejection_Violation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ItemRejection_Violation) ProtoMessage() {}
+
+func (x *ItemRejection_Violation) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ItemRejection_Violation.ProtoReflect.Descriptor instead.
+func (*ItemRejection_Violation) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *ItemRejection_Violation) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *ItemRejection_Violation) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *ItemRejection_Violation) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 var File_tocsin_ingestion_v1_reading_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_reading_proto_rawDesc = "" +
@@ -405,14 +477,21 @@ const file_tocsin_ingestion_v1_reading_proto_rawDesc = "" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
 	"sensorType\x12!\n" +
 	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12\x1b\n" +
-	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\x8c\x02\n" +
+	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\xab\x03\n" +
 	"\rItemRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12L\n" +
 	"\bmetadata\x18\x05 \x03(\v20.tocsin.ingestion.v1.ItemRejection.MetadataEntryR\bmetadata\x12\x12\n" +
-	"\x04code\x18\x06 \x01(\x05R\x04code\x1a;\n" +
+	"\x04code\x18\x06 \x01(\x05R\x04code\x12L\n" +
+	"\n" +
+	"violations\x18\a \x03(\v2,.tocsin.ingestion.v1.ItemRejection.ViolationR\n" +
+	"violations\x1aO\n" +
+	"\tViolation\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\xc1\x01\n" +
@@ -430,24 +509,26 @@ func file_tocsin_ingestion_v1_reading_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_reading_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tocsin_ingestion_v1_reading_proto_goTypes = []any{
-	(*Reading)(nil),               // 0: tocsin.ingestion.v1.Reading
-	(*ReadingColumns)(nil),        // 1: tocsin.ingestion.v1.ReadingColumns
-	(*ItemRejection)(nil),         // 2: tocsin.ingestion.v1.ItemRejection
-	(*ReadingColumns_Series)(nil), // 3: tocsin.ingestion.v1.ReadingColumns.Series
-	nil,                           // 4: tocsin.ingestion.v1.ItemRejection.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Reading)(nil),                 // 0: tocsin.ingestion.v1.Reading
+	(*ReadingColumns)(nil),          // 1: tocsin.ingestion.v1.ReadingColumns
+	(*ItemRejection)(nil),           // 2: tocsin.ingestion.v1.ItemRejection
+	(*ReadingColumns_Series)(nil),   // 3: tocsin.ingestion.v1.ReadingColumns.Series
+	(*ItemRejection_Violation)(nil), // 4: tocsin.ingestion.v1.ItemRejection.Violation
+	nil,                             // 5: tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	(*timestamppb.Timestamp)(nil),   // 6: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_reading_proto_depIdxs = []int32{
-	5, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
+	6, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
 	3, // 1: tocsin.ingestion.v1.ReadingColumns.series:type_name -> tocsin.ingestion.v1.ReadingColumns.Series
-	4, // 2: tocsin.ingestion.v1.ItemRejection.metadata:type_name -> tocsin.ingestion.v1.ItemRejection.MetadataEntry
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5, // 2: tocsin.ingestion.v1.ItemRejection.metadata:type_name -> tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	4, // 3: tocsin.ingestion.v1.ItemRejection.violations:type_name -> tocsin.ingestion.v1.ItemRejection.Violation
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_reading_proto_init() }
@@ -462,7 +543,7 @@ func file_tocsin_ingestion_v1_reading_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_reading_proto_rawDesc), len(file_tocsin_ingestion_v1_reading_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -330,7 +330,7 @@ type StreamReadingsRequest struct {
 	//	*StreamReadingsRequest_Readings
 	//	*StreamReadingsRequest_Columns
 	Batch isStreamReadingsRequest_Batch `protobuf_oneof:"batch"`
-	// explain asks for `metadata` and `code` of the first 1,000 rejections.
+	// explain asks for `metadata`, `code` and `violations` of the first 1,000 rejections.
 	Explain       bool `protobuf:"varint,4,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -56,7 +56,16 @@ class ReadingColumns(_message.Message):
     def __init__(self, series: _Optional[_Iterable[_Union[ReadingColumns.Series, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ItemRejection(_message.Message):
-    __slots__ = ("index", "reason", "field", "message", "metadata", "code")
+    __slots__ = ("index", "reason", "field", "message", "metadata", "code", "violations")
+    class Violation(_message.Message):
+        __slots__ = ("field", "rule", "message")
+        FIELD_FIELD_NUMBER: _ClassVar[int]
+        RULE_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        field: str
+        rule: str
+        message: str
+        def __init__(self, field: _Optional[str] = ..., rule: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -70,10 +79,12 @@ class ItemRejection(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
     index: int
     reason: str
     field: str
     message: str
     metadata: _containers.ScalarMap[str, str]
     code: int
-    def __init__(self, index: _Optional[int] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., code: _Optional[int] = ...) -> None: ...
+    violations: _containers.RepeatedCompositeFieldContainer[ItemRejection.Violation]
+    def __init__(self, index: _Optional[int] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., code: _Optional[int] = ..., violations: _Optional[_Iterable[_Union[ItemRejection.Violation, _Mapping]]] = ...) -> None: ...
