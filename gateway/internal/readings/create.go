@@ -15,8 +15,9 @@ import (
 	"tocsin/gateway/internal/rest"
 )
 
-// refusalPause is how long a refusal is held back while others are being served. Who is answered comes back at once, and a
-// refusal needs no disk: a storm of them would take more from the readings that are stored than as many good ones.
+// refusalPause is how long what is no acceptance is held back while others are being served (ADR 0015). Who is answered
+// comes back at once, and a refusal needs no disk: a storm of them would take more from the readings that are stored than
+// as many good ones.
 const refusalPause = 10 * time.Millisecond
 
 // Creator answers POST /v1/readings.

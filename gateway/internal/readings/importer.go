@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
 
@@ -193,7 +194,7 @@ func (run *importRun) reject(number int64, p *problem.Problem) {
 	if len(run.own) >= maxRejections {
 		return
 	}
-	rejection := &ingestion.ItemRejection{Index: int32(number), Reason: p.Reason, Message: p.Detail}
+	rejection := &ingestion.ItemRejection{Index: int32(number), Reason: p.Reason, Message: p.Detail, Metadata: p.Metadata, Code: int32(codes.InvalidArgument)}
 	if len(p.Errors) > 0 {
 		rejection.Field, rejection.Message = p.Errors[0].Field, p.Errors[0].Detail
 	}

@@ -109,12 +109,13 @@ func TestWhatMustGoAloneDoes(t *testing.T) {
 		{`{"building":"b","room":"r","sensorType":"temperature","value":1}`, "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 		{`{"building":"b","room":"r","sensorType":"temperature","value":1,"unit":"F"}`},
 		{`{"building":"b","room":"r","sensorType":"temperature","value":1,"eventTime":"2026-01-01T00:00:00.123456789Z"}`},
+		{`{"building":"b","room":"r","sensorType":"other","value":1}`},
 	} {
 		before := f.alone.Load()
 		if _, err := create(url, "Bearer 0", c[0], c[1:]...); err != nil {
 			t.Error(err)
 		}
-		if f.alone.Load() != before+1 || f.rows.Load() != 1 {
+		if f.alone.Load() != before+1 || f.rows.Load() != 0 {
 			t.Errorf("%v was merged", c)
 		}
 	}
@@ -131,6 +132,7 @@ func TestARefusalFromABatchIsThatOfASingleCall(t *testing.T) {
 		`{"building":"in.complete","room":"r","sensorType":"temperature"}`:    "STRING_RESOURCE_ID",
 	} {
 		response, alone := do(t, "POST", url+"/v1/readings", body, "Idempotency-Key", "k")
+		_, _ = do(t, "POST", url+"/v1/readings", body) // teaches that a sensor type is missing
 		before := f.alone.Load()
 		merged, text := do(t, "POST", url+"/v1/readings", body)
 		if f.alone.Load() != before {
@@ -142,16 +144,27 @@ func TestARefusalFromABatchIsThatOfASingleCall(t *testing.T) {
 	}
 }
 
-func TestTheFirstReadingOfASensorTypeIsAnsweredAlone(t *testing.T) {
+func TestAReadingOfAnUnknownSensorTypeIsSentOnce(t *testing.T) {
 	f, url, _ := setup(t)
-	body := `{"building":"b","room":"r","sensorType":"temperature","value":1}`
-	for range 2 {
+	for number, want := range []struct{ alone, rows int64 }{{1, 0}, {1, 1}, {1, 2}} {
+		body := `{"building":"b","room":"r","sensorType":"temperature","value":1}`
 		if got, err := create(url, "Bearer 0", body); err != nil || got.body.Reading.Unit != "C" {
 			t.Errorf("%+v %v", got, err)
 		}
+		if f.alone.Load() != want.alone || f.rows.Load() != want.rows {
+			t.Errorf("%d: %d alone, %d in batches", number, f.alone.Load(), f.rows.Load())
+		}
 	}
-	if f.alone.Load() != 1 || f.rows.Load() != 2 {
-		t.Errorf("%d alone, %d in batches", f.alone.Load(), f.rows.Load())
+}
+
+func TestLongTextsAreNotMerged(t *testing.T) {
+	f, url, _ := setup(t)
+	if _, err := create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"temperature","value":1}`); err != nil {
+		t.Fatal(err)
+	}
+	long := fmt.Sprintf(`{"building":%q,"room":"r","sensorType":"temperature","value":1}`, strings.Repeat("b", 2000))
+	if _, err := create(url, "Bearer 0", long); err != nil || f.alone.Load() != 2 || f.rows.Load() != 0 {
+		t.Errorf("%d alone, %d in batches (%v)", f.alone.Load(), f.rows.Load(), err)
 	}
 }
 
@@ -174,8 +187,10 @@ func TestARefusalWaitsWhileOthersAreServed(t *testing.T) {
 			t.Errorf("%d where it should have waited", response.StatusCode)
 		}
 	}()
-	for f.alone.Load() == 0 {
-		runtime.Gosched()
+	for deadline := time.Now().Add(10 * time.Second); f.alone.Load() == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the other request did not arrive")
+		}
 	}
 	began := time.Now()
 	got, err := create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"missing","value":1}`)
@@ -184,6 +199,17 @@ func TestARefusalWaitsWhileOthersAreServed(t *testing.T) {
 	}
 	leave()
 	<-gone
+	least := time.Second
+	for range 20 {
+		began = time.Now()
+		if _, err = create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"missing","value":1}`); err != nil {
+			t.Fatal(err)
+		}
+		least = min(least, time.Since(began))
+	}
+	if least >= 10*time.Millisecond {
+		t.Errorf("alone, no refusal was faster than %v", least)
+	}
 }
 
 func TestAStreamThatFailsCostsNoAnswer(t *testing.T) {

@@ -16,7 +16,6 @@ from services.aggregation.domain.summary import DAY, MINUTE, NEVER, SECOND
 from services.chassis.paging import PageTokens, page_limit
 
 QUARTER = 15 * MINUTE
-_EVER: Final = 2**62 + -(2**62) % QUARTER
 _FEWEST: Final = 64
 _MOST: Final = 512
 T = TypeVar("T")
@@ -119,27 +118,6 @@ class _Walk:
         return None
 
 
-class _Newest:
-    """The newest readings of series, looked for where a page ends before them."""
-
-    def __init__(self, snapshot: Snapshot, infos: Sequence[SeriesInfo]) -> None:
-        self._snapshot = snapshot
-        self._infos = infos
-        self._found: dict[int, int] = {}
-
-    async def of(self, info: SeriesInfo, read: int) -> int:
-        """Of the series, where everything before `read` has been read of it; NEVER when there is nothing newer."""
-        if await self._last(-1, self._infos) < read:
-            return NEVER
-        return await self._last(info.id, [info])
-
-    async def _last(self, key: int, infos: Sequence[SeriesInfo]) -> int:
-        if key not in self._found:
-            last = await self._snapshot.next_reading(infos, _EVER, after=False)
-            self._found[key] = NEVER if last is None else last
-        return self._found[key]
-
-
 class Lists:
     """Answers from committed data."""
 
@@ -188,10 +166,9 @@ class Lists:
             length = _stretch(step, -(-size // max(len(infos), 1)))
             walk = _Walk(_aligned(query, step), length, None if after is None else int(after[0]))
             find = self._find(snapshot, infos, step, length, after=query.oldest_first)
-            newest = _Newest(snapshot, infos)
             while infos and len(found) <= size and (stretch := await walk.next(find)) is not None:
                 first, last = stretch[0] - stretch[0] % step, stretch[1] + -stretch[1] % step
-                items = await self._items(snapshot, infos, step, level, (first, last), newest)
+                items = await self._items(snapshot, infos, step, level, first, last)
                 items = [item for item in items if stretch[0] <= item.start < stretch[1]]
                 items.sort(key=_window_order, reverse=not query.oldest_first)
                 found += [item for item in items if after is None or _beyond(_window_order(item), after, query)]
@@ -211,18 +188,12 @@ class Lists:
         return find
 
     async def _items(
-        self,
-        snapshot: Snapshot,
-        infos: Sequence[SeriesInfo],
-        step: int,
-        level: int,
-        stretch: tuple[int, int],
-        newest: _Newest,
+        self, snapshot: Snapshot, infos: Sequence[SeriesInfo], step: int, level: int, start: int, end: int
     ) -> list[WindowItem]:
-        start, end = stretch
         parts = await snapshot.pieces(infos, start, end, level)
         revisions = await snapshot.revisions(infos, step, start, end) if level >= 0 else {}
         items: list[WindowItem] = []
+        newest: dict[int, int] | None = None
         for span in spans(infos, parts, start, end, step):
             if not span.statistics.known:
                 continue
@@ -234,7 +205,10 @@ class Lists:
             # Stored nowhere: as far as the windows that are, or as readings may have them closed.
             frontier = info.frontiers[max(level, 0)] if info.frontiers else 0
             until, grace = span.start + step, self._rules.grace
-            closed = until <= max(frontier, span.newest - grace) or until <= await newest.of(info, end) - grace
+            closed = until <= max(frontier, span.newest - grace)
+            if not closed:  # by what was read; where the page ends must not matter
+                newest = await snapshot.newest(infos, end) if newest is None else newest
+                closed = until <= newest.get(span.series, NEVER) - grace
             items.append(WindowItem(info, step, span.start, span.statistics, int(holds), not closed))
         return items
 

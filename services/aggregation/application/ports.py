@@ -347,6 +347,11 @@ class Snapshot(Protocol):
         with no known time between. None: there is none. `bound` is a whole quarter of an hour."""
         ...
 
+    async def newest(self, infos: Sequence[SeriesInfo], since: int) -> dict[int, int]:
+        """Place -> event time of the newest reading that counts in windows, of the series that have one at or after
+        `since`."""
+        ...
+
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
         ...

@@ -66,7 +66,8 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncGenerator[Connection]:
-        """A connection without a transaction (each statement commits by itself)."""
+        """A connection without a transaction (each statement commits by itself). A statement that could not be encoded
+        must leave the block with its error."""
         with translated(constraints):
             async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
                 session = connection.get_server_pid()  # one that was lost can no longer be asked

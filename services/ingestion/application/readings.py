@@ -16,7 +16,6 @@ from services.ingestion.application.coalescer import Coalescer
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.ports import Claim, Clock, IdempotencyKeys
 from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of, used
-from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import (
     RawReading,
     Rejection,
@@ -238,11 +237,10 @@ class Readings:
             try:
                 # Without event times they are one microsecond apart: a series holds one value for each.
                 sound.append((at, *self._judge_content(raw, now_us, now_us + at, expected)))
-            except InvalidField as error:
-                rejections.append(Rejection(at, broken_rules(raw) or error))
             except DomainError as error:
                 error.__traceback__ = None  # leads back here: thousands a second would be left to the collector
-                rejections.append(Rejection(at, error))
+                # The contract comes first, as for a reading that is sent alone.
+                rejections.append(Rejection(at, broken_rules(raw) or error))
         resolved = await self._directory.resolve(dict.fromkeys(key for _, key, _, _ in sound))
         stored: list[StoredReading] = []
         for at, key, event_time_us, value in sound:

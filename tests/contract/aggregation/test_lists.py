@@ -161,6 +161,33 @@ async def test_the_next_reading_may_be_far(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+async def test_the_newest_readings_that_count(rig: Rig, seed: int) -> None:
+    chance = Random(seed)
+    batches, counted = rare(chance, 3, 100 * SECOND)
+    for first in range(0, len(batches), 4):  # so that segments of one quarter of an hour overlap
+        await rig.feed([[one for batch in batches[first : first + 4] for one in batch]], Kind.GAUGE, 100 * SECOND)
+    newest = {place: max(times) for place, times in enumerate(counted)}
+    async with rig.history.snapshot() as snapshot:
+        infos = await snapshot.series("b1", "r1", "temperature", "")
+        for since in (T0, *newest.values(), *(time + 1 for time in newest.values())):
+            expected = {place: time for place, time in newest.items() if time >= since}
+            assert await snapshot.newest(infos, since) == expected
+        assert await snapshot.newest(infos[1:2], T0) == {0: newest[1]}
+        assert await snapshot.newest([], T0) == {}
+
+
+async def test_windows_are_closed_wherever_the_page_ends(rig: Rig) -> None:
+    """By a reading that is known to no window of the page."""
+    arrivals = [9.1, 11.2, 25.2, 39.2, 62.3, 41.3]
+    await rig.feed([[(0, T0 + round(at * SECOND), 0.0)] for at in arrivals], Kind.COUNTER, 0)
+    found = await rig.windows(BASE, 100)
+    assert [(item.start - T0) // SECOND for item in found] == [5, 10, 25, 35, 40, 60]
+    assert [item.provisional for item in found] == [False] * 5 + [True]
+    for size in (1, 2, 5):
+        assert await rig.windows(BASE, size, oldest_first=False) == found[::-1]
+
+
+@pytest.mark.parametrize("seed", range(3))
 async def test_every_known_window_is_listed_as_its_average_says(rig: Rig, seed: int) -> None:
     chance = Random(seed)
     interval = [150 * SECOND, 20 * MINUTE, 4 * MINUTE][seed]

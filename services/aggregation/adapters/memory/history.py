@@ -10,6 +10,7 @@ from services.aggregation.application.ports import Glance, RoomKey
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
+from services.aggregation.domain.summary import NEVER
 
 
 class InMemorySnapshot:
@@ -73,6 +74,11 @@ class InMemorySnapshot:
                 return bound if after else bound - 1
             found += [time for time in [later if after else earlier] if time is not None]
         return _next(found, bound, after=after)
+
+    async def newest(self, infos: Sequence[SeriesInfo], since: int) -> dict[int, int]:
+        """See `Snapshot`."""
+        found = {place: max(self._store.counted.get(info.id, {}), default=NEVER) for place, info in enumerate(infos)}
+        return {place: time for place, time in found.items() if time >= since}
 
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """See `Snapshot`."""

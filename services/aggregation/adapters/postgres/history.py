@@ -8,7 +8,7 @@ import numpy as np
 from services.aggregation.adapters.postgres.covering import covering
 from services.aggregation.adapters.postgres.glance import Glances
 from services.aggregation.adapters.postgres.infos import SERIES, SERIES_OF_ROOMS, series_info
-from services.aggregation.adapters.postgres.known_time import next_known, stored_revisions
+from services.aggregation.adapters.postgres.known_time import newest_readings, next_known, stored_revisions
 from services.aggregation.adapters.postgres.reading import (
     levels_before,
     raw_readings,
@@ -134,6 +134,10 @@ class PostgresSnapshot:
     async def next_known(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
         """Where something is known at or after the bound, or before it."""
         return await next_known(self._connection, infos, bound, after=after)
+
+    async def newest(self, infos: Sequence[SeriesInfo], since: int) -> dict[int, int]:
+        """See `Snapshot`."""
+        return await newest_readings(self._connection, infos, since)
 
     async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
         """The start of the first stored window of the step at or after `bound`, or of the last one before it."""

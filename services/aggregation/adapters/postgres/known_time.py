@@ -42,6 +42,20 @@ SELECT min(found.first_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERA
 (SELECT first_us FROM segments WHERE series_id = i.id AND late = 0 AND first_us > $2
  ORDER BY first_us LIMIT 1) found
 """
+# The last segment need not hold the newest reading: another one of its quarter of an hour may.
+_NEWEST: Final = f"""
+SELECT i.place, newest.time FROM unnest($1::bigint[]) WITH ORDINALITY AS i (id, place)
+CROSS JOIN LATERAL (
+    SELECT s.first_us FROM segments s WHERE s.series_id = i.id AND s.late = 0 AND s.first_us >= $2::bigint - {QUARTER}
+    ORDER BY s.first_us DESC LIMIT 1
+) last
+CROSS JOIN LATERAL (
+    SELECT max(s.times_us[cardinality(s.times_us)]) AS time FROM segments s
+    WHERE s.series_id = i.id AND s.late = 0 AND s.first_us >= $2::bigint - {QUARTER}
+        AND s.first_us >= last.first_us - last.first_us % {QUARTER}
+) newest
+WHERE newest.time >= $2::bigint
+"""
 _REVISIONS: Final = """
 SELECT i.place, w.start_us, w.revision FROM unnest($1::bigint[]) WITH ORDINALITY AS i (id, place)
 JOIN windows w ON w.series_id = i.id AND w.step_us = $2 AND w.start_us >= $3 AND w.start_us < $4
@@ -60,6 +74,12 @@ async def next_known(connection: Connection, infos: Sequence[SeriesInfo], bound:
     if places:
         return min(places) if after else max(places)
     return await connection.fetchval(_AFTERWARDS if after else _BEFORE, ids, most if after else least)
+
+
+async def newest_readings(connection: Connection, infos: Sequence[SeriesInfo], since: int) -> dict[int, int]:
+    """See `Snapshot.newest`."""
+    rows = await connection.fetch(_NEWEST, [info.id for info in infos], since)
+    return {place - 1: time for place, time in rows}
 
 
 def _close(earlier: int | None, later: int, max_gap: int) -> bool:

@@ -217,7 +217,8 @@ type ItemRejection struct {
 	// metadata of the reason for programs, for example `min`, `max`, `value` and `unit` of a VALUE_OUT_OF_RANGE. Of the
 	// first 1,000 rejections of an answer; in streams only where the request asks to explain.
 	Metadata map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// code of the status (google.rpc.Code) that refuses the item where it is sent alone. Told where metadata is.
+	// code of the status (google.rpc.Code) that refuses the item where it is sent alone. Told where metadata is,
+	// 0 otherwise.
 	Code int32 `protobuf:"varint,6,opt,name=code,proto3" json:"code,omitempty"`
 	// violations of an INVALID_FIELD, all of them. Told where metadata is.
 	Violations    []*ItemRejection_Violation `protobuf:"bytes,7,rep,name=violations,proto3" json:"violations,omitempty"`
