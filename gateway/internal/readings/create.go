@@ -18,7 +18,7 @@ import (
 // refusalPause is how long what is no acceptance is held back while others are being served (ADR 0015). Who is answered
 // comes back at once, and a refusal needs no disk: a storm of them would take more from the readings that are stored than
 // as many good ones.
-const refusalPause = 10 * time.Millisecond
+const refusalPause = 20 * time.Millisecond
 
 // Creator answers POST /v1/readings.
 type Creator struct {
