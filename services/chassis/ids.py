@@ -12,6 +12,9 @@ from services.chassis.errors import FieldViolation, InvalidArgument
 ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$"
 """The contract's pattern of every resource id: safe as a NATS subject token, a file name and a metric label."""
 
+ID_RULE = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
+"""The pattern for people, in the contract's words."""
+
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from services.chassis.ids import is_id
+from services.chassis.ids import ID_RULE, is_id
 from services.chassis.paging import PageTokens
 from services.ingestion.application.directory import Directory
 from services.ingestion.application.pages import Page, by_id
@@ -163,5 +163,4 @@ class CatalogueDesk:
 def _check_id(name: str, field: str) -> None:
     """An update's entry may be partial, so its contract checks nothing of it."""
     if not is_id(name):
-        rule = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
-        raise InvalidField(field, rule, rule="STRING_RESOURCE_ID")
+        raise InvalidField(field, ID_RULE, rule="STRING_RESOURCE_ID")

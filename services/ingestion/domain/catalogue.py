@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.chassis.errors import FieldViolation, InvalidArgument
-from services.chassis.ids import is_id
+from services.chassis.ids import ID_RULE, is_id
 from services.ingestion.domain.counter_rules import CounterRules, for_counters_only
 
 UNASSIGNED = "unassigned"
 """Building and room of a device that registered itself by its first payload."""
-_ID_RULE = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
 _MAX_ATTRIBUTES, _MAX_KEY, _MAX_VALUE, _MAX_UNIT = 32, 63, 1000, 16
 
 
@@ -135,7 +134,7 @@ class Device:
 
 
 def _id(name: str, value: str) -> list[FieldViolation]:
-    return [] if is_id(value) else [FieldViolation(name, _ID_RULE, "STRING_RESOURCE_ID")]
+    return [] if is_id(value) else [FieldViolation(name, ID_RULE, "STRING_RESOURCE_ID")]
 
 
 def _attributes(name: str, attributes: Mapping[str, str]) -> list[FieldViolation]:

@@ -4,11 +4,10 @@ import zlib
 from typing import NamedTuple
 
 from services.chassis.errors import FieldViolation
-from services.chassis.ids import is_id
+from services.chassis.ids import ID_RULE, is_id
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 
-_ID_RULE = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
 FLAG_MAY_DECREASE = 1
 """Bit of a row's flags: the device is known to send decreasing counter values now and then."""
 
@@ -25,9 +24,13 @@ class SeriesKey(NamedTuple):
 def broken_ids(key: SeriesKey) -> list[FieldViolation]:
     """The ids of a series that are none, by the rules and in the words of the contract."""
     required = (("building", key.building), ("room", key.room), ("sensorType", key.sensor_type))
-    broken = [FieldViolation(name, _ID_RULE, "STRING_RESOURCE_ID") for name, value in required if not is_id(value)]
+    broken = [FieldViolation(name, ID_RULE, "STRING_RESOURCE_ID") for name, value in required if not is_id(value)]
     if key.device and not is_id(key.device):
-        broken.append(FieldViolation("device", f"must be empty or {_ID_RULE[8:]}", "STRING_OPTIONAL_RESOURCE_ID"))
+        broken.append(
+            FieldViolation(
+                "device", f"must be empty or {ID_RULE.removeprefix('must be ')}", "STRING_OPTIONAL_RESOURCE_ID"
+            )
+        )
     return broken
 
 

@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from services.aggregation.adapters.grpc import alarm_mappers as to
 from services.aggregation.application.alarms.desk import AlarmRules, Alarms
 from services.aggregation.domain.errors import FieldInvalid
-from services.chassis.ids import is_id
+from services.chassis.ids import ID_RULE, is_id
 from tocsin.aggregation.v1 import alarm_pb2 as am
 from tocsin.aggregation.v1 import alarm_service_pb2 as pb
 from tocsin.aggregation.v1.alarm_service_pb2_grpc import AlarmServiceServicer
@@ -34,8 +34,7 @@ class AlarmServicer(AlarmServiceServicer):
 
     async def UpdateAlarmRule(self, request: pb.UpdateAlarmRuleRequest, context: Any) -> am.AlarmRule:
         if not is_id(request.rule.id):
-            rule = "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -"
-            raise FieldInvalid("rule.id", rule, "STRING_RESOURCE_ID")
+            raise FieldInvalid("rule.id", ID_RULE, "STRING_RESOURCE_ID")
         return to.rule_message(*await self._rules.update(request.rule.id, to.rule_change(request)))
 
     async def DeleteAlarmRule(self, request: pb.DeleteAlarmRuleRequest, context: Any) -> Empty:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NoReturn, cast
 
-from services.chassis.ids import is_id
+from services.chassis.ids import ID_RULE, is_id
 from services.ingestion.domain.errors import PayloadNotUnderstood
 from services.ingestion.domain.reading import to_microseconds
 
@@ -50,7 +50,7 @@ class Document:
         """A resource id."""
         value = self._get(path)
         if not isinstance(value, str) or not is_id(value):
-            raise PayloadNotUnderstood(path, "must be 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -")
+            raise PayloadNotUnderstood(path, ID_RULE)
         return value
 
     def number(self, path: str) -> float:
