@@ -33,6 +33,9 @@ KEEPALIVE_MS: Final = 30_000
 Token = Callable[[], str]
 """Gives the token for a call, or an empty string for none."""
 
+# gRPC rounds a timeout up by as much as 1 % where it writes it down; what is left of a deadline must not grow.
+_ON_THE_WIRE: Final = 0.99
+
 
 class PeerChannel:
     """A channel that generated stubs take. Unary calls are awaited; streams are async iterators of messages."""
@@ -106,7 +109,7 @@ class PeerChannel:
     def _timeout(self, asked: float | None) -> float:
         limit = asked if asked is not None else self._deadline
         until = context.deadline.get()
-        return limit if until is None else max(min(limit, until - time.monotonic()), 0.0)
+        return limit if until is None else max(min(limit, (until - time.monotonic()) * _ON_THE_WIRE), 0.0)
 
     def _metadata(self, given: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         headers = dict(given)
