@@ -6,12 +6,15 @@ no service depends on, drops its oldest.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
 import structlog
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import APIError
+
+from services.chassis.errors import ResourceExhausted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -71,6 +74,8 @@ def dead_letter_subject(service: str, consumer: str) -> str:
 
 
 MIB = 1024 * 1024
+LEAST_STREAM_BYTES = 16 * MIB
+"""No stream is made smaller because the disk is: it must hold a few of the largest messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,25 +217,81 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
     )
 
 
+# JetStream's codes for a server, and for an account, that has less left than a stream is to reserve.
+_NO_ROOM = frozenset({10047, 10002})
+
+
+class NoRoomForStreams(ResourceExhausted):
+    """The server does not reserve for the streams what they may take."""
+
+    def __init__(self, stream: str, options: TopologyOptions, *, reserved: int) -> None:
+        limits = stream_bytes(options)
+        super().__init__(
+            f"its JetStream has no room for {stream} ({mebibytes(limits[stream])}): all streams may take "
+            f"{mebibytes(sum(limits.values()))}, {mebibytes(reserved)} are reserved for them so far; raise "
+            "max_file_store of the server (where it is not set: 75 % of what was free on its disk when it started)"
+        )
+
+
+def mebibytes(size: int) -> str:
+    """A number of bytes for people: `1,216 MiB`."""
+    return f"{size // MIB:,} MiB"
+
+
+def stream_bytes(options: TopologyOptions) -> dict[str, int]:
+    """The limit of each stream, in bytes."""
+    return {spec.name: options.max_bytes.get(spec.name, spec.max_bytes) for spec in stream_specs(options)}
+
+
+def fitted(options: TopologyOptions, room: int) -> TopologyOptions:
+    """`options` with the limits of the streams halved until together they take at most `room` bytes.
+
+    Limits that `options` names are kept, and none falls below `LEAST_STREAM_BYTES`, so that with very little room the
+    sum may be above it. By halves, as a disk that is a little fuller than yesterday should change nothing.
+    """
+    chosen = {name: size for name, size in stream_bytes(options).items() if name in options.max_bytes}
+    defaults = {name: size for name, size in stream_bytes(options).items() if name not in options.max_bytes}
+    while (
+        sum(defaults.values()) > room - sum(chosen.values()) and max(defaults.values(), default=0) > LEAST_STREAM_BYTES
+    ):
+        defaults = {name: max(size // 2, LEAST_STREAM_BYTES) for name, size in defaults.items()}
+    return replace(options, max_bytes={**defaults, **chosen})
+
+
 async def ensure_streams(js: JetStreamContext, options: TopologyOptions) -> list[str]:
     """Creates missing streams and updates those whose configuration differs; returns the names it touched.
 
-    One request when nothing changed. Several processes may do it at once.
+    A stream keeps its limit in bytes as long as a smaller one would leave no room beside what it holds. One request
+    when nothing changed. Several processes may do it at once. Raises `NoRoomForStream` where the server refuses to
+    reserve what a stream may take.
     """
-    existing = {info.config.name: info.config for info in await js.streams_info()}
+    existing = {info.config.name: info for info in await js.streams_info()}
+    limits = {name: info.config.max_bytes or 0 for name, info in existing.items()}
     touched: list[str] = []
     for spec in stream_specs(options):
         wanted = spec.config(options)
-        current = existing.get(spec.name)
-        if current is None:
-            await js.add_stream(wanted)
-        elif _differs(current, wanted):
-            await js.update_stream(wanted)
-        else:
-            continue
+        found = existing.get(spec.name)
+        if found is not None:
+            wanted = _not_too_tight(found, wanted)
+            if not _differs(found.config, wanted):
+                continue
+        try:
+            await (js.add_stream(wanted) if found is None else js.update_stream(wanted))
+        except APIError as error:
+            if error.err_code not in _NO_ROOM:
+                raise
+            raise NoRoomForStreams(spec.name, options, reserved=sum(limits.values())) from error
+        limits[spec.name] = wanted.max_bytes or 0
         touched.append(spec.name)
-        log.info("nats.stream_ensured", stream=spec.name, created=current is None)
+        log.info("nats.stream_ensured", stream=spec.name, created=found is None, max_bytes=wanted.max_bytes)
     return touched
+
+
+def _not_too_tight(found: StreamInfo, wanted: StreamConfig) -> StreamConfig:
+    """`wanted`, but with the limit that the stream has, where a smaller one would be half full at once."""
+    has, would_have = found.config.max_bytes or 0, wanted.max_bytes or 0
+    shrinks = would_have > 0 and (has <= 0 or would_have < has)
+    return replace(wanted, max_bytes=has) if shrinks and found.state.bytes > would_have // 2 else wanted
 
 
 _COMPARED = (

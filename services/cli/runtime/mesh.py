@@ -11,6 +11,7 @@ from pathlib import Path
 from services.cli.runtime import edge, preparation
 from services.cli.runtime.credentials import Credentials
 from services.cli.runtime.database import DATABASE, ServiceSchema, with_login
+from services.cli.runtime.disk import journal_settings
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.nats_accounts import RUNTIME_USER
 from services.cli.runtime.nats_server import find_nats_server, render_nats_config
@@ -235,7 +236,7 @@ class Mesh:
         )
 
     def _cluster(self) -> PostgresCluster:
-        return PostgresCluster.at(self.state.postgres, self.ports["postgres"])
+        return PostgresCluster.at(self.state.postgres, self.ports["postgres"], journal_settings(self.state.postgres))
 
     def _nats(self) -> Part:
         config = self.state.run / "nats.conf"
@@ -292,9 +293,12 @@ class Mesh:
     def _streams_step(self) -> Step:
         user, password = self.nats_login(RUNTIME_USER)
         needs = frozenset[str]() if self.settings.nats_url else frozenset({"nats"})
+        store = None if self.settings.nats_url else self.state.nats
 
         async def run() -> str:
-            return await preparation.prepare_streams(self.nats_url, user, password, self.state.logs / "runtime.log")
+            return await preparation.prepare_streams(
+                self.nats_url, user, password, self.state.logs / "runtime.log", store=store
+            )
 
         return Step(name=STREAMS_STEP, run=run, needs=needs)
 

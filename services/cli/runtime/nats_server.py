@@ -21,6 +21,9 @@ from services.cli.runtime.ports import LOOPBACK
 
 BINARY_VARIABLE = "TOCSIN_NATS_SERVER_BIN"
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+# A sum of what is promised to streams, not of what they hold. Their own limits follow the disk (disk.py); were this to
+# follow it too, as it does by default, there would be no room for streams that were made while the disk was emptier.
+_MAX_FILE_STORE = 1 << 40
 
 
 def find_nats_server() -> Path:
@@ -57,7 +60,7 @@ def render_nats_config(
         "listen": f"{LOOPBACK}:{port}",
         "http": f"{LOOPBACK}:{monitor_port}",
         "max_payload": MAX_PAYLOAD_BYTES,
-        "jetstream": {"store_dir": str(store), "sync_interval": "always"},
+        "jetstream": {"store_dir": str(store), "sync_interval": "always", "max_file_store": _MAX_FILE_STORE},
         "accounts": {
             "MESH": {
                 "jetstream": "enabled",

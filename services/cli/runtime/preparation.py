@@ -18,6 +18,7 @@ from services.cli.runtime.process import ChildProcess, describe_exit
 from services.cli.runtime.state import StateDir
 
 if TYPE_CHECKING:
+    from services.chassis.nats.topology import TopologyOptions
     from services.cli.runtime.database import ServiceSchema
 
 _CONNECT_BUDGET = timedelta(seconds=15)
@@ -62,32 +63,40 @@ async def prepare_schemas(admin_dsn: str, schemas: tuple["ServiceSchema", ...]) 
     return f"{count} migrations applied" if count else ""
 
 
-async def prepare_streams(url: str, user: str, password: str, log: Path) -> str:
-    """JetStream's streams, as the topology declares them; what the client says on the way goes to the file `log`."""
+async def prepare_streams(url: str, user: str, password: str, log: Path, *, store: Path | None) -> str:
+    """JetStream's streams, as the topology declares them; what the client says on the way goes to the file `log`.
+
+    `store` is where our own server keeps them: their limits follow its disk.
+    """
     import nats.errors
     import structlog
 
     from services.chassis.errors import DomainError
+    from services.chassis.nats.topology import TopologyOptions
+    from services.cli.runtime.disk import streams_on_disk
 
+    options, smaller = TopologyOptions(), ""
+    if store is not None:
+        options, smaller = await asyncio.to_thread(streams_on_disk, options, store)
     with log.open("a") as output:
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(output))
         try:
-            touched = await _ensure_streams(url, user, password)
+            touched = await _ensure_streams(url, user, password, options)
         except (nats.errors.Error, DomainError) as error:
             raise RuntimeProblem(f"the streams cannot be prepared on {url}: {error}") from error
         finally:
             structlog.reset_defaults()
-    return f"{len(touched)} streams made or changed" if touched else ""
+    return "; ".join(filter(None, [f"{len(touched)} streams made or changed" if touched else "", smaller]))
 
 
-async def _ensure_streams(url: str, user: str, password: str) -> list[str]:
+async def _ensure_streams(url: str, user: str, password: str, options: "TopologyOptions") -> list[str]:
     from services.chassis.nats.connection import open_nats
-    from services.chassis.nats.topology import TopologyOptions, ensure_streams
+    from services.chassis.nats.topology import ensure_streams
 
     async with open_nats(
         url, name="tocsin-runtime", user=user or None, password=password or None, wait_until_up=_CONNECT_BUDGET
     ) as connection:
-        return await ensure_streams(connection.js, TopologyOptions())
+        return await ensure_streams(connection.js, options)
 
 
 async def wait_for_edge(probe: Probe) -> str:

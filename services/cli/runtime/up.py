@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
+from services.cli.runtime.disk import require_room
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
@@ -33,6 +34,9 @@ async def run_mesh(
     cannot be started; nothing of it runs by then.
     """
     state = StateDir(settings.state_dir)
+    if not settings.postgres_dsn and not state.postgres.exists():
+        # Only a new mesh: one that filled its disk must come up, if only to be emptied.
+        require_room(state.root)
     state.create()
     state.acquire()
     assignment: PortAssignment | None = None
