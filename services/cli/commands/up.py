@@ -30,7 +30,7 @@ def up(
     """Start the mesh and keep it up until Ctrl-C.
 
     Ports that are not given are chosen free at the first start and kept in the state directory. Every part's port has
-    a variable (TOCSIN_INGESTION_PORT, TOCSIN_ENVOY_ADMIN_PORT, ...); TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL name
+    a variable (TOCSIN_INGESTION_PORT, TOCSIN_GATEWAY_PORT, ...); TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL name
     servers to use in place of own ones.
     """
     settings = read_settings(

@@ -13,6 +13,9 @@ from services.cli.runtime.state import StateDir
 
 GATEWAY_VARIABLE = "TOCSIN_GATEWAY_BIN"
 ENVOY_VARIABLE = "TOCSIN_ENVOY_BIN"
+ADMIN_SOCKET = "envoy-admin.sock"
+"""Envoy's administration, in the directory where Envoy runs: the path of a socket has room for 107 bytes only, that of
+a state directory may be longer."""
 _TEMPLATE = PROJECT / "gateway" / "envoy" / "envoy.yaml.in"
 _NAME = re.compile(r"\$\{([A-Z_]+)\}")
 
@@ -32,7 +35,7 @@ def find_envoy() -> Path:
     if configured:
         if not os.access(configured, os.X_OK):
             raise ConfigurationProblem(f"{ENVOY_VARIABLE}={configured} is no program")
-        return Path(configured)
+        return Path(configured).absolute()
     spec = importlib.util.find_spec("envoy")
     if spec is not None and spec.origin is not None:
         installed = Path(spec.origin).parent / "_bin" / "envoy"

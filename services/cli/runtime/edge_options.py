@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _DURATION = re.compile(r"[1-9][0-9]{0,4}s")
-_FILE = re.compile(r"[^\s\"\\]+")
+_FILE = re.compile(r"[^\"\\\x00-\x1f]+")
 
 _WHOLE_NUMBERS = {
     # variable -> (name in the template, default)
@@ -52,17 +53,22 @@ def read_edge_options(environment: Mapping[str, str]) -> EdgeOptions:
     if environment.get(_ACCESS_LOG_VARIABLE, "1") not in ("0", "false", "off"):
         sections.add("ACCESS_LOG")
     for section, variables in (("TLS", _TLS_VARIABLES), ("MTLS", _MTLS_VARIABLES)):
-        files = {name: environment.get(variable, "") for variable, name in variables.items()}
+        # Absolute, for Envoy runs in a directory of its own.
+        files = {name: _absolute(environment.get(variable, "")) for variable, name in variables.items()}
         if not any(files.values()):
             continue
         for variable, name in variables.items():
             if not _FILE.fullmatch(files[name]):
                 raise ConfigurationProblem(
-                    f"{variable} must name a file (without spaces or quotes) when TLS is configured"
+                    f"{variable} must name a file (without quotes or backslashes) when TLS is configured"
                 )
         values |= files
         sections.add(section)
     return EdgeOptions(values, frozenset(sections))
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).absolute()) if file else ""
 
 
 def _origins(text: str) -> str:

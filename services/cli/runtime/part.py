@@ -5,6 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from services.cli.runtime.identity import Identity
 
@@ -48,6 +49,8 @@ class Part:
     stop_budget: timedelta = timedelta(seconds=5)
     death_signal: signal.Signals = signal.SIGKILL
     identity: Identity | None = None
+    directory: Path | None = None
+    """Where it runs; the supervisor's own choice when None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ class RuntimeSettings:
         requests = [self._request("edge", "the edge", self.edge_host)]
         if self.passed_on.get(EDGE_TLS_VARIABLE):
             requests.append(self._request("edge_tls", "the edge's TLS listener", self.edge_host))
-        requests.append(self._request("envoy_admin", "Envoy's administration"))
+        requests.append(self._request("envoy_metrics", "Envoy's metrics"))
         if not self.postgres_dsn:
             requests.append(self._request("postgres", "PostgreSQL"))
         if not self.nats_url:

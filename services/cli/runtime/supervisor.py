@@ -158,7 +158,7 @@ class Supervisor:
             child = ChildProcess.start(
                 part.command,
                 environment=part.environment,
-                directory=self._directory,
+                directory=part.directory or self._directory,
                 output=output,
                 identity=part.identity,
                 death_signal=part.death_signal,

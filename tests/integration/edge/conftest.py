@@ -30,9 +30,11 @@ class Edge:
     """Where the edge is, and who may enter."""
 
     port: int
-    admin_port: int
+    metrics_port: int
+    admin_socket: Path
     issuer: DevIssuer
     gateway_pid: int
+    envoy_pid: int
 
     @property
     def url(self) -> str:
@@ -54,11 +56,15 @@ class Processes:
         self._directory, self._stack = directory, stack
 
     def start(
-        self, name: str, command: list[str], environment: dict[str, str] | None = None
+        self,
+        name: str,
+        command: list[str],
+        environment: dict[str, str] | None = None,
+        directory: Path = PROJECT,
     ) -> subprocess.Popen[bytes]:
         log = self._stack.enter_context((self._directory / f"{name}.log").open("wb"))
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=PROJECT, env={**os.environ, **(environment or {})}
+            command, stdout=log, stderr=log, cwd=directory, env={**os.environ, **(environment or {})}
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
@@ -71,7 +77,7 @@ class Processes:
 @pytest.fixture(scope="session")
 def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     directory = tmp_path_factory.mktemp("edge")
-    ports = {name: free_port() for name in ("edge", "admin", "gateway", "gateway_grpc", "services")}
+    ports = {name: free_port() for name in ("edge", "metrics", "gateway", "gateway_grpc", "services")}
     issuer = DevIssuer.open(directory / "auth")
     address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     with ExitStack() as stack:
@@ -94,6 +100,7 @@ def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
             "JWT_ISSUER": issuer.issuer,
             "JWT_AUDIENCE": issuer.audience,
             "EDGE_TLS_PORT": "0",
+            "ADMIN_SOCKET": edge.ADMIN_SOCKET,
         }
         upstreams = dict.fromkeys(SERVICES, ports["services"])
         for name, port in {**ports, **upstreams}.items():
@@ -101,9 +108,9 @@ def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         config = directory / "envoy.yaml"
         template = (PROJECT / "gateway" / "envoy" / "envoy.yaml.in").read_text()
         config.write_text(edge.render_envoy_config(template, values, options.sections))
-        envoy = processes.start("envoy", list(edge.envoy_command(config)))
+        envoy = processes.start("envoy", list(edge.envoy_command(config)), directory=directory)
         wait_until_healthy(f"http://{address['edge']}/health", processes, (gateway, envoy))
-        yield Edge(ports["edge"], ports["admin"], issuer, gateway.pid)
+        yield Edge(ports["edge"], ports["metrics"], directory / edge.ADMIN_SOCKET, issuer, gateway.pid, envoy.pid)
 
 
 def wait_until_healthy(url: str, processes: Processes, needed: tuple[subprocess.Popen[bytes], ...]) -> None:

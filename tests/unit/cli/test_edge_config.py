@@ -27,20 +27,47 @@ def test_a_value_that_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "listeners"),
-    [({}, ["edge"]), (_TLS, ["edge", "edge_tls"]), ({**_TLS, **_MTLS}, ["edge", "edge_tls"])],
+    [
+        ({}, ["edge", "metrics"]),
+        (_TLS, ["edge", "edge_tls", "metrics"]),
+        ({**_TLS, **_MTLS}, ["edge", "edge_tls", "metrics"]),
+    ],
 )
 def test_the_template_is_filled_in_whole(environment: dict[str, str], listeners: list[str], repository: Path) -> None:
     template = (repository / "gateway/envoy/envoy.yaml.in").read_text()
     options = read_edge_options(environment)
-    upstreams = ("GATEWAY", "GATEWAY_GRPC", "INGESTION", "AGGREGATION", "MEDIA_PROBE", "NOTIFICATION", "EDGE", "ADMIN")
+    upstreams = (
+        "GATEWAY",
+        "GATEWAY_GRPC",
+        "INGESTION",
+        "AGGREGATION",
+        "MEDIA_PROBE",
+        "NOTIFICATION",
+        "EDGE",
+        "METRICS",
+    )
     values = {f"{name}_HOST": "127.0.0.1" for name in upstreams} | {f"{name}_PORT": "1" for name in upstreams}
-    values |= {"JWKS_FILE": "/jwks", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a", "EDGE_TLS_PORT": "2"}
+    values |= {
+        "JWKS_FILE": "/jwks",
+        "JWT_ISSUER": "i",
+        "JWT_AUDIENCE": "a",
+        "EDGE_TLS_PORT": "2",
+        "ADMIN_SOCKET": "admin.sock",
+    }
     rendered = render_envoy_config(template, {**options.values, **values}, options.sections)
     assert not re.search(r"\$\{", rendered)
     content = yaml.safe_load(rendered)
     assert [listener["name"] for listener in content["static_resources"]["listeners"]] == listeners
     secured = [cluster["name"] for cluster in content["static_resources"]["clusters"] if "transport_socket" in cluster]
     assert bool(secured) == ("TOCSIN_GRPC_TLS_CA_FILE" in environment)
+
+
+def test_files_are_named_from_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = tmp_path / "a b"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    options = read_edge_options({"TOCSIN_EDGE_TLS_CERT_FILE": "cert.pem", "TOCSIN_EDGE_TLS_KEY_FILE": "/k/key.pem"})
+    assert (options.values["TLS_CERT_FILE"], options.values["TLS_KEY_FILE"]) == (f"{home}/cert.pem", "/k/key.pem")
 
 
 def test_origins_become_exact_matches() -> None:
