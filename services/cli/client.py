@@ -90,7 +90,7 @@ class MeshClient:
     def _nats_login(self, user: str) -> tuple[str | None, str | None]:
         if self.instance.external_nats:
             return os.environ.get("TOCSIN_NATS_USER"), os.environ.get("TOCSIN_NATS_PASSWORD")
-        return user, self.state.ensure_secrets([f"nats.{user}"])[f"nats.{user}"]
+        return user, self.state.secret(f"nats.{user}")
 
 
 def open_mesh(state_dir: Path | None = None) -> MeshClient:
@@ -108,13 +108,14 @@ def mint_token(
     subject: str,
 ) -> str:
     """A token signed with the key of a state directory, whether its mesh is up or not."""
-    from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER, DevIssuer
+    from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER
+    from services.cli.runtime.credentials import open_issuer, signing_key
     from services.cli.runtime.settings import AUTH_AUDIENCE_VARIABLE, AUTH_ISSUER_VARIABLE, from_environment
 
-    if not state.auth.is_dir():
+    if not signing_key(state).exists():
         raise CommandError(f"{state.root} has no signing key yet; start a mesh with 'tocsin up'", exit_code=3)
-    issuer = DevIssuer.open(
-        state.auth,
+    issuer = open_issuer(
+        state,
         issuer=from_environment(AUTH_ISSUER_VARIABLE, ISSUER),
         audience=from_environment(AUTH_AUDIENCE_VARIABLE, AUDIENCE),
     )

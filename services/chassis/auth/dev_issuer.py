@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -37,12 +38,18 @@ class DevIssuer:
 
     @classmethod
     def open(cls, directory: Path, *, issuer: str = ISSUER, audience: str = AUDIENCE) -> "DevIssuer":
-        """The issuer of `directory`, with its key pair made there first if there is none (private key: mode 0600)."""
+        """The issuer of `directory`, with its key pair made there first if there is none (private key: mode 0600).
+
+        Raises ValueError when the key's file holds no such key.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         pem = directory / _KEY_FILE
         if not pem.exists():
             _create(pem, _new_key())
-        key = serialization.load_pem_private_key(pem.read_bytes(), password=None)
+        try:
+            key = serialization.load_pem_private_key(pem.read_bytes(), password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"{pem} holds no key that can be used: {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError(f"{pem} holds no elliptic curve key")
         kid = _key_id(key)

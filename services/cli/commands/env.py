@@ -38,7 +38,7 @@ def env(
     }
     if not instance.external_nats:
         values["NATS_USER"] = CLI_USER
-        values["NATS_PASSWORD"] = mesh.state.ensure_secrets([f"nats.{CLI_USER}"])[f"nats.{CLI_USER}"]
+        values["NATS_PASSWORD"] = mesh.state.secret(f"nats.{CLI_USER}")
         # Files to hand on: with their variables somebody else is less than the operator.
         for user in (DOWNSTREAM_USER, GATEWAY_USER):
             values[f"NATS_{user.upper()}_ENV"] = str(mesh.state.credentials / f"{user}.env")

@@ -29,6 +29,10 @@ class ConsoleReporter:
         self._console.print(opening, soft_wrap=True)
         self._name_width = max(self._name_width, *(len(part.name) + 2 for part in plan.parts))
 
+    def notice(self, text: str) -> None:
+        """What the operator ought to know."""
+        self._line("!", "yellow", "note", None, text)
+
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """A finished preparation."""
         self._line("·", "cyan", step.name, seconds, done)

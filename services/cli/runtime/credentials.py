@@ -1,14 +1,19 @@
 """Secrets and tokens of a mesh: made once, kept in the state directory."""
 
+import hashlib
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.state import StateDir
+
+if TYPE_CHECKING:
+    from services.chassis.auth.dev_issuer import DevIssuer
 
 _PEER_TOKEN_TTL = timedelta(days=30)
 _PEER_TOKEN_RENEWAL = timedelta(days=1)
@@ -24,32 +29,92 @@ class Credentials:
     peer_token_files: dict[str, Path]
 
 
-def ensure_credentials(state: StateDir, services: tuple[str, ...]) -> Credentials:
-    """Everything a mesh needs, made where missing; renews the services' tokens when they have aged."""
+def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgres: bool = True) -> Credentials:
+    """Everything a mesh needs, made where missing; renews the services' tokens when they have aged or are damaged.
+
+    Raises RuntimeProblem when what cannot be made anew is damaged or lost; nothing is changed then.
+    """
     roles = (SUPERUSER, *services)
     users = (RUNTIME_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
+    if own_postgres:
+        _check_cluster_secrets(state)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])
     tokens = {service: state.credentials / f"{service}.jwt" for service in services}
-    jwks_file = state.auth / "jwks.json"
-    if not jwks_file.exists() or any(_aged(path) for path in tokens.values()):
+    recorded = state.read_derived(_record_file(state))
+    changed = [path for path in _signed_files(state, services) if _digest(path) != recorded.get(path.name)]
+    if changed or any(_aged(path) for path in tokens.values()):
+        # Before the mesh is told of them: a damaged key ends the start.
         renew_peer_tokens(state, services)
+        state.remade += [_told(path) for path in changed if path.name in recorded]
     return Credentials(
         postgres={role: known[f"postgres.{role}"] for role in roles},
         nats={user: known[f"nats.{user}"] for user in users},
-        jwks_file=jwks_file,
+        jwks_file=_jwks_file(state),
         peer_token_files=tokens,
     )
 
 
-def renew_peer_tokens(state: StateDir, services: Iterable[str]) -> None:
+def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
     """Writes each service the token that it shows to its peers; makes the signing key first where there is none."""
-    # Only when needed: cryptography takes a while to load.
-    from services.chassis.auth.dev_issuer import DevIssuer
-
-    issuer = DevIssuer.open(state.auth)
+    issuer = open_issuer(state)
     for service in services:
         token = issuer.mint(ttl=_PEER_TOKEN_TTL, subject=f"service:{service}")
         state.write_text(state.credentials / f"{service}.jwt", token)
+    state.write_json(_record_file(state), {path.name: _digest(path) for path in _signed_files(state, services)})
+
+
+def open_issuer(state: StateDir, **options: str) -> "DevIssuer":
+    """The mesh's issuer of tokens (`options` as of `DevIssuer.open`); raises RuntimeProblem when its key is damaged."""
+    # Only when needed: cryptography takes a while to load.
+    from services.chassis.auth.dev_issuer import DevIssuer
+
+    try:
+        return DevIssuer.open(state.auth, **options)
+    except ValueError:
+        raise RuntimeProblem(
+            f"{signing_key(state)} is damaged: it holds no private key; put it back from a backup, or delete it: "
+            "the next start makes a new one, and tokens signed before are refused"
+        ) from None
+
+
+def signing_key(state: StateDir) -> Path:
+    """The file of the key that tokens are signed with."""
+    return state.auth / "dev-issuer.pem"
+
+
+def _check_cluster_secrets(state: StateDir) -> None:
+    """Before new secrets are made: they would hide that those of the cluster are lost."""
+    if state.postgres.is_dir() and f"postgres.{SUPERUSER}" not in state.known_secrets():
+        raise RuntimeProblem(
+            f"the passwords of the PostgreSQL cluster in {state.postgres} are lost: {state.secrets_file} does not hold "
+            "them; put it back from a backup, or start a new mesh with another --state-dir"
+        )
+
+
+def _record_file(state: StateDir) -> Path:
+    """Digests of what was signed and by what, so that a warm start need not load cryptography to know it for good."""
+    return state.run / "signed.json"
+
+
+def _jwks_file(state: StateDir) -> Path:
+    return state.auth / "jwks.json"
+
+
+def _signed_files(state: StateDir, services: tuple[str, ...]) -> list[Path]:
+    return [signing_key(state), _jwks_file(state), *(state.credentials / f"{service}.jwt" for service in services)]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _told(path: Path) -> str:
+    if path.suffix == ".pem":
+        return f"{path} is another key than before: tokens signed before are refused"
+    return f"{path} was damaged or lost"
 
 
 def write_outside_credentials(state: StateDir, nats_url: str, user: str, password: str) -> Path:

@@ -36,7 +36,9 @@ def running_instance(state: StateDir) -> Instance:
             exit_code=3,
         )
     content = state.read_json(state.instance_file)
+    if not content:
+        raise RuntimeProblem(f"the mesh on {state.root} is just starting; try again in a moment", exit_code=3)
     try:
         return Instance(**content)
     except TypeError:
-        raise RuntimeProblem(f"the mesh on {state.root} is just starting; try again in a moment", exit_code=3) from None
+        raise RuntimeProblem(f"{state.instance_file} is damaged, or of another version of Tocsin than this") from None

@@ -1,5 +1,6 @@
 """Which port each part listens on: configured, else remembered, else chosen free; and who holds a taken one."""
 
+import errno
 import os
 import random
 import socket
@@ -24,6 +25,13 @@ class PortRequest:
     variable: str
     host: str = LOOPBACK
     configured: int | None = None
+    option: str = ""
+    """The option of `tocsin up` that sets it, where there is one."""
+
+    @property
+    def chosen_by(self) -> str:
+        """How the operator sets it."""
+        return f"{self.option} or {self.variable}" if self.option else self.variable
 
 
 class PortAssignment:
@@ -56,16 +64,31 @@ class PortAssignment:
         self._holds.clear()
 
 
+def check_configured(requests: Iterable[PortRequest]) -> None:
+    """Raises ConfigurationProblem when a configured port is taken, named twice, or on an address of another machine."""
+    seen: dict[int, PortRequest] = {}
+    for request in requests:
+        if request.configured is None:
+            continue
+        if other := seen.get(request.configured):
+            raise ConfigurationProblem(
+                f"port {request.configured} is asked for twice: {other.chosen_by} and {request.chosen_by}"
+            )
+        seen[request.configured] = request
+        if not is_free(request.host, request.configured):
+            raise ConfigurationProblem(_taken(request, request.configured))
+
+
 def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int]) -> PortAssignment:
     """A free port for every request. Raises ConfigurationProblem when a configured one is taken or named twice.
 
     Remembered ports that are taken by now are chosen anew.
     """
     requests = list(requests)
+    check_configured(requests)
     assignment = PortAssignment()
     for request in requests:
         if request.configured is not None:
-            _check_configured(request, requests, assignment.ports)
             assignment.ports[request.name] = request.configured
     for request in requests:
         if request.name not in assignment.ports:
@@ -82,17 +105,6 @@ def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int])
     return assignment
 
 
-def _check_configured(request: PortRequest, requests: list[PortRequest], assigned: Mapping[str, int]) -> None:
-    assert request.configured is not None
-    for other in requests:
-        if assigned.get(other.name) == request.configured:
-            raise ConfigurationProblem(
-                f"port {request.configured} is asked for twice: {other.variable} and {request.variable}"
-            )
-    if not is_free(request.host, request.configured):
-        raise ConfigurationProblem(_taken(request, request.configured))
-
-
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
@@ -102,8 +114,10 @@ def is_free(host: str, port: int) -> bool:
             probe.bind((host, port))
         except PermissionError:
             raise ConfigurationProblem(f"port {port} needs rights that this user does not have") from None
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise ConfigurationProblem(f"{host!r} is no address of this machine: {error.strerror}") from None
     return True
 
 
@@ -121,7 +135,7 @@ def _choose(host: str, used: set[int], assignment: PortAssignment) -> int:
 def _taken(request: PortRequest, port: int) -> str:
     holder = port_holder(port)
     by = f" by {holder}" if holder else ""
-    return f"the port of {request.part}, {port}, is taken{by}; choose another with {request.variable}"
+    return f"the port of {request.part}, {port}, is taken{by}; choose another with {request.chosen_by}"
 
 
 def port_holder(port: int) -> str | None:

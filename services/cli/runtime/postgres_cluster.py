@@ -69,8 +69,8 @@ class PostgresCluster:
 
     @property
     def exists(self) -> bool:
-        """Whether the cluster has been made."""
-        return (self.data_dir / "PG_VERSION").is_file()
+        """Whether the cluster has been made: it is put there when whole."""
+        return self.data_dir.is_dir()
 
     @property
     def _unfinished(self) -> Path:

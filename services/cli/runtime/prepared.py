@@ -21,7 +21,7 @@ _SOURCES = (
 def is_prepared(state: StateDir, settings: RuntimeSettings) -> bool:
     """Whether the last successful start prepared just this, on servers whose data are in the state directory."""
     embedded = not settings.postgres_dsn and not settings.nats_url and settings.only is None
-    return embedded and state.read_json(_file(state)).get("digest") == _digest()
+    return embedded and state.read_derived(_file(state)).get("digest") == _digest()
 
 
 def mark_prepared(state: StateDir) -> None:

@@ -13,6 +13,10 @@ class Reporter(Protocol):
         """The plan is made and about to be run."""
         ...
 
+    def notice(self, text: str) -> None:
+        """Something that the operator ought to know, a line."""
+        ...
+
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """The supervisor has done something itself; `done` says what."""
         ...
@@ -38,6 +42,9 @@ class SilentReporter:
     """Tells nobody."""
 
     def starting(self, plan: Plan, state_dir: Path) -> None:
+        """Ignored."""
+
+    def notice(self, text: str) -> None:
         """Ignored."""
 
     def step_done(self, step: Step, done: str, seconds: float) -> None:

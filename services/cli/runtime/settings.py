@@ -11,6 +11,8 @@ from services.cli.runtime.ports import LOOPBACK, PortRequest
 SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
 DEFAULT_EDGE_PORT = 8080
 PROJECT = Path(__file__).parents[3]
+PORT_OPTIONS: Mapping[str, str] = {"edge": "--port", "postgres": "--postgres-port", "nats": "--nats-port"}
+"""The options of `tocsin up` that set ports, by the ports' names."""
 
 EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
 EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
@@ -46,6 +48,10 @@ class RuntimeSettings:
     passed_on: Mapping[str, str] = field(default_factory=dict[str, str])
     """The environment that parts inherit, before their own variables."""
 
+    def runs(self, part: str) -> bool:
+        """Whether the part is wanted."""
+        return self.only is None or part in self.only
+
     def port_requests(self) -> list[PortRequest]:
         """Every port of the mesh's own parts."""
         requests = [self._request("edge", "the edge", self.edge_host)]
@@ -66,7 +72,8 @@ class RuntimeSettings:
         return requests
 
     def _request(self, name: str, part: str, host: str = LOOPBACK) -> PortRequest:
-        return PortRequest(name, part, port_variable(name), host, self.configured_ports.get(name))
+        option = PORT_OPTIONS.get(name, "")
+        return PortRequest(name, part, port_variable(name), host, self.configured_ports.get(name), option)
 
 
 def port_variable(name: str) -> str:
@@ -101,16 +108,16 @@ def read_settings(
         option = options.get(request.name)
         given = str(option) if option is not None else environment.get(request.variable, "")
         if given:
-            ports[request.name] = _port(given, request.variable)
+            ports[request.name] = _port(given, request.variable if option is None else request.option)
     known = {"postgres", "nats", "gateway", "envoy", *(part_name(service) for service in SERVICES)}
     if only is not None and (unknown := only - known):
         raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
 
 
-def _port(text: str, variable: str) -> int:
+def _port(text: str, name: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise ConfigurationProblem(f"{variable} must be a port from 1 to 65535, not {text!r}")
+        raise ConfigurationProblem(f"{name} must be a port from 1 to 65535, not {text!r}")
     return int(text)
 
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.part import PartStatus, Plan, State
 from services.cli.runtime.process import started_at
 from services.cli.runtime.state import StateDir
@@ -63,21 +64,29 @@ class StatusFile:
 
 
 def read_reports(state: StateDir) -> list[PartReport]:
-    """The parts of the mesh on the directory, in the order of the plan."""
-    return [_report(part) for part in _parts(state)]
+    """The parts of the mesh on the directory, in the order of the plan; raises RuntimeProblem when damaged."""
+    try:
+        return [_report(part) for part in state.read_json(state.status_file).get("parts", [])]
+    except (KeyError, TypeError):
+        raise RuntimeProblem(
+            f"{state.status_file} is damaged; it is written anew at the next change of a part"
+        ) from None
 
 
 def children_of_last_run(state: StateDir) -> dict[str, tuple[int, int]]:
     """The processes that the file names: part -> (process id, when it was started, in ticks since boot)."""
-    return {
-        part["name"]: (part["pid"], part["process_started"])
-        for part in _parts(state)
-        if part["pid"] is not None and part["process_started"] is not None
-    }
-
-
-def _parts(state: StateDir) -> list[dict[str, Any]]:
-    return state.read_json(state.status_file).get("parts", [])
+    children: dict[str, tuple[int, int]] = {}
+    match state.read_derived(state.status_file):
+        case {"parts": [*parts]}:
+            for part in parts:
+                match part:
+                    case {"name": str(name), "pid": int(pid), "process_started": int(started)}:
+                        children[name] = (pid, started)
+                    case _:
+                        pass
+        case _:
+            pass
+    return children
 
 
 def _report(part: dict[str, Any]) -> PartReport:

@@ -11,11 +11,11 @@ from services.cli.runtime.disk import require_room
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
-from services.cli.runtime.ports import PortAssignment, assign_ports
+from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_configured
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.reporter import Reporter
-from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings
+from services.cli.runtime.settings import EDGE_TLS_VARIABLE, PROJECT, SERVICES, RuntimeSettings
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, children_of_last_run
 from services.cli.runtime.supervisor import Supervisor
@@ -34,6 +34,9 @@ async def run_mesh(
     cannot be started; nothing of it runs by then.
     """
     state = StateDir(settings.state_dir)
+    # What can be refused is refused before anything is made.
+    if not state.check():
+        check_configured(settings.port_requests())
     if not settings.postgres_dsn and not state.postgres.exists():
         # Only a new mesh: one that filled its disk must come up, if only to be emptied.
         require_room(state.root)
@@ -42,13 +45,18 @@ async def run_mesh(
     assignment: PortAssignment | None = None
     try:
         await end_leftovers(children_of_last_run(state), _LEFTOVER_BUDGET)
-        assignment = assign_ports(settings.port_requests(), state.remembered_ports())
+        remembered = state.remembered_ports()
+        assignment = assign_ports(settings.port_requests(), remembered)
+        chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
+        state.remember_ports({**remembered, **chosen})
         mesh = _mesh(settings, state, assignment.ports)
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan)
         supervisor = Supervisor(plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write)
         reporter.starting(plan, state.root)
+        for text in (*(f"{text}; made anew" for text in state.remade), *_warnings(settings)):
+            reporter.notice(text)
         # In this order: who finds the instance finds its own parts, not those of the last run.
         status.write(supervisor.status)
         instance.write(state)
@@ -74,11 +82,23 @@ async def run_mesh(
 
 
 def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int]) -> Mesh:
-    automatic = {name: port for name, port in ports.items() if name not in settings.configured_ports}
-    state.remember_ports({**state.remembered_ports(), **automatic})
     return Mesh(
-        settings, state, ports, ensure_credentials(state, SERVICES), tocsin_version(), is_prepared(state, settings)
+        settings,
+        state,
+        ports,
+        ensure_credentials(state, SERVICES, own_postgres=not settings.postgres_dsn),
+        tocsin_version(),
+        is_prepared(state, settings),
     )
+
+
+def _warnings(settings: RuntimeSettings) -> list[str]:
+    """What is not wrong, and yet not what one would want without knowing."""
+    if settings.runs("envoy") and settings.edge_host not in (LOOPBACK, "::1", "localhost"):
+        with_tls = bool(settings.passed_on.get(EDGE_TLS_VARIABLE))
+        tls = "clients there should use the port with TLS" if with_tls else f"{EDGE_TLS_VARIABLE} adds a port with TLS"
+        return [f"the edge takes plain HTTP from other machines, so tokens can be read on the way; {tls}"]
+    return []
 
 
 def _instance(mesh: Mesh) -> Instance:

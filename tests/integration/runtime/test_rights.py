@@ -54,7 +54,7 @@ async def login(mesh: CommandLine) -> AsyncIterator[Callable[[str], "asyncio.Fut
     def make(name: str) -> "asyncio.Future[_User]":
         async def connect() -> _User:
             user = _User()
-            password = mesh.state.ensure_secrets([f"nats.{name}"])[f"nats.{name}"]
+            password = mesh.state.secret(f"nats.{name}")
             await user.connect(running_instance(mesh.state).nats_url, name, password)
             users.append(user)
             return user

@@ -1,5 +1,6 @@
 """The state directory: its lock, its secrets, its modes."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -54,10 +55,11 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         StateDir(tmp_path / "file" / "state").create()
 
 
-def test_a_damaged_file_is_told_by_name(state: StateDir) -> None:
-    (state.root / "ports.json").write_text("{")
-    with pytest.raises(RuntimeProblem, match=r"ports\.json"):
-        state.remembered_ports()
+def test_ports_that_are_none_are_chosen_anew_and_told(state: StateDir) -> None:
+    stored = {"edge": 8080, "nats": 99999999, "postgres": True, "gateway": "x", "ingestion": 0}
+    (state.root / "ports.json").write_text(json.dumps(stored))
+    assert state.remembered_ports() == {"edge": 8080}
+    assert "no port for gateway, ingestion, nats, postgres" in state.remade[0]
 
 
 def test_no_mesh_no_instance(state: StateDir) -> None:
