@@ -41,9 +41,20 @@ class ConsoleReporter:
         """A part that stands."""
         self._line("●", "green", part.name, seconds, "healthy again" if recovered else part.address)
 
-    def unhealthy(self, part: Part, reason: str) -> None:
-        """A part that does not answer as it should."""
-        self._line("●", "yellow", part.name, None, f"unhealthy: {reason}")
+    def unhealthy(self, part: Part, reason: str, advice: str) -> None:
+        """A part that does not work."""
+        self._line("●", "yellow", part.name, None, f"unhealthy: {reason}" + (f"; {advice}" if advice else ""))
+
+    def restarting(self, part: Part, why: str) -> None:
+        """A part that is stopped and started again."""
+        self._line("✗", "yellow", part.name, None, f"starting it again: {why}")
+
+    def not_mended(self, part: Part, restarts: int, pause: float, log: Path) -> None:
+        """A part that restarts do not mend."""
+        told = (
+            f"{restarts} restarts have not mended it; look at {log}. It is tried again, {pause:.0f} s apart at the most"
+        )
+        self._line("✗", "red", part.name, None, told)
 
     def died(self, part: Part, what: str, delay: float, log: Path) -> None:
         """A part that ended by itself."""
@@ -52,6 +63,10 @@ class ConsoleReporter:
     def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
         """A part that has been stopped."""
         self._line("○", "bright_black", part.name, seconds, "stopped" if clean else "killed: it did not stop in time")
+
+    def fault(self, where: str, what: str) -> None:
+        """Trouble of the supervisor itself."""
+        self._line("!", "yellow", where, None, what)
 
     def _line(self, sign: str, colour: str, name: str, seconds: float | None, detail: str) -> None:
         line = Text("  ")

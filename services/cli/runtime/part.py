@@ -14,7 +14,15 @@ Probe = Callable[[], Awaitable[None]]
 
 
 class Unhealthy(Exception):
-    """Why a part is not healthy, in a few words."""
+    """Why a part is not healthy, in a few words.
+
+    `own`: the fault is the part's, so that a restart may mend it; otherwise it is that of what the part stands on.
+    `certain`: only a restart mends it, so there is nothing to wait for. `advice`: what the operator can do.
+    """
+
+    def __init__(self, reason: str, *, own: bool = True, certain: bool = False, advice: str = "") -> None:
+        super().__init__(reason)
+        self.own, self.certain, self.advice = own, certain, advice
 
 
 class State(enum.StrEnum):
@@ -33,8 +41,9 @@ class Part:
     """A child process of the mesh.
 
     `needs` names steps and parts that must be done or healthy before it is started (not when it is restarted);
-    `stop_rank` orders the stop, lowest first, equal ones together; `death_signal` is what it gets when the
-    supervisor dies.
+    `stands_on` names the parts that it cannot work without: while one of them is away, it is not restarted for faults
+    that are not its own. `stop_rank` orders the stop, lowest first, equal ones together; `death_signal` is what it gets
+    when the supervisor dies.
     """
 
     name: str
@@ -44,6 +53,7 @@ class Part:
     version: str = ""
     address: str = ""
     needs: frozenset[str] = frozenset()
+    stands_on: frozenset[str] = frozenset()
     stop_rank: int = 0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_budget: timedelta = timedelta(seconds=5)
@@ -71,6 +81,10 @@ class PartStatus:
 
     state: State = State.WAITING
     reason: str = ""
+    advice: str = ""
+    """What the operator can do about `reason`; empty when the machine does it."""
+    unhealthy_since: float | None = None
+    """Seconds since the epoch; stays over restarts until the part is healthy."""
     pid: int | None = None
     restarts: int = 0
     started_at: float = 0.0
@@ -89,4 +103,5 @@ class Plan:
         names = [node.name for node in (*self.parts, *self.steps)]
         assert len(names) == len(set(names)), f"names are not unique: {names}"
         unknown = {need for node in (*self.parts, *self.steps) for need in node.needs} - set(names)
+        unknown |= {ground for part in self.parts for ground in part.stands_on} - {part.name for part in self.parts}
         assert not unknown, f"needed but not there: {unknown}"

@@ -75,6 +75,9 @@ class ChildProcess:
     async def stop(self, stop_signal: signal.Signals, budget: timedelta, last_signal: signal.Signals) -> bool:
         """Asks the child to end; past the budget sends `last_signal`, then kills. False when asking was not enough."""
         self.send(stop_signal)
+        # One that was stopped (SIGSTOP) hears nothing but this and SIGKILL.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGCONT)
         clean = await self._ended_within(budget)
         if not clean:
             self.send(last_signal)

@@ -25,16 +25,28 @@ class Reporter(Protocol):
         """A part has become healthy; `recovered` when it had been before, or had to be restarted."""
         ...
 
-    def unhealthy(self, part: Part, reason: str) -> None:
-        """A part runs but does not answer as it should."""
+    def unhealthy(self, part: Part, reason: str, advice: str) -> None:
+        """A part runs but does not work; `advice` says what the operator can do, empty when the machine does it."""
         ...
 
     def died(self, part: Part, what: str, delay: float, log: Path) -> None:
         """A part ended by itself and will be started again after `delay` seconds."""
         ...
 
+    def restarting(self, part: Part, why: str) -> None:
+        """A part that runs is stopped and started again."""
+        ...
+
+    def not_mended(self, part: Part, restarts: int, pause: float, log: Path) -> None:
+        """So many restarts have not made a part healthy; the next ones come `pause` seconds apart at the most."""
+        ...
+
     def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
         """A part has been stopped; not `clean` when it had to be killed."""
+        ...
+
+    def fault(self, where: str, what: str) -> None:
+        """Something is wrong with the supervisor's own work `where`, which goes on."""
         ...
 
 
@@ -53,11 +65,20 @@ class SilentReporter:
     def healthy(self, part: Part, seconds: float, *, recovered: bool) -> None:
         """Ignored."""
 
-    def unhealthy(self, part: Part, reason: str) -> None:
+    def unhealthy(self, part: Part, reason: str, advice: str) -> None:
         """Ignored."""
 
     def died(self, part: Part, what: str, delay: float, log: Path) -> None:
         """Ignored."""
 
     def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
+        """Ignored."""
+
+    def restarting(self, part: Part, why: str) -> None:
+        """Ignored."""
+
+    def not_mended(self, part: Part, restarts: int, pause: float, log: Path) -> None:
+        """Ignored."""
+
+    def fault(self, where: str, what: str) -> None:
         """Ignored."""

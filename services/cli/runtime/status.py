@@ -1,5 +1,6 @@
 """The state of a mesh's parts, as the supervisor leaves it in the state directory and `tocsin status` reads it."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +9,21 @@ from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.part import PartStatus, Plan, State
 from services.cli.runtime.process import started_at
 from services.cli.runtime.state import StateDir
+from services.cli.runtime.tasks import Tell, Told, describe
+
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartReport:
-    """One part as it stands; `uptime_seconds` of its present process, None when it has none."""
+    """One part as it stands; `uptime_seconds` of its present process, None when it has none; `unhealthy_seconds` since
+    it last was healthy, None when it is or has not been yet; `advice` is what the operator can do about `reason`."""
 
     name: str
     state: str
     reason: str
+    advice: str
+    unhealthy_seconds: float | None
     pid: int | None
     restarts: int
     uptime_seconds: float | None
@@ -30,12 +37,15 @@ class PartReport:
 
 
 class StatusFile:
-    """Keeps the file up to date with a supervisor's parts."""
+    """Keeps the file up to date with a supervisor's parts. A disk that is full or fails harms nobody: it is told once,
+    and `keep` writes the file as soon as it can be written."""
 
-    def __init__(self, state: StateDir, plan: Plan) -> None:
+    def __init__(self, state: StateDir, plan: Plan, tell: Tell) -> None:
         self._state = state
         self._parts = {part.name: part for part in plan.parts}
+        self._told = Told("status", tell)
         self._ready = False
+        self._outdated = False
         self._last: dict[str, PartStatus] = {}
 
     def mark_ready(self) -> None:
@@ -44,13 +54,33 @@ class StatusFile:
         self.write(self._last)
 
     def write(self, status: dict[str, PartStatus]) -> None:
-        """Replaces the file."""
+        """Replaces the file; never raises."""
         self._last = status
+        try:
+            self._state.write_json(self._state.status_file, self.content(), durable=False)
+        except OSError as error:
+            self._outdated = True
+            self._told.fault(f"{self._state.status_file} cannot be written: {describe(error)}; it is tried again")
+        else:
+            self._outdated = False
+            self._told.well()
+
+    async def keep(self) -> None:
+        """Writes again what could not be written; endless."""
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            if self._outdated:
+                self.write(self._last)
+
+    def content(self) -> dict[str, object]:
+        """What the file holds."""
         parts = [
             {
                 "name": name,
                 "state": current.state,
                 "reason": current.reason,
+                "advice": current.advice,
+                "unhealthy_since": current.unhealthy_since,
                 "pid": current.pid,
                 "process_started": None if current.pid is None else started_at(current.pid),
                 "restarts": current.restarts,
@@ -58,9 +88,9 @@ class StatusFile:
                 "address": self._parts[name].address,
                 "version": self._parts[name].version,
             }
-            for name, current in status.items()
+            for name, current in self._last.items()
         ]
-        self._state.write_json(self._state.status_file, {"ready": self._ready, "parts": parts}, durable=False)
+        return {"ready": self._ready, "parts": parts}
 
 
 def read_reports(state: StateDir) -> list[PartReport]:
@@ -94,6 +124,8 @@ def _report(part: dict[str, Any]) -> PartReport:
         name=part["name"],
         state=part["state"],
         reason=part["reason"],
+        advice=part["advice"],
+        unhealthy_seconds=None if part["unhealthy_since"] is None else time.time() - part["unhealthy_since"],
         pid=part["pid"],
         restarts=part["restarts"],
         uptime_seconds=None if part["pid"] is None else time.time() - part["started_at"],

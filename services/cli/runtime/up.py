@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
 from services.cli.runtime.disk import require_room
@@ -52,7 +53,7 @@ async def run_mesh(
         mesh = _mesh(settings, state, assignment.ports)
         instance = _instance(mesh)
         plan = mesh.plan()
-        status = StatusFile(state, plan)
+        status = StatusFile(state, plan, reporter.fault)
         supervisor = Supervisor(plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write)
         reporter.starting(plan, state.root)
         for text in (*(f"{text}; made anew" for text in state.remade), *_warnings(settings)):
@@ -73,7 +74,7 @@ async def run_mesh(
                 mark_prepared(state)
             on_ready(instance, supervisor.stop)
 
-        await supervisor.run(ready, beside={"renew tokens": _renew_tokens(state)})
+        await supervisor.run(ready, beside={"renew tokens": partial(_renew_tokens, state), "write status": status.keep})
     finally:
         if assignment is not None:
             assignment.release()

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.part import Part, Plan, State, Step, Unhealthy
 from services.cli.runtime.process import LAUNCHER, ChildProcess, end_leftovers, started_at
 from services.cli.runtime.reporter import SilentReporter
@@ -29,6 +31,13 @@ story.write(f"{sys.argv[2]} ready\\n")
 while True:
     signal.pause()
 """
+IMPATIENT = HealthLimits(
+    every=timedelta(seconds=0.05),
+    within=timedelta(seconds=0.5),
+    unhealthy_after=timedelta(seconds=0.3),
+    restart_after=timedelta(seconds=0.6),
+    longest=timedelta(seconds=1),
+)
 _STUBBORN = """
 import signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -71,9 +80,29 @@ class Stage:
             Plan(parts, steps),
             logs=self.directory,
             directory=self.directory,
-            reporter=SilentReporter(),
+            reporter=_Listener(self.events),
             start_budget=timedelta(seconds=seconds),
+            limits=IMPATIENT,
         )
+
+
+class _Listener(SilentReporter):
+    """Writes down what the operator would see of a part's health."""
+
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+
+    def unhealthy(self, part: Part, reason: str, advice: str) -> None:
+        self._events.append(f"{part.name} unhealthy: {reason}")
+
+    def restarting(self, part: Part, why: str) -> None:
+        self._events.append(f"{part.name} restarting: {why}")
+
+    def not_mended(self, part: Part, restarts: int, pause: float, log: Path) -> None:
+        self._events.append(f"{part.name} not mended by {restarts}")
+
+    def fault(self, where: str, what: str) -> None:
+        self._events.append(f"{where}: {what}")
 
 
 @pytest.fixture
@@ -133,6 +162,127 @@ async def test_a_second_stop_does_not_wait(stage: Stage) -> None:
         begun = loop.time()
         supervisor.stop()
     assert loop.time() - begun < 2
+
+
+class Health:
+    """What the probes of a test's parts answer: raises what is set for a part."""
+
+    def __init__(self) -> None:
+        self.troubles: dict[str, Exception] = {}
+
+    def of(self, part: Part, *, stands_on: frozenset[str] = frozenset()) -> Part:
+        async def probe() -> None:
+            await part.probe()
+            if trouble := self.troubles.get(part.name):
+                raise trouble
+
+        return replace(part, probe=probe, stands_on=stands_on)
+
+
+async def test_a_restart_that_is_asked_for(stage: Stage) -> None:
+    supervisor = stage.supervisor(stage.part("one"), stage.part("other"))
+    async with running(supervisor):
+        before, other = supervisor.status["one"].pid, supervisor.status["other"].pid
+        await supervisor.restart("one", "as asked for")
+        assert supervisor.status["one"].pid not in (None, before)
+        assert not alive([before or 0])
+        await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+        await eventually(lambda: stage.story.count("one ready") == 2)
+        assert (supervisor.status["one"].restarts, supervisor.status["other"].pid) == (1, other)
+        with pytest.raises(RuntimeProblem, match="no part is called 'none'; there are one, other"):
+            await supervisor.restart("none", "")
+    assert stage.story.count("one ended") == 2
+    assert stage.events == ["one restarting: as asked for"]
+
+
+async def test_a_restart_that_is_asked_for_does_not_wait_for_the_delay_after_a_crash(stage: Stage) -> None:
+    supervisor = stage.supervisor(stage.part("one"))
+    async with running(supervisor):
+        for _ in range(6):  # so that the next start would be 8 s away
+            os.kill(supervisor.status["one"].pid or 0, signal.SIGKILL)
+            await eventually(lambda: supervisor.status["one"].state is State.RESTARTING)
+            await supervisor.restart("one", "now")
+        await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+
+
+async def test_a_part_that_does_not_work_is_told_and_restarted(stage: Stage) -> None:
+    health = Health()
+    supervisor = stage.supervisor(health.of(stage.part("one")))
+    async with running(supervisor):
+        before = supervisor.status["one"].pid
+        health.troubles["one"] = Unhealthy("writes fail")
+        await eventually(lambda: supervisor.status["one"].state is State.UNHEALTHY)
+        assert supervisor.status["one"].reason == "writes fail"
+        since = supervisor.status["one"].unhealthy_since
+        assert since is not None
+        await eventually(lambda: supervisor.status["one"].pid not in (None, before))
+        # What a restart does not mend is tried again, and told once.
+        await eventually(lambda: "one not mended by 3" in stage.events, timeout=30)
+        assert supervisor.status["one"].unhealthy_since == since
+        health.troubles.clear()
+        await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+        assert supervisor.status["one"].unhealthy_since is None
+    assert stage.events[:2] == ["one unhealthy: writes fail", "one restarting: writes fail"]
+
+
+async def test_a_stopped_process_is_ended_in_order_and_started_again(stage: Stage) -> None:
+    part = stage.part("one")
+
+    async def answers() -> None:
+        await part.probe()
+        stat = Path(f"/proc/{supervisor.status['one'].pid}/stat").read_text()
+        if stat.rpartition(")")[2].split()[0] == "T":
+            await asyncio.Event().wait()  # silence
+
+    supervisor = stage.supervisor(replace(part, probe=answers))
+    async with running(supervisor):
+        before = supervisor.status["one"].pid or 0
+        os.kill(before, signal.SIGSTOP)
+        await eventually(lambda: supervisor.status["one"].pid not in (None, before), timeout=20)
+        await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+        assert "one ended" in stage.story  # it was continued so that it could
+    assert stage.events[0] == "one unhealthy: no answer within 0.5 s"
+
+
+async def test_only_the_part_at_fault_is_restarted_not_what_stands_on_it(stage: Stage) -> None:
+    health = Health()
+    parts = health.of(stage.part("store")), health.of(stage.part("front"), stands_on=frozenset({"store"}))
+    supervisor = stage.supervisor(*parts)
+    async with running(supervisor):
+        front, store = supervisor.status["front"], supervisor.status["store"]
+        before = front.pid
+        health.troubles = {"store": Unhealthy("writes fail"), "front": Unhealthy("not serving", own=False)}
+        await eventually(lambda: store.restarts >= 2, timeout=20)
+        assert (front.pid, front.restarts, front.state) == (before, 0, State.UNHEALTHY)
+        # On good ground the fault is its own after all.
+        del health.troubles["store"]
+        await eventually(lambda: front.restarts >= 1, timeout=20)
+
+
+async def test_a_watcher_that_fails_is_told_and_goes_on(stage: Stage) -> None:
+    health = Health()
+    supervisor = stage.supervisor(health.of(stage.part("one")))
+    async with running(supervisor):
+        before = supervisor.status["one"].pid
+        health.troubles["one"] = ValueError("a probe with a mistake")
+        await eventually(lambda: any("watch one" in event for event in stage.events))
+        health.troubles["one"] = Unhealthy("now really")
+        await eventually(lambda: supervisor.status["one"].pid not in (None, before), timeout=20)
+    assert stage.events[0] == "watch one: ValueError: a probe with a mistake; it is begun again"
+
+
+async def test_work_beside_that_fails_harms_nobody(stage: Stage) -> None:
+    async def work() -> None:
+        raise OSError(28, "No space left on device", "somewhere")
+
+    supervisor = stage.supervisor(stage.part("one"))
+    run = asyncio.create_task(supervisor.run(beside={"renew": work}))
+    await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+    await eventually(lambda: stage.events)
+    assert not run.done()
+    supervisor.stop()
+    await run
+    assert stage.events == ["renew: no space left on device (somewhere); it is begun again"]
 
 
 async def test_a_part_that_cannot_start_ends_the_run_with_its_last_words(stage: Stage) -> None:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.runtime.supervisor import restart_delay
+from services.cli.runtime.health import restart_delay
 
 
 def test_delays_double_from_a_quarter_of_a_second() -> None:

@@ -1,0 +1,106 @@
+"""Judges the health of a part: how long it has been failing, and when that calls for a restart."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.cli.runtime.part import Part, Unhealthy
+
+_FIRST_DELAY = 0.25
+_MAX_DELAY = 30.0
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds to wait before the restart after the n-th failure in a row (from 1): 0.25, 0.5, 1, ... 30."""
+    return min(_FIRST_DELAY * 2.0 ** min(failures - 1, 20), _MAX_DELAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLimits:
+    """How often parts are looked at, and how long they may fail."""
+
+    every: timedelta = timedelta(seconds=2)
+    within: timedelta = timedelta(seconds=3)
+    """What one look may take."""
+    unhealthy_after: timedelta = timedelta(seconds=5)
+    """A part that has failed so long is unhealthy, and that is told."""
+    restart_after: timedelta = timedelta(seconds=20)
+    """A part that has failed so long by its own fault is restarted; twice as long after each restart in vain."""
+    start_within: timedelta = timedelta(seconds=90)
+    """As `restart_after`, for one that has just been started and has not been healthy yet."""
+    longest: timedelta = timedelta(minutes=5)
+    """The most that the two grow to."""
+    recovered_after: timedelta = timedelta(seconds=60)
+    """A part that stood so long has recovered: its restarts before count no more."""
+    told_after: int = 3
+    """Restarts in vain after which the operator is told that they do not help."""
+
+
+class Judge:
+    """What is known of one part's health. It is given seconds and keeps no clock, so that time during which the
+    supervisor itself did not run is held against nobody."""
+
+    def __init__(self, limits: HealthLimits) -> None:
+        self._limits = limits
+        self.failing_for = 0.0
+        """Seconds since the part was last well."""
+        self.in_vain = 0
+        """Restarts since it last was well for some time."""
+        self._own_fault_for = 0.0
+        self._well_for = 0.0
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether it has failed for too long to be called healthy."""
+        return self.failing_for >= self._limits.unhealthy_after.total_seconds()
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds, at the most, until the next restart of a part that does not get well."""
+        return self._limits.longest.total_seconds()
+
+    def well(self, seconds: float) -> None:
+        """It was well, `seconds` after the last look."""
+        self.failing_for = self._own_fault_for = 0.0
+        self._well_for += seconds
+        if self._well_for >= self._limits.recovered_after.total_seconds():
+            self.in_vain = 0
+
+    def fails(self, seconds: float, trouble: Unhealthy, *, well_founded: bool, starting: bool) -> bool:
+        """It fails, `seconds` after the last look (or the beginning of this one, if it was well then). Whether it must
+        be restarted.
+
+        `well_founded`: everything that it stands on is healthy, so the fault is its own whatever it says.
+        """
+        self._well_for = 0.0
+        self.failing_for += seconds
+        own = trouble.own or well_founded
+        self._own_fault_for = self._own_fault_for + seconds if own else 0.0
+        return own and self._own_fault_for >= self._patience(trouble, starting=starting)
+
+    def _patience(self, trouble: Unhealthy, *, starting: bool) -> float:
+        if trouble.certain:
+            return restart_delay(self.in_vain) if self.in_vain else 0.0
+        first = self._limits.start_within if starting else self._limits.restart_after
+        return min(first.total_seconds() * 2.0 ** min(self.in_vain, 20), self.longest_pause)
+
+    def started(self) -> None:
+        """It runs anew."""
+        self.failing_for = self._own_fault_for = 0.0
+
+    def restarted(self) -> bool:
+        """It is restarted for its health; whether the operator is to be told that this does not help."""
+        self.in_vain += 1
+        return self.in_vain == self._limits.told_after + 1
+
+
+async def examine(part: Part, within: timedelta) -> Unhealthy | None:
+    """Looks at the part once; what is wrong with it."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            await part.probe()
+    except Unhealthy as trouble:
+        return trouble
+    except TimeoutError:
+        return Unhealthy(f"no answer within {within.total_seconds():g} s")
+    return None
