@@ -5,7 +5,7 @@ from services.chassis.postgres.inbox import first_time, first_time_many, prune
 from services.chassis.postgres.inbox_handler import InboxHandler, TransactionalHandler
 from services.chassis.postgres.migrations import migrate
 from services.chassis.postgres.outbox import Outbox, relayed
-from services.chassis.postgres.pool import Connection, Database, PoolOptions, open_database
+from services.chassis.postgres.pool import Connection, Database, PoolOptions, open_database, open_session
 from services.chassis.postgres.relay import OutboxRelay
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "first_time_many",
     "migrate",
     "open_database",
+    "open_session",
     "prune",
     "relayed",
     "translate",

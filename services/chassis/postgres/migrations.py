@@ -14,6 +14,7 @@ from pogo_core.migration import Migration, topological_sort
 
 from services.chassis.errors import FailedPrecondition
 from services.chassis.postgres.errors import translated
+from services.chassis.postgres.pool import open_session
 
 CHASSIS_MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -30,7 +31,7 @@ async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: boo
     files = {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
     checksums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     with translated():
-        connection = await asyncpg.connect(dsn, server_settings={"search_path": f'"{schema}"'})
+        connection = await open_session(dsn, {"search_path": f'"{schema}"'}, timeout=60)
         try:
             if await _applied(connection, schema) == checksums:
                 return []

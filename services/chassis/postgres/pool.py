@@ -10,10 +10,11 @@ locks, SET) is not for these connections (see ADR 0013).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Literal, TypeAlias
 
 import asyncpg
@@ -23,6 +24,7 @@ from services.chassis.errors import Unavailable
 from services.chassis.postgres.errors import CONNECTION_LOST, ConstraintErrors, translated
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -42,8 +44,8 @@ class PoolOptions:
     wait_until_up: timedelta = timedelta(seconds=30)
     """How long opening the pool waits for a server that is still starting."""
 
-    def server_settings(self, schema: str, application_name: str) -> dict[str, str]:
-        """The settings that each session starts with."""
+    def session_settings(self, schema: str, application_name: str) -> dict[str, str]:
+        """The settings of each session."""
         return {
             "application_name": application_name,
             "search_path": f'"{schema}"',
@@ -59,8 +61,12 @@ class PoolOptions:
 class Database:
     """A pool and the two ways to use it. Errors of PostgreSQL leave both as domain errors."""
 
-    def __init__(self, pool: Pool, options: PoolOptions, interrupted: "Interrupted") -> None:
+    def __init__(
+        self, pool: Pool, options: PoolOptions, interrupted: "Interrupted", settings: Mapping[str, str]
+    ) -> None:
         self.pool = pool
+        self.settings = settings
+        """What every session of the pool is set to."""
         self._acquire_timeout = options.acquire_timeout.total_seconds()
         self._interrupted = interrupted
 
@@ -119,6 +125,7 @@ async def open_database(
     """
     options = options or PoolOptions()
     interrupted = Interrupted()
+    settings = options.session_settings(schema, application_name)
     await wait_until_up(dsn, options.wait_until_up)
     with translated():
         pool = await asyncpg.create_pool(
@@ -126,14 +133,34 @@ async def open_database(
             min_size=options.min_size,
             max_size=options.max_size,
             timeout=options.connect_timeout.total_seconds(),
-            server_settings=options.server_settings(schema, application_name),
+            init=partial(configure, settings=settings),
             reset=interrupted.settle,
         )
-    database = Database(pool, options, interrupted)
+    database = Database(pool, options, interrupted, settings)
     try:
         yield database
     finally:
         await database.close()
+
+
+async def open_session(dsn: str, settings: Mapping[str, str], *, timeout: float = 5) -> Session:
+    """A session of one's own, for what outlives a transaction."""
+    connection = await asyncpg.connect(dsn, timeout=timeout)
+    try:
+        await configure(connection, settings=settings)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def configure(session: Connection, *, settings: Mapping[str, str]) -> None:
+    """Sets a new session. By a statement: what a session starts with, a pooler in between may refuse or ignore."""
+    await session.execute(
+        "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)",
+        list(settings),
+        list(settings.values()),
+    )
 
 
 async def wait_until_up(dsn: str, timeout: timedelta) -> None:

@@ -21,7 +21,7 @@ from services.chassis.nats.publisher import MAX_TOGETHER, Publisher
 from services.chassis.postgres import metrics
 from services.chassis.postgres.bundles import unpack
 from services.chassis.postgres.errors import CONNECTION_LOST
-from services.chassis.postgres.pool import PoolOptions
+from services.chassis.postgres.pool import PoolOptions, open_session
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -79,10 +79,10 @@ class OutboxRelay:
                 await self._pause(stop, _PAUSE_AFTER_FAILURE)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        settings = PoolOptions().server_settings(self._schema, f"tocsin-{self._schema}-outbox")
+        settings = PoolOptions().session_settings(self._schema, f"tocsin-{self._schema}-outbox")
         # A delete that a crash undoes is a repeat: not worth waiting for the disk.
         settings["synchronous_commit"] = "off"
-        connection = await asyncpg.connect(self._dsn, timeout=5, server_settings=settings)
+        connection = await open_session(self._dsn, settings)
         try:
             while not await connection.fetchval(
                 "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"tocsin:outbox:{self._schema}"

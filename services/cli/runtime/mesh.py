@@ -10,7 +10,8 @@ from pathlib import Path
 
 from services.cli.runtime import edge, preparation
 from services.cli.runtime.credentials import Credentials
-from services.cli.runtime.database import DATABASE, ServiceSchema, with_login
+from services.cli.runtime.database import DATABASE, DatabaseOptions
+from services.cli.runtime.database_roles import ServiceSchema, role_name
 from services.cli.runtime.disk import journal_settings
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.nats_accounts import RUNTIME_USER
@@ -18,8 +19,9 @@ from services.cli.runtime.nats_server import find_nats_server, render_nats_confi
 from services.cli.runtime.part import Part, Plan, Step
 from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
+from services.cli.runtime.postgres_server import read_dsn, with_login
 from services.cli.runtime.probes import grpc_probe, http_probe, postgres_probe
-from services.cli.runtime.settings import PROJECT, SERVICES, RuntimeSettings, part_name
+from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings, part_name
 from services.cli.runtime.state import StateDir
 from services.cli.version import wheel_version
 
@@ -58,6 +60,11 @@ class Mesh:
         return with_login(
             f"postgresql://{LOOPBACK}:{self.ports['postgres']}/{DATABASE}?sslmode=disable", SUPERUSER, password
         )
+
+    def role(self, service: str) -> str:
+        """The role that a service logs in as."""
+        database = read_dsn(self.admin_dsn, POSTGRES_DSN_VARIABLE).database
+        return role_name(database, service, self.settings.postgres_role_prefix)
 
     @property
     def nats_url(self) -> str:
@@ -125,7 +132,7 @@ class Mesh:
         """The variables by which a service finds everything (the contract between runtime and processes)."""
         user, password = self.nats_login(service)
         return {
-            "TOCSIN_POSTGRES_DSN": with_login(self.admin_dsn, f"tocsin_{service}", self.credentials.postgres[service]),
+            "TOCSIN_POSTGRES_DSN": with_login(self.admin_dsn, self.role(service), self.credentials.postgres[service]),
             "TOCSIN_NATS_URL": self.nats_url,
             "TOCSIN_NATS_USER": user,
             "TOCSIN_NATS_PASSWORD": password,
@@ -283,6 +290,7 @@ class Mesh:
         schemas = tuple(
             ServiceSchema(
                 service,
+                self.role(service),
                 self.credentials.postgres[service],
                 _migrations(service),
                 makes_schemas=service in _SCHEMA_MAKERS,
@@ -290,9 +298,16 @@ class Mesh:
             for service in SERVICES
         )
         needs = frozenset[str]() if self.settings.postgres_dsn else frozenset({"postgres"})
+        address = read_dsn(self.admin_dsn, POSTGRES_DSN_VARIABLE)
+        options = DatabaseOptions(
+            own_server=not self.settings.postgres_dsn,
+            revoke_public=self.settings.postgres_revoke_public,
+            reset_passwords=self.settings.postgres_reset_passwords,
+            secrets_file=self.state.secrets_file,
+        )
 
         async def run() -> str:
-            return await preparation.prepare_schemas(self.admin_dsn, schemas)
+            return await preparation.prepare_schemas(self.admin_dsn, address, schemas, options)
 
         return Step(name=DATABASE_STEP, run=run, needs=needs)
 

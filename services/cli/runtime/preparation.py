@@ -19,7 +19,9 @@ from services.cli.runtime.state import StateDir
 
 if TYPE_CHECKING:
     from services.chassis.nats.topology import TopologyOptions
-    from services.cli.runtime.database import ServiceSchema
+    from services.cli.runtime.database import DatabaseOptions
+    from services.cli.runtime.database_roles import ServiceSchema
+    from services.cli.runtime.postgres_server import PostgresAddress
 
 _CONNECT_BUDGET = timedelta(seconds=15)
 _EDGE_POLL_SECONDS = 0.05
@@ -53,12 +55,14 @@ async def ensure_cluster(
     return "a new PostgreSQL cluster"
 
 
-async def prepare_schemas(admin_dsn: str, schemas: tuple["ServiceSchema", ...]) -> str:
+async def prepare_schemas(
+    admin_dsn: str, address: "PostgresAddress", schemas: tuple["ServiceSchema", ...], options: "DatabaseOptions"
+) -> str:
     """Roles, schemas and migrations."""
     # Imported here and below so that PostgreSQL and NATS start while the drivers load.
     from services.cli.runtime.database import prepare_database
 
-    applied = await prepare_database(admin_dsn, schemas)
+    applied = await prepare_database(admin_dsn, address, schemas, options)
     count = sum(len(names) for names in applied.values())
     return f"{count} migrations applied" if count else ""
 

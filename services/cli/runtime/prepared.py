@@ -14,6 +14,7 @@ _SOURCES = (
     "services/chassis/migrations",
     "services/chassis/nats/topology.py",
     "services/cli/runtime/database.py",
+    "services/cli/runtime/database_roles.py",
     "services/*/migrations",
 )
 

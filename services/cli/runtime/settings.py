@@ -18,11 +18,18 @@ EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
 EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
 EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
 POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
+POSTGRES_ROLE_PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"
+POSTGRES_REVOKE_PUBLIC_VARIABLE = "TOCSIN_POSTGRES_REVOKE_PUBLIC"
+POSTGRES_RESET_PASSWORDS_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
 NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
 NATS_USER_VARIABLE = "TOCSIN_NATS_USER"
 NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"  # noqa: S105 - the name of it
 AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
 AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
+
+
+_ON = ("1", "true", "yes", "on")
+_OFF = ("0", "false", "no", "off")
 
 
 def part_name(service: str) -> str:
@@ -39,6 +46,12 @@ class RuntimeSettings:
     configured_ports: Mapping[str, int] = field(default_factory=dict[str, int])
     postgres_dsn: str = ""
     """A server to use in place of an own one: role (may create roles) and database (the schemas' home)."""
+    postgres_role_prefix: str = ""
+    """What the names of the services' roles begin with; the database's name by default."""
+    postgres_revoke_public: bool = False
+    """Whether a database that was there before Tocsin is closed to everybody else."""
+    postgres_reset_passwords: bool = False
+    """Whether roles with a password that this state directory does not know get a new one."""
     nats_url: str = ""
     """A server to use in place of an own one, with `nats_user` and `nats_password` for everybody."""
     nats_user: str = ""
@@ -97,6 +110,9 @@ def read_settings(
         state_dir=state_dir,
         edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,
         postgres_dsn=environment.get(POSTGRES_DSN_VARIABLE, ""),
+        postgres_role_prefix=environment.get(POSTGRES_ROLE_PREFIX_VARIABLE, ""),
+        postgres_revoke_public=_switch(environment, POSTGRES_REVOKE_PUBLIC_VARIABLE),
+        postgres_reset_passwords=_switch(environment, POSTGRES_RESET_PASSWORDS_VARIABLE),
         nats_url=environment.get(NATS_URL_VARIABLE, ""),
         nats_user=environment.get(NATS_USER_VARIABLE, ""),
         nats_password=environment.get(NATS_PASSWORD_VARIABLE, ""),
@@ -113,6 +129,13 @@ def read_settings(
     if only is not None and (unknown := only - known):
         raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
+
+
+def _switch(environment: Mapping[str, str], variable: str) -> bool:
+    text = environment.get(variable, "").lower()
+    if text not in ("", *_ON, *_OFF):
+        raise ConfigurationProblem(f"{variable} must be true or false, not {text!r}")
+    return text in _ON
 
 
 def _port(text: str, name: str) -> int:

@@ -19,7 +19,7 @@ _KEPT = re.compile(
 _SCRATCH = re.compile(
     r"\bCREATE\s+TEMP(?:ORARY)?\s+(?:TABLE|VIEW|SEQUENCE)\s+(IF NOT EXISTS\s+)?(\w+)([^;]*)", re.IGNORECASE
 )
-_OWN = "asyncpg.connect("
+_OWN = re.compile(r"\b(?:asyncpg\.connect|open_session)\(")
 
 
 def texts(source: str) -> Iterator[str]:
@@ -37,7 +37,7 @@ def texts(source: str) -> Iterator[str]:
 
 def offences(source: str) -> list[str]:
     """What would be kept, in a module that borrows its connections."""
-    if _OWN in source:
+    if _OWN.search(source):
         return []
     found = [match[0] for text in texts(source) for match in _KEPT.finditer(text)]
     for text in texts(source):

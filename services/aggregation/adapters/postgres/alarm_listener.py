@@ -10,7 +10,7 @@ import structlog
 
 from services.aggregation.adapters.postgres.alarm_rules import CHANNEL
 from services.chassis.errors import DomainError
-from services.chassis.postgres import PoolOptions
+from services.chassis.postgres import PoolOptions, open_session
 from services.chassis.postgres.errors import CONNECTION_LOST
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -38,8 +38,8 @@ async def _session(dsn: str, schema: str, reload: Callable[[], Awaitable[None]])
         changed.set()
 
     options = PoolOptions(statement_timeout=timedelta(seconds=5))
-    settings = options.server_settings(schema, "tocsin-aggregation-alarm-rules")
-    connection = await asyncpg.connect(dsn, timeout=5, server_settings=settings)
+    settings = options.session_settings(schema, "tocsin-aggregation-alarm-rules")
+    connection = await open_session(dsn, settings)
     try:
         connection.add_termination_listener(tell)
         await connection.add_listener(CHANNEL, tell)

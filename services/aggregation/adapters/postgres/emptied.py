@@ -13,7 +13,7 @@ import structlog
 from services.aggregation.adapters.nats.wire import FUTURE, Malformed, parse_descriptor
 from services.aggregation.domain.series import partition_of
 from services.chassis.nats import Delivery, Permanent
-from services.chassis.postgres import Connection, PoolOptions
+from services.chassis.postgres import Connection, PoolOptions, open_session
 from services.chassis.postgres.errors import CONNECTION_LOST
 from tocsin.events.v1.readings_pb2 import ContainerEmptied
 
@@ -71,8 +71,10 @@ async def _session(dsn: str, schema: str, wake: Callable[[int | None], None]) ->
     def ended(_connection: object) -> None:
         closed.set()
 
-    settings = PoolOptions(statement_timeout=timedelta(seconds=5)).server_settings(schema, "tocsin-aggregation-mailbox")
-    connection = await asyncpg.connect(dsn, timeout=5, server_settings=settings)
+    settings = PoolOptions(statement_timeout=timedelta(seconds=5)).session_settings(
+        schema, "tocsin-aggregation-mailbox"
+    )
+    connection = await open_session(dsn, settings)
     try:
         connection.add_termination_listener(ended)
         await connection.add_listener(CHANNEL, told)

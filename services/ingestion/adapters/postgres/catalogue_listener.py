@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 
 from services.chassis.errors import DomainError
-from services.chassis.postgres import PoolOptions
+from services.chassis.postgres import PoolOptions, open_session
 from services.chassis.postgres.errors import CONNECTION_LOST
 from services.chassis.telemetry.logs import get_logger
 
@@ -38,8 +38,8 @@ async def _session(dsn: str, schema: str, reload: Callable[[], Awaitable[None]])
         changed.set()
 
     options = PoolOptions(statement_timeout=timedelta(seconds=5))
-    settings = options.server_settings(schema, "tocsin-ingestion-catalogue")
-    connection = await asyncpg.connect(dsn, timeout=5, server_settings=settings)
+    settings = options.session_settings(schema, "tocsin-ingestion-catalogue")
+    connection = await open_session(dsn, settings)
     try:
         connection.add_termination_listener(tell)
         await connection.add_listener(CHANNEL, tell)

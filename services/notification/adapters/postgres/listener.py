@@ -8,7 +8,7 @@ from functools import partial
 
 import asyncpg
 
-from services.chassis.postgres import PoolOptions
+from services.chassis.postgres import PoolOptions, open_session
 from services.chassis.postgres.errors import CONNECTION_LOST
 from services.chassis.telemetry.logs import get_logger
 
@@ -36,8 +36,8 @@ class Listener:
                     await asyncio.wait_for(stop.wait(), _PAUSE_AFTER_FAILURE)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        settings = PoolOptions().server_settings(self._schema, f"tocsin-{self._schema}-listener")
-        connection = await asyncpg.connect(self._dsn, timeout=5, server_settings=settings)
+        settings = PoolOptions().session_settings(self._schema, f"tocsin-{self._schema}-listener")
+        connection = await open_session(self._dsn, settings)
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(partial(_set, lost))
