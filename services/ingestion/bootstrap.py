@@ -189,6 +189,8 @@ def wire_debts(base: Base) -> None:
             max_uploads=settings.debt_max_uploads,
             block=settings.debt_block,
             idle=settings.debt_idle,
+            least_rate=settings.debt_least_rate,
+            receive_within=settings.debt_receive_within,
             lease=settings.debt_lease,
             spool=settings.debt_spool,
         ),

@@ -50,6 +50,10 @@ class IngestionSettings(ChassisSettings):
     """Debts in one event."""
     debt_idle: Duration = timedelta(minutes=1)
     """How long the client of an upload may send nothing."""
+    debt_least_rate: Size = 4 * KIB
+    """Bytes a second that the client of an upload must send, on the average of each TOCSIN_INGESTION_DEBT_IDLE."""
+    debt_receive_within: Duration = timedelta(hours=2)
+    """How long the bytes of a debt file may take to come, in all."""
     debt_lease: Duration = timedelta(seconds=10)
     """How long after the death of its process a debt file is declared failed."""
     debt_spool: Path | None = None
@@ -71,6 +75,13 @@ class IngestionSettings(ChassisSettings):
         for name in ("debt_idle", "debt_lease"):
             value = getattr(self, name)
             require(timedelta(seconds=1) <= value <= timedelta(hours=1), self.env(name), "must be from 1s to 1h")
+        require(0 <= self.debt_least_rate <= 64 * MIB, self.env("debt_least_rate"), "must be from 0 to 64MiB")
+        within = self.debt_receive_within
+        require(
+            self.debt_idle <= within <= timedelta(days=7),
+            self.env("debt_receive_within"),
+            "must be from the idle time to 7d",
+        )
         spool = self.debt_spool
         require(spool is None or spool.is_dir(), self.env("debt_spool"), f"names no directory: {spool}")
 

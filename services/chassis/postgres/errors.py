@@ -6,10 +6,11 @@ listed here is a defect of ours (wrong SQL, wrong type) and passes unchanged, to
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 import asyncpg
 
-from services.chassis.errors import Aborted, DomainError, ResourceExhausted, Unavailable
+from services.chassis.errors import Aborted, DomainError, Unavailable
 
 ConstraintErrors = Mapping[str, Callable[[], DomainError]]
 """Constraint name -> maker of the domain error that its violation means to the caller."""
@@ -34,14 +35,15 @@ _RETRY_TRANSACTION = (
 )
 _TOO_BUSY = (asyncpg.TooManyConnectionsError, asyncpg.QueryCanceledError, TimeoutError)
 _FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError, asyncpg.ConfigurationLimitExceededError)
+_ROOM_MAY_COME = timedelta(seconds=10)
 
 
 def translate(error: BaseException, constraints: ConstraintErrors | None = None) -> DomainError | None:
     """The domain error that `error` means, or None where it means none.
 
     Serialization failures and deadlocks are `Aborted` (run the transaction again), a lost or refused
-    connection, a cancelled statement and a time-out are `Unavailable`, a full disk is `ResourceExhausted`,
-    and a violated constraint is whatever `constraints` says for its name.
+    connection, a cancelled statement, a time-out and a full disk (reason STORAGE_FULL) are `Unavailable`, and
+    a violated constraint is whatever `constraints` says for its name.
     """
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         name = getattr(error, "constraint_name", None)
@@ -52,7 +54,7 @@ def translate(error: BaseException, constraints: ConstraintErrors | None = None)
     if isinstance(error, _RETRY_TRANSACTION):
         return Aborted("the transaction met a concurrent one; run it again")
     if isinstance(error, _FULL):
-        return ResourceExhausted("the database has no room left")
+        return Unavailable("the database has no room left", reason="STORAGE_FULL", retry_after=_ROOM_MAY_COME)
     if isinstance(error, _TOO_BUSY):
         return Unavailable("the database did not answer in time")
     if isinstance(error, CONNECTION_LOST):

@@ -1,6 +1,7 @@
 """Taking debt files in: receive, check, register."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from services.ingestion.application import debt_metrics as metrics
 from services.ingestion.application.debt_ports import DebtFileStore, PreparedBlock, RowWriter, Run
 from services.ingestion.application.debt_spool import Spool
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile
-from services.ingestion.domain.debts.errors import RejectLimitExceeded, TooLarge, UploadBroken
+from services.ingestion.domain.debts.errors import RejectLimitExceeded, TooManyUploads, TooSlow, UploadBroken
 from services.ingestion.domain.debts.header import Layout
 from services.ingestion.domain.debts.parser import DebtParser
 
@@ -31,12 +32,16 @@ _SEND_AGAIN = "send the file again: rows that are registered are not registered 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOptions:
     """Limits. `block`: bytes that are parsed and committed together. `idle`: how long a client may send nothing.
+    `least_rate`: bytes a second that it must send on the average of each `idle`. `receive_within`: all bytes are here
+    by then. Both count the time that is spent waiting for the client.
     `spool`: directory of the uploads under way (None: the system's for temporary files)."""
 
     max_file: int = 2 * 1024**3
     max_uploads: int = 4
     block: int = 2 * 1024**2
     idle: timedelta = timedelta(minutes=1)
+    least_rate: int = 4 * 1024
+    receive_within: timedelta = timedelta(hours=2)
     lease: timedelta = timedelta(seconds=30)
     spool: Path | None = None
 
@@ -50,6 +55,29 @@ class Upload:
     reject_limit: int = 0
 
 
+class _Pace:
+    """How fast the bytes of a client come: nobody keeps a place for ever by sending a little now and then."""
+
+    def __init__(self, options: UploadOptions) -> None:
+        self._options = options
+        self._received = 0
+        self._waited = self._waited_before = 0.0
+        self._received_before = 0
+
+    def check(self, waited: float, size: int) -> None:
+        """Counts what came after waiting for so many seconds. Raises TooSlow."""
+        options = self._options
+        self._waited += waited
+        self._received += size
+        if self._waited > options.receive_within.total_seconds():
+            raise TooSlow(self._received, f"at most {options.receive_within.total_seconds():g} s in all")
+        span = self._waited - self._waited_before
+        if span >= options.idle.total_seconds():
+            if self._received - self._received_before < options.least_rate * span:
+                raise TooSlow(self._received, f"at least {options.least_rate} bytes a second")
+            self._waited_before, self._received_before = self._waited, self._received
+
+
 class DebtUploads:
     """The use case; `close` it when the process stops."""
 
@@ -61,17 +89,13 @@ class DebtUploads:
 
     async def upload(self, upload: Upload, pieces: AsyncIterator[bytes]) -> DebtFile:
         """Returns the file in its final state once its rows are committed. Once all bytes are here it is processed
-        to its end even if the caller leaves. Raises HeaderInvalid, EncodingInvalid, TooLarge, RejectLimitExceeded,
-        UploadInProgress: the file is FAILED then, and registers nothing. Raises UploadBroken when processing broke
-        off."""
+        to its end even if the caller leaves. Raises TooManyUploads at once. Raises HeaderInvalid, EncodingInvalid, TooLarge,
+        TooSlow, RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises
+        UploadBroken when processing broke off."""
         if self._closing:
             raise UploadBroken("the service is stopping; nothing was registered, send the file again")
         if self._running >= self._options.max_uploads:
-            raise TooLarge(
-                f"{self._options.max_uploads} files are being taken in already",
-                limit=f"{self._options.max_uploads} uploads",
-                retry_after=timedelta(seconds=5),
-            )
+            raise TooManyUploads(self._options.max_uploads)
         run = Run(new_id(), new_id(), self._options.lease, upload.dry_run)
         self._running += 1
         async with AsyncExitStack() as stack:
@@ -116,14 +140,17 @@ class DebtUploads:
     async def _receive(self, spool: Spool, pieces: AsyncIterator[bytes]) -> tuple[Layout, str]:
         gathered: list[bytes] = []
         size = 0
+        pace = _Pace(self._options)
         while True:
             try:
+                began = time.monotonic()
                 async with asyncio.timeout(self._options.idle.total_seconds()):
                     piece = await anext(pieces, None)
             except TimeoutError:
                 idle = self._options.idle.total_seconds()
                 raise UploadBroken(f"no bytes came for {idle:g} s; nothing was registered") from None
             if piece is not None:
+                pace.check(time.monotonic() - began, len(piece))
                 gathered.append(piece)
                 size += len(piece)
             if size >= _WRITE or piece is None:

@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import grpc
 import pytest
 
 from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
+from services.chassis.grpc.status import code_of
 from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
 from tests.support.postgres import PostgresServer
 from tests.support.sessions import kept
@@ -137,6 +139,15 @@ async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_ds
             async with database.connection() as connection:
                 await connection.execute("SELECT pg_sleep(10)")
         await database.ping()
+
+
+async def test_a_full_disk_is_unavailable_with_its_reason(chassis_database: Database) -> None:
+    """Nobody asked too often: a client may come again, and an operator must free some room."""
+    with pytest.raises(Unavailable) as caught:
+        async with chassis_database.transaction() as connection:
+            await connection.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$")
+    assert (caught.value.reason, caught.value.retry_after) == ("STORAGE_FULL", timedelta(seconds=10))
+    assert code_of(caught.value) is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_server_that_starts_late_is_waited_for_and_one_that_crashed_comes_back(

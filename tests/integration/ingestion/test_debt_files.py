@@ -5,6 +5,8 @@ import csv
 import io
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -278,10 +280,27 @@ async def test_limits_answer_resource_exhausted(ingestion_dsn: str, streams: str
 
         waiting = asyncio.ensure_future(stub(world).UploadDebtFile(slow(), metadata=world.me))
         await eventually(lambda: one_receiving(world))
-        code, reason, _ = await refused(world, content(rows_of(2)))
-        assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE")
+        assert await refused(world, content(rows_of(2))) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_UPLOADS", {"limit": "1"},
+        )  # fmt: skip
         go_on.set()
         assert (await waiting).accepted == 1
+
+
+async def test_a_client_that_drips_gives_its_place_up(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
+    limits: dict[str, Any] = {"debt_max_uploads": 1, "debt_idle": timedelta(seconds=1), "debt_least_rate": 1000}
+    async with started(ingestion_dsn, streams, issuer, **limits) as world:
+
+        async def dripping() -> AsyncIterator[pb.UploadDebtFileRequest]:
+            for piece in content(rows_of(100)).splitlines(keepends=True):
+                yield pb.UploadDebtFileRequest(chunk=piece)
+                await asyncio.sleep(0.2)
+
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub(world).UploadDebtFile(dripping(), metadata=world.me)
+        assert caught.value.code() is grpc.StatusCode.ABORTED
+        assert "at least 1000 bytes a second" in str(caught.value.details())
+        assert (await upload(world, content(rows_of(2)))).accepted == 2
 
 
 async def one_receiving(world: World) -> bool:

@@ -43,8 +43,33 @@ class TooLarge(ResourceExhausted):
 
     reason = "TOO_LARGE"
 
-    def __init__(self, message: str, *, limit: str, retry_after: timedelta | None = None) -> None:
-        super().__init__(message, metadata={"limit": limit}, retry_after=retry_after)
+    def __init__(self, message: str, *, limit: str) -> None:
+        super().__init__(message, metadata={"limit": limit})
+
+
+class TooManyUploads(ResourceExhausted):
+    """As many files as are taken in at a time are on their way."""
+
+    reason = "TOO_MANY_UPLOADS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} files are being taken in already; send the file again later",
+            retry_after=timedelta(seconds=5),
+            metadata={"limit": str(limit)},
+        )
+
+
+class TooSlow(Aborted):
+    """The client sends so slowly that it keeps a place from others."""
+
+    reason = "TOO_SLOW"
+
+    def __init__(self, received: int, limit: str) -> None:
+        super().__init__(
+            f"the file came too slowly ({limit}): after {received} bytes it was given up; nothing was registered",
+            metadata={"received": str(received), "limit": limit},
+        )
 
 
 class RejectLimitExceeded(FailedPrecondition):

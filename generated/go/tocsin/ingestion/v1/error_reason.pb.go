@@ -82,6 +82,12 @@ const (
 	// ERROR_REASON_REGISTRATION_LIMIT: there are as many buildings, rooms or devices as readings may register; those that exist
 	// are taken as before (RESOURCE_EXHAUSTED). Metadata: kind, id, limit, setting.
 	ErrorReason_ERROR_REASON_REGISTRATION_LIMIT ErrorReason = 26
+	// ERROR_REASON_TOO_MANY_UPLOADS: as many files as a service takes in at a time are on their way (RESOURCE_EXHAUSTED with
+	// RetryInfo). Metadata: limit.
+	ErrorReason_ERROR_REASON_TOO_MANY_UPLOADS ErrorReason = 27
+	// ERROR_REASON_TOO_SLOW: the file came slower than a service waits for, and keeps others out (ABORTED). Metadata: received,
+	// limit.
+	ErrorReason_ERROR_REASON_TOO_SLOW ErrorReason = 28
 )
 
 // Enum value maps for ErrorReason.
@@ -114,6 +120,8 @@ var (
 		24: "ERROR_REASON_DEBT_ID_INVALID",
 		25: "ERROR_REASON_DEBT_ID_CONFLICT",
 		26: "ERROR_REASON_REGISTRATION_LIMIT",
+		27: "ERROR_REASON_TOO_MANY_UPLOADS",
+		28: "ERROR_REASON_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -143,6 +151,8 @@ var (
 		"ERROR_REASON_DEBT_ID_INVALID":         24,
 		"ERROR_REASON_DEBT_ID_CONFLICT":        25,
 		"ERROR_REASON_REGISTRATION_LIMIT":      26,
+		"ERROR_REASON_TOO_MANY_UPLOADS":        27,
+		"ERROR_REASON_TOO_SLOW":                28,
 	}
 )
 
@@ -177,7 +187,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xad\a\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xeb\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -206,7 +216,9 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_DUE_DATE_INVALID\x10\x17\x12 \n" +
 	"\x1cERROR_REASON_DEBT_ID_INVALID\x10\x18\x12!\n" +
 	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x19\x12#\n" +
-	"\x1fERROR_REASON_REGISTRATION_LIMIT\x10\x1aB\xc5\x01\n" +
+	"\x1fERROR_REASON_REGISTRATION_LIMIT\x10\x1a\x12!\n" +
+	"\x1dERROR_REASON_TOO_MANY_UPLOADS\x10\x1b\x12\x19\n" +
+	"\x15ERROR_REASON_TOO_SLOW\x10\x1cB\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
