@@ -53,6 +53,8 @@ class MeshClient:
         """A client of the edge. What goes wrong on the way becomes a CommandError."""
         import httpx
 
+        if not self.instance.edge_url:
+            raise CommandError("this mesh has no edge: it was started with --only and without envoy")
         headers = {"authorization": f"Bearer {self.token(scopes)}", "accept": "application/json"}
         try:
             with httpx.Client(base_url=self.instance.edge_url, headers=headers, timeout=timeout) as client:
@@ -68,6 +70,8 @@ class MeshClient:
 
         from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER
 
+        if not self.instance.nats_url:
+            raise CommandError("this mesh has no NATS: it was started with --only and without nats")
         user, password = self._nats_login(DOWNSTREAM_USER if downstream else CLI_USER)
         try:
             connection = await nats.connect(

@@ -7,7 +7,7 @@ import typer
 
 from services.cli.options import StateDirOption
 from services.cli.runtime.settings import RuntimeSettings, read_settings
-from services.cli.runtime.state import state_dir_path
+from services.cli.runtime.state import StateDir, state_dir_path
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +26,11 @@ def up(
     only: Annotated[
         str | None, typer.Option(help="Run only these parts, for development: postgres,nats,ingestion,...")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when all is healthy; the mesh stays up in the background.")
+    ] = False,
 ) -> None:
-    """Start the mesh and keep it up until Ctrl-C.
+    """Start the mesh and keep it up until Ctrl-C, or in the background until 'tocsin stop'.
 
     Ports that are not given are chosen free at the first start and kept in the state directory. Every part's port has
     a variable (TOCSIN_INGESTION_PORT, TOCSIN_GATEWAY_PORT, ...); TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL name
@@ -39,7 +42,27 @@ def up(
         edge_host=host,
         only=frozenset(name.strip() for name in only.split(",") if name.strip()) if only else None,
     )
-    run_in_foreground(settings)
+    if detach:
+        run_in_background(settings)
+    else:
+        run_in_foreground(settings)
+
+
+def run_in_background(settings: RuntimeSettings) -> None:
+    """Starts a mesh that outlives this command; returns when it is healthy, with its addresses on the console."""
+    from services.cli.output import console
+    from services.cli.runtime.banner import print_addresses, print_healthy
+    from services.cli.runtime.detach import start_detached
+    from services.cli.runtime.instance import running_instance
+    from services.cli.runtime.up import check_start
+
+    out = console()
+    check_start(settings)
+    out.print(f"\n[bold]Tocsin[/]  starting in the background; state in {settings.state_dir}", soft_wrap=True)
+    start_detached(settings)
+    print_healthy(out)
+    state = StateDir(settings.state_dir)
+    print_addresses(out, running_instance(state), state, detached=True)
 
 
 def run_in_foreground(settings: RuntimeSettings) -> None:
@@ -58,7 +81,7 @@ def run_in_foreground(settings: RuntimeSettings) -> None:
     def on_ready(instance: Instance, _stop: object) -> None:
         reporter.all_ready()
         print_healthy(console)
-        print_addresses(console, instance, settings.state_dir)
+        print_addresses(console, instance, StateDir(settings.state_dir))
 
     asyncio.run(run_mesh(settings, reporter, on_ready))
     print_goodbye(console)

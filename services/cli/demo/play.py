@@ -13,7 +13,7 @@ from services.cli.errors import CommandError
 from services.cli.output import console
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.settings import RuntimeSettings, read_settings
-from services.cli.runtime.state import state_dir_path
+from services.cli.runtime.state import StateDir, state_dir_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,7 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
                     stop()
                 else:
                     out.print()
-                    print_addresses(out, instance, settings.state_dir)
+                    print_addresses(out, instance, StateDir(settings.state_dir))
                     out.print(
                         f"[dim]Around it: videos at {world.video_server}/videos/, mail on port {world.smtp_port}.[/]"
                     )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli.runtime.instance import Instance
+from services.cli.runtime.state import StateDir
 
 _BEGUN = time.monotonic()
 
@@ -17,23 +18,30 @@ def print_healthy(console: Console) -> None:
     console.print(f"\n  All healthy after {seconds_since_start():.1f} s.\n", style="bold green")
 
 
-def print_addresses(console: Console, instance: Instance, state_dir: Path) -> None:
-    """Where everything is, and how to stop."""
-    rows = [("edge", instance.edge_url, "REST, gRPC and gRPC-Web")]
-    rows.append(("docs", f"{instance.edge_url}/docs", "Swagger UI; the contract: /openapi.json"))
-    rows.append(("token", "tocsin token", 'curl -H "authorization: Bearer $(tocsin token)" ...'))
-    rows.append(("nats", instance.nats_url, "events for downstream teams, payloads of gateways"))
-    if not instance.external_nats:
-        rows.append(("", str(state_dir / "credentials" / "downstream.env"), "read-only login of the teams"))
-        rows.append(("", str(state_dir / "credentials" / "gateway.env"), "publish-only login of gateways"))
-    rows.append(("status", "tocsin status", f"logs in {state_dir / 'logs'}"))
+def print_addresses(console: Console, instance: Instance, state: StateDir, *, detached: bool = False) -> None:
+    """Where everything that runs is, and how to stop."""
+    rows: list[tuple[str, str, str]] = []
+    if instance.edge_url:
+        token = state.command("token")
+        rows.append(("edge", instance.edge_url, "REST, gRPC and gRPC-Web"))
+        rows.append(("docs", f"{instance.edge_url}/docs", "Swagger UI; the contract: /openapi.json"))
+        rows.append(("token", token, f'curl -H "authorization: Bearer $({token})" ...'))
+    if instance.nats_url:
+        rows.append(("nats", instance.nats_url, "events for downstream teams, payloads of gateways"))
+        if not instance.external_nats:
+            rows.append(("", str(state.credentials / "downstream.env"), "read-only login of the teams"))
+            rows.append(("", str(state.credentials / "gateway.env"), "publish-only login of gateways"))
+    rows.append(("status", state.command("status"), f"logs: {state.command('logs')} --follow"))
     width = max(len(value) for _, value, _ in rows)
     lines = Text()
     for name, value, note in rows:
         lines.append(f"  {name:<8}", style="bright_black")
         lines.append(f"{value:<{width}}  ", style="cyan")
         lines.append(f"{note}\n", style="bright_black")
-    lines.append("\n  Ctrl-C stops everything.\n", style="bold")
+    if detached:
+        lines.append(f"\n  It runs in the background; {state.command('stop')} stops everything.\n", style="bold")
+    else:
+        lines.append("\n  Ctrl-C stops everything.\n", style="bold")
     console.print(lines, soft_wrap=True)
 
 

@@ -27,14 +27,19 @@ class Instance:
         state.write_json(state.instance_file, dataclasses.asdict(self))
 
 
+def no_mesh(state: StateDir) -> RuntimeProblem:
+    """What is told when no mesh is up on the directory."""
+    return RuntimeProblem(
+        f"no mesh is up on state directory {state.root}; start one with 'tocsin up', or name another directory "
+        "with --state-dir or TOCSIN_STATE_DIR",
+        exit_code=3,
+    )
+
+
 def running_instance(state: StateDir) -> Instance:
     """The mesh that is up on the directory; raises RuntimeProblem (exit code 3) when none is."""
     if not state.in_use:
-        raise RuntimeProblem(
-            f"no mesh is up on state directory {state.root}; start one with 'tocsin up', or name another directory "
-            "with --state-dir or TOCSIN_STATE_DIR",
-            exit_code=3,
-        )
+        raise no_mesh(state)
     content = state.read_json(state.instance_file)
     if not content:
         raise RuntimeProblem(f"the mesh on {state.root} is just starting; try again in a moment", exit_code=3)

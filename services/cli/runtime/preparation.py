@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.journal import JOURNAL
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.part import Probe, Unhealthy
 from services.cli.runtime.postgres_cluster import PostgresCluster
@@ -18,6 +19,8 @@ from services.cli.runtime.process import ChildProcess, describe_exit
 from services.cli.runtime.state import StateDir
 
 if TYPE_CHECKING:
+    import structlog.typing
+
     from services.chassis.nats.topology import TopologyOptions
     from services.cli.runtime.database import DatabaseOptions
     from services.cli.runtime.database_roles import ServiceSchema
@@ -83,7 +86,7 @@ async def prepare_streams(url: str, user: str, password: str, log: Path, *, stor
     if store is not None:
         options, smaller = await asyncio.to_thread(streams_on_disk, options, store)
     with log.open("a") as output:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(output))
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(output), processors=_journal_lines())
         try:
             touched = await _ensure_streams(url, user, password, options)
         except (nats.errors.Error, DomainError) as error:
@@ -91,6 +94,24 @@ async def prepare_streams(url: str, user: str, password: str, log: Path, *, stor
         finally:
             structlog.reset_defaults()
     return "; ".join(filter(None, [f"{len(touched)} streams made or changed" if touched else "", smaller]))
+
+
+def _journal_lines() -> list["structlog.typing.Processor"]:
+    """What makes lines of the journal's shape."""
+    import structlog
+
+    def of_the_runtime(
+        _logger: object, _method: str, event: "structlog.typing.EventDict"
+    ) -> "structlog.typing.EventDict":
+        return {"time": event.pop("time"), "level": event.pop("level"), "service": JOURNAL, **event}
+
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        of_the_runtime,
+        structlog.processors.JSONRenderer(default=str),
+    ]
 
 
 async def _ensure_streams(url: str, user: str, password: str, options: "TopologyOptions") -> list[str]:

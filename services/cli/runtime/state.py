@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +49,12 @@ class StateDir:
         self.remade: list[str] = []
         """What was found damaged and is made anew, a line for people each."""
 
+    def command(self, name: str) -> str:
+        """How to call a command of `tocsin` for the directory, from the shell that this process was started in."""
+        if self.root == state_dir_path(None):
+            return f"tocsin {name}"
+        return f"tocsin {name} --state-dir {shlex.quote(str(self.root))}"
+
     def check(self) -> bool:
         """Whether a mesh has used the directory before; raises ConfigurationProblem when it is not for one."""
         return check_directory(self.root)
@@ -69,14 +76,18 @@ class StateDir:
                     time.sleep(_LOCK_PAUSE_SECONDS)
         else:
             os.close(handle)
-            by = f" (process {holder})" if (holder := self.holder()) else ""
-            raise ConfigurationProblem(
-                f"a mesh is already up on state directory {self.root}{by}; stop it with 'tocsin stop', "
-                "or use another --state-dir and --port"
-            )
+            raise self.taken()
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
+
+    def taken(self) -> ConfigurationProblem:
+        """What is told when another mesh is up on the directory."""
+        by = f" (process {holder})" if (holder := self.holder()) else ""
+        return ConfigurationProblem(
+            f"a mesh is already up on state directory {self.root}{by}; stop it with '{self.command('stop')}', "
+            "or use another --state-dir and --port"
+        )
 
     @property
     def in_use(self) -> bool:

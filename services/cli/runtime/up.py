@@ -7,15 +7,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from services.cli.runtime.control import answer_requests
 from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
 from services.cli.runtime.disk import require_room
+from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.instance import Instance
+from services.cli.runtime.journal import JOURNAL, Journal
+from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
 from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_configured
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.reporter import Reporter
+from services.cli.runtime.requests import request_handlers
 from services.cli.runtime.settings import EDGE_TLS_VARIABLE, PROJECT, SERVICES, RuntimeSettings
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, children_of_last_run
@@ -26,6 +31,18 @@ _LEFTOVER_BUDGET = timedelta(seconds=5)
 _TOKEN_RENEWAL_SECONDS = 12 * 3600.0
 
 
+def check_start(settings: RuntimeSettings) -> None:
+    """Refuses what can be refused before anything is made. Raises RuntimeProblem."""
+    state = StateDir(settings.state_dir)
+    if not state.check():
+        check_configured(settings.port_requests())
+    elif state.in_use:
+        raise state.taken()
+    if not settings.postgres_dsn and not state.postgres.exists():
+        # Only a new mesh: one that filled its disk must come up, if only to be emptied.
+        require_room(state.root)
+
+
 async def run_mesh(
     settings: RuntimeSettings, reporter: Reporter, on_ready: Callable[[Instance, Callable[[], None]], None]
 ) -> None:
@@ -34,15 +51,11 @@ async def run_mesh(
     `on_ready` gets the addresses and that function once everything is healthy. Raises RuntimeProblem when the mesh
     cannot be started; nothing of it runs by then.
     """
+    check_start(settings)
     state = StateDir(settings.state_dir)
-    # What can be refused is refused before anything is made.
-    if not state.check():
-        check_configured(settings.port_requests())
-    if not settings.postgres_dsn and not state.postgres.exists():
-        # Only a new mesh: one that filled its disk must come up, if only to be emptied.
-        require_room(state.root)
     state.create()
     state.acquire()
+    reporter = journal = Journal(LogFile(state.logs, JOURNAL), reporter)
     assignment: PortAssignment | None = None
     try:
         await end_leftovers(children_of_last_run(state), _LEFTOVER_BUDGET)
@@ -74,11 +87,20 @@ async def run_mesh(
                 mark_prepared(state)
             on_ready(instance, supervisor.stop)
 
-        await supervisor.run(ready, beside={"renew tokens": partial(_renew_tokens, state), "write status": status.keep})
+        beside = {
+            "renew tokens": partial(_renew_tokens, state),
+            "write status": status.keep,
+            "answer requests": partial(answer_requests, state, request_handlers(supervisor)),
+        }
+        await supervisor.run(ready, beside=beside)
+    except RuntimeProblem as error:
+        journal.failed(error.message)
+        raise
     finally:
         if assignment is not None:
             assignment.release()
         state.instance_file.unlink(missing_ok=True)
+        journal.down()
         state.release()
 
 
@@ -103,14 +125,15 @@ def _warnings(settings: RuntimeSettings) -> list[str]:
 
 
 def _instance(mesh: Mesh) -> Instance:
+    settings = mesh.settings
     return Instance(
         supervisor_pid=os.getpid(),
         version=mesh.version,
-        edge_url=mesh.edge_url,
+        edge_url=mesh.edge_url if settings.runs("envoy") else "",
         edge_port=mesh.ports["edge"],
-        nats_url=mesh.nats_url,
-        nats_monitor_url=mesh.nats_monitor_url,
-        postgres_dsn=mesh.admin_dsn,
+        nats_url=mesh.nats_url if settings.nats_url or settings.runs("nats") else "",
+        nats_monitor_url=mesh.nats_monitor_url if settings.runs("nats") else "",
+        postgres_dsn=mesh.admin_dsn if settings.postgres_dsn or settings.runs("postgres") else "",
         external_nats=bool(mesh.settings.nats_url),
         ports=dict(mesh.ports),
     )

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,37 @@ class CommandLine:
         return self.process.returncode, output, errors
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a command that ended by itself has left."""
+
+    exit_code: int
+    output: str
+    errors: str
+
+
+class Shell:
+    """Runs `tocsin` commands on one state directory to their end, without a terminal."""
+
+    def __init__(self, state_dir: Path, repository: Path) -> None:
+        self.state = StateDir(state_dir)
+        self._repository = repository
+
+    def __call__(self, *arguments: str, timeout: float = 90.0, **environment: str) -> Outcome:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "services.cli.main", *arguments, "--state-dir", str(self.state.root)],
+            cwd=self._repository,
+            env={**own, "COLUMNS": "160", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+
 def alive(pids: list[int]) -> list[int]:
     """Which of the processes still run."""
     return [pid for pid in pids if started_at(pid) is not None]
@@ -103,6 +135,14 @@ def processes_of(state_dir: Path) -> list[int]:
             if os.fsencode(state_dir) in command:
                 found.append(int(entry.name))
     return found
+
+
+@pytest.fixture
+def shell(tmp_path: Path, repository: Path) -> Iterator[Shell]:
+    """Commands on a directory whose name is longer than a socket's address may be; its mesh is stopped at the end."""
+    made = Shell(tmp_path / ("state" + "-long" * 20), repository)
+    yield made
+    made("stop")
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_what_is_made_is_closed_and_what_was_there_keeps_its_permissions(tmp_pat
     assert _mode(given / MARK) == 0o600
 
 
-@pytest.mark.parametrize("command", [["up"], ["demo"]])
+@pytest.mark.parametrize("command", [["up"], ["up", "--detach"], ["demo"]])
 def test_a_directory_of_somebody_else_is_refused_and_left_alone(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
