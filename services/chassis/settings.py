@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.chassis.origins import Targets
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
@@ -135,6 +137,9 @@ class ChassisSettings(BaseSettings):
     peer_aggregation: str = Field(default="", validation_alias=_shared("PEER_AGGREGATION"))
     peer_media_probe: str = Field(default="", validation_alias=_shared("PEER_MEDIA_PROBE"))
     peer_notification: str = Field(default="", validation_alias=_shared("PEER_NOTIFICATION"))
+    refused_targets: str = Field(default="", validation_alias=_shared("REFUSED_TARGETS"))
+    """Addresses (host:port, separated by commas) that nobody else's request is taken to, whatever is allowed. The
+    runtime names every port of the mesh here; what a service is told of the mesh otherwise, it adds by itself."""
     peer_token_file: Path | None = Field(default=None, validation_alias=_shared("PEER_TOKEN_FILE"))
     """A file with the token that this service shows to its peers when it calls on its own behalf."""
 
@@ -144,12 +149,28 @@ class ChassisSettings(BaseSettings):
         alias = cls.model_fields[field].validation_alias
         return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field.upper()}"
 
+    def targets(self, field: str) -> Targets:
+        """The origins and networks in `field`. Raises Refused."""
+        try:
+            return Targets.parse(getattr(self, field))
+        except ValueError as error:
+            raise Refused(self.env(field), str(error)) from None
+
+    def mesh_addresses(self) -> list[tuple[str, int]]:
+        """Hosts and ports where the mesh itself listens, as far as this process is told: no request of somebody else's
+        is taken there. Raises Refused."""
+        fields = ("grpc_listen", "metrics_listen", "peer_ingestion", "peer_aggregation", "peer_media_probe")
+        named = [(getattr(self, field), field) for field in (*fields, "peer_notification")]
+        named += [(text.strip(), "refused_targets") for text in self.refused_targets.split(",")]
+        found = [split_address(text, self.env(field)) for text, field in named if text]
+        found += _hosts(self.postgres_dsn.get_secret_value(), 5432)
+        for url in self.nats_url.split(","):
+            found += _hosts(url, 4222)
+        return found
+
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense. Subclasses call it, then check their own."""
-        split_address(self.grpc_listen, self.env("grpc_listen"))
-        for name in ("metrics_listen", "peer_ingestion", "peer_aggregation", "peer_media_probe", "peer_notification"):
-            if value := getattr(self, name):
-                split_address(value, self.env(name))
+        self.mesh_addresses()
         require(1 <= self.grpc_workers <= 64, self.env("grpc_workers"), "must be from 1 to 64")
         require(
             64 * KIB <= self.grpc_max_message <= 256 * MIB, self.env("grpc_max_message"), "must be from 64KiB to 256MiB"
@@ -179,6 +200,16 @@ class ChassisSettings(BaseSettings):
         if any(tls.values()):
             for name, path in tls.items():
                 require(path is not None and path.is_file(), self.env(name), "must name a file when TLS is configured")
+
+
+def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
+    """The servers that the URL of a server names (one of PostgreSQL may name several)."""
+    found: list[tuple[str, int]] = []
+    authority = re.split(r"[/?#]", url.strip().rpartition("://")[2], maxsplit=1)[0]
+    for server in filter(None, authority.rpartition("@")[2].split(",")):
+        parts = _LISTEN.fullmatch(server)
+        found.append((parts["host"].strip("[]"), int(parts["port"])) if parts else (server.strip("[]"), default_port))
+    return found
 
 
 S = TypeVar("S", bound=ChassisSettings)

@@ -9,6 +9,7 @@ from services.chassis.app import App, Step
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
 from services.chassis.nats.topology import PAYLOADS, VIDEOS
+from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
@@ -27,6 +28,7 @@ from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.video_guard import MeshVideoGuard
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
@@ -168,7 +170,9 @@ def wire_payloads(base: Base, coalescer: Coalescer) -> None:
 
 def wire_alerts(base: Base) -> None:
     """Video alerts, and the consumer that follows what becomes of their videos."""
-    desk = AlertDesk(PostgresAlerts(base.database, base.outbox), base.settings.allowed_origins)
+    settings = base.settings
+    guard = MeshVideoGuard(AddressGuard(mesh=settings.mesh_addresses()))
+    desk = AlertDesk(PostgresAlerts(base.database, base.outbox), settings.targets("video_origins"), guard)
     add_AlertServiceServicer_to_server(AlertServicer(desk), base.app.server.registrar)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS)
     handler = InboxHandler(base.database, CONSUMER, on_video_event)

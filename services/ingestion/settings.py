@@ -6,7 +6,6 @@ from pathlib import Path
 from pydantic import Field
 
 from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
-from services.ingestion.domain.alert import origin
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -38,7 +37,8 @@ class IngestionSettings(ChassisSettings):
     idempotency_lifetime: Duration = timedelta(hours=24)
     quarantine_most: int = 5000
     video_origins: str = ""
-    """Origins that absolute video URLs may have, separated by commas (`https://videos.example:8443`)."""
+    """Origins that absolute video URLs may have (`https://videos.example:8443`), and networks for URLs that spell an
+    address out, separated by commas; media-probe must be told, too."""
     database_pool: int = 10
 
     debt_max_file: Size = 2 * GIB
@@ -58,14 +58,6 @@ class IngestionSettings(ChassisSettings):
     """How long after the death of its process a debt file is declared failed."""
     debt_spool: Path | None = None
     """Directory for uploads under way; by default the system's for temporary files."""
-
-    @property
-    def allowed_origins(self) -> frozenset[str]:
-        """The origins in their one form."""
-        return frozenset(found for text in self._origins() if (found := origin(text)) is not None)
-
-    def _origins(self) -> list[str]:
-        return [text.strip() for text in self.video_origins.split(",") if text.strip()]
 
     def _verify_debts(self) -> None:
         require(64 * KIB <= self.debt_max_file <= 64 * GIB, self.env("debt_max_file"), "must be from 64KiB to 64GiB")
@@ -121,6 +113,4 @@ class IngestionSettings(ChassisSettings):
         require(1 <= self.quarantine_most <= 1_000_000, self.env("quarantine_most"), "must be from 1 to 1000000")
         require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
         self._verify_debts()
-        for text in self._origins():
-            plain = origin(text) is not None and text.count("/") == 2
-            require(plain, self.env("video_origins"), f"must list origins like https://host:port, not {text!r}")
+        self.targets("video_origins")

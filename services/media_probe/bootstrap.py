@@ -7,7 +7,7 @@ from functools import partial
 from services.chassis.app import App, Step
 from services.chassis.errors import Unavailable
 from services.chassis.nats import Consumer, NatsConnection, Publisher, RetryPolicy, open_nats
-from services.chassis.net_guard import AddressGuard, Origin
+from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.media_probe.adapters.events import SOURCE
@@ -80,12 +80,12 @@ def pool_options(settings: MediaProbeSettings) -> PoolOptions:
 
 async def open_prober(app: App, settings: MediaProbeSettings, pool: WorkerPool) -> Prober:
     """The prober that the settings describe; its connections are closed with the app."""
-    server = Origin.of(settings.video_server)
-    private = [server, *settings.origins("private_origins")]
-    target = TargetRule(settings.video_server, [*private, *settings.origins("allowed_origins")])
+    private = settings.private_targets()
+    target = TargetRule(settings.video_server, private | settings.targets("allowed_origins"))
+    guard = AddressGuard(private, mesh=settings.mesh_addresses())
     budget = FileBudget(max_bytes=settings.max_bytes, max_requests=settings.max_requests)
     options = HttpOptions(connect_timeout=settings.connect_timeout, read_timeout=settings.read_timeout)
-    source = await app.enter(open_http_source(AddressGuard(private), target, budget, options))
+    source = await app.enter(open_http_source(guard, target, budget, options))
     limits = ProbeLimits(first_bytes=settings.first_bytes, max_index=settings.max_index, within=settings.probe_within)
     return MeasuredProber(source, pool, target, limits)
 

@@ -2,21 +2,22 @@
 
 from datetime import timedelta
 
-from services.chassis.net_guard import Origin
-from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+from services.chassis.origins import Origin, Targets
+from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Refused, Size, own_prefix, require
 
 
 class MediaProbeSettings(ChassisSettings):
-    """Sizes are bytes, origins are scheme://host[:port] without a path, separated by commas."""
+    """Sizes are bytes, lists are separated by commas."""
 
     model_config = own_prefix("TOCSIN_MEDIA_PROBE_")
 
-    video_server: str = "http://127.0.0.1:8000"
-    """Where the paths of alerts lead; its address may be private. May have a path of its own."""
+    video_server: str = ""
+    """Where the paths of alerts lead; its address may be private. May have a path of its own. Without one only alerts
+    with absolute URLs can be probed."""
     allowed_origins: str = ""
-    """Further origins for alerts with absolute URLs; their addresses must be public."""
-    private_origins: str = ""
-    """Further origins whose addresses may be private or loopback."""
+    """Further origins (https://videos.example:8443) for alerts with absolute URLs; their addresses must be public."""
+    allowed_targets: str = ""
+    """Further origins, and networks (10.1.0.0/16) for URLs that spell an address out, that need not be public."""
 
     concurrent_probes: int = 16
     """Alerts that are probed at the same time."""
@@ -71,18 +72,17 @@ class MediaProbeSettings(ChassisSettings):
         require(self.retry_cap >= self.retry_base, self.env("retry_cap"), "must not be less than the base")
         require(self.retry_cap <= timedelta(hours=24), self.env("retry_cap"), "must be at most 24h")
 
-    def origins(self, name: str) -> list[Origin]:
-        """The origins in the setting `name`."""
-        text: str = getattr(self, name)
-        return [Origin.of(part.strip()) for part in text.split(",") if part.strip()]
+    def private_targets(self) -> Targets:
+        """What need not be public: the video server, and what is allowed beside it. Raises Refused."""
+        name = self.env("video_server")
+        require("?" not in self.video_server and "#" not in self.video_server, name, "must be plain")
+        try:
+            server = Targets.of([Origin.of(self.video_server)] if self.video_server else [])
+        except ValueError as error:
+            raise Refused(name, str(error)) from None
+        return server | self.targets("allowed_targets")
 
     def _verify_origins(self) -> None:
-        for name in ("video_server", "allowed_origins", "private_origins"):
-            try:
-                found = self.origins(name)
-            except ValueError as error:
-                require(False, self.env(name), str(error))
-                continue
-            if name == "video_server":
-                require(len(found) == 1, self.env(name), "must be one URL")
-                require("?" not in self.video_server and "#" not in self.video_server, self.env(name), "must be plain")
+        self.private_targets()
+        public = self.targets("allowed_origins")
+        require(not public.networks, self.env("allowed_origins"), "must list origins like https://host:port")

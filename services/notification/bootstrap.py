@@ -127,7 +127,6 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     app.check("nats", lambda: _connected(nats))
     app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=3))
-    origins, networks = settings.targets()
     return Base(
         app=app,
         settings=settings,
@@ -138,7 +137,7 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
         clock=clock,
         meter=PrometheusMeter(),
         tenants=Tenants(settings.tenant_names()),
-        guard=AddressGuard(origins, networks=networks),
+        guard=AddressGuard(settings.targets("allowed_targets"), mesh=settings.mesh_addresses()),
         mailer=await app.enter(SmtpMailer(smtp_options(settings))) if settings.smtp_host else None,
         composer=Composer(settings.mail_from, settings.mail_from_name),
     )

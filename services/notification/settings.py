@@ -1,6 +1,5 @@
 """Settings of the notification service, from TOCSIN_NOTIFICATION_... and the shared variables."""
 
-import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from services.chassis.ids import is_id
-from services.chassis.net_guard import IPNetwork, Origin
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
 from services.notification.domain.retry import RetrySchedule
 
@@ -53,7 +51,7 @@ class NotificationSettings(ChassisSettings):
     webhook_timeout: Duration = timedelta(seconds=15)
     allowed_targets: str = ""
     """Origins (http://receiver.internal:9000) and networks (10.1.0.0/16) that webhooks may go to although they are not
-    public. The embedded runtime allows loopback here."""
+    public: loopback ones, too."""
 
     smtp_host: str = ""
     """The mail server; without one there is no e-mail channel, and invoices wait."""
@@ -101,20 +99,6 @@ class NotificationSettings(ChassisSettings):
             delays.append(delay)
         return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
 
-    def targets(self) -> tuple[list[Origin], list[IPNetwork]]:
-        """The origins and networks in `allowed_targets`. Raises Refused."""
-        origins: list[Origin] = []
-        networks: list[IPNetwork] = []
-        for text in filter(None, (part.strip() for part in self.allowed_targets.split(","))):
-            try:
-                if "://" in text:
-                    origins.append(Origin.of(text))
-                else:
-                    networks.append(ipaddress.ip_network(text))
-            except ValueError as error:
-                raise Refused(self.env("allowed_targets"), f"has {text!r}: {error}") from None
-        return origins, networks
-
     def verify(self) -> None:
         """See ChassisSettings."""
         super().verify()
@@ -134,7 +118,7 @@ class NotificationSettings(ChassisSettings):
         require(0 <= self.retry_jitter <= 1, self.env("retry_jitter"), "must be from 0 to 1")
         for field in ("retry_schedule", "webhook_retry_schedule"):
             self.schedule(field)
-        self.targets()
+        self.targets("allowed_targets")
         for field in ("rate_period", "retry_cap", "attempt_timeout", "poll", "webhook_timeout", "smtp_timeout"):
             require(getattr(self, field) > timedelta(0), self.env(field), "must be above 0s")
         require(

@@ -85,7 +85,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
                 *("--state-dir", str(state_dir), "--port", str(free_port())),
             ],
             cwd=repository,
-            env={**own, **world_environment(world), **IMPATIENT, "COLUMNS": "160"},
+            env={**own, **world_environment(world, {}), **IMPATIENT, "COLUMNS": "160"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -52,7 +52,7 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("id", "sensorType"),
     ),
     "/v1/webhookSubscriptions": (
-        {"url": "http://127.0.0.1:9/x", "eventTypes": ["tocsin.events.v1.VideoProbed"]},
+        {"url": "https://hooks.example.test/x", "eventTypes": ["tocsin.events.v1.VideoProbed"]},
         (),
     ),
 }

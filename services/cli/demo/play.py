@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REQUEST_SECONDS = 30.0
+_ALLOWED_TARGETS = "TOCSIN_NOTIFICATION_ALLOWED_TARGETS"
 
 
 def run_demo(state_dir: Path | None, port: int | None, *, exit_after: bool) -> None:
@@ -28,10 +29,13 @@ def run_demo(state_dir: Path | None, port: int | None, *, exit_after: bool) -> N
         asyncio.run(_run(settings, Path(folder), exit_after=exit_after))
 
 
-def world_environment(world: World) -> dict[str, str]:
-    """What the services must be told about the world outside."""
+def world_environment(world: World, own: Mapping[str, str]) -> dict[str, str]:
+    """What the services must be told about the world outside; `own` is what they are told anyway. The receiver of
+    webhooks is on loopback, where none is allowed by itself: its origin is added to what the operator allows."""
+    allowed = [own.get(_ALLOWED_TARGETS, ""), world.webhook_origin]
     return {
         "TOCSIN_MEDIA_PROBE_VIDEO_SERVER": world.video_server,
+        _ALLOWED_TARGETS: ",".join(filter(None, allowed)),
         "TOCSIN_NOTIFICATION_SMTP_HOST": "127.0.0.1",
         "TOCSIN_NOTIFICATION_SMTP_PORT": str(world.smtp_port),
     }
@@ -49,7 +53,7 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
     failures: list[BaseException] = []
     playing: list[asyncio.Task[None]] = []
     async with open_world(folder) as world:
-        told = replace(settings, passed_on={**settings.passed_on, **world_environment(world)})
+        told = replace(settings, passed_on={**settings.passed_on, **world_environment(world, settings.passed_on)})
 
         def on_ready(instance: Instance, stop: Callable[[], None]) -> None:
             reporter.all_ready()

@@ -44,6 +44,7 @@ class World:
     videos: Path
     video_server: str = ""
     smtp_port: int = 0
+    webhook_origin: str = ""
     webhook_url: str = ""
     webhook_secret: str = ""
     mails: list[Mail] = field(default_factory=list[Mail])
@@ -103,7 +104,8 @@ async def open_world(videos: Path) -> AsyncGenerator[World]:
     try:
         http_port = runner.addresses[0][1]
         world.video_server = f"http://{LOOPBACK}:{http_port}"
-        world.webhook_url = f"http://{LOOPBACK}:{http_port}/hook"
+        world.webhook_origin = world.video_server
+        world.webhook_url = f"{world.webhook_origin}/hook"
         world.smtp_port = smtp.sockets[0].getsockname()[1]
         yield world
     finally:

@@ -31,10 +31,7 @@ CLUSTER_STEP = "cluster"
 EDGE_STEP = "edge"
 # Services' own grace (TOCSIN_STOP_GRACE) is 10 s; a little more, so that theirs is the one that counts.
 _SERVICE_STOP_BUDGET = timedelta(seconds=14)
-_EMBEDDED_DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    # On the machine of a developer receivers of webhooks are on loopback.
-    "notification": {"TOCSIN_NOTIFICATION_ALLOWED_TARGETS": "127.0.0.0/8,::1/128"},
-}
+_REFUSED_TARGETS = "TOCSIN_REFUSED_TARGETS"
 _SCHEMA_MAKERS = frozenset({"notification"})
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
@@ -139,8 +136,18 @@ class Mesh:
             "TOCSIN_GRPC_LISTEN": self.address(service),
             "TOCSIN_METRICS_LISTEN": self.address(f"{service}_metrics"),
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
+            _REFUSED_TARGETS: ",".join(self._refused_targets()),
             **self._shared_environment(),
         }
+
+    def _refused_targets(self) -> list[str]:
+        """Every port of the mesh, for services that call where callers tell them to; and what the operator adds."""
+        host = self.settings.edge_host
+        edge_host = f"[{host}]" if ":" in host else host
+        refused = [
+            f"{edge_host if name in ('edge', 'edge_tls') else LOOPBACK}:{port}" for name, port in self.ports.items()
+        ]
+        return [*refused, *filter(None, [self.settings.passed_on.get(_REFUSED_TARGETS)])]
 
     def gateway_environment(self) -> dict[str, str]:
         """As `service_environment`, for the gateway."""
@@ -171,7 +178,6 @@ class Mesh:
             name=part_name(service),
             command=(sys.executable, "-m", f"services.{service}"),
             environment={
-                **_EMBEDDED_DEFAULTS.get(service, {}),
                 **self.settings.passed_on,
                 **self.service_environment(service),
             },

@@ -1,10 +1,9 @@
 """Taking video alerts in, and telling where they are."""
 
-from collections.abc import Collection
-
+from services.chassis.origins import Targets
 from services.chassis.paging import PageTokenInvalid, PageTokens
 from services.ingestion.application.pages import Page, page
-from services.ingestion.application.ports import Alerts
+from services.ingestion.application.ports import Alerts, VideoGuard
 from services.ingestion.domain.alert import Alert, AlertState, check_video
 from services.ingestion.domain.reading import to_microseconds
 
@@ -12,16 +11,19 @@ _YEAR_9999_US = 253_370_764_800_000_000
 
 
 class AlertDesk:
-    """The use cases. `origins`: where absolute video URLs may point, in the form of `domain.alert.origin`."""
+    """The use cases. `allowed`: where absolute video URLs may point."""
 
-    def __init__(self, alerts: Alerts, origins: Collection[str]) -> None:
+    def __init__(self, alerts: Alerts, allowed: Targets, guard: VideoGuard) -> None:
         self._alerts = alerts
-        self._origins = origins
+        self._allowed = allowed
+        self._guard = guard
 
     async def create(self, alert: Alert) -> Alert:
         """Stores the alert and has its video probed; the same again changes nothing. Raises InvalidField,
         VideoNotAllowed, or ResourceExists for other content under the same uid."""
-        check_video(alert.video, self._origins)
+        check_video(alert.video, self._allowed)
+        if not alert.video.startswith("/"):
+            await self._guard.check(alert.video)
         return await self._alerts.accept(alert)
 
     async def get(self, uid: str) -> Alert:

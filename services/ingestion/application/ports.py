@@ -13,6 +13,15 @@ from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.series import Series, SeriesKey
 
 
+class VideoGuard(Protocol):
+    """Knows where the mesh itself listens."""
+
+    async def check(self, url: str) -> None:
+        """Raises VideoNotAllowed for an absolute URL that leads there. A name that does not resolve at the moment is no
+        reason: it is judged again when the video is fetched."""
+        ...
+
+
 class Catalogue(Protocol):
     """The stored catalogue. Lists are ordered by id and start after `after` (None: from the first)."""
 

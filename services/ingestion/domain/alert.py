@@ -1,15 +1,14 @@
 """Video alerts: what a video may be, and how an alert's state moves."""
 
 import enum
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
+from services.chassis.origins import Origin, Targets
 from services.ingestion.domain.errors import InvalidField, VideoNotAllowed
 
 _MAX_DECODINGS = 3
-_PORTS = {"http": 80, "https": 443}
 
 
 class AlertState(enum.IntEnum):
@@ -53,21 +52,8 @@ def next_state(current: AlertState, reported: AlertState) -> AlertState:
     return reported
 
 
-def origin(url: str) -> str | None:
-    """``scheme://host:port`` in lower case with its port, or None when `url` is no plain http(s) URL."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme.lower() not in _PORTS or not parts.hostname or "@" in parts.netloc:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme.lower()}://{host.lower()}:{port or _PORTS[parts.scheme.lower()]}"
-
-
-def check_video(video: str, allowed: Collection[str]) -> None:
-    """Accepts a path on the video server, or an http(s) URL whose origin is one of `allowed` (in the form of `origin`).
+def check_video(video: str, allowed: Targets) -> None:
+    """Accepts a path on the video server, or an http(s) URL whose origin is `allowed`.
 
     Raises InvalidField for what is neither, VideoNotAllowed for an origin that is not allowed.
     """
@@ -80,12 +66,16 @@ def check_video(video: str, allowed: Collection[str]) -> None:
             raise InvalidField("video", "must start with a single slash", rule="VIDEO_FORM")
         path = video
     else:
-        found = origin(video)
-        if found is None:
+        try:
+            found = Origin.of(video)
+        except ValueError:
             rule = "must be a path that starts with /, or an http(s) URL without user information"
-            raise InvalidField("video", rule, rule="VIDEO_FORM")
+            raise InvalidField("video", rule, rule="VIDEO_FORM") from None
         if found not in allowed:
-            raise VideoNotAllowed(video, "must be a path on the video server, or a URL of an allowed origin")
+            raise VideoNotAllowed(
+                video,
+                "must be a path on the video server, or a URL of an allowed origin (TOCSIN_INGESTION_VIDEO_ORIGINS)",
+            )
         path = urlsplit(video).path
     _check_path(path.split("?", 1)[0])
 

@@ -1,9 +1,8 @@
 """Where a video is fetched from, and where it must not be fetched from."""
 
-from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
-from services.chassis.net_guard import Origin
+from services.chassis.origins import Origin, Targets
 from services.media_probe.domain.failure import Failure, ProbeFailed
 
 MAX_URL = 2048
@@ -12,12 +11,13 @@ MAX_URL = 2048
 class TargetRule:
     """Turns the `video` of an alert into a URL on an allowed origin.
 
-    A path is joined to `server`, below its own path; an absolute URL must have an allowed origin (the server's is one).
+    A path is joined to `server`, below its own path; an absolute URL must have an origin that is `allowed`. Without a
+    server there are no paths.
     """
 
-    def __init__(self, server: str, allowed: Iterable[Origin] = ()) -> None:
+    def __init__(self, server: str, allowed: Targets) -> None:
         self._base = server.rstrip("/")
-        self._origins = frozenset((Origin.of(server), *allowed))
+        self._allowed = allowed
         _check_path(urlsplit(server).path)
 
     def resolve(self, video: str) -> str:
@@ -26,6 +26,8 @@ class TargetRule:
             raise _blocked("the video is no path and no URL")
         if "://" in video:
             return self.check(video)
+        if not self._base:
+            raise _blocked("no video server is configured (TOCSIN_MEDIA_PROBE_VIDEO_SERVER)")
         path, _, query = video.partition("?")
         _check_path(path)
         # What follows the server's own path cannot change the origin, so that need not be looked at again.
@@ -38,8 +40,8 @@ class TargetRule:
             origin = Origin.of(url)
         except ValueError as error:
             raise _blocked(f"the URL {error}") from None
-        if origin not in self._origins:
-            raise _blocked(f"the origin {origin} is not allowed")
+        if origin not in self._allowed:
+            raise _blocked(f"the origin {origin} is not allowed (TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS)")
         _check_path(urlsplit(url).path)
         return url.partition("#")[0]
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.chassis.net_guard import AddressGuard, Origin
+from services.chassis.net_guard import AddressGuard
+from services.chassis.origins import Origin, Targets
 from services.media_probe.adapters.http.remote_file import FileBudget
 from services.media_probe.adapters.http.source import HttpOptions, HttpVideoSource, open_http_source
 from services.media_probe.adapters.libav.pool import PoolOptions, WorkerPool, open_pool
@@ -44,13 +45,13 @@ def open_rig() -> OpenRig:
         job_within: timedelta = timedelta(seconds=10),
         first_bytes: int = 16 * 1024,
     ) -> AsyncIterator[Rig]:
-        origin = Origin.of(server.url)
-        target = TargetRule(server.url)
+        allowed = Targets.of([Origin.of(server.url)])
+        target = TargetRule(server.url, allowed)
         budget = FileBudget(max_bytes=max_bytes, max_requests=max_requests)
         options = HttpOptions(read_timeout=read_timeout)
         async with (
             open_pool(PoolOptions(workers=workers, job_within=job_within)) as pool,
-            open_http_source(AddressGuard([origin]), target, budget, options) as source,
+            open_http_source(AddressGuard(allowed), target, budget, options) as source,
         ):
             limits = ProbeLimits(within=within, first_bytes=first_bytes)
             yield Rig(Prober(source, pool, target, limits), source, pool)

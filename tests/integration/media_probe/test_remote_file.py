@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.chassis.net_guard import AddressGuard, Origin
+from services.chassis.net_guard import AddressGuard
+from services.chassis.origins import Origin, Targets
 from services.media_probe.adapters.http.remote_file import FileBudget, RemoteFile
 from services.media_probe.adapters.http.source import HttpOptions, open_http_source
 from services.media_probe.domain.failure import Failure, ProbeFailed
@@ -41,8 +42,8 @@ def test_reads_are_the_files_bytes(
     async def run() -> None:
         data = FILE[:size]
         async with vs.video_server({"f": data}, {"/f": behaviour} if behaviour else None) as server:
-            target = TargetRule(server.url)
-            guard = AddressGuard([Origin.of(server.url)])
+            allowed = Targets.of([Origin.of(server.url)])
+            target, guard = TargetRule(server.url, allowed), AddressGuard(allowed)
             budget = FileBudget(max_bytes=1 << 20, max_requests=40)
             async with (
                 open_http_source(guard, target, budget, HttpOptions()) as source,
@@ -217,8 +218,9 @@ async def test_a_name_that_leads_inside_is_blocked_at_connect_time() -> None:
     async with vs.video_server({"f": FILE}) as server:
         port = Origin.of(server.url).port
         url = f"http://videos.example:{port}"
-        allowed = TargetRule(url)
-        for trusted, blocked in (((), True), ((Origin.of(url),), False)):
+        origins = Targets.of([Origin.of(url)])
+        allowed = TargetRule(url, origins)
+        for trusted, blocked in ((Targets(), True), (origins, False)):
             guard = AddressGuard(trusted, resolve=resolve)
             async with (
                 open_http_source(guard, allowed, FileBudget(), HttpOptions()) as source,

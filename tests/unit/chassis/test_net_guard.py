@@ -1,10 +1,24 @@
 """The address guard: what a service may call on somebody else's behalf."""
 
 import ipaddress
+import socket
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.chassis.net_guard import AddressBlocked, AddressGuard, NameUnresolved, Origin, address_problem
+from services.chassis.net_guard import (
+    AddressBlocked,
+    AddressGuard,
+    MeshBlocked,
+    NameUnresolved,
+    address_problem,
+    is_own,
+    plain,
+)
+from services.chassis.origins import Targets
+
+EVERYTHING = "0.0.0.0/0, ::/0"
 
 
 @pytest.mark.parametrize(
@@ -28,47 +42,18 @@ from services.chassis.net_guard import AddressBlocked, AddressGuard, NameUnresol
         ("::ffff:127.0.0.1", "loopback"),
         ("::ffff:169.254.169.254", "link-local"),
         ("64:ff9b::7f00:1", "loopback"),
+        ("64:ff9b:1::7f00:1", "reserved"),
         ("2002:7f00:1::", "loopback"),
+        ("::127.0.0.1", "loopback"),
+        ("::ffff:0:127.0.0.1", "loopback"),
+        ("::ffff:0.0.0.0", "unspecified"),
+        ("fec0::1", "private"),
         ("1.1.1.1", None),
         ("2606:4700::1111", None),
     ],
 )
 def test_addresses_are_judged(address: str, problem: str | None) -> None:
     assert address_problem(ipaddress.ip_address(address)) == problem
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://host/",
-        "file:///etc/passwd",
-        "//host/",
-        "http:///x",
-        "http://user@host/",
-        "http://user:secret@host/",
-        "http://127.1/",
-        "http://2130706433/",
-        "http://0x7f.0.0.1/",
-        "http://0177.0.0.1/",
-        "http://[fe80::1%25eth0]/",
-        "http://host\\@other/",
-        "http://ho st/",
-        "http://h\u00f6st/",
-        "http://host:99999/",
-        "http://host:x/",
-    ],
-)
-def test_ambiguous_urls_have_no_origin(url: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        Origin.of(url)
-
-
-def test_origins_are_equal_however_they_are_spelt() -> None:
-    assert (
-        Origin.of("HTTP://Example.COM./a?b") == Origin.of("http://example.com:80") == Origin("http", "example.com", 80)
-    )
-    assert str(Origin.of("https://[2606:4700::1]:8443/x")) == "https://[2606:4700::1]:8443"
-    assert Origin.of("http://host") != Origin.of("https://host")
 
 
 async def test_a_name_is_judged_by_all_of_its_addresses() -> None:
@@ -84,7 +69,7 @@ async def test_a_name_is_judged_by_all_of_its_addresses() -> None:
             raise OSError("unknown")
         return answers[host]
 
-    guard = AddressGuard([Origin.of("http://inside:8080"), Origin.of("http://meta")], resolve=resolve)
+    guard = AddressGuard(Targets.parse("http://inside:8080, http://meta"), resolve=resolve)
     assert await guard.addresses("good", 80) == ["1.1.1.1"]
     assert await guard.addresses("inside", 8080) == ["10.0.0.1"]
     for host, port in (("mixed", 80), ("inside", 80), ("meta", 80), ("127.0.0.1", 80), ("::1", 443)):
@@ -95,7 +80,87 @@ async def test_a_name_is_judged_by_all_of_its_addresses() -> None:
 
 
 async def test_a_spelt_out_address_may_be_trusted() -> None:
-    guard = AddressGuard([Origin.of("http://127.0.0.1:9000")])
+    guard = AddressGuard(Targets.parse("http://127.0.0.1:9000"))
     assert await guard.addresses("127.0.0.1", 9000) == ["127.0.0.1"]
-    with pytest.raises(AddressBlocked):
+    with pytest.raises(AddressBlocked, match="the address is loopback"):
         await guard.addresses("127.0.0.1", 9001)
+
+
+OWN_SPELLINGS = [
+    "127.0.0.1",
+    "127.9.8.7",
+    "0.0.0.0",
+    "::",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+    "::ffff:0.0.0.0",
+    "::127.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::127.0.0.1",
+    "2002:7f00:1::",
+    "2002:7f00:1::1",
+]
+
+
+@pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+@pytest.mark.parametrize("address", OWN_SPELLINGS)
+async def test_a_port_of_the_mesh_is_refused_whatever_is_allowed(address: str, listens: str) -> None:
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return ["93.184.216.34", address]
+
+    allowed = Targets.parse(f"{EVERYTHING}, http://tower:8080, http://127.0.0.1:8080, http://[::1]:8080")
+    guard = AddressGuard(allowed, mesh=[(listens, 8080)], resolve=resolve)
+    with pytest.raises(MeshBlocked, match=f"Tocsin itself listens on port 8080 of {address}"):
+        await guard.addresses(address, 8080)
+    for judge in (guard.addresses, guard.refuse_mesh):
+        with pytest.raises(MeshBlocked, match="of tower"):
+            await judge("tower", 8080)
+    assert await guard.addresses(address, 8081) == [address]
+    await guard.refuse_mesh("tower", 8081)
+
+
+async def test_a_part_on_another_machine_is_refused_by_every_name_and_address_of_its() -> None:
+    answers = {"db.internal": ["10.0.0.5", "2001:db8::5"], "innocent": ["10.0.0.5"], "other": ["10.0.0.6"]}
+
+    async def resolve(host: str, _port: int) -> list[str]:
+        return answers[host]
+
+    guard = AddressGuard(Targets.parse(EVERYTHING), mesh=[("db.internal", 5432)], resolve=resolve)
+    for host in ("db.internal", "innocent", "10.0.0.5", "::ffff:10.0.0.5", "2001:db8::5"):
+        with pytest.raises(MeshBlocked):
+            await guard.addresses(host, 5432)
+    assert await guard.addresses("other", 5432) == ["10.0.0.6"]
+    assert await guard.addresses("db.internal", 80) == ["10.0.0.5", "2001:db8::5"]
+
+
+async def test_while_the_mesh_cannot_be_told_apart_nothing_is_called() -> None:
+    async def resolve(_host: str, _port: int) -> list[str]:
+        raise OSError("the resolver is away")
+
+    guard = AddressGuard(Targets.parse(EVERYTHING), mesh=[("db.internal", 5432)], resolve=resolve)
+    with pytest.raises(NameUnresolved):
+        await guard.addresses("10.0.0.5", 5432)
+    assert await guard.addresses("10.0.0.5", 5433) == ["10.0.0.5"]
+
+
+def test_the_machine_knows_its_own_addresses() -> None:
+    own = {str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), 80, type=socket.SOCK_STREAM)}
+    for text in {*own, *OWN_SPELLINGS}:
+        assert is_own(ipaddress.ip_address(text)), text
+    for text in ("1.1.1.1", "10.255.255.254", "2606:4700::1111", "255.255.255.255", "224.0.0.1"):
+        assert not is_own(ipaddress.ip_address(text)), text
+
+
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_is_judged_the_same_in_every_spelling(address: ipaddress.IPv4Address) -> None:
+    number = int(address)
+    spellings = [
+        ipaddress.IPv6Address(0xFFFF << 32 | number),
+        ipaddress.IPv6Address(0xFFFF << 48 | number),
+        ipaddress.IPv6Address(0x64FF9B << 96 | number),
+        ipaddress.IPv6Address(0x2002 << 112 | number << 80),
+    ]
+    for spelling in spellings:
+        assert plain(spelling) == address
+        assert address_problem(spelling) == address_problem(address)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from services.chassis.net_guard import Origin
+from services.chassis.origins import Targets
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.target import TargetRule
 
-RULE = TargetRule("http://videos.example:8000/base/", [Origin.of("https://cdn.example")])
+ALLOWED = Targets.parse("http://videos.example:8000, https://cdn.example, 10.1.0.0/16")
+RULE = TargetRule("http://videos.example:8000/base/", ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ RULE = TargetRule("http://videos.example:8000/base/", [Origin.of("https://cdn.ex
         ("https://cdn.example/x%20y.mkv", "https://cdn.example/x%20y.mkv"),
         ("https://cdn.example:443/x#t=1", "https://cdn.example:443/x"),
         ("http://videos.example:8000/elsewhere", "http://videos.example:8000/elsewhere"),
+        ("http://10.1.2.3:8080/x", "http://10.1.2.3:8080/x"),
     ],
 )
 def test_what_is_allowed(video: str, url: str) -> None:
@@ -47,6 +49,8 @@ def test_what_is_allowed(video: str, url: str) -> None:
         "file:///etc/passwd",
         "concat:http://x|http://y://",
         "http://169.254.169.254/latest/meta-data",
+        "http://10.2.0.1/x",
+        "http://167838211/x",
     ],
 )
 def test_what_is_blocked(video: str) -> None:
@@ -91,3 +95,12 @@ def test_redirects_elsewhere_are_blocked(location: str) -> None:
     with pytest.raises(ProbeFailed) as caught:
         RULE.redirect("http://videos.example:8000/base/a.mp4", location)
     assert caught.value.failure is Failure.BLOCKED_TARGET
+
+
+def test_without_a_server_only_whole_urls_lead_somewhere() -> None:
+    rule = TargetRule("", ALLOWED)
+    assert rule.resolve("https://cdn.example/x.mkv") == "https://cdn.example/x.mkv"
+    for video in ("/a.mp4", "a.mp4", "//cdn.example/a.mp4"):
+        with pytest.raises(ProbeFailed, match="TOCSIN_MEDIA_PROBE_VIDEO_SERVER") as caught:
+            rule.resolve(video)
+        assert caught.value.failure is Failure.BLOCKED_TARGET

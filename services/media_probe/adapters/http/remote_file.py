@@ -113,7 +113,7 @@ class RemoteFile:
             raise ProbeFailed(Failure.BUDGET_EXCEEDED, f"not found within {self._budget.max_requests} requests")
         self._check_budget()
         last = min(end, start + self._budget.max_bytes - self._bytes) - 1
-        headers = {"Range": f"bytes={start}-{last}"}
+        headers = {"Range": f"bytes={start}-{last}", "Accept-Encoding": "identity"}
         if self._tag:
             headers["If-Range"] = self._tag
         self._requests += 1

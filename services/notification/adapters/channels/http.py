@@ -12,13 +12,14 @@ from typing import Self
 
 import aiohttp
 
-from services.chassis.errors import DomainError
-from services.chassis.guarded_http import GuardedResolver
-from services.chassis.net_guard import AddressGuard, NameUnresolved, Origin
+from services.chassis.guarded_http import guarded_session
+from services.chassis.net_guard import AddressBlocked, AddressGuard, MeshBlocked, NameUnresolved
+from services.chassis.origins import Origin
 from services.notification.domain.errors import TargetBlocked
 
 MAX_ANSWER = 64 * 1024
 _CONNECT_SECONDS = 5.0
+_AGENT = "Tocsin/1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,17 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        resolver = None if self._guard is None else GuardedResolver(self._guard)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=resolver,
-                use_dns_cache=self._guard is None,
-                limit=self._connections,
-                happy_eyeballs_delay=None if self._guard is not None else 0.25,
-            ),
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(self._timeout, _CONNECT_SECONDS)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=self._guard is None,
-            headers={"User-Agent": "Tocsin/1.0"},
-        )
+        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(self._timeout, _CONNECT_SECONDS))
+        if self._guard is not None:
+            self._session = guarded_session(self._guard, agent=_AGENT, timeout=timeout, connections=self._connections)
+        else:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+                headers={"User-Agent": _AGENT},
+            )
         return self
 
     async def __aexit__(
@@ -72,17 +71,15 @@ class HttpClient:
             await self._session.close()
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Raises NotReached, AddressBlocked and NameUnresolved; ValueError for what is no URL."""
+        """Raises NotReached, AddressBlocked and NameUnresolved."""
         assert self._session is not None
-        if self._guard is not None:
-            origin = Origin.of(url)
-            if origin.address is not None:
-                await self._guard.addresses(origin.host, origin.port)
         try:
             async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:
                 answer = await response.content.read(MAX_ANSWER)
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, names, answer)
+        except aiohttp.InvalidURL as error:
+            raise AddressBlocked("the URL is none") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotReached(type(error).__name__, "no connection", unknown=False) from error
         except TimeoutError as error:
@@ -101,8 +98,14 @@ class Guard:
         """Raises TargetBlocked. A name that does not resolve at the moment is no reason: it may later."""
         try:
             origin = Origin.of(url)
+        except ValueError as error:
+            raise TargetBlocked(url, field, str(error)) from error
+        try:
             await self._addresses.addresses(origin.host, origin.port)
         except NameUnresolved:
             return
-        except (ValueError, DomainError) as error:
-            raise TargetBlocked(url, field, str(error)) from error
+        except MeshBlocked as error:
+            raise TargetBlocked(url, field, error.message) from error
+        except AddressBlocked as error:
+            allow = f"the operator may allow it with TOCSIN_NOTIFICATION_ALLOWED_TARGETS={origin}"
+            raise TargetBlocked(url, field, f"{error.message}; {allow}") from error

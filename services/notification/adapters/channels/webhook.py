@@ -38,7 +38,7 @@ class WebhookChannel:
         }
         try:
             answer = await self._client.post(endpoint.address, headers, body.encode())
-        except (AddressBlocked, ValueError) as error:
+        except AddressBlocked as error:
             return Failure(kind=FailureKind.PERMANENT, code="TARGET_BLOCKED", message=str(error))
         except NameUnresolved as error:
             return Failure(kind=FailureKind.TRANSIENT, code="NAME_UNRESOLVED", message=str(error))

@@ -42,7 +42,8 @@ const (
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 6
 	// ERROR_REASON_VERSION_CONFLICT: the notification was changed meanwhile (ABORTED). Metadata: id, version.
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 7
-	// ERROR_REASON_TARGET_BLOCKED: the URL leads to where webhooks must not go (INVALID_ARGUMENT). Metadata: url.
+	// ERROR_REASON_TARGET_BLOCKED: the URL leads to where webhooks must not go: Tocsin itself, or an address that is
+	// not public and that the operator has not allowed (INVALID_ARGUMENT). Metadata: url.
 	ErrorReason_ERROR_REASON_TARGET_BLOCKED ErrorReason = 8
 	// ERROR_REASON_DATA_TOO_LARGE: `data` is over 4 KiB (INVALID_ARGUMENT). Metadata: bytes, limit.
 	ErrorReason_ERROR_REASON_DATA_TOO_LARGE ErrorReason = 9
