@@ -28,7 +28,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	slog.SetDefault(slog.New(logs(settings)))
+	slog.SetDefault(slog.New(logs(settings, os.Stderr)))
 	if os.Getenv("GOGC") == "" {
 		// What lives is a few MiB, what requests leave behind a hundred MiB a second: it need not be collected so often.
 		debug.SetGCPercent(400)
@@ -44,12 +44,4 @@ func run() error {
 	return gateway.Run(ctx, func(address string) {
 		slog.Info("ready", "address", address, "version", settings.Version)
 	})
-}
-
-func logs(settings *config.Config) slog.Handler {
-	options := &slog.HandlerOptions{Level: settings.LogLevel}
-	if settings.LogFormat == "console" {
-		return slog.NewTextHandler(os.Stderr, options)
-	}
-	return slog.NewJSONHandler(os.Stderr, options)
 }

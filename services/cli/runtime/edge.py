@@ -20,6 +20,10 @@ _TEMPLATE = PROJECT / "gateway" / "envoy" / "envoy.yaml.in"
 _NAME = re.compile(r"\$\{([A-Z_]+)\}")
 
 
+# The shape that services log in; `%j` is the message, escaped for JSON.
+_LOG_FORMAT = '{"time":"%Y-%m-%dT%T.%f%z","level":"%l","service":"envoy","event":"%j","logger":"%n"}'
+
+
 def find_gateway() -> Path:
     """The gateway's program; raises RuntimeProblem when it has not been built."""
     configured = os.environ.get(GATEWAY_VARIABLE)
@@ -100,4 +104,6 @@ def envoy_command(config: Path) -> tuple[str, ...]:
         str(edge_threads()),
         "-l",
         "warning",
+        "--log-format",
+        _LOG_FORMAT,
     )

@@ -59,6 +59,7 @@ def render_nats_config(
         "server_name": "tocsin",
         "listen": f"{LOOPBACK}:{port}",
         "http": f"{LOOPBACK}:{monitor_port}",
+        "logtime_utc": True,
         "max_payload": MAX_PAYLOAD_BYTES,
         "jetstream": {"store_dir": str(store), "sync_interval": "always", "max_file_store": _MAX_FILE_STORE},
         "accounts": {

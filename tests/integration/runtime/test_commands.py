@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 from services.cli.runtime.instance import running_instance
 from tests.integration.runtime.conftest import Shell, alive, processes_of
@@ -83,3 +87,23 @@ def test_one_part_is_restarted_and_the_others_are_not(shell: Shell) -> None:
     assert (unknown.exit_code, unknown.output) == (2, "")
     assert "no part is called 'nuts'; there are postgres, nats" in unknown.errors
     assert stat.S_IMODE((shell.state.run / "control.sock").stat().st_mode) == 0o600
+
+
+def test_logs_follow_what_happens_next(shell: Shell, repository: Path) -> None:
+    assert shell("up", "-d", *_SERVERS, "--port", str(free_port())).exit_code == 0
+    past = [json.loads(line) for line in shell("logs", "--json", "-n", "1000").output.splitlines()]
+    assert {line["service"] for line in past} == {"runtime", "nats", "postgres", "initdb"}
+    assert [line["time"] for line in past] == sorted(line["time"] for line in past)
+
+    follow = [sys.executable, "-m", "services.cli.main", "logs", "runtime", "-f", "-n", "1"]
+    with subprocess.Popen(
+        [*follow, "--state-dir", str(shell.state.root)], cwd=repository, stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        # The last of the past is there: from now on it follows.
+        assert following.stdout.readline()
+        assert shell("restart", "nats").exit_code == 0
+        assert "part restarting part=nats" in following.stdout.readline()
+        assert "part healthy part=nats" in following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 130
