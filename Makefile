@@ -4,49 +4,68 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+export PYTHON ?= python3
+BIN := .venv/bin
 BUILD := .build
+GATEWAY := $(BUILD)/bin/tocsin-gateway
+SCRIPTS := scripts/setup.sh scripts/packages.sh scripts/environment.sh requirements-uv.lock pyproject.toml
+# Packages and the gateway are made side by side.
+BESIDE := +@$(MAKE) --no-print-directory --silent -j2
 ARGS ?=
 
 help: ## Show this help.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@if [ -t 1 ] && [ -z "$${NO_COLOR:-}" ]; then on=$$'\033[36m' off=$$'\033[0m'; else on='' off=''; fi; \
+	awk -v on="$$on" -v off="$$off" -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %s%-10s%s %s\n", on, $$1, off, $$2}' \
+	  $(firstword $(MAKEFILE_LIST))
 
-setup: $(BUILD)/setup.stamp ## Install everything that the other targets need (they call it themselves).
+setup: ## Install everything that the other targets need (they call it themselves).
+	$(BESIDE) $(BUILD)/dev.stamp $(GATEWAY)
 
-$(BUILD)/setup.stamp: requirements.lock requirements-go.lock pyproject.toml gateway/go.mod gateway/go.sum scripts/setup.sh scripts/third_party.py
-	@PYTHON="$(PYTHON)" scripts/setup.sh
+# Everything that the mesh runs on, and nothing else.
+mesh:
+	$(BESIDE) $(BUILD)/mesh.stamp $(GATEWAY)
+
+$(BUILD)/mesh.stamp: requirements.lock $(SCRIPTS)
+	@scripts/setup.sh mesh
 	@touch $@
 
-up: $(BUILD)/setup.stamp gateway ## Start the mesh and keep it up until Ctrl-C.
+$(BUILD)/dev.stamp: requirements-dev.lock $(SCRIPTS) scripts/third_party.py
+	@scripts/setup.sh dev
+	@touch $(BUILD)/mesh.stamp $@
+
+up: mesh ## Start the mesh and keep it up until Ctrl-C.
 	@$(BIN)/tocsin up $(ARGS)
 
-demo: $(BUILD)/setup.stamp gateway ## Start the mesh and play a real scenario through Envoy (ARGS=--exit ends it).
+demo: mesh ## Start the mesh and play a real scenario through Envoy (ARGS=--exit ends it).
 	@$(BIN)/tocsin demo $(ARGS)
 
-gateway: $(BUILD)/bin/tocsin-gateway
+gateway: $(GATEWAY)
 
-$(BUILD)/bin/tocsin-gateway: $(BUILD)/setup.stamp $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.openapi.json' -o -path 'generated/*/go.mod') gateway/go.mod gateway/go.sum
-	@echo "==> building the gateway"
-	@cd gateway && CGO_ENABLED=0 $$(../scripts/go.sh) build -trimpath -o ../$@ ./cmd/tocsin-gateway
+$(GATEWAY): gateway/go.mod gateway/go.sum scripts/gateway.sh scripts/go.sh $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.openapi.json' -o -path 'generated/*/go.mod')
+	@scripts/gateway.sh $@
 
-test: $(BUILD)/setup.stamp gateway ## Run all tests on real parts.
+test: setup ## Run all tests on real parts.
 	@$(BIN)/pytest -n auto $(ARGS)
 
-lint: $(BUILD)/setup.stamp ## Formatting, lint, types, layers, contracts.
+test-unit: $(BUILD)/dev.stamp ## Run the tests of rules and use cases, which need no server.
+	@$(BIN)/pytest -n auto tests/unit $(ARGS)
+
+lint: $(BUILD)/dev.stamp ## Formatting, lint, types, layers, contracts.
 	@scripts/lint.sh
 
-generate: $(BUILD)/setup.stamp ## Write generated/ anew from proto/.
+generate: $(BUILD)/dev.stamp ## Write generated/ anew from proto/.
 	@$(BIN)/python scripts/generate.py
 
-bench: $(BUILD)/setup.stamp gateway ## Measure against the references (see docs/performance.md).
+lock: ## Pin the packages of pyproject.toml anew (ARGS=--upgrade: the newest of each).
+	@scripts/lock.sh $(ARGS)
+
+bench: setup ## Measure against the references (see docs/performance.md).
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: $(BUILD)/setup.stamp gateway ## The reliability tests.
+chaos: setup ## The reliability tests.
 	@$(BIN)/pytest tests/chaos $(ARGS)
 
 clean: ## Remove what was built (not the state of a mesh).
-	@rm -rf $(BUILD) $(VENV)
+	@rm -rf $(BUILD) .venv
 
-.PHONY: help setup up demo gateway test lint generate bench chaos clean
+.PHONY: help setup mesh up demo gateway test test-unit lint generate lock bench chaos clean

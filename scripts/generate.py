@@ -5,6 +5,7 @@
 
 import argparse
 import filecmp
+import os
 import shutil
 import subprocess
 import sys
@@ -23,16 +24,15 @@ GO_PLUGINS = {
 KEPT = {"README.md", "go.mod", "go.sum", "embed.go"}
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> None:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False)
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> None:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **environment}, check=False)
     if done.returncode != 0:
         sys.exit(f"{Path(command[0]).name} failed with exit code {done.returncode}")
 
 
 def build_go_plugins() -> None:
-    go = subprocess.run([ROOT / "scripts/go.sh"], capture_output=True, text=True, check=True).stdout.strip()
     for name, package in GO_PLUGINS.items():
-        run(go, "build", "-o", BUILD / "bin" / name, package, cwd=ROOT / "gateway")
+        run(ROOT / "scripts/go.sh", "build", "-o", BUILD / "bin" / name, package, cwd=ROOT / "gateway")
 
 
 def generate_python(out: Path) -> None:
@@ -40,7 +40,8 @@ def generate_python(out: Path) -> None:
     protos = sorted(str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto").rglob("*.proto"))
     services = [p for p in protos if p.endswith("_service.proto")]
     base = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"-I{BUILD / 'third_party/proto'}"]
-    run(*base, f"--python_out={out}", f"--pyi_out={out}", *protos)
+    # With the rules of validation, which no package brings as a module of google.protobuf.
+    run(*base, f"--python_out={out}", f"--pyi_out={out}", *protos, "buf/validate/validate.proto")
     plugin = f"--plugin=protoc-gen-mypy_grpc={Path(sys.executable).parent / 'protoc-gen-mypy_grpc'}"
     run(*base, plugin, f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services)
 
@@ -52,9 +53,10 @@ def generate(out: Path) -> None:
     template = (ROOT / "buf.gen.yaml").read_text()
     run(ROOT / ".venv/bin/buf", "generate", "--template", template.replace("out: generated/", f"out: {out}/"))
     swagger, document = (out / "openapi" / f"tocsin.{kind}.json" for kind in ("swagger", "openapi"))
-    run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document)
+    fresh = {"PYTHONPATH": str(out / "python")}
+    run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document, **fresh)
     swagger.unlink()
-    run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml")
+    run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", **fresh)
 
 
 def clean(folder: Path) -> None:

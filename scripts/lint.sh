@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Formatting, lint, types, layers and contracts. Every step runs, also after one that failed; the end tells which did.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-bin=$PWD/.venv/bin
-go=$(scripts/go.sh)
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+cd "$root" || exit
+bin=$root/.venv/bin
+go=$root/scripts/go.sh
 failed=()
 
-step() {
+check() {
   local name=$1
   shift
-  printf '\033[1m==> %s\033[0m\n' "$name"
+  step "$name"
   "$@" || failed+=("$name")
 }
 
@@ -22,21 +23,21 @@ go_format() {
 
 in_gateway() { (cd gateway && "$@"); }
 
-step "ruff check" "$bin/ruff" check --quiet .
-step "ruff format" "$bin/ruff" format --quiet --check .
-step "types" "$bin/basedpyright" --level error
-step "layers" "$bin/lint-imports"
-step "buf lint" "$bin/buf" lint
-step "buf format" "$bin/buf" format proto --diff --exit-code
-step "buf breaking" scripts/breaking.sh
-step "generated code" "$bin/python" scripts/generate.py --check
-step "gofmt" go_format
-step "go vet" in_gateway "$go" vet ./...
-step "go test" in_gateway "$go" test ./...
-step "shellcheck" "$bin/shellcheck" scripts/*.sh .ci/run
+check "ruff check" "$bin/ruff" check --quiet .
+check "ruff format" "$bin/ruff" format --quiet --check .
+check "types" "$bin/basedpyright" --level error
+check "layers" "$bin/lint-imports"
+check "buf lint" "$bin/buf" lint
+check "buf format" "$bin/buf" format proto --diff --exit-code
+check "buf breaking" scripts/breaking.sh
+check "generated code" "$bin/python" scripts/generate.py --check
+check "gofmt" go_format
+check "go vet" in_gateway "$go" vet ./...
+check "go test" in_gateway "$go" test ./...
+check "shellcheck" "$bin/shellcheck" -x -P SCRIPTDIR scripts/*.sh .ci/run
 
 if [ ${#failed[@]} -gt 0 ]; then
-  printf '\033[1;31mfailed: %s\033[0m\n' "$(IFS=,; echo "${failed[*]}")"
+  printf '%sfailed: %s%s\n' "$red" "$(IFS=,; echo "${failed[*]}")" "$plain"
   exit 1
 fi
 echo "all checks passed"

@@ -1,4 +1,4 @@
-"""Gathers third-party contracts into .build/third_party and compiles the one that Python needs at run time.
+"""Gathers third-party contracts into .build/third_party, for the compilers of ours.
 
 google/api comes from the googleapis-common-protos wheel, google/protobuf from grpcio-tools, buf/validate from the
 Go module of protovalidate, pinned by version and hash below. Nothing of it is committed.
@@ -27,12 +27,12 @@ def package_dir(name: str) -> Path:
 
 
 def go_module_dir(path: str, expected_sum: str) -> Path:
-    go = subprocess.run([ROOT / "scripts" / "go.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    go = ROOT / "scripts" / "go.sh"
     done = subprocess.run(
-        [go, "mod", "download", "-json", path], cwd=ROOT / "gateway", capture_output=True, text=True, check=False
+        [go, "mod", "download", "-json", path], cwd=ROOT / "gateway", stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        sys.exit(f"go mod download {path} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"go mod download {path} failed:\n{done.stdout}")
     module = json.loads(done.stdout)
     if module["Sum"] != expected_sum:
         sys.exit(f"{path} has the hash {module['Sum']}, not the pinned {expected_sum}")
@@ -53,21 +53,6 @@ def main() -> None:
         copy_protos(package_dir("google") / Path(folder).name, protos / folder)
     validate = go_module_dir(PROTOVALIDATE, PROTOVALIDATE_SUM) / "proto" / "protovalidate" / "buf" / "validate"
     copy_protos(validate, protos / "buf" / "validate")
-
-    python = OUT / "python"
-    python.mkdir(parents=True)
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "grpc_tools.protoc",
-            f"-I{protos}",
-            f"--python_out={python}",
-            f"--pyi_out={python}",
-            "buf/validate/validate.proto",
-        ],
-        check=True,
-    )
 
 
 if __name__ == "__main__":

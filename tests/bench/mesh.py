@@ -101,7 +101,5 @@ def load(
 
 def build_load_generator() -> None:
     """Builds the load generator when it is missing or old."""
-    go = subprocess.run([ROOT / "scripts/go.sh"], capture_output=True, text=True, check=True).stdout.strip()
-    subprocess.run(
-        [go, "build", "-o", ROOT / ".build/bin/bench-load", "./cmd/bench-load"], cwd=ROOT / "gateway", check=True
-    )
+    build = [ROOT / "scripts/go.sh", "build", "-o", ROOT / ".build/bin/bench-load", "./cmd/bench-load"]
+    subprocess.run(build, cwd=ROOT / "gateway", check=True)

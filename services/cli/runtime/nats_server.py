@@ -81,8 +81,8 @@ def render_nats_config(
             },
         },
     }
-    # The server's own format is a superset of JSON.
-    return json.dumps(config, indent=2) + "\n"
+    # The server's own format is a superset of JSON, but for \\u escapes.
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 
 
 def _user(name: str, password: str, permissions: Permissions) -> dict[str, object]:

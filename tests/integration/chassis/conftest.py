@@ -63,7 +63,7 @@ def environment(issuer: DevIssuer, tmp_path: Path) -> Callable[..., dict[str, st
     def make(**more: str) -> dict[str, str]:
         return {
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": ".:generated/python:.build/third_party/python",
+            "PYTHONPATH": ".:generated/python",
             "TOCSIN_GRPC_LISTEN": "127.0.0.1:0",
             "TOCSIN_AUTH_JWKS_FILE": str(issuer.jwks_file),
             "ECHO_RELEASE": str(tmp_path / "release"),

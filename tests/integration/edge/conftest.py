@@ -82,9 +82,8 @@ def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     address = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     with ExitStack() as stack:
         processes = Processes(directory, stack)
-        path = os.pathsep.join(str(PROJECT / part) for part in ("generated/python", ".build/third_party/python"))
         fake = [sys.executable, "-m", "tests.integration.edge.fake_services", str(ports["services"])]
-        processes.start("services", fake, {"PYTHONPATH": f"{PROJECT}{os.pathsep}{path}"})
+        processes.start("services", fake, {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'generated/python'}"})
         variables = {f"TOCSIN_PEER_{service.upper()}": address["services"] for service in SERVICES}
         variables |= {
             "TOCSIN_GATEWAY_LISTEN": address["gateway"],
