@@ -114,6 +114,7 @@ class AddressGuard:
     async def addresses(self, host: str, port: int) -> list[str]:
         """The addresses to connect to. Raises NameUnresolved, or AddressBlocked (MeshBlocked) if any of them is
         forbidden: a mixed answer is a trick."""
+        host = host.rstrip(".")
         found = await self._resolved(host, port)
         spelt_out = _literal(host) is not None
         for text in found:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,26 +77,37 @@ def edge(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
     folder = tmp_path_factory.mktemp("videos")
     state_dir = tmp_path_factory.mktemp("mesh") / "state"
     sizes = make_videos(folder)
-    with running_world(folder) as world:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
-        log = (state_dir.parent / "up.log").open("wb")
+    with (
+        running_world(folder) as world,
+        running_mesh(repository, state_dir, {**world_environment(world, {}), **IMPATIENT}) as (mesh, process),
+    ):
+        yield Edge(mesh, world, sizes, process)
+
+
+@contextmanager
+def running_mesh(
+    repository: Path, state_dir: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[MeshClient, "subprocess.Popen[bytes]"]]:
+    """A mesh with these variables and no others of Tocsin's, until the end of the block."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    state_dir.parent.mkdir(parents=True, exist_ok=True)
+    with (state_dir.parent / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "services.cli.main", "up"),
-                *("--state-dir", str(state_dir), "--port", str(free_port())),
+                *("--state-dir", str(state_dir), "--port", environment.get("TOCSIN_EDGE_PORT") or str(free_port())),
             ],
             cwd=repository,
-            env={**own, **world_environment(world, {}), **IMPATIENT, "COLUMNS": "160"},
+            env={**own, **environment, "COLUMNS": "160"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            yield Edge(_wait_for_mesh(process, state_dir), world, sizes, process)
+            yield _wait_for_mesh(process, state_dir), process
         finally:
             process.terminate()
             process.wait(40)
-            log.close()
 
 
 def _wait_for_mesh(process: "subprocess.Popen[bytes]", state_dir: Path) -> MeshClient:

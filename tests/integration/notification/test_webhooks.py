@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -215,6 +216,20 @@ async def test_a_target_is_judged_again_when_it_is_called(
         await probed(publisher, "cam-1")
         [letter] = await eventually(_letters(strict))
         assert letter.reason.startswith("TARGET_BLOCKED")
+    assert receiver.hooks == []
+
+
+async def test_what_was_registered_before_the_mesh_moved_there_is_not_called(
+    open_service: OpenService, publisher: Publisher, receiver: Receiver
+) -> None:
+    clock = ManualClock()
+    async with open_service(clock) as before:
+        await subscribe(before, receiver.url + "/hook")
+    port = urlsplit(receiver.url).port
+    async with open_service(clock, refused_targets=f"127.0.0.1:{port}") as after:
+        await probed(publisher, "cam-1")
+        [letter] = await eventually(_letters(after))
+        assert letter.reason.startswith(f"TARGET_BLOCKED: Tocsin itself listens on port {port}")
     assert receiver.hooks == []
 
 

@@ -56,6 +56,30 @@ def test_shared_and_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in repr(settings)
 
 
+def test_a_service_knows_where_the_mesh_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "POSTGRES_DSN": "postgresql://u:p%40@db-1:6432,[2001:db8::5],db-2/tocsin?host=elsewhere",
+        "NATS_URL": "nats://u:p@broker:4333, tls://broker-2,broker-3:4444",
+        "GRPC_LISTEN": "0.0.0.0:50051",
+        "METRICS_LISTEN": "[::1]:9100",
+        "PEER_NOTIFICATION": "notification.internal:50054",
+        "REFUSED_TARGETS": "127.0.0.1:8080, collector:4318",
+    }.items():
+        monkeypatch.setenv(f"TOCSIN_{name}", value)
+    assert set(read(OwnSettings).mesh_addresses()) == {
+        *(("db-1", 6432), ("2001:db8::5", 5432), ("db-2", 5432)),
+        *(("broker", 4333), ("broker-2", 4222), ("broker-3", 4444)),
+        *(("0.0.0.0", 50051), ("::1", 9100), ("notification.internal", 50054)),
+        *(("127.0.0.1", 8080), ("collector", 4318)),
+    }
+
+
+def test_a_refused_target_needs_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_REFUSED_TARGETS", "127.0.0.1:8080,collector")
+    with pytest.raises(Refused, match=r"^TOCSIN_REFUSED_TARGETS must be host:port, not 'collector'$"):
+        read(OwnSettings)
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
