@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from services.chassis import workers
 from services.chassis.settings import ChassisSettings, Refused, load, refuse, split_address
-from services.chassis.telemetry import logs, tracing
+from services.chassis.telemetry import logs, metrics, tracing
+from services.chassis.version import tocsin_version
 
 if TYPE_CHECKING:
     from services.chassis.grpc.client import PeerChannel
@@ -189,7 +190,9 @@ def run(service: str, settings_type: type[S], bootstrap: Bootstrap[S]) -> NoRetu
 async def serve(service: str, settings: S, bootstrap: Bootstrap[S], worker: "workers.Worker | None" = None) -> int:
     """The life of one process; returns its exit status."""
     asyncio.get_running_loop().set_exception_handler(_loop_failed)
-    tracing.configure(service, endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio)
+    version = tocsin_version()
+    tracing.configure(service, endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio, version=version)
+    metrics.set_build_info(version, settings.commit)
     app = App(service, settings, worker)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, partial(_signalled, app, number))

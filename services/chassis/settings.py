@@ -130,6 +130,8 @@ class ChassisSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias=_shared("LOG_LEVEL")
     )
+    commit: str = Field(default="", validation_alias=_shared("COMMIT"))
+    """The commit that this was built from, for `tocsin_build_info`; `tocsin up` sets it in a checkout."""
     otlp_endpoint: str = Field(default="", validation_alias=_shared("OTLP_ENDPOINT"))
     trace_ratio: float = Field(default=0.1, validation_alias=_shared("TRACE_RATIO"))
 

@@ -1,6 +1,16 @@
-"""Versions of what is installed."""
+"""Versions of what is installed, and the commit of the checkout."""
 
+import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from services.chassis.version import tocsin_version
+
+__all__ = ["checkout_commit", "tocsin_version", "wheel_version"]
+
+_PROJECT = Path(__file__).parents[2]
+_GIT_SECONDS = 2
 
 
 def wheel_version(name: str) -> str:
@@ -11,6 +21,14 @@ def wheel_version(name: str) -> str:
         return ""
 
 
-def tocsin_version() -> str:
-    """The version of the installed package; `0` for a checkout that is not installed."""
-    return wheel_version("tocsin") or "0"
+@cache
+def checkout_commit() -> str:
+    """The commit that is checked out, shortened; empty where there is no git, or no checkout of Tocsin's own."""
+    if not (_PROJECT / ".git").exists():
+        return ""
+    command = ("git", "-C", str(_PROJECT), "rev-parse", "--short=12", "HEAD")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

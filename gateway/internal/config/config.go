@@ -38,8 +38,10 @@ type Config struct {
 	// TLS towards the services; nil for plain text.
 	TLS *tls.Config
 
-	Version, LogFormat string
-	LogLevel           slog.Level
+	// Version and Commit of what runs, for /health and the metrics.
+	Version, Commit string
+	LogFormat       string
+	LogLevel        slog.Level
 }
 
 // Load reads the settings; get gives the value of a variable or an empty string.
@@ -65,6 +67,7 @@ func Load(get func(string) string) (*Config, error) {
 		MergeReadings:   r.choice("TOCSIN_GATEWAY_MERGE_READINGS", "on", "off") == "on",
 		TLS:             r.tls(),
 		Version:         r.text("TOCSIN_VERSION", "dev"),
+		Commit:          get("TOCSIN_COMMIT"),
 		LogFormat:       r.choice("TOCSIN_LOG_FORMAT", "json", "console"),
 	}
 	switch r.choice("TOCSIN_LOG_LEVEL", "info", "debug", "warning", "error") {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -27,7 +28,7 @@ type metrics struct {
 	active   prometheus.Gauge
 }
 
-func newMetrics() *metrics {
+func newMetrics(version, commit string) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -39,7 +40,12 @@ func newMetrics() *metrics {
 			Name: "tocsin_gateway_requests_active", Help: "REST requests under way.",
 		}),
 	}
-	m.registry.MustRegister(m.seconds, m.active)
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tocsin_build_info", Help: "What runs; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go": runtime.Version()},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.seconds, m.active, build)
 	return m
 }
 

@@ -97,7 +97,7 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 	mux.HandleFunc("GET /livez", s.health.Live)
 	mux.HandleFunc("GET /readyz", s.health.Ready)
 	pages.Register(mux)
-	m := newMetrics()
+	m := newMetrics(s.config.Version, s.config.Commit)
 	return observed(fallback(mux, api), m, s.config.TraceRatio), m, nil
 }
 

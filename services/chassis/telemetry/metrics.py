@@ -8,10 +8,11 @@ workers.
 """
 
 import os
+import platform
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
@@ -19,6 +20,17 @@ LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Buckets for latencies, in seconds."""
 COUNTS: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 """Buckets for sizes of batches."""
+
+# A time of creation beside each counter and histogram would double them, and nobody asks for it.
+disable_created_metrics()
+_build_info = Gauge(
+    "tocsin_build_info", "What runs; always 1.", ("version", "commit", "python"), multiprocess_mode="livemax"
+)
+
+
+def set_build_info(version: str, commit: str) -> None:
+    """Tells in `tocsin_build_info` which version runs, from which commit (may be empty), on which Python."""
+    _build_info.labels(version, commit, platform.python_version()).set(1)
 
 
 def counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:

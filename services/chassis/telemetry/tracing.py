@@ -55,7 +55,7 @@ def use(service: str, processor: object, *, ratio: float = 1.0, version: str = "
         raise TypeError("processor must be an OpenTelemetry SDK SpanProcessor")
     _provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(ratio)),
-        resource=Resource.create({"service.name": f"tocsin-{service}", "service.version": version}),
+        resource=Resource.create({"service.name": f"tocsin-{service.replace('_', '-')}", "service.version": version}),
         shutdown_on_exit=False,
     )
     _provider.add_span_processor(processor)

@@ -23,7 +23,7 @@ from services.cli.runtime.postgres_server import read_dsn, with_login
 from services.cli.runtime.probes import grpc_probe, http_probe, postgres_probe
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings, part_name
 from services.cli.runtime.state import StateDir
-from services.cli.version import wheel_version
+from services.cli.version import checkout_commit, wheel_version
 
 DATABASE_STEP = "database"
 STREAMS_STEP = "streams"
@@ -167,6 +167,7 @@ class Mesh:
         defaults = {
             "TOCSIN_AUTH_ISSUER": "https://tocsin.local",
             "TOCSIN_AUTH_AUDIENCE": "tocsin",
+            "TOCSIN_COMMIT": checkout_commit(),
             "TOCSIN_LOG_FORMAT": "json",
             "TOCSIN_LOG_LEVEL": "info",
             "PYTHONUNBUFFERED": "1",

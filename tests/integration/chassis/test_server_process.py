@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import platform
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import Unavailable
 from services.chassis.grpc.client import connect
+from services.chassis.version import tocsin_version
 from tests.support import echo
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
@@ -161,6 +163,11 @@ async def test_the_ops_endpoint(environment: Environment, issuer: DevIssuer) -> 
         status, text = await http_get(ops, "/metrics")
         assert status == 200
         assert _served(text) == 1
+        assert (
+            f'tocsin_build_info{{commit="",python="{platform.python_version()}",version="{tocsin_version()}"}} 1'
+            in text
+        )
+        assert "_created" not in text
 
 
 async def _ready(port: int) -> bool:

@@ -146,6 +146,19 @@ def test_spans_are_recorded_with_parent_link_and_failure() -> None:
     assert not tracing.recording()
 
 
+def test_spans_tell_service_and_version() -> None:
+    exporter = InMemorySpanExporter()
+    tracing.use("media_probe", SimpleSpanProcessor(exporter), version="1.2.3")
+    try:
+        with tracing.span("work"):
+            pass
+    finally:
+        tracing.flush()
+    (span,) = exporter.get_finished_spans()
+    told = {name: span.resource.attributes[name] for name in ("service.name", "service.version")}
+    assert told == {"service.name": "tocsin-media-probe", "service.version": "1.2.3"}
+
+
 def test_unsampled_traces_stay_unsampled() -> None:
     exporter = InMemorySpanExporter()
     tracing.use("testing", SimpleSpanProcessor(exporter))
