@@ -63,7 +63,8 @@ bench: setup ## Measure against the references (see docs/performance.md).
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: setup ## The reliability tests.
-	@$(BIN)/pytest tests/chaos $(ARGS)
+	@if [ -d tests/chaos ]; then $(BIN)/pytest tests/chaos $(ARGS); \
+	else echo "there are no reliability tests of their own yet; 'make test' has tests/e2e/test_reliability.py"; fi
 
 clean: ## Remove what was built (not the state of a mesh).
 	@rm -rf $(BUILD) .venv

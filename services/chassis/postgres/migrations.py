@@ -15,8 +15,19 @@ from pogo_core.migration import Migration, topological_sort
 from services.chassis.errors import FailedPrecondition
 from services.chassis.postgres.errors import translated
 from services.chassis.postgres.pool import open_session
+from services.chassis.version import tocsin_version
 
 CHASSIS_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class NewerDatabase(FailedPrecondition):
+    """A later version of Tocsin has migrated the database. There is no way down but a backup."""
+
+    def __init__(self, schema: str, unknown: list[str]) -> None:
+        super().__init__(
+            f"the database is newer than this version of Tocsin ({tocsin_version()}): schema {schema} has "
+            f"{', '.join(unknown)}; use the version that the database was last used with, or a backup from before it"
+        )
 
 
 async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: bool = True) -> list[str]:
@@ -24,8 +35,9 @@ async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: boo
 
     Creates the schema when it is missing. Without `chassis` only the files of `directory` are applied (further schemas
     of a service, which need no inbox and outbox of their own). Only one caller at a time works on a schema; others
-    wait. Each file is one transaction (unless it says `-- transaction: false`). Raises `FailedPrecondition` when a
-    file that has been applied was changed or removed since, before anything is touched.
+    wait. Each file is one transaction (unless it says `-- transaction: false`). Raises, before anything
+    is touched, `NewerDatabase` when migrations have been applied that this version does not have, and
+    `FailedPrecondition` when one was changed after it was applied.
     """
     directories = ([CHASSIS_MIGRATIONS] if chassis else []) + ([directory] if directory is not None else [])
     files = {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
@@ -56,9 +68,14 @@ async def _migrate_locked(
         """
     )
     applied = await _applied(connection, schema)
+    if unknown := [name for name in applied if name not in checksums]:
+        raise NewerDatabase(schema, unknown)
     for name, checksum in applied.items():
-        if checksums.get(name) != checksum:
-            raise FailedPrecondition(f"migration {name} of schema {schema} was changed or removed after it was applied")
+        if checksums[name] != checksum:
+            raise FailedPrecondition(
+                f"migration {name} of schema {schema} is not the one that was applied to the database; "
+                "its file must be as it was released"
+            )
     done: list[str] = []
     loaded = [Migration(name, path, set(applied)) for name, path in files.items()]
     for migration in topological_sort([migration.load() for migration in loaded]):

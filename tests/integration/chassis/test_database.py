@@ -10,6 +10,7 @@ import pytest
 from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from services.chassis.grpc.status import code_of
 from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
+from services.chassis.postgres.migrations import NewerDatabase
 from tests.support.postgres import PostgresServer
 from tests.support.sessions import kept
 
@@ -53,6 +54,15 @@ async def test_a_broken_migration_leaves_nothing_of_itself(chassis_dsn: str, tmp
         await migrate(chassis_dsn, "one", tmp_path)
     write(tmp_path, "a", "CREATE TABLE thing (id int);")
     assert await migrate(chassis_dsn, "one", tmp_path) == ["a"]
+
+
+async def test_a_database_of_a_later_version_is_told_as_such(chassis_dsn: str, tmp_path: Path) -> None:
+    write(tmp_path, "a", "CREATE TABLE thing (id int);")
+    write(tmp_path, "b", "ALTER TABLE thing ADD COLUMN name text;", depends="a")
+    await migrate(chassis_dsn, "one", tmp_path)
+    (tmp_path / "b.sql").unlink()
+    with pytest.raises(NewerDatabase, match=r"newer than this version of Tocsin \(.+\): schema one has b; use"):
+        await migrate(chassis_dsn, "one", tmp_path)
 
 
 async def test_a_migration_changed_after_it_was_applied_is_refused(chassis_dsn: str, tmp_path: Path) -> None:
