@@ -11,6 +11,7 @@ Functions that speak to the mesh raise CommandError with one line; commands need
 
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -141,11 +142,20 @@ def _problem(response: "httpx.Response") -> str:
     if not isinstance(problem, dict):
         return f"the edge answered {response.status_code}"
     content: dict[str, Any] = problem  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
-    detail = str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")
-    errors = content.get("errors") or []
-    parts = [f"{error.get('field', '?')}: {error.get('detail', '')}" for error in errors]
-    # One error alone is the detail already.
-    return "; ".join([detail, *(part for part in parts if part not in detail)])
+    told = str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")
+    parts = [f"{error.get('field', '?')}: {error.get('detail', '')}" for error in content.get("errors") or []]
+    parts += [f"{name}: {value}" for name, value in (content.get("metadata") or {}).items()]
+    if (wait := response.headers.get("retry-after", "")).isdigit():
+        parts.append(f"try again in {wait} s")
+    for part in parts:
+        # What stands in the detail already, or in another part, is not said twice.
+        if part not in told and not _stands_in(part.partition(": ")[2], told):
+            told = f"{told.rstrip('.')}; {part}"
+    return told
+
+
+def _stands_in(value: str, text: str) -> bool:
+    return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
 async def _ignore(_error: Exception) -> None:

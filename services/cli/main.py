@@ -4,7 +4,8 @@ import importlib
 import os
 import pkgutil
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, Any
 
 import typer
 import typer.exceptions
@@ -14,6 +15,7 @@ from services.cli.errors import CommandError
 from services.cli.runtime.errors import RuntimeProblem
 
 DEBUG_VARIABLE = "TOCSIN_DEBUG"
+_HELP_OPTIONS = ["-h", "--help"]
 _UNEXPECTED = 70
 _INTERRUPTED = 130
 
@@ -27,7 +29,8 @@ def build_app() -> typer.Typer:
         callback=_root,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": _HELP_OPTIONS},
     )
     for module in sorted(info.name for info in pkgutil.iter_modules(commands.__path__)):
         importlib.import_module(f"{commands.__name__}.{module}").register(app)
@@ -53,8 +56,12 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """As `main`, but returns the exit code."""
     try:
-        result = typer.main.get_command(build_app()).main(arguments, prog_name="tocsin", standalone_mode=False)
+        command = typer.main.get_command(build_app())
+        _show_flags_as_flags(command)
+        result = command.main(arguments, prog_name="tocsin", standalone_mode=False)
     except (CommandError, RuntimeProblem) as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exc()
         return _fail(error.message, error.exit_code)
     except typer.exceptions.TyperException as error:
         return _fail(f"{error.format_message()} ('tocsin --help' tells more)", error.exit_code)
@@ -69,6 +76,15 @@ def run(arguments: list[str]) -> int:
             raise
         return _fail(f"unexpected {type(error).__name__}: {error} ({DEBUG_VARIABLE}=1 shows where)", _UNEXPECTED)
     return result if isinstance(result, int) else 0
+
+
+def _show_flags_as_flags(command: Any) -> None:
+    """In help, `--json` and not `--json <bool>`, which looks as if it took a value."""
+    for option in command.get_params(typer.Context(command, help_option_names=_HELP_OPTIONS)):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for inner in getattr(command, "commands", {}).values():
+        _show_flags_as_flags(inner)
 
 
 def _fail(message: str, exit_code: int) -> int:

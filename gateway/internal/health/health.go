@@ -108,7 +108,7 @@ func (c *Checker) Health(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(text)
+	_, _ = w.Write(append(text, '\n'))
 }
 
 // Live answers GET /livez: the process runs.

@@ -104,7 +104,7 @@ func (p *Problem) Write(w http.ResponseWriter, requestID string) {
 	if p.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", challenge(p.Reason))
 	}
-	text := p.JSON(requestID)
+	text := append(p.JSON(requestID), '\n')
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(p.Status)
 	// A client that has gone away is no error of ours.

@@ -35,7 +35,7 @@ func answerCreated(w http.ResponseWriter, r *http.Request, created *ingestion.Cr
 
 func write(w http.ResponseWriter, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text)
+	_, _ = w.Write(append(text, '\n'))
 }
 
 // quickCreated appends what protojson would write (but for its spaces, which it varies on purpose), at a fifth of the

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sort"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -239,7 +240,7 @@ func (run *importRun) problem(r *http.Request, err error) *problem.Problem {
 	}
 	p.Metadata["accepted"] = strconv.FormatInt(run.outcome.GetAccepted(), 10)
 	p.Metadata["rejected"] = strconv.FormatInt(run.outcome.GetRejected()+run.ownCount, 10)
-	p.Detail += fmt.Sprintf(" %s readings were accepted before.", p.Metadata["accepted"])
+	p.Detail = fmt.Sprintf("%s. %s readings were accepted before.", strings.TrimSuffix(p.Detail, "."), p.Metadata["accepted"])
 	return p
 }
 

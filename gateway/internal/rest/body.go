@@ -112,7 +112,9 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 	case *httpbody.HttpBody:
 		return m.GetData(), nil
 	case proto.Message:
-		return writer.Marshal(m)
+		// The line ends, as people on a terminal expect.
+		text, err := writer.Marshal(m)
+		return append(text, '\n'), err
 	}
 	return nil, errors.New("not a message")
 }

@@ -27,14 +27,26 @@ func TestEveryBindingIsServed(t *testing.T) {
 	}
 }
 
+func TestTheLineEndsAfterEveryAnswer(t *testing.T) {
+	_, url, _ := setup(t)
+	for _, path := range []string{"/v1/readings:batch", "/v1/readings", "/v1/nothing"} {
+		if _, text := do(t, "POST", url+path, `{"readings":[]}`); !strings.HasSuffix(text, "}\n") {
+			t.Errorf("%s: %q", path, text)
+		}
+	}
+	if _, text := do(t, "GET", url+"/health", ""); !strings.HasSuffix(text, "}\n") {
+		t.Errorf("health: %q", text)
+	}
+}
+
 func TestAnswersShowDefaultsButNotWhatIsAbsent(t *testing.T) {
 	_, url, _ := setup(t)
 	_, text := do(t, "POST", url+"/v1/readings:batch", `{"readings":[]}`)
-	if compact(text) != `{"accepted":0,"rejections":[],"duplicate":false}` {
+	if compact(text) != `{"accepted":0,"rejections":[],"duplicate":false}`+"\n" {
 		t.Error(text)
 	}
 	_, text = do(t, "POST", url+"/v1/readings", `{"building":"b"}`, "Idempotency-Key", "k")
-	if compact(text) != `{"reading":{"building":"b","room":"","sensorType":"","device":"","unit":""},"duplicate":false}` {
+	if compact(text) != `{"reading":{"building":"b","room":"","sensorType":"","device":"","unit":""},"duplicate":false}`+"\n" {
 		t.Error(text)
 	}
 }

@@ -52,7 +52,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text)
+	_, _ = w.Write(append(text, '\n'))
 }
 
 func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, fields, number, print_json, table
 from services.cli.sparkline import sparkline
@@ -48,6 +49,10 @@ def average(
         more = {} if room else {"roomAverages": rooms.get("averages", [])}
         print_json(result | {"recent": [{"end": end, "value": value} for end, value in past]} | more)
         return
+    known = any(value is not None for _, value in past) or result.get("devicesWithoutData")
+    if result["state"] == "NO_DATA" and not known:
+        where = f"room {room} of building {building}" if room else f"building {building}"
+        raise CommandError(f"no device has ever sent {sensor_type} from {where}; --type names another sensor type")
     _show(f"{building}/{room}" if room else building, result, [value for _, value in past])
     if rooms.get("averages"):
         _show_rooms(rooms)

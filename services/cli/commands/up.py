@@ -59,7 +59,8 @@ def run_in_background(settings: RuntimeSettings) -> None:
     out = console()
     check_start(settings)
     out.print(f"\n[bold]Tocsin[/]  starting in the background; state in {settings.state_dir}", soft_wrap=True)
-    start_detached(settings)
+    for text in start_detached(settings):
+        out.print(f"  ! {text}", style="yellow", markup=False, soft_wrap=True)
     print_healthy(out)
     state = StateDir(settings.state_dir)
     print_addresses(out, running_instance(state), state, detached=True)

@@ -99,7 +99,7 @@ def recompute(
             f"{building}/{room} recomputed",
             {
                 "series": f"{int(found.get('series', 0)):,}",
-                "readings": f"{int(found.get('readings', 0)):,}",
+                "settled readings": f"{int(found.get('readings', 0)):,}",
                 "windows": f"{int(found.get('windows', 0)):,}",
                 "changed": f"{int(found.get('changed', 0)):,}",
             },

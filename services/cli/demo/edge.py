@@ -1,7 +1,8 @@
 """What the demo asks of the edge, over REST, and how it waits for what happens behind it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from services.cli.client import answer
@@ -25,6 +26,16 @@ class Edge:
     async def get(self, path: str) -> dict[str, Any]:
         """The resource."""
         return answer(await self.client.get(path))
+
+    @asynccontextmanager
+    async def subscribed(self, url: str, event_types: list[str]) -> AsyncGenerator[str]:
+        """Webhooks of the events to `url` during the block, which gets their secret; none is left behind."""
+        made = await self.post("/v1/webhookSubscriptions", {"url": url, "eventTypes": event_types})
+        try:
+            yield made["secret"]
+        finally:
+            response = await self.client.delete(f"/v1/webhookSubscriptions/{made['id']}")
+            response.raise_for_status()
 
     async def until(self, path: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The resource once it is good. Raises TimeoutError."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,10 @@ _ALLOWED_TARGETS = "TOCSIN_NOTIFICATION_ALLOWED_TARGETS"
 
 def run_demo(state_dir: Path | None, port: int | None, *, exit_after: bool) -> None:
     """Plays the demo in the foreground; raises CommandError when a step did not come out as it should."""
+    from services.cli.runtime.up import check_start
+
     settings = read_settings(state_dir_path(state_dir), {"edge": port})
+    check_start(settings)
     with tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder:
         asyncio.run(_run(settings, Path(folder), exit_after=exit_after))
 
@@ -83,8 +85,16 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
             await asyncio.gather(*playing, return_exceptions=True)
     print_goodbye(out)
     if failures:
-        out.print("".join(traceback.format_exception(failures[0])), style="dim")
-        raise CommandError(f"the demo broke off: {failures[0]}")
+        logs = StateDir(settings.state_dir).command("logs --level warning")
+        raise CommandError(f"the demo broke off: {_described(failures[0])}; '{logs}' may tell why") from failures[0]
+
+
+def _described(error: BaseException) -> str:
+    """An error in a line; those that are not told in words by their names too."""
+    text = " ".join(str(error).split())
+    return (
+        text if text and isinstance(error, (CommandError, TimeoutError)) else f"{type(error).__name__} {text}".strip()
+    )
 
 
 async def _play(out: "Console", settings: RuntimeSettings, world: World, videos: dict[str, tuple[int, int]]) -> None:
@@ -108,8 +118,11 @@ async def _play(out: "Console", settings: RuntimeSettings, world: World, videos:
         # The last characters of an id are its random ones.
         scenario = Scenario(Edge(client), world, videos, run=new_id()[-6:])
         for number, (title, step) in enumerate(scenario.steps(), 1):
-            with out.status(f"{title} ..."):
-                table = await step()
+            try:
+                with out.status(f"{title} ..."):
+                    table = await step()
+            except Exception as error:
+                raise CommandError(f"step {number} ({title}): {_described(error)}") from error
             out.print(f"\n[bold]{number}. {title}[/]")
             out.print(Padding(table, (0, 0, 0, 3)))
         out.print("\n[bold]What a downstream team saw on NATS, with read-only credentials[/]")

@@ -95,10 +95,11 @@ class Scenario:
     async def alerts(self) -> "RenderableType":
         """Real videos of four kinds, one that is none, one that is missing; a webhook for each result."""
         types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
-        subscription = await self.edge.post(
-            "/v1/webhookSubscriptions", {"url": self.world.webhook_url, "eventTypes": types}
-        )
-        self.world.webhook_secret = subscription["secret"]
+        async with self.edge.subscribed(self.world.webhook_url, types) as secret:
+            self.world.webhook_secret = secret
+            return await self._probed()
+
+    async def _probed(self) -> "RenderableType":
         names = [*self.videos, BROKEN, "missing.mp4"]
         uids = {f"cam-{self.run}-{index}": name for index, name in enumerate(names)}
         for uid, name in uids.items():

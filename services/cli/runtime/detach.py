@@ -23,8 +23,19 @@ from services.cli.runtime.up import run_mesh
 _HANDLES = 65_536
 
 
-def start_detached(settings: RuntimeSettings) -> int:
-    """Starts a mesh in a session of its own and returns its supervisor's process id when all is healthy.
+class _Notices(SilentReporter):
+    """Keeps what the operator ought to know for the one who waits for the start."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def notice(self, text: str) -> None:
+        """Kept."""
+        self.texts.append(text)
+
+
+def start_detached(settings: RuntimeSettings) -> list[str]:
+    """Starts a mesh in a session of its own and returns, when all is healthy, what the operator ought to know of it.
 
     Raises RuntimeProblem, the mesh's own, when it does not come up; interrupted, it takes the mesh down again. Call it
     before there are threads.
@@ -52,7 +63,7 @@ def start_detached(settings: RuntimeSettings) -> int:
     if "problem" in content:
         os.waitpid(pid, 0)
         raise RuntimeProblem(content["problem"], content["code"])
-    return pid
+    return content["notices"]
 
 
 def _be_the_supervisor(settings: RuntimeSettings, writing: int) -> NoReturn:
@@ -75,10 +86,11 @@ def _run(settings: RuntimeSettings, writing: int) -> int:
             os.close(writing)
 
     def on_ready(_instance: Instance, _stop: Callable[[], None]) -> None:
-        tell(ready=True)
+        tell(notices=notices.texts)
 
+    notices = _Notices()
     try:
-        asyncio.run(run_mesh(settings, SilentReporter(), on_ready))
+        asyncio.run(run_mesh(settings, notices, on_ready))
     except RuntimeProblem as error:
         tell(problem=error.message, code=error.exit_code)
         return error.exit_code

@@ -23,7 +23,12 @@ def _pids(shell: Shell) -> dict[str, int]:
 
 def test_a_mesh_in_the_background_outlives_its_command_until_it_is_stopped(shell: Shell) -> None:
     # That the command ends at all shows that the mesh has let go of its pipes.
+    # Damaged before there is a mesh: told in the background, too.
+    (shell.state.root / "run").mkdir(parents=True)
+    (shell.state.root / "TOCSIN").touch()
+    (shell.state.root / "ports.json").write_text("{")
     started = shell("up", "--detach", *_SERVERS, "--port", str(free_port()))
+    assert "ports.json is damaged: it is no JSON; made anew" in started.output
     assert (started.exit_code, started.errors) == (0, "")
     assert "All healthy after" in started.output
     assert running_instance(shell.state).nats_url in started.output
@@ -33,6 +38,9 @@ def test_a_mesh_in_the_background_outlives_its_command_until_it_is_stopped(shell
     assert os.getsid(supervisor) == supervisor, "a session of its own"
     pids = [supervisor, *_pids(shell).values()]
     assert alive(pids) == pids
+    versions = json.loads(shell("version", "--json").output)["mesh"]["parts"]
+    assert versions.keys() == {"postgres", "nats"}
+    assert all(versions.values())
 
     again = shell("up", "--detach", *_SERVERS)
     assert (again.exit_code, again.output) == (2, "")

@@ -1,5 +1,6 @@
 """The command line's manners: one line for an error, exit codes, durations."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from services.cli.commands.status import show_duration
 from services.cli.commands.token import parse_ttl
 from services.cli.errors import CommandError
 from services.cli.main import run
+from services.cli.version import tocsin_version
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,32 @@ def test_help_and_version_are_no_errors(capsys: pytest.CaptureFixture[str]) -> N
     assert run(["--help"]) == 0
     assert run(["--version"]) == 0
     assert "up" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["status"], ["up"], ["logs"], ["alarms", "rule", "add"]])
+def test_help_shows_flags_as_flags_and_variables_of_options(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "bool" not in shown
+    assert "TOCSIN_STATE_DIR; default: .tocsin" in shown.replace("│ │ ", "").replace(" │ │", "")
+
+
+def test_the_version_is_told_without_a_mesh_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["version", "--json", "--state-dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"version": tocsin_version(), "mesh": None}
+
+
+def test_a_port_that_is_none_is_told_by_its_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--port", "--postgres-port", "--nats-port"):
+        assert run(["up", option, "70000", "--state-dir", str(tmp_path)]) == 2
+        assert f"tocsin: {option} must be a port from 1 to 65535, not '70000'" in capsys.readouterr().err
+
+
+def test_an_address_that_is_not_ours_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--host", "192.0.2.1", "--state-dir", str(tmp_path)]) == 2
+    assert "'192.0.2.1' is no address of this machine" in capsys.readouterr().err
 
 
 def test_a_token_says_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,6 +135,52 @@ def test_numbers_are_finite(edge: Put, capsys: pytest.CaptureFixture[str], comma
     assert not fake.asked
 
 
+def test_where_nobody_has_ever_sent_is_an_error_and_a_silent_room_is_not(
+    edge: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge(lambda request: average(NOW, None))
+    assert run(["average", "nosuch", "room"]) == 1
+    printed = capsys.readouterr()
+    assert "no device has ever sent temperature from room room of building nosuch" in printed.err
+    assert not printed.out
+    edge(lambda request: average(NOW, None, devicesWithoutData=2))
+    assert run(["average", "tower", "lobby"]) == 0
+    assert "no data" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problem", "headers", "told"),
+    [
+        (
+            {"detail": "no such tenant", "metadata": {"tenant": "nope", "known": "acme test"}},
+            {},
+            "no such tenant; tenant: nope; known: acme test",
+        ),
+        (
+            {"detail": "The attempt failed.", "metadata": {"channel": "FCM", "error": "FCM_HTTP_400: too big"}},
+            {},
+            "The attempt failed; channel: FCM; error: FCM_HTTP_400: too big",
+        ),
+        ({"detail": "limit of 10 a minute", "metadata": {"limit": "10"}}, {"retry-after": "7"}, "7 s"),
+        (
+            {"detail": "unit: is missing", "errors": [{"field": "unit", "detail": "is missing"}]},
+            {},
+            "unit: is missing",
+        ),
+    ],
+)
+def test_a_problem_is_told_with_all_that_it_carries(
+    edge: Put, capsys: pytest.CaptureFixture[str], problem: dict[str, Any], headers: dict[str, str], told: str
+) -> None:
+    edge(lambda request: httpx.Response(400, json=problem, headers=headers))
+    assert run(["notify", "test", "ann", "INFO"]) == 1
+    printed = capsys.readouterr().err
+    if headers:
+        assert printed == "tocsin: limit of 10 a minute; try again in 7 s\n"
+    else:
+        assert printed == f"tocsin: {told}\n"
+
+
 def test_no_data_is_said_with_what_was_before(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     edge(lambda request: average(request.url.params.get("at", NOW), None if "at" not in request.url.params else 290.0))
     assert run(["average", "tower", "lobby", "--recent", "4"]) == 0
@@ -148,9 +194,9 @@ def test_silent_devices_are_said(edge: Put, capsys: pytest.CaptureFixture[str]) 
         edge(lambda request, more=more: average(NOW, 290.0, devices=1, **more))
         assert run(["average", "tower", "lobby", "--recent", "0"]) == 0
         assert f"180 of 1 device(s){said}\n" in re.sub(" +\n", "\n", printed(capsys))
-        edge(lambda request, more=more: average(NOW, None, **more))
-        assert run(["average", "tower", "lobby", "--recent", "0"]) == 0
-        assert " ".join(printed(capsys).split()).endswith(f"{NOW}){said}")
+    edge(lambda request: average(NOW, None, devicesWithoutData=2))
+    assert run(["average", "tower", "lobby", "--recent", "0"]) == 0
+    assert " ".join(printed(capsys).split()).endswith(f"{NOW}), 2 silent")
     edge(lambda request: average(NOW, 290.0, devices=8, rooms=7, roomsWithData=6, devicesWithoutData=3))
     assert run(["average", "tower", "--recent", "0"]) == 0
     assert "180 of 8 device(s) in 6 of 7 room(s), 3 silent" in printed(capsys)
@@ -242,7 +288,7 @@ def test_a_recomputation_says_what_it_found(edge: Put, capsys: pytest.CaptureFix
     assert "tower/lobby recomputed" in text
     assert [line.split() for line in text.splitlines()[1:]] == [
         ["series", "2"],
-        ["readings", "1,234,567"],
+        ["settled", "readings", "1,234,567"],
         ["windows", "1,440"],
         ["changed", "3"],
     ]

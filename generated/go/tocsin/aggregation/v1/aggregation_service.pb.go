@@ -1378,7 +1378,8 @@ type RecomputeWindowsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// series that were recomputed.
 	Series int32 `protobuf:"varint,1,opt,name=series,proto3" json:"series,omitempty"`
-	// readings that were folded.
+	// readings that were folded: the settled ones. The newest of a series, up to the grace before its last one, still wait
+	// and are folded in their own time.
 	Readings int64 `protobuf:"varint,2,opt,name=readings,proto3" json:"readings,omitempty"`
 	// windows that were compared.
 	Windows int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
