@@ -37,8 +37,9 @@ from services.aggregation.application.worker import PartitionWorker, WorkerOptio
 from services.aggregation.domain.rules import Rules
 from services.aggregation.settings import AggregationSettings
 from services.chassis.app import App, Step
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import DomainError
 from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats.checks import round_trip
 from services.chassis.nats.topology import READINGS_PRIORITY
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
@@ -93,7 +94,7 @@ async def wire_base(app: App, settings: AggregationSettings) -> Base:
     publisher = Publisher(nats, source=SOURCE)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
     app.check("postgres", database.ping)
-    app.check("nats", lambda: _connected(nats))
+    app.check("nats", partial(round_trip, nats))
     app.task("nats", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=5))
     return Base(app, settings, settings.rules, dsn, database, nats, publisher, relay)
@@ -172,11 +173,6 @@ def wire_alarms(base: Base) -> None:
         Alarms(PostgresAlarms(base.database)),
     )
     add_AlarmServiceServicer_to_server(servicer, base.app.server.registrar)
-
-
-async def _connected(nats: NatsConnection) -> None:
-    if not nats.healthy:
-        raise Unavailable("the message broker is away")
 
 
 async def _upkeep(database: Database, store: PostgresPartitionStore, settings: AggregationSettings) -> None:

@@ -83,9 +83,10 @@ class App:
         """Enters a context manager that is left after all stop steps, last one first."""
         return await self.stack.enter_async_context(resource)
 
-    def check(self, name: str, check: "Check") -> None:
-        """Makes readiness depend on `check`, which raises when the dependency does not answer."""
-        self.server.health.add_check(name, check)
+    def check(self, name: str, check: "Check", *, own: bool = False) -> None:
+        """Makes readiness depend on `check`, which raises when the dependency does not answer. `own`: it is a part of
+        this process, so that a restart may mend it."""
+        self.server.health.add_check(name, check, own=own)
 
     def at_stop(
         self, step: Step, name: str, act: Callable[[], Awaitable[object]], within: timedelta = timedelta(seconds=5)

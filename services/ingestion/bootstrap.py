@@ -4,10 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from services.chassis.app import App, Step
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import DomainError
 from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats.checks import durable_write
 from services.chassis.nats.topology import PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
@@ -113,7 +115,7 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     )
     await directory.reload()
     app.check("postgres", database.ping)
-    app.check("nats", lambda: _connected(nats))
+    app.check("nats", partial(durable_write, nats, SERVICE))
     app.task("nats", _watch(nats), until=Step.DRAIN_NATS)
     app.task("catalogue listener", listen(dsn, SERVICE, directory.reload), until=Step.STOP_PULLING)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
@@ -214,11 +216,6 @@ def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:
 def clock() -> int:
     """Microseconds since the Unix epoch."""
     return time.time_ns() // 1000
-
-
-async def _connected(nats: NatsConnection) -> None:
-    if not nats.healthy:
-        raise Unavailable("the message broker is away")
 
 
 async def _watch(nats: NatsConnection) -> None:

@@ -6,7 +6,8 @@ from functools import partial
 
 from services.chassis.app import App, Step
 from services.chassis.errors import Unavailable
-from services.chassis.nats import Consumer, NatsConnection, Publisher, RetryPolicy, open_nats
+from services.chassis.nats import Consumer, Publisher, RetryPolicy, open_nats
+from services.chassis.nats.checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, open_database, prune
 from services.chassis.telemetry.logs import get_logger
@@ -48,8 +49,8 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
     store = PostgresVideoStore(database, Outbox(source=SOURCE))
 
     app.check("postgres", database.ping)
-    app.check("nats", partial(_connected, nats))
-    app.check("workers", pool.alive)
+    app.check("nats", partial(round_trip, nats))
+    app.check("workers", pool.alive, own=True)
 
     # The consumer's own count of failures starts anew with each process; the durable one in the row decides.
     retry = RetryPolicy(max_attempts=settings.max_attempts + 1, base=settings.retry_base, cap=settings.retry_cap)
@@ -100,8 +101,3 @@ async def _upkeep(database: Database) -> None:
             log.warning("inbox not pruned", error=error.message)
         else:
             log.debug("inbox pruned", marks=pruned)
-
-
-async def _connected(nats: NatsConnection) -> None:
-    if not nats.healthy:
-        raise Unavailable("the message broker is not connected")

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from services.chassis.app import App, Step
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import DomainError
 from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
+from services.chassis.nats.checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
 from services.chassis.settings import Refused
@@ -124,7 +126,7 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     publisher = Publisher(nats, source=SOURCE)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
     app.check("postgres", database.ping)
-    app.check("nats", lambda: _connected(nats))
+    app.check("nats", partial(round_trip, nats))
     app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=3))
     return Base(
@@ -294,8 +296,3 @@ async def _upkeep(base: Base) -> None:
             await prune_all(base.database, base.clock, base.tenants.names)
         except DomainError as error:
             log.warning("upkeep.postponed", error=error.message)
-
-
-async def _connected(nats: NatsConnection) -> None:
-    if not nats.healthy:
-        raise Unavailable("the message broker is not connected")

@@ -1,27 +1,39 @@
-"""`grpc.health.v1`: the whole server ("") and each service by name, from the dependencies' checks.
+"""`grpc.health.v1`: the whole server ("") and each service by name, from the dependencies' checks; and `liveness`.
 
-Everything is NOT_SERVING until all checks have answered once. After that a check has to fail three times running to
-turn the server NOT_SERVING, and once well to turn it back. Watch streams end when the server stops (the stock servicer
-keeps them open, which holds a stop up for the whole grace).
+Everything is NOT_SERVING until all checks have answered once. After that a check has to fail for some seconds to turn
+the server NOT_SERVING, and to be well once to turn it back. The answer to Check says in its trailing metadata what is
+wrong, and since when. Watch streams end when the server stops (the stock servicer keeps them open, which holds a stop
+up for the whole grace).
+
+Whoever restarts processes asks for `liveness`: it is SERVING as long as this process itself works, whether or not what
+it stands on does. Restarting a service whose database is away mends nothing.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.chassis.errors import NotFound
+from services.chassis.errors import DomainError, NotFound
 from services.chassis.telemetry.logs import get_logger
 
 Check = Callable[[], Awaitable[object]]
 """Returns when the dependency answers, raises when it does not."""
 
+LIVENESS: Final = "liveness"
+"""The name under which a process answers whether it works itself."""
+REASON_KEY: Final = "tocsin-health-reason"
+SINCE_KEY: Final = "tocsin-health-since"
+"""Trailing metadata of Check when the answer is NOT_SERVING: why, in words, and since when (RFC 3339)."""
+
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-_TOLERATED: Final = 2
+_PAUSE_WHILE_FAILING: Final = 0.2
+_LEAST_BUDGET: Final = 0.5
 
 log = get_logger(__name__)
 
@@ -32,15 +44,35 @@ class ServiceUnknown(NotFound):
     reason = "SERVICE_UNKNOWN"
 
 
-class Health(health_pb2_grpc.HealthServicer):
-    """The servicer, and the state behind /readyz."""
+@dataclass(slots=True)
+class _Dependency:
+    """What is known of one dependency. `failing_since` is the loop's time when its first failing check began."""
 
-    def __init__(self, *, every: timedelta = timedelta(seconds=2), within: timedelta = timedelta(seconds=2)) -> None:
+    check: Check
+    own: bool
+    why: str = "has not answered yet"
+    down: bool = True
+    failures: int = 0
+    failing_since: float = 0.0
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """The servicer, and the state behind /readyz. Checks run `every` so often and have the time `within`; one that
+    fails for `patience`, twice at least, turns the server NOT_SERVING."""
+
+    def __init__(
+        self,
+        *,
+        every: timedelta = timedelta(seconds=1),
+        within: timedelta = timedelta(seconds=2),
+        patience: timedelta = timedelta(seconds=3),
+    ) -> None:
         self._every, self._within = every.total_seconds(), within.total_seconds()
-        self._checks: dict[str, Check] = {}
-        self._failures: dict[str, tuple[int, str]] = {}
-        self._names: set[str] = {""}
+        self._patience = patience.total_seconds()
+        self._dependencies: dict[str, _Dependency] = {}
+        self._names: set[str] = {"", LIVENESS}
         self._serving = False
+        self._since = datetime.now(UTC)
         self._stopped = False
         self._changed = asyncio.Condition()
         self._listeners: list[Callable[[bool], None]] = []
@@ -50,10 +82,10 @@ class Health(health_pb2_grpc.HealthServicer):
         """Whether the server says SERVING."""
         return self._serving
 
-    def add_check(self, name: str, check: Check) -> None:
-        """Adds a dependency; before the server starts."""
-        self._checks[name] = check
-        self._failures[name] = (_TOLERATED + 1, "has not answered yet")
+    def add_check(self, name: str, check: Check, *, own: bool = False) -> None:
+        """Adds a dependency; before the server starts. `own`: it is a part of this process, so that a restart may mend
+        it."""
+        self._dependencies[name] = _Dependency(check, own)
 
     def add_service(self, name: str) -> None:
         """Adds a gRPC service that clients may ask about."""
@@ -67,16 +99,21 @@ class Health(health_pb2_grpc.HealthServicer):
         """What keeps the server from serving: name and reason. Empty when it serves."""
         if self._stopped:
             return {"server": "is stopping"}
-        failing = {name: why for name, (count, why) in self._failures.items() if count > _TOLERATED}
+        failing = {name: dependency.why for name, dependency in self._dependencies.items() if dependency.down}
         return failing if failing or self._serving else {"server": "is starting"}
 
     async def watch_dependencies(self) -> None:
         """Runs the checks for ever; a side task of the process. Fast until everything has answered, then regular."""
         delay = 0.05
         while True:
-            await asyncio.gather(*(self._look(name, check) for name, check in self._checks.items()))
-            await self._set(not any(count > _TOLERATED for count, _ in self._failures.values()))
-            delay = self._every if self._serving else min(delay * 2, self._every)
+            await asyncio.gather(*(self._look(name, dependency) for name, dependency in self._dependencies.items()))
+            await self._set(not any(dependency.down for dependency in self._dependencies.values()))
+            if not self._serving:
+                delay = min(delay * 2, self._every)
+            elif any(dependency.failures for dependency in self._dependencies.values()):
+                delay = min(_PAUSE_WHILE_FAILING, self._every)
+            else:
+                delay = self._every
             await asyncio.sleep(delay)
 
     async def stop(self) -> None:
@@ -84,23 +121,36 @@ class Health(health_pb2_grpc.HealthServicer):
         self._stopped = True
         await self._set(False)
 
-    async def _look(self, name: str, check: Check) -> None:
+    async def _look(self, name: str, dependency: _Dependency) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        budget = self._within
+        if dependency.failures:
+            # The last look before the verdict ends with the patience.
+            left = dependency.failing_since + self._patience - begun
+            budget = min(budget, max(left, _LEAST_BUDGET))
         try:
-            async with asyncio.timeout(self._within):
-                await check()
+            async with asyncio.timeout(budget):
+                await dependency.check()
         except Exception as error:
-            count = self._failures[name][0] + 1
-            why = "does not answer in time" if isinstance(error, TimeoutError) else f"fails ({type(error).__name__})"
-            self._failures[name] = (count, why)
-            if count == _TOLERATED + 1:
-                log.warning("dependency down", dependency=name, problem=str(error) or why)
+            dependency.why = _describe(error)
+            dependency.failures += 1
+            if dependency.failures == 1:
+                dependency.failing_since = begun
+            # Twice at least: what comes after a pause of the whole process is too late for its deadline, and well.
+            down = dependency.failures > 1 and loop.time() - dependency.failing_since >= self._patience
+            if down and not dependency.down:
+                dependency.down = True
+                log.warning("dependency down", dependency=name, problem=str(error) or dependency.why)
         else:
-            self._failures[name] = (0, "")
+            dependency.failures, dependency.down = 0, False
 
     async def _set(self, serving: bool) -> None:
         serving = serving and not self._stopped
         async with self._changed:
             flipped, self._serving = serving != self._serving, serving
+            if flipped:
+                self._since = datetime.now(UTC)
             if flipped or self._stopped:
                 self._changed.notify_all()
         if flipped:
@@ -111,13 +161,22 @@ class Health(health_pb2_grpc.HealthServicer):
     def _status(self, name: str) -> Any:
         if name not in self._names:
             return SERVICE_UNKNOWN
+        if name == LIVENESS:
+            own_fault = any(dependency.own and dependency.down for dependency in self._dependencies.values())
+            return NOT_SERVING if own_fault else SERVING
         return SERVING if self._serving else NOT_SERVING
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:
         """The status of one service now. NOT_FOUND for an unknown name."""
         if request.service not in self._names:
             raise ServiceUnknown
-        return health_pb2.HealthCheckResponse(status=self._status(request.service))
+        status = self._status(request.service)
+        if status != SERVING:
+            reason = "; ".join(f"{name} {why}" for name, why in self.problems().items())
+            # Metadata is ASCII; what people wrote elsewhere need not be.
+            reason = reason.encode("ascii", "backslashreplace").decode()
+            context.set_trailing_metadata(((REASON_KEY, reason), (SINCE_KEY, self._since.isoformat())))
+        return health_pb2.HealthCheckResponse(status=status)
 
     async def List(self, request: health_pb2.HealthListRequest, context: Any) -> health_pb2.HealthListResponse:
         """The status of every service now."""
@@ -138,3 +197,10 @@ class Health(health_pb2_grpc.HealthServicer):
                 if told == SERVING:
                     yield health_pb2.HealthCheckResponse(status=self._status(request.service))
                 return
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "does not answer in time"
+    # Our own errors are worded for people outside.
+    return f"fails: {error.message}" if isinstance(error, DomainError) else f"fails ({type(error).__name__})"

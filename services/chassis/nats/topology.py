@@ -30,6 +30,7 @@ ALARM_NOTICES = "ALARM_NOTICES"
 PAYLOADS = "PAYLOADS"
 NOTIFICATIONS = "NOTIFICATIONS"
 DEAD_LETTERS = "DEAD_LETTERS"
+HEALTH = "HEALTH"
 
 EMPTIED_SUBJECT = "tocsin.priority.v1.emptied"
 ALERT_REPORTED_SUBJECT = "tocsin.alerts.v1.reported"
@@ -73,6 +74,11 @@ def dead_letter_subject(service: str, consumer: str) -> str:
     return f"tocsin.dead_letters.v1.{service}.{consumer}"
 
 
+def health_subject(asking: str) -> str:
+    """Subject to which one that asks publishes to learn whether messages are stored."""
+    return f"tocsin.health.v1.{asking}"
+
+
 MIB = 1024 * 1024
 LEAST_STREAM_BYTES = 16 * MIB
 """No stream is made smaller because the disk is: it must hold a few of the largest messages."""
@@ -100,6 +106,7 @@ class StreamSpec:
     """A work queue keeps a message until its one consumer acknowledges it; others keep it for `max_age`."""
     max_age: timedelta = timedelta(0)
     max_bytes: int = 256 * MIB
+    max_messages: int = -1
     max_message: int = -1
     """Bytes of one message with its headers; -1: whatever the server takes."""
     discard_old: bool = False
@@ -118,6 +125,7 @@ class StreamSpec:
             storage=StorageType.FILE,
             max_age=self.max_age.total_seconds(),
             max_bytes=options.max_bytes.get(self.name, self.max_bytes),
+            max_msgs=self.max_messages,
             max_msg_size=self.max_message,
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=options.replicas,
@@ -214,6 +222,15 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             max_age=timedelta(days=90),
             max_bytes=1024 * MIB,
         ),
+        StreamSpec(
+            name=HEALTH,
+            subjects=(health_subject("*"),),
+            description="Written to learn whether messages are stored; read by nobody.",
+            max_messages=16,
+            max_bytes=16 * MIB,
+            discard_old=True,
+            duplicate_window=timedelta(seconds=1),
+        ),
     )
 
 
@@ -302,6 +319,7 @@ _COMPARED = (
     "storage",
     "max_age",
     "max_bytes",
+    "max_msgs",
     "max_msg_size",
     "duplicate_window",
     "num_replicas",

@@ -99,8 +99,8 @@ class Database:
             ):
                 yield connection
 
-    async def ping(self, timeout: timedelta = timedelta(milliseconds=500)) -> None:
-        """Raises `Unavailable` unless the server answers in time (for readiness)."""
+    async def ping(self, timeout: timedelta = timedelta(seconds=2)) -> None:
+        """Raises `Unavailable` unless a session of the pool can be had and answers in time (for readiness)."""
         with translated():
             async with asyncio.timeout(timeout.total_seconds()):
                 async with self.pool.acquire() as connection:

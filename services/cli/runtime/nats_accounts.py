@@ -47,6 +47,7 @@ _DUTIES: Mapping[str, _Duty] = {
             "tocsin.alerts.v1.*",
             "tocsin.debts.v1.*",
             "tocsin.debt_files.v1.*",
+            topology.health_subject("ingestion"),
         ),
         reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS, topology.PAYLOADS),
     ),

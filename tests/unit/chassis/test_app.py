@@ -1,15 +1,18 @@
 import asyncio
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from grpc_health.v1 import health_pb2
 
 from services.chassis.app import App, Step
-from services.chassis.grpc.health import Health
+from services.chassis.errors import Unavailable
+from services.chassis.grpc.health import LIVENESS, NOT_SERVING, REASON_KEY, SERVING, SINCE_KEY, Health
 from services.chassis.settings import ChassisSettings
 from services.chassis.telemetry import logs
 from tests.support.eventually import eventually
@@ -114,8 +117,13 @@ async def test_a_side_task_is_left_alone_until_its_step_then_given_its_patience(
     assert process.exit_code == 0
 
 
+def _health() -> Health:
+    moment = timedelta(milliseconds=50)
+    return Health(every=timedelta(milliseconds=5), within=moment, patience=moment)
+
+
 async def test_health_waits_for_every_dependency_and_tolerates_a_hiccup() -> None:
-    health = Health(every=timedelta(milliseconds=5), within=timedelta(milliseconds=50))
+    health = _health()
     down, calls, flips = {"a", "b"}, {"a": 0, "b": 0}, list[bool]()
 
     def check(name: str) -> Any:
@@ -153,3 +161,93 @@ async def test_health_waits_for_every_dependency_and_tolerates_a_hiccup() -> Non
     finally:
         watching.cancel()
         await asyncio.wait([watching])
+
+
+class _Context:
+    """Takes the trailing metadata of a call."""
+
+    def __init__(self) -> None:
+        self.trailers: dict[str, str] = {}
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        self.trailers = dict(metadata)
+
+
+async def _asked(health: Health, service: str = "") -> tuple[Any, dict[str, str]]:
+    context = _Context()
+    reply = await health.Check(health_pb2.HealthCheckRequest(service=service), context)
+    return reply.status, context.trailers
+
+
+@asynccontextmanager
+async def _watched(health: Health) -> AsyncIterator[None]:
+    watching = asyncio.create_task(health.watch_dependencies())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def test_a_dependency_that_hangs_turns_it_not_serving_with_the_reason_and_since_when() -> None:
+    health, hangs = _health(), asyncio.Event()
+
+    async def check() -> None:
+        if hangs.is_set():
+            await asyncio.Event().wait()
+
+    health.add_check("nats", check)
+    async with _watched(health):
+        await eventually(lambda: health.serving)
+        assert await _asked(health) == (SERVING, {})
+        hangs.set()
+        begun = datetime.now(UTC)
+        await eventually(lambda: not health.serving)
+        status, trailers = await _asked(health)
+        assert status == NOT_SERVING
+        assert trailers[REASON_KEY] == "nats does not answer in time"
+        assert begun <= datetime.fromisoformat(trailers[SINCE_KEY]) <= datetime.now(UTC)
+
+
+async def test_one_failure_is_none_however_long_it_took() -> None:
+    # As after a pause of the whole process: the check that was under way is too late, the next one is well.
+    health, outcomes, looks = _health(), iter([None, TimeoutError()]), list[bool]()
+
+    async def check() -> None:
+        outcome = next(outcomes, None)
+        looks.append(outcome is None)
+        if outcome is not None:
+            time.sleep(0.1)  # the whole loop stands still
+            raise outcome
+
+    flips = list[bool]()
+    health.add_check("nats", check)
+    health.on_change(flips.append)
+    async with _watched(health):
+        await eventually(lambda: len(looks) > 5)
+    assert looks[:3] == [True, False, True]
+    assert flips == [True]
+
+
+async def test_liveness_depends_on_the_process_alone() -> None:
+    health, down = _health(), set[str]()
+
+    def check(name: str) -> Any:
+        async def ask() -> None:
+            if name in down:
+                raise Unavailable("the message broker is away")
+
+        return ask
+
+    health.add_check("nats", check("nats"))
+    health.add_check("workers", check("workers"), own=True)
+    async with _watched(health):
+        await eventually(lambda: health.serving)
+        assert (await _asked(health, LIVENESS))[0] == SERVING
+        down.add("nats")
+        await eventually(lambda: not health.serving)
+        assert (await _asked(health))[1][REASON_KEY] == "nats fails: the message broker is away"
+        assert (await _asked(health, LIVENESS))[0] == SERVING
+        down.add("workers")
+        await eventually(lambda: len(health.problems()) == 2)
+        assert (await _asked(health, LIVENESS))[0] == NOT_SERVING

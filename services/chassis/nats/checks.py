@@ -1,0 +1,41 @@
+"""What a service asks of the message broker to know whether it works: never a state of the client, always an answer.
+
+A connection that stands says little: a server that hangs, or a network that swallows everything, goes unnoticed until
+the client's own pings time out, which takes half a minute.
+"""
+
+import json
+from datetime import timedelta
+
+import nats.errors
+
+from services.chassis.errors import Unavailable
+from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.topology import health_subject
+
+_WITHIN = timedelta(seconds=2)
+
+
+async def round_trip(connection: NatsConnection, within: timedelta = _WITHIN) -> None:
+    """Raises `Unavailable` unless the server answers a ping in time."""
+    if not connection.healthy:
+        raise Unavailable("the message broker is away")
+    try:
+        # The client counts in whole seconds here and takes fractions all the same.
+        await connection.nc.flush(timeout=within.total_seconds())  # pyright: ignore[reportArgumentType]
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise Unavailable("the message broker does not answer") from error
+
+
+async def durable_write(connection: NatsConnection, service: str, within: timedelta = _WITHIN) -> None:
+    """Raises `Unavailable` unless the broker stores a message on disk and says so in time."""
+    if not connection.healthy:
+        raise Unavailable("the message broker is away")
+    try:
+        answer = await connection.nc.request(health_subject(service), b"", timeout=within.total_seconds())
+    except nats.errors.NoRespondersError as error:
+        raise Unavailable("the message broker stores no messages") from error
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise Unavailable("the message broker does not store messages in time") from error
+    if problem := json.loads(answer.data).get("error"):
+        raise Unavailable(f"the message broker refuses messages: {problem.get('description', problem)}")
