@@ -106,6 +106,7 @@ class StreamSpec:
     """A work queue keeps a message until its one consumer acknowledges it; others keep it for `max_age`."""
     max_age: timedelta = timedelta(0)
     max_bytes: int = 256 * MIB
+    """Reserved on the server; -1: bounded otherwise."""
     max_messages: int = -1
     max_message: int = -1
     """Bytes of one message with its headers; -1: whatever the server takes."""
@@ -226,8 +227,10 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             name=HEALTH,
             subjects=(health_subject("*"),),
             description="Written to learn whether messages are stored; read by nobody.",
+            # Bounded by these, it need not reserve anything.
             max_messages=16,
-            max_bytes=16 * MIB,
+            max_message=1024,
+            max_bytes=-1,
             discard_old=True,
             duplicate_window=timedelta(seconds=1),
         ),
@@ -256,8 +259,9 @@ def mebibytes(size: int) -> str:
 
 
 def stream_bytes(options: TopologyOptions) -> dict[str, int]:
-    """The limit of each stream, in bytes."""
-    return {spec.name: options.max_bytes.get(spec.name, spec.max_bytes) for spec in stream_specs(options)}
+    """The limit of each stream that has one, in bytes."""
+    limits = {spec.name: options.max_bytes.get(spec.name, spec.max_bytes) for spec in stream_specs(options)}
+    return {name: limit for name, limit in limits.items() if limit > 0}
 
 
 def fitted(options: TopologyOptions, room: int) -> TopologyOptions:

@@ -4,7 +4,8 @@ It runs on the service's event loop on purpose: a stuck loop fails /livez.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Self
 
 from services.chassis.telemetry import metrics
@@ -15,10 +16,16 @@ _PATIENCE: Final = 5.0  # seconds for a client to send its head and take the ans
 
 class OpsEndpoint:
     """Serves the three paths on `host:port` (0: a free one, see `port`). `ready` returns the names of what is not ready
-    with the reason; an empty mapping means ready (200), else 503."""
+    with the reason; an empty mapping means ready (200), else 503. `pages` are further paths, answered with JSON."""
 
-    def __init__(self, host: str, port: int, ready: Callable[[], dict[str, str]]) -> None:
-        self._host, self._wanted, self._ready = host, port, ready
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        ready: Callable[[], dict[str, str]],
+        pages: Mapping[str, Callable[[], bytes]] = MappingProxyType({}),
+    ) -> None:
+        self._host, self._wanted, self._ready, self._pages = host, port, ready, pages
         self._server: asyncio.Server | None = None
 
     @property
@@ -72,6 +79,8 @@ class OpsEndpoint:
         if path == "/metrics":
             accept = next((line.split(":", 1)[1] for line in headers if line.lower().startswith("accept:")), "")
             return "200 OK", *metrics.exposition(accept)
+        if page := self._pages.get(path):
+            return "200 OK", page(), "application/json"
         return "404 Not Found", b"only /metrics, /livez and /readyz\n", text
 
 

@@ -34,7 +34,6 @@ def env(
         "TOCSIN_URL": instance.edge_url,
         "DATABASE_URL": instance.postgres_dsn,
         "NATS_URL": instance.nats_url,
-        "NATS_MONITOR_URL": instance.nats_monitor_url,
     }
     if not instance.external_nats:
         values["NATS_USER"] = CLI_USER

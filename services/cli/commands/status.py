@@ -1,7 +1,9 @@
 """`tocsin status`: how a running mesh is."""
 
+import asyncio
 import dataclasses
 import json as json_module
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,17 +35,21 @@ def status(
     """
     from services.cli.client import open_mesh
     from services.cli.runtime.lag import read_lag
+    from services.cli.runtime.nats_accounts import SYSTEM_USER
+    from services.cli.runtime.nats_monitor import NatsSilent
     from services.cli.runtime.status import read_reports
+    from services.cli.runtime.stream_memory import read_losses
 
     mesh = open_mesh(state_dir)
     parts = read_reports(mesh.state)
     streams: list[StreamLag] = []
     trouble = ""
-    if mesh.instance.nats_monitor_url:
+    if mesh.instance.nats_url and not mesh.instance.external_nats:
         try:
-            streams = read_lag(mesh.instance.nats_monitor_url)
-        except OSError as error:
-            trouble = str(error)
+            streams = asyncio.run(read_lag(mesh.instance.nats_url, mesh.state.secret(f"nats.{SYSTEM_USER}")))
+        except NatsSilent as silence:
+            trouble = f"the streams cannot be told: {silence}"
+    losses = read_losses(mesh.state)
     healthy = bool(parts) and all(part.healthy for part in parts)
     if json:
         content = {
@@ -53,6 +59,7 @@ def status(
             "edge": mesh.instance.edge_url,
             "parts": [_camel(dataclasses.asdict(part)) for part in parts],
             "streams": [_camel(dataclasses.asdict(stream)) for stream in streams],
+            "streamLosses": [_camel(dataclasses.asdict(loss)) for loss in losses],
         }
         print(json_module.dumps(content, indent=2))
     else:
@@ -68,8 +75,14 @@ def status(
             console.print()
             console.print(_streams_table(streams))
             console.print()
+        for loss in losses:
+            seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(loss.at))
+            console.print(f"{seen}  stream {loss.stream} {loss.what}", style="yellow", soft_wrap=True)
+        for part in parts:
+            if part.advice:
+                console.print(f"{part.name}: {part.advice}", style="yellow", soft_wrap=True)
         if trouble:
-            console.print(trouble, style="yellow")
+            console.print(trouble, style="yellow", soft_wrap=True)
     if not healthy:
         raise typer.Exit(1)
 
@@ -89,17 +102,24 @@ def _camel_name(name: str) -> str:
 
 def _parts_table(parts: "list[PartReport]") -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("part", "state", "pid", "up", "restarts", "address", "version"):
         table.add_column(name, justify="right" if name in ("pid", "up", "restarts") else "left")
     for part in parts:
         colour = _COLOURS.get(part.state, "red")
-        state = f"[{colour}]{part.state}[/{colour}]" + (f" [bright_black]{part.reason}[/]" if part.reason else "")
+        state = Text.assemble((part.state, colour), *_details(part))
         up = "" if part.uptime_seconds is None else show_duration(part.uptime_seconds)
         pid = "" if part.pid is None else str(part.pid)
         table.add_row(part.name, state, pid, up, str(part.restarts), part.address, part.version)
     return table
+
+
+def _details(part: "PartReport") -> list[tuple[str, str]]:
+    """Why a part is not healthy, and for how long."""
+    since = "" if part.unhealthy_seconds is None else f" for {show_duration(part.unhealthy_seconds)}"
+    return [(f"{since}{': ' if since and part.reason else ' '}{part.reason}".rstrip(), "bright_black")]
 
 
 def _streams_table(streams: "list[StreamLag]") -> "Table":

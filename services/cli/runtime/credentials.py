@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.runtime.errors import RuntimeProblem
-from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
+from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER, SYSTEM_USER
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.state import StateDir
 
@@ -35,7 +35,7 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
     Raises RuntimeProblem when what cannot be made anew is damaged or lost; nothing is changed then.
     """
     roles = (SUPERUSER, *services)
-    users = (RUNTIME_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
+    users = (RUNTIME_USER, SYSTEM_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
     if own_postgres:
         _check_cluster_secrets(state)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])

@@ -16,7 +16,6 @@ class Instance:
     edge_url: str
     edge_port: int
     nats_url: str
-    nats_monitor_url: str
     postgres_dsn: str
     """With the role that may do everything, and its password."""
     external_nats: bool

@@ -1,4 +1,4 @@
-"""Streams and consumers as NATS' monitoring tells them: what is stored, what waits."""
+"""Streams and consumers as NATS tells them: what is stored, what waits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,22 +26,16 @@ class StreamLag:
     consumers: tuple[ConsumerLag, ...]
 
 
-def read_lag(monitor_url: str) -> list[StreamLag]:
-    """Every stream, by name. Raises OSError when the monitoring does not answer."""
-    import httpx
+async def read_lag(nats_url: str, system_password: str) -> list[StreamLag]:
+    """Every stream of the embedded server, by name. Raises NatsSilent when it does not answer."""
+    from services.cli.runtime.nats_monitor import nats_monitor
 
-    try:
-        response = httpx.get(
-            f"{monitor_url}/jsz", params={"consumers": "true", "limit": "1024"}, timeout=_TIMEOUT_SECONDS
-        )
-        response.raise_for_status()
-    except httpx.HTTPError as error:
-        raise OSError(f"NATS' monitoring at {monitor_url} does not answer: {error}") from error
-    return parse_lag(response.json())
+    async with nats_monitor(nats_url, system_password) as monitor:
+        return parse_lag(await monitor.streams(consumers=True, within=_TIMEOUT_SECONDS))
 
 
 def parse_lag(jsz: dict[str, Any]) -> list[StreamLag]:
-    """The streams of an answer of /jsz?consumers=true."""
+    """The streams of what JetStream tells of itself."""
     streams = [stream for account in jsz.get("account_details") or [] for stream in account.get("stream_detail") or []]
     return sorted((_stream(stream) for stream in streams), key=lambda stream: stream.name)
 

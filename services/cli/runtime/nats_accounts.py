@@ -14,6 +14,8 @@ RUNTIME_USER = "runtime"
 CLI_USER = "cli"
 DOWNSTREAM_USER = "downstream"
 GATEWAY_USER = "gateway"
+SYSTEM_USER = "system"
+"""Asks the embedded server about itself; no other account can."""
 _INBOX = "_INBOX.>"
 INVOICES_BUCKET = "TOCSIN_INVOICES"
 
@@ -127,6 +129,11 @@ def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
 def downstream_permissions() -> Permissions:
     """What downstream teams may do: listen. Their account is given the public subjects only, whatever they ask for."""
     return Permissions(publish=None, subscribe=None, publish_denied=(">",))
+
+
+def system_permissions() -> Permissions:
+    """What the runtime may do in the system account: ask. Not reload, not disconnect."""
+    return Permissions(publish=("$SYS.REQ.SERVER.PING.*",), subscribe=(_INBOX,))
 
 
 def gateway_permissions() -> Permissions:

@@ -12,10 +12,12 @@ from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.nats_accounts import (
     DOWNSTREAM_USER,
     GATEWAY_USER,
+    SYSTEM_USER,
     Permissions,
     downstream_permissions,
     gateway_permissions,
     mesh_permissions,
+    system_permissions,
 )
 from services.cli.runtime.ports import LOOPBACK
 
@@ -42,14 +44,13 @@ def find_nats_server() -> Path:
     return Path(on_path)
 
 
-def render_nats_config(
-    *, port: int, monitor_port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str]
-) -> str:
+def render_nats_config(*, port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str]) -> str:
     """The server's configuration. `passwords` holds one for each user.
 
     Account MESH has JetStream and the services; account DOWNSTREAM sees the public subjects of MESH and can only
-    listen; account GATEWAYS can only publish payloads, and gets the acknowledgements of JetStream as replies. Every
-    write to a stream reaches the disk before it is acknowledged.
+    listen; account GATEWAYS can only publish payloads, and gets the acknowledgements of JetStream as replies; account
+    SYS asks the server about itself, in place of a monitoring port, which would have no login. Every write to a stream
+    reaches the disk before it is acknowledged.
     """
     mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services).items()]
     downstream_user = _user(DOWNSTREAM_USER, passwords[DOWNSTREAM_USER], downstream_permissions())
@@ -58,11 +59,12 @@ def render_nats_config(
     config = {
         "server_name": "tocsin",
         "listen": f"{LOOPBACK}:{port}",
-        "http": f"{LOOPBACK}:{monitor_port}",
         "logtime_utc": True,
         "max_payload": MAX_PAYLOAD_BYTES,
         "jetstream": {"store_dir": str(store), "sync_interval": "always", "max_file_store": _MAX_FILE_STORE},
+        "system_account": "SYS",
         "accounts": {
+            "SYS": {"users": [_user(SYSTEM_USER, passwords[SYSTEM_USER], system_permissions())]},
             "MESH": {
                 "jetstream": "enabled",
                 "users": mesh_users,

@@ -4,11 +4,18 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
+from services.cli.runtime.disk import MIB, free_bytes
 from services.cli.runtime.part import Probe, Unhealthy
 
+LEAST_ROOM_BYTES = 16 * MIB
+"""With less free neither PostgreSQL nor JetStream can be sure to write: that is one segment of a journal."""
 _POSTGRES_PROTOCOL = 3 << 16
 _SERVING = b"\x08\x01"
+# A HealthCheckRequest for `liveness`, and the key of the reason: services/chassis/grpc/health.py.
+_LIVENESS = b"\x0a\x08liveness"
+_REASON = "tocsin-health-reason"
 
 
 def http_probe(host: str, port: int, path: str) -> Probe:
@@ -16,23 +23,35 @@ def http_probe(host: str, port: int, path: str) -> Probe:
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
 
     async def probe() -> None:
-        async with _connection(host, port) as (reader, writer):
-            writer.write(request)
-            await writer.drain()
-            words = (await reader.readline()).decode("latin-1").split()
-        if len(words) < 2 or words[1] != "200":
-            raise Unhealthy(f"GET {path} is answered with {' '.join(words[1:]) or 'nothing'}")
+        status = await _http_status(host, port, request)
+        if not status.startswith("200"):
+            raise Unhealthy(f"GET {path} is answered with {status or 'nothing'}")
+
+    return probe
+
+
+def edge_probe(host: str, port: int) -> Probe:
+    """Healthy when the listener that clients use answers. That the gateway behind it is away is not Envoy's fault."""
+    request = f"GET /livez HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+
+    async def probe() -> None:
+        status = await _http_status(host, port, request)
+        if not status.startswith(("2", "3", "4")):
+            raise Unhealthy(f"GET /livez is answered with {status or 'nothing'}", own=not status)
 
     return probe
 
 
 def grpc_probe(address: str) -> Probe:
-    """Healthy when the standard health service answers SERVING for the server as a whole."""
+    """Healthy when the standard health service answers SERVING for the server as a whole.
+
+    When it does not, `liveness` tells whether that is the service's own fault. A service without that name is asked
+    too much: its fault is its own.
+    """
     host, _, port = address.rpartition(":")
 
     async def probe() -> None:
-        async with _connection(host, int(port)):
-            pass
+        await reach(host, int(port))
         # Only now: connecting again and again is cheaper without a channel, and so is starting up without gRPC.
         import grpc
         import grpc.aio
@@ -42,19 +61,26 @@ def grpc_probe(address: str) -> Probe:
                 "/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes
             )
             try:
-                answer = await check(b"", timeout=2)
+                call = check(b"", timeout=2)
+                if await call == _SERVING:
+                    return
+                # Names and values are text, as long as a name does not end in "-bin".
+                said = {str(name): str(value) for name, value in await call.trailing_metadata() or ()}
             except grpc.aio.AioRpcError as error:
                 raise Unhealthy(f"health check: {error.code().name}") from error
-        if answer != _SERVING:
-            raise Unhealthy("not serving")
+            try:
+                alive = await check(_LIVENESS, timeout=2) == _SERVING
+            except grpc.aio.AioRpcError:
+                alive = False
+        raise Unhealthy(said.get(_REASON, "not serving"), own=not alive)
 
     return probe
 
 
-def postgres_probe(host: str, port: int) -> Probe:
+def postgres_hello(host: str, port: int) -> Probe:
     """Healthy when the server takes sessions: it asks who we are, and does not say that it is starting or stopping.
 
-    Leaves it at that, as no password is worth spending on a check; the step that prepares the database logs in.
+    That is what can be asked at any time and costs next to nothing; `postgres_health` goes on from there.
     """
     parameters = b"user\0tocsin_probe\0database\0postgres\0\0"
     hello = struct.pack("!ii", 8 + len(parameters), _POSTGRES_PROTOCOL) + parameters
@@ -66,9 +92,32 @@ def postgres_probe(host: str, port: int) -> Probe:
             kind, length = struct.unpack("!ci", await reader.readexactly(5))
             body = await reader.readexactly(length - 4)
         if kind == b"E" and b"\0C57P03\0" in b"\0" + body:
-            raise Unhealthy("not accepting sessions yet")
+            raise Unhealthy("not accepting sessions yet", own=False)
 
     return probe
+
+
+async def reach(host: str, port: int) -> None:
+    """Raises Unhealthy when nothing listens there."""
+    async with _connection(host, port):
+        pass
+
+
+def check_room(directory: Path) -> None:
+    """Raises Unhealthy when the disk of the directory is full."""
+    if (free := free_bytes(directory)) < LEAST_ROOM_BYTES:
+        raise Unhealthy(
+            f"no room left on the disk: {free // 1024:,} KiB free",
+            own=False,
+            advice=f"free some of the disk of {directory}; it goes on by itself then",
+        )
+
+
+async def _http_status(host: str, port: int, request: bytes) -> str:
+    async with _connection(host, port) as (reader, writer):
+        writer.write(request)
+        await writer.drain()
+        return " ".join((await reader.readline()).decode("latin-1").split()[1:])
 
 
 @contextlib.asynccontextmanager

@@ -9,15 +9,17 @@ from typing import Any
 from services.cli.runtime.control import Handler
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.part import State
+from services.cli.runtime.status import StatusFile
 from services.cli.runtime.supervisor import Supervisor
 
 RESTART = "restart"
+STATUS = "status"
 # The patience of a start, and that of the longest stop before it.
 RESTART_BUDGET = timedelta(seconds=120)
 _POLL_SECONDS = 0.05
 
 
-def request_handlers(supervisor: Supervisor) -> Mapping[str, Handler]:
+def request_handlers(supervisor: Supervisor, status: StatusFile) -> Mapping[str, Handler]:
     """The handlers by what is asked."""
 
     async def restart(request: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +39,10 @@ def request_handlers(supervisor: Supervisor) -> Mapping[str, Handler]:
             ) from None
         return {"pid": supervisor.status[name].pid, "seconds": time.monotonic() - begun}
 
-    return {RESTART: restart}
+    async def tell(_request: dict[str, Any]) -> dict[str, Any]:
+        return status.content()
+
+    return {RESTART: restart, STATUS: tell}
 
 
 async def _healthy(supervisor: Supervisor, name: str) -> None:

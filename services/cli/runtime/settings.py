@@ -75,7 +75,7 @@ class RuntimeSettings:
             requests.append(self._request("postgres", "PostgreSQL"))
         if not self.nats_url:
             requests.append(self._request("nats", "NATS"))
-            requests.append(self._request("nats_monitor", "NATS' monitoring"))
+        requests.append(self._request("runtime_metrics", "the runtime's metrics"))
         requests.append(self._request("gateway", "the gateway"))
         requests.append(self._request("gateway_grpc", "the gateway's reflection"))
         requests.append(self._request("gateway_metrics", "the gateway's metrics"))
@@ -90,7 +90,7 @@ class RuntimeSettings:
 
 
 def port_variable(name: str) -> str:
-    """The variable that sets a port: `nats_monitor` is `TOCSIN_NATS_MONITOR_PORT`."""
+    """The variable that sets a port: `envoy_metrics` is `TOCSIN_ENVOY_METRICS_PORT`."""
     return f"TOCSIN_{name.upper()}_PORT"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from services.cli.runtime.errors import RuntimeProblem
@@ -12,6 +13,7 @@ from services.cli.runtime.state import StateDir
 from services.cli.runtime.tasks import Tell, Told, describe
 
 _RETRY_SECONDS = 1.0
+_ANSWER_BUDGET = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,8 @@ class StatusFile:
             if self._outdated:
                 self.write(self._last)
 
-    def content(self) -> dict[str, object]:
-        """What the file holds."""
+    def content(self) -> dict[str, Any]:
+        """What the file holds: for those who can ask, as the disk may be full."""
         parts = [
             {
                 "name": name,
@@ -94,9 +96,16 @@ class StatusFile:
 
 
 def read_reports(state: StateDir) -> list[PartReport]:
-    """The parts of the mesh on the directory, in the order of the plan; raises RuntimeProblem when damaged."""
+    """The parts of the mesh on the directory, in the order of the plan: from its supervisor, else from the file, which
+    may be older. Raises RuntimeProblem when that is damaged."""
+    from services.cli.runtime.control import ask
+
     try:
-        return [_report(part) for part in state.read_json(state.status_file).get("parts", [])]
+        content = ask(state, "status", within=_ANSWER_BUDGET)
+    except RuntimeProblem:
+        content = state.read_json(state.status_file)
+    try:
+        return [_report(part) for part in content.get("parts", [])]
     except (KeyError, TypeError):
         raise RuntimeProblem(
             f"{state.status_file} is damaged; it is written anew at the next change of a part"

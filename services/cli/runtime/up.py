@@ -24,6 +24,7 @@ from services.cli.runtime.requests import request_handlers
 from services.cli.runtime.settings import EDGE_TLS_VARIABLE, PROJECT, SERVICES, RuntimeSettings
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, children_of_last_run
+from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.runtime.supervisor import Supervisor
 from services.cli.version import tocsin_version
 
@@ -63,7 +64,8 @@ async def run_mesh(
         assignment = assign_ports(settings.port_requests(), remembered)
         chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
         state.remember_ports({**remembered, **chosen})
-        mesh = _mesh(settings, state, assignment.ports)
+        memory = StreamMemory(state, reporter.fault)
+        mesh = _mesh(settings, state, assignment.ports, memory)
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan, reporter.fault)
@@ -74,7 +76,7 @@ async def run_mesh(
         # In this order: who finds the instance finds its own parts, not those of the last run.
         status.write(supervisor.status)
         instance.write(state)
-        if mesh.nats_monitor_url:
+        if not settings.nats_url:
             for user in (DOWNSTREAM_USER, GATEWAY_USER):
                 write_outside_credentials(state, mesh.nats_url, user, mesh.credentials.nats[user])
         loop = asyncio.get_running_loop()
@@ -90,7 +92,9 @@ async def run_mesh(
         beside = {
             "renew tokens": partial(_renew_tokens, state),
             "write status": status.keep,
-            "answer requests": partial(answer_requests, state, request_handlers(supervisor)),
+            "remember streams": memory.keep,
+            "answer requests": partial(answer_requests, state, request_handlers(supervisor, status)),
+            "serve metrics": partial(_serve_metrics, mesh.ports["runtime_metrics"], status, state),
         }
         await supervisor.run(ready, beside=beside)
     except RuntimeProblem as error:
@@ -104,13 +108,14 @@ async def run_mesh(
         state.release()
 
 
-def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int]) -> Mesh:
+def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int], memory: StreamMemory) -> Mesh:
     return Mesh(
         settings,
         state,
         ports,
         ensure_credentials(state, SERVICES, own_postgres=not settings.postgres_dsn),
         tocsin_version(),
+        memory,
         is_prepared(state, settings),
     )
 
@@ -132,7 +137,6 @@ def _instance(mesh: Mesh) -> Instance:
         edge_url=mesh.edge_url if settings.runs("envoy") else "",
         edge_port=mesh.ports["edge"],
         nats_url=mesh.nats_url if settings.nats_url or settings.runs("nats") else "",
-        nats_monitor_url=mesh.nats_monitor_url if settings.runs("nats") else "",
         postgres_dsn=mesh.admin_dsn if settings.postgres_dsn or settings.runs("postgres") else "",
         external_nats=bool(mesh.settings.nats_url),
         ports=dict(mesh.ports),
@@ -143,3 +147,10 @@ async def _renew_tokens(state: StateDir) -> None:
     while True:
         await asyncio.sleep(_TOKEN_RENEWAL_SECONDS)
         renew_peer_tokens(state, SERVICES)
+
+
+async def _serve_metrics(port: int, status: StatusFile, state: StateDir) -> None:
+    # Here, so that the parts start while it loads.
+    from services.cli.runtime.metrics import serve_metrics
+
+    await serve_metrics(port, status, str(state.root))

@@ -40,7 +40,7 @@ def test_servers_of_the_operator_replace_own_ones() -> None:
     environment = {"TOCSIN_POSTGRES_DSN": "postgresql://a:b@db/x", "TOCSIN_NATS_URL": "nats://broker:4222"}
     settings = read_settings(_STATE, {}, environment=environment)
     names = {request.name for request in settings.port_requests()}
-    assert not names & {"postgres", "nats", "nats_monitor"}
+    assert not names & {"postgres", "nats"}
 
 
 def test_an_unknown_part_is_refused_by_name() -> None:

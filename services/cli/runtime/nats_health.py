@@ -1,0 +1,76 @@
+"""Whether the embedded NATS works: its own word, and a message that it stores on the disk."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from services.cli.runtime.disk import MIB, free_bytes
+from services.cli.runtime.nats_accounts import RUNTIME_USER
+from services.cli.runtime.nats_monitor import NatsLogin, NatsMonitor, NatsSession, NatsSilent
+from services.cli.runtime.part import Unhealthy
+from services.cli.runtime.probes import check_room, reach
+from services.cli.runtime.stream_memory import StreamMemory
+
+ROOM_TO_RESTART_BYTES = 64 * MIB
+"""With less free JetStream would run into the end of the disk again at once."""
+_WITHIN = 2.0
+
+
+class NatsHealth:
+    """The probe of the part. Of one server process or the next: it connects anew when it has to."""
+
+    def __init__(
+        self, host: str, port: int, *, runtime_password: str, system_password: str, store: Path, memory: StreamMemory
+    ) -> None:
+        url = f"nats://{host}:{port}"
+        self._address = host, port
+        self._monitor = NatsMonitor(url, system_password)
+        self._mesh = NatsSession(NatsLogin(url, RUNTIME_USER, runtime_password))
+        self._store = store
+        self._memory = memory
+        self._stored_before = False
+
+    async def __call__(self) -> None:
+        """Returns when messages are stored; raises Unhealthy."""
+        await reach(*self._address)
+        try:
+            trouble = await self._monitor.trouble(_WITHIN)
+        except NatsSilent as silence:
+            raise Unhealthy(str(silence)) from silence
+        if trouble:
+            raise self._judged(trouble)
+        check_room(self._store)
+        await asyncio.gather(self._write(), self._look_at_streams())
+
+    async def _look_at_streams(self) -> None:
+        try:
+            self._memory.compare(await self._monitor.streams(within=_WITHIN))
+        except NatsSilent as silence:
+            raise Unhealthy(f"the streams are not told: {silence}") from silence
+
+    async def _write(self) -> None:
+        from services.chassis.nats.topology import health_subject
+
+        try:
+            answer = await self._mesh.request(health_subject("runtime"), b"", within=_WITHIN)
+        except NatsSilent as silence:
+            raise self._judged(f"a message is not stored: {silence}", certain=False) from silence
+        if answer is None:
+            if self._stored_before:
+                raise Unhealthy("a message is not stored: no stream takes it")
+            return  # a new server, whose streams are still to be made
+        if error := json.loads(answer).get("error"):
+            raise self._judged(f"a message is not stored: {error.get('description', error)}", certain=False)
+        self._stored_before = True
+
+    def _judged(self, trouble: str, *, certain: bool | None = None) -> Unhealthy:
+        """JetStream keeps an error of writing until it is restarted: that is the remedy, where there is room to write.
+        Without room nothing is."""
+        free = free_bytes(self._store)
+        if free < ROOM_TO_RESTART_BYTES:
+            advice = (
+                f"free some of the disk of {self._store}: {free // MIB:,} MiB are left, with "
+                f"{ROOM_TO_RESTART_BYTES // MIB} MiB it goes on by itself"
+            )
+            return Unhealthy(trouble, own=False, advice=advice)
+        return Unhealthy(trouble, certain="write error" in trouble if certain is None else certain)
