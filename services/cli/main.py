@@ -1,6 +1,7 @@
 """The `tocsin` command. Every module in `services/cli/commands` adds itself by a function `register(app)`."""
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -50,6 +51,10 @@ def _root(
 
 def main() -> None:
     """Runs the command line; a failure is one line on standard error and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that has no sign for something shows a question mark.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -53,7 +53,7 @@ async def prepare_database(
     `dsn` names the database that all schemas live in and a role that may create roles. Raises RuntimeProblem.
     """
     try:
-        created = await _ensure_database(dsn, address)
+        created = await _ensure_database(dsn, address, options)
         await check_server(dsn, address)
         async with session(dsn) as connection:
             await _settle_with_others(connection, close=created or options.own_server or options.revoke_public)
@@ -70,14 +70,17 @@ async def prepare_database(
     return dict(zip((schema.service for schema in schemas), applied, strict=True))
 
 
-async def _ensure_database(dsn: str, address: PostgresAddress) -> bool:
+async def _ensure_database(dsn: str, address: PostgresAddress, options: DatabaseOptions) -> bool:
     """Whether the database had to be created."""
-    try:
-        async with session(dsn):
-            return False
-    except asyncpg.InvalidCatalogNameError:
-        pass
+    if not options.own_server:  # of our own server we know another to ask: it need not log that this one is missing
+        try:
+            async with session(dsn):
+                return False
+        except asyncpg.InvalidCatalogNameError:
+            pass
     async with session(at_database(dsn, "postgres")) as connection:
+        if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", address.database):
+            return False
         try:
             await connection.execute(f"CREATE DATABASE {quoted(address.database)}")
         except asyncpg.InsufficientPrivilegeError as error:

@@ -32,6 +32,17 @@ async def test_a_signal_stops_everything_cleanly(command_line: Make) -> None:
         assert "database system is shut down" in postgres_log.read_text()[told:]
 
 
+async def test_any_directory_any_output_and_a_quiet_first_start(command_line: Make) -> None:
+    mesh = command_line('ä b "c" ☃', PYTHONIOENCODING="ascii", LC_ALL="C")
+    mesh.start()
+    await mesh.up()
+    code, output, errors = await mesh.stop()
+    assert (code, errors) == (0, "")
+    assert "? nats " in output
+    assert "\x1b" not in output
+    assert "does not exist" not in (mesh.state.logs / "postgres.log").read_text()
+
+
 async def test_nothing_outlives_a_killed_supervisor_and_the_next_start_is_clean(command_line: Make) -> None:
     one = command_line()
     one.start()
