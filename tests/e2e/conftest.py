@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
 @contextmanager
 def running_mesh(
     repository: Path, state_dir: Path, environment: Mapping[str, str]
-) -> Iterator[tuple[MeshClient, "subprocess.Popen[bytes]"]]:
+) -> Generator[tuple[MeshClient, "subprocess.Popen[bytes]"]]:
     """A mesh with these variables and no others of Tocsin's, until the end of the block."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     state_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,7 +49,7 @@ class Redirecting(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def redirecting_server() -> Iterator[str]:
+def redirecting_server() -> Generator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -121,7 +121,9 @@ def requests_to(attack: Attack, url: str, unique: str) -> dict[str, httpx.Respon
 
 
 def test_every_listener_of_the_mesh_is_one_of_its_ports(attack: Attack) -> None:
-    listening = {port for part in read_reports(attack.mesh.state) if part.pid for port in listening_ports(part.pid)}
+    parts = {part.pid for part in read_reports(attack.mesh.state) if part.pid}
+    processes = {attack.mesh.instance.supervisor_pid, *parts}
+    listening = {port for process in processes for port in listening_ports(process)}
     assert listening == set(attack.ports.values())
 
 

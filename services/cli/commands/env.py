@@ -25,6 +25,7 @@ def env(
 
     from services.cli.client import open_mesh
     from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER
+    from services.cli.runtime.prometheus import read_targets
 
     mesh = open_mesh(state_dir)
     instance = mesh.instance
@@ -35,6 +36,8 @@ def env(
         "DATABASE_URL": instance.postgres_dsn,
         "NATS_URL": instance.nats_url,
     }
+    for name, address in read_targets(mesh.state).items():
+        values[f"{name.replace('-', '_').upper()}_METRICS_URL"] = f"http://{address}/metrics"
     if not instance.external_nats:
         values["NATS_USER"] = CLI_USER
         values["NATS_PASSWORD"] = mesh.state.secret(f"nats.{CLI_USER}")

@@ -37,11 +37,13 @@ def status(
     from services.cli.runtime.lag import read_lag
     from services.cli.runtime.nats_accounts import SYSTEM_USER
     from services.cli.runtime.nats_monitor import NatsSilent
+    from services.cli.runtime.prometheus import RUNTIME, read_targets
     from services.cli.runtime.status import read_reports
     from services.cli.runtime.stream_memory import read_losses
 
     mesh = open_mesh(state_dir)
     parts = read_reports(mesh.state)
+    metrics = read_targets(mesh.state)
     streams: list[StreamLag] = []
     trouble = ""
     if mesh.instance.nats_url and not mesh.instance.external_nats:
@@ -55,9 +57,13 @@ def status(
         content = {
             "version": mesh.instance.version,
             "healthy": healthy,
-            "supervisor": {"pid": mesh.instance.supervisor_pid, "stateDir": str(mesh.state.root)},
+            "supervisor": {
+                "pid": mesh.instance.supervisor_pid,
+                "stateDir": str(mesh.state.root),
+                "metrics": metrics.get(RUNTIME, ""),
+            },
             "edge": mesh.instance.edge_url,
-            "parts": [_camel(dataclasses.asdict(part)) for part in parts],
+            "parts": [_camel({**dataclasses.asdict(part), "metrics": metrics.get(part.name, "")}) for part in parts],
             "streams": [_camel(dataclasses.asdict(stream)) for stream in streams],
             "streamLosses": [_camel(dataclasses.asdict(loss)) for loss in losses],
         }
@@ -70,7 +76,8 @@ def status(
             # Nothing to fit into: whoever reads the output wants whole names.
             console.width = _UNBOUNDED_WIDTH
         console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
-        console.print(_parts_table(parts))
+        console.print(_parts_table(parts, metrics))
+        console.print(f"metrics of the runtime: {metrics.get(RUNTIME, '')}", style="bright_black")
         if streams:
             console.print()
             console.print(_streams_table(streams))
@@ -100,19 +107,21 @@ def _camel_name(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
-def _parts_table(parts: "list[PartReport]") -> "Table":
+def _parts_table(parts: "list[PartReport]", metrics: dict[str, str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("part", "state", "pid", "up", "restarts", "address", "version"):
+    for name in ("part", "state", "pid", "up", "restarts", "address", "metrics", "version"):
         table.add_column(name, justify="right" if name in ("pid", "up", "restarts") else "left")
     for part in parts:
         colour = _COLOURS.get(part.state, "red")
         state = Text.assemble((part.state, colour), *_details(part))
         up = "" if part.uptime_seconds is None else show_duration(part.uptime_seconds)
         pid = "" if part.pid is None else str(part.pid)
-        table.add_row(part.name, state, pid, up, str(part.restarts), part.address, part.version)
+        table.add_row(
+            part.name, state, pid, up, str(part.restarts), part.address, metrics.get(part.name, ""), part.version
+        )
     return table
 
 

@@ -23,6 +23,7 @@ from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
 from services.cli.runtime.postgres_health import PostgresHealth
 from services.cli.runtime.postgres_server import read_dsn, with_login
 from services.cli.runtime.probes import edge_probe, grpc_probe, http_probe
+from services.cli.runtime.prometheus import RUNTIME
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings, part_name
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.stream_memory import StreamMemory
@@ -109,6 +110,11 @@ class Mesh:
         present = wanted | {step.name for step in steps}
         return Plan(tuple(_within(part, present) for part in parts), tuple(steps))
 
+    def metrics(self, plan: Plan) -> dict[str, str]:
+        """Who answers `GET /metrics` on which `host:port`: the parts of the plan, and the runtime."""
+        parts = {part.name: part.metrics for part in plan.parts if part.metrics}
+        return {RUNTIME: self.address("runtime_metrics"), **parts}
+
     def _wanted(self) -> frozenset[str]:
         wanted = frozenset(self._builders()) if self.settings.only is None else self.settings.only
         replaced = {"postgres": self.settings.postgres_dsn, "nats": self.settings.nats_url}
@@ -186,6 +192,7 @@ class Mesh:
             stands_on=frozenset({"postgres", "nats"}),
             version=self.version,
             address=self.address(service),
+            metrics=self.address(f"{service}_metrics"),
             needs=frozenset() if self.prepared else frozenset({DATABASE_STEP, STREAMS_STEP}),
             stop_rank=2,
             stop_budget=_SERVICE_STOP_BUDGET,
@@ -203,6 +210,7 @@ class Mesh:
             probe=http_probe(LOOPBACK, self.ports["gateway"], "/livez"),
             version=self.version,
             address=self.address("gateway"),
+            metrics=self.address("gateway_metrics"),
             stop_rank=1,
             stop_budget=timedelta(seconds=12),
         )
@@ -219,6 +227,7 @@ class Mesh:
             probe=edge_probe(self._edge_host, self.ports["edge"]),
             stands_on=frozenset({"gateway"}),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
+            metrics=self.address("envoy_metrics"),
             # Its first look at the services decides for seconds where it sends requests: it comes when they are there.
             needs=frozenset({"gateway", *(part_name(service) for service in SERVICES)}),
         )

@@ -52,6 +52,8 @@ class Part:
     probe: Probe
     version: str = ""
     address: str = ""
+    metrics: str = ""
+    """`host:port` that answers `GET /metrics`; empty for a part that has none."""
     needs: frozenset[str] = frozenset()
     stands_on: frozenset[str] = frozenset()
     stop_rank: int = 0

@@ -42,6 +42,7 @@ class StateDir:
         self.nats = root / "nats"
         self.status_file = self.run / "status.json"
         self.instance_file = self.run / "instance.json"
+        self.prometheus_file = self.run / "prometheus.json"
         self._lock_file = root / "lock"
         self.secrets_file = root / "secrets.json"
         self._ports_file = root / "ports.json"

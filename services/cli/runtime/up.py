@@ -19,6 +19,7 @@ from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
 from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_configured
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
+from services.cli.runtime.prometheus import write_targets
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.requests import request_handlers
 from services.cli.runtime.settings import EDGE_TLS_VARIABLE, PROJECT, SERVICES, RuntimeSettings
@@ -76,6 +77,7 @@ async def run_mesh(
         # In this order: who finds the instance finds its own parts, not those of the last run.
         status.write(supervisor.status)
         instance.write(state)
+        write_targets(state, mesh.metrics(plan))
         if not settings.nats_url:
             for user in (DOWNSTREAM_USER, GATEWAY_USER):
                 write_outside_credentials(state, mesh.nats_url, user, mesh.credentials.nats[user])
