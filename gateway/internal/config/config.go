@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -38,6 +39,9 @@ type Config struct {
 	// TLS towards the services; nil for plain text.
 	TLS *tls.Config
 
+	// PartsURL is where the runtime that keeps the parts of the mesh running tells which of them do not work; empty: there
+	// is none, as on Kubernetes.
+	PartsURL string
 	// Version and Commit of what runs, for /health and the metrics.
 	Version, Commit string
 	LogFormat       string
@@ -66,6 +70,7 @@ func Load(get func(string) string) (*Config, error) {
 		TraceRatio:      r.ratio("TOCSIN_TRACE_RATIO", 0.1),
 		MergeReadings:   r.choice("TOCSIN_GATEWAY_MERGE_READINGS", "on", "off") == "on",
 		TLS:             r.tls(),
+		PartsURL:        r.url("TOCSIN_GATEWAY_PARTS_URL"),
 		Version:         r.text("TOCSIN_VERSION", "dev"),
 		Commit:          get("TOCSIN_COMMIT"),
 		LogFormat:       r.choice("TOCSIN_LOG_FORMAT", "json", "console"),
@@ -98,6 +103,17 @@ func (r *reader) text(name, fallback string) string {
 		return value
 	}
 	return fallback
+}
+
+func (r *reader) url(name string) string {
+	value := r.get(name)
+	if value == "" {
+		return ""
+	}
+	if parsed, err := url.Parse(value); err != nil || parsed.Scheme != "http" || parsed.Host == "" {
+		r.refuse(name, "must be a URL, http://host:port/path")
+	}
+	return value
 }
 
 func (r *reader) address(name, fallback string) string {

@@ -38,6 +38,7 @@ func TestValues(t *testing.T) {
 func TestNonsenseIsRefusedByName(t *testing.T) {
 	for name, value := range map[string]string{
 		"TOCSIN_GATEWAY_LISTEN":     "8080",
+		"TOCSIN_GATEWAY_PARTS_URL":  "127.0.0.1:9",
 		"TOCSIN_PEER_INGESTION":     "host:99999",
 		"TOCSIN_GATEWAY_MAX_BODY":   "1TB",
 		"TOCSIN_GATEWAY_TIMEOUT":    "15",

@@ -1,4 +1,5 @@
-// Package health tells whether the mesh works, from what the services say of themselves over grpc.health.v1.
+// Package health tells whether the mesh works: from what the services say of themselves over grpc.health.v1, and from
+// what the runtime that keeps the parts running, where there is one, says of them.
 package health
 
 import (
@@ -6,6 +7,8 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"tocsin/gateway/internal/contract"
@@ -22,7 +26,14 @@ const (
 	serving     = "SERVING"
 	notServing  = "NOT_SERVING"
 	unreachable = "UNREACHABLE"
-	within      = time.Second
+	// One try of a question, and of all tries. An answer that comes too late once, as after a pause of this process or of
+	// the machine, says nothing of the one who was asked.
+	within = time.Second
+	tries  = 3
+	pause  = 50 * time.Millisecond
+	// Trailing metadata of a service's answer: why it does not serve, and since when. See services/chassis/grpc/health.py.
+	reasonKey = "tocsin-health-reason"
+	sinceKey  = "tocsin-health-since"
 )
 
 // Checker asks the services.
@@ -31,12 +42,21 @@ type Checker struct {
 
 	clients  map[string]healthpb.HealthClient
 	version  string
+	parts    *parts
 	stopping atomic.Bool
+
+	lock sync.Mutex
+	away map[string]time.Time // since when a service has not been reached, as far as anybody asked
 }
 
-// New makes a checker of the named services.
-func New(names []string, conn func(string) grpc.ClientConnInterface, version string) *Checker {
-	c := &Checker{clients: map[string]healthpb.HealthClient{}, version: version}
+// New makes a checker of the named services. partsURL is where the runtime tells of its parts; empty: nowhere.
+func New(names []string, conn func(string) grpc.ClientConnInterface, version, partsURL string) *Checker {
+	c := &Checker{
+		clients: map[string]healthpb.HealthClient{},
+		version: version,
+		parts:   newParts(partsURL),
+		away:    map[string]time.Time{},
+	}
 	for _, name := range names {
 		c.clients[name] = healthpb.NewHealthClient(conn(name))
 	}
@@ -51,12 +71,18 @@ type report struct {
 	Timestamp string            `json:"timestamp"`
 	Version   string            `json:"version"`
 	Services  map[string]string `json:"services"`
+	Problems  []Problem         `json:"problems,omitempty"`
 }
 
-// ask asks all services at once.
+// Problem is a part of the mesh that does not work: why, and since when.
+type Problem struct {
+	Part   string `json:"part"`
+	Reason string `json:"reason"`
+	Since  string `json:"since"`
+}
+
+// ask asks all services and the runtime at once.
 func (c *Checker) ask(ctx context.Context) report {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
 	found := report{
 		Status:    serving,
 		Timestamp: time.Now().UTC().Format(time.RFC3339Nano),
@@ -65,33 +91,89 @@ func (c *Checker) ask(ctx context.Context) report {
 	}
 	var lock sync.Mutex
 	var group sync.WaitGroup
+	var problems []Problem
 	for name, client := range maps.All(c.clients) {
 		group.Go(func() {
-			answer := one(ctx, client, "")
+			answer, problem := c.one(ctx, name, client)
 			lock.Lock()
 			defer lock.Unlock()
 			found.Services[name] = answer
-			if answer != serving {
-				found.Status = notServing
+			if problem != nil {
+				problems = append(problems, *problem)
 			}
 		})
 	}
+	group.Go(func() { found.Problems = c.parts.problems(ctx) })
 	group.Wait()
-	if c.stopping.Load() {
+	found.Problems = merge(found.Problems, problems)
+	if len(found.Problems) > 0 || c.stopping.Load() {
 		found.Status = notServing
 	}
 	return found
 }
 
-func one(ctx context.Context, client healthpb.HealthClient, service string) string {
-	response, err := client.Check(ctx, &healthpb.HealthCheckRequest{Service: service})
-	switch {
-	case err != nil:
-		return unreachable
-	case response.GetStatus() == healthpb.HealthCheckResponse_SERVING:
-		return serving
+// merge adds to what the runtime knows of its parts what it does not know, in the order of the names. Of a process that
+// is dead or hangs it knows more than a call that got no answer.
+func merge(known, services []Problem) []Problem {
+	for _, problem := range services {
+		same := func(other Problem) bool { return other.Part == problem.Part }
+		if !slices.ContainsFunc(known, same) {
+			known = append(known, problem)
+		}
 	}
-	return notServing
+	slices.SortFunc(known, func(a, b Problem) int { return strings.Compare(a.Part, b.Part) })
+	return known
+}
+
+// one asks a service, more than once when it cannot be reached.
+func (c *Checker) one(ctx context.Context, name string, client healthpb.HealthClient) (string, *Problem) {
+	part := strings.ReplaceAll(name, "_", "-")
+	var said metadata.MD
+	response, err := check(ctx, client, "", &said)
+	if since := c.reached(name, err == nil); err != nil {
+		return unreachable, &Problem{Part: part, Reason: "does not answer", Since: since.Format(time.RFC3339Nano)}
+	}
+	if response.GetStatus() == healthpb.HealthCheckResponse_SERVING {
+		return serving, nil
+	}
+	return notServing, &Problem{Part: part, Reason: first(said, reasonKey, "does not serve"), Since: first(said, sinceKey, "")}
+}
+
+// reached remembers whether a service could be reached, and returns since when it could not.
+func (c *Checker) reached(name string, reached bool) time.Time {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if reached {
+		delete(c.away, name)
+		return time.Time{}
+	}
+	if _, known := c.away[name]; !known {
+		c.away[name] = time.Now().UTC()
+	}
+	return c.away[name]
+}
+
+func check(ctx context.Context, client healthpb.HealthClient, service string, said *metadata.MD) (*healthpb.HealthCheckResponse, error) {
+	for try := 1; ; try++ {
+		response, err := checkOnce(ctx, client, service, said)
+		if err == nil || status.Code(err) == codes.NotFound || try == tries || ctx.Err() != nil {
+			return response, err
+		}
+		time.Sleep(pause)
+	}
+}
+
+func checkOnce(ctx context.Context, client healthpb.HealthClient, service string, said *metadata.MD) (*healthpb.HealthCheckResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return client.Check(ctx, &healthpb.HealthCheckRequest{Service: service}, grpc.Trailer(said))
+}
+
+func first(said metadata.MD, key, fallback string) string {
+	if values := said.Get(key); len(values) > 0 {
+		return values[0]
+	}
+	return fallback
 }
 
 // Health answers GET /health: 200 when every service serves, else 503.
@@ -141,9 +223,8 @@ func (c *Checker) Check(ctx context.Context, request *healthpb.HealthCheckReques
 	if !ok {
 		return nil, status.Error(codes.NotFound, "unknown service")
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	response, err := client.Check(ctx, &healthpb.HealthCheckRequest{Service: request.GetService()})
+	var said metadata.MD
+	response, err := check(ctx, client, request.GetService(), &said)
 	if status.Code(err) == codes.NotFound {
 		return nil, status.Error(codes.NotFound, "unknown service")
 	}

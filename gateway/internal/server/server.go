@@ -50,7 +50,7 @@ func New(c *config.Config) (*Server, error) {
 	s := &Server{
 		config:   c,
 		peers:    services,
-		health:   health.New(services.Names(), services.Conn, c.Version),
+		health:   health.New(services.Names(), services.Conn, c.Version, c.PartsURL),
 		stopping: make(chan struct{}),
 	}
 	s.running, s.stopped = context.WithCancel(context.Background())
