@@ -222,9 +222,11 @@ class Keeper:
         return min(_PROBE_EVERY_WHILE_FAILING, every) if self._judge.failing_for else every
 
     def _became_healthy(self, seconds: float) -> None:
-        again = self.status.state is State.UNHEALTHY
+        again, since = self.status.state is State.UNHEALTHY, self.status.unhealthy_since
         if not again:
             self.status.seconds_to_healthy = seconds
+        if since is not None:
+            seconds = time.time() - since
         self.status.unhealthy_since = None
         self._change(State.HEALTHY)
         self.ready.set()

@@ -225,7 +225,6 @@ class Mesh:
             environment=self._bare_environment(),
             directory=self.state.run,
             probe=edge_probe(self._edge_host, self.ports["edge"]),
-            stands_on=frozenset({"gateway"}),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
             metrics=self.address("envoy_metrics"),
             # Its first look at the services decides for seconds where it sends requests: it comes when they are there.

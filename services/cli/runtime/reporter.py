@@ -22,7 +22,8 @@ class Reporter(Protocol):
         ...
 
     def healthy(self, part: Part, seconds: float, *, recovered: bool) -> None:
-        """A part has become healthy; `recovered` when it had been before, or had to be restarted."""
+        """A part has become healthy; `recovered` when it had been before, or had to be restarted: then `seconds` are
+        those without it."""
         ...
 
     def unhealthy(self, part: Part, reason: str, advice: str) -> None:

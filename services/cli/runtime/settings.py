@@ -1,11 +1,14 @@
 """What `tocsin up` is told: options first, then the environment, then defaults."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.ports import LOOPBACK, PortRequest
 
 SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
@@ -17,6 +20,8 @@ PORT_OPTIONS: Mapping[str, str] = {"edge": "--port", "postgres": "--postgres-por
 EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
 EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
 EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
+UNHEALTHY_AFTER_VARIABLE = "TOCSIN_UNHEALTHY_AFTER"
+RESTART_AFTER_VARIABLE = "TOCSIN_RESTART_AFTER"
 POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 POSTGRES_ROLE_PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"
 POSTGRES_REVOKE_PUBLIC_VARIABLE = "TOCSIN_POSTGRES_REVOKE_PUBLIC"
@@ -58,6 +63,8 @@ class RuntimeSettings:
     nats_password: str = ""
     only: frozenset[str] | None = None
     """Names of the parts to run; None for all."""
+    health: HealthLimits = field(default_factory=HealthLimits)
+    """When a part is called unhealthy, and when it is restarted."""
     passed_on: Mapping[str, str] = field(default_factory=dict[str, str])
     """The environment that parts inherit, before their own variables."""
 
@@ -117,6 +124,7 @@ def read_settings(
         nats_user=environment.get(NATS_USER_VARIABLE, ""),
         nats_password=environment.get(NATS_PASSWORD_VARIABLE, ""),
         only=only,
+        health=_health(environment),
         passed_on=dict(environment),
     )
     ports: dict[str, int] = {"edge": DEFAULT_EDGE_PORT}
@@ -129,6 +137,28 @@ def read_settings(
     if only is not None and (unknown := only - known):
         raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
+
+
+def _health(environment: Mapping[str, str]) -> HealthLimits:
+    defaults = HealthLimits()
+    limits = replace(
+        defaults,
+        unhealthy_after=_duration(environment, UNHEALTHY_AFTER_VARIABLE, defaults.unhealthy_after),
+        restart_after=_duration(environment, RESTART_AFTER_VARIABLE, defaults.restart_after),
+    )
+    if limits.restart_after < limits.unhealthy_after:
+        raise ConfigurationProblem(f"{RESTART_AFTER_VARIABLE} must not be less than {UNHEALTHY_AFTER_VARIABLE}")
+    return limits
+
+
+def _duration(environment: Mapping[str, str], variable: str, default: timedelta) -> timedelta:
+    text = environment.get(variable, "")
+    if not text:
+        return default
+    found = re.fullmatch(r"(\d+)(s|m|h)", text)
+    if found is None or int(found[1]) == 0:
+        raise ConfigurationProblem(f"{variable} must be a duration like 20s or 5m, not {text!r}")
+    return int(found[1]) * {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}[found[2]]
 
 
 def _switch(environment: Mapping[str, str], variable: str) -> bool:

@@ -90,13 +90,13 @@ def _loss(before: _Seen, now: _Seen | None) -> str:
     if now is None:
         return f"is gone; the last message that it was seen to hold had sequence {last:,}" if last else ""
     if now["created"] != before["created"]:
-        return f"was made anew; what was left of it up to sequence {last:,} is lost" if last else ""
+        return f"was made anew; what had not been processed of it up to sequence {last:,} is lost" if last else ""
     missing = last - now["last_sequence"]
     if missing <= 0:
         return ""
     return (
-        f"came back shorter: its last sequence is {now['last_sequence']:,} and was {last:,}, so up to {missing:,} "
-        "messages that were acknowledged are lost"
+        f"came back shorter: its last sequence is {now['last_sequence']:,} and was {last:,}; of the {missing:,} messages "
+        "after that, those that had not been processed are lost"
     )
 
 

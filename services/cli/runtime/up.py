@@ -70,7 +70,9 @@ async def run_mesh(
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan, reporter.fault)
-        supervisor = Supervisor(plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write)
+        supervisor = Supervisor(
+            plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write, limits=settings.health
+        )
         reporter.starting(plan, state.root)
         for text in (*(f"{text}; made anew" for text in state.remade), *_warnings(settings)):
             reporter.notice(text)
