@@ -47,7 +47,7 @@ heartbeat() {
   exec 8<> <(:)
   while :; do
     read -rt 30 -u 8 || true
-    printf '    %s: %d s\n' "$1" $((SECONDS - began))
+    printf '    %s: at it for %d s\n' "$1" $((SECONDS - began))
   done
 }
 
@@ -55,5 +55,5 @@ heartbeat() {
 need_disk() {
   local free
   free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }')
-  [ "$free" -ge "$2" ] || fail "$3 takes about $2 MiB, and $1 has $free MiB of free disk."
+  [ "$free" -ge "$2" ] || fail "$3 needs about $2 MiB of free disk, and there are $free MiB in $1."
 }

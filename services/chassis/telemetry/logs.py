@@ -6,6 +6,7 @@ asyncio...) pass through the same processors. Logs go to stderr.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ def configure(
         else [
             structlog.processors.ExceptionRenderer(),
             redact,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR")),
         ]
     )
     handler = logging.StreamHandler(stream or sys.stderr)
