@@ -89,8 +89,8 @@ class DebtUploads:
 
     async def upload(self, upload: Upload, pieces: AsyncIterator[bytes]) -> DebtFile:
         """Returns the file in its final state once its rows are committed. Once all bytes are here it is processed
-        to its end even if the caller leaves. Raises TooManyUploads at once. Raises HeaderInvalid, EncodingInvalid, TooLarge,
-        TooSlow, RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises
+        to its end even if the caller leaves. Raises TooManyUploads at once. Raises HeaderInvalid, EncodingInvalid,
+        TooLarge, TooSlow, RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises
         UploadBroken when processing broke off."""
         if self._closing:
             raise UploadBroken("the service is stopping; nothing was registered, send the file again")
