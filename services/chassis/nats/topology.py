@@ -279,8 +279,9 @@ def fitted(options: TopologyOptions, room: int) -> TopologyOptions:
     return replace(options, max_bytes={**defaults, **chosen})
 
 
-async def ensure_streams(js: JetStreamContext, options: TopologyOptions) -> list[str]:
-    """Creates missing streams and updates those whose configuration differs; returns the names it touched.
+async def ensure_streams(js: JetStreamContext, options: TopologyOptions, *, dry_run: bool = False) -> list[str]:
+    """Creates missing streams and updates those whose configuration differs; returns the names it touched, or with
+    `dry_run` would touch.
 
     A stream keeps its limit in bytes as long as a smaller one would leave no room beside what it holds. One request
     when nothing changed. Several processes may do it at once. Raises `NoRoomForStream` where the server refuses to
@@ -296,6 +297,9 @@ async def ensure_streams(js: JetStreamContext, options: TopologyOptions) -> list
             wanted = _not_too_tight(found, wanted)
             if not _differs(found.config, wanted):
                 continue
+        if dry_run:
+            touched.append(spec.name)
+            continue
         try:
             await (js.add_stream(wanted) if found is None else js.update_stream(wanted))
         except APIError as error:

@@ -39,9 +39,8 @@ async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: boo
     is touched, `NewerDatabase` when migrations have been applied that this version does not have, and
     `FailedPrecondition` when one was changed after it was applied.
     """
-    directories = ([CHASSIS_MIGRATIONS] if chassis else []) + ([directory] if directory is not None else [])
-    files = {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
-    checksums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    files = _files(directory, chassis=chassis)
+    checksums = _checksums(files)
     with translated():
         connection = await open_session(dsn, {"search_path": f'"{schema}"'}, timeout=60)
         try:
@@ -51,6 +50,44 @@ async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: boo
             return await _migrate_locked(connection, schema, files, checksums)
         finally:
             await connection.close()
+
+
+def known_migrations(directory: Path | None) -> list[str]:
+    """The ids of all that `migrate` applies to a new schema, in order."""
+    return _ordered(_files(directory, chassis=True), applied=set())
+
+
+async def pending(connection: "asyncpg.Connection[asyncpg.Record]", schema: str, directory: Path | None) -> list[str]:
+    """The ids that `migrate` would apply, in order; raises as it does."""
+    files = _files(directory, chassis=True)
+    applied = await _applied(connection, schema)
+    _check_applied(schema, applied, _checksums(files))
+    return _ordered(files, applied=set(applied))
+
+
+def _files(directory: Path | None, *, chassis: bool) -> dict[str, Path]:
+    directories = ([CHASSIS_MIGRATIONS] if chassis else []) + ([directory] if directory is not None else [])
+    return {path.stem: path for folder in directories for path in sorted(folder.glob("*.sql"))}
+
+
+def _checksums(files: dict[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+
+def _check_applied(schema: str, applied: dict[str, str], checksums: dict[str, str]) -> None:
+    if unknown := [name for name in applied if name not in checksums]:
+        raise NewerDatabase(schema, unknown)
+    for name, checksum in applied.items():
+        if checksums[name] != checksum:
+            raise FailedPrecondition(
+                f"migration {name} of schema {schema} is not the one that was applied to the database; "
+                "its file must be as it was released"
+            )
+
+
+def _ordered(files: dict[str, Path], applied: set[str]) -> list[str]:
+    loaded = [Migration(name, path, applied).load() for name, path in files.items()]
+    return [migration.id for migration in topological_sort(loaded) if migration.id not in applied]
 
 
 async def _migrate_locked(
@@ -68,14 +105,7 @@ async def _migrate_locked(
         """
     )
     applied = await _applied(connection, schema)
-    if unknown := [name for name in applied if name not in checksums]:
-        raise NewerDatabase(schema, unknown)
-    for name, checksum in applied.items():
-        if checksums[name] != checksum:
-            raise FailedPrecondition(
-                f"migration {name} of schema {schema} is not the one that was applied to the database; "
-                "its file must be as it was released"
-            )
+    _check_applied(schema, applied, checksums)
     done: list[str] = []
     loaded = [Migration(name, path, set(applied)) for name, path in files.items()]
     for migration in topological_sort([migration.load() for migration in loaded]):

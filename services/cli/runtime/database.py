@@ -12,7 +12,7 @@ import asyncpg
 from pogo_core.error import BadMigrationError
 
 from services.chassis.errors import DomainError
-from services.chassis.postgres.migrations import migrate
+from services.chassis.postgres.migrations import known_migrations, migrate, pending
 from services.cli.runtime.database_roles import RolePreparation, ServiceSchema, quoted
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.postgres_server import (
@@ -68,6 +68,28 @@ async def prepare_database(
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DomainError, BadMigrationError) as error:
         raise RuntimeProblem(f"the database cannot be prepared: {in_words(error, address)}") from error
     return dict(zip((schema.service for schema in schemas), applied, strict=True))
+
+
+async def pending_migrations(
+    dsn: str, address: PostgresAddress, schemas: tuple[ServiceSchema, ...]
+) -> dict[str, list[str]]:
+    """The migrations that `prepare_database` would apply, by service; changes nothing. Raises RuntimeProblem."""
+    found: dict[str, list[str]] = {}
+    try:
+        async with session(dsn) as connection:
+            for schema in schemas:
+                async with connection.transaction():
+                    # As its role, whose schema nobody else may read.
+                    if await connection.fetchval(
+                        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", schema.role
+                    ):
+                        await connection.execute(f"SET LOCAL ROLE {quoted(schema.role)}")
+                    found[schema.service] = await pending(connection, schema.service, schema.migrations)
+    except asyncpg.InvalidCatalogNameError:
+        return {schema.service: known_migrations(schema.migrations) for schema in schemas}
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DomainError, BadMigrationError) as error:
+        raise RuntimeProblem(f"the database cannot be looked at: {in_words(error, address)}") from error
+    return found
 
 
 async def _ensure_database(dsn: str, address: PostgresAddress, options: DatabaseOptions) -> bool:

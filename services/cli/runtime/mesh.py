@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
 from services.cli.runtime.postgres_health import PostgresHealth
 from services.cli.runtime.postgres_server import read_dsn, with_login
+from services.cli.runtime.preparation import Preparation
 from services.cli.runtime.probes import edge_probe, grpc_probe, http_probe
 from services.cli.runtime.prometheus import RUNTIME
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings, part_name
@@ -52,6 +53,8 @@ class Mesh:
     memory: StreamMemory
     prepared: bool
     """Schemas and streams are known to be up to date: services start at once and wait for the servers by themselves."""
+    preparation: Preparation = field(default_factory=Preparation)
+    """What the steps are to do, and have done."""
 
     @property
     def admin_dsn(self) -> str:
@@ -336,7 +339,7 @@ class Mesh:
         )
 
         async def run() -> str:
-            return await preparation.prepare_schemas(self.admin_dsn, address, schemas, options)
+            return await preparation.prepare_schemas(self.admin_dsn, address, schemas, options, self.preparation)
 
         return Step(name=DATABASE_STEP, run=run, needs=needs)
 
@@ -347,7 +350,7 @@ class Mesh:
 
         async def run() -> str:
             return await preparation.prepare_streams(
-                self.nats_url, user, password, self.state.logs / "runtime.log", store=store
+                self.nats_url, user, password, self.state.logs / "runtime.log", store=store, done=self.preparation
             )
 
         return Step(name=STREAMS_STEP, run=run, needs=needs)

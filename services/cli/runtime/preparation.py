@@ -6,6 +6,7 @@ Each returns what it did in a few words, empty when there was nothing to do.
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from services.cli.runtime.database import DatabaseOptions
     from services.cli.runtime.database_roles import ServiceSchema
     from services.cli.runtime.postgres_server import PostgresAddress
+
+
+@dataclass(slots=True)
+class Preparation:
+    """What the steps did to database and streams; with `dry_run` what they would do, and have not done."""
+
+    dry_run: bool = False
+    migrations: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Ids by service, in their order."""
+    streams: list[str] = field(default_factory=list[str])
+
 
 _CONNECT_BUDGET = timedelta(seconds=15)
 _EDGE_POLL_SECONDS = 0.05
@@ -59,18 +71,27 @@ async def ensure_cluster(
 
 
 async def prepare_schemas(
-    admin_dsn: str, address: "PostgresAddress", schemas: tuple["ServiceSchema", ...], options: "DatabaseOptions"
+    admin_dsn: str,
+    address: "PostgresAddress",
+    schemas: tuple["ServiceSchema", ...],
+    options: "DatabaseOptions",
+    done: Preparation,
 ) -> str:
     """Roles, schemas and migrations."""
     # Imported here and below so that PostgreSQL and NATS start while the drivers load.
-    from services.cli.runtime.database import prepare_database
+    from services.cli.runtime.database import pending_migrations, prepare_database
 
-    applied = await prepare_database(admin_dsn, address, schemas, options)
-    count = sum(len(names) for names in applied.values())
+    if done.dry_run:
+        done.migrations = await pending_migrations(admin_dsn, address, schemas)
+        return ""
+    done.migrations = await prepare_database(admin_dsn, address, schemas, options)
+    count = sum(len(names) for names in done.migrations.values())
     return f"{count} migrations applied" if count else ""
 
 
-async def prepare_streams(url: str, user: str, password: str, log: Path, *, store: Path | None) -> str:
+async def prepare_streams(
+    url: str, user: str, password: str, log: Path, *, store: Path | None, done: Preparation
+) -> str:
     """JetStream's streams, as the topology declares them; what the client says on the way goes to the file `log`.
 
     `store` is where our own server keeps them: their limits follow its disk.
@@ -88,12 +109,14 @@ async def prepare_streams(url: str, user: str, password: str, log: Path, *, stor
     with log.open("a") as output:
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(output), processors=_journal_lines())
         try:
-            touched = await _ensure_streams(url, user, password, options)
+            done.streams = await _ensure_streams(url, user, password, options, dry_run=done.dry_run)
         except (nats.errors.Error, DomainError) as error:
             raise RuntimeProblem(f"the streams cannot be prepared on {url}: {error}") from error
         finally:
             structlog.reset_defaults()
-    return "; ".join(filter(None, [f"{len(touched)} streams made or changed" if touched else "", smaller]))
+    if done.dry_run:
+        return ""
+    return "; ".join(filter(None, [f"{len(done.streams)} streams made or changed" if done.streams else "", smaller]))
 
 
 def _journal_lines() -> list["structlog.typing.Processor"]:
@@ -114,14 +137,16 @@ def _journal_lines() -> list["structlog.typing.Processor"]:
     ]
 
 
-async def _ensure_streams(url: str, user: str, password: str, options: "TopologyOptions") -> list[str]:
+async def _ensure_streams(
+    url: str, user: str, password: str, options: "TopologyOptions", *, dry_run: bool
+) -> list[str]:
     from services.chassis.nats.connection import open_nats
     from services.chassis.nats.topology import ensure_streams
 
     async with open_nats(
         url, name="tocsin-runtime", user=user or None, password=password or None, wait_until_up=_CONNECT_BUDGET
     ) as connection:
-        return await ensure_streams(connection.js, options)
+        return await ensure_streams(connection.js, options, dry_run=dry_run)
 
 
 async def wait_for_edge(probe: Probe) -> str:

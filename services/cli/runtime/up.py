@@ -17,6 +17,7 @@ from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
 from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_configured
+from services.cli.runtime.preparation import Preparation
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.prometheus import write_targets
@@ -46,11 +47,15 @@ def check_start(settings: RuntimeSettings) -> None:
 
 
 async def run_mesh(
-    settings: RuntimeSettings, reporter: Reporter, on_ready: Callable[[Instance, Callable[[], None]], None]
+    settings: RuntimeSettings,
+    reporter: Reporter,
+    on_ready: Callable[[Instance, Callable[[], None]], None],
+    preparation: Preparation | None = None,
 ) -> None:
     """Runs a mesh until SIGINT, SIGTERM or SIGHUP, or until the function given to `on_ready` is called.
 
-    `on_ready` gets the addresses and that function once everything is healthy. Raises RuntimeProblem when the mesh
+    `on_ready` gets the addresses and that function once everything is healthy; `preparation` says what is to be done to
+    database and streams (all that is missing, by default), and is told what was. Raises RuntimeProblem when the mesh
     cannot be started; nothing of it runs by then.
     """
     check_start(settings)
@@ -66,7 +71,7 @@ async def run_mesh(
         chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
         state.remember_ports({**remembered, **chosen})
         memory = StreamMemory(state, reporter.fault)
-        mesh = _mesh(settings, state, assignment.ports, memory)
+        mesh = _mesh(settings, state, assignment.ports, memory, preparation or Preparation())
         instance = _instance(mesh)
         plan = mesh.plan()
         status = StatusFile(state, plan, reporter.fault)
@@ -112,7 +117,13 @@ async def run_mesh(
         state.release()
 
 
-def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int], memory: StreamMemory) -> Mesh:
+def _mesh(
+    settings: RuntimeSettings,
+    state: StateDir,
+    ports: dict[str, int],
+    memory: StreamMemory,
+    preparation: Preparation,
+) -> Mesh:
     return Mesh(
         settings,
         state,
@@ -121,6 +132,7 @@ def _mesh(settings: RuntimeSettings, state: StateDir, ports: dict[str, int], mem
         tocsin_version(),
         memory,
         is_prepared(state, settings),
+        preparation,
     )
 
 

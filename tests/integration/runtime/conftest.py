@@ -103,7 +103,7 @@ class Shell:
         self.state = StateDir(state_dir)
         self._repository = repository
 
-    def __call__(self, *arguments: str, timeout: float = 90.0, **environment: str) -> Outcome:
+    def __call__(self, *arguments: str, timeout: float = 300.0, **environment: str) -> Outcome:
         own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         done = subprocess.run(
             [sys.executable, "-m", "services.cli.main", *arguments, "--state-dir", str(self.state.root)],

@@ -9,7 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
+import nats
+
 from services.cli.runtime.instance import running_instance
+from services.cli.runtime.nats_accounts import RUNTIME_USER
+from services.cli.runtime.settings import SERVICES
 from tests.integration.runtime.conftest import Shell, alive, processes_of
 from tests.support.ports import free_port
 
@@ -115,3 +120,32 @@ def test_logs_follow_what_happens_next(shell: Shell, repository: Path) -> None:
         assert "part healthy part=nats" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 130
+
+
+async def test_migrate_prepares_what_is_missing_and_says_so(shell: Shell) -> None:
+    listed = json.loads(shell("migrate", "--dry-run", "--json").output)
+    assert not shell.state.root.exists(), "a look leaves nothing behind"
+    applied = json.loads(shell("migrate", "--json").output)
+    assert applied == {**listed, "dryRun": False}
+    assert set(applied["migrations"]) == set(SERVICES)
+    assert "READINGS" in applied["streams"]
+    assert not processes_of(shell.state.root)
+    assert "nothing to do" in shell("migrate").output
+    assert 'database "tocsin" does not exist' not in (shell.state.logs / "postgres.log").read_text()
+
+    assert shell("up", "-d", *_SERVERS, "--port", str(free_port())).exit_code == 0
+    while_up = shell("migrate")
+    assert (while_up.exit_code, while_up.output) == (2, "")
+    assert "already up" in while_up.errors
+    connection = await asyncpg.connect(running_instance(shell.state).postgres_dsn)
+    await connection.execute("DROP SCHEMA media_probe CASCADE")
+    await connection.close()
+    password = shell.state.secret(f"nats.{RUNTIME_USER}")
+    broker = await nats.connect(running_instance(shell.state).nats_url, user=RUNTIME_USER, password=password)
+    await broker.jetstream().delete_stream("ALARMS")
+    await broker.close()
+    assert shell("stop").exit_code == 0
+    missing = {"migrations": {"media_probe": listed["migrations"]["media_probe"]}, "streams": ["ALARMS"]}
+    for arguments, dry_run in ((("--dry-run",), True), (("--dry-run",), True), ((), False)):
+        assert json.loads(shell("migrate", "--json", *arguments).output) == {"dryRun": dry_run, **missing}
+    assert "nothing to do" in shell("migrate", "--dry-run").output

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from services.cli.runtime import postgres_server
-from services.cli.runtime.database import DatabaseOptions, prepare_database
+from services.cli.runtime.database import DatabaseOptions, pending_migrations, prepare_database
 from services.cli.runtime.database_roles import ServiceSchema, role_name
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.postgres_server import read_dsn, with_login
@@ -100,6 +100,21 @@ async def test_two_meshes_in_two_databases_live_side_by_side(owner: str) -> None
         await login_all(dsn, password)
     with pytest.raises(asyncpg.PostgresError):  # each database is closed to the other's roles
         await _as(with_login(b, "tocsin_a_ingestion", "one-ingestion"), "SELECT 1")
+
+
+async def test_what_would_be_migrated_is_known_before(owner: str) -> None:
+    dsn = _at(owner, "looked at")
+
+    async def pending() -> dict[str, list[str]]:
+        return await pending_migrations(dsn, read_dsn(dsn, "DSN"), schemas(dsn, "one"))
+
+    before = await pending()
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(dsn)
+    assert before == await prepare(dsn, "one")
+    assert not any((await pending()).values())
+    await _as(dsn, "DROP SCHEMA media_probe CASCADE")
+    assert await pending() == {**{service: [] for service in SERVICES}, "media_probe": before["media_probe"]}
 
 
 async def test_a_second_host_with_other_secrets_changes_no_password(owner: str) -> None:

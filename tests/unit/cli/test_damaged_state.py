@@ -18,9 +18,11 @@ from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.settings import SERVICES, RuntimeSettings
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import children_of_last_run, read_reports
+from services.cli.runtime.stream_memory import StreamMemory
 
 _DERIVED = (
-    *(MARK, "lock", "ports.json", "prepared.json", "auth/jwks.json", "run/status.json", "run/signed.json"),
+    *(MARK, "lock", "ports.json", "prepared.json", "streams.json"),
+    *("auth/jwks.json", "run/status.json", "run/signed.json"),
     *(f"credentials/{service}.jwt" for service in SERVICES),
 )
 _DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -53,6 +55,8 @@ def _start(state: StateDir) -> list[str]:
         assignment.release()
         fresh.remember_ports(assignment.ports)
         is_prepared(fresh, wanted)
+        memory = StreamMemory(fresh, lambda where, what: fresh.remade.append(f"{where}: {what}"))
+        memory.write()
         credentials = ensure_credentials(fresh, SERVICES)
         for path in credentials.peer_token_files.values():
             _check_token(credentials.jwks_file, path)
