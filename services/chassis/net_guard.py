@@ -135,7 +135,13 @@ class AddressGuard:
 
     async def _refuse_mesh(self, host: str, port: int, address: IPAddress) -> None:
         for own in self._mesh.get(port, ()):
-            for text in await self._resolved(own, port):
+            try:
+                listening = await self._resolved(own, port)
+            except NameUnresolved as error:
+                # Without the name of our own server: callers read this.
+                unknown = f"it cannot be told now whether Tocsin itself listens on port {port} of {host}"
+                raise NameUnresolved(unknown, metadata={"host": host}) from error
+            for text in listening:
                 listens = ipaddress.ip_address(text)
                 if plain(listens) == plain(address) or (is_own(listens) and is_own(address)):
                     raise MeshBlocked(f"Tocsin itself listens on port {port} of {host}", metadata={"host": host})
