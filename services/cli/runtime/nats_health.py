@@ -42,6 +42,11 @@ class NatsHealth:
         check_room(self._store)
         await asyncio.gather(self._write(), self._look_at_streams())
 
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._monitor.close()
+        await self._mesh.close()
+
     async def _look_at_streams(self) -> None:
         try:
             self._memory.compare(await self._monitor.streams(within=_WITHIN))

@@ -69,6 +69,10 @@ class PostgresHealth:
             self._give_up()
             raise
 
+    async def close(self) -> None:
+        """Ends the session."""
+        self._give_up()
+
     def _give_up(self) -> None:
         session, self._session = self._session, None
         if session is not None:

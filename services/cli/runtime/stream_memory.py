@@ -95,8 +95,8 @@ def _loss(before: _Seen, now: _Seen | None) -> str:
     if missing <= 0:
         return ""
     return (
-        f"came back shorter: its last sequence is {now['last_sequence']:,} and was {last:,}; of the {missing:,} messages "
-        "after that, those that had not been processed are lost"
+        f"came back shorter: its last sequence is {now['last_sequence']:,} and was {last:,}; of the {missing:,} "
+        "messages after that, those that had not been processed are lost"
     )
 
 
