@@ -79,7 +79,7 @@ async def run_mesh(
             plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write, limits=settings.health
         )
         reporter.starting(plan, state.root)
-        for text in (*(f"{text}; made anew" for text in state.remade), *_warnings(settings)):
+        for text in (*(f"{text}; made anew" for text in state.remade), *warnings_about(settings)):
             reporter.notice(text)
         # In this order: who finds the instance finds its own parts, not those of the last run.
         status.write(supervisor.status)
@@ -136,7 +136,7 @@ def _mesh(
     )
 
 
-def _warnings(settings: RuntimeSettings) -> list[str]:
+def warnings_about(settings: RuntimeSettings) -> list[str]:
     """What is not wrong, and yet not what one would want without knowing."""
     if settings.runs("envoy") and settings.edge_host not in (LOOPBACK, "::1", "localhost"):
         with_tls = bool(settings.passed_on.get(EDGE_TLS_VARIABLE))

@@ -6,6 +6,7 @@ import pytest
 
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.settings import DEFAULT_EDGE_PORT, SERVICES, port_variable, read_settings
+from services.cli.runtime.up import warnings_about
 
 _STATE = Path("/nowhere")
 
@@ -41,6 +42,17 @@ def test_servers_of_the_operator_replace_own_ones() -> None:
     settings = read_settings(_STATE, {}, environment=environment)
     names = {request.name for request in settings.port_requests()}
     assert not names & {"postgres", "nats"}
+
+
+@pytest.mark.parametrize(
+    ("host", "only", "warned"),
+    [("0.0.0.0", None, True), ("::", None, True), ("127.0.0.1", None, False), ("0.0.0.0", "nats", False)],
+)
+def test_plain_http_for_other_machines_is_told(host: str, only: str | None, warned: bool) -> None:
+    parts = frozenset({only}) if only else None
+    told = warnings_about(read_settings(_STATE, {}, edge_host=host, only=parts, environment={}))
+    assert bool(told) is warned
+    assert all("plain HTTP" in text and "TOCSIN_EDGE_TLS_CERT_FILE" in text for text in told)
 
 
 def test_an_unknown_part_is_refused_by_name() -> None:
