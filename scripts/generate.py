@@ -57,6 +57,7 @@ def generate(out: Path) -> None:
     run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document, **fresh)
     swagger.unlink()
     run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", **fresh)
+    run(sys.executable, ROOT / "scripts/settings.py")
 
 
 def clean(folder: Path) -> None:

@@ -36,16 +36,23 @@ class AggregationSettings(ChassisSettings):
     edge_wait: Duration = timedelta(seconds=60)
     """How long the window of a quiet series waits for the reading after its end, at the most."""
     lateness: Duration = timedelta(hours=1)
+    """How late a reading may come and still change its window by itself; later ones wait for a recomputation."""
     gap_intervals: int = 3
+    """A gap is longer than so many intervals of the series."""
     default_max_gap: Duration = timedelta(minutes=15)
+    """The same for a series whose interval is not known."""
     raw_retention: Duration = timedelta(days=400)
+    """How long readings are kept."""
     fine_retention: Duration = timedelta(days=400)
     """How long windows shorter than 15 minutes are kept."""
     window_retention: Duration = timedelta(days=10 * 365)
+    """How long windows of 15 minutes and more are kept."""
     alarm_retention: Duration = timedelta(days=400)
     """How long cleared alarms are kept."""
     max_alarm_rules: int = 10_000
+    """Alarm rules there may be."""
     lease_beat: Duration = timedelta(seconds=1)
+    """How often a replica says that it lives."""
     lease_ttl: Duration = timedelta(seconds=4)
     """A replica that gives no sign of life for this long loses its partitions."""
     max_rows: int = 100_000
@@ -53,8 +60,11 @@ class AggregationSettings(ChassisSettings):
     max_messages: int = 48
     """Messages of one partition in hand."""
     max_watchers: int = 200
+    """Live streams of windows at the same time."""
     watcher_capacity: int = 1000
+    """Windows that wait for one live stream; one that is slower is ended."""
     database_pool: int = 16
+    """Sessions at the database, at most."""
 
     @property
     def rules(self) -> Rules:

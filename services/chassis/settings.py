@@ -15,15 +15,17 @@ A service subclasses `ChassisSettings` with its own prefix; the shared variables
     settings = load(IngestionSettings)  # prints one line that names the variable, and exits 2, if anything is wrong
 """
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.chassis.origins import Targets
 
@@ -90,7 +92,7 @@ def split_address(address: str, name: str = "address") -> tuple[str, int]:
 def own_prefix(prefix: str) -> SettingsConfigDict:
     """The model configuration of a service's settings: its own fields are read from variables with this prefix."""
     return SettingsConfigDict(
-        env_prefix=prefix, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix=prefix, frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True
     )
 
 
@@ -104,46 +106,85 @@ class ChassisSettings(BaseSettings):
     model_config = own_prefix("TOCSIN_")
 
     postgres_dsn: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("POSTGRES_DSN"))
+    """The database: `postgresql://user:password@host:5432/database`. The runtime takes a role that may create
+    roles, and gives each service one of its own."""
     nats_url: str = Field(default="", validation_alias=_shared("NATS_URL"))
+    """The broker; several servers of a cluster with commas between them."""
     nats_user: str = Field(default="", validation_alias=_shared("NATS_USER"))
+    """The login at the broker."""
     nats_password: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("NATS_PASSWORD"))
+    """The login at the broker."""
 
     grpc_listen: str = Field(default="127.0.0.1:0", validation_alias=_shared("GRPC_LISTEN"))
+    """Where the service answers gRPC; port 0 is any free one."""
     grpc_workers: int = Field(default=1, validation_alias=_shared("GRPC_WORKERS"))
+    """Processes that share the port."""
     grpc_max_message: Size = Field(default=4 * MIB, validation_alias=_shared("GRPC_MAX_MESSAGE"))
+    """Bytes of one request."""
     grpc_max_calls: int = Field(default=4096, validation_alias=_shared("GRPC_MAX_CALLS"))
+    """Calls at the same time in one process; more are refused."""
     grpc_default_deadline: Duration = Field(
         default=timedelta(seconds=30), validation_alias=_shared("GRPC_DEFAULT_DEADLINE")
     )
+    """The deadline of calls that bring none."""
     grpc_tls_cert_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_CERT_FILE"))
+    """The certificate (PEM) for mutual TLS between parts; all three files or none."""
     grpc_tls_key_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_KEY_FILE"))
+    """The certificate's key."""
     grpc_tls_ca_file: Path | None = Field(default=None, validation_alias=_shared("GRPC_TLS_CA_FILE"))
+    """What the certificates of the other parts are signed by."""
     stop_grace: Duration = Field(default=timedelta(seconds=10), validation_alias=_shared("STOP_GRACE"))
+    """How long calls under way may take after SIGTERM."""
 
     auth_jwks_file: Path | None = Field(default=None, validation_alias=_shared("AUTH_JWKS_FILE"))
+    """The keys (JWKS) that tokens are signed with. Read again when it changes."""
     auth_issuer: str = Field(default="https://tocsin.local", validation_alias=_shared("AUTH_ISSUER"))
+    """The issuer (`iss`) of tokens."""
     auth_audience: str = Field(default="tocsin", validation_alias=_shared("AUTH_AUDIENCE"))
+    """The audience (`aud`) of tokens."""
     auth_leeway: Duration = Field(default=timedelta(seconds=5), validation_alias=_shared("AUTH_LEEWAY"))
+    """By how much clocks may differ."""
 
     metrics_listen: str = Field(default="", validation_alias=_shared("METRICS_LISTEN"))
+    """Where metrics are answered (`/metrics`); nowhere by default."""
     log_format: Literal["json", "console"] = Field(default="json", validation_alias=_shared("LOG_FORMAT"))
+    """JSON lines, or text for people."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias=_shared("LOG_LEVEL")
     )
+    """The least that is logged."""
     commit: str = Field(default="", validation_alias=_shared("COMMIT"))
     """The commit that this was built from, for `tocsin_build_info`; `tocsin up` sets it in a checkout."""
     otlp_endpoint: str = Field(default="", validation_alias=_shared("OTLP_ENDPOINT"))
+    """Where traces go (OTLP over HTTP); nowhere by default."""
     trace_ratio: float = Field(default=0.1, validation_alias=_shared("TRACE_RATIO"))
+    """The share of traces that are kept, of those that begin here."""
 
     peer_ingestion: str = Field(default="", validation_alias=_shared("PEER_INGESTION"))
+    """Where ingestion answers gRPC."""
     peer_aggregation: str = Field(default="", validation_alias=_shared("PEER_AGGREGATION"))
+    """Where aggregation answers gRPC."""
     peer_media_probe: str = Field(default="", validation_alias=_shared("PEER_MEDIA_PROBE"))
+    """Where media-probe answers gRPC."""
     peer_notification: str = Field(default="", validation_alias=_shared("PEER_NOTIFICATION"))
+    """Where notification answers gRPC."""
     refused_targets: str = Field(default="", validation_alias=_shared("REFUSED_TARGETS"))
     """Addresses (host:port, separated by commas) that nobody else's request is taken to, whatever is allowed. The
     runtime names every port of the mesh here; what a service is told of the mesh otherwise, it adds by itself."""
     peer_token_file: Path | None = Field(default=None, validation_alias=_shared("PEER_TOKEN_FILE"))
     """A file with the token that this service shows to its peers when it calls on its own behalf."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `read` takes it from the environment that it is asked about."""
+        return (init_settings,)
 
     @classmethod
     def env(cls, field: str) -> str:
@@ -217,10 +258,11 @@ def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
 S = TypeVar("S", bound=ChassisSettings)
 
 
-def read(cls: type[S]) -> S:
+def read(cls: type[S], environment: Mapping[str, str] = os.environ) -> S:
     """The settings of the environment, verified. Raises Refused about the first that is wrong."""
+    given = {field: text for field in cls.model_fields if (text := environment.get(cls.env(field)))}
     try:
-        settings = cls()
+        settings = cls(**given)  # pyright: ignore[reportArgumentType] - text, which validation makes what it is to be
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         problem = first["msg"].removeprefix("Value error, ")

@@ -22,26 +22,36 @@ class IngestionSettings(ChassisSettings):
     max_auto_registered: int = 100_000
     """As many buildings, rooms and devices, each, there may be before readings register no more of them."""
     future_tolerance: Duration = timedelta(minutes=5)
+    """By how much the time of a reading may be ahead of ours."""
     retention: Duration = timedelta(days=400)
+    """How old a reading may be, and how long what has happened is remembered."""
     linger: Duration = timedelta(0)
     """How long the first reading of an idle partition waits for company. Under load there is company without waiting:
     what arrives while a message is on its way is the next one."""
     max_batch_rows: int = 10_000
+    """Readings in one message of the broker."""
     max_batch_size: Size = 640 * KIB
+    """Bytes of one message of the broker."""
     max_pending: Size = 64 * MIB
     """Readings that may wait for their acknowledgement, in about this many bytes."""
     admission_timeout: Duration = timedelta(seconds=2)
+    """How long a reading waits for room among the pending ones before it is refused."""
     publish_timeout: Duration = timedelta(seconds=3)
+    """How long the broker may take to acknowledge."""
     stream_in_flight: int = 16
     """Batches of one stream that may be under way."""
     idempotency_lifetime: Duration = timedelta(hours=24)
+    """How long an idempotency key is remembered."""
     quarantine_most: int = 5000
+    """Payloads that are kept in the quarantine; the oldest go first."""
     video_origins: str = ""
     """Origins that absolute video URLs may have (`https://videos.example:8443`), and networks for URLs that spell an
     address out, separated by commas; media-probe must be told, too."""
     database_pool: int = 10
+    """Sessions at the database, at most."""
 
     debt_max_file: Size = 2 * GIB
+    """Bytes of a debt file."""
     debt_max_uploads: int = 4
     """Debt files that one process takes in at a time."""
     debt_block: Size = 2 * MIB

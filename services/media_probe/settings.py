@@ -26,22 +26,33 @@ class MediaProbeSettings(ChassisSettings):
     workers: int = 2
     """Processes that look into bytes."""
     worker_memory: Size = 256 * MIB
+    """Memory of one such process."""
     inspect_within: Duration = timedelta(seconds=5)
+    """How long one look into bytes may take."""
 
     first_bytes: Size = 16 * KIB
     """Fetched of every video; nearly all need no more."""
     max_bytes: Size = 8 * MIB
+    """Bytes that are fetched of one video."""
     max_requests: int = 32
+    """Requests for one video."""
     max_index: Size = 4 * MIB
     """The largest MP4 index that is fetched."""
     probe_within: Duration = timedelta(seconds=12)
+    """How long one probe may take."""
     connect_timeout: Duration = timedelta(seconds=3)
+    """How long a video server may take to let us in."""
     read_timeout: Duration = timedelta(seconds=5)
+    """How long a video server may send nothing."""
 
     max_attempts: int = 6
+    """Attempts at one alert."""
     retry_base: Duration = timedelta(seconds=1)
+    """The pause before the second attempt; it doubles."""
     retry_cap: Duration = timedelta(minutes=5)
+    """The longest pause between two attempts."""
     ack_wait: Duration = timedelta(seconds=10)
+    """After this long without a sign of life the broker gives an alert to another process."""
 
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from services.chassis.ids import is_id
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
@@ -26,29 +26,35 @@ class NotificationSettings(ChassisSettings):
     tenants: str = "diabetes,wellness,maternity,test"
     """The tenants of the deployment; each has a schema of its own, `notification_<tenant>`."""
     database_pool: int = 10
+    """Sessions at the database, at most."""
 
     rate_limit: int = 10
+    """Notifications that are sent to one user in any TOCSIN_NOTIFICATION_RATE_PERIOD."""
     rate_period: Duration = timedelta(minutes=1)
-    """At most `rate_limit` notifications are sent to a user in any `rate_period`."""
+    """The period of TOCSIN_NOTIFICATION_RATE_LIMIT."""
 
     retry_schedule: str = "2s,4s,8s"
     """Delays before the retries of notifications and invoices; a provider's wish for more wins."""
     webhook_retry_schedule: str = "2s,4s,8s"
     """The same for events to subscribers; may span days, for example 2s,4s,8s,1m,10m,1h,6h,24h."""
     retry_cap: Duration = timedelta(hours=24)
+    """The longest that a provider may ask us to wait."""
     retry_jitter: float = 0.1
+    """The share by which delays are made longer or shorter at random."""
     webhook_disable_after: Duration = timedelta(days=5)
     """A subscription with nothing but failures for this long is disabled."""
 
     concurrency: int = 64
     """Deliveries attempted at the same time by this process."""
     attempt_timeout: Duration = timedelta(seconds=20)
+    """How long one attempt at a delivery may take."""
     lease: Duration = timedelta(seconds=30)
     """After this long what a crashed process had claimed is taken up by another."""
     poll: Duration = timedelta(seconds=5)
     """Work is announced; this is how often it is looked for all the same."""
 
     webhook_timeout: Duration = timedelta(seconds=15)
+    """How long the receiver of a webhook may take to answer."""
     allowed_targets: str = ""
     """Origins (http://receiver.internal:9000) and networks (10.1.0.0/16) that webhooks may go to although they are not
     public: loopback ones, too."""
@@ -56,32 +62,48 @@ class NotificationSettings(ChassisSettings):
     smtp_host: str = ""
     """The mail server; without one there is no e-mail channel, and invoices wait."""
     smtp_port: int = 25
+    """Its port."""
     smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    """Plain text, TLS on demand, or TLS from the start."""
     smtp_user: str = ""
+    """The login at the mail server; user and password, or neither."""
     smtp_password: SecretStr = SecretStr("")
+    """The login at the mail server."""
     smtp_connections: int = 16
+    """Connections to the mail server at the same time."""
     smtp_timeout: Duration = timedelta(seconds=15)
+    """How long one command of the mail server may take."""
     mail_from: str = "tocsin@localhost"
+    """Who e-mails are from: the address."""
     mail_from_name: str = "Tocsin"
+    """Who e-mails are from: the name."""
 
     fcm_account_file: Path | None = None
     """The key file of a service account; without one there is no FCM channel."""
     fcm_base_url: str = "https://fcm.googleapis.com"
+    """Where FCM is."""
 
     invoice_issuer: str = "Tocsin"
     """Who the invoices are from, as printed on them."""
     invoice_bucket: str = "TOCSIN_INVOICES"
+    """The broker's object store for PDFs."""
     invoice_ttl: Duration = timedelta(days=30)
     """PDFs are kept for this long."""
-    invoice_replicas: int = 1
+    invoice_replicas: int = Field(1, validation_alias="TOCSIN_NATS_REPLICAS")
+    """Copies of each stream in a cluster of brokers, the object store included."""
     invoice_batch: int = 200
+    """Invoices that are taken up together."""
     invoice_mailers: int = 16
+    """Invoices that are mailed at the same time."""
     invoice_lease: Duration = timedelta(minutes=2)
+    """After this long what a crashed process had taken up is taken by another."""
     invoice_unknown: Literal["resend", "hold"] = "resend"
     """What to do with an e-mail that the mail server may have taken: send it again with the same Message-ID, or leave
     it to a person (dead letter)."""
     render_processes: int = 1
+    """Processes that write PDFs."""
     render_idle: Duration = timedelta(seconds=30)
+    """After this long without work such a process ends."""
 
     def tenant_names(self) -> tuple[str, ...]:
         """The tenants, in the order given."""

@@ -15,9 +15,7 @@ import (
 	"time"
 )
 
-const mib = 1 << 20
-
-// Config is all that can be set; see the README for the variables.
+// Config is all that can be set; settings.json describes the variables.
 type Config struct {
 	Listen, GRPCListen, MetricsListen string
 	// Peers are the addresses of the services, by name.
@@ -51,31 +49,35 @@ type Config struct {
 // Load reads the settings; get gives the value of a variable or an empty string.
 func Load(get func(string) string) (*Config, error) {
 	r := &reader{get: get}
+	metrics := r.address("TOCSIN_GATEWAY_METRICS_LISTEN")
+	if metrics == "" {
+		metrics = r.address("TOCSIN_METRICS_LISTEN")
+	}
 	c := &Config{
-		Listen:        r.address("TOCSIN_GATEWAY_LISTEN", "127.0.0.1:8081"),
-		GRPCListen:    r.address("TOCSIN_GATEWAY_GRPC_LISTEN", "127.0.0.1:8082"),
-		MetricsListen: r.address("TOCSIN_GATEWAY_METRICS_LISTEN", get("TOCSIN_METRICS_LISTEN")),
+		Listen:        r.address("TOCSIN_GATEWAY_LISTEN"),
+		GRPCListen:    r.address("TOCSIN_GATEWAY_GRPC_LISTEN"),
+		MetricsListen: metrics,
 		Peers: map[string]string{
-			"ingestion":    r.address("TOCSIN_PEER_INGESTION", "127.0.0.1:50051"),
-			"aggregation":  r.address("TOCSIN_PEER_AGGREGATION", "127.0.0.1:50052"),
-			"media_probe":  r.address("TOCSIN_PEER_MEDIA_PROBE", "127.0.0.1:50053"),
-			"notification": r.address("TOCSIN_PEER_NOTIFICATION", "127.0.0.1:50054"),
+			"ingestion":    r.address("TOCSIN_PEER_INGESTION"),
+			"aggregation":  r.address("TOCSIN_PEER_AGGREGATION"),
+			"media_probe":  r.address("TOCSIN_PEER_MEDIA_PROBE"),
+			"notification": r.address("TOCSIN_PEER_NOTIFICATION"),
 		},
-		PeerConnections: int(r.integer("TOCSIN_GATEWAY_PEER_CONNECTIONS", 2, 1, 64)),
-		MaxBody:         r.size("TOCSIN_GATEWAY_MAX_BODY", 8*mib, 1024, 256*mib),
-		MaxUpload:       r.size("TOCSIN_GATEWAY_MAX_UPLOAD", 2048*mib, 1024, 1<<40),
-		Timeout:         r.duration("TOCSIN_GATEWAY_TIMEOUT", 15*time.Second),
-		Heartbeat:       r.duration("TOCSIN_GATEWAY_HEARTBEAT", 15*time.Second),
-		StopGrace:       r.duration("TOCSIN_STOP_GRACE", 10*time.Second),
-		TraceRatio:      r.ratio("TOCSIN_TRACE_RATIO", 0.1),
+		PeerConnections: int(r.integer("TOCSIN_GATEWAY_PEER_CONNECTIONS")),
+		MaxBody:         r.size("TOCSIN_GATEWAY_MAX_BODY"),
+		MaxUpload:       r.size("TOCSIN_GATEWAY_MAX_UPLOAD"),
+		Timeout:         r.duration("TOCSIN_GATEWAY_TIMEOUT"),
+		Heartbeat:       r.duration("TOCSIN_GATEWAY_HEARTBEAT"),
+		StopGrace:       r.duration("TOCSIN_STOP_GRACE"),
+		TraceRatio:      r.ratio("TOCSIN_TRACE_RATIO"),
 		MergeReadings:   r.choice("TOCSIN_GATEWAY_MERGE_READINGS", "on", "off") == "on",
 		TLS:             r.tls(),
 		PartsURL:        r.url("TOCSIN_GATEWAY_PARTS_URL"),
-		Version:         r.text("TOCSIN_VERSION", "dev"),
-		Commit:          get("TOCSIN_COMMIT"),
+		Version:         r.text("TOCSIN_VERSION"),
+		Commit:          r.text("TOCSIN_COMMIT"),
 		LogFormat:       r.choice("TOCSIN_LOG_FORMAT", "json", "console"),
 	}
-	switch r.choice("TOCSIN_LOG_LEVEL", "info", "debug", "warning", "error") {
+	switch r.choice("TOCSIN_LOG_LEVEL", "debug", "info", "warning", "error") {
 	case "debug":
 		c.LogLevel = slog.LevelDebug
 	case "warning":
@@ -83,7 +85,7 @@ func Load(get func(string) string) (*Config, error) {
 	case "error":
 		c.LogLevel = slog.LevelError
 	}
-	if get("TOCSIN_OTLP_ENDPOINT") == "" {
+	if r.text("TOCSIN_OTLP_ENDPOINT") == "" {
 		c.TraceRatio = 0 // nobody would see them
 	}
 	return c, errors.Join(r.problems...)
@@ -98,15 +100,16 @@ func (r *reader) refuse(name, problem string) {
 	r.problems = append(r.problems, fmt.Errorf("%s %s", name, problem))
 }
 
-func (r *reader) text(name, fallback string) string {
+// text is the variable's value, or its default.
+func (r *reader) text(name string) string {
 	if value := r.get(name); value != "" {
 		return value
 	}
-	return fallback
+	return Settings[name].Default
 }
 
 func (r *reader) url(name string) string {
-	value := r.get(name)
+	value := r.text(name)
 	if value == "" {
 		return ""
 	}
@@ -116,8 +119,8 @@ func (r *reader) url(name string) string {
 	return value
 }
 
-func (r *reader) address(name, fallback string) string {
-	value := r.text(name, fallback)
+func (r *reader) address(name string) string {
+	value := r.text(name)
 	if value == "" {
 		return ""
 	}
@@ -128,44 +131,46 @@ func (r *reader) address(name, fallback string) string {
 	return value
 }
 
-func (r *reader) integer(name string, fallback, low, high int64) int64 {
-	text := r.get(name)
-	if text == "" {
-		return fallback
-	}
-	value, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || value < low || value > high {
-		r.refuse(name, fmt.Sprintf("must be a whole number from %d to %d, not %q", low, high, text))
+func (r *reader) integer(name string) int64 {
+	setting := Settings[name]
+	value, err := strconv.ParseInt(r.text(name), 10, 64)
+	if low, high := whole(setting.Least), whole(setting.Most); err != nil || value < low || value > high {
+		r.refuse(name, fmt.Sprintf("must be a whole number from %d to %d, not %q", low, high, r.text(name)))
 	}
 	return value
 }
 
+func whole(text string) int64 {
+	value, _ := strconv.ParseInt(text, 10, 64)
+	return value
+}
+
 // size takes what the services take too: bytes, or a number with KiB, MiB or GiB.
-func (r *reader) size(name string, fallback, low, high int64) int64 {
-	text := r.get(name)
-	if text == "" {
-		return fallback
+func (r *reader) size(name string) int64 {
+	setting := Settings[name]
+	low, _ := bytes(setting.Least)
+	high, _ := bytes(setting.Most)
+	value, ok := bytes(r.text(name))
+	if !ok || value < low || value > high {
+		r.refuse(name, fmt.Sprintf("must be bytes, or a number with KiB, MiB or GiB, from %s to %s, not %q", setting.Least, setting.Most, r.text(name)))
 	}
+	return value
+}
+
+func bytes(text string) (int64, bool) {
 	unit := int64(1)
-	for suffix, factor := range map[string]int64{"KiB": 1 << 10, "MiB": mib, "GiB": 1 << 30} {
+	for suffix, factor := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if trimmed, ok := strings.CutSuffix(text, suffix); ok {
 			text, unit = strings.TrimSpace(trimmed), factor
 		}
 	}
 	value, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || value < 0 || value > high/unit || value*unit < low {
-		r.refuse(name, fmt.Sprintf("must be bytes, or a number with KiB, MiB or GiB, from %d to %d, not %q", low, high, r.get(name)))
-		return fallback
-	}
-	return value * unit
+	return value * unit, err == nil && value >= 0 && value <= (1<<62)/unit
 }
 
 // duration takes what the services take too: 250ms, 30s, 1h30m.
-func (r *reader) duration(name string, fallback time.Duration) time.Duration {
-	text := r.get(name)
-	if text == "" {
-		return fallback
-	}
+func (r *reader) duration(name string) time.Duration {
+	text := r.text(name)
 	value, err := time.ParseDuration(text)
 	if err != nil || value <= 0 || value > time.Hour {
 		r.refuse(name, fmt.Sprintf("must be a duration with its unit, above 0s and at most 1h, not %q", text))
@@ -173,11 +178,8 @@ func (r *reader) duration(name string, fallback time.Duration) time.Duration {
 	return value
 }
 
-func (r *reader) ratio(name string, fallback float64) float64 {
-	text := r.get(name)
-	if text == "" {
-		return fallback
-	}
+func (r *reader) ratio(name string) float64 {
+	text := r.text(name)
 	value, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(value >= 0 && value <= 1) {
 		r.refuse(name, fmt.Sprintf("must be from 0 to 1, not %q", text))
@@ -186,7 +188,7 @@ func (r *reader) ratio(name string, fallback float64) float64 {
 }
 
 func (r *reader) choice(name string, values ...string) string {
-	value := r.text(name, values[0])
+	value := r.text(name)
 	for _, known := range values {
 		if value == known {
 			return value
@@ -198,7 +200,7 @@ func (r *reader) choice(name string, values ...string) string {
 
 // tls reads the same variables as the services: all three or none.
 func (r *reader) tls() *tls.Config {
-	cert, key, ca := r.get("TOCSIN_GRPC_TLS_CERT_FILE"), r.get("TOCSIN_GRPC_TLS_KEY_FILE"), r.get("TOCSIN_GRPC_TLS_CA_FILE")
+	cert, key, ca := r.text("TOCSIN_GRPC_TLS_CERT_FILE"), r.text("TOCSIN_GRPC_TLS_KEY_FILE"), r.text("TOCSIN_GRPC_TLS_CA_FILE")
 	if cert == "" && key == "" && ca == "" {
 		return nil
 	}

@@ -52,3 +52,20 @@ func TestNonsenseIsRefusedByName(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTableHasEveryVariableThatIsRead(t *testing.T) {
+	read := map[string]bool{}
+	if _, err := config.Load(func(name string) string { read[name] = true; return "" }); err != nil {
+		t.Fatal(err)
+	}
+	for name := range read {
+		if config.Settings[name].Meaning == "" {
+			t.Errorf("settings.json lacks %s", name)
+		}
+	}
+	for name := range config.Settings {
+		if !read[name] {
+			t.Errorf("settings.json has %s, which nobody reads", name)
+		}
+	}
+}

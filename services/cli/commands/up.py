@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from services.cli.options import StateDirOption
-from services.cli.runtime.settings import RuntimeSettings, read_settings
+from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.settings import RuntimeSettings, parts_of, read_settings
 from services.cli.runtime.state import StateDir, state_dir_path
 
 
@@ -40,12 +41,25 @@ def up(
         state_dir_path(state_dir),
         {"edge": port, "postgres": postgres_port, "nats": nats_port},
         edge_host=host,
-        only=frozenset(name.strip() for name in only.split(",") if name.strip()) if only else None,
+        only=parts_of(only),
     )
+    check_settings(settings)
     if detach:
         run_in_background(settings)
     else:
         run_in_foreground(settings)
+
+
+def check_settings(settings: RuntimeSettings) -> None:
+    """Ends the command when a part could not use its settings; says which variables nobody reads."""
+    import sys
+
+    from services.cli.configuration.check import problems, unknown_variables
+
+    for line in unknown_variables(settings.passed_on):
+        print(f"tocsin: {line}", file=sys.stderr)
+    if found := problems(settings):
+        raise ConfigurationProblem("\ntocsin: ".join(found))
 
 
 def run_in_background(settings: RuntimeSettings) -> None:

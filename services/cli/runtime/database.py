@@ -15,15 +15,8 @@ from services.chassis.errors import DomainError
 from services.chassis.postgres.migrations import known_migrations, migrate, pending
 from services.cli.runtime.database_roles import RolePreparation, ServiceSchema, quoted
 from services.cli.runtime.errors import RuntimeProblem
-from services.cli.runtime.postgres_server import (
-    Connection,
-    PostgresAddress,
-    at_database,
-    check_server,
-    in_words,
-    session,
-    with_login,
-)
+from services.cli.runtime.postgres_address import PostgresAddress, at_database, with_login
+from services.cli.runtime.postgres_server import Connection, check_server, in_words, session
 
 DATABASE = "tocsin"
 _OPEN_TO_ALL = """

@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncpg
 
 from services.cli.runtime.errors import RuntimeProblem
-from services.cli.runtime.postgres_server import Connection, PostgresAddress, session, with_login
+from services.cli.runtime.postgres_address import PostgresAddress, with_login
+from services.cli.runtime.postgres_server import Connection, session
 
 RESET_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
 PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"

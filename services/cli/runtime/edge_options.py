@@ -7,18 +7,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.setting import Setting
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _DURATION = re.compile(r"[1-9][0-9]{0,4}s")
 _FILE = re.compile(r"[^\"\\\x00-\x1f]+")
 
-_WHOLE_NUMBERS = {
-    # variable -> (name in the template, default)
-    "TOCSIN_EDGE_RATE_LIMIT_PER_SECOND": ("RATE_LIMIT_PER_SECOND", "10000"),
-    "TOCSIN_EDGE_RATE_LIMIT_BURST": ("RATE_LIMIT_BURST", "20000"),
-    "TOCSIN_EDGE_MAX_CONNECTIONS": ("MAX_CONNECTIONS", "10000"),
-    "TOCSIN_EDGE_TRUSTED_HOPS": ("TRUSTED_HOPS", "0"),
-}
+_ENVOY = ("envoy",)
+_NUMBERS = (
+    Setting(
+        name="TOCSIN_EDGE_RATE_LIMIT_PER_SECOND",
+        type="number",
+        default="10000",
+        meaning="Requests a second that the edge lets in; more are answered with 429.",
+        readers=_ENVOY,
+    ),
+    Setting(
+        name="TOCSIN_EDGE_RATE_LIMIT_BURST",
+        type="number",
+        default="20000",
+        meaning="Requests that may come at once after a quiet time.",
+        readers=_ENVOY,
+    ),
+    Setting(
+        name="TOCSIN_EDGE_MAX_CONNECTIONS",
+        type="number",
+        default="10000",
+        meaning="Connections of clients at the same time.",
+        readers=_ENVOY,
+    ),
+    Setting(
+        name="TOCSIN_EDGE_TRUSTED_HOPS",
+        type="number",
+        default="0",
+        meaning="Proxies before the edge whose X-Forwarded-For is believed.",
+        readers=_ENVOY,
+    ),
+)
 _TIMEOUT_VARIABLE = "TOCSIN_EDGE_REQUEST_TIMEOUT"
 _ORIGINS_VARIABLE = "TOCSIN_EDGE_CORS_ORIGINS"
 _ACCESS_LOG_VARIABLE = "TOCSIN_EDGE_ACCESS_LOG"
@@ -28,6 +53,39 @@ _MTLS_VARIABLES = {
     "TOCSIN_GRPC_TLS_KEY_FILE": "MTLS_KEY_FILE",
     "TOCSIN_GRPC_TLS_CA_FILE": "MTLS_CA_FILE",
 }
+
+
+EDGE_SETTINGS = (
+    *_NUMBERS,
+    Setting(
+        name=_TIMEOUT_VARIABLE,
+        type="whole seconds",
+        default="30s",
+        meaning="How long the edge waits for an answer.",
+        readers=_ENVOY,
+    ),
+    Setting(
+        name=_ORIGINS_VARIABLE,
+        type="list",
+        meaning="Origins (https://example.com) whose pages may call the edge from a browser; none by default.",
+        readers=_ENVOY,
+    ),
+    Setting(
+        name=_ACCESS_LOG_VARIABLE, type="1 or 0", default="1", meaning="Whether each request is logged.", readers=_ENVOY
+    ),
+    Setting(
+        name="TOCSIN_EDGE_TLS_CERT_FILE",
+        type="file",
+        meaning="The certificate (PEM) of the edge's TLS listener; with its key, or neither.",
+        readers=_ENVOY,
+    ),
+    Setting(name="TOCSIN_EDGE_TLS_KEY_FILE", type="file", meaning="The certificate's key.", readers=_ENVOY),
+    *(
+        Setting(name=name, type="file", meaning="", readers=_ENVOY)  # described where services read it
+        for name in _MTLS_VARIABLES
+    ),
+)
+"""What may be set about the edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +99,9 @@ class EdgeOptions:
 def read_edge_options(environment: Mapping[str, str]) -> EdgeOptions:
     """The options in the environment; raises ConfigurationProblem about the first that makes no sense."""
     values: dict[str, str] = {}
-    for variable, (name, default) in _WHOLE_NUMBERS.items():
-        values[name] = environment.get(variable) or default
+    for setting in _NUMBERS:
+        variable, name = setting.name, setting.name.removeprefix("TOCSIN_EDGE_")
+        values[name] = environment.get(variable) or setting.default
         if not re.fullmatch(r"[0-9]{1,9}", values[name]):
             raise ConfigurationProblem(f"{variable} must be a whole number, not {values[name]!r}")
     values["REQUEST_TIMEOUT"] = environment.get(_TIMEOUT_VARIABLE) or "30s"

@@ -19,9 +19,9 @@ from services.cli.runtime.nats_health import NatsHealth
 from services.cli.runtime.nats_server import find_nats_server, render_nats_config
 from services.cli.runtime.part import Part, Plan, Step
 from services.cli.runtime.ports import LOOPBACK
+from services.cli.runtime.postgres_address import read_dsn, with_login
 from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
 from services.cli.runtime.postgres_health import PostgresHealth
-from services.cli.runtime.postgres_server import read_dsn, with_login
 from services.cli.runtime.preparation import Preparation
 from services.cli.runtime.probes import edge_probe, grpc_probe, http_probe
 from services.cli.runtime.prometheus import RUNTIME
@@ -349,8 +349,21 @@ class Mesh:
         store = None if self.settings.nats_url else self.state.nats
 
         async def run() -> str:
+            # Here, so that the servers start while it loads.
+            from services.chassis.nats.topology import TopologyOptions
+
+            settings = self.settings
+            options = TopologyOptions(
+                replicas=settings.replicas, partitions=settings.partitions, max_bytes=settings.stream_bytes
+            )
             return await preparation.prepare_streams(
-                self.nats_url, user, password, self.state.logs / "runtime.log", store=store, done=self.preparation
+                self.nats_url,
+                user,
+                password,
+                self.state.logs / "runtime.log",
+                options=options,
+                store=store,
+                done=self.preparation,
             )
 
         return Step(name=STREAMS_STEP, run=run, needs=needs)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.runtime.part import Unhealthy
-from services.cli.runtime.postgres_server import with_login
+from services.cli.runtime.postgres_address import with_login
 from services.cli.runtime.probes import check_room, postgres_hello
 
 if TYPE_CHECKING:

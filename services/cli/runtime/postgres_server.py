@@ -1,18 +1,15 @@
-"""A PostgreSQL server as an operator names it: its address, whether Tocsin can work with it, and what goes wrong with
-it in words. No message holds a password or the text of a DSN."""
+"""A PostgreSQL server of the operator: whether Tocsin can work with it, and what goes wrong with it in words."""
 
 import asyncio
-import re
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
-from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.postgres_address import ENCODE, PostgresAddress
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -20,55 +17,6 @@ MINIMUM_VERSION = 15
 """The oldest PostgreSQL that Tocsin is tried on."""
 _LOGIN_BUDGET_SECONDS = 30.0
 _POOLER_BUDGET_SECONDS = 5.0
-_ENCODE = "percent-encode what is special in user and password (@ is %40, / is %2F, # is %23, : is %3A)"
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresAddress:
-    """What may be shown of a DSN."""
-
-    server: str
-    """`host:port`."""
-    user: str
-    database: str
-
-
-def read_dsn(dsn: str, variable: str) -> PostgresAddress:
-    """The address in a DSN; raises ConfigurationProblem, which names the variable and what is wrong with it."""
-    scheme, separator, rest = dsn.partition("://")
-    if not separator or scheme not in ("postgresql", "postgres"):
-        raise ConfigurationProblem(f"{variable} must be like postgresql://user:password@host:5432/database")
-    parts = urlsplit(dsn)
-    login, _, server = parts.netloc.rpartition("@")
-    if "@" in login or (parts.fragment and "@" in rest) or ("@" not in parts.netloc and "@" in rest.partition("?")[0]):
-        raise ConfigurationProblem(f"{variable} cannot be read: {_ENCODE}")
-    for one in server.split(","):
-        if not re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(:\d{1,5})?", one):
-            raise ConfigurationProblem(f"{variable} cannot be read: after @ it must have host:port; {_ENCODE}")
-    database = unquote(parts.path[1:])
-    if not database or "/" in database:
-        raise ConfigurationProblem(
-            f"{variable} must name the database for Tocsin's schemas: .../database after the host"
-        )
-    hosts = server or "the local socket"
-    return PostgresAddress(
-        hosts if "," in hosts or not server or re.search(r":\d+$", server) else f"{server}:5432",
-        unquote(login.partition(":")[0]),
-        database,
-    )
-
-
-def with_login(dsn: str, role: str, password: str, database: str | None = None) -> str:
-    """`dsn` with another role and password and, where given, another database."""
-    parts = urlsplit(dsn)
-    address = parts.netloc.rpartition("@")[2]
-    path = parts.path if database is None else f"/{quote(database, safe='')}"
-    return urlunsplit(parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{address}", path=path))
-
-
-def at_database(dsn: str, database: str) -> str:
-    """`dsn` with another database."""
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{quote(database, safe='')}"))
 
 
 @asynccontextmanager
@@ -85,7 +33,7 @@ def in_words(error: BaseException, address: PostgresAddress) -> str:
     """What an operator is told about a failure of the driver or the server."""
     match error:
         case socket.gaierror():
-            return f"the host of {address.server} is not known ({error.strerror}); is the DSN right? {_ENCODE}"
+            return f"the host of {address.server} is not known ({error.strerror}); is the DSN right? {ENCODE}"
         case ConnectionRefusedError():
             return f"nothing listens on {address.server}"
         case TimeoutError():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from services.chassis.nats.topology import TopologyOptions
     from services.cli.runtime.database import DatabaseOptions
     from services.cli.runtime.database_roles import ServiceSchema
-    from services.cli.runtime.postgres_server import PostgresAddress
+    from services.cli.runtime.postgres_address import PostgresAddress
 
 
 @dataclass(slots=True)
@@ -90,7 +90,14 @@ async def prepare_schemas(
 
 
 async def prepare_streams(
-    url: str, user: str, password: str, log: Path, *, store: Path | None, done: Preparation
+    url: str,
+    user: str,
+    password: str,
+    log: Path,
+    *,
+    options: "TopologyOptions",
+    store: Path | None,
+    done: Preparation,
 ) -> str:
     """JetStream's streams, as the topology declares them; what the client says on the way goes to the file `log`.
 
@@ -100,10 +107,9 @@ async def prepare_streams(
     import structlog
 
     from services.chassis.errors import DomainError
-    from services.chassis.nats.topology import TopologyOptions
     from services.cli.runtime.disk import streams_on_disk
 
-    options, smaller = TopologyOptions(), ""
+    smaller = ""
     if store is not None:
         options, smaller = await asyncio.to_thread(streams_on_disk, options, store)
     with log.open("a") as output:

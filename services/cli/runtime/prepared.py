@@ -22,20 +22,21 @@ _SOURCES = (
 def is_prepared(state: StateDir, settings: RuntimeSettings) -> bool:
     """Whether the last successful start prepared just this, on servers whose data are in the state directory."""
     embedded = not settings.postgres_dsn and not settings.nats_url and settings.only is None
-    return embedded and state.read_derived(_file(state)).get("digest") == _digest()
+    return embedded and state.read_derived(_file(state)).get("digest") == _digest(settings)
 
 
-def mark_prepared(state: StateDir) -> None:
+def mark_prepared(state: StateDir, settings: RuntimeSettings) -> None:
     """All steps are done."""
-    state.write_json(_file(state), {"digest": _digest()})
+    state.write_json(_file(state), {"digest": _digest(settings)})
 
 
 def _file(state: StateDir) -> Path:
     return state.root / "prepared.json"
 
 
-def _digest() -> str:
-    digest = hashlib.sha256()
+def _digest(settings: RuntimeSettings) -> str:
+    chosen = (settings.replicas, settings.partitions, sorted(settings.stream_bytes.items()))
+    digest = hashlib.sha256(repr(chosen).encode())
     for pattern in _SOURCES:
         for found in sorted(PROJECT.glob(pattern)):
             for path in sorted(found.rglob("*.sql")) if found.is_dir() else (found,):

@@ -9,13 +9,35 @@ from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
+from services.cli.runtime.nats_address import read_nats
 from services.cli.runtime.ports import LOOPBACK, PortRequest
+from services.cli.runtime.postgres_address import read_dsn
 
 SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
 DEFAULT_EDGE_PORT = 8080
+STREAMS = (
+    *("READINGS", "READINGS_PRIORITY", "ALERTS", "VIDEOS", "DEBTS", "DEBT_FILES", "WINDOWS", "ALARMS", "ALARM_NOTICES"),
+    *("PAYLOADS", "NOTIFICATIONS", "DEAD_LETTERS", "HEALTH"),
+)
+"""The streams of the topology. (Named here, as the topology takes long to load.)"""
 PROJECT = Path(__file__).parents[3]
 PORT_OPTIONS: Mapping[str, str] = {"edge": "--port", "postgres": "--postgres-port", "nats": "--nats-port"}
 """The options of `tocsin up` that set ports, by the ports' names."""
+
+PORT_NAMES: Mapping[str, str] = {
+    "edge": "the edge",
+    "edge_tls": "the edge's TLS listener",
+    "envoy_metrics": "Envoy's metrics",
+    "postgres": "PostgreSQL",
+    "nats": "NATS",
+    "runtime_metrics": "the runtime's metrics",
+    "gateway": "the gateway",
+    "gateway_grpc": "the gateway's reflection",
+    "gateway_metrics": "the gateway's metrics",
+    **{service: service.replace("_", "-") for service in SERVICES},
+    **{f"{service}_metrics": f"{service.replace('_', '-')}'s metrics" for service in SERVICES},
+}
+"""What listens on a port, by the port's name."""
 
 EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
 EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
@@ -26,13 +48,15 @@ POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 POSTGRES_ROLE_PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"
 POSTGRES_REVOKE_PUBLIC_VARIABLE = "TOCSIN_POSTGRES_REVOKE_PUBLIC"
 POSTGRES_RESET_PASSWORDS_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
-NATS_URL_VARIABLE = "TOCSIN_NATS_URL"
-NATS_USER_VARIABLE = "TOCSIN_NATS_USER"
-NATS_PASSWORD_VARIABLE = "TOCSIN_NATS_PASSWORD"  # noqa: S105 - the name of it
+NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
+NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
+PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
 AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
 AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
 
 
+_SIZE = re.compile(r"(\d{1,9})(B|KiB|MiB|GiB|TiB)")
+_SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 
@@ -61,6 +85,12 @@ class RuntimeSettings:
     """A server to use in place of an own one, with `nats_user` and `nats_password` for everybody."""
     nats_user: str = ""
     nats_password: str = ""
+    replicas: int = 1
+    """Copies of each stream."""
+    partitions: int = 8
+    """Partitions of the readings."""
+    stream_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How large streams may grow, by name; others as by default."""
     only: frozenset[str] | None = None
     """Names of the parts to run; None for all."""
     health: HealthLimits = field(default_factory=HealthLimits)
@@ -74,26 +104,24 @@ class RuntimeSettings:
 
     def port_requests(self) -> list[PortRequest]:
         """Every port of the mesh's own parts."""
-        requests = [self._request("edge", "the edge", self.edge_host)]
-        if self.passed_on.get(EDGE_TLS_VARIABLE):
-            requests.append(self._request("edge_tls", "the edge's TLS listener", self.edge_host))
-        requests.append(self._request("envoy_metrics", "Envoy's metrics"))
-        if not self.postgres_dsn:
-            requests.append(self._request("postgres", "PostgreSQL"))
-        if not self.nats_url:
-            requests.append(self._request("nats", "NATS"))
-        requests.append(self._request("runtime_metrics", "the runtime's metrics"))
-        requests.append(self._request("gateway", "the gateway"))
-        requests.append(self._request("gateway_grpc", "the gateway's reflection"))
-        requests.append(self._request("gateway_metrics", "the gateway's metrics"))
-        for service in SERVICES:
-            requests.append(self._request(service, part_name(service)))
-            requests.append(self._request(f"{service}_metrics", f"{part_name(service)}'s metrics"))
-        return requests
+        elsewhere: set[str] = set()
+        if not self.passed_on.get(EDGE_TLS_VARIABLE):
+            elsewhere.add("edge_tls")
+        if self.postgres_dsn:
+            elsewhere.add("postgres")
+        if self.nats_url:
+            elsewhere.add("nats")
+        return [self._request(name) for name in PORT_NAMES if name not in elsewhere]
 
-    def _request(self, name: str, part: str, host: str = LOOPBACK) -> PortRequest:
-        option = PORT_OPTIONS.get(name, "")
-        return PortRequest(name, part, port_variable(name), host, self.configured_ports.get(name), option)
+    def _request(self, name: str) -> PortRequest:
+        host = self.edge_host if name in ("edge", "edge_tls") else LOOPBACK
+        configured, option = self.configured_ports.get(name), PORT_OPTIONS.get(name, "")
+        return PortRequest(name, PORT_NAMES[name], port_variable(name), host, configured, option)
+
+
+def parts_of(only: str | None) -> frozenset[str] | None:
+    """The names in an option `--only`; None for all parts."""
+    return frozenset(name.strip() for name in only.split(",") if name.strip()) if only else None
 
 
 def port_variable(name: str) -> str:
@@ -113,16 +141,23 @@ def read_settings(
 
     Raises ConfigurationProblem about the first variable or option that makes no sense.
     """
+    postgres_dsn = environment.get(POSTGRES_DSN_VARIABLE, "")
+    if postgres_dsn:
+        read_dsn(postgres_dsn, POSTGRES_DSN_VARIABLE)
+    nats = read_nats(environment)
     settings = RuntimeSettings(
         state_dir=state_dir,
         edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,
-        postgres_dsn=environment.get(POSTGRES_DSN_VARIABLE, ""),
+        postgres_dsn=postgres_dsn,
         postgres_role_prefix=environment.get(POSTGRES_ROLE_PREFIX_VARIABLE, ""),
         postgres_revoke_public=_switch(environment, POSTGRES_REVOKE_PUBLIC_VARIABLE),
         postgres_reset_passwords=_switch(environment, POSTGRES_RESET_PASSWORDS_VARIABLE),
-        nats_url=environment.get(NATS_URL_VARIABLE, ""),
-        nats_user=environment.get(NATS_USER_VARIABLE, ""),
-        nats_password=environment.get(NATS_PASSWORD_VARIABLE, ""),
+        nats_url=nats.url,
+        nats_user=nats.user,
+        nats_password=nats.password,
+        replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
+        partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
+        stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
         only=only,
         health=_health(environment),
         passed_on=dict(environment),
@@ -166,6 +201,26 @@ def _switch(environment: Mapping[str, str], variable: str) -> bool:
     if text not in ("", *_ON, *_OFF):
         raise ConfigurationProblem(f"{variable} must be true or false, not {text!r}")
     return text in _ON
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int, allowed: range) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) not in allowed:
+        raise ConfigurationProblem(f"{variable} must be from {allowed.start} to {allowed.stop - 1}, not {text!r}")
+    return int(text)
+
+
+def _sizes(environment: Mapping[str, str], variable: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in environment.get(variable, "").split(","))):
+        name, _, text = entry.partition("=")
+        size = _SIZE.fullmatch(text)
+        if name not in STREAMS or size is None:
+            raise ConfigurationProblem(
+                f"{variable} must be like READINGS=4GiB,WINDOWS=512MiB, not {entry!r}; streams are {', '.join(STREAMS)}"
+            )
+        found[name] = int(size[1]) * _SIZE_UNITS[size[2]]
+    return found
 
 
 def _port(text: str, name: str) -> int:

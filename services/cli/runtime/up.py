@@ -95,7 +95,7 @@ async def run_mesh(
         def ready() -> None:
             status.mark_ready()
             if settings.only is None and not mesh.prepared:
-                mark_prepared(state)
+                mark_prepared(state, settings)
             on_ready(instance, supervisor.stop)
 
         beside = {

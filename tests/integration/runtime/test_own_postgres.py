@@ -14,7 +14,7 @@ from services.cli.runtime import postgres_server
 from services.cli.runtime.database import DatabaseOptions, pending_migrations, prepare_database
 from services.cli.runtime.database_roles import ServiceSchema, role_name
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
-from services.cli.runtime.postgres_server import read_dsn, with_login
+from services.cli.runtime.postgres_address import at_database, read_dsn, with_login
 from services.cli.runtime.settings import PROJECT, SERVICES
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
@@ -46,10 +46,6 @@ async def owner(server: PostgresServer) -> AsyncIterator[str]:
             await connection.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
     finally:
         await connection.close()
-
-
-def _at(dsn: str, database: str) -> str:
-    return postgres_server.at_database(dsn, database)
 
 
 async def _as(dsn: str, statement: str) -> object:
@@ -90,7 +86,7 @@ async def login_all(dsn: str, password: str, prefix: str = "") -> None:
 
 
 async def test_two_meshes_in_two_databases_live_side_by_side(owner: str) -> None:
-    a, b = _at(owner, "tocsin_a"), _at(owner, "tocsin_b")
+    a, b = at_database(owner, "tocsin_a"), at_database(owner, "tocsin_b")
     for dsn, password in ((a, "one"), (b, "two")):
         applied = await prepare(dsn, password)
         assert all(applied.values())
@@ -103,7 +99,7 @@ async def test_two_meshes_in_two_databases_live_side_by_side(owner: str) -> None
 
 
 async def test_what_would_be_migrated_is_known_before(owner: str) -> None:
-    dsn = _at(owner, "looked at")
+    dsn = at_database(owner, "looked at")
 
     async def pending() -> dict[str, list[str]]:
         return await pending_migrations(dsn, read_dsn(dsn, "DSN"), schemas(dsn, "one"))
@@ -118,7 +114,7 @@ async def test_what_would_be_migrated_is_known_before(owner: str) -> None:
 
 
 async def test_a_second_host_with_other_secrets_changes_no_password(owner: str) -> None:
-    dsn = _at(owner, "tocsin")
+    dsn = at_database(owner, "tocsin")
     await prepare(dsn, "first host")
     with pytest.raises(RuntimeProblem) as refused:
         await prepare(dsn, "second host")
@@ -132,7 +128,7 @@ async def test_a_second_host_with_other_secrets_changes_no_password(owner: str) 
 
 
 async def test_two_hosts_may_prepare_one_new_database_at_once(owner: str) -> None:
-    dsn = _at(owner, "tocsin")
+    dsn = at_database(owner, "tocsin")
     await asyncio.gather(*(prepare(dsn, "same") for _ in range(3)))
     await login_all(dsn, "same")
 
@@ -143,7 +139,7 @@ async def test_other_users_of_an_existing_database_keep_their_rights_unless_aske
 ) -> None:
     await _as(owner, "CREATE DATABASE shared")
     await _as(server.dsn(), "CREATE ROLE other_app LOGIN PASSWORD 'other'")
-    dsn, other = _at(owner, "shared"), with_login(_at(owner, "shared"), "other_app", "other")
+    dsn, other = at_database(owner, "shared"), with_login(at_database(owner, "shared"), "other_app", "other")
     await _as(dsn, "COMMENT ON DATABASE shared IS 'Ask Ann'")
     await prepare(dsn, "one", revoke_public=revoke)
     await login_all(dsn, "one")
@@ -158,7 +154,7 @@ async def test_other_users_of_an_existing_database_keep_their_rights_unless_aske
 async def test_roles_and_schemas_of_somebody_else_are_left_alone(server: PostgresServer, owner: str) -> None:
     await _as(owner, "CREATE DATABASE shop")
     await _as(owner, "CREATE ROLE shop_ingestion LOGIN PASSWORD 'theirs'")
-    dsn = _at(owner, "shop")
+    dsn = at_database(owner, "shop")
     with pytest.raises(RuntimeProblem, match=r"role shop_ingestion that Tocsin did not make.*ROLE_PREFIX"):
         await prepare(dsn, "ours")
     assert await _as(with_login(dsn, "shop_ingestion", "theirs"), "SELECT 1") == 1
@@ -166,9 +162,9 @@ async def test_roles_and_schemas_of_somebody_else_are_left_alone(server: Postgre
     await login_all(dsn, "ours", prefix="bell")
 
     await _as(owner, "CREATE DATABASE other")
-    await _as(_at(server.dsn(), "other"), "CREATE SCHEMA notification")
+    await _as(at_database(server.dsn(), "other"), "CREATE SCHEMA notification")
     with pytest.raises(RuntimeProblem, match=r"schema notification of database other.* belongs to"):
-        await prepare(_at(owner, "other"), "ours")
+        await prepare(at_database(owner, "other"), "ours")
 
 
 @pytest.mark.parametrize("databases", [("tocsin",), ("tocsin_a", "tocsin_b")])
@@ -179,7 +175,7 @@ async def test_installations_of_earlier_versions_go_on(owner: str, databases: tu
         await _as(owner, f"GRANT tocsin_{service} TO CURRENT_USER")
     for name in databases:
         await _as(owner, f"CREATE DATABASE {name}")
-        dsn = _at(owner, name)
+        dsn = at_database(owner, name)
         for service in SERVICES:
             await _as(dsn, f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO tocsin_{service}")
             await _as(dsn, f"CREATE SCHEMA {service} AUTHORIZATION tocsin_{service}")
@@ -187,7 +183,7 @@ async def test_installations_of_earlier_versions_go_on(owner: str, databases: tu
         await _as(role, "CREATE TABLE ingestion.kept AS SELECT 42 AS answer")
         await _as(dsn, f"COMMENT ON DATABASE {name} IS 'prepared {'0' * 64}'")
     for number, name in enumerate(databases):
-        dsn = _at(owner, name)
+        dsn = at_database(owner, name)
         password = "earlier" if name == "tocsin" else f"new {number}"
         await prepare(dsn, password)
         await login_all(dsn, password)
@@ -206,7 +202,7 @@ async def test_what_is_wrong_with_a_server_is_said_in_words(owner: str, monkeypa
         assert "p%40ss" not in refused.value.message
         return refused.value.message
 
-    dsn = _at(owner, "tocsin")
+    dsn = at_database(owner, "tocsin")
     assert f"does not let role {OWNER} in" in await said(with_login(dsn, OWNER, "guess"))
     assert "nothing listens on 127.0.0.1:1" in await said("postgresql://a:b@127.0.0.1:1/tocsin")
     assert "no-such-host.invalid:5432 is not known" in await said("postgresql://a:b@no-such-host.invalid/tocsin")
@@ -253,7 +249,7 @@ async def test_pgbouncer_works_in_session_mode_and_is_refused_in_the_others(
     await _as(owner, "CREATE DATABASE tocsin")  # PgBouncer does not tell of one that is missing
     process = _pgbouncer(tmp_path, server, port, mode)
     try:
-        address = _at(owner, "tocsin").replace(f":{server.port}/", f":{port}/")
+        address = at_database(owner, "tocsin").replace(f":{server.port}/", f":{port}/")
         if mode == "session":
             await prepare(address, "one")
             await login_all(address, "one")

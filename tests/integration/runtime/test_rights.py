@@ -15,7 +15,7 @@ from nats.js.errors import APIError
 from services.chassis.nats import topology
 from services.cli.client import open_mesh
 from services.cli.runtime.instance import Instance, running_instance
-from services.cli.runtime.postgres_server import with_login
+from services.cli.runtime.postgres_address import with_login
 from services.cli.runtime.settings import SERVICES
 from tests.integration.runtime.conftest import CommandLine
 from tests.support.eventually import eventually

@@ -62,7 +62,7 @@ def _start(state: StateDir) -> list[str]:
             _check_token(credentials.jwks_file, path)
         status = {"name": "nats", "pid": 1, "process_started": 2}
         fresh.write_json(fresh.status_file, {"ready": True, "parts": [status]})
-        mark_prepared(fresh)
+        mark_prepared(fresh, wanted)
     finally:
         fresh.release()
     return fresh.remade

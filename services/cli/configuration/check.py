@@ -1,0 +1,56 @@
+"""Judges every setting of a mesh before anything of it starts."""
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from services.chassis.settings import Refused, read
+from services.cli.configuration.catalogue import SERVICE_SETTINGS, all_settings
+from services.cli.configuration.gateway import check_gateway
+from services.cli.runtime.edge_options import read_edge_options
+from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.settings import RuntimeSettings, part_name
+
+_PLACES = {
+    # What the runtime gives to each service; here only that it is there matters.
+    "TOCSIN_POSTGRES_DSN": "postgresql://runtime@127.0.0.1/tocsin",
+    "TOCSIN_NATS_URL": "nats://127.0.0.1:4222",
+    "TOCSIN_GRPC_LISTEN": "127.0.0.1:0",
+    "TOCSIN_METRICS_LISTEN": "127.0.0.1:0",
+    "TOCSIN_PEER_TOKEN_FILE": "token",
+}
+
+
+def problems(settings: RuntimeSettings) -> list[str]:
+    """What is wrong with the settings of the parts that are to run, a line each; empty when they can be used."""
+    environment = settings.passed_on
+    found: list[str] = []
+    judges: list[tuple[str, Callable[[], object]]] = [
+        *((part_name(name), _service(name, environment)) for name in SERVICE_SETTINGS),
+        ("gateway", lambda: check_gateway({**environment, **_PLACES})),
+        ("envoy", lambda: read_edge_options(environment)),
+    ]
+    for part, judge in judges:
+        if not settings.runs(part):
+            continue
+        try:
+            judge()
+        except (Refused, ConfigurationProblem) as problem:
+            # What several parts share is said once.
+            if str(problem) not in found:
+                found.append(str(problem))
+    return found
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables `TOCSIN_...` that nobody reads, a line each with the nearest that somebody does."""
+    known = {setting.name for setting in all_settings()}
+    found: list[str] = []
+    for name in sorted(environment):
+        if name.startswith("TOCSIN_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return found
+
+
+def _service(name: str, environment: Mapping[str, str]) -> Callable[[], object]:
+    return lambda: read(SERVICE_SETTINGS[name], {**environment, **_PLACES})

