@@ -47,8 +47,8 @@ $(GATEWAY): gateway/go.mod gateway/go.sum scripts/gateway.sh scripts/go.sh $(she
 test: setup ## Run all tests on real parts.
 	@$(BIN)/pytest -n auto $(ARGS)
 
-test-unit: $(BUILD)/dev.stamp ## Run the tests of rules and use cases, which need no server.
-	@$(BIN)/pytest -n auto tests/unit $(ARGS)
+test-unit: $(BUILD)/dev.stamp ## Run the quick tests of rules and use cases, which need no server.
+	@$(BIN)/pytest -n auto -m "not thorough" tests/unit $(ARGS)
 
 lint: $(BUILD)/dev.stamp ## Formatting, lint, types, layers, contracts.
 	@scripts/lint.sh
@@ -67,6 +67,7 @@ chaos: setup ## The reliability tests.
 	else echo "there are no reliability tests of their own yet; 'make test' has tests/e2e/test_reliability.py"; fi
 
 clean: ## Remove what was built (not the state of a mesh).
+	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
 .PHONY: help setup mesh up demo gateway test test-unit lint generate lock bench chaos clean

@@ -26,6 +26,8 @@ from services.aggregation.domain.summary import HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.alarms import AlarmBench, episodes, expected, judged, rule
 from tests.support.aggregation.partition import T0, Arrival, descriptor
 
+pytestmark = pytest.mark.thorough
+
 CONDITIONS: list[Condition] = [
     Threshold(above=True, limit=3.0),
     Threshold(above=True, limit=3.0, hysteresis=1.5),

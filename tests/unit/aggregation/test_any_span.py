@@ -16,6 +16,8 @@ from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.oracle import answer
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 
+pytestmark = pytest.mark.thorough
+
 INTERVAL = 10 * SECOND
 RULES = Rules(lateness=30 * DAY)
 KINDS = st.sampled_from([Kind.GAUGE, Kind.LEVEL, Kind.COUNTER])

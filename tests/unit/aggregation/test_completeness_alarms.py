@@ -14,6 +14,8 @@ from tests.support.aggregation.alarms import AlarmBench, rule
 from tests.support.aggregation.partition import T0, Arrival, descriptor
 from tests.support.aggregation.reference import window
 
+pytestmark = pytest.mark.thorough
+
 GAUGE = descriptor(0)
 RECEIVED, COVERED = Completeness(0.9, step=MINUTE), Completeness(0.9, covered=True, step=MINUTE)
 both_ratios = pytest.mark.parametrize("condition", [RECEIVED, COVERED], ids=["received", "covered"])

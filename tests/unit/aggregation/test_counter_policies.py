@@ -18,6 +18,8 @@ from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 from tests.support.aggregation.reference import Counting, first_wins, meter_steps, window
 
+pytestmark = pytest.mark.thorough
+
 RULES = Rules(lateness=40 * DAY)
 RESET = CounterRules(Policy.RESET)
 ROLLOVER = CounterRules(Policy.ROLLOVER, register=1000)

@@ -16,6 +16,8 @@ from services.aggregation.domain.summary import DAY, MINUTE, SECOND, Kind
 from tests.support.aggregation.oracle import answer
 from tests.support.aggregation.partition import T0, Bench, descriptor
 
+pytestmark = pytest.mark.thorough
+
 MOST, LEAST = sys.float_info.max, 5e-324
 INTERVAL = 7 * SECOND
 KINDS = [Kind.GAUGE, Kind.LEVEL, Kind.COUNTER]

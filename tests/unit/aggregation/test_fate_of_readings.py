@@ -12,6 +12,8 @@ from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.oracle import Fate, answer, consumption, growth
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 
+pytestmark = pytest.mark.thorough
+
 INTERVAL = 5 * SECOND
 LATENESS = 3 * MINUTE
 RULES = Rules(lateness=LATENESS, announce_fine_within=40_000 * DAY)

@@ -14,6 +14,8 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 
+pytestmark = pytest.mark.thorough
+
 KINDS = (Kind.GAUGE, Kind.LEVEL, Kind.GAUGE, Kind.COUNTER)
 
 

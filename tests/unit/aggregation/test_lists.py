@@ -24,6 +24,8 @@ from tests.support.aggregation.oracle import consumption
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 from tests.support.aggregation.reference import Counting, first_wins, meter_steps
 
+pytestmark = pytest.mark.thorough
+
 RULES = Rules(lateness=400 * DAY, announced=())
 MOST = 700
 """Windows of one list of a property."""

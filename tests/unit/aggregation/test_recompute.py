@@ -15,6 +15,8 @@ from services.aggregation.domain.statistics import Statistics
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 
+pytestmark = pytest.mark.thorough
+
 RULES = Rules(lateness=3 * HOUR)
 KINDS = (Kind.GAUGE, Kind.LEVEL, Kind.COUNTER)
 RESET, CAPPED = CounterRules(Policy.RESET), CounterRules(cap=720)

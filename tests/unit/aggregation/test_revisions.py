@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 from tests.support.aggregation.revisions import informed, repeats
+
+pytestmark = pytest.mark.thorough
 
 RULES = Rules(lateness=3 * HOUR, announce_fine_within=100_000 * DAY)
 KINDS = (Kind.GAUGE, Kind.LEVEL, Kind.COUNTER)

@@ -15,6 +15,8 @@ from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from tests.support.aggregation.partition import T0, Arrival, Bench, descriptor
 from tests.support.aggregation.reference import Expected, first_wins, window
 
+pytestmark = pytest.mark.thorough
+
 RULES = Rules(lateness=40 * DAY)
 KINDS = (Kind.GAUGE, Kind.LEVEL, Kind.COUNTER)
 INTERVAL = 5 * SECOND
