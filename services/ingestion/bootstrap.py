@@ -141,6 +141,7 @@ def wire_coalescer(base: Base) -> Coalescer:
             max_batch_bytes=settings.max_batch_size,
             max_pending_bytes=settings.max_pending,
             admission_timeout=settings.admission_timeout,
+            queue_timeout=2 * settings.publish_timeout,
         ),
     )
     base.app.task("readings", coalescer.run())

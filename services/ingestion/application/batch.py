@@ -46,6 +46,7 @@ class Batch:
         "_remapped",
         "_times",
         "_values",
+        "begun",
         "id",
         "rows",
         "tickets",
@@ -54,6 +55,8 @@ class Batch:
 
     def __init__(self, message_id: str) -> None:
         self.id = message_id
+        self.begun = asyncio.get_running_loop().time()
+        """When its first rows came, by the clock of the event loop."""
         self.rows = 0
         self.weight = 0
         self.tickets: list[Ticket] = []

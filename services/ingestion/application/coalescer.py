@@ -3,7 +3,8 @@
 Each partition has one message under way at a time: while it waits for its acknowledgement, what arrives gathers in the
 next one (group commit). So an idle service answers after a single round trip, a busy one sends large messages, and
 within a partition nothing overtakes. What is pending is bounded in bytes: beyond it callers wait their turn, and are
-refused when it does not come in time.
+refused when it does not come in time. While the broker is away messages time out one after the other, so the wait behind
+them is bounded, too: callers hear that the stream is unavailable before their own deadline.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ class CoalescerOptions:
     max_batch_bytes: int = 640 * 1024
     max_pending_bytes: int = 64 * 1024 * 1024
     admission_timeout: timedelta = timedelta(seconds=2)
+    queue_timeout: timedelta = timedelta(seconds=6)
+    """How long a message may wait for those before it; then it is refused, while its callers still listen."""
 
 
 class _Partition:
@@ -118,7 +121,11 @@ class Coalescer:
                 if linger and partition.queue[0].rows < self._options.max_batch_rows:
                     await asyncio.sleep(linger)
             batch = partition.queue.popleft()
-            error = await self._publish(partition.number, batch)
+            if asyncio.get_running_loop().time() - batch.begun > self._options.queue_timeout.total_seconds():
+                metrics.PUBLISH_FAILED.inc()
+                error = StreamUnavailable("the readings before these took too long to be stored")
+            else:
+                error = await self._publish(partition.number, batch)
             self._release(sum(ticket.weight for ticket in batch.tickets if ticket.settle(error)))
 
     async def _publish(self, partition: int, batch: Batch) -> Exception | None:

@@ -173,3 +173,30 @@ async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
 async def test_nothing_to_submit_is_done_at_once() -> None:
     coalescer = Coalescer(MemoryLane(), options())
     await (await coalescer.submit([]))
+
+
+class _SlowLane(MemoryLane):
+    """Refuses every message, and takes its time for it, as a broker that is away."""
+
+    def __init__(self, takes: float) -> None:
+        super().__init__()
+        self.tries = 0
+        self._takes = takes
+
+    async def publish(self, batch: Piece, message_id: str) -> None:
+        self.tries += 1
+        await asyncio.sleep(self._takes)
+        raise StreamUnavailable("the message broker is away")
+
+
+async def test_what_waits_behind_refused_messages_is_refused_in_time_without_a_try_of_its_own() -> None:
+    lane = _SlowLane(0.1)
+    coalescer = Coalescer(lane, options(partitions=1, max_batch_rows=1, queue_timeout=timedelta(seconds=0.15)))
+    only = series("d0", 1)
+    async with running(coalescer):
+        callers = (coalescer.submit_row(only, at, 1.0) for at in range(50))
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        # One after the other they would have taken five seconds.
+        assert lane.tries < 10
+        assert all(isinstance(outcome, StreamUnavailable) for outcome in outcomes)
+        assert coalescer.pending_bytes == 0
