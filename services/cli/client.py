@@ -93,8 +93,22 @@ class MeshClient:
                 await connection.close()
 
     def _nats_login(self, user: str) -> tuple[str | None, str | None]:
+        from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
+        from services.cli.runtime.nats_address import read_nats
+
+        if self.instance.external_nats and user == DOWNSTREAM_USER:
+            # Never the login of the parts: it would show what no downstream team sees.
+            login = tuple(os.environ.get(f"TOCSIN_NATS_DOWNSTREAM_{name}") for name in ("USER", "PASSWORD"))
+            if not all(login):
+                raise CommandError(
+                    "this mesh has a NATS server of yours, so the login of downstream teams is yours, too: set "
+                    "TOCSIN_NATS_DOWNSTREAM_USER and TOCSIN_NATS_DOWNSTREAM_PASSWORD",
+                    exit_code=2,
+                )
+            return login[0], login[1]
         if self.instance.external_nats:
-            return os.environ.get("TOCSIN_NATS_USER"), os.environ.get("TOCSIN_NATS_PASSWORD")
+            known = read_nats(os.environ)
+            return known.user or None, known.password or None
         return user, self.state.secret(f"nats.{user}")
 
 

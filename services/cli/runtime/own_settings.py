@@ -37,6 +37,18 @@ def own_settings() -> list[Setting]:
         _runtime("TOCSIN_NATS_URL", "URL", "A NATS server to use in place of an own one; no login in it, or one."),
         _runtime("TOCSIN_NATS_USER", "text", "The login at that server, for every part."),
         _runtime("TOCSIN_NATS_PASSWORD", "text", "The login at that server, for every part."),
+        Setting(
+            name="TOCSIN_NATS_DOWNSTREAM_USER",
+            type="text",
+            meaning="The login of downstream teams at that server, for `tocsin events tail --downstream`.",
+            readers=_COMMANDS,
+        ),
+        Setting(
+            name="TOCSIN_NATS_DOWNSTREAM_PASSWORD",
+            type="text",
+            meaning="The login of downstream teams at that server.",
+            readers=_COMMANDS,
+        ),
         _runtime("TOCSIN_NATS_REPLICAS", "number", "Copies of each stream, in a cluster of NATS servers.", "1"),
         _runtime("TOCSIN_NATS_STREAM_BYTES", "list", _STREAM_BYTES),
         _runtime("TOCSIN_READINGS_PARTITIONS", "number", _PARTITIONS, "8"),

@@ -51,6 +51,7 @@ POSTGRES_RESET_PASSWORDS_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
 NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
 NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
 PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
+AUTH_JWKS_FILE_VARIABLE = "TOCSIN_AUTH_JWKS_FILE"
 AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
 AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
 
@@ -145,6 +146,11 @@ def read_settings(
     if postgres_dsn:
         read_dsn(postgres_dsn, POSTGRES_DSN_VARIABLE)
     nats = read_nats(environment)
+    if environment.get(AUTH_JWKS_FILE_VARIABLE):
+        # Rather than to pass over it and to take our own tokens all the same.
+        raise ConfigurationProblem(
+            f"{AUTH_JWKS_FILE_VARIABLE}: 'tocsin up' cannot verify by another issuer's keys yet, only by its own"
+        )
     settings = RuntimeSettings(
         state_dir=state_dir,
         edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,

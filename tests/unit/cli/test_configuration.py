@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from services.chassis.nats.topology import TopologyOptions, stream_specs
+from services.cli.client import MeshClient
 from services.cli.configuration.catalogue import all_settings
 from services.cli.configuration.check import problems, unknown_variables
 from services.cli.configuration.reference import reference
+from services.cli.errors import CommandError
 from services.cli.main import run
 from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.instance import Instance
 from services.cli.runtime.nats_address import NatsAddress, read_nats
 from services.cli.runtime.settings import PROJECT, STREAMS, read_settings
+from services.cli.runtime.state import StateDir
 
 _VARIABLE = re.compile(r"TOCSIN_[A-Z0-9]+(?:_[A-Z0-9]+)*")
 # Not settings: what `tocsin env` prints, the object store's name, an example.
@@ -92,6 +96,7 @@ def test_only_the_parts_that_run_are_judged() -> None:
         ("TOCSIN_NATS_URL", "nats://token@host"),
         ("TOCSIN_NATS_URL", "nats://u:p@ss@host:x"),
         ("TOCSIN_NATS_USER", "alone"),
+        ("TOCSIN_AUTH_JWKS_FILE", "/etc/provider.jwks"),
     ],
 )
 def test_the_runtime_s_own_nonsense_is_named(name: str, value: str) -> None:
@@ -125,6 +130,26 @@ def test_the_command_names_every_mistake(monkeypatch: pytest.MonkeyPatch, capsys
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     assert all(line.startswith("tocsin: TOCSIN_") for line in lines)
+
+
+async def test_downstream_never_logs_in_as_the_parts_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TOCSIN_NATS_USER", "everything")
+    monkeypatch.setenv("TOCSIN_NATS_PASSWORD", "hunter2")
+    instance = Instance(
+        supervisor_pid=1,
+        version="",
+        edge_url="",
+        edge_port=1,
+        nats_url="nats://127.0.0.1:1",
+        postgres_dsn="",
+        external_nats=True,
+        ports={},
+    )
+    mesh = MeshClient(instance, StateDir(tmp_path))
+    with pytest.raises(CommandError, match="TOCSIN_NATS_DOWNSTREAM_USER") as refused:
+        async with mesh.nats(downstream=True):
+            pass
+    assert "hunter2" not in refused.value.message
 
 
 def test_streams_are_named_as_in_the_topology() -> None:
