@@ -97,6 +97,19 @@ class Mesh:
         """`host:port` of one of our ports."""
         return f"{LOOPBACK}:{self.ports[port]}"
 
+    def _host(self, service: str) -> str:
+        """What a service listens on."""
+        return self.settings.service_hosts.get(service, LOOPBACK)
+
+    def own_service(self, service: str) -> str:
+        """`host:port` where a service of this host is reached from this host."""
+        host = self._host(service)
+        return f"{_bracketed(LOOPBACK if host in ('0.0.0.0', '::') else host)}:{self.ports[service]}"
+
+    def peer(self, service: str) -> str:
+        """`host:port` where the other parts reach a service, on whichever host it runs."""
+        return self.settings.peers.get(service) or self.own_service(service)
+
     def plan(self) -> Plan:
         """Parts and steps; where only some parts are wanted, only those and what prepares them."""
         wanted = self._wanted()
@@ -141,7 +154,7 @@ class Mesh:
             "TOCSIN_NATS_URL": self.nats_url,
             "TOCSIN_NATS_USER": user,
             "TOCSIN_NATS_PASSWORD": password,
-            "TOCSIN_GRPC_LISTEN": self.address(service),
+            "TOCSIN_GRPC_LISTEN": f"{_bracketed(self._host(service))}:{self.ports[service]}",
             "TOCSIN_METRICS_LISTEN": self.address(f"{service}_metrics"),
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
             _REFUSED_TARGETS: ",".join(self._refused_targets()),
@@ -153,7 +166,8 @@ class Mesh:
         host = self.settings.edge_host
         edge_host = f"[{host}]" if ":" in host else host
         refused = [
-            f"{edge_host if name in ('edge', 'edge_tls') else LOOPBACK}:{port}" for name, port in self.ports.items()
+            f"{edge_host if name in ('edge', 'edge_tls') else _bracketed(self._host(name))}:{port}"
+            for name, port in self.ports.items()
         ]
         return [*refused, *filter(None, [self.settings.passed_on.get(_REFUSED_TARGETS)])]
 
@@ -171,7 +185,7 @@ class Mesh:
     def _shared_environment(self) -> dict[str, str]:
         shared = {
             "TOCSIN_AUTH_JWKS_FILE": str(self.credentials.jwks_file),
-            **{f"TOCSIN_PEER_{service.upper()}": self.address(service) for service in SERVICES},
+            **{f"TOCSIN_PEER_{service.upper()}": self.peer(service) for service in SERVICES},
         }
         defaults = {
             "TOCSIN_AUTH_ISSUER": "https://tocsin.local",
@@ -191,10 +205,10 @@ class Mesh:
                 **self.settings.passed_on,
                 **self.service_environment(service),
             },
-            probe=grpc_probe(self.address(service)),
+            probe=grpc_probe(self.own_service(service)),
             stands_on=frozenset({"postgres", "nats"}),
             version=self.version,
-            address=self.address(service),
+            address=self.own_service(service),
             metrics=self.address(f"{service}_metrics"),
             needs=frozenset() if self.prepared else frozenset({DATABASE_STEP, STREAMS_STEP}),
             stop_rank=2,
@@ -246,9 +260,11 @@ class Mesh:
             "JWT_ISSUER": self._shared_environment()["TOCSIN_AUTH_ISSUER"],
             "JWT_AUDIENCE": self._shared_environment()["TOCSIN_AUTH_AUDIENCE"],
         }
-        for upstream in ("gateway", "gateway_grpc", *SERVICES):
-            values[f"{upstream.upper()}_HOST"] = LOOPBACK
-            values[f"{upstream.upper()}_PORT"] = str(self.ports[upstream])
+        upstreams = {name: self.address(name) for name in ("gateway", "gateway_grpc")}
+        for upstream, address in {**upstreams, **{service: self.peer(service) for service in SERVICES}}.items():
+            host, _, port = address.rpartition(":")
+            values[f"{upstream.upper()}_HOST"] = host.strip("[]")
+            values[f"{upstream.upper()}_PORT"] = port
         return values
 
     def _postgres(self) -> Part:
@@ -385,6 +401,10 @@ def _within(part: Part, present: frozenset[str]) -> Part:
         needs=part.needs & present,
         stands_on=part.stands_on if part.stands_on <= present else frozenset(),
     )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _migrations(service: str) -> Path | None:

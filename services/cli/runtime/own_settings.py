@@ -1,7 +1,7 @@
 """The variables that the runtime and the command line read themselves, described."""
 
 from services.cli.runtime.setting import Setting
-from services.cli.runtime.settings import DEFAULT_EDGE_PORT, PORT_NAMES, port_variable
+from services.cli.runtime.settings import DEFAULT_EDGE_PORT, PORT_NAMES, SERVICES, part_name, port_variable
 
 _RUNTIME = ("runtime",)
 _COMMANDS = ("commands",)
@@ -27,6 +27,10 @@ def own_settings() -> list[Setting]:
             _runtime(port_variable(name), "port", f"The port of {part}; a free one by default.")
             for name, part in PORT_NAMES.items()
             if name != "edge"
+        ),
+        *(
+            _runtime(f"TOCSIN_{service.upper()}_HOST", "address", f"What {part_name(service)} listens on.", "127.0.0.1")
+            for service in SERVICES
         ),
         _runtime("TOCSIN_UNHEALTHY_AFTER", "whole seconds", "A part that fails so long is told of.", "5s"),
         _runtime("TOCSIN_RESTART_AFTER", "whole seconds", "A part that fails so long is restarted.", "20s"),

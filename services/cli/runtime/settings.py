@@ -92,6 +92,10 @@ class RuntimeSettings:
     """Partitions of the readings."""
     stream_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
     """How large streams may grow, by name; others as by default."""
+    service_hosts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What services listen on, where it is not loopback."""
+    peers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where services answer (`host:port`) that run on another host."""
     only: frozenset[str] | None = None
     """Names of the parts to run; None for all."""
     health: HealthLimits = field(default_factory=HealthLimits)
@@ -115,7 +119,7 @@ class RuntimeSettings:
         return [self._request(name) for name in PORT_NAMES if name not in elsewhere]
 
     def _request(self, name: str) -> PortRequest:
-        host = self.edge_host if name in ("edge", "edge_tls") else LOOPBACK
+        host = self.edge_host if name in ("edge", "edge_tls") else self.service_hosts.get(name, LOOPBACK)
         configured, option = self.configured_ports.get(name), PORT_OPTIONS.get(name, "")
         return PortRequest(name, PORT_NAMES[name], port_variable(name), host, configured, option)
 
@@ -164,6 +168,8 @@ def read_settings(
         replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
         partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
+        service_hosts=_of_services(environment, "TOCSIN_{}_HOST"),
+        peers=_of_services(environment, "TOCSIN_PEER_{}"),
         only=only,
         health=_health(environment),
         passed_on=dict(environment),
@@ -207,6 +213,11 @@ def _switch(environment: Mapping[str, str], variable: str) -> bool:
     if text not in ("", *_ON, *_OFF):
         raise ConfigurationProblem(f"{variable} must be true or false, not {text!r}")
     return text in _ON
+
+
+def _of_services(environment: Mapping[str, str], variable: str) -> dict[str, str]:
+    given = {service: environment.get(variable.format(service.upper()), "") for service in SERVICES}
+    return {service: text for service, text in given.items() if text}
 
 
 def _number(environment: Mapping[str, str], variable: str, default: int, allowed: range) -> int:

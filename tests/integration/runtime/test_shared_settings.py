@@ -1,9 +1,12 @@
 """Settings that several parts share: the streams that a mesh prepares follow them."""
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from services.chassis.nats.topology import READINGS, VIDEOS, readings_subject
 from services.cli.client import open_mesh
+from services.cli.runtime.instance import running_instance
 from tests.integration.runtime.conftest import CommandLine
 
 
@@ -34,3 +37,18 @@ async def test_unknown_variables_are_named_and_nonsense_starts_nothing(
     await one.up(timeout=60)
     _, _, errors = await one.stop()
     assert "TOCSIN_NATS_PROT is no setting; did you mean TOCSIN_NATS_PORT?" in errors
+
+
+async def test_a_service_listens_where_it_is_told_and_knows_its_peers_elsewhere(
+    command_line: Callable[..., CommandLine],
+) -> None:
+    one = command_line("state", "--only", "postgres,nats,media-probe")
+    one.start(TOCSIN_MEDIA_PROBE_HOST="127.0.0.2", TOCSIN_PEER_AGGREGATION="aggregation.example:50052")
+    part = (await one.up(timeout=60))["media-probe"]
+    port = running_instance(one.state).ports["media_probe"]
+    assert part["address"] == f"127.0.0.2:{port}"
+    socket.create_connection(("127.0.0.2", port), timeout=5).close()
+    given = Path(f"/proc/{part['pid']}/environ").read_bytes().split(b"\0")
+    assert b"TOCSIN_PEER_AGGREGATION=aggregation.example:50052" in given
+    assert f"TOCSIN_PEER_MEDIA_PROBE=127.0.0.2:{port}".encode() in given
+    await one.stop()
