@@ -3,8 +3,8 @@
 Each partition has one message under way at a time: while it waits for its acknowledgement, what arrives gathers in the
 next one (group commit). So an idle service answers after a single round trip, a busy one sends large messages, and
 within a partition nothing overtakes. What is pending is bounded in bytes: beyond it callers wait their turn, and are
-refused when it does not come in time. While the broker is away messages time out one after the other, so the wait behind
-them is bounded, too: callers hear that the stream is unavailable before their own deadline.
+refused when it does not come in time. While the broker is away messages time out one after the other, so the wait
+behind them is bounded, too: callers hear that the stream is unavailable before their own deadline.
 """
 
 import asyncio
