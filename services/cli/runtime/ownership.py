@@ -12,10 +12,13 @@ _MARK_TEXT = "State of one Tocsin mesh: secrets, keys and data. 'tocsin status' 
 SUBDIRECTORIES = ("auth", "credentials", "logs", "run")
 # The root of a file system of its own is empty all the same.
 _NO_CONTENT = frozenset({"lost+found"})
+# What an operator brings from the first host of a mesh to another.
+_BROUGHT = frozenset({"secrets.json", "auth"})
 
 
 def check_directory(root: Path) -> bool:
-    """Whether the directory holds the state of a mesh; False when it is empty or not there yet. Changes nothing.
+    """Whether the directory holds the state of a mesh; False when it is not there yet, is empty, or has only
+    the secrets of another host. Changes nothing.
 
     Raises ConfigurationProblem when it is something else, or others may write to it.
     """
@@ -27,7 +30,8 @@ def check_directory(root: Path) -> bool:
     except OSError as error:
         raise ConfigurationProblem(f"state directory {root} cannot be used: {error.strerror}") from None
     ours = MARK in names or names.issuperset(SUBDIRECTORIES)
-    if names and not ours:
+    brought = "secrets.json" in names and names <= _BROUGHT
+    if names and not ours and not brought:
         raise ConfigurationProblem(
             f"{root} holds other things than a mesh (like {min(names)!r}) and was left as it is; name a new or an "
             f"empty directory with --state-dir, like {root / 'tocsin'}"

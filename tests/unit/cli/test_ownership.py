@@ -7,7 +7,7 @@ import pytest
 
 from services.cli.main import run
 from services.cli.runtime.errors import ConfigurationProblem
-from services.cli.runtime.ownership import MARK, SUBDIRECTORIES
+from services.cli.runtime.ownership import MARK, SUBDIRECTORIES, check_directory
 from services.cli.runtime.state import StateDir
 
 
@@ -30,6 +30,17 @@ def test_a_directory_of_a_version_before_the_mark_is_known(tmp_path: Path) -> No
     for name in SUBDIRECTORIES:
         (tmp_path / name).mkdir()
     assert StateDir(tmp_path).check()
+
+
+def test_one_with_the_secrets_of_another_host_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "auth").mkdir()
+    with pytest.raises(ConfigurationProblem):
+        check_directory(tmp_path)
+    (tmp_path / "secrets.json").write_text("{}")
+    assert not check_directory(tmp_path)
+    (tmp_path / "theirs").touch()
+    with pytest.raises(ConfigurationProblem):
+        check_directory(tmp_path)
 
 
 def test_what_is_made_is_closed_and_what_was_there_keeps_its_permissions(tmp_path: Path) -> None:
