@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from services.cli.client import MeshClient
     from services.cli.runtime.lag import StreamLag
     from services.cli.runtime.status import PartReport
 
@@ -51,6 +53,11 @@ def status(
             streams = asyncio.run(read_lag(mesh.instance.nats_url, mesh.state.secret(f"nats.{SYSTEM_USER}")))
         except NatsSilent as silence:
             trouble = f"the streams cannot be told: {silence}"
+    elif mesh.instance.nats_url:
+        try:
+            streams = asyncio.run(_lag_of_own_server(mesh))
+        except CommandError as silence:
+            trouble = f"the streams cannot be told: {silence.message}"
     losses = read_losses(mesh.state)
     healthy = bool(parts) and all(part.healthy for part in parts)
     if json:
@@ -105,6 +112,18 @@ def _camel(value: object) -> object:
 def _camel_name(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
+
+
+async def _lag_of_own_server(mesh: "MeshClient") -> "list[StreamLag]":
+    import nats.errors
+
+    from services.cli.runtime.lag import read_lag_by_client
+
+    async with mesh.nats() as client:
+        try:
+            return await read_lag_by_client(client)
+        except nats.errors.Error as error:
+            raise CommandError(f"NATS at {mesh.instance.nats_url} does not answer: {error!r}") from error
 
 
 def _parts_table(parts: "list[PartReport]", metrics: dict[str, str]) -> "Table":

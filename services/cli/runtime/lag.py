@@ -1,7 +1,10 @@
 """Streams and consumers as NATS tells them: what is stored, what waits."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 _TIMEOUT_SECONDS = 3.0
 
@@ -32,6 +35,29 @@ async def read_lag(nats_url: str, system_password: str) -> list[StreamLag]:
 
     async with nats_monitor(nats_url, system_password) as monitor:
         return parse_lag(await monitor.streams(consumers=True, within=_TIMEOUT_SECONDS))
+
+
+async def read_lag_by_client(client: "Client") -> list[StreamLag]:
+    """Every stream that the login of `client` may ask about, by name: on a server without a system account of ours.
+    Raises nats.errors.Error."""
+    stream = client.jetstream(timeout=_TIMEOUT_SECONDS)
+    found: list[StreamLag] = []
+    for info in await stream.streams_info():
+        name = info.config.name or ""
+        consumers = [
+            ConsumerLag(
+                name=consumer.name,
+                pending=consumer.num_pending or 0,
+                unacknowledged=consumer.num_ack_pending or 0,
+                redelivered=consumer.num_redelivered or 0,
+            )
+            for consumer in await stream.consumers_info(name)
+        ]
+        consumers.sort(key=lambda consumer: consumer.name)
+        found.append(
+            StreamLag(name=name, messages=info.state.messages, bytes=info.state.bytes, consumers=tuple(consumers))
+        )
+    return sorted(found, key=lambda each: each.name)
 
 
 def parse_lag(jsz: dict[str, Any]) -> list[StreamLag]:

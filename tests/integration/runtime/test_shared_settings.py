@@ -4,9 +4,12 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from services.chassis.nats import NatsConnection, TopologyOptions, ensure_streams
 from services.chassis.nats.topology import READINGS, VIDEOS, readings_subject
 from services.cli.client import open_mesh
 from services.cli.runtime.instance import running_instance
+from services.cli.runtime.lag import read_lag_by_client
+from services.cli.runtime.settings import STREAMS
 from tests.integration.runtime.conftest import CommandLine
 
 
@@ -52,3 +55,15 @@ async def test_a_service_listens_where_it_is_told_and_knows_its_peers_elsewhere(
     assert b"TOCSIN_PEER_AGGREGATION=aggregation.example:50052" in given
     assert f"TOCSIN_PEER_MEDIA_PROBE=127.0.0.2:{port}".encode() in given
     await one.stop()
+
+
+async def test_status_tells_the_streams_of_an_own_server(nats_connection: NatsConnection) -> None:
+    await ensure_streams(nats_connection.js, TopologyOptions())
+    before = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc)}
+    await nats_connection.js.publish("tocsin.videos.v1.probed", b"x")
+    await nats_connection.js.pull_subscribe("tocsin.videos.v1.probed", durable="reader", stream=VIDEOS)
+    after = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc)}
+    assert set(after) >= set(STREAMS)
+    assert after[VIDEOS].messages == before[VIDEOS].messages + 1
+    (reader,) = [consumer for consumer in after[VIDEOS].consumers if consumer.name == "reader"]
+    assert reader.pending == after[VIDEOS].messages
