@@ -134,7 +134,9 @@ async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make) -> N
         await client.jetstream().publish("tocsin.alerts.v1.reported", b"%d" % number)
     await client.close()
     memory = one.state.root / "streams.json"
-    await eventually(lambda: json.loads(memory.read_text())["streams"]["ALERTS"]["last_sequence"] == 20)
+    await eventually(
+        lambda: memory.exists() and json.loads(memory.read_text())["streams"]["ALERTS"]["last_sequence"] == 20
+    )
     await one.stop()
     messages = one.state.nats / "jetstream" / "MESH" / "streams" / "ALERTS" / "msgs"
     (messages / "index.db").unlink()
