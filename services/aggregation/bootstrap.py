@@ -10,7 +10,7 @@ from services.aggregation.adapters.grpc.alarms import AlarmServicer
 from services.aggregation.adapters.grpc.servicer import AggregationServicer
 from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
 from services.aggregation.adapters.nats.feed import WindowFeed
-from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_identity
+from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_of_readings
 from services.aggregation.adapters.nats.wire import parse_descriptor
 from services.aggregation.adapters.postgres.alarm_listener import listen_for_rules
 from services.aggregation.adapters.postgres.alarm_rules import PostgresAlarmRules
@@ -29,6 +29,7 @@ from services.aggregation.application.average import Averages
 from services.aggregation.application.corrections import Corrections
 from services.aggregation.application.keeper import KeeperOptions, LeaseKeeper
 from services.aggregation.application.lists import Lists
+from services.aggregation.application.losses import LossReports
 from services.aggregation.application.ports import Lease
 from services.aggregation.application.processor import wall_clock_us
 from services.aggregation.application.recompute_room import RecomputeDesk
@@ -121,10 +122,12 @@ async def wire_partitions(base: Base) -> None:
     book = RuleBook(PostgresAlarmRules(base.database))
     open_alarms = partial(PartitionAlarms, PostgresAlarms(base.database), book)
 
+    losses = LossReports(settings.operators)
+
     def make_worker(lease: Lease) -> PartitionWorker:
         lane = partial(open_lane, base.nats, base.publisher, options=lane_options)
-        identity = partial(stream_identity, base.nats)
-        return PartitionWorker(lease, store, lane, identity, base.rules, worker_options, open_alarms)
+        stream = partial(stream_of_readings, base.nats)
+        return PartitionWorker(lease, store, lane, stream, base.rules, worker_options, open_alarms, losses)
 
     keeper = LeaseKeeper(
         leases,

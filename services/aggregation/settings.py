@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from services.aggregation.domain.alarms.rule import Audience
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.summary import DAY, SECOND
 from services.chassis.ids import uuid7
@@ -51,6 +52,10 @@ class AggregationSettings(ChassisSettings):
     """How long cleared alarms are kept."""
     max_alarm_rules: int = 10_000
     """Alarm rules there may be."""
+    operators_tenant: str = ""
+    """On behalf of which tenant operators are told."""
+    operators_users: str = ""
+    """Users to tell, separated by commas, when the broker has lost readings that it had acknowledged."""
     lease_beat: Duration = timedelta(seconds=1)
     """How often a replica says that it lives."""
     lease_ttl: Duration = timedelta(seconds=4)
@@ -81,6 +86,11 @@ class AggregationSettings(ChassisSettings):
         )
 
     @property
+    def operators(self) -> Audience:
+        """Whom to tell of what only operators can do something about."""
+        return Audience(self.operators_tenant, tuple(filter(None, map(str.strip, self.operators_users.split(",")))), "")
+
+    @property
     def owner(self) -> str:
         """The name of this replica: readable, and never used twice."""
         return f"{socket.gethostname()}-{os.getpid()}-{uuid7()}"
@@ -104,6 +114,11 @@ class AggregationSettings(ChassisSettings):
             text = value if isinstance(value, str) else value.get_secret_value()
             require(bool(text), self.env(name), "must be set")
         require(1 <= self.partitions <= 1024, self.env("partitions"), "must be from 1 to 1024")
+        require(
+            bool(self.operators.tenant) or not self.operators.users,
+            self.env("operators_tenant"),
+            f"must be set with {self.env('operators_users')}",
+        )
         self._verify_steps()
         for name, least, most in (
             ("grace", timedelta(0), timedelta(minutes=5)),

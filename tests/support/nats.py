@@ -1,11 +1,15 @@
 """A real nats-server with JetStream for tests, on a free port, with its data in a temporary directory."""
 
+import asyncio
+import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.support.ports import free_port
 
@@ -56,6 +60,13 @@ class NatsServer:
                     raise RuntimeError(f"nats-server did not start:\n{self.log}") from None
                 time.sleep(0.01)
 
+    def cut_stream(self, name: str, keep: float = 0.5) -> None:
+        """What a power cut may do while the server is down: the last block of the stream loses its end."""
+        messages = self._directory / "data" / "jetstream" / "$G" / "streams" / name / "msgs"
+        (messages / "index.db").unlink(missing_ok=True)
+        block = max(messages.glob("*.blk"), key=lambda path: int(path.stem))
+        os.truncate(block, int(block.stat().st_size * keep))
+
     def kill(self) -> None:
         """Ends it like a crash."""
         self._end(signal.SIGKILL)
@@ -73,3 +84,24 @@ class NatsServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+async def send_raw(url: str, commands: bytes, *, user: str = "", password: str = "") -> str:
+    """Sends the commands as they are over a connection of its own; what the server said, once it has taken them all."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        login = {"user": user, "pass": password} if user else {}
+        hello = {"verbose": False, "pedantic": False, "headers": True, "protocol": 1, "lang": "raw", "version": "1"}
+        writer.write(b"CONNECT %s\r\n%sPING\r\n" % (json.dumps(hello | login).encode(), commands))
+        await writer.drain()
+        said = b""
+        while b"PONG\r\n" not in said:
+            more = await reader.read(65536)
+            if not more:
+                break
+            said += more
+        return said.decode("utf-8", "backslashreplace")
+    finally:
+        writer.close()
+        await writer.wait_closed()

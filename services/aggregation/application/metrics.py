@@ -15,4 +15,5 @@ RELOADS = counter("tocsin_aggregation_partition_reloads", "Times that a partitio
 WATCHERS = gauge("tocsin_aggregation_watchers", "Live streams of windows.")
 WATCHERS_ENDED = counter("tocsin_aggregation_watchers_too_slow", "Live streams ended since their reader was too slow.")
 EMPTIED = counter("tocsin_aggregation_containers_emptied", "Containers emptied that have had their effect.")
+LOST = counter("tocsin_aggregation_readings_lost", "Ranges of messages that the broker has lost.", ["cause"])
 ALARMS = counter("tocsin_aggregation_alarms", "Alarms that were raised or cleared.", ["kind", "event"])

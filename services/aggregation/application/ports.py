@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from services.aggregation.domain.alarms.alarm import AlarmChanges
+from services.aggregation.domain.continuity import Bookmark, Follows, Lost, Position
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.figures import Figures
@@ -150,8 +151,12 @@ class Write:
     ids: Ints
     max_gaps: Ints
     kinds: Ints
-    position: int | None = None
-    """Sequence of the last message that is part of it; None when no message is."""
+    position: Position | None = None
+    """The last message that is part of it; None when no message is."""
+    stream: str | None = None
+    """The stream that the position is in from now on; None: as before."""
+    lost: Sequence[Lost] = ()
+    """What the broker lost before the position; it is told by `alarms`."""
     emptied: Sequence[int] = ()
     """Mailbox entries that are part of it."""
     raw: Readings = field(default_factory=no_readings)
@@ -227,9 +232,8 @@ class PartitionStore(Protocol):
         """All or nothing. Raises LeaseLost."""
         ...
 
-    async def position(self, lease: Lease, stream: str) -> int:
-        """The last message of the stream that has had its effect; 0 for a stream that was made anew. Raises
-        LeaseLost."""
+    async def bookmark(self, lease: Lease) -> Bookmark:
+        """What is remembered of the partition. Raises LeaseLost."""
         ...
 
 
@@ -278,13 +282,21 @@ class Message:
     """Places of descriptors whose device is known to send decreasing values now and then."""
     changed: Sequence[Descriptor] = ()
     """Rules that have changed in the catalogue (see `Descriptor.changed`)."""
+    follows: Follows | None = None
+    """The message that its publisher had acknowledged before it, if it says so."""
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return Position(self.sequence, self.accepted)
 
 
 class ReadingLane(Protocol):
     """Messages of one partition in the order of the stream."""
 
     async def fetch(self) -> Sequence[Message]:
-        """The next messages, none after a while."""
+        """The next messages, none after a while. What is not acknowledged may come again, and then all of it does, in
+        order, before anything newer. A message that cannot be read is put aside, and comes without readings."""
         ...
 
     async def done(self, messages: Sequence[Message]) -> None:

@@ -11,6 +11,7 @@ from services.aggregation.application.accounting import count_late, measure, mea
 from services.aggregation.application.alarms.partition import Alarms, NoAlarms
 from services.aggregation.application.announcing import announce
 from services.aggregation.application.knowing import KnownSeries
+from services.aggregation.application.losses import LossReports
 from services.aggregation.application.placing import place_late, revoke_all, skip_too_late
 from services.aggregation.application.ports import (
     Emptied,
@@ -23,6 +24,7 @@ from services.aggregation.application.ports import (
 )
 from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch, readmitted
 from services.aggregation.application.renewing import renew, together
+from services.aggregation.domain.continuity import Lost, Position
 from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, Revised, doubts
@@ -52,6 +54,7 @@ class Processor:
         describe: Callable[[bytes], Descriptor],
         clock: Clock,
         open_alarms: OpenAlarms = lambda _engine, _descriptors: NoAlarms(),
+        losses: LossReports | None = None,
     ) -> None:
         self._store = store
         self._lease = lease
@@ -61,6 +64,7 @@ class Processor:
         self.engine = Engine(rules)
         self._known = KnownSeries(store, lease.partition, self.engine, describe, clock, self._rebuild)
         self.alarms = open_alarms(self.engine, self._known.descriptors)
+        self._losses = losses or LossReports()
 
     async def load(self) -> None:
         """Brings back what is stored of the partition."""
@@ -160,8 +164,21 @@ class Processor:
         if write.alarms:
             await self._commit(write)
 
-    async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
-        """The effect of the messages and of the emptied containers, committed. Raises LeaseLost."""
+    async def move(self, position: Position, stream: str, lost: Sequence[Lost]) -> None:
+        """Another stream, or one that is shorter than it was: from here on the position is this one in it. Raises
+        LeaseLost."""
+        write = self._write(Changes())
+        write.position, write.stream = position, stream
+        self._lose(write, lost)
+        await self._commit(write)
+
+    def _lose(self, write: Write, lost: Sequence[Lost]) -> None:
+        write.lost = lost
+        self._losses.add(write.alarms, self._lease.partition, lost, wall_clock_us())
+
+    async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied], lost: Sequence[Lost] = ()) -> None:
+        """The effect of the messages and of the emptied containers, committed; `lost` is what the messages show to be
+        missing before them. Raises LeaseLost."""
         began = time.perf_counter()
         batch = await self._known.batch(messages, emptied)
         described = await self._known.change(messages)
@@ -181,7 +198,8 @@ class Processor:
         pending |= revoked
         write = self._write(changes, pending, skipped, await self._renew(changes, pending), described)
         write.emptied = [entry.id for entry in emptied]
-        write.position = messages[-1].sequence if messages else None
+        write.position = messages[-1].position if messages else None
+        self._lose(write, lost)
         metrics.COMPUTE.observe(time.perf_counter() - began)
         await self._commit(write)
         if messages:
@@ -200,6 +218,7 @@ class Processor:
     async def _commit(self, write: Write) -> None:
         with metrics.COMMIT.time():
             await self._store.commit(self._lease, write)
+        self._losses.told(self._lease.partition, write.lost)
         for told in write.alarms.told:
             metrics.ALARMS.labels(told.alarm.kind, "raised" if told.alarm.open else "cleared").inc()
 

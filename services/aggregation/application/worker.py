@@ -11,9 +11,11 @@ import structlog
 from services.aggregation.application import metrics
 from services.aggregation.application.alarms.partition import NoAlarms
 from services.aggregation.application.alarms.silence import SilenceWatch
+from services.aggregation.application.losses import LossReports
 from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
 from services.aggregation.application.processor import OpenAlarms, Processor, wall_clock_us
 from services.aggregation.application.tasks import cancel
+from services.aggregation.domain.continuity import Continuity, Lost, Stream, resume
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
 
@@ -50,10 +52,11 @@ class PartitionWorker:
         lease: Lease,
         store: PartitionStore,
         open_lane: OpenLane,
-        stream: Callable[[], Awaitable[str]],
+        stream: Callable[[], Awaitable[Stream]],
         rules: Rules,
         options: WorkerOptions,
         open_alarms: OpenAlarms = lambda _engine, _descriptors: NoAlarms(),
+        losses: LossReports | None = None,
     ) -> None:
         self.lease = lease
         self._store = store
@@ -62,6 +65,7 @@ class PartitionWorker:
         self._rules = rules
         self._options = options
         self._open_alarms = open_alarms
+        self._losses = losses
         self._stop = asyncio.Event()
         self._mail = asyncio.Event()
         self._processor: Processor | None = None
@@ -102,20 +106,28 @@ class PartitionWorker:
 
     async def _session(self) -> None:
         loop = asyncio.get_running_loop()
-        position = await self._store.position(self.lease, await self._stream())
+        # In this order: what is stored by then is in the stream.
+        bookmark = await self._store.bookmark(self.lease)
+        stream = await self._stream()
+        position, lost = resume(bookmark, stream)
         async with self._open_lane(self.lease.partition) as lane:
-            processor = Processor(self._store, self.lease, self._rules, lane.describe, loop.time, self._open_alarms)
+            processor = Processor(
+                self._store, self.lease, self._rules, lane.describe, loop.time, self._open_alarms, self._losses
+            )
             await processor.load()
+            if (stream.identity, position) != bookmark:
+                await processor.move(position, stream.identity, [] if lost is None else [lost])
             self._processor = processor
             log.info(
                 "aggregation.partition_open",
                 partition=self.lease.partition,
                 epoch=self.lease.epoch,
-                position=position,
+                position=position.sequence,
                 series=len(processor.engine.states),
             )
             self._mail.set()
-            await _Session(self, lane, processor, position).run()
+            continuity = Continuity(position, before=bookmark.position.sequence)
+            await _Session(self, lane, processor, continuity).run()
 
     async def mailbox(self) -> Sequence[Emptied]:
         """Containers emptied, if any were announced."""
@@ -146,11 +158,13 @@ class PartitionWorker:
 class _Session:
     """From opening the lane to its end."""
 
-    def __init__(self, worker: PartitionWorker, lane: ReadingLane, processor: Processor, position: int) -> None:
+    def __init__(
+        self, worker: PartitionWorker, lane: ReadingLane, processor: Processor, continuity: Continuity
+    ) -> None:
         self._worker = worker
         self._lane = lane
         self._processor = processor
-        self._position = position
+        self._continuity = continuity
         self._deadline: float | None = None
         self._last_tick = 0.0
         self._silence = SilenceWatch(lane, processor)
@@ -214,15 +228,20 @@ class _Session:
         return not self._waiting
 
     async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
-        seen = [message for message in messages if message.sequence <= self._position]
-        new = [message for message in messages if message.sequence > self._position]
+        seen: list[Message] = []
+        new: list[Message] = []
+        lost: list[Lost] = []
+        for message in messages:
+            is_new, missing = self._continuity.meet(message.position, message.follows)
+            (new if is_new else seen).append(message)
+            if missing is not None:
+                lost.append(missing)
         if seen:
             metrics.READINGS.labels("redelivered").inc(sum(len(message.time) for message in seen))
             await self._lane.done(seen)
         for part in _cut(new, self._worker.options.max_rows):
-            await self._processor.process(part, emptied)
-            emptied = ()
-            self._position = part[-1].sequence
+            await self._processor.process(part, emptied, lost)
+            emptied, lost = (), []
             await self._lane.done(part)
         if emptied:
             await self._processor.process([], emptied)

@@ -1,10 +1,11 @@
 """Reads a work queue in batches and strictly in the order of the stream, for hot paths that keep their own position.
 
-A durable consumer redelivers out of order after a crash: new messages come before those whose acknowledgement time has
-yet to pass. So whoever opens a reader recreates the consumer, and everything that is not acknowledged comes again
-in the order of the stream, right away. The same happens by itself after a reconnect. Within a session messages never
-come out of order: unsettled ones are kept alive. The owner commits the highest sequence that it has applied together
-with its effect, and skips (acknowledges) what comes with a lower one.
+A durable consumer redelivers out of order after a crash or a pause: new messages come before those whose
+acknowledgement time has yet to pass. So whoever opens a reader recreates the consumer, and everything that is not
+acknowledged comes again in the order of the stream, right away. The same happens by itself whenever the subscription
+must be renewed (a reconnect, silence), and whenever what arrives is not, message by message, what the consumer has
+delivered (see `DeliveryOrder`): nothing is handed out past a message that is missing. The owner commits the highest
+sequence that it has applied together with its effect, and skips (acknowledges) what comes with a lower one.
 
 Only one process may read a consumer at a time (a lease decides); the other one is told by `ConsumerLost`.
 """
@@ -24,14 +25,19 @@ from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.dead_letters import Failure, dead_letter
 from services.chassis.nats.delivery import Delivery
+from services.chassis.nats.delivery_order import DeliveryOrder, OutOfOrder
 from services.chassis.nats.publisher import Publisher
-from services.chassis.nats.pull import PullSource
+from services.chassis.nats.pull import PullSource, RenewalDue
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class ConsumerLost(Exception):
     """Another process has taken over the consumer: stop working on it."""
+
+
+class StreamShortened(Unavailable):
+    """The stream ends before a message that it has delivered: the broker has lost its end, and numbers come again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +80,17 @@ class BatchReader:
         self._connection = connection
         self._options = options
         self._publisher = publisher
-        self._source = PullSource(connection, options.stream, options.config(), label=options.label)
+        self._source = PullSource(connection, options.stream, options.config(), label=options.label, renews=False)
+        self._order = DeliveryOrder()
         self._unsettled: dict[int, Delivery] = {}
         self._ticker: asyncio.Task[None] | None = None
 
     async def fetch(self, limit: int, max_wait: timedelta) -> Sequence[Delivery]:
         """Up to `limit` messages as soon as there is one, none after `max_wait`.
 
-        Raises `Unavailable` while the broker cannot be reached (ask again) and `ConsumerLost`.
-        After a reconnect unacknowledged messages come again, also those that were fetched before.
+        Raises `Unavailable` while the broker cannot be reached (ask again), `StreamShortened` and `ConsumerLost`.
+        Unacknowledged messages may come again at any time, also those that were fetched before: all of them, in the
+        order of the stream, before anything newer.
         """
         if self._ticker is not None and self._ticker.done():
             # Without its sign of life messages would come out of order: a defect in it ends the reader.
@@ -91,12 +99,17 @@ class BatchReader:
             raise ConsumerLost(self._options.label)
         room = self._options.max_unsettled - len(self._unsettled)
         try:
-            if self._source.lost:
-                await self.rewind()
-            messages = await self._source.next(min(limit, max(room, 1)), max_wait)
-        except (nats.errors.Error, TimeoutError) as error:
+            deliveries = [Delivery(one) for one in await self._source.next(min(limit, max(room, 1)), max_wait)]
+            for delivery in deliveries:
+                self._order.follow(delivery.number, delivery.sequence, delivery.attempt)
+        except (RenewalDue, OutOfOrder) as cause:
+            if isinstance(cause, OutOfOrder):
+                log.warning("nats.deliveries_missing", consumer=self._options.label, cause=str(cause))
+                metrics.RESUBSCRIBED.labels(consumer=self._options.label, cause="order").inc()
+            await self.rewind()
+            return []
+        except (nats.errors.Error, OSError) as error:
             raise Unavailable("the message broker cannot be reached") from error
-        deliveries = [Delivery(message) for message in messages]
         self._unsettled.update((delivery.sequence, delivery) for delivery in deliveries)
         return deliveries
 
@@ -118,7 +131,7 @@ class BatchReader:
         `Unavailable`."""
         try:
             info = await self._connection.js.consumer_info(self._options.stream, self._options.durable)
-        except (nats.errors.Error, TimeoutError) as error:
+        except (nats.errors.Error, OSError) as error:
             raise Unavailable("the message broker cannot be reached") from error
         return not info.num_pending and not info.num_ack_pending
 
@@ -133,9 +146,16 @@ class BatchReader:
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="dead_letter").inc()
 
     async def rewind(self) -> None:
-        """Starts over at the oldest unacknowledged message. Forget what was fetched and not acknowledged."""
+        """Starts over at the oldest unacknowledged message. Raises `Unavailable` or `StreamShortened`."""
         self._unsettled.clear()
-        await self._source.open(recreate=True)
+        try:
+            await self._source.open(recreate=True)
+            state = (await self._connection.js.stream_info(self._options.stream)).state
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable("the message broker cannot be reached") from error
+        self._order.begin()
+        if state.last_seq < self._order.highest:
+            raise StreamShortened(f"stream {self._options.stream} ends at {state.last_seq}, and had brought more")
 
     async def start(self) -> None:
         """Takes over the consumer and begins to keep unsettled messages alive."""
@@ -164,9 +184,6 @@ async def open_batch_reader(
     reader = BatchReader(connection, options, publisher)
     try:
         await reader.start()
-    except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable("the message broker cannot be reached") from error
-    try:
         yield reader
     finally:
         await reader.close()

@@ -7,34 +7,17 @@ from datetime import timedelta
 
 import nats.errors
 import structlog
-from nats.aio.client import Client as NatsClient
 from nats.js import JetStreamContext
 
 from services.chassis.errors import Unavailable
 from services.chassis.nats import metrics
+from services.chassis.nats.client import Client
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # What is published while the connection is down waits in this many bytes; publishers time out by themselves.
 _PENDING_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 10
-
-
-class Client(NatsClient):
-    """The client of nats-py, whose reading never ends without a new connection."""
-
-    async def _process_pong(self) -> None:
-        # A flush that was cancelled or timed out has left its future here: an error that would end reading.
-        if self._pongs and self._pongs[0].done():
-            self._pongs[0] = asyncio.get_running_loop().create_future()
-        await super()._process_pong()
-
-    async def _read_loop(self) -> None:
-        await super()._read_loop()
-        # After an error that it does not expect it says so and ends, while the connection passes for a good one.
-        task = asyncio.current_task()
-        if task is not None and not task.cancelling():
-            await self._process_op_err(nats.errors.UnexpectedEOF())
 
 
 class NatsConnection:
@@ -92,7 +75,7 @@ class NatsConnection:
         try:
             async with asyncio.timeout(_DRAIN_SECONDS + 2):
                 await self.nc.drain()
-        except (nats.errors.Error, TimeoutError) as error:
+        except (nats.errors.Error, OSError, RuntimeError) as error:
             log.warning("nats.drain_failed", error=repr(error))
         finally:
             if not self.nc.is_closed:

@@ -6,12 +6,15 @@
 | raises `Permanent`                    | dead letter at once                                                    |
 | raises `RetryAfter`                   | delivered again after its delay; counts as an attempt                  |
 | raises `Unavailable`                  | delivered again with backoff; does not count (our own outage)          |
+| raises `InvalidArgument`, ValueError, | dead letter at once: the content is wrong, and waiting does not mend   |
+| an SQL data exception (class 22)      | it                                                                     |
 | raises anything else                  | delivered again with backoff, a dead letter after `retry.max_attempts` |
 | is still running at ack_wait/3        | the server is told so, as often as it takes                            |
 | is still running when the budget ends | cancelled and handed back for immediate redelivery                     |
 
 Failures are counted by the process that saw them; after a restart counting starts anew, within `retry.max_deliveries`.
 The original is given up only after the dead letter is durable. Handlers must be idempotent (see `InboxHandler`).
+Whatever a message holds, it ends only itself: what goes wrong while one is settled is logged, and it comes again.
 """
 
 import asyncio
@@ -26,7 +29,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from opentelemetry import trace
 
-from services.chassis.errors import DomainError, Unavailable
+from services.chassis.errors import DomainError, InvalidArgument, Unavailable
 from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.dead_letters import HISTORY_LIMIT, ONLY_CONSUMER, Failure, dead_letter
@@ -136,7 +139,7 @@ class Consumer:
 
     def _start(self, message: Msg, tasks: asyncio.TaskGroup) -> None:
         delivery = Delivery(message)
-        task = tasks.create_task(self._process(delivery), name=f"{self._options.label}:{delivery.sequence}")
+        task = tasks.create_task(self._settle(delivery), name=f"{self._options.label}:{delivery.sequence}")
         self._in_flight[task] = delivery
         metrics.IN_FLIGHT.labels(consumer=self._options.label).inc()
         task.add_done_callback(self._ended)
@@ -167,6 +170,14 @@ class Consumer:
         if late:
             await asyncio.wait(late)
 
+    async def _settle(self, delivery: Delivery) -> None:
+        try:
+            await self._process(delivery)
+        except Exception as error:
+            # A defect of ours about one message: the others go on, and this one comes again when its time is over.
+            log.exception("message.unsettled", consumer=self._options.label, id=delivery.id, error=repr(error))
+            self._count("unsettled")
+
     async def _process(self, delivery: Delivery) -> None:
         only = delivery.headers.get(ONLY_CONSUMER)
         if only is not None and only != self._options.label:
@@ -184,7 +195,10 @@ class Consumer:
         except Permanent as error:
             await self._give_up(delivery, error)
         except Exception as error:
-            await self._fail(delivery, error)
+            if _hopeless(error):
+                await self._give_up(delivery, error)
+            else:
+                await self._fail(delivery, error)
         else:
             await delivery.ack()
             self._failures.pop(delivery.sequence, None)
@@ -260,6 +274,13 @@ class Consumer:
 
     def _count(self, outcome: str) -> None:
         metrics.CONSUMED.labels(consumer=self._options.label, outcome=outcome).inc()
+
+
+def _hopeless(error: Exception) -> bool:
+    """Whether the content of the message is at fault."""
+    # Told by the SQLSTATE, as this module knows no database.
+    data_exception = str(getattr(error, "sqlstate", "")).startswith("22")
+    return data_exception or isinstance(error, (InvalidArgument, ValueError))
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

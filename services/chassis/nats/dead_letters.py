@@ -6,6 +6,7 @@ the stream skip it), with the same `ce-id`: had its effect happened after all, t
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import nats.errors
 import nats.js.errors
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from services.chassis.errors import NotFound, Unavailable
+from services.chassis.errors import FailedPrecondition, NotFound, Unavailable
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import MESSAGE_ID, Encoded
@@ -28,6 +29,14 @@ ONLY_CONSUMER = "Tocsin-Only-Consumer"
 _PREFIX = "Tocsin-Dead-"
 HISTORY_LIMIT = 20
 _TEXT_LIMIT = 500
+_HISTORY_BYTES = 2500
+"""Of the history as it is written; the newest failures are kept."""
+MAX_MESSAGE = 1024 * 1024
+"""Bytes of a message with its headers: the broker's default."""
+_OWN_BYTES = 12 * 1024
+"""The headers defined here, at the most: less than what events leave free (`MAX_EVENT_BYTES`)."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What a header may be called (RFC 9110 5.6.2); other clients send others, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,8 @@ class DeadLetter:
     history: tuple[Failure, ...]
     headers: Mapping[str, str]
     payload: bytes
+    cut: bool = False
+    """Only the beginning of the payload could be kept."""
 
 
 def dead_letter(delivery: Delivery, *, service: str, consumer: str, history: Sequence[Failure]) -> Encoded:
@@ -92,13 +103,12 @@ def compose_dead_letter(
     failure, so that one reported twice is one dead letter.
     """
     last = history[-1]
-    headers = _original(original.headers)
-    headers |= {
+    own = {
         # The same failure reported twice (its acknowledgement was lost) is one dead letter.
         MESSAGE_ID: f"dead:{service}:{consumer}:{identity}",
         f"{_PREFIX}Service": service,
         f"{_PREFIX}Consumer": consumer,
-        f"{_PREFIX}Reason": last.reason[:_TEXT_LIMIT],
+        f"{_PREFIX}Reason": _short(last.reason),
         f"{_PREFIX}Error-Type": last.error_type,
         f"{_PREFIX}Attempts": str(attempts),
         f"{_PREFIX}First-Seen": first_seen.isoformat(),
@@ -106,11 +116,43 @@ def compose_dead_letter(
         f"{_PREFIX}Subject": original.subject,
         f"{_PREFIX}Stream": stream,
         f"{_PREFIX}Sequence": str(sequence),
-        f"{_PREFIX}History": json.dumps(
-            [[item.at.isoformat(), item.error_type, item.reason[:_TEXT_LIMIT]] for item in history[-HISTORY_LIMIT:]]
-        ),
+        f"{_PREFIX}History": _history(history),
     }
-    return Encoded(subject=dead_letter_subject(service, consumer), payload=original.payload, headers=headers)
+    room = MAX_MESSAGE - _OWN_BYTES
+    payload = original.payload
+    if len(payload) > room:
+        own[f"{_PREFIX}Whole-Size"] = str(len(payload))
+        payload = payload[:room]
+    kept = _carried(original.headers, room - len(payload))
+    return Encoded(subject=dead_letter_subject(service, consumer), payload=payload, headers=kept | own)
+
+
+def _history(history: Sequence[Failure]) -> str:
+    """As JSON: the newest failures that there is room for, oldest first."""
+    entries: list[str] = []
+    size = 2
+    for item in reversed(history[-HISTORY_LIMIT:]):
+        entry = json.dumps([item.at.isoformat(), item.error_type, _short(item.reason)])
+        size += len(entry) + 2
+        if entries and size > _HISTORY_BYTES:
+            break
+        entries.append(entry)
+    return f"[{', '.join(reversed(entries))}]"
+
+
+def _short(text: str) -> str:
+    # Whatever the reason quotes of a message, it must be text that can be sent.
+    return text[:_TEXT_LIMIT].encode("utf-8", "backslashreplace").decode()
+
+
+def _carried(headers: Mapping[str, str], room: int) -> dict[str, str]:
+    """The headers of the original that can be sent on, and that there is room for."""
+    kept: dict[str, str] = {}
+    for name, value in _original(headers).items():
+        room -= len(name) + len(value.encode("utf-8", "backslashreplace")) + 4
+        if _HEADER_NAME.fullmatch(name) and room >= 0:
+            kept[name] = value
+    return kept
 
 
 class DeadLetters:
@@ -139,10 +181,12 @@ class DeadLetters:
     async def retry(self, sequence: int) -> Published:
         """Publishes it anew on its original subject, with attempts counted from 1, then removes it here.
 
-        Only the consumer that failed handles it. Raises `NotFound` or `Unavailable`; after `Unavailable` it may
-        have been published, and retrying again is harmless.
+        Only the consumer that failed handles it. Raises `NotFound`, `FailedPrecondition` or `Unavailable`; after
+        `Unavailable` it may have been published, and retrying again is harmless.
         """
         letter = await self.get(sequence)
+        if letter.cut:
+            raise FailedPrecondition(f"dead letter {sequence} was too large to be kept whole; it can only be archived")
         headers = _original(letter.headers)
         headers[MESSAGE_ID] = f"retry:{sequence}:{uuid4()}"
         headers[ONLY_CONSUMER] = f"{letter.service}/{letter.consumer}"
@@ -217,6 +261,7 @@ def _parse(sequence: int, headers: Mapping[str, str], payload: bytes) -> DeadLet
         ),
         headers={name: value for name, value in headers.items() if not name.startswith(_PREFIX)},
         payload=payload,
+        cut=bool(text("Whole-Size")),
     )
 
 

@@ -14,13 +14,27 @@ from services.chassis.nats.retry import Permanent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+MAX_ID = 256
+"""Characters of an event's id, at the most: it is a key of the inbox."""
+
 M = TypeVar("M", bound=Message)
 
 
 class Delivery:
     """A message as a handler sees it. Handlers read; the consumer that called them settles it."""
 
-    __slots__ = ("_message", "attempt", "data", "headers", "published_at", "sequence", "settled", "stream", "subject")
+    __slots__ = (
+        "_message",
+        "attempt",
+        "data",
+        "headers",
+        "number",
+        "published_at",
+        "sequence",
+        "settled",
+        "stream",
+        "subject",
+    )
 
     def __init__(self, message: Msg) -> None:
         metadata = message.metadata
@@ -31,6 +45,8 @@ class Delivery:
         self.stream: str = metadata.stream
         self.sequence: int = metadata.sequence.stream
         """Place in the stream (grows with each message of the stream, the same for every consumer)."""
+        self.number: int = metadata.sequence.consumer
+        """Place among the deliveries of the consumer (1, 2, 3 ... since it was made, repeats among them)."""
         self.attempt: int = metadata.num_delivered
         """1 at the first delivery."""
         self.published_at: datetime = metadata.timestamp
@@ -39,8 +55,14 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """Identity of the event (`ce-id`); of the stored message where the publisher gave none."""
-        return self.headers.get(ID) or self.headers.get(MESSAGE_ID) or f"{self.stream}:{self.sequence}"
+        """Identity of the event (`ce-id`); of the stored message where the publisher gave none that can be kept."""
+        given = self.headers.get(ID) or self.headers.get(MESSAGE_ID)
+        return given if given and len(given) <= MAX_ID and given.isprintable() else self.place
+
+    @property
+    def place(self) -> str:
+        """Identity of the stored message: a stream that lost its end gives a number twice, but not with one time."""
+        return f"{self.stream}:{self.sequence}:{self.published_at.isoformat()}"
 
     @property
     def event_type(self) -> str:

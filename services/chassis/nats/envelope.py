@@ -7,6 +7,7 @@ are made of it), and `Nats-Msg-Id` is the identity of one publication (JetStream
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import uuid4
 
 from google.protobuf.message import Message
@@ -20,6 +21,7 @@ SOURCE = "ce-source"
 TIME = "ce-time"
 SPEC_VERSION = "ce-specversion"
 CONTENT_TYPE = "content-type"
+FOLLOWS = "Tocsin-Follows"
 
 _trace_context = TraceContextTextMapPropagator()
 
@@ -59,6 +61,27 @@ class Encoded:
     def size(self) -> int:
         """Bytes of payload and headers together, as the server counts them."""
         return len(self.payload) + sum(len(name) + len(value.encode()) + 4 for name, value in self.headers.items()) + 12
+
+
+class Follows(NamedTuple):
+    """What a message says of the one before it: the `publisher` (a name that is never used twice) had its last message
+    on this subject acknowledged with this `sequence` of the stream; 0: this is its first.
+
+    So a reader in order can tell, message by message, that the broker has lost something that it had acknowledged.
+    """
+
+    publisher: str
+    sequence: int
+
+    def header(self) -> dict[str, str]:
+        """As it travels."""
+        return {FOLLOWS: f"{self.publisher} {self.sequence}"}
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> "Follows | None":
+        """None where nothing (or nothing that makes sense) is said."""
+        publisher, _, sequence = headers.get(FOLLOWS, "").partition(" ")
+        return cls(publisher, int(sequence)) if publisher and sequence.isascii() and sequence.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)

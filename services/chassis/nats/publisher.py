@@ -128,7 +128,7 @@ class Publisher:
                     Header.BATCH_COMMIT.value: "1",
                 }
                 answer = await nc.request(last.subject, last.payload, timeout=_ATTEMPT_SECONDS, headers=headers)
-            except (nats.errors.Error, TimeoutError):
+            except (nats.errors.Error, OSError):
                 return False
         if json.loads(answer.data).get("count") != len(messages):
             return False
@@ -159,7 +159,7 @@ class Publisher:
                 raise InvalidArgument("the event is larger than the broker accepts") from error
             except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:
                 raise Unavailable("the connection to the message broker is closed") from error
-            except (nats.errors.Error, TimeoutError) as error:
+            except (nats.errors.Error, OSError) as error:
                 if loop.time() + _RETRY_PAUSE >= deadline:
                     raise Unavailable(f"the event was not acknowledged: {_describe(error)}") from error
             await asyncio.sleep(_RETRY_PAUSE)

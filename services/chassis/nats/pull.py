@@ -33,8 +33,20 @@ _PENDING_BYTES = 256 * 1024 * 1024
 _NANOSECONDS = 1_000_000_000
 
 
+class RenewalDue(Exception):
+    """The source can bring nothing more as it is; `cause` in one word. Only of sources whose owner renews them."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 class PullSource:
-    """Messages of one durable consumer, taken in the order in which the server sends them."""
+    """Messages of one durable consumer, taken in the order in which the server sends them.
+
+    What the server had sent to a subscription that is renewed comes again when its acknowledgement time is over, after
+    later messages. Owners for whom that is too late renew the source themselves (`renews=False`), with the consumer.
+    """
 
     def __init__(
         self,
@@ -43,6 +55,7 @@ class PullSource:
         config: ConsumerConfig,
         *,
         label: str,
+        renews: bool = True,
         heartbeat: timedelta = HEARTBEAT,
         expires: timedelta = EXPIRES,
     ) -> None:
@@ -50,6 +63,7 @@ class PullSource:
         self._stream = stream
         self._config = config
         self._label = label
+        self._renews = renews
         self._heartbeat = heartbeat.total_seconds()
         self._expires = expires.total_seconds()
         self._buffer: deque[Msg] = deque()
@@ -93,7 +107,8 @@ class PullSource:
         return self._generation != self._connection.reconnects
 
     async def next(self, limit: int, timeout: timedelta) -> list[Msg]:
-        """Up to `limit` messages as soon as there is one; none after `timeout`. Renews itself where it must."""
+        """Up to `limit` messages as soon as there is one; none after `timeout`. Renews itself where it must, or raises
+        RenewalDue."""
         if not self._buffer:
             await self._watch()
             await self._request(limit)
@@ -179,11 +194,11 @@ class PullSource:
         cause = await self._cause_to_renew()
         if cause is None:
             return
-        if cause == "start":
-            await self.open()
-            return
-        log.warning("nats.consumer_renewed", consumer=self._label, cause=cause)
-        metrics.RESUBSCRIBED.labels(consumer=self._label, cause=cause).inc()
+        if cause != "start":
+            log.warning("nats.consumer_renewed", consumer=self._label, cause=cause)
+            metrics.RESUBSCRIBED.labels(consumer=self._label, cause=cause).inc()
+        if not self._renews:
+            raise RenewalDue(cause)
         await self.open()
 
     async def _cause_to_renew(self) -> str | None:

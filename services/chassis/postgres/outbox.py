@@ -15,8 +15,8 @@ from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
 from services.chassis.postgres.bundles import pack
 from services.chassis.postgres.pool import Connection, Database
 
-MAX_EVENT_BYTES = 1024 * 1024 - 4096
-"""The broker's default limit of a message, less room for headers that are added on the way."""
+MAX_EVENT_BYTES = 1024 * 1024 - 16 * 1024
+"""The broker's default limit of a message, less room for headers that are added on the way: those of a dead letter."""
 _SOON, _SELDOM = 0.002, 0.05
 
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
+from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application import metrics
 from services.ingestion.application.batch import Batch, Ticket
 from services.ingestion.application.ports import ReadingLane
 from services.ingestion.domain.columns import ROW_BYTES, Piece
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.series import Series
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,11 @@ class Coalescer:
                 await self._lane.publish(batch.seal(partition), batch.id or str(uuid4()))
         except StreamUnavailable as error:
             metrics.PUBLISH_FAILED.inc()
+            return error
+        except Exception as error:
+            # A defect: it is its callers' alone, and the other partitions go on.
+            metrics.PUBLISH_FAILED.inc()
+            log.exception("readings.publish_defect", partition=partition, error=repr(error))
             return error
         return None
 

@@ -1,7 +1,7 @@
 """Vendor payloads: understood, tried, forced, and kept in quarantine when nobody understands them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +27,8 @@ from services.ingestion.domain.reading import (
 )
 from services.ingestion.domain.series import Series, SeriesKey
 
+NO_FORMAT = "unknown"
+"""Under this name stands in the quarantine what names no format."""
 _accepted = metrics.ACCEPTED.labels("payload")
 _priority = metrics.ACCEPTED.labels("priority")
 
@@ -100,6 +102,10 @@ class Payloads:
             refusal = Rejection(0, error)
             await self._keep(received, refusal.field, refusal.message)
             return None
+
+    async def set_aside(self, received: PayloadReceived, problem: str) -> None:
+        """Keeps in quarantine, once, what came without the name of a format."""
+        await self._keep(replace(received, format=NO_FORMAT), "format", problem)
 
     async def _keep(self, received: PayloadReceived, field: str, problem: str) -> None:
         await self._quarantine.keep(

@@ -1,7 +1,7 @@
 """`PartitionStore`: the same suite on the one in memory and the one on PostgreSQL."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +11,18 @@ import pytest
 
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
 from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres.alarms import PostgresAlarms
 from services.aggregation.adapters.postgres.history import read_pieces
 from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.reading import stored_windows
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.application.alarms.ports import AlarmFilter
+from services.aggregation.application.losses import LossReports
 from services.aggregation.application.ports import Announcement, Lease, LeaseLost, Message, PartitionStore
 from services.aggregation.application.processor import Processor
+from services.aggregation.domain.alarms.alarm import Alarm, State
+from services.aggregation.domain.alarms.rule import Audience, Severity
+from services.aggregation.domain.continuity import Bookmark, Cause, Lost, Position
 from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.history import spans
 from services.aggregation.domain.policy import CounterRules, Policy
@@ -47,10 +53,17 @@ class Rig:
         self.database = database
         self.now = 0.0
 
-    async def open(self) -> Processor:
-        processor = Processor(self.store, self.lease, RULES, describe, lambda: self.now)
+    async def open(self, losses: LossReports | None = None) -> Processor:
+        processor = Processor(self.store, self.lease, RULES, describe, lambda: self.now, losses=losses)
         await processor.load()
         return processor
+
+    async def alarms(self) -> Sequence[Alarm]:
+        """All alarms, newest first."""
+        if isinstance(self.store, InMemoryPartitionStore):
+            return await self.store.alarms.list_alarms(AlarmFilter(), None, 100)
+        assert self.database is not None
+        return await PostgresAlarms(self.database).list_alarms(AlarmFilter(), None, 100)
 
     async def windows(self) -> dict[tuple[int, int, int], tuple[int, tuple[float, ...]]]:
         """(series, step, start) -> revision and content."""
@@ -183,18 +196,44 @@ async def test_a_lower_epoch_commits_nothing(rig: Rig) -> None:
     with pytest.raises(LeaseLost):
         await processor.process([message(2, [(0, T0 + SECOND, 2.0)])], [])
     with pytest.raises(LeaseLost):
-        await rig.store.position(rig.lease, "s")
+        await rig.store.bookmark(rig.lease)
     _, times, values = (await rig.store.load(0)).unsettled
     assert (times.tolist(), values.tolist()) == ([T0], [1.0])
 
 
 async def test_the_position_moves_with_the_readings(rig: Rig) -> None:
-    assert await rig.store.position(rig.lease, "stream made at ten") == 0
+    assert await rig.store.bookmark(rig.lease) == Bookmark("", Position())
     processor = await rig.open()
-    await processor.process([message(7, [(0, T0, 1.0)]), message(9, [(1, T0, 1.0)])], [])
-    assert await rig.store.position(rig.lease, "stream made at ten") == 9
-    # A stream that was made anew counts from 1 again: what it brings must not be taken for old.
-    assert await rig.store.position(rig.lease, "stream made at noon") == 0
+    await processor.move(Position(), "stream made at ten", [])
+    assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten", Position())
+    last = replace(message(9, [(1, T0, 1.0)]), accepted=1.760000000123456e9)
+    await processor.process([message(7, [(0, T0, 1.0)]), last], [])
+    assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten", Position(9, 1.760000000123456e9))
+    # A stream that was made anew, or came back shorter, counts from where it is.
+    await processor.process([message(3, [(1, T0 + SECOND, 1.0)])], [])
+    assert (await rig.store.bookmark(rig.lease)).position == Position(3, 0.0)
+
+
+async def test_what_the_broker_lost_is_an_alarm_that_stays_until_it_is_acknowledged(rig: Rig) -> None:
+    processor = await rig.open(LossReports(Audience("test", ("ann", "bob"), "")))
+    await processor.move(Position(), "s", [Lost(Cause.STREAM_CUT, 2681, None)])
+    gaps = [Lost(Cause.GAP, 12, 17), Lost(Cause.GAP, 20, 20)]
+    await processor.process([message(21, [(0, T0, 1.0)])], [], gaps)
+    await rig.open()
+    alarms = sorted(await rig.alarms(), key=lambda alarm: alarm.start)
+    assert [(alarm.kind, alarm.rule, alarm.severity, alarm.state) for alarm in alarms] == [
+        ("READINGS_LOST", "readings-lost", Severity.WARNING, State.RAISED),
+        ("READINGS_LOST", "readings-lost", Severity.CRITICAL, State.RAISED),
+        ("READINGS_LOST", "readings-lost", Severity.CRITICAL, State.RAISED),
+    ]
+    assert alarms[0].message == (
+        "the stream of readings came back shorter: readings that were acknowledged after message 2680 of partition 0 "
+        "and not processed, if there were any, are lost"
+    )
+    assert {alarm.message.rpartition(": ")[2] for alarm in alarms[1:]} == {
+        "messages 12 to 17 of partition 0",
+        "messages 20 to 20 of partition 0",
+    }
 
 
 async def test_counters_read_over_any_span_sum_up(rig: Rig) -> None:
@@ -272,7 +311,6 @@ async def test_rules_are_never_taken_back_to_an_older_revision(rig: Rig) -> None
 
 
 async def test_rules_that_change_move_with_the_position(rig: Rig) -> None:
-    assert await rig.store.position(rig.lease, "s") == 0
     processor = await rig.open()
     sent: list[Arrival] = [(2, T0 + at * 5 * SECOND, float(at)) for at in range(9)]
     await processor.process([message(1, sent)], [])
@@ -280,7 +318,7 @@ async def test_rules_that_change_move_with_the_position(rig: Rig) -> None:
     news = Descriptor(SeriesKey("", "", "temperature", ""), Kind.COUNTER, "K", MINUTE, rejecting, False, 3)
     heard = replace(message(2, []), changed=[news])
     await processor.process([heard], [])
-    assert await rig.store.position(rig.lease, "s") == 2
+    assert (await rig.store.bookmark(rig.lease)).position.sequence == 2
     # As if the acknowledgement had been lost: it comes again to another owner.
     for again in (processor, await rig.open()):
         await again.process([heard], [])

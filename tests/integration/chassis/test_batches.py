@@ -20,6 +20,7 @@ from services.chassis.nats import (
     open_batch_reader,
     open_nats,
 )
+from services.chassis.nats.batches import StreamShortened
 from services.chassis.nats.topology import READINGS, readings_subject, stream_specs
 from tests.support.eventually import eventually
 from tests.support.nats import NatsServer
@@ -181,3 +182,89 @@ async def test_a_full_stream_pushes_back(nats_url: str) -> None:
                 stored += 1
         assert stored > 0
         assert (await connection.js.stream_info(READINGS)).state.messages == stored
+
+
+async def arrived(reader: BatchReader, count: int) -> None:
+    """Until so many messages lie with the reader, sent but not fetched."""
+    await eventually(lambda: len(reader._source._buffer) == count)
+
+
+async def test_messages_that_were_sent_to_a_pull_that_fell_silent_come_before_later_ones(
+    nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with open_batch_reader(nats_connection, OPTIONS, publisher=publisher) as reader:
+        assert await reader.fetch(10, timedelta(milliseconds=50)) == []
+        await publish(publisher, range(3))
+        await arrived(reader, 3)
+        # A pause of the process: what was sent lies in a socket that is given up for its silence.
+        reader._source._buffer.clear()
+        reader._source._last_sign = -60.0
+        await publish(publisher, range(3, 6))
+        got: list[Delivery] = []
+
+        async def all_of_them() -> bool:
+            got.extend(await reader.fetch(10, timedelta(milliseconds=200)))
+            return len(got) >= 6
+
+        await eventually(all_of_them)
+        assert values(got) == [str(n) for n in range(6)]
+        await reader.ack(got)
+    await eventually(lambda: left_in_queue(nats_connection, 0))
+
+
+async def test_nothing_is_handed_out_past_a_message_that_got_lost_on_its_way(
+    nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    async with open_batch_reader(nats_connection, OPTIONS, publisher=publisher) as reader:
+        assert await reader.fetch(10, timedelta(milliseconds=50)) == []
+        await publish(publisher, range(4))
+        await arrived(reader, 4)
+        del reader._source._buffer[1]
+        assert await reader.fetch(10, WAIT) == []
+        assert values(await fetch_exactly(reader, 4)) == ["0", "1", "2", "3"]
+
+
+async def test_a_pull_of_somebody_else_is_noticed(nats_connection: NatsConnection, publisher: Publisher) -> None:
+    async with open_batch_reader(nats_connection, OPTIONS, publisher=publisher) as reader:
+        thief = await nats_connection.js.pull_subscribe_bind(OPTIONS.durable, READINGS)
+        await publish(publisher, range(1))
+        assert len(await thief.fetch(1)) == 1
+        await publish(publisher, range(1, 3))
+        assert values(await fetch_all(reader, 3)) == ["0", "1", "2"]
+        await thief.unsubscribe()
+
+
+async def fetch_all(reader: BatchReader, count: int) -> list[Delivery]:
+    """As `fetch_exactly`, over renewals."""
+    got: list[Delivery] = []
+
+    async def enough() -> bool:
+        got.extend(await reader.fetch(count, timedelta(milliseconds=200)))
+        return len(got) >= count
+
+    await eventually(enough)
+    return got
+
+
+async def test_a_stream_that_comes_back_shorter_is_told(nats_servers: Callable[[], NatsServer]) -> None:
+    server = nats_servers()
+    async with open_nats(server.url, name="tests") as connection:
+        await ensure_streams(connection.js, TopologyOptions())
+        publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(seconds=10))
+        async with open_batch_reader(connection, OPTIONS, publisher=publisher) as reader:
+            await publish(publisher, range(20))
+            await reader.ack((await fetch_all(reader, 20))[:10])
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.cut_stream, READINGS)
+            await asyncio.to_thread(server.start)
+
+            async def told() -> bool:
+                try:
+                    await reader.fetch(1, timedelta(milliseconds=100))
+                except StreamShortened:
+                    return True
+                except Unavailable:
+                    return False
+                return False
+
+            await eventually(told)

@@ -8,6 +8,7 @@ from services.chassis.nats import TopologyOptions, ensure_streams
 from services.chassis.nats.topology import DEAD_LETTERS, PAYLOADS, READINGS, READINGS_PRIORITY, payloads_subject
 from tests.integration.ingestion.conftest import World
 from tests.support.eventually import eventually
+from tests.support.nats import send_raw
 from tocsin.events.v1 import readings_pb2
 from tocsin.ingestion.v1 import payload_service_pb2 as pb
 
@@ -94,11 +95,21 @@ async def test_what_nobody_understands_is_in_quarantine_once_and_good_ones_go_on
     assert answer.readings[0].value == 3.0
 
 
-async def test_a_subject_that_names_no_format_is_a_dead_letter(world: World) -> None:
-    await publish(world, "tocsin.payloads.v1.'drop-é", {"device": "d1"})
+async def test_what_names_no_format_is_kept_in_the_quarantine_once_and_holds_nobody_up(world: World) -> None:
+    subjects = ["'drop-é".encode(), b"a%2fb", b"\xff\xfe", b"a\x0bb", b"x" * 200]
+    garbage = b"".join(b"PUB tocsin.payloads.v1.%s 2\r\n{}\r\n" % subject for subject in subjects)
+    await send_raw(world.app.settings.nats_url, garbage * 2)
+    await publish(world, payloads_subject("ep1"), {"device": "d1", "energy": 1, "unit": 0, "ts": now()})
     await settled(world)
-    assert (await world.nats.js.stream_info(DEAD_LETTERS)).state.messages == 1
-    assert not await quarantined(world)
+    kept = await quarantined(world)
+    assert {payload.format for payload in kept} == {"unknown"}
+    assert sorted({payload.reason.rpartition(": ")[2] for payload in kept}) == sorted(
+        ["'drop-é", "a%2fb", "\\xff\\xfe", "a\x0bb", "x" * 100]
+    )
+    assert len(kept) == 2 * len(subjects)
+    assert len(await batches(world)) == 1
+    assert (await world.nats.js.stream_info(DEAD_LETTERS)).state.messages == 0
+    assert world.nats.reconnects == 0
 
 
 async def test_while_readings_cannot_be_stored_payloads_wait(world: World) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
 from services.aggregation.application.ports import Lease, Message, Recomputation, Totals
 from services.aggregation.application.worker import PartitionWorker, WorkerOptions
+from services.aggregation.domain.continuity import Stream
 from services.aggregation.domain.policy import CounterRules, Policy
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesKey
@@ -58,15 +59,14 @@ class Desk:
         self.store = InMemoryPartitionStore(RULES)
         self.worker = PartitionWorker(Lease(0, "me", 1), self.store, self._open, self._stream, RULES, WorkerOptions())
         self.store.epochs[0] = 1
-        self.store.positions[0] = 0
 
     @asynccontextmanager
     async def _open(self, partition: int) -> AsyncGenerator[Lane]:
         assert partition == 0
         yield self.lane
 
-    async def _stream(self) -> str:
-        return "s"
+    async def _stream(self) -> Stream:
+        return Stream("s", 2**62)
 
     async def until_closed(self) -> None:
         await eventually(lambda: (1, MINUTE, T0) in self.store.windows)
@@ -102,7 +102,7 @@ async def test_rules_on_their_way_come_first() -> None:
         await eventually(lambda: lane.asked >= before + 3)
         assert not desk.store.done
         lane.messages.put_nowait(replace(message(3, []), changed=[NEWS]))
-        await eventually(lambda: desk.store.positions[0] == 3)
+        await eventually(lambda: desk.store.positions[0].sequence == 3)
         lane.on_their_way = False
         await eventually(lambda: desk.store.done)
         assert desk.consumed == 3

@@ -200,3 +200,20 @@ async def test_what_waits_behind_refused_messages_is_refused_in_time_without_a_t
         assert lane.tries < 10
         assert all(isinstance(outcome, StreamUnavailable) for outcome in outcomes)
         assert coalescer.pending_bytes == 0
+
+
+async def test_a_defect_is_its_callers_alone_and_no_partition_stops() -> None:
+    class Broken(MemoryLane):
+        async def publish(self, batch: Piece, message_id: str) -> None:
+            if poisoned(batch):
+                raise RuntimeError("the handler is closed")
+            await super().publish(batch, message_id)
+
+    lane = Broken()
+    coalescer = Coalescer(lane, options())
+    async with running(coalescer):
+        for one in SERIES[:4]:
+            with pytest.raises(RuntimeError):
+                await coalescer.submit_row(one, 1, -1.0)
+            await coalescer.submit_row(one, 2, 1.0)
+    assert len(lane.rows()) == 4

@@ -78,7 +78,7 @@ class InMemoryAlarmRules:
 class InMemoryAlarms:
     """`AlarmStore` and `OpenAlarmStore`. `partition_of`: of a series, by its id."""
 
-    def __init__(self, partition_of: Callable[[int], int]) -> None:
+    def __init__(self, partition_of: Callable[[int], int | None]) -> None:
         self._partition_of = partition_of
         self.alarms: dict[str, Alarm] = {}
         self.memories: dict[tuple[int, int], Memory] = {}

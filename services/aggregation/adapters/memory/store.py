@@ -19,6 +19,7 @@ from services.aggregation.application.ports import (
     Totals,
     Write,
 )
+from services.aggregation.domain.continuity import Bookmark, Lost, Position
 from services.aggregation.domain.cover import SeriesInfo, cover
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
@@ -45,15 +46,20 @@ class InMemoryPartitionStore:
         self.skipped: dict[int, dict[int, float]] = {}
         self.windows: dict[Key, tuple[int, Rows]] = {}
         self.announced: list[Announcement] = []
-        self.positions: dict[int, int] = {}
+        self.positions: dict[int, Position] = {}
+        self.lost: list[Lost] = []
         self.streams: dict[int, str] = {}
         self.epochs: dict[int, int] = {}
         self.emptied: list[tuple[int, Emptied]] = []
-        self.alarms = InMemoryAlarms(lambda series_id: self.series[series_id][0])
+        self.alarms = InMemoryAlarms(self._partition_of)
         self.corrections: dict[tuple[int, int], Correction] = {}
         self.jobs: dict[int, tuple[int, Recomputation]] = {}
         self.done: dict[int, Totals] = {}
         self.made_for: dict[int, tuple[int, ...]] = {}
+
+    def _partition_of(self, series_id: int) -> int | None:
+        """None for an alarm that is of no series."""
+        return self.series[series_id][0] if series_id in self.series else None
 
     async def load(self, partition: int) -> Loaded:
         """See `PartitionStore`."""
@@ -180,13 +186,10 @@ class InMemoryPartitionStore:
         """See `PartitionStore`."""
         return [entry for owner, entry in self.emptied if owner == partition][:limit]
 
-    async def position(self, lease: Lease, stream: str) -> int:
+    async def bookmark(self, lease: Lease) -> Bookmark:
         """See `PartitionStore`."""
         self._fence(lease)
-        if self.streams.get(lease.partition) != stream:
-            self.streams[lease.partition] = stream
-            self.positions[lease.partition] = 0
-        return self.positions[lease.partition]
+        return Bookmark(self.streams.get(lease.partition, ""), self.positions.get(lease.partition, Position()))
 
     def _fence(self, lease: Lease) -> None:
         if self.epochs.get(lease.partition, lease.epoch) != lease.epoch:
@@ -197,6 +200,9 @@ class InMemoryPartitionStore:
         self._fence(lease)
         if write.position is not None:
             self.positions[lease.partition] = write.position
+        if write.stream is not None:
+            self.streams[lease.partition] = write.stream
+        self.lost.extend(write.lost)
         for readings, into in ((write.raw, self.counted), (write.skipped, self.skipped)):
             for place, time, value in zip(*(column.tolist() for column in readings), strict=True):
                 own = into.setdefault(int(write.ids[place]), {})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from google.protobuf.message import Message
 
 from services.aggregation.domain.alarms.alarm import Alarm, State, Told
-from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.alarms.rule import Audience
 from services.aggregation.domain.summary import SECOND
 from services.chassis.nats import Event
 from services.chassis.nats.topology import ALARM_CLEARED_SUBJECT, ALARM_NOTICE_SUBJECT, ALARM_RAISED_SUBJECT
@@ -42,18 +42,18 @@ def _events(told: Told) -> Sequence[Event]:
     )
     raised.raise_time.FromMicroseconds(at)
     events = [_event(ALARM_RAISED_SUBJECT, raised, alarm, "raised", at)]
-    if told.rule is not None and told.rule.notify:
-        events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, told.rule, at), alarm, "notice", at))
+    if told.audience is not None and told.audience.users:
+        events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, told.audience, at), alarm, "notice", at))
     return events
 
 
-def _notice(alarm: Alarm, rule: AlarmRule, at: int) -> AlarmNotice:
+def _notice(alarm: Alarm, audience: Audience, at: int) -> AlarmNotice:
     notice = AlarmNotice(
         alarm=alarm.id,
         rule=alarm.rule,
-        tenant=rule.tenant,
-        users=rule.notify,
-        title=rule.title or rule.id,
+        tenant=audience.tenant,
+        users=audience.users,
+        title=audience.title,
         body=alarm.message,
         severity=alarm.severity.name,
         building=alarm.key.building,

@@ -9,8 +9,9 @@ from datetime import timedelta
 import nats.errors
 import structlog
 
-from services.aggregation.adapters.nats.wire import FUTURE, Malformed, parse_batch, parse_descriptor
+from services.aggregation.adapters.nats.wire import FUTURE, NOTHING, Columns, Malformed, parse_batch, parse_descriptor
 from services.aggregation.application.ports import Message
+from services.aggregation.domain.continuity import Follows, Stream
 from services.aggregation.domain.series import Descriptor
 from services.chassis.errors import Unavailable
 from services.chassis.nats import (
@@ -20,6 +21,7 @@ from services.chassis.nats import (
     Delivery,
     NatsConnection,
     Publisher,
+    envelope,
     open_batch_reader,
 )
 from services.chassis.nats.topology import READINGS, readings_subject
@@ -58,6 +60,8 @@ class JetStreamLane:
             except Malformed as error:
                 log.error("aggregation.batch_malformed", sequence=delivery.sequence, reason=str(error))
                 await self._reader.dead_letter(delivery, reason=str(error), error_type="Malformed")
+                # It was there, and what comes after it is no gap.
+                messages.append(self._message(delivery, NOTHING))
         return messages
 
     def _decode(self, delivery: Delivery) -> Message:
@@ -71,6 +75,11 @@ class JetStreamLane:
                 self._checked.add(raw)
         if len(self._checked) > 1_000_000:
             self._checked.clear()
+        return self._message(delivery, columns)
+
+    @staticmethod
+    def _message(delivery: Delivery, columns: Columns) -> Message:
+        follows = envelope.Follows.read(delivery.headers)
         return Message(
             delivery.sequence,
             delivery.published_at.timestamp(),
@@ -81,6 +90,7 @@ class JetStreamLane:
             delivery,
             columns.cautious,
             columns.changed,
+            None if follows is None else Follows(*follows),
         )
 
     async def done(self, messages: Sequence[Message]) -> None:
@@ -117,12 +127,12 @@ async def open_lane(
         yield JetStreamLane(reader, options)
 
 
-async def stream_identity(connection: NatsConnection) -> str:
-    """Tells this stream of readings from one of the same name that was made before it. Raises Unavailable."""
+async def stream_of_readings(connection: NatsConnection) -> Stream:
+    """The stream as it is now. Raises Unavailable."""
     try:
         info = await connection.js.stream_info(READINGS)
-    except (nats.errors.Error, TimeoutError) as error:
+    except (nats.errors.Error, OSError) as error:
         raise Unavailable("the message broker cannot be reached") from error
     if info.created is None:
         raise Unavailable("the message broker does not tell when the stream was made")
-    return info.created.isoformat()
+    return Stream(info.created.isoformat(), info.state.last_seq)

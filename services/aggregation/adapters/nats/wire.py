@@ -44,6 +44,10 @@ class Columns:
     changed: Sequence[Descriptor] = ()
 
 
+NOTHING = Columns(0, (), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+"""A batch without readings."""
+
+
 def parse_batch(data: bytes) -> Columns:
     """Raises Malformed."""
     columns = _scan(data) or _parse(data)

@@ -30,6 +30,7 @@ from services.aggregation.application.ports import (
     Write,
 )
 from services.aggregation.domain.alarms.alarm import Told
+from services.aggregation.domain.continuity import Bookmark, Position
 from services.aggregation.domain.recompute import Past
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
@@ -180,22 +181,21 @@ class PostgresPartitionStore:
             )
         return [Emptied(row["id"], self._describe(row["descriptor"]), row["time_us"], row["forced"]) for row in rows]
 
-    async def position(self, lease: Lease, stream: str) -> int:
+    async def bookmark(self, lease: Lease) -> Bookmark:
         """See `PartitionStore`."""
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 """
-                UPDATE partitions SET position = CASE WHEN stream = $4 THEN position ELSE 0 END, stream = $4
-                WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING position
+                SELECT stream, position, position_stored FROM partitions
+                WHERE partition = $1 AND owner = $2 AND epoch = $3
                 """,
                 lease.partition,
                 lease.owner,
                 lease.epoch,
-                stream,
             )
         if row is None:
             raise LeaseLost
-        return row["position"]
+        return Bookmark(row["stream"], Position(row["position"], row["position_stored"]))
 
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `PartitionStore`."""
@@ -203,13 +203,17 @@ class PostgresPartitionStore:
         async with self._database.transaction() as connection:
             fenced = await connection.fetchval(
                 """
-                UPDATE partitions SET position = greatest(position, $4), readings = readings + $5
+                UPDATE partitions SET position = coalesce($4, position),
+                    position_stored = coalesce($5, position_stored), stream = coalesce($6, stream),
+                    readings = readings + $7
                 WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING 1
                 """,
                 lease.partition,
                 lease.owner,
                 lease.epoch,
-                write.position or 0,
+                None if write.position is None else write.position.sequence,
+                None if write.position is None else write.position.stored,
+                write.stream,
                 len(write.raw.time) + len(write.skipped.time),
             )
             if fenced is None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
-from services.aggregation.domain.alarms.rule import AlarmRule, Severity
+from services.aggregation.domain.alarms.rule import Audience, Severity
 from services.aggregation.domain.series import SeriesKey
 
 
@@ -55,11 +55,11 @@ class Alarm:
 
 
 class Told(NamedTuple):
-    """Something for everybody: the alarm as it was when it was raised or cleared. `rule` says whom to notify; None for
+    """Something for everybody: the alarm as it was when it was raised or cleared. `audience`: whom to notify; None for
     a rule that is gone."""
 
     alarm: Alarm
-    rule: AlarmRule | None
+    audience: Audience | None
     value: float | None
 
 

@@ -30,7 +30,7 @@ class Ledger:
 
     def told(self, alarm: Alarm, rule: AlarmRule | None, value: float | None) -> None:
         """Something for everybody."""
-        self._told.append(Told(replace(alarm), rule, value))
+        self._told.append(Told(replace(alarm), None if rule is None else rule.audience, value))
 
     def forgotten(self, alarm: Alarm) -> None:
         """A pending alarm of which nothing came."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.rules import Rules
@@ -98,6 +98,14 @@ KINDS: Final[dict[type[Condition], str]] = {
 """Names of the kinds, as people and programs see them."""
 
 
+class Audience(NamedTuple):
+    """Whom to notify, on behalf of which tenant, and under which title."""
+
+    tenant: str
+    users: Sequence[str]
+    title: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
     """A rule. `generation` is another number whenever it is to be judged anew, and never used twice."""
@@ -121,6 +129,11 @@ class AlarmRule:
     def kind(self) -> str:
         """Name of the condition's kind."""
         return KINDS[type(self.condition)]
+
+    @property
+    def audience(self) -> Audience:
+        """Whom to notify; perhaps nobody."""
+        return Audience(self.tenant, self.notify, self.title or self.id)
 
     @property
     def scope(self) -> tuple[str, str, str, str]:

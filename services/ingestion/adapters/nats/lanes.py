@@ -5,15 +5,17 @@ import time
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
+from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import Unavailable
 from services.chassis.nats.connection import NatsConnection
-from services.chassis.nats.envelope import Encoded, Event, encode
-from services.chassis.nats.publisher import Publisher
+from services.chassis.nats.envelope import Encoded, Event, Follows, encode
+from services.chassis.nats.publisher import Published, Publisher
 from services.chassis.nats.topology import EMPTIED_SUBJECT, readings_subject
 from services.ingestion.adapters.nats import wire
+from services.ingestion.adapters.nats.circuit_breaker import CircuitBreaker
 from services.ingestion.adapters.nats.describing import descriptor
 from services.ingestion.application.ports import Emptied
 from services.ingestion.domain.columns import Piece
@@ -64,11 +66,11 @@ class Broker:
         self._away_since: float | None = None
         self.source = publisher.source
 
-    async def publish(self, message: Encoded) -> None:
+    async def publish(self, message: Encoded) -> Published:
         """Returns once the message is durable. Raises StreamUnavailable."""
         await self._connected()
         try:
-            await self._publisher.publish_encoded(message)
+            return await self._publisher.publish_encoded(message)
         except Unavailable as error:
             raise StreamUnavailable(error.message) from error
 
@@ -83,16 +85,29 @@ class Broker:
 
 
 class JetStreamReadings:
-    """Publishes batches of readings (a `ReadingLane`)."""
+    """Publishes batches of readings (a `ReadingLane`).
+
+    Each says which message of this process came before it in its partition (see `Follows`), so that whoever reads them
+    notices when the broker has lost one that it had acknowledged.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._breaker = CircuitBreaker()
+        self._name = uuid4().hex[:12]
+        self._last: dict[int, int] = {}
 
     async def publish(self, batch: Piece, message_id: str) -> None:
         """Returns once the batch is durable. Raises StreamUnavailable."""
         template = Event(readings_subject(batch.partition), _BATCH(), id=message_id)
-        headers = encode(template, source=self._broker.source).headers
-        await self._broker.publish(Encoded(template.subject, encode_batch(batch, time.time_ns()), headers))
+        headers = dict(encode(template, source=self._broker.source).headers)
+        headers |= Follows(self._name, self._last.get(batch.partition, 0)).header()
+        async with self._breaker.attempt():
+            published = await self._broker.publish(
+                Encoded(template.subject, encode_batch(batch, time.time_ns()), headers)
+            )
+        if not published.duplicate:  # one that is may be another process's message
+            self._last[batch.partition] = published.sequence
 
 
 class JetStreamPriority:
@@ -100,10 +115,12 @@ class JetStreamPriority:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._breaker = CircuitBreaker()
 
     async def publish(self, emptied: Emptied) -> None:
         """Returns once it is durable. Raises StreamUnavailable."""
         message = readings_pb2.ContainerEmptied(series=descriptor(emptied.series), forced=emptied.forced)
         message.event_time.FromDatetime(to_datetime(emptied.event_time_us))
         key = f"emptied-{emptied.series.key.device}-{emptied.event_time_us}"
-        await self._broker.publish(encode(Event(EMPTIED_SUBJECT, message, id=key), source=self._broker.source))
+        async with self._breaker.attempt():
+            await self._broker.publish(encode(Event(EMPTIED_SUBJECT, message, id=key), source=self._broker.source))

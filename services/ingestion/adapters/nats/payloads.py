@@ -9,13 +9,15 @@ from datetime import timedelta
 from typing import Final
 
 from services.chassis.ids import derived_id, is_id
-from services.chassis.nats import Delivery, Permanent, RetryPolicy
+from services.chassis.nats import Delivery, RetryPolicy
 from services.ingestion.application.payloads import PayloadReceived, Payloads
 
 CONSUMER: Final = "payloads"
 IN_FLIGHT: Final = 256
 """As many at a time: their readings travel on in the same batches."""
 RETRY: Final = RetryPolicy(cap=timedelta(seconds=10))
+_SHOWN: Final = 100
+"""Characters of a subject that are told."""
 
 
 class PayloadIntake:
@@ -25,10 +27,10 @@ class PayloadIntake:
         self._payloads = payloads
 
     async def take(self, delivery: Delivery) -> None:
-        """Raises Unavailable (then it is delivered again), and Permanent for a subject that names no format."""
-        name = delivery.subject.rpartition(".")[2]
-        if not is_id(name):
-            raise Permanent("the last part of the subject is not the id of a format")
-        at = delivery.published_at
-        identity = f"{delivery.stream}:{delivery.sequence}:{at.isoformat()}"
-        await self._payloads.take(PayloadReceived(derived_id(at, identity), name, delivery.data, at))
+        """Raises Unavailable (then it is delivered again)."""
+        name, at = delivery.subject.rpartition(".")[2], delivery.published_at
+        received = PayloadReceived(derived_id(at, delivery.place), name, delivery.data, at)
+        if is_id(name):
+            await self._payloads.take(received)
+        else:
+            await self._payloads.set_aside(received, f"the subject names no format: {name[:_SHOWN]}")

@@ -33,7 +33,7 @@ class AlertHandler:
 
     async def __call__(self, delivery: Delivery) -> None:
         message = delivery.decode(VideoAlertReported)
-        alert = events.alert_of(message, event_id=delivery.id, delivery=f"{delivery.stream}:{delivery.sequence}")
+        alert = events.alert_of(message, event_id=delivery.id, delivery=delivery.place)
         verdict = await self._handle(alert)
         if isinstance(verdict, TryAgain):
             backoff = self._retry.delay(verdict.failures)

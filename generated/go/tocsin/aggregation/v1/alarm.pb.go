@@ -683,7 +683,8 @@ type Alarm struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// rule that was met.
 	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
-	// kind of the condition, for example `THRESHOLD` or `CONTAINER_EMPTIED`.
+	// kind of the condition, for example `THRESHOLD` or `CONTAINER_EMPTIED`; `READINGS_LOST` where the broker has lost readings
+	// that it had acknowledged: of no rule and no series, and raised until it is acknowledged.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// severity as it was when the alarm was raised.
 	Severity AlarmRule_Severity `protobuf:"varint,4,opt,name=severity,proto3,enum=tocsin.aggregation.v1.AlarmRule_Severity" json:"severity,omitempty"`

@@ -30,7 +30,8 @@ type AlarmRaised struct {
 	Alarm string `protobuf:"bytes,1,opt,name=alarm,proto3" json:"alarm,omitempty"`
 	// rule that raised it.
 	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
-	// kind of the rule, for example `THRESHOLD` or `CONTAINER_EMPTIED`.
+	// kind of the rule, for example `THRESHOLD` or `CONTAINER_EMPTIED`; `READINGS_LOST` where the broker has lost readings that
+	// it had acknowledged: of no rule and no series.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// building of the series.
 	Building string `protobuf:"bytes,4,opt,name=building,proto3" json:"building,omitempty"`

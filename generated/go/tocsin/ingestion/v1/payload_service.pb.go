@@ -352,7 +352,7 @@ type QuarantinedPayload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id within the quarantine.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// format under which it was sent.
+	// format under which it was sent; `unknown` where the subject names none.
 	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
 	// payload as it was received.
 	Payload []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
