@@ -151,10 +151,8 @@ class Write:
     ids: Ints
     max_gaps: Ints
     kinds: Ints
-    position: Position | None = None
-    """The last message that is part of it; None when no message is."""
-    stream: str | None = None
-    """The stream that the position is in from now on; None: as before."""
+    bookmark: Bookmark | None = None
+    """Where the partition stands in its stream with it; None: where it stood."""
     lost: Sequence[Lost] = ()
     """What the broker lost before the position; it is told by `alarms`."""
     emptied: Sequence[int] = ()

@@ -24,7 +24,7 @@ from services.aggregation.application.ports import (
 )
 from services.aggregation.application.recomputing import Rebuild, Stretch, next_stretch, readmitted
 from services.aggregation.application.renewing import renew, together
-from services.aggregation.domain.continuity import Lost, Position
+from services.aggregation.domain.continuity import Bookmark, Lost
 from services.aggregation.domain.engine import Changes, Engine, Readings, no_readings
 from services.aggregation.domain.meter import Correction
 from services.aggregation.domain.revision import Placed, Revised, doubts
@@ -164,21 +164,25 @@ class Processor:
         if write.alarms:
             await self._commit(write)
 
-    async def move(self, position: Position, stream: str, lost: Sequence[Lost]) -> None:
-        """Another stream, or one that is shorter than it was: from here on the position is this one in it. Raises
-        LeaseLost."""
+    async def move(self, bookmark: Bookmark, lost: Sequence[Lost]) -> None:
+        """Goes on elsewhere, in another stream or in one that is shorter than it was. Raises LeaseLost."""
         write = self._write(Changes())
-        write.position, write.stream = position, stream
-        self._lose(write, lost)
+        self._mark(write, bookmark, lost)
         await self._commit(write)
 
-    def _lose(self, write: Write, lost: Sequence[Lost]) -> None:
-        write.lost = lost
+    def _mark(self, write: Write, bookmark: Bookmark | None, lost: Sequence[Lost]) -> None:
+        write.bookmark, write.lost = bookmark, lost
         self._losses.add(write.alarms, self._lease.partition, lost, wall_clock_us())
 
-    async def process(self, messages: Sequence[Message], emptied: Sequence[Emptied], lost: Sequence[Lost] = ()) -> None:
-        """The effect of the messages and of the emptied containers, committed; `lost` is what the messages show to be
-        missing before them. Raises LeaseLost."""
+    async def process(
+        self,
+        messages: Sequence[Message],
+        emptied: Sequence[Emptied],
+        bookmark: Bookmark | None = None,
+        lost: Sequence[Lost] = (),
+    ) -> None:
+        """The effect of the messages and of the emptied containers, committed. `bookmark`: where the partition stands
+        with them; `lost`: what they show to be missing before them. Raises LeaseLost."""
         began = time.perf_counter()
         batch = await self._known.batch(messages, emptied)
         described = await self._known.change(messages)
@@ -198,8 +202,7 @@ class Processor:
         pending |= revoked
         write = self._write(changes, pending, skipped, await self._renew(changes, pending), described)
         write.emptied = [entry.id for entry in emptied]
-        write.position = messages[-1].position if messages else None
-        self._lose(write, lost)
+        self._mark(write, bookmark, lost)
         metrics.COMPUTE.observe(time.perf_counter() - began)
         await self._commit(write)
         if messages:

@@ -109,25 +109,24 @@ class PartitionWorker:
         # In this order: what is stored by then is in the stream.
         bookmark = await self._store.bookmark(self.lease)
         stream = await self._stream()
-        position, lost = resume(bookmark, stream)
+        here, lost = resume(bookmark, stream)
         async with self._open_lane(self.lease.partition) as lane:
             processor = Processor(
                 self._store, self.lease, self._rules, lane.describe, loop.time, self._open_alarms, self._losses
             )
             await processor.load()
-            if (stream.identity, position) != bookmark:
-                await processor.move(position, stream.identity, [] if lost is None else [lost])
+            if here != bookmark:
+                await processor.move(here, [] if lost is None else [lost])
             self._processor = processor
             log.info(
                 "aggregation.partition_open",
                 partition=self.lease.partition,
                 epoch=self.lease.epoch,
-                position=position.sequence,
+                position=here.position.sequence,
                 series=len(processor.engine.states),
             )
             self._mail.set()
-            continuity = Continuity(position, before=bookmark.position.sequence)
-            await _Session(self, lane, processor, continuity).run()
+            await _Session(self, lane, processor, Continuity(here)).run()
 
     async def mailbox(self) -> Sequence[Emptied]:
         """Containers emptied, if any were announced."""
@@ -228,24 +227,26 @@ class _Session:
         return not self._waiting
 
     async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
-        seen: list[Message] = []
-        new: list[Message] = []
-        lost: list[Lost] = []
-        for message in messages:
-            is_new, missing = self._continuity.meet(message.position, message.follows)
-            (new if is_new else seen).append(message)
-            if missing is not None:
-                lost.append(missing)
-        if seen:
-            metrics.READINGS.labels("redelivered").inc(sum(len(message.time) for message in seen))
-            await self._lane.done(seen)
-        for part in _cut(new, self._worker.options.max_rows):
-            await self._processor.process(part, emptied, lost)
-            emptied, lost = (), []
+        done = False
+        for part in _cut(messages, self._worker.options.max_rows):
+            new: list[Message] = []
+            lost: list[Lost] = []
+            for message in part:
+                is_new, missing = self._continuity.meet(message.position, message.follows)
+                if is_new:
+                    new.append(message)
+                else:
+                    metrics.READINGS.labels("redelivered").inc(len(message.time))
+                if missing is not None:
+                    lost.append(missing)
+            if new:
+                await self._processor.process(new, emptied, self._continuity.bookmark, lost)
+                emptied, done = (), True
             await self._lane.done(part)
         if emptied:
             await self._processor.process([], emptied)
-        if new or emptied:
+            done = True
+        if done:
             self._deadline = self._processor.next_deadline()
 
     async def _close_quiet(self, *, caught_up: bool) -> None:

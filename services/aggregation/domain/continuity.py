@@ -7,10 +7,12 @@ what is new would pass for something known. And a message says which one its pub
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
-_PUBLISHERS = 256
+_PUBLISHERS = 32
 
 
 class Position(NamedTuple):
@@ -29,10 +31,14 @@ class Stream(NamedTuple):
 
 
 class Bookmark(NamedTuple):
-    """What is remembered of a partition: its position in the stream of that identity (empty: in none yet)."""
+    """What is remembered of a partition: its position in the stream of that identity (empty: in none yet), and the
+    place of the last message of each publisher that was met. A publisher that is not among them may have been met up
+    to `floor`."""
 
-    stream: str
-    position: Position
+    stream: str = ""
+    position: Position = Position()
+    floor: int = 0
+    publishers: Mapping[str, int] = MappingProxyType({})
 
 
 class Cause(StrEnum):
@@ -63,46 +69,44 @@ class Follows(NamedTuple):
     sequence: int
 
 
-def resume(bookmark: Bookmark, stream: Stream) -> tuple[Position, Lost | None]:
+def resume(bookmark: Bookmark, stream: Stream) -> tuple[Bookmark, Lost | None]:
     """Where to go on in the stream as it is, and what is lost. Everything is new again in a stream that is not the one
     of before: readings that had their effect have none again, as their times are known."""
-    position = bookmark.position
+    reached = bookmark.position.sequence
     if bookmark.stream != stream.identity:
         cause = Cause.STREAM_REPLACED
-    elif stream.last < position.sequence:
+    elif stream.last < reached:
         cause = Cause.STREAM_CUT
     else:
-        return position, None
-    lost = Lost(cause, position.sequence + 1, None) if position.sequence else None
-    return Position(), lost
+        return bookmark, None
+    lost = Lost(cause, reached + 1, None) if reached else None
+    return bookmark._replace(stream=stream.identity, position=Position()), lost
 
 
 class Continuity:
-    """Follows the messages of one partition, in the order of the stream."""
+    """Follows the messages of one partition, in the order of the stream, from a bookmark on."""
 
-    def __init__(self, position: Position, before: int) -> None:
-        """`before`: the place up to which messages had their effect when the work began; beyond `position` where the
-        stream is not the one of before."""
-        self._position = position
-        self._highest = max(position.sequence, before)
-        self._publishers: OrderedDict[str, int] = OrderedDict()
-        """Place of the last message of each publisher that was met."""
+    def __init__(self, bookmark: Bookmark) -> None:
+        self._stream, self._position, self._floor, publishers = bookmark
+        self._publishers = OrderedDict(publishers)
+
+    @property
+    def bookmark(self) -> Bookmark:
+        """As it stands after what was met."""
+        return Bookmark(self._stream, self._position, self._floor, dict(self._publishers))
 
     def meet(self, message: Position, follows: Follows | None) -> tuple[bool, Lost | None]:
         """Whether the message has had no effect yet (then it is the position from now on), and what it shows to be lost
         before it."""
         if message.sequence <= self._position.sequence and message.stored <= self._position.stored:
             return False, None
-        lost = None if follows is None else self._missing(message.sequence, follows)
         self._position = message
-        self._highest = max(self._highest, message.sequence)
-        return True, lost
+        return True, None if follows is None else self._missing(message.sequence, follows)
 
     def _missing(self, sequence: int, follows: Follows) -> Lost | None:
-        # Of a publisher that was not met yet, what it names must lie before what has had its effect.
-        reached = self._publishers.get(follows.publisher, self._highest)
+        # The one that a publisher names is its last one that was met, unless it is gone.
+        reached = self._publishers.pop(follows.publisher, self._floor)
         self._publishers[follows.publisher] = sequence
-        self._publishers.move_to_end(follows.publisher)
-        while len(self._publishers) > _PUBLISHERS:
-            self._publishers.popitem(last=False)
+        if len(self._publishers) > _PUBLISHERS:
+            self._floor = max(self._floor, self._publishers.popitem(last=False)[1])
         return Lost(Cause.GAP, reached + 1, follows.sequence) if follows.sequence > reached else None

@@ -116,14 +116,18 @@ class BatchReader:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Removes the messages from the queue; call it after their effect is committed.
 
-        One round trip for all. What the server did not get to know comes again (the position tells the owner).
+        One round trip for all. What the server did not get to know comes again (the position tells the owner), and so
+        does what was fetched before the reader started over: an acknowledgement names a place in the stream, which may
+        be another message's by now.
         """
-        for delivery in deliveries[:-1]:
+        current = [delivery for delivery in deliveries if self._holds(delivery)]
+        for delivery in current[:-1]:
             await delivery.ack()
-        if deliveries:
-            await deliveries[-1].ack_confirmed()
-        for delivery in deliveries:
-            self._unsettled.pop(delivery.sequence, None)
+        if current:
+            await current[-1].ack_confirmed()
+        for delivery in current:
+            if self._holds(delivery):
+                del self._unsettled[delivery.sequence]
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="done").inc(len(deliveries))
 
     async def drained(self) -> bool:
@@ -141,9 +145,14 @@ class BatchReader:
         await self._publisher.publish_encoded(
             dead_letter(delivery, service=self._options.service, consumer=self._options.name, history=[failure])
         )
-        await delivery.term()
-        self._unsettled.pop(delivery.sequence, None)
+        if self._holds(delivery):
+            await delivery.term()
+            self._unsettled.pop(delivery.sequence, None)
         metrics.CONSUMED.labels(consumer=self._options.label, outcome="dead_letter").inc()
+
+    def _holds(self, delivery: Delivery) -> bool:
+        """Whether it was fetched since the reader started over last."""
+        return self._unsettled.get(delivery.sequence) is delivery
 
     async def rewind(self) -> None:
         """Starts over at the oldest unacknowledged message. Raises `Unavailable` or `StreamShortened`."""

@@ -1,5 +1,6 @@
 """`PartitionStore`: the same suite on the one in memory and the one on PostgreSQL."""
 
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -202,23 +203,42 @@ async def test_a_lower_epoch_commits_nothing(rig: Rig) -> None:
 
 
 async def test_the_position_moves_with_the_readings(rig: Rig) -> None:
-    assert await rig.store.bookmark(rig.lease) == Bookmark("", Position())
+    assert await rig.store.bookmark(rig.lease) == Bookmark()
     processor = await rig.open()
-    await processor.move(Position(), "stream made at ten", [])
-    assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten", Position())
-    last = replace(message(9, [(1, T0, 1.0)]), accepted=1.760000000123456e9)
-    await processor.process([message(7, [(0, T0, 1.0)]), last], [])
-    assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten", Position(9, 1.760000000123456e9))
+    await processor.move(Bookmark("stream made at ten"), [])
+    assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten")
+    there = Bookmark("stream made at ten", Position(9, 1.760000000123456e9), 4, {"b": 7, "a": 9})
+    await processor.process([message(7, [(0, T0, 1.0)]), message(9, [(1, T0, 1.0)])], [], there)
+    found = await rig.store.bookmark(rig.lease)
+    assert found == there
+    # What is forgotten first stands first.
+    assert list(found.publishers) == ["b", "a"]
+    await processor.process([message(10, [(0, T0 + SECOND, 1.0)])], [])
+    assert await rig.store.bookmark(rig.lease) == there
     # A stream that was made anew, or came back shorter, counts from where it is.
-    await processor.process([message(3, [(1, T0 + SECOND, 1.0)])], [])
-    assert (await rig.store.bookmark(rig.lease)).position == Position(3, 0.0)
+    back = there._replace(position=Position(3, 1.770000000123456e9))
+    await processor.process([message(3, [(1, T0 + SECOND, 1.0)])], [], back)
+    assert await rig.store.bookmark(rig.lease) == back
+
+
+async def test_a_position_that_an_earlier_version_has_moved_holds_by_its_number(rig: Rig) -> None:
+    if rig.database is None:
+        return  # nothing in memory is older than we are
+    processor = await rig.open()
+    await processor.move(Bookmark("s", Position(9, 1.0), 4, {"a": 9}), [])
+    async with rig.database.connection() as connection:
+        await connection.execute("UPDATE partitions SET position = 12")
+    moved = Bookmark("s", Position(12, math.inf), 12)
+    assert await rig.store.bookmark(rig.lease) == moved
+    await processor.move(moved, [])
+    assert await rig.store.bookmark(rig.lease) == moved
 
 
 async def test_what_the_broker_lost_is_an_alarm_that_stays_until_it_is_acknowledged(rig: Rig) -> None:
     processor = await rig.open(LossReports(Audience("test", ("ann", "bob"), "")))
-    await processor.move(Position(), "s", [Lost(Cause.STREAM_CUT, 2681, None)])
+    await processor.move(Bookmark("s"), [Lost(Cause.STREAM_CUT, 2681, None)])
     gaps = [Lost(Cause.GAP, 12, 17), Lost(Cause.GAP, 20, 20)]
-    await processor.process([message(21, [(0, T0, 1.0)])], [], gaps)
+    await processor.process([message(21, [(0, T0, 1.0)])], [], None, gaps)
     await rig.open()
     alarms = sorted(await rig.alarms(), key=lambda alarm: alarm.start)
     assert [(alarm.kind, alarm.rule, alarm.severity, alarm.state) for alarm in alarms] == [
@@ -317,7 +337,7 @@ async def test_rules_that_change_move_with_the_position(rig: Rig) -> None:
     rejecting = CounterRules(Policy.REJECT)
     news = Descriptor(SeriesKey("", "", "temperature", ""), Kind.COUNTER, "K", MINUTE, rejecting, False, 3)
     heard = replace(message(2, []), changed=[news])
-    await processor.process([heard], [])
+    await processor.process([heard], [], Bookmark("s", Position(2)))
     assert (await rig.store.bookmark(rig.lease)).position.sequence == 2
     # As if the acknowledgement had been lost: it comes again to another owner.
     for again in (processor, await rig.open()):

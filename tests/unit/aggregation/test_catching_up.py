@@ -102,7 +102,7 @@ async def test_rules_on_their_way_come_first() -> None:
         await eventually(lambda: lane.asked >= before + 3)
         assert not desk.store.done
         lane.messages.put_nowait(replace(message(3, []), changed=[NEWS]))
-        await eventually(lambda: desk.store.positions[0].sequence == 3)
+        await eventually(lambda: desk.store.bookmarks[0].position.sequence == 3)
         lane.on_their_way = False
         await eventually(lambda: desk.store.done)
         assert desk.consumed == 3

@@ -19,7 +19,7 @@ from services.aggregation.application.ports import (
     Totals,
     Write,
 )
-from services.aggregation.domain.continuity import Bookmark, Lost, Position
+from services.aggregation.domain.continuity import Bookmark, Lost
 from services.aggregation.domain.cover import SeriesInfo, cover
 from services.aggregation.domain.engine import Readings, no_readings
 from services.aggregation.domain.fold import Folded
@@ -46,9 +46,8 @@ class InMemoryPartitionStore:
         self.skipped: dict[int, dict[int, float]] = {}
         self.windows: dict[Key, tuple[int, Rows]] = {}
         self.announced: list[Announcement] = []
-        self.positions: dict[int, Position] = {}
+        self.bookmarks: dict[int, Bookmark] = {}
         self.lost: list[Lost] = []
-        self.streams: dict[int, str] = {}
         self.epochs: dict[int, int] = {}
         self.emptied: list[tuple[int, Emptied]] = []
         self.alarms = InMemoryAlarms(self._partition_of)
@@ -189,7 +188,7 @@ class InMemoryPartitionStore:
     async def bookmark(self, lease: Lease) -> Bookmark:
         """See `PartitionStore`."""
         self._fence(lease)
-        return Bookmark(self.streams.get(lease.partition, ""), self.positions.get(lease.partition, Position()))
+        return self.bookmarks.get(lease.partition, Bookmark())
 
     def _fence(self, lease: Lease) -> None:
         if self.epochs.get(lease.partition, lease.epoch) != lease.epoch:
@@ -198,10 +197,8 @@ class InMemoryPartitionStore:
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `PartitionStore`. Storing a reading or a first revision twice is an error, as it is in PostgreSQL."""
         self._fence(lease)
-        if write.position is not None:
-            self.positions[lease.partition] = write.position
-        if write.stream is not None:
-            self.streams[lease.partition] = write.stream
+        if write.bookmark is not None:
+            self.bookmarks[lease.partition] = write.bookmark
         self.lost.extend(write.lost)
         for readings, into in ((write.raw, self.counted), (write.skipped, self.skipped)):
             for place, time, value in zip(*(column.tolist() for column in readings), strict=True):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from services.aggregation.adapters.nats.alarm_events import alarm_events
-from services.aggregation.adapters.postgres import copying, recomputing, writing
+from services.aggregation.adapters.postgres import bookmarks, copying, recomputing, writing
 from services.aggregation.adapters.postgres.alarm_writing import write_alarms
 from services.aggregation.adapters.postgres.periods import Periods, window_period
 from services.aggregation.adapters.postgres.reading import (
@@ -30,7 +30,7 @@ from services.aggregation.application.ports import (
     Write,
 )
 from services.aggregation.domain.alarms.alarm import Told
-from services.aggregation.domain.continuity import Bookmark, Position
+from services.aggregation.domain.continuity import Bookmark
 from services.aggregation.domain.recompute import Past
 from services.aggregation.domain.revision import Context, LateRange, Stored
 from services.aggregation.domain.rules import Rules
@@ -186,7 +186,7 @@ class PostgresPartitionStore:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 """
-                SELECT stream, position, position_stored FROM partitions
+                SELECT stream, position, bookmark::text AS bookmark FROM partitions
                 WHERE partition = $1 AND owner = $2 AND epoch = $3
                 """,
                 lease.partition,
@@ -195,7 +195,7 @@ class PostgresPartitionStore:
             )
         if row is None:
             raise LeaseLost
-        return Bookmark(row["stream"], Position(row["position"], row["position_stored"]))
+        return bookmarks.read(row["stream"], row["position"], row["bookmark"])
 
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `PartitionStore`."""
@@ -203,18 +203,15 @@ class PostgresPartitionStore:
         async with self._database.transaction() as connection:
             fenced = await connection.fetchval(
                 """
-                UPDATE partitions SET position = coalesce($4, position),
-                    position_stored = coalesce($5, position_stored), stream = coalesce($6, stream),
-                    readings = readings + $7
+                UPDATE partitions SET readings = readings + $4, stream = coalesce($5, stream),
+                    position = coalesce($6, position), bookmark = coalesce($7::json, bookmark)
                 WHERE partition = $1 AND owner = $2 AND epoch = $3 RETURNING 1
                 """,
                 lease.partition,
                 lease.owner,
                 lease.epoch,
-                None if write.position is None else write.position.sequence,
-                None if write.position is None else write.position.stored,
-                write.stream,
                 len(write.raw.time) + len(write.skipped.time),
+                *bookmarks.columns(write.bookmark),
             )
             if fenced is None:
                 raise LeaseLost

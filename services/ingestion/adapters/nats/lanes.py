@@ -14,9 +14,11 @@ from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.envelope import Encoded, Event, Follows, encode
 from services.chassis.nats.publisher import Published, Publisher
 from services.chassis.nats.topology import EMPTIED_SUBJECT, readings_subject
+from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.nats import wire
 from services.ingestion.adapters.nats.circuit_breaker import CircuitBreaker
 from services.ingestion.adapters.nats.describing import descriptor
+from services.ingestion.application import metrics
 from services.ingestion.application.ports import Emptied
 from services.ingestion.domain.columns import Piece
 from services.ingestion.domain.errors import StreamUnavailable
@@ -30,6 +32,7 @@ _SERIES, _INDEX, _TIME, _VALUE, _FLAGS = (
     for name in ("series", "series_index", "event_time_us", "value", "flags")
 )
 _POLL = 0.02
+log = get_logger(__name__)
 
 
 @lru_cache(maxsize=262_144)
@@ -107,7 +110,15 @@ class JetStreamReadings:
                 Encoded(template.subject, encode_batch(batch, time.time_ns()), headers)
             )
         if not published.duplicate:  # one that is may be another process's message
-            self._last[batch.partition] = published.sequence
+            self._remember(batch.partition, published.sequence)
+
+    def _remember(self, partition: int, sequence: int) -> None:
+        before = self._last.get(partition, 0)
+        if sequence <= before:
+            # Whoever reads them is told by the next message, unless that gets lost as well.
+            metrics.WENT_BACK.inc()
+            log.error("readings.stream_went_back", partition=partition, acknowledged=before, now=sequence)
+        self._last[partition] = sequence
 
 
 class JetStreamPriority:
