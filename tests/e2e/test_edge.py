@@ -40,7 +40,7 @@ def test_health_names_every_service(anonymous: httpx.Client) -> None:
     assert answer.status_code == 200
     health = answer.json()
     assert set(health) >= {"status", "timestamp", "version", "services"}
-    assert set(health["services"]) == {"ingestion", "aggregation", "media_probe", "notification"}
+    assert set(health["services"]) == {"ingestion", "aggregation", "media-probe", "notification"}
 
 
 def test_documents_are_open(anonymous: httpx.Client) -> None:

@@ -97,7 +97,7 @@ func (c *Checker) ask(ctx context.Context) report {
 			answer, problem := c.one(ctx, name, client)
 			lock.Lock()
 			defer lock.Unlock()
-			found.Services[name] = answer
+			found.Services[partName(name)] = answer
 			if problem != nil {
 				problems = append(problems, *problem)
 			}
@@ -127,7 +127,7 @@ func merge(known, services []Problem) []Problem {
 
 // one asks a service, more than once when it cannot be reached.
 func (c *Checker) one(ctx context.Context, name string, client healthpb.HealthClient) (string, *Problem) {
-	part := strings.ReplaceAll(name, "_", "-")
+	part := partName(name)
 	var said metadata.MD
 	response, err := check(ctx, client, "", &said)
 	if since := c.reached(name, err == nil); err != nil {
@@ -138,6 +138,9 @@ func (c *Checker) one(ctx context.Context, name string, client healthpb.HealthCl
 	}
 	return notServing, &Problem{Part: part, Reason: first(said, reasonKey, "does not serve"), Since: first(said, sinceKey, "")}
 }
+
+// partName is what everybody else calls the part that a service is.
+func partName(service string) string { return strings.ReplaceAll(service, "_", "-") }
 
 // reached remembers whether a service could be reached, and returns since when it could not.
 func (c *Checker) reached(name string, reached bool) time.Time {

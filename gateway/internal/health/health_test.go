@@ -87,7 +87,7 @@ func TestWhyAServiceDoesNotServeAndSinceWhen(t *testing.T) {
 	s.reason.Store("nats does not answer in time")
 	code, found := ask(t, c)
 	want := health.Problem{Part: "media-probe", Reason: "nats does not answer in time", Since: "2026-11-29T16:07:14Z"}
-	if code != 503 || found.Services["media_probe"] != "NOT_SERVING" || len(found.Problems) != 1 || found.Problems[0] != want {
+	if code != 503 || found.Services["media-probe"] != "NOT_SERVING" || len(found.Problems) != 1 || found.Problems[0] != want {
 		t.Errorf("%d %+v", code, found)
 	}
 }
@@ -96,7 +96,7 @@ func TestOneAnswerThatIsLateIsNoOutage(t *testing.T) {
 	s := &service{}
 	conn, _ := start(t, s)
 	s.late.Store(1)
-	if code, found := ask(t, checker(conn, "")); code != 200 || found.Services["media_probe"] != "SERVING" {
+	if code, found := ask(t, checker(conn, "")); code != 200 || found.Services["media-probe"] != "SERVING" {
 		t.Errorf("%d %+v", code, found)
 	}
 }
@@ -107,7 +107,7 @@ func TestAServiceThatIsAway(t *testing.T) {
 	before := time.Now()
 	c := checker(conn, "")
 	code, found := ask(t, c)
-	if code != 503 || found.Services["media_probe"] != "UNREACHABLE" || len(found.Problems) != 1 {
+	if code != 503 || found.Services["media-probe"] != "UNREACHABLE" || len(found.Problems) != 1 {
 		t.Fatalf("%d %+v", code, found)
 	}
 	since, err := time.Parse(time.RFC3339Nano, found.Problems[0].Since)
@@ -127,7 +127,7 @@ func TestWhatTheRuntimeKnowsOfItsParts(t *testing.T) {
 	c := checker(conn, runtime.URL)
 	code, found := ask(t, c)
 	want := health.Problem{Part: "nats", Reason: "write error", Since: "2026-11-29T16:07:14Z"}
-	if code != 503 || found.Services["media_probe"] != "SERVING" || len(found.Problems) != 1 || found.Problems[0] != want {
+	if code != 503 || found.Services["media-probe"] != "SERVING" || len(found.Problems) != 1 || found.Problems[0] != want {
 		t.Errorf("%d %+v", code, found)
 	}
 	// Of one that both know of, the runtime's word counts.

@@ -40,11 +40,12 @@ def status(
     from services.cli.runtime.nats_accounts import SYSTEM_USER
     from services.cli.runtime.nats_monitor import NatsSilent
     from services.cli.runtime.prometheus import RUNTIME, read_targets
-    from services.cli.runtime.status import read_reports
+    from services.cli.runtime.status import read_report
     from services.cli.runtime.stream_memory import read_losses
 
     mesh = open_mesh(state_dir)
-    parts = read_reports(mesh.state)
+    report = read_report(mesh.state)
+    parts = report.parts
     metrics = read_targets(mesh.state)
     streams: list[StreamLag] = []
     trouble = ""
@@ -64,6 +65,7 @@ def status(
         content = {
             "version": mesh.instance.version,
             "healthy": healthy,
+            "machine": report.machine,
             "supervisor": {
                 "pid": mesh.instance.supervisor_pid,
                 "stateDir": str(mesh.state.root),
@@ -95,6 +97,8 @@ def status(
         for part in parts:
             if part.advice:
                 console.print(f"{part.name}: {part.advice}", style="yellow", soft_wrap=True)
+        if report.machine:
+            console.print(f"the machine is taken to be at fault: {report.machine}", style="yellow", soft_wrap=True)
         if trouble:
             console.print(trouble, style="yellow", soft_wrap=True)
     if not healthy:

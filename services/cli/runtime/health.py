@@ -4,10 +4,13 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.cli.runtime.machine import Span
 from services.cli.runtime.part import Part, Unhealthy
+from services.cli.runtime.triage import Triage
 
 _FIRST_DELAY = 0.25
 _MAX_DELAY = 30.0
+LONGER_LOOK = 3
 
 
 def restart_delay(failures: int) -> float:
@@ -21,7 +24,7 @@ class HealthLimits:
 
     every: timedelta = timedelta(seconds=2)
     within: timedelta = timedelta(seconds=3)
-    """What one look may take."""
+    """What one look may take; of a part that is unhealthy already, `LONGER_LOOK` times as much."""
     unhealthy_after: timedelta = timedelta(seconds=5)
     """A part that has failed so long is unhealthy, and that is told."""
     restart_after: timedelta = timedelta(seconds=20)
@@ -37,11 +40,11 @@ class HealthLimits:
 
 
 class Judge:
-    """What is known of one part's health. It is given seconds and keeps no clock, so that time during which the
-    supervisor itself did not run is held against nobody."""
+    """What is known of one part's health. It keeps no clock: it is given spans, of which only those seconds count in
+    which the supervisor itself ran."""
 
-    def __init__(self, limits: HealthLimits) -> None:
-        self._limits = limits
+    def __init__(self, part: str, limits: HealthLimits, triage: Triage) -> None:
+        self._part, self._limits, self._triage = part, limits, triage
         self.failing_for = 0.0
         """Seconds since the part was last well."""
         self.in_vain = 0
@@ -59,24 +62,45 @@ class Judge:
         """Seconds, at the most, until the next restart of a part that does not get well."""
         return self._limits.longest.total_seconds()
 
-    def well(self, seconds: float) -> None:
-        """It was well, `seconds` after the last look."""
+    @property
+    def within(self) -> timedelta:
+        """What the next look may take: before a part is restarted it is looked at longer."""
+        return self._limits.within * LONGER_LOOK if self.unhealthy else self._limits.within
+
+    def well(self, span: Span) -> None:
+        """It was well, `span` after the last look."""
+        self._triage.recovered(self._part)
         self.failing_for = self._own_fault_for = 0.0
-        self._well_for += seconds
+        self._well_for += span.seconds
         if self._well_for >= self._limits.recovered_after.total_seconds():
             self.in_vain = 0
 
-    def fails(self, seconds: float, trouble: Unhealthy, *, well_founded: bool, starting: bool) -> bool:
-        """It fails, `seconds` after the last look (or the beginning of this one, if it was well then). Whether it must
-        be restarted.
+    def fails(self, span: Span, trouble: Unhealthy, *, well_founded: bool, starting: bool) -> bool:
+        """It fails, `span` after the last look (or the beginning of this one, if it was well then). Whether it must be
+        restarted.
 
         `well_founded`: everything that it stands on is healthy, so the fault is its own whatever it says.
         """
         self._well_for = 0.0
-        self.failing_for += seconds
+        if span.paused:
+            # What it did not answer in its sleep is nobody's fault.
+            self.failing_for = self._own_fault_for = 0.0
+            return False
+        self.failing_for += span.seconds
         own = trouble.own or well_founded
-        self._own_fault_for = self._own_fault_for + seconds if own else 0.0
-        return own and self._own_fault_for >= self._patience(trouble, starting=starting)
+        if not own:
+            self._own_fault_for = 0.0
+            self._triage.cleared(self._part)
+            return False
+        patience = self._patience(trouble, starting=starting)
+        if trouble.certain:
+            self._own_fault_for += span.seconds
+            return self._own_fault_for >= patience
+        held_against_it = self._triage.weigh(
+            self._part, span, starting=starting, unhealthy=self.unhealthy, known=self.in_vain > 0
+        )
+        self._own_fault_for += span.seconds * held_against_it
+        return self._own_fault_for >= patience and self._triage.take_turn(self._part)
 
     def _patience(self, trouble: Unhealthy, *, starting: bool) -> float:
         if trouble.certain:
@@ -87,6 +111,7 @@ class Judge:
     def started(self) -> None:
         """It runs anew."""
         self.failing_for = self._own_fault_for = 0.0
+        self._triage.cleared(self._part)
 
     def restarted(self) -> bool:
         """It is restarted for its health; whether the operator is to be told that this does not help."""
@@ -98,7 +123,7 @@ async def examine(part: Part, within: timedelta) -> Unhealthy | None:
     """Looks at the part once; what is wrong with it."""
     try:
         async with asyncio.timeout(within.total_seconds()):
-            await part.probe()
+            await part.probe(within)
     except Unhealthy as trouble:
         return trouble
     except TimeoutError:

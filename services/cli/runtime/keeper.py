@@ -14,10 +14,12 @@ from typing import Any
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.health import HealthLimits, Judge, examine, restart_delay
 from services.cli.runtime.logs import LogFile
+from services.cli.runtime.machine import Machine, Span
 from services.cli.runtime.part import Part, PartStatus, State, Unhealthy
 from services.cli.runtime.process import ChildProcess, describe_exit
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.tasks import keep_going
+from services.cli.runtime.triage import Triage
 
 _PROBE_EVERY_WHILE_STARTING = 0.03
 _PROBE_EVERY_WHILE_FAILING = 0.5
@@ -46,15 +48,17 @@ class Keeper:
         directory: Path,
         reporter: Reporter,
         limits: HealthLimits,
+        machine: Machine,
+        triage: Triage,
         changed: Callable[[], None],
         well_founded: Callable[[Part], bool],
     ) -> None:
         self.part, self.log = part, log
         self.status = PartStatus()
         self.ready = asyncio.Event()
-        self._directory, self._reporter, self._limits = directory, reporter, limits
+        self._directory, self._reporter, self._limits, self._machine = directory, reporter, limits, machine
         self._changed, self._well_founded = changed, well_founded
-        self._judge = Judge(limits)
+        self._judge = Judge(part.name, limits, triage)
         self._child: ChildProcess | None = None
         self._wanted: _Restart | None = None
         self._asked = asyncio.Event()
@@ -174,27 +178,25 @@ class Keeper:
         return child
 
     async def _watch(self, begun: float) -> None:
-        last = time.monotonic()
-        # A look that comes later than this was held up with the whole supervisor.
-        longest = self._limits.within.total_seconds() + 2.0
+        last = self._machine.moment()
         while True:
-            looked = time.monotonic()
-            trouble = await examine(self.part, self._limits.within)
-            now = time.monotonic()
+            looked = self._machine.moment()
+            trouble = await examine(self.part, self._judge.within)
+            now = self._machine.moment()
             if trouble is None:
-                self._judge.well(min(now - last, longest))
+                self._judge.well(last.until(now))
                 if self.status.state is not State.HEALTHY:
-                    self._became_healthy(now - begun)
+                    self._became_healthy(time.monotonic() - begun)
             else:
                 since = last if self._judge.failing_for else looked
-                self._fails(trouble, min(now - since, longest))
+                self._fails(trouble, since.until(now))
             last = now
             await asyncio.sleep(self._pause(begun))
 
-    def _fails(self, trouble: Unhealthy, seconds: float) -> None:
+    def _fails(self, trouble: Unhealthy, span: Span) -> None:
         status, starting = self.status, self.status.state is State.STARTING
         well_founded = self._well_founded(self.part)
-        restart = self._judge.fails(seconds, trouble, well_founded=well_founded, starting=starting)
+        restart = self._judge.fails(span, trouble, well_founded=well_founded, starting=starting)
         status.reason, advice_before, status.advice = str(trouble), status.advice, trouble.advice
         if status.state is State.HEALTHY:
             if not self._judge.unhealthy and not trouble.certain:

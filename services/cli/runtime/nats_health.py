@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 from services.cli.runtime.disk import MIB, free_bytes
@@ -13,7 +14,7 @@ from services.cli.runtime.stream_memory import StreamMemory
 
 ROOM_TO_RESTART_BYTES = 64 * MIB
 """With less free JetStream would run into the end of the disk again at once."""
-_WITHIN = 2.0
+_SHARE_OF_ONE_QUESTION = 2 / 3
 
 
 class NatsHealth:
@@ -30,34 +31,35 @@ class NatsHealth:
         self._memory = memory
         self._stored_before = False
 
-    async def __call__(self) -> None:
+    async def __call__(self, within: timedelta) -> None:
         """Returns when messages are stored; raises Unhealthy."""
+        each = within.total_seconds() * _SHARE_OF_ONE_QUESTION
         await reach(*self._address)
         try:
-            trouble = await self._monitor.trouble(_WITHIN)
+            trouble = await self._monitor.trouble(each)
         except NatsSilent as silence:
             raise Unhealthy(str(silence)) from silence
         if trouble:
             raise self._judged(trouble)
         check_room(self._store)
-        await asyncio.gather(self._write(), self._look_at_streams())
+        await asyncio.gather(self._write(each), self._look_at_streams(each))
 
     async def close(self) -> None:
         """Ends the connections."""
         await self._monitor.close()
         await self._mesh.close()
 
-    async def _look_at_streams(self) -> None:
+    async def _look_at_streams(self, within: float) -> None:
         try:
-            self._memory.compare(await self._monitor.streams(within=_WITHIN))
+            self._memory.compare(await self._monitor.streams(within=within))
         except NatsSilent as silence:
             raise Unhealthy(f"the streams are not told: {silence}") from silence
 
-    async def _write(self) -> None:
+    async def _write(self, within: float) -> None:
         from services.chassis.nats.topology import health_subject
 
         try:
-            answer = await self._mesh.request(health_subject("runtime"), b"", within=_WITHIN)
+            answer = await self._mesh.request(health_subject("runtime"), b"", within=within)
         except NatsSilent as silence:
             raise self._judged(f"a message is not stored: {silence}", certain=False) from silence
         if answer is None:

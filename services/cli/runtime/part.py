@@ -9,8 +9,9 @@ from pathlib import Path
 
 from services.cli.runtime.identity import Identity
 
-Probe = Callable[[], Awaitable[None]]
-"""Returns when the part is healthy; raises Unhealthy with the reason when not. Bounded in time by the caller."""
+Probe = Callable[[timedelta], Awaitable[None]]
+"""Returns when the part is healthy; raises Unhealthy with the reason when not. The caller ends it after that time; what
+it asks meanwhile gets a share of it."""
 
 
 class Unhealthy(Exception):

@@ -40,6 +40,7 @@ class Preparation:
 
 _CONNECT_BUDGET = timedelta(seconds=15)
 _EDGE_POLL_SECONDS = 0.05
+_EDGE_LOOK = timedelta(seconds=10)
 
 
 async def ensure_cluster(
@@ -159,7 +160,7 @@ async def wait_for_edge(probe: Probe) -> str:
     """Returns once the mesh is healthy as a client sees it. The supervisor's start budget bounds it."""
     while True:
         try:
-            await probe()
+            await probe(_EDGE_LOOK)
         except Unhealthy:
             await asyncio.sleep(_EDGE_POLL_SECONDS)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 from services.cli.runtime.disk import MIB, free_bytes
@@ -12,6 +13,7 @@ from services.cli.runtime.part import Probe, Unhealthy
 LEAST_ROOM_BYTES = 16 * MIB
 """With less free neither PostgreSQL nor JetStream can be sure to write: that is one segment of a journal."""
 _POSTGRES_PROTOCOL = 3 << 16
+_SHARE_OF_ONE_CALL = 2 / 3
 _SERVING = b"\x08\x01"
 # A HealthCheckRequest for `liveness`, and the key of the reason: services/chassis/grpc/health.py.
 _LIVENESS = b"\x0a\x08liveness"
@@ -22,7 +24,7 @@ def http_probe(host: str, port: int, path: str) -> Probe:
     """Healthy when `GET path` is answered with 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
 
-    async def probe() -> None:
+    async def probe(_within: timedelta) -> None:
         status = await _http_status(host, port, request)
         if not status.startswith("200"):
             raise Unhealthy(f"GET {path} is answered with {status or 'nothing'}")
@@ -35,7 +37,7 @@ def edge_probe(host: str, port: int) -> Probe:
     behind it is asked, so that a gateway that hangs is not Envoy's fault."""
     request = f"GET /v1 HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
 
-    async def probe() -> None:
+    async def probe(_within: timedelta) -> None:
         status = await _http_status(host, port, request)
         if not status.startswith("401"):
             raise Unhealthy(f"a call without a token is answered with {status or 'nothing'}")
@@ -51,7 +53,8 @@ def grpc_probe(address: str) -> Probe:
     """
     host, _, port = address.rpartition(":")
 
-    async def probe() -> None:
+    async def probe(within: timedelta) -> None:
+        each = within.total_seconds() * _SHARE_OF_ONE_CALL
         await reach(host, int(port))
         # Only now: connecting again and again is cheaper without a channel, and so is starting up without gRPC.
         import grpc
@@ -62,7 +65,7 @@ def grpc_probe(address: str) -> Probe:
                 "/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes
             )
             try:
-                call = check(b"", timeout=2)
+                call = check(b"", timeout=each)
                 if await call == _SERVING:
                     return
                 # Names and values are text, as long as a name does not end in "-bin".
@@ -70,7 +73,7 @@ def grpc_probe(address: str) -> Probe:
             except grpc.aio.AioRpcError as error:
                 raise Unhealthy(f"health check: {error.code().name}") from error
             try:
-                alive = await check(_LIVENESS, timeout=2) == _SERVING
+                alive = await check(_LIVENESS, timeout=each) == _SERVING
             except grpc.aio.AioRpcError:
                 alive = False
         raise Unhealthy(said.get(_REASON, "not serving"), own=not alive)
@@ -86,7 +89,7 @@ def postgres_hello(host: str, port: int) -> Probe:
     parameters = b"user\0tocsin_probe\0database\0postgres\0\0"
     hello = struct.pack("!ii", 8 + len(parameters), _POSTGRES_PROTOCOL) + parameters
 
-    async def probe() -> None:
+    async def probe(_within: timedelta) -> None:
         async with _connection(host, port) as (reader, writer):
             writer.write(hello)
             await writer.drain()

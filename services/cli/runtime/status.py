@@ -11,6 +11,7 @@ from services.cli.runtime.part import PartStatus, Plan, State
 from services.cli.runtime.process import started_at
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.tasks import Tell, Told, describe
+from services.cli.runtime.triage import Triage
 
 _RETRY_SECONDS = 1.0
 _ANSWER_BUDGET = timedelta(seconds=2)
@@ -42,8 +43,9 @@ class StatusFile:
     """Keeps the file up to date with a supervisor's parts. A disk that is full or fails harms nobody: it is told once,
     and `keep` writes the file as soon as it can be written."""
 
-    def __init__(self, state: StateDir, plan: Plan, tell: Tell) -> None:
+    def __init__(self, state: StateDir, plan: Plan, tell: Tell, triage: Triage) -> None:
         self._state = state
+        self._triage = triage
         self._parts = {part.name: part for part in plan.parts}
         self._told = Told("status", tell)
         self._ready = False
@@ -92,12 +94,25 @@ class StatusFile:
             }
             for name, current in self._last.items()
         ]
-        return {"ready": self._ready, "parts": parts}
+        return {"ready": self._ready, "machine": self._triage.trouble, "parts": parts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshReport:
+    """A mesh as it stands; `machine` says why faults of parts are taken for the machine's, empty while they are not."""
+
+    parts: list[PartReport]
+    machine: str
 
 
 def read_reports(state: StateDir) -> list[PartReport]:
-    """The parts of the mesh on the directory, in the order of the plan: from its supervisor, else from the file, which
-    may be older. Raises RuntimeProblem when that is damaged."""
+    """The parts of `read_report`."""
+    return read_report(state).parts
+
+
+def read_report(state: StateDir) -> MeshReport:
+    """The mesh on the directory, its parts in the order of the plan: from its supervisor, else from the file, which may
+    be older. Raises RuntimeProblem when that is damaged."""
     from services.cli.runtime.control import ask
 
     try:
@@ -105,7 +120,8 @@ def read_reports(state: StateDir) -> list[PartReport]:
     except RuntimeProblem:
         content = state.read_json(state.status_file)
     try:
-        return [_report(part) for part in content.get("parts", [])]
+        parts = [_report(part) for part in content.get("parts", [])]
+        return MeshReport(parts=parts, machine=str(content.get("machine", "")))
     except (KeyError, TypeError):
         raise RuntimeProblem(
             f"{state.status_file} is damaged; it is written anew at the next change of a part"

@@ -13,9 +13,11 @@ from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.keeper import Keeper
 from services.cli.runtime.logs import LogFile
+from services.cli.runtime.machine import Machine
 from services.cli.runtime.part import Part, PartStatus, Plan, State, Step
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.tasks import keep_going
+from services.cli.runtime.triage import Triage
 
 _TRIM_LOGS_EVERY = 10.0
 
@@ -33,17 +35,24 @@ class Supervisor:
         on_change: Callable[[dict[str, PartStatus]], None] = lambda _: None,
         start_budget: timedelta = timedelta(seconds=90),
         limits: HealthLimits | None = None,
+        machine: Machine | None = None,
+        triage: Triage | None = None,
     ) -> None:
         self._plan = plan
         self._reporter = reporter
         self._start_budget = start_budget
+        self._machine = machine or Machine()
+        limits = limits or HealthLimits()
+        triage = triage or Triage(reporter.notice, turn=limits.restart_after)
         self._keepers = {
             part.name: Keeper(
                 part,
                 LogFile(logs, part.name),
                 directory=directory,
                 reporter=reporter,
-                limits=limits or HealthLimits(),
+                limits=limits,
+                machine=self._machine,
+                triage=triage,
                 changed=lambda: on_change(self.status),
                 well_founded=self._well_founded,
             )
@@ -85,7 +94,8 @@ class Supervisor:
         endless = [
             (f"keep {name}", partial(self._keep, keeper), keeper.unproven) for name, keeper in self._keepers.items()
         ]
-        endless += [(name, work, lambda: False) for name, work in {"trim logs": self._trim_logs, **beside}.items()]
+        own = {"watch the machine": self._machine.watch, "trim logs": self._trim_logs}
+        endless += [(name, work, lambda: False) for name, work in {**own, **beside}.items()]
         watchers = [
             asyncio.create_task(keep_going(name, work, self._reporter.fault, fatal=fatal), name=name)
             for name, work, fatal in endless

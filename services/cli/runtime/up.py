@@ -28,6 +28,7 @@ from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, children_of_last_run
 from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.runtime.supervisor import Supervisor
+from services.cli.runtime.triage import Triage
 from services.cli.version import tocsin_version
 
 _LEFTOVER_BUDGET = timedelta(seconds=5)
@@ -74,9 +75,16 @@ async def run_mesh(
         mesh = _mesh(settings, state, assignment.ports, memory, preparation or Preparation())
         instance = _instance(mesh)
         plan = mesh.plan()
-        status = StatusFile(state, plan, reporter.fault)
+        triage = Triage(reporter.notice, turn=settings.health.restart_after)
+        status = StatusFile(state, plan, reporter.fault, triage)
         supervisor = Supervisor(
-            plan, logs=state.logs, directory=PROJECT, reporter=reporter, on_change=status.write, limits=settings.health
+            plan,
+            logs=state.logs,
+            directory=PROJECT,
+            reporter=reporter,
+            on_change=status.write,
+            limits=settings.health,
+            triage=triage,
         )
         reporter.starting(plan, state.root)
         for text in (*(f"{text}; made anew" for text in state.remade), *warnings_about(settings)):

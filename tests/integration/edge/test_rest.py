@@ -154,7 +154,7 @@ async def test_health_names_every_service(anonymous: httpx.AsyncClient) -> None:
     found = (await anonymous.get("/health")).json()
     assert found["status"] == "SERVING"
     assert set(found) == {"status", "timestamp", "version", "services"}
-    assert found["services"] == dict.fromkeys(("ingestion", "aggregation", "media_probe", "notification"), "SERVING")
+    assert found["services"] == dict.fromkeys(("ingestion", "aggregation", "media-probe", "notification"), "SERVING")
 
 
 async def test_paths_are_made_unambiguous_before_the_token_is_asked_for(anonymous: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ import nats.errors
 import pytest
 
 from services.cli.runtime import nats_health, probes
+from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.instance import Instance, running_instance
 from services.cli.runtime.nats_accounts import RUNTIME_USER, SYSTEM_USER
 from services.cli.runtime.nats_health import NatsHealth
@@ -62,17 +63,17 @@ async def test_servers_that_work_and_servers_without_room(command_line: Make, mo
         (nats_probe(one.state, instance), nats_health),
         (postgres_probe(one.state, instance), probes),
     ):
-        await probe()
-        await probe()
+        await probe(HealthLimits().within)
+        await probe(HealthLimits().within)
         with monkeypatch.context() as patch:
             patch.setattr(probes, "free_bytes", lambda _: 24 * 1024)
             patch.setattr(module, "free_bytes", lambda _: 24 * 1024)
             with pytest.raises(Unhealthy, match="no room left on the disk: 24 KiB free") as refusal:
-                await probe()
+                await probe(HealthLimits().within)
         # A restart does not mend that; the operator hears what does.
         assert not refusal.value.own
         assert "it goes on by itself then" in refusal.value.advice
-        await probe()
+        await probe(HealthLimits().within)
         await probe.close()
     # The probe's write is a row of its own, in the database that is not the services'.
     connection = await asyncpg.connect(instance.postgres_dsn.replace("/tocsin?", "/postgres?"))

@@ -61,7 +61,7 @@ class Stage:
         return self._story.read_text().splitlines()
 
     def part(self, name: str, *, program: str = _OBEDIENT, needs: frozenset[str] = frozenset(), rank: int = 0) -> Part:
-        async def ready() -> None:
+        async def ready(_within: timedelta) -> None:
             if f"{name} ready" not in self.story:
                 raise Unhealthy("not yet")
 
@@ -171,8 +171,8 @@ class Health:
         self.troubles: dict[str, Exception] = {}
 
     def of(self, part: Part, *, stands_on: frozenset[str] = frozenset()) -> Part:
-        async def probe() -> None:
-            await part.probe()
+        async def probe(within: timedelta) -> None:
+            await part.probe(within)
             if trouble := self.troubles.get(part.name):
                 raise trouble
 
@@ -228,8 +228,8 @@ async def test_a_part_that_does_not_work_is_told_and_restarted(stage: Stage) -> 
 async def test_a_stopped_process_is_ended_in_order_and_started_again(stage: Stage) -> None:
     part = stage.part("one")
 
-    async def answers() -> None:
-        await part.probe()
+    async def answers(within: timedelta) -> None:
+        await part.probe(within)
         stat = Path(f"/proc/{supervisor.status['one'].pid}/stat").read_text()
         if stat.rpartition(")")[2].split()[0] == "T":
             await asyncio.Event().wait()  # silence

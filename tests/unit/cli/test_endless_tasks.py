@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from services.cli.runtime.part import Part, PartStatus, Plan, State
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, read_reports
 from services.cli.runtime.tasks import keep_going
+from services.cli.runtime.triage import Triage
 from tests.support.eventually import eventually
 
 
@@ -65,7 +67,7 @@ class FullDisk(StateDir):
         super().write_text(path, content, durable=durable)
 
 
-async def _ready() -> None:
+async def _ready(_within: timedelta) -> None:
     pass
 
 
@@ -73,7 +75,7 @@ async def test_a_full_disk_is_told_once_and_the_status_written_when_there_is_roo
     state, story = FullDisk(tmp_path), Story()
     state.create()
     part = Part(name="one", command=("true",), environment={}, probe=_ready)
-    file, status = StatusFile(state, Plan((part,)), story.tell), PartStatus()
+    file, status = StatusFile(state, Plan((part,)), story.tell, Triage()), PartStatus()
     keeping = asyncio.create_task(file.keep())
     file.write({"one": status})
     state.full = True
