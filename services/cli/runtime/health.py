@@ -96,8 +96,14 @@ class Judge:
         if trouble.certain:
             self._own_fault_for += span.seconds
             return self._own_fault_for >= patience
+        # What blames another may just know of it before we do.
+        believed = trouble.own or self._own_fault_for >= self._limits.unhealthy_after.total_seconds()
         held_against_it = self._triage.weigh(
-            self._part, span, starting=starting, unhealthy=self.unhealthy, known=self.in_vain > 0
+            self._part,
+            span,
+            suspect=believed and not starting,
+            unhealthy=self.unhealthy,
+            known=self.in_vain > 0,
         )
         self._own_fault_for += span.seconds * held_against_it
         return self._own_fault_for >= patience and self._triage.take_turn(self._part)

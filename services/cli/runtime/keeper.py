@@ -64,6 +64,11 @@ class Keeper:
         self._asked = asyncio.Event()
         self._started = asyncio.Condition()
 
+    @property
+    def works(self) -> bool:
+        """Whether the last look at the part was good."""
+        return self.status.state is State.HEALTHY and not self._judge.failing_for
+
     def unproven(self) -> bool:
         """Whether the part has not been healthy yet."""
         return not self.ready.is_set()

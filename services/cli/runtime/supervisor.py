@@ -14,7 +14,7 @@ from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.keeper import Keeper
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.machine import Machine
-from services.cli.runtime.part import Part, PartStatus, Plan, State, Step
+from services.cli.runtime.part import Part, PartStatus, Plan, Step
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.tasks import keep_going
 from services.cli.runtime.triage import Triage
@@ -140,8 +140,8 @@ class Supervisor:
         return (status.reason or status.state) if status else "not done"
 
     def _well_founded(self, part: Part) -> bool:
-        """Whether all that the part stands on is known to be healthy."""
-        return bool(part.stands_on) and all(self.status[name].state is State.HEALTHY for name in part.stands_on)
+        """Whether all that the part stands on is known to work."""
+        return bool(part.stands_on) and all(self._keepers[name].works for name in part.stands_on)
 
     async def _do(self, step: Step) -> None:
         await self._wait_for(step.needs)

@@ -8,9 +8,8 @@ from services.cli.runtime.machine import Span
 
 # What share of the time in which a part fails is held against it. Under load a part that hangs alone has to be found
 # still; several on a starved machine only wait, though not for ever: they may hang on a machine that is never at ease.
-_ALONE = 1.0
-_SEVERAL = 1 / 2
-_STARVED = 1 / 3
+_BEYOND_DOUBT = 1.0
+_DOUBTFUL = 1 / 2
 _SEVERAL_STARVED = 1 / 15
 _CALM_SECONDS = 30.0
 
@@ -34,22 +33,23 @@ class Triage:
         self._turn: tuple[str, float] | None = None
         self._last_suspicion = 0.0
 
-    def weigh(self, part: str, span: Span, *, starting: bool, unhealthy: bool, known: bool) -> float:
+    def weigh(self, part: str, span: Span, *, suspect: bool, unhealthy: bool, known: bool) -> float:
         """The share of `span`, in which a part failed by what seems its own fault, that is held against it.
 
-        `unhealthy`: it has failed for long enough to be told of. `known`: restarts have not mended it, so it is nothing
-        to judge the machine by.
+        `suspect`: it makes the machine suspect, too. `unhealthy`: it has failed for long enough to be told of. `known`:
+        restarts have not mended it, so only on a starved machine it is one of several.
         """
-        if starting:
-            return _STARVED if span.starved else _ALONE
+        if not suspect:
+            self.cleared(part)
+            return _DOUBTFUL if span.starved else _BEYOND_DOUBT
         self._suspects[part] = known
         self._last_suspicion = self._clock()
         others = [name for name, known in self._suspects.items() if name != part and (span.starved or not known)]
         if unhealthy and (span.starved or others):
             self._suspect_machine(span.starved or f"{', '.join(sorted([part, *others]))} fail at the same time")
         if others:
-            return _SEVERAL_STARVED if span.starved else _SEVERAL
-        return _STARVED if span.starved else _ALONE
+            return _SEVERAL_STARVED if span.starved else _DOUBTFUL
+        return _DOUBTFUL if span.starved else _BEYOND_DOUBT
 
     def cleared(self, part: str) -> None:
         """The part works, is being started, or fails by the fault of another."""

@@ -59,9 +59,9 @@ def test_a_part_that_hangs_alone_is_restarted_after_its_limit() -> None:
 
 def test_a_part_that_hangs_alone_on_a_starved_machine_is_restarted_later_but_surely() -> None:
     world = World(silent={"nats"}, span=STARVED)
-    world.run(65)
+    world.run(45)
     [(moment, part)] = world.restarts
-    assert (part, round(moment, -1)) == ("nats", 60)
+    assert (part, round(moment, -1)) == ("nats", 40)
     assert len(world.notices) == 1
     assert "tasks waited for a processor" in world.notices[0]
 
@@ -83,6 +83,17 @@ def test_those_that_stay_silent_when_the_machine_is_well_are_restarted_one_after
     assert 120 + 20 <= moments[0] < moments[1] <= 120 + 60
     assert world.notices[1:] == ["the machine gives the parts what they need again"]
     assert not world.triage.trouble
+
+
+def test_parts_that_notice_a_silent_server_before_we_do_are_no_sign_of_the_machine() -> None:
+    world = World(silent={"nats"})
+    blames_nats = Unhealthy("nats does not answer in time", own=False)
+    for second in range(1, 20):
+        world.run(1)
+        for part in ("ingestion", "aggregation"):
+            world.judges[part].fails(WELL, blames_nats, well_founded=second < 5, starting=False)
+    assert world.run(1) == ["nats"]
+    assert not world.notices
 
 
 def test_late_looks_now_and_then_restart_nobody() -> None:
