@@ -227,6 +227,8 @@ async def _start(app: App, bootstrap: Bootstrap[S], settings: S, worker: "worker
     app.at_stop(
         Step.STOP_SERVER, "grpc", partial(server.stop, settings.stop_grace), settings.stop_grace + timedelta(seconds=2)
     )
+    if server.provider is not None:
+        app.task("keys of the identity provider", server.provider.keep())
     await server.start()
     app.task("health", health.watch_dependencies(), until=Step.NOT_SERVING)
     app.at_stop(Step.NOT_SERVING, "health", server.not_serving)

@@ -137,7 +137,16 @@ class ChassisSettings(BaseSettings):
     """How long calls under way may take after SIGTERM."""
 
     auth_jwks_file: Path | None = Field(default=None, validation_alias=_shared("AUTH_JWKS_FILE"))
-    """The keys (JWKS) that tokens are signed with. Read again when it changes."""
+    """The keys (JWKS) that tokens are signed with: of an identity provider of yours, or of the mesh itself by default.
+    Read again when it changes."""
+    auth_jwks_url: str = Field(default="", validation_alias=_shared("AUTH_JWKS_URL"))
+    """Where an identity provider of yours publishes its keys (JWKS), in place of the file."""
+    auth_jwks_ca_file: Path | None = Field(default=None, validation_alias=_shared("AUTH_JWKS_CA_FILE"))
+    """What the provider's certificate is signed by (PEM); the system's authorities by default."""
+    auth_jwks_refresh: Duration = Field(default=timedelta(seconds=30), validation_alias=_shared("AUTH_JWKS_REFRESH"))
+    """How often the provider's keys are fetched."""
+    auth_dev_tokens: bool = Field(default=False, validation_alias=_shared("AUTH_DEV_TOKENS"))
+    """Whether the mesh's own development tokens (`tocsin token`) are accepted beside those of an identity provider."""
     auth_issuer: str = Field(default="https://tocsin.local", validation_alias=_shared("AUTH_ISSUER"))
     """The issuer (`iss`) of tokens."""
     auth_audience: str = Field(default="tocsin", validation_alias=_shared("AUTH_AUDIENCE"))
@@ -173,6 +182,8 @@ class ChassisSettings(BaseSettings):
     runtime names every port of the mesh here; what a service is told of the mesh otherwise, it adds by itself."""
     peer_token_file: Path | None = Field(default=None, validation_alias=_shared("PEER_TOKEN_FILE"))
     """A file with the token that this service shows to its peers when it calls on its own behalf."""
+    peer_jwks_file: Path | None = Field(default=None, validation_alias=_shared("PEER_JWKS_FILE"))
+    """The keys that such tokens are signed with; without it they are of the issuer of all others."""
 
     @classmethod
     def settings_customise_sources(
@@ -233,16 +244,31 @@ class ChassisSettings(BaseSettings):
                 self.env("otlp_endpoint"),
                 "must be an http(s) URL",
             )
-        if self.auth_jwks_file is not None:
-            require(
-                self.auth_jwks_file.is_file(),
-                self.env("auth_jwks_file"),
-                f"names no readable file: {self.auth_jwks_file}",
-            )
+        for name in ("auth_jwks_file", "auth_jwks_ca_file", "peer_jwks_file"):
+            path = getattr(self, name)
+            require(path is None or path.is_file(), self.env(name), f"names no readable file: {path}")
+        if self.auth_jwks_url:
+            self._verify_provider()
         tls = {name: getattr(self, name) for name in ("grpc_tls_cert_file", "grpc_tls_key_file", "grpc_tls_ca_file")}
         if any(tls.values()):
             for name, path in tls.items():
                 require(path is not None and path.is_file(), self.env(name), "must name a file when TLS is configured")
+
+    def _verify_provider(self) -> None:
+        name = self.env("auth_jwks_url")
+        require(self.auth_jwks_file is None, name, f"and {self.env('auth_jwks_file')} exclude each other")
+        try:
+            url = urlsplit(self.auth_jwks_url)
+            url.port  # noqa: B018 - read, to see whether it can be
+        except ValueError:
+            raise Refused(name, "is no URL") from None
+        require(url.scheme in ("http", "https") and bool(url.hostname), name, "must be an https URL")
+        require("@" not in url.netloc, name, "must hold no login: keys are public")
+        # Whoever can change the keys on the way can make tokens.
+        local = url.hostname in ("localhost", "127.0.0.1", "::1")
+        require(url.scheme == "https" or local, name, "must be https, but for a provider on this machine")
+        refresh = self.env("auth_jwks_refresh")
+        require(timedelta(seconds=1) <= self.auth_jwks_refresh <= timedelta(hours=1), refresh, "must be from 1s to 1h")
 
 
 def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import httpx
     from nats.aio.client import Client
 
+TOKEN_VARIABLE = "TOCSIN_TOKEN"  # noqa: S105 - the name of it
 _TOKEN_TTL = timedelta(minutes=15)
 _TIMEOUT_SECONDS = 30.0
 
@@ -46,8 +47,19 @@ class MeshClient:
         tenants: list[str] | None = None,
         subject: str = "cli",
     ) -> str:
-        """A token signed with the mesh's development key; by default it may do everything."""
-        return mint_token(self.state, scopes, ttl=ttl, tenants=tenants, subject=subject)
+        """The token in TOCSIN_TOKEN, where that is set; else one signed with the mesh's development key, which by
+        default may do everything. Raises CommandError where the mesh does not take those."""
+        if given := os.environ.get(TOKEN_VARIABLE):
+            return given
+        return mint_token(
+            self.state,
+            scopes,
+            ttl=ttl,
+            tenants=tenants,
+            subject=subject,
+            issuer=self.instance.issuer,
+            audience=self.instance.audience,
+        )
 
     @contextmanager
     def http(self, *, scopes: list[str] | None = None, timeout: float = _TIMEOUT_SECONDS) -> "Generator[httpx.Client]":
@@ -125,20 +137,23 @@ def mint_token(
     ttl: timedelta,
     tenants: list[str] | None,
     subject: str,
+    issuer: str,
+    audience: str,
 ) -> str:
-    """A token signed with the key of a state directory, whether its mesh is up or not."""
-    from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER
+    """A token signed with the key of a state directory; `issuer` is empty where an identity provider signs them. Raises
+    CommandError then, and when there is no key."""
     from services.cli.runtime.credentials import open_issuer, signing_key
-    from services.cli.runtime.settings import AUTH_AUDIENCE_VARIABLE, AUTH_ISSUER_VARIABLE, from_environment
 
+    if not issuer:
+        raise CommandError(
+            "this mesh takes the tokens of an identity provider of yours: get one there and set TOCSIN_TOKEN to it "
+            "(TOCSIN_AUTH_DEV_TOKENS=true for 'tocsin up' lets it take its own, too)",
+            exit_code=2,
+        )
     if not signing_key(state).exists():
         raise CommandError(f"{state.root} has no signing key yet; start a mesh with 'tocsin up'", exit_code=3)
-    issuer = open_issuer(
-        state,
-        issuer=from_environment(AUTH_ISSUER_VARIABLE, ISSUER),
-        audience=from_environment(AUTH_AUDIENCE_VARIABLE, AUDIENCE),
-    )
-    return issuer.mint(scopes or ["*"], ttl=ttl, tenants=tenants or ["*"], subject=subject)
+    minted = open_issuer(state, issuer=issuer, audience=audience)
+    return minted.mint(scopes or ["*"], ttl=ttl, tenants=tenants or ["*"], subject=subject)
 
 
 def answer(response: "httpx.Response") -> Any:

@@ -1,29 +1,24 @@
-"""Verifies ES256 JSON Web Tokens against a JWKS file.
+"""Verifies JSON Web Tokens by the keys of the issuers that are trusted.
 
-Claims: iss, aud, sub, exp, iat (all required), `scope` (space separated), `tenants` (list). The file is read again when
-it changes (looked at once a second at most), which also forgets verified tokens. A verified token is remembered by its
-SHA-256 until it expires, so that its signature costs once.
+Claims: iss, aud, sub, exp, iat (all required), `scope` (space separated, or a list), `tenants` (list). A verified token
+is remembered by its SHA-256 until it expires or the keys change, so that its signature costs once.
 """
 
 import hashlib
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, cast
 
 import jwt
 
+from services.chassis.auth.keys import Keys
 from services.chassis.auth.principal import Principal
 from services.chassis.errors import Unauthenticated
-from services.chassis.telemetry.logs import get_logger
-
-log = get_logger(__name__)
 
 MAX_TOKEN: Final = 8192
 _MAX_REMEMBERED: Final = 4096
-_LOOK_EVERY: Final = 1.0
 
 
 class TokenMissing(Unauthenticated):
@@ -44,27 +39,46 @@ class TokenExpired(Unauthenticated):
     reason = "TOKEN_EXPIRED"
 
 
+class KeyUnknown(TokenInvalid):
+    """The token is signed with a key that is not known, or not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whose tokens are accepted: `iss` and `aud` of their claims, and the keys that they are signed with."""
+
+    name: str
+    audience: str
+    keys: Keys
+
+
 class Verifier:
-    """Turns tokens into principals. Without a JWKS file every token is refused."""
+    """Turns tokens into principals. Without an issuer every token is refused."""
 
     def __init__(
         self,
-        jwks_file: Path | None,
+        issuers: Sequence[Issuer],
         *,
-        issuer: str,
-        audience: str,
         leeway: timedelta = timedelta(seconds=5),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._file, self._issuer, self._audience = jwks_file, issuer, audience
+        self._issuers = tuple(issuers)
         self._leeway, self._clock = leeway.total_seconds(), clock
-        self._keys: dict[str, Any] = {}
-        self._stamp: tuple[int, int, int] | None = None
-        self._looked = float("-inf")
+        self._revision = 0
         self._remembered: dict[bytes, tuple[float, Principal]] = {}
 
+    async def authenticate(self, value: str | bytes | None) -> Principal:
+        """The principal of an `authorization` value. A key that is not known is looked for once. Raises Unauthenticated
+        (by subclass) for anything else than a good token."""
+        try:
+            return self.verify_header(value)
+        except KeyUnknown:
+            for issuer in self._issuers:
+                await issuer.keys.refetch()
+            return self.verify_header(value)
+
     def verify_header(self, value: str | bytes | None) -> Principal:
-        """The principal of an `authorization` value. Raises Unauthenticated (by subclass) for anything else."""
+        """The principal of an `authorization` value, by the keys at hand. Raises as `authenticate`."""
         if value is None or value == "":
             raise TokenMissing
         if not isinstance(value, str) or value[:7].lower() != "bearer ":
@@ -76,8 +90,8 @@ class Verifier:
         if not token or len(token) > MAX_TOKEN:
             raise TokenInvalid
         now = self._clock()
-        self._reload(now)
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        self._forget_after_changes()
         if known := self._remembered.get(digest):
             if now < known[0]:
                 return known[1]
@@ -89,28 +103,18 @@ class Verifier:
         self._remembered[digest] = (until, principal)
         return principal
 
+    def _forget_after_changes(self) -> None:
+        revision = sum(issuer.keys.look() for issuer in self._issuers)
+        if revision != self._revision:
+            self._revision = revision
+            self._remembered.clear()
+
     def _check(self, token: str, now: float) -> tuple[float, Principal]:
+        claims = self._claims(token)
         try:
-            key = self._keys.get(str(jwt.get_unverified_header(token).get("kid", "")))
-            if key is None:
-                raise TokenInvalid
-            # PyJWT has no clock to pass in: it checks all but the times, which follow here.
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=["ES256"],
-                audience=self._audience,
-                issuer=self._issuer,
-                options={
-                    "require": ["iss", "aud", "sub", "exp", "iat"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                },
-            )
             times = {name: float(claims[name]) for name in ("exp", "iat", "nbf") if name in claims}
             principal = _principal(claims)
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (ValueError, TypeError):
             raise TokenInvalid from None
         if now >= times["exp"] + self._leeway:
             raise TokenExpired
@@ -118,42 +122,46 @@ class Verifier:
             raise TokenInvalid("The token is not valid yet.")
         return times["exp"] + self._leeway, principal
 
-    def _reload(self, now: float) -> None:
-        if self._file is None or 0 <= now - self._looked < _LOOK_EVERY:
-            return
-        self._looked = now
+    def _claims(self, token: str) -> dict[str, Any]:
+        """Those of a token that one of the issuers has signed."""
         try:
-            state = self._file.stat()
-            stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
-            if stamp == self._stamp:
-                return
-            self._keys = read_jwks(self._file)
-        except (OSError, ValueError) as error:
-            # A file half written or gone for a moment must not lock everybody out: the keys at hand stay in force.
-            log.warning("jwks file not usable", file=str(self._file), keys=len(self._keys), problem=str(error))
-            return
-        self._stamp = stamp
-        self._remembered.clear()
-
-
-def read_jwks(path: Path) -> dict[str, Any]:
-    """The ES256 public keys of a JWKS file by key id. Raises OSError, or ValueError if it is no JWKS."""
-    try:
-        document = json.loads(path.read_bytes())
-        return {
-            str(entry["kid"]): jwt.PyJWK(entry, "ES256").key
-            for entry in document["keys"]
-            if entry.get("kty") == "EC" and entry.get("crv") == "P-256"
-        }
-    except (KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
-        raise ValueError(f"{path} is no JWKS file") from error
+            kid = str(jwt.get_unverified_header(token).get("kid", ""))
+        except jwt.PyJWTError:
+            raise TokenInvalid from None
+        known = [(issuer, key) for issuer in self._issuers if (key := issuer.keys.get(kid))]
+        if not known:
+            raise KeyUnknown
+        for issuer, key in known:
+            try:
+                # PyJWT has no clock to pass in: it checks all but the times.
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[key.algorithm_name],
+                    audience=issuer.audience,
+                    issuer=issuer.name,
+                    options={
+                        "require": ["iss", "aud", "sub", "exp", "iat"],
+                        "verify_exp": False,
+                        "verify_iat": False,
+                        "verify_nbf": False,
+                    },
+                )
+            except (jwt.PyJWTError, ValueError, TypeError):
+                continue
+        raise TokenInvalid
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
     subject, scope, tenants = claims["sub"], claims.get("scope", ""), claims.get("tenants", [])
-    if not isinstance(subject, str) or not isinstance(scope, str) or not isinstance(tenants, list):
+    scopes = scope.split() if isinstance(scope, str) else _names(scope)
+    if not isinstance(subject, str):
         raise TokenInvalid
-    names = cast(list[object], tenants)
+    return Principal(subject, frozenset(scopes), frozenset(_names(tenants)))
+
+
+def _names(claim: object) -> list[str]:
+    names = cast(list[object], claim) if isinstance(claim, list) else [None]
     if not all(isinstance(name, str) for name in names):
         raise TokenInvalid
-    return Principal(subject, frozenset(scope.split()), frozenset(cast(list[str], names)))
+    return cast(list[str], names)

@@ -22,8 +22,9 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
+from services.chassis.auth.keys import KeyUrl
 from services.chassis.auth.rules import validates_items
-from services.chassis.auth.verifier import Verifier
+from services.chassis.auth.trust import keys_of_provider, verifier_of
 from services.chassis.grpc import reflection, validation
 from services.chassis.grpc.health import Health
 from services.chassis.grpc.pipeline import Method, Stage, handler
@@ -90,6 +91,8 @@ class Server:
         self.health = health or Health()
         self.stopping = asyncio.Event()
         """Set when the server begins to stop: a servicer with an endless stream ends it then."""
+        self.provider: KeyUrl | None = None
+        """Keys that have to be kept up to date while the server runs."""
         self._handlers: dict[str, dict[str, Any]] = {}
         self._methods: list[Method] = []
         self._server: grpc.aio.Server | None = None
@@ -98,14 +101,11 @@ class Server:
     @classmethod
     def standard(cls, settings: ChassisSettings, *, shared_port: bool = False, listen: str | None = None) -> "Server":
         """A server with all stages, from the settings."""
-        verifier = Verifier(
-            settings.auth_jwks_file,
-            issuer=settings.auth_issuer,
-            audience=settings.auth_audience,
-            leeway=settings.auth_leeway,
-        )
+        provider = keys_of_provider(settings)
         options = ServerOptions.of(settings, shared_port=shared_port, listen=listen)
-        return cls(options, standard(verifier, settings.grpc_default_deadline))
+        server = cls(options, standard(verifier_of(settings, provider), settings.grpc_default_deadline))
+        server.provider = provider if isinstance(provider, KeyUrl) else None
+        return server
 
     @property
     def registrar(self) -> grpc.aio.Server:

@@ -236,7 +236,7 @@ class Auth:
         async def authorize(call: Call) -> Any:
             header = call.metadata.get("authorization")
             try:
-                caller = self.verifier.verify_header(header)
+                caller = await self.verifier.authenticate(header)
                 if not rule.any_token and (not rule.scopes or not caller.has_any(rule.scopes)):
                     raise principal.ScopeMissing(metadata=needed)
             except DomainError as error:

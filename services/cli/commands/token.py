@@ -1,12 +1,15 @@
 """`tocsin token`: prints a development token."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
+
+if TYPE_CHECKING:
+    from services.cli.runtime.state import StateDir
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_TTL = timedelta(days=365)
@@ -28,13 +31,31 @@ def token(
     subject: Annotated[str, typer.Option(help="Whom the token names.")] = "developer",
     state_dir: StateDirOption = None,
 ) -> None:
-    """Print a development token, signed with the key in the state directory."""
+    """Print a development token, signed with the key in the state directory.
+
+    Of the mesh that is up there, or else of one with the settings in the environment. Where an identity provider of
+    yours signs the tokens, this is refused (exit code 2).
+    """
     from services.cli.client import mint_token
     from services.cli.runtime.state import StateDir, state_dir_path
 
     scopes = [name for given in scope or [] for name in given.replace(",", " ").split()]
     state = StateDir(state_dir_path(state_dir))
-    print(mint_token(state, scopes, ttl=parse_ttl(ttl), tenants=tenant, subject=subject))
+    issuer, audience = _issuer(state)
+    print(
+        mint_token(state, scopes, ttl=parse_ttl(ttl), tenants=tenant, subject=subject, issuer=issuer, audience=audience)
+    )
+
+
+def _issuer(state: "StateDir") -> tuple[str, str]:
+    from services.cli.runtime.instance import running_instance
+    from services.cli.runtime.settings import read_settings
+
+    if state.in_use:
+        instance = running_instance(state)
+        return instance.issuer, instance.audience
+    identity = read_settings(state.root, {}).identity
+    return identity.mesh_issuer if identity.mesh_tokens else "", identity.audience
 
 
 def parse_ttl(text: str) -> timedelta:

@@ -15,6 +15,9 @@ from services.cli.runtime.state import StateDir
 if TYPE_CHECKING:
     from services.chassis.auth.dev_issuer import DevIssuer
 
+PEER_AUDIENCE = "tocsin-peers"
+"""As services.chassis.auth.trust has it, which takes long to load."""
+_AUDIENCE = "audience"
 _PEER_TOKEN_TTL = timedelta(days=30)
 _PEER_TOKEN_RENEWAL = timedelta(days=1)
 
@@ -42,7 +45,7 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
     tokens = {service: state.credentials / f"{service}.jwt" for service in services}
     recorded = state.read_derived(_record_file(state))
     changed = [path for path in _signed_files(state, services) if _digest(path) != recorded.get(path.name)]
-    if changed or any(_aged(path) for path in tokens.values()):
+    if changed or recorded.get(_AUDIENCE) != PEER_AUDIENCE or any(_aged(path) for path in tokens.values()):
         # Before the mesh is told of them: a damaged key ends the start.
         renew_peer_tokens(state, services)
         state.remade += [_told(path) for path in changed if path.name in recorded]
@@ -56,11 +59,12 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
 
 def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
     """Writes each service the token that it shows to its peers; makes the signing key first where there is none."""
-    issuer = open_issuer(state)
+    issuer = open_issuer(state, audience=PEER_AUDIENCE)
     for service in services:
         token = issuer.mint(ttl=_PEER_TOKEN_TTL, subject=f"service:{service}")
         state.write_text(state.credentials / f"{service}.jwt", token)
-    state.write_json(_record_file(state), {path.name: _digest(path) for path in _signed_files(state, services)})
+    digests = {path.name: _digest(path) for path in _signed_files(state, services)}
+    state.write_json(_record_file(state), {**digests, _AUDIENCE: PEER_AUDIENCE})
 
 
 def open_issuer(state: StateDir, **options: str) -> "DevIssuer":

@@ -19,6 +19,9 @@ class Instance:
     postgres_dsn: str
     """With the role that may do everything, and its password."""
     external_nats: bool
+    issuer: str
+    """Of the mesh's own tokens; empty where they do not open the edge, as an identity provider's do."""
+    audience: str
     ports: dict[str, int]
 
     def write(self, state: StateDir) -> None:

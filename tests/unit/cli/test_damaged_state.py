@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER
+from services.chassis.auth.dev_issuer import ISSUER
+from services.chassis.auth.trust import PEER_AUDIENCE
 from services.cli.main import run
 from services.cli.runtime.credentials import ensure_credentials, open_issuer
 from services.cli.runtime.errors import RuntimeProblem
@@ -72,7 +73,7 @@ def _check_token(jwks_file: Path, token_file: Path) -> None:
     import jwt
 
     key = jwt.PyJWKSet.from_json(jwks_file.read_text()).keys[0]
-    jwt.decode(token_file.read_text(), key, ["ES256"], audience=AUDIENCE, issuer=ISSUER)
+    jwt.decode(token_file.read_text(), key, ["ES256"], audience=PEER_AUDIENCE, issuer=ISSUER)
 
 
 @pytest.mark.parametrize("damage", _DAMAGES)

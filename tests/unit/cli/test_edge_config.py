@@ -9,6 +9,7 @@ import yaml
 from services.cli.runtime.edge import envoy_command, render_envoy_config
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.identity_provider import Identity
 
 _TLS = {"TOCSIN_EDGE_TLS_CERT_FILE": "/etc/tls/cert.pem", "TOCSIN_EDGE_TLS_KEY_FILE": "/etc/tls/key.pem"}
 _MTLS = {f"TOCSIN_GRPC_TLS_{name}_FILE": f"/etc/mtls/{name.lower()}.pem" for name in ("CERT", "KEY", "CA")}
@@ -33,7 +34,18 @@ def test_a_value_that_is_missing_is_named() -> None:
         ({**_TLS, **_MTLS}, ["edge", "edge_tls", "metrics"]),
     ],
 )
-def test_the_template_is_filled_in_whole(environment: dict[str, str], listeners: list[str], repository: Path) -> None:
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(),
+        Identity(issuer="i", jwks_url="https://id.example/keys", ca_file="/ca.pem"),
+        Identity(issuer="i", jwks_file=Path("/keys.json"), dev_tokens=True),
+    ],
+    ids=["mesh", "url", "file"],
+)
+def test_the_template_is_filled_in_whole(
+    environment: dict[str, str], listeners: list[str], identity: Identity, repository: Path
+) -> None:
     template = (repository / "gateway/envoy/envoy.yaml.in").read_text()
     options = read_edge_options(environment)
     upstreams = (
@@ -48,17 +60,18 @@ def test_the_template_is_filled_in_whole(environment: dict[str, str], listeners:
     )
     values = {f"{name}_HOST": "127.0.0.1" for name in upstreams} | {f"{name}_PORT": "1" for name in upstreams}
     values |= {
-        "JWKS_FILE": "/jwks",
-        "JWT_ISSUER": "i",
-        "JWT_AUDIENCE": "a",
+        **identity.envoy_values(Path("/jwks"), "127.0.0.1:1"),
         "EDGE_TLS_PORT": "2",
         "ADMIN_SOCKET": "admin.sock",
     }
-    rendered = render_envoy_config(template, {**options.values, **values}, options.sections)
+    rendered = render_envoy_config(template, {**options.values, **values}, options.sections | identity.envoy_sections())
     assert not re.search(r"\$\{", rendered)
     content = yaml.safe_load(rendered)
     assert [listener["name"] for listener in content["static_resources"]["listeners"]] == listeners
-    secured = [cluster["name"] for cluster in content["static_resources"]["clusters"] if "transport_socket" in cluster]
+    clusters = {cluster["name"]: cluster for cluster in content["static_resources"]["clusters"]}
+    provider = clusters.pop("jwks", {})
+    assert ("transport_socket" in provider) == identity.jwks_url.startswith("https:")
+    secured = [name for name, cluster in clusters.items() if "transport_socket" in cluster]
     assert bool(secured) == ("TOCSIN_GRPC_TLS_CA_FILE" in environment)
 
 
