@@ -18,6 +18,7 @@ import pytest
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.cli.runtime import edge
 from services.cli.runtime.edge_options import read_edge_options
+from services.cli.runtime.identity_provider import Identity
 from services.cli.runtime.settings import PROJECT, SERVICES
 from tests.support.ports import free_port
 from tests.support.rest import trust
@@ -92,12 +93,10 @@ def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         gateway = processes.start(
             "gateway", [str(edge.find_gateway())], {**variables, "TOCSIN_GATEWAY_HEARTBEAT": "200ms"}
         )
-        options = read_edge_options({"TOCSIN_EDGE_CORS_ORIGINS": ORIGIN})
+        options, identity = read_edge_options({"TOCSIN_EDGE_CORS_ORIGINS": ORIGIN}), Identity()
         values = {
             **options.values,
-            "JWKS_FILE": str(issuer.jwks_file),
-            "JWT_ISSUER": issuer.issuer,
-            "JWT_AUDIENCE": issuer.audience,
+            **identity.envoy_values(issuer.jwks_file, address["metrics"]),
             "EDGE_TLS_PORT": "0",
             "ADMIN_SOCKET": edge.ADMIN_SOCKET,
         }
@@ -106,7 +105,7 @@ def edge_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
             values |= {f"{name.upper()}_HOST": "127.0.0.1", f"{name.upper()}_PORT": str(port)}
         config = directory / "envoy.yaml"
         template = (PROJECT / "gateway" / "envoy" / "envoy.yaml.in").read_text()
-        config.write_text(edge.render_envoy_config(template, values, options.sections))
+        config.write_text(edge.render_envoy_config(template, values, options.sections | identity.envoy_sections()))
         envoy = processes.start("envoy", list(edge.envoy_command(config)), directory=directory)
         wait_until_healthy(f"http://{address['edge']}/health", processes, (gateway, envoy))
         yield Edge(ports["edge"], ports["metrics"], directory / edge.ADMIN_SOCKET, issuer, gateway.pid, envoy.pid)
