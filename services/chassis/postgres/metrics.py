@@ -1,8 +1,8 @@
 """The metrics of storage, defined once."""
 
-from prometheus_client import Counter
+from services.chassis.telemetry.metrics import counter
 
-RELAYED = Counter("tocsin_outbox_relayed", "Events that left the outbox.", ["schema"])
-RELAY_FAILURES = Counter(
+RELAYED = counter("tocsin_outbox_relayed", "Events that left the outbox.", ["schema"])
+RELAY_FAILURES = counter(
     "tocsin_outbox_relay_failures", "Rounds of the outbox relay that left something undone.", ["schema"]
 )
