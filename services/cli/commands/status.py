@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json as json_module
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from services.cli.runtime.status import PartReport
 
 _UNBOUNDED_WIDTH = 240
+_ANSWER_BUDGET = timedelta(seconds=5)
 _COLOURS = {"healthy": "green", "starting": "cyan", "waiting": "bright_black", "stopped": "bright_black"}
 
 
@@ -29,6 +31,9 @@ def register(app: typer.Typer) -> None:
 
 def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    acknowledge: Annotated[
+        bool, typer.Option("--acknowledge", help="Show what was lost of streams a last time; runtime.log keeps it.")
+    ] = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """Show the parts of a running mesh, its streams and what waits in them.
@@ -36,10 +41,12 @@ def status(
     Exit code: 0 when every part is healthy, 1 when one is not, 3 when no mesh is up.
     """
     from services.cli.client import open_mesh
+    from services.cli.runtime.control import ask
     from services.cli.runtime.lag import read_lag
     from services.cli.runtime.nats_accounts import SYSTEM_USER
     from services.cli.runtime.nats_monitor import NatsSilent
     from services.cli.runtime.prometheus import RUNTIME, read_targets
+    from services.cli.runtime.requests import ACKNOWLEDGE
     from services.cli.runtime.status import read_report
     from services.cli.runtime.stream_memory import read_losses
 
@@ -60,6 +67,8 @@ def status(
         except CommandError as silence:
             trouble = f"the streams cannot be told: {silence.message}"
     losses = read_losses(mesh.state)
+    if acknowledge and losses:
+        ask(mesh.state, ACKNOWLEDGE, within=_ANSWER_BUDGET, until=repr(losses[-1].at))
     healthy = bool(parts) and all(part.healthy for part in parts)
     if json:
         content = {
@@ -94,6 +103,9 @@ def status(
         for loss in losses:
             seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(loss.at))
             console.print(f"{seen}  stream {loss.stream} {loss.what}", style="yellow", soft_wrap=True)
+        if losses and not acknowledge:
+            hint = f"'{mesh.state.command('status')} --acknowledge' shows it a last time"
+            console.print(hint, style="bright_black", soft_wrap=True)
         for part in parts:
             if part.advice:
                 console.print(f"{part.name}: {part.advice}", style="yellow", soft_wrap=True)

@@ -1,10 +1,13 @@
 """How much room there is on the disk of a mesh, and what JetStream's streams may take of it."""
 
+import errno
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 
 if TYPE_CHECKING:
     from services.chassis.nats.topology import TopologyOptions
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 LEAST_FREE_BYTES = 768 * MIB
 """What a new mesh needs: PostgreSQL's cluster and journal, the smallest streams, logs."""
+LEAST_ROOM_BYTES = 16 * MIB
+"""With less free neither PostgreSQL nor JetStream can be sure to write: that is one segment of a journal."""
 # Half of the disk at most is for streams, a quarter for PostgreSQL's journal; the rest for what the tables keep.
 _SHARE_OF_STREAMS, _SHARE_OF_JOURNAL = 2, 4
 _LEAST_JOURNAL_BYTES, _MOST_JOURNAL_BYTES = 128 * MIB, 4096 * MIB
@@ -32,6 +37,27 @@ def require_room(directory: Path) -> None:
             f"a mesh needs {LEAST_FREE_BYTES // MIB:,} MiB of free disk, and there are {free // MIB:,} MiB for the "
             f"state directory {directory}; free some, or name another with --state-dir"
         )
+
+
+@contextmanager
+def needing_room(directory: Path) -> Generator[None]:
+    """Says of a failure on a full disk that this is so, as a RuntimeProblem: a start that cannot write its small files,
+    or whose servers cannot."""
+    try:
+        yield
+    except RuntimeProblem as error:
+        if free_bytes(directory) >= LEAST_ROOM_BYTES:
+            raise
+        raise RuntimeProblem(f"{_full(directory)}\n{error.message}", error.exit_code) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RuntimeProblem(_full(directory)) from error
+
+
+def _full(directory: Path) -> str:
+    free = free_bytes(directory) // 1024
+    return f"the disk of the state directory {directory} is full ({free:,} KiB are free): free some, then start again"
 
 
 def streams_on_disk(options: "TopologyOptions", store: Path) -> "tuple[TopologyOptions, str]":

@@ -61,6 +61,7 @@ class Keeper:
         self._judge = Judge(part.name, limits, triage)
         self._child: ChildProcess | None = None
         self._wanted: _Restart | None = None
+        self._given_up: RuntimeProblem | None = None
         self._asked = asyncio.Event()
         self._started = asyncio.Condition()
 
@@ -139,6 +140,8 @@ class Keeper:
         tasks: set[asyncio.Task[Any]] = {watching, ended, asked}
         try:
             await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if self._given_up is not None:
+                raise self._given_up
             wanted = None
             if not ended.done():
                 wanted = self._take_wish()
@@ -215,6 +218,9 @@ class Keeper:
         ):
             # Only now it shows that somebody has to do something.
             self._reporter.unhealthy(self.part, str(trouble), trouble.advice)
+        if trouble.lasting and not self.ready.is_set():
+            self._given_up = RuntimeProblem(f"{self.part.name} does not start: {trouble}; {trouble.advice}")
+            self._asked.set()
         # Before it has been healthy for the first time, the budget of the start decides.
         if restart and self.ready.is_set() and self._wanted is None:
             if self._judge.restarted():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from services.cli.runtime.stream_memory import StreamMemory
 ROOM_TO_RESTART_BYTES = 64 * MIB
 """With less free JetStream would run into the end of the disk again at once."""
 _SHARE_OF_ONE_QUESTION = 2 / 3
+_LOST = re.compile(r"(?:stream|consumer) '([^' ]+) > ([^' ]+)(?: > ([^' ]+))?' could not be recovered")
 
 
 class NatsHealth:
@@ -39,6 +41,8 @@ class NatsHealth:
             trouble = await self._monitor.trouble(each)
         except NatsSilent as silence:
             raise Unhealthy(str(silence)) from silence
+        if lost := _LOST.search(trouble):
+            raise self._damaged(trouble, *lost.groups())
         if trouble:
             raise self._judged(trouble)
         check_room(self._store)
@@ -69,6 +73,15 @@ class NatsHealth:
         if error := json.loads(answer).get("error"):
             raise self._judged(f"a message is not stored: {error.get('description', error)}", certain=False)
         self._stored_before = True
+
+    def _damaged(self, trouble: str, account: str, stream: str, consumer: str | None) -> Unhealthy:
+        """The server goes on without what it cannot read, and says so until it is started anew without it."""
+        directory = self._store / "jetstream" / account / "streams" / stream
+        if consumer:
+            directory = directory / "obs" / consumer
+        what = "its position is lost then" if consumer else "what it holds is lost then"
+        advice = f"stop the mesh and put {directory} back from a backup, or remove it: it is made anew, and {what}"
+        return Unhealthy(trouble, own=False, advice=advice, lasting=True)
 
     def _judged(self, trouble: str, *, certain: bool | None = None) -> Unhealthy:
         """JetStream keeps an error of writing until it is restarted: that is the remedy, where there is room to write.

@@ -18,12 +18,15 @@ class Unhealthy(Exception):
     """Why a part is not healthy, in a few words.
 
     `own`: the fault is the part's, so that a restart may mend it; otherwise it is that of what the part stands on.
-    `certain`: only a restart mends it, so there is nothing to wait for. `advice`: what the operator can do.
+    `certain`: only a restart mends it, so there is nothing to wait for. `advice`: what the operator can do. `lasting`:
+    nothing else mends it, so that a start need not go on.
     """
 
-    def __init__(self, reason: str, *, own: bool = True, certain: bool = False, advice: str = "") -> None:
+    def __init__(
+        self, reason: str, *, own: bool = True, certain: bool = False, advice: str = "", lasting: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.own, self.certain, self.advice = own, certain, advice
+        self.own, self.certain, self.advice, self.lasting = own, certain, advice, lasting
 
 
 class State(enum.StrEnum):

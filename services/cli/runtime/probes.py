@@ -7,11 +7,9 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
-from services.cli.runtime.disk import MIB, free_bytes
+from services.cli.runtime.disk import LEAST_ROOM_BYTES, free_bytes
 from services.cli.runtime.part import Probe, Unhealthy
 
-LEAST_ROOM_BYTES = 16 * MIB
-"""With less free neither PostgreSQL nor JetStream can be sure to write: that is one segment of a journal."""
 _POSTGRES_PROTOCOL = 3 << 16
 _SHARE_OF_ONE_CALL = 2 / 3
 _SERVING = b"\x08\x01"

@@ -10,16 +10,18 @@ from services.cli.runtime.control import Handler
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.part import State
 from services.cli.runtime.status import StatusFile
+from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.runtime.supervisor import Supervisor
 
 RESTART = "restart"
 STATUS = "status"
+ACKNOWLEDGE = "acknowledge"
 # The patience of a start, and that of the longest stop before it.
 RESTART_BUDGET = timedelta(seconds=120)
 _POLL_SECONDS = 0.05
 
 
-def request_handlers(supervisor: Supervisor, status: StatusFile) -> Mapping[str, Handler]:
+def request_handlers(supervisor: Supervisor, status: StatusFile, memory: StreamMemory) -> Mapping[str, Handler]:
     """The handlers by what is asked."""
 
     async def restart(request: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,10 @@ def request_handlers(supervisor: Supervisor, status: StatusFile) -> Mapping[str,
     async def tell(_request: dict[str, Any]) -> dict[str, Any]:
         return status.content()
 
-    return {RESTART: restart, STATUS: tell}
+    async def acknowledge(request: dict[str, Any]) -> dict[str, Any]:
+        return {"acknowledged": memory.acknowledge(float(request["until"]))}
+
+    return {RESTART: restart, STATUS: tell, ACKNOWLEDGE: acknowledge}
 
 
 async def _healthy(supervisor: Supervisor, name: str) -> None:

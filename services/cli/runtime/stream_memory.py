@@ -59,11 +59,20 @@ class StreamMemory:
         }
         for name, before in self._seen.items():
             if what := _loss(before, now.get(name)):
-                self._losses = [*self._losses, {"at": time.time(), "stream": name, "what": what}][-_MOST_LOSSES:]
+                loss: _Loss = {"at": time.time(), "stream": name, "what": what}
+                self._losses = [*self._losses, loss][-_MOST_LOSSES:]
                 self._tell("nats", f"stream {name} {what}")
         if now != self._seen:
             self._seen = now
             self._changed.set()
+
+    def acknowledge(self, until: float) -> int:
+        """Forgets the losses that were seen until then, in seconds since the epoch; the journal has them still. How
+        many those were."""
+        kept = [loss for loss in self._losses if loss["at"] > until]
+        acknowledged, self._losses = len(self._losses) - len(kept), kept
+        self._changed.set()
+        return acknowledged
 
     async def keep(self) -> None:
         """Writes what has changed, every few seconds at most; endless."""

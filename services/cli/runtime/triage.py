@@ -9,7 +9,8 @@ from services.cli.runtime.machine import Span
 # What share of the time in which a part fails is held against it. Under load a part that hangs alone has to be found
 # still; several on a starved machine only wait, though not for ever: they may hang on a machine that is never at ease.
 _BEYOND_DOUBT = 1.0
-_DOUBTFUL = 1 / 2
+_ALONE_STARVED = 2 / 3
+_SEVERAL = 1 / 2
 _SEVERAL_STARVED = 1 / 15
 _CALM_SECONDS = 30.0
 
@@ -41,15 +42,15 @@ class Triage:
         """
         if not suspect:
             self.cleared(part)
-            return _DOUBTFUL if span.starved else _BEYOND_DOUBT
+            return _ALONE_STARVED if span.starved else _BEYOND_DOUBT
         self._suspects[part] = known
         self._last_suspicion = self._clock()
         others = [name for name, known in self._suspects.items() if name != part and (span.starved or not known)]
         if unhealthy and (span.starved or others):
             self._suspect_machine(span.starved or f"{', '.join(sorted([part, *others]))} fail at the same time")
         if others:
-            return _SEVERAL_STARVED if span.starved else _DOUBTFUL
-        return _DOUBTFUL if span.starved else _BEYOND_DOUBT
+            return _SEVERAL_STARVED if span.starved else _SEVERAL
+        return _ALONE_STARVED if span.starved else _BEYOND_DOUBT
 
     def cleared(self, part: str) -> None:
         """The part works, is being started, or fails by the fault of another."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.cli.runtime.control import answer_requests
 from services.cli.runtime.credentials import ensure_credentials, renew_peer_tokens, write_outside_credentials
-from services.cli.runtime.disk import require_room
+from services.cli.runtime.disk import needing_room, require_room
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.identity_provider import system_authorities
 from services.cli.runtime.instance import Instance
@@ -64,8 +64,20 @@ async def run_mesh(
     """
     check_start(settings)
     state = StateDir(settings.state_dir)
-    state.create()
-    state.acquire()
+    with needing_room(state.root):
+        state.create()
+        state.acquire()
+        await _run_in(state, settings, reporter, on_ready, preparation or Preparation())
+
+
+async def _run_in(
+    state: StateDir,
+    settings: RuntimeSettings,
+    reporter: Reporter,
+    on_ready: Callable[[Instance, Callable[[], None]], None],
+    preparation: Preparation,
+) -> None:
+    """`run_mesh` in a directory that has been claimed; gives it free."""
     reporter = journal = Journal(LogFile(state.logs, JOURNAL), reporter)
     assignment: PortAssignment | None = None
     try:
@@ -75,7 +87,7 @@ async def run_mesh(
         chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
         state.remember_ports({**remembered, **chosen})
         memory = StreamMemory(state, reporter.fault)
-        mesh = _mesh(settings, state, assignment.ports, memory, preparation or Preparation())
+        mesh = _mesh(settings, state, assignment.ports, memory, preparation)
         instance = _instance(mesh)
         plan = mesh.plan()
         triage = Triage(reporter.notice, turn=settings.health.restart_after)
@@ -113,7 +125,7 @@ async def run_mesh(
             "renew tokens": partial(_renew_tokens, state),
             "write status": status.keep,
             "remember streams": memory.keep,
-            "answer requests": partial(answer_requests, state, request_handlers(supervisor, status)),
+            "answer requests": partial(answer_requests, state, request_handlers(supervisor, status, memory)),
             "serve metrics": partial(_serve_metrics, settings, mesh.ports["runtime_metrics"], status),
         }
         if settings.identity.jwks_url:

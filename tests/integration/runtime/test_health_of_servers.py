@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from services.cli.runtime.postgres_health import PostgresHealth
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import PartReport, read_reports
 from services.cli.runtime.stream_memory import StreamMemory, read_losses
-from tests.integration.runtime.conftest import CommandLine
+from tests.integration.runtime.conftest import CommandLine, Shell
 from tests.support.eventually import eventually
 
 Make = Callable[..., CommandLine]
@@ -123,8 +124,8 @@ async def test_a_server_that_hangs_is_told_and_restarted(command_line: Make, par
     assert "starting it again: no answer within" in output
 
 
-async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make) -> None:
-    one = command_line()
+async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make, shell: Shell) -> None:
+    one = command_line(shell.state.root.name)
     one.start()
     await one.up()
     instance = running_instance(one.state)
@@ -147,8 +148,28 @@ async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make) -> N
     (loss,) = read_losses(one.state)
     assert loss.stream == "ALERTS"
     assert "and was 20" in loss.what
+    shell("status", "--acknowledge")
+    await eventually(lambda: not read_losses(one.state), what="the loss acknowledged")
     _, output, _ = await one.stop()
     assert f"stream ALERTS {loss.what}" in output
+
+
+async def test_a_stream_that_cannot_be_read_ends_the_start_with_what_to_do(command_line: Make) -> None:
+    one = command_line()
+    one.start()
+    await one.up()
+    await one.stop()
+    stream = one.state.nats / "jetstream" / "MESH" / "streams" / "ALERTS"
+    os.truncate(stream / "meta.inf", 0)
+    one.start()
+    exit_code, _, errors = await one.ended()
+    assert exit_code == 1
+    assert "nats does not start: JetStream stream 'MESH > ALERTS' could not be recovered" in errors
+    assert f"put {stream} back from a backup, or remove it" in errors
+    # As told: made anew.
+    shutil.rmtree(stream)
+    one.start()
+    await one.up()
 
 
 def _halve(file: Path) -> None:

@@ -59,9 +59,9 @@ def test_a_part_that_hangs_alone_is_restarted_after_its_limit() -> None:
 
 def test_a_part_that_hangs_alone_on_a_starved_machine_is_restarted_later_but_surely() -> None:
     world = World(silent={"nats"}, span=STARVED)
-    world.run(45)
+    world.run(35)
     [(moment, part)] = world.restarts
-    assert (part, round(moment, -1)) == ("nats", 40)
+    assert (part, round(moment, -1)) == ("nats", 30)
     assert len(world.notices) == 1
     assert "tasks waited for a processor" in world.notices[0]
 
