@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -242,6 +243,28 @@ async def test_a_stopped_process_is_ended_in_order_and_started_again(stage: Stag
         await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
         assert "one ended" in stage.story  # it was continued so that it could
     assert stage.events[0] == "one unhealthy: no answer within 0.5 s"
+
+
+async def test_a_supervisor_that_does_not_run_holds_it_against_nobody(stage: Stage) -> None:
+    part, looks, answers = stage.part("one"), asyncio.Event(), asyncio.Event()
+
+    async def answers_soon(within: timedelta) -> None:
+        looks.set()
+        await asyncio.sleep(0.1)
+        await part.probe(within)
+        answers.set()
+
+    supervisor = stage.supervisor(replace(part, probe=answers_soon))
+    async with running(supervisor):
+        for _ in range(3):
+            looks.clear()
+            await looks.wait()
+            # Answer and time limit are both due when the loop goes on, long after the limit for a restart.
+            time.sleep(1.5)
+            answers.clear()
+            await answers.wait()
+        await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
+        assert supervisor.status["one"].restarts == 0
 
 
 async def test_only_the_part_at_fault_is_restarted_not_what_stands_on_it(stage: Stage) -> None:
