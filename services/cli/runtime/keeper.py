@@ -139,9 +139,11 @@ class Keeper:
         asked = asyncio.create_task(self._asked.wait(), name=f"restart of {self.part.name}")
         tasks: set[asyncio.Task[Any]] = {watching, ended, asked}
         try:
-            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if self._given_up is not None:
                 raise self._given_up
+            if watching.done() and not ended.done() and not asked.done():
+                raise RuntimeProblem(f"the watch over {self.part.name} has ended")
             wanted = None
             if not ended.done():
                 wanted = self._take_wish()

@@ -169,5 +169,11 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         ordered = sorted(self._plan.parts, key=lambda part: part.stop_rank)
+        failures: list[BaseException] = []
         for _, together in groupby(ordered, key=lambda part: part.stop_rank):
-            await asyncio.gather(*(self._keepers[part.name].stop(self._hurry) for part in together))
+            stops = (self._keepers[part.name].stop(self._hurry) for part in together)
+            ended = await asyncio.gather(*stops, return_exceptions=True)
+            failures += [each for each in ended if isinstance(each, BaseException)]
+        # Only now: what goes wrong with one is no reason to leave the others running, or to end them out of order.
+        if failures:
+            raise failures[0]

@@ -1,6 +1,7 @@
 """Endless work of the supervisor: none of it can end unseen."""
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -55,7 +56,9 @@ async def keep_going(
             told.well()
             failures = 0
         failures += 1
-        told.fault(f"{what}; it is begun again")
+        # Who is told may be out of reach; the work is not.
+        with contextlib.suppress(Exception):
+            told.fault(f"{what}; it is begun again")
         await asyncio.sleep(restart_delay(failures))
 
 

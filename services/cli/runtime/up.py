@@ -119,7 +119,7 @@ async def _run_in(
             status.mark_ready()
             if settings.only is None and not mesh.prepared:
                 mark_prepared(state, settings)
-            on_ready(instance, supervisor.stop)
+            journal.console(partial(on_ready, instance, supervisor.stop))
 
         beside = {
             "renew tokens": partial(_renew_tokens, state),

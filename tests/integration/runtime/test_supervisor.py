@@ -154,6 +154,19 @@ async def test_a_part_that_does_not_listen_is_killed_with_its_children(stage: St
     await eventually(lambda: not alive([pid, grandchild]), what="the end of both")
 
 
+async def test_who_cannot_be_told_of_a_stop_keeps_no_part_from_its_own(stage: Stage) -> None:
+    class Deaf(SilentReporter):
+        def stopped(self, part: Part, seconds: float, *, clean: bool) -> None:
+            raise OSError(5, "Input/output error")
+
+    parts = stage.part("last", rank=2), stage.part("first", rank=1), stage.part("beside", rank=1)
+    supervisor = Supervisor(Plan(parts), logs=stage.directory, directory=stage.directory, reporter=Deaf())
+    with pytest.raises(OSError, match="Input/output error"):
+        await supervisor.run(supervisor.stop)
+    assert set(stage.story[-3:-1]) == {"first ended", "beside ended"}
+    assert stage.story[-1] == "last ended"
+
+
 async def test_a_second_stop_does_not_wait(stage: Stage) -> None:
     supervisor = stage.supervisor(stage.part("slow", program=_OBEDIENT.replace("sys.exit(0)", "None")))
     loop = asyncio.get_running_loop()

@@ -1,13 +1,20 @@
 """Endless work of the supervisor does not end unseen, and a full disk harms none of it."""
 
 import asyncio
+import contextlib
 import errno
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from services.cli.runtime.console import ConsoleReporter
+from services.cli.runtime.journal import Journal
+from services.cli.runtime.logs import LogFile
 from services.cli.runtime.part import Part, PartStatus, Plan, State
+from services.cli.runtime.reporter import SilentReporter
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.status import StatusFile, read_reports
 from services.cli.runtime.tasks import keep_going
@@ -54,6 +61,48 @@ async def test_while_errors_are_fatal_they_end_it() -> None:
     with pytest.raises(ValueError, match="fatal"):
         await keep_going("work", work, story.tell, fatal=lambda: True)
     assert not story
+
+
+async def test_who_cannot_be_told_does_not_end_the_work() -> None:
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        turns += 1
+        raise ValueError(f"odd {turns}")
+
+    def tell(_where: str, _what: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    task = asyncio.create_task(keep_going("work", work, tell))
+    await eventually(lambda: turns >= 2 or task.done(), what="the work, begun again")
+    assert not task.done()
+    task.cancel()
+
+
+def test_a_console_that_cannot_be_written_costs_lines_and_nothing_else(tmp_path: Path) -> None:
+    part = Part(name="one", command=("true",), environment={}, probe=_ready)
+    # What it could not flush it tries once more when it is closed.
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as full:
+        journal = Journal(LogFile(tmp_path, "runtime"), ConsoleReporter(Console(file=full)))
+        journal.starting(Plan((part,)), tmp_path)
+        journal.fault("here", "trouble")
+        journal.stopped(part, 1.0, clean=True)
+    events = [json.loads(line)["event"] for line in (tmp_path / "runtime.log").read_text().splitlines()]
+    assert events == ["starting", "console cannot be written", "fault", "part stopped"]
+
+
+def test_a_console_whose_pipe_is_broken_does_not_end_the_program(tmp_path: Path) -> None:
+    shown: list[str] = []
+    journal = Journal(LogFile(tmp_path, "runtime"), SilentReporter())
+
+    def broken_pipe() -> None:
+        raise SystemExit(1)
+
+    journal.console(broken_pipe)
+    journal.console(lambda: shown.append("more"))
+    assert shown == ["more"]
+    assert "console cannot be written" in (tmp_path / "runtime.log").read_text()
 
 
 class FullDisk(StateDir):
