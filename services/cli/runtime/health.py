@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.cli.runtime.errors import describe
 from services.cli.runtime.machine import Span
 from services.cli.runtime.part import Part, Unhealthy
 from services.cli.runtime.triage import Triage
@@ -134,4 +135,7 @@ async def examine(part: Part, within: timedelta) -> Unhealthy | None:
         return trouble
     except TimeoutError:
         return Unhealthy(f"no answer within {within.total_seconds():g} s")
+    except Exception as error:
+        # It cannot be known to work; nor does it show that the part is at fault, and not the one who looks.
+        return Unhealthy(f"it cannot be examined: {describe(error)}", own=False)
     return None

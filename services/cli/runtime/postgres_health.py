@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.cli.runtime.part import Unhealthy
 from services.cli.runtime.postgres_address import with_login
-from services.cli.runtime.probes import check_room, postgres_hello
+from services.cli.runtime.probes import check_room, postgres_hello, shows_silence
 
 if TYPE_CHECKING:
     import asyncpg
@@ -68,7 +68,8 @@ class PostgresHealth:
             raise Unhealthy(f"a write is not committed within {within:g} s") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._give_up()
-            raise Unhealthy(f"a write fails: {error}") from error
+            own = not isinstance(error, OSError) or shows_silence(error)
+            raise Unhealthy(f"a write fails: {error}", own=own) from error
         except BaseException:
             self._give_up()
             raise

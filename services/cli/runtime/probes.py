@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import errno
 import struct
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
 from services.cli.runtime.disk import LEAST_ROOM_BYTES, free_bytes
+from services.cli.runtime.errors import describe
 from services.cli.runtime.part import Probe, Unhealthy
 
 _POSTGRES_PROTOCOL = 3 << 16
 _SHARE_OF_ONE_CALL = 2 / 3
+# None: of several addresses, each failed in its own way.
+_NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT, None})
 _SERVING = b"\x08\x01"
 # A HealthCheckRequest for `liveness`, and the key of the reason: services/chassis/grpc/health.py.
 _LIVENESS = b"\x0a\x08liveness"
@@ -105,6 +109,12 @@ async def reach(host: str, port: int) -> None:
         pass
 
 
+def shows_silence(error: OSError) -> bool:
+    """Whether a connection failed because nobody takes it there, not because we ran out of something (descriptors,
+    ports, memory): that is no fault of the part's."""
+    return error.errno in _NOBODY_THERE
+
+
 def check_room(directory: Path) -> None:
     """Raises Unhealthy when the disk of the directory is full."""
     if (free := free_bytes(directory)) < LEAST_ROOM_BYTES:
@@ -126,8 +136,10 @@ async def _http_status(host: str, port: int, request: bytes) -> str:
 async def _connection(host: str, port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         reader, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        raise Unhealthy(f"nothing listens on {host}:{port}") from None
+    except OSError as error:
+        if shows_silence(error):
+            raise Unhealthy(f"nothing listens on {host}:{port}") from None
+        raise Unhealthy(f"{host}:{port} cannot be asked: {describe(error)}", own=False) from error
     try:
         yield reader, writer
     except (ConnectionError, asyncio.IncompleteReadError) as error:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.errors import RuntimeProblem, describe
 from services.cli.runtime.part import PartStatus, Plan, State
 from services.cli.runtime.process import started_at
 from services.cli.runtime.state import StateDir
-from services.cli.runtime.tasks import Tell, Told, describe
+from services.cli.runtime.tasks import Tell, Told
 from services.cli.runtime.triage import Triage
 
 _RETRY_SECONDS = 1.0

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from services.cli.runtime.errors import describe
 from services.cli.runtime.state import StateDir
-from services.cli.runtime.tasks import Tell, Told, describe
+from services.cli.runtime.tasks import Tell, Told
 
 _WRITE_EVERY_SECONDS = 2.0
 _MOST_LOSSES = 50

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
+from services.cli.runtime.errors import describe
 from services.cli.runtime.health import restart_delay
 
 Tell = Callable[[str, str], None]
@@ -60,10 +60,3 @@ async def keep_going(
         with contextlib.suppress(Exception):
             told.fault(f"{what}; it is begun again")
         await asyncio.sleep(restart_delay(failures))
-
-
-def describe(error: Exception) -> str:
-    """An error in a few words, for the operator."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"no space left on device ({error.filename})" if error.filename else "no space left on device"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
