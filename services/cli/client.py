@@ -85,7 +85,7 @@ class MeshClient:
 
         if not self.instance.nats_url:
             raise CommandError("this mesh has no NATS: it was started with --only and without nats")
-        user, password = self._nats_login(DOWNSTREAM_USER if downstream else CLI_USER)
+        user, password = self.nats_login(DOWNSTREAM_USER if downstream else CLI_USER)
         try:
             connection = await nats.connect(
                 self.instance.nats_url,
@@ -104,23 +104,24 @@ class MeshClient:
             if not connection.is_closed:
                 await connection.close()
 
-    def _nats_login(self, user: str) -> tuple[str | None, str | None]:
+    def nats_login(self, user: str) -> tuple[str, str]:
+        """User name and password at NATS for one of its users; raises CommandError."""
         from services.cli.runtime.nats_accounts import DOWNSTREAM_USER
-        from services.cli.runtime.nats_address import read_nats
 
-        if self.instance.external_nats and user == DOWNSTREAM_USER:
-            # Never the login of the parts: it would show what no downstream team sees.
-            login = tuple(os.environ.get(f"TOCSIN_NATS_DOWNSTREAM_{name}") for name in ("USER", "PASSWORD"))
-            if not all(login):
+        instance = self.instance
+        if instance.external_nats and user == DOWNSTREAM_USER:
+            given = tuple(os.environ.get(f"TOCSIN_NATS_DOWNSTREAM_{name}", "") for name in ("USER", "PASSWORD"))
+            if all(given):
+                return given[0], given[1]
+            if instance.nats_user:
+                # Never the login of the parts: it would show what no downstream team sees.
                 raise CommandError(
                     "this mesh has a NATS server of yours, so the login of downstream teams is yours, too: set "
                     "TOCSIN_NATS_DOWNSTREAM_USER and TOCSIN_NATS_DOWNSTREAM_PASSWORD",
                     exit_code=2,
                 )
-            return login[0], login[1]
-        if self.instance.external_nats:
-            known = read_nats(os.environ)
-            return known.user or None, known.password or None
+        if instance.nats_user:
+            return instance.nats_user, instance.nats_password
         return user, self.state.secret(f"nats.{user}")
 
 

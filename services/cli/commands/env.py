@@ -38,7 +38,7 @@ def env(
     }
     for name, address in read_targets(mesh.state).items():
         values[f"{name.replace('-', '_').upper()}_METRICS_URL"] = f"http://{address}/metrics"
-    if not instance.external_nats:
+    if not instance.nats_user:
         values["NATS_USER"] = CLI_USER
         values["NATS_PASSWORD"] = mesh.state.secret(f"nats.{CLI_USER}")
         # Files to hand on: with their variables somebody else is less than the operator.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from services.cli.client import MeshClient
     from services.cli.runtime.lag import StreamLag
+    from services.cli.runtime.own_servers import ServerReport
     from services.cli.runtime.status import PartReport
 
 _UNBOUNDED_WIDTH = 240
@@ -38,13 +39,15 @@ def status(
 ) -> None:
     """Show the parts of a running mesh, its streams and what waits in them.
 
-    Exit code: 0 when every part is healthy, 1 when one is not, 3 when no mesh is up.
+    Servers of yours are asked on the spot. Exit code: 0 when all is healthy, 1 when something is not, 3 when no mesh is
+    up.
     """
     from services.cli.client import open_mesh
     from services.cli.runtime.control import ask
     from services.cli.runtime.lag import read_lag
-    from services.cli.runtime.nats_accounts import SYSTEM_USER
+    from services.cli.runtime.nats_accounts import CLI_USER, SYSTEM_USER
     from services.cli.runtime.nats_monitor import NatsSilent
+    from services.cli.runtime.own_servers import look_at_servers
     from services.cli.runtime.prometheus import RUNTIME, read_targets
     from services.cli.runtime.requests import ACKNOWLEDGE
     from services.cli.runtime.status import read_report
@@ -69,7 +72,9 @@ def status(
     losses = read_losses(mesh.state)
     if acknowledge and losses:
         ask(mesh.state, ACKNOWLEDGE, within=_ANSWER_BUDGET, until=repr(losses[-1].at))
-    healthy = bool(parts) and all(part.healthy for part in parts)
+    login = mesh.nats_login(CLI_USER) if mesh.instance.external_nats else None
+    servers = asyncio.run(look_at_servers(mesh.instance, login))
+    healthy = bool(parts) and all(one.healthy for one in (*parts, *servers))
     if json:
         content = {
             "version": mesh.instance.version,
@@ -82,6 +87,7 @@ def status(
             },
             "edge": mesh.instance.edge_url,
             "parts": [_camel({**dataclasses.asdict(part), "metrics": metrics.get(part.name, "")}) for part in parts],
+            "servers": [_camel(dataclasses.asdict(server)) for server in servers],
             "streams": [_camel(dataclasses.asdict(stream)) for stream in streams],
             "streamLosses": [_camel(dataclasses.asdict(loss)) for loss in losses],
         }
@@ -94,7 +100,7 @@ def status(
             # Nothing to fit into: whoever reads the output wants whole names.
             console.width = _UNBOUNDED_WIDTH
         console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
-        console.print(_parts_table(parts, metrics))
+        console.print(_parts_table(parts, servers, metrics))
         console.print(f"metrics of the runtime: {metrics.get(RUNTIME, '')}", style="bright_black")
         if streams:
             console.print()
@@ -142,7 +148,7 @@ async def _lag_of_own_server(mesh: "MeshClient") -> "list[StreamLag]":
             raise CommandError(f"NATS at {mesh.instance.nats_url} does not answer: {error!r}") from error
 
 
-def _parts_table(parts: "list[PartReport]", metrics: dict[str, str]) -> "Table":
+def _parts_table(parts: "list[PartReport]", servers: "list[ServerReport]", metrics: dict[str, str]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -157,6 +163,10 @@ def _parts_table(parts: "list[PartReport]", metrics: dict[str, str]) -> "Table":
         table.add_row(
             part.name, state, pid, up, str(part.restarts), part.address, metrics.get(part.name, ""), part.version
         )
+    for server in servers:
+        word = ("healthy", "green") if server.healthy else ("unhealthy", "red")
+        state = Text.assemble(word, (f" yours {server.reason}".rstrip(), "bright_black"))
+        table.add_row(server.name, state, "", "", "", server.address, "", server.version)
     return table
 
 

@@ -28,7 +28,7 @@ def print_addresses(console: Console, instance: Instance, state: StateDir, *, de
         rows.append(("token", token, f'curl -H "authorization: Bearer $({token})" ...'))
     if instance.nats_url:
         rows.append(("nats", instance.nats_url, "events for downstream teams, payloads of gateways"))
-        if not instance.external_nats:
+        if not instance.nats_user:
             rows.append(("", str(state.credentials / "downstream.env"), "read-only login of the teams"))
             rows.append(("", str(state.credentials / "gateway.env"), "publish-only login of gateways"))
     rows.append(("metrics", str(state.prometheus_file), "targets for Prometheus (file_sd_configs)"))

@@ -38,7 +38,7 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
     Raises RuntimeProblem when what cannot be made anew is damaged or lost; nothing is changed then.
     """
     roles = (SUPERUSER, *services)
-    users = (RUNTIME_USER, SYSTEM_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
+    users = _nats_users(services)
     if own_postgres:
         _check_cluster_secrets(state)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])
@@ -57,6 +57,15 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
     )
 
 
+def ensure_nats_passwords(state: StateDir, services: tuple[str, ...]) -> dict[str, str]:
+    """The passwords at NATS by user, made where missing; also for a directory on which no mesh has been yet."""
+    state.check()
+    state.create()
+    users = _nats_users(services)
+    known = state.ensure_secrets(f"nats.{user}" for user in users)
+    return {user: known[f"nats.{user}"] for user in users}
+
+
 def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
     """Writes each service the token that it shows to its peers; makes the signing key first where there is none."""
     issuer = open_issuer(state, audience=PEER_AUDIENCE)
@@ -65,6 +74,10 @@ def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
         state.write_text(state.credentials / f"{service}.jwt", token)
     digests = {path.name: _digest(path) for path in _signed_files(state, services)}
     state.write_json(_record_file(state), {**digests, _AUDIENCE: PEER_AUDIENCE})
+
+
+def _nats_users(services: tuple[str, ...]) -> tuple[str, ...]:
+    return (RUNTIME_USER, SYSTEM_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
 
 
 def open_issuer(state: StateDir, **options: str) -> "DevIssuer":
@@ -121,10 +134,10 @@ def _told(path: Path) -> str:
     return f"{path} was damaged or lost"
 
 
-def write_outside_credentials(state: StateDir, nats_url: str, user: str, password: str) -> Path:
+def write_outside_credentials(state: StateDir, nats_url: str, whose: str, user: str, password: str) -> Path:
     """The file that an operator hands to a downstream team or puts on a gateway: variables for a shell or an env
     file."""
-    path = state.credentials / f"{user}.env"
+    path = state.credentials / f"{whose}.env"
     lines = {"NATS_URL": nats_url, "NATS_USER": user, "NATS_PASSWORD": password}
     state.write_text(path, "".join(f"{name}={value}\n" for name, value in lines.items()))
     return path

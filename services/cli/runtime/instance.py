@@ -19,6 +19,10 @@ class Instance:
     postgres_dsn: str
     """With the role that may do everything, and its password."""
     external_nats: bool
+    external_postgres: bool
+    nats_user: str
+    """The login that everybody shares at a server of the operator's; empty where each has its own."""
+    nats_password: str
     issuer: str
     """Of the mesh's own tokens; empty where they do not open the edge, as an identity provider's do."""
     audience: str

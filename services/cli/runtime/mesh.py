@@ -14,7 +14,7 @@ from services.cli.runtime.database import DATABASE, DatabaseOptions
 from services.cli.runtime.database_roles import ServiceSchema, role_name
 from services.cli.runtime.disk import journal_settings
 from services.cli.runtime.edge_options import read_edge_options
-from services.cli.runtime.nats_accounts import RUNTIME_USER, SYSTEM_USER
+from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER, SYSTEM_USER
 from services.cli.runtime.nats_health import NatsHealth
 from services.cli.runtime.nats_server import find_nats_server, render_nats_config
 from services.cli.runtime.part import Part, Plan, Step
@@ -30,6 +30,10 @@ from services.cli.runtime.state import StateDir
 from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.version import checkout_commit, wheel_version
 
+SYNC_NOTE = (
+    "whether the NATS server syncs before it acknowledges cannot be seen from here: set jetstream { sync_interval: "
+    "always } where it is a single one"
+)
 DATABASE_STEP = "database"
 STREAMS_STEP = "streams"
 CLUSTER_STEP = "cluster"
@@ -55,6 +59,8 @@ class Mesh:
     """Schemas and streams are known to be up to date: services start at once and wait for the servers by themselves."""
     preparation: Preparation = field(default_factory=Preparation)
     """What the steps are to do, and have done."""
+    tell: Callable[[str], None] = lambda _: None
+    """Hears what the operator ought to know."""
 
     @property
     def admin_dsn(self) -> str:
@@ -88,10 +94,19 @@ class Mesh:
         return _reached(self.settings.edge_host)
 
     def nats_login(self, user: str) -> tuple[str, str]:
-        """User name and password at NATS."""
-        if self.settings.nats_url:
+        """User name and password at NATS: one for everybody, where the operator has set one; else each its own, which a
+        server without logins passes over."""
+        if self.settings.nats_user:
             return self.settings.nats_user, self.settings.nats_password
         return user, self.credentials.nats[user]
+
+    def outside_login(self, user: str) -> tuple[str, str] | None:
+        """As `nats_login`, for downstream teams and gateways; None where the operator has made them and names none."""
+        name = f"TOCSIN_NATS_{user.upper()}"
+        given = tuple(self.settings.passed_on.get(f"{name}_{what}", "") for what in ("USER", "PASSWORD"))
+        if all(given):
+            return given[0], given[1]
+        return None if self.settings.nats_user else (user, self.credentials.nats[user])
 
     def address(self, port: str) -> str:
         """`host:port` of one of our ports."""
@@ -368,10 +383,12 @@ class Mesh:
             from services.chassis.nats.topology import TopologyOptions
 
             settings = self.settings
+            if settings.nats_url:
+                await self._check_own_nats()
             options = TopologyOptions(
                 replicas=settings.replicas, partitions=settings.partitions, max_bytes=settings.stream_bytes
             )
-            return await preparation.prepare_streams(
+            done = await preparation.prepare_streams(
                 self.nats_url,
                 user,
                 password,
@@ -380,8 +397,22 @@ class Mesh:
                 store=store,
                 done=self.preparation,
             )
+            if settings.nats_url and self.preparation.streams and settings.replicas == 1:
+                self.tell(SYNC_NOTE)
+            return done
 
         return Step(name=STREAMS_STEP, run=run, needs=needs)
+
+    async def _check_own_nats(self) -> None:
+        """Refuses a server of the operator's that cannot be used, and tells what it lets others do."""
+        from services.cli.runtime import own_nats
+
+        notes = await own_nats.check_server(self.nats_url, *self.nats_login(RUNTIME_USER))
+        for user in (DOWNSTREAM_USER, GATEWAY_USER):
+            if login := self.outside_login(user):
+                notes.append(await own_nats.check_outside_login(self.nats_url, user, *login))
+        for note in filter(None, notes):
+            self.tell(note)
 
     def _edge_step(self, parts: frozenset[str]) -> Step:
         probe = http_probe(self._edge_host, self.ports["edge"], "/health")

@@ -40,19 +40,11 @@ def own_settings() -> list[Setting]:
         _runtime("TOCSIN_POSTGRES_REVOKE_PUBLIC", "true or false", _REVOKE_PUBLIC, "false"),
         _runtime("TOCSIN_POSTGRES_RESET_PASSWORDS", "true or false", _RESET_PASSWORDS, "false"),
         _runtime("TOCSIN_NATS_URL", "URL", "A NATS server to use in place of an own one; no login in it, or one."),
-        _runtime("TOCSIN_NATS_USER", "text", "The login at that server, for every part."),
+        _runtime("TOCSIN_NATS_USER", "text", _NATS_LOGIN),
         _runtime("TOCSIN_NATS_PASSWORD", "text", "The login at that server, for every part."),
-        Setting(
-            name="TOCSIN_NATS_DOWNSTREAM_USER",
-            type="text",
-            meaning="The login of downstream teams at that server, for `tocsin events tail --downstream`.",
-            readers=_COMMANDS,
-        ),
-        Setting(
-            name="TOCSIN_NATS_DOWNSTREAM_PASSWORD",
-            type="text",
-            meaning="The login of downstream teams at that server.",
-            readers=_COMMANDS,
+        *(
+            Setting(name=f"TOCSIN_NATS_{name}", type="text", meaning=meaning, readers=("runtime", "commands"))
+            for name, meaning in _OUTSIDE_LOGINS.items()
         ),
         _runtime("TOCSIN_NATS_REPLICAS", "number", "Copies of each stream, in a cluster of NATS servers.", "1"),
         _runtime("TOCSIN_NATS_STREAM_BYTES", "list", _STREAM_BYTES),
@@ -81,6 +73,13 @@ _RESET_PASSWORDS = (
     "Whether roles whose password this state directory does not know get a new one: for one start, when the mesh that "
     "knew it is gone."
 )
+_NATS_LOGIN = "One login at that server for every part; without it each logs in as `tocsin nats permissions` prints it."
+_OUTSIDE_LOGINS = {
+    "DOWNSTREAM_USER": "The login of downstream teams there, where it is not that of `tocsin nats permissions`.",
+    "DOWNSTREAM_PASSWORD": "The login of downstream teams.",
+    "GATEWAY_USER": "The login of gateways there, where it is not that of `tocsin nats permissions`.",
+    "GATEWAY_PASSWORD": "The login of gateways.",
+}
 _STREAM_BYTES = (
     "How large streams may grow, like `READINGS=4GiB,WINDOWS=512MiB`; those that are not named keep their default, or "
     "what fits onto the disk of an own server."

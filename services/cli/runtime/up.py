@@ -87,7 +87,7 @@ async def _run_in(
         chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
         state.remember_ports({**remembered, **chosen})
         memory = StreamMemory(state, reporter.fault)
-        mesh = _mesh(settings, state, assignment.ports, memory, preparation)
+        mesh = _mesh(settings, state, assignment.ports, memory, preparation, reporter.notice)
         instance = _instance(mesh)
         plan = mesh.plan()
         triage = Triage(reporter.notice, turn=settings.health.restart_after)
@@ -108,9 +108,9 @@ async def _run_in(
         status.write(supervisor.status)
         instance.write(state)
         write_targets(state, mesh.metrics(plan))
-        if not settings.nats_url:
-            for user in (DOWNSTREAM_USER, GATEWAY_USER):
-                write_outside_credentials(state, mesh.nats_url, user, mesh.credentials.nats[user])
+        for user in (DOWNSTREAM_USER, GATEWAY_USER):
+            if login := mesh.outside_login(user):
+                write_outside_credentials(state, mesh.nats_url, user, *login)
         loop = asyncio.get_running_loop()
         for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(wanted, supervisor.stop)
@@ -149,6 +149,7 @@ def _mesh(
     ports: dict[str, int],
     memory: StreamMemory,
     preparation: Preparation,
+    tell: Callable[[str], None],
 ) -> Mesh:
     return Mesh(
         settings,
@@ -159,6 +160,7 @@ def _mesh(
         memory,
         is_prepared(state, settings),
         preparation,
+        tell,
     )
 
 
@@ -180,7 +182,10 @@ def _instance(mesh: Mesh) -> Instance:
         edge_port=mesh.ports["edge"],
         nats_url=mesh.nats_url if settings.nats_url or settings.runs("nats") else "",
         postgres_dsn=mesh.admin_dsn if settings.postgres_dsn or settings.runs("postgres") else "",
-        external_nats=bool(mesh.settings.nats_url),
+        external_nats=bool(settings.nats_url),
+        external_postgres=bool(settings.postgres_dsn),
+        nats_user=settings.nats_user,
+        nats_password=settings.nats_password,
         issuer=settings.identity.mesh_issuer if settings.identity.mesh_tokens else "",
         audience=settings.identity.audience,
         ports=dict(mesh.ports),

@@ -134,9 +134,7 @@ def test_the_command_names_every_mistake(monkeypatch: pytest.MonkeyPatch, capsys
     assert all(line.startswith("tocsin: TOCSIN_") for line in lines)
 
 
-async def test_downstream_never_logs_in_as_the_parts_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TOCSIN_NATS_USER", "everything")
-    monkeypatch.setenv("TOCSIN_NATS_PASSWORD", "hunter2")
+async def test_downstream_never_logs_in_as_the_parts_do(tmp_path: Path) -> None:
     instance = Instance(
         supervisor_pid=1,
         version="",
@@ -145,6 +143,9 @@ async def test_downstream_never_logs_in_as_the_parts_do(monkeypatch: pytest.Monk
         nats_url="nats://127.0.0.1:1",
         postgres_dsn="",
         external_nats=True,
+        external_postgres=False,
+        nats_user="everything",
+        nats_password="hunter2",
         issuer="",
         audience="",
         ports={},
