@@ -1,5 +1,6 @@
 """One log file per part, written by the part itself and kept within bounds by the supervisor."""
 
+import contextlib
 import os
 import shutil
 from collections import deque
@@ -26,15 +27,16 @@ class LogFile:
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def trim(self) -> None:
-        """Moves the content to the older generation when there is too much of it."""
-        try:
+        """Moves the content to the older generation when there is too much of it. On a disk without room for both,
+        what does not fit is given up: no part has to wait for its log. Never raises."""
+        with contextlib.suppress(OSError):
             if self.path.stat().st_size <= MAX_BYTES:
                 return
-        except FileNotFoundError:
-            return
-        shutil.copyfile(self.path, self._older)
-        self._older.chmod(0o600)
-        os.truncate(self.path, 0)
+            try:
+                shutil.copyfile(self.path, self._older)
+                self._older.chmod(0o600)
+            finally:
+                os.truncate(self.path, 0)
 
     def tail(self, lines: int) -> list[str]:
         """The last lines."""

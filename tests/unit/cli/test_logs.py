@@ -1,5 +1,6 @@
 """Reading the parts' logs: one shape, the order of time, the past from its end, and what comes after over trimming."""
 
+import errno
 import json
 import os
 from datetime import UTC, datetime
@@ -103,6 +104,17 @@ def test_what_is_added_is_read_once_and_whole_over_trimming(tmp_path: Path, monk
     seen += [line.event for line in read.added()]
     assert seen == expected
     assert read.added() == []
+
+
+def test_a_full_disk_keeps_no_part_from_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_from: Path, _to: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(log_files, "MAX_BYTES", 200)
+    monkeypatch.setattr("shutil.copyfile", full)
+    (tmp_path / "x.log").write_bytes(b"x" * 201)
+    os.close(LogFile(tmp_path, "x").open())
+    assert (tmp_path / "x.log").stat().st_size == 0
 
 
 def test_parts_are_merged_in_the_order_of_time(tmp_path: Path) -> None:
