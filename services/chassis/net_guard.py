@@ -10,6 +10,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from services.chassis.errors import PermissionDenied, Unavailable
@@ -20,6 +22,9 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 RESOLVE_SECONDS: Final = 3.0
 """A resolver that takes longer counts as one that does not know the name."""
+
+# A look-up cannot be ended, only left: threads of its own, so that a resolver that hangs holds up nothing else.
+_RESOLVERS: Final = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
 # Whose last 32 bits are an IPv4 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052).
 _EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
@@ -85,7 +90,8 @@ def is_own(address: IPAddress) -> bool:
 
 async def system_resolve(host: str, port: int) -> list[str]:
     """The addresses of the operating system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -152,7 +158,7 @@ class AddressGuard:
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
                 found = await self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of names that no resolver is even asked for
             raise NameUnresolved(f"the name {host} does not resolve", metadata={"host": host}) from error
         if not found:
             raise NameUnresolved(f"the name {host} has no address", metadata={"host": host})

@@ -11,6 +11,9 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+# RFC 1035, section 2.3.4.
+_LONGEST_LABEL: Final = 63
+_LONGEST_NAME: Final = 253
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(:[0-9]*)?")
 
 
@@ -36,6 +39,8 @@ class Origin:
         host = (parts.hostname or "").rstrip(".")
         if not host or "%" in host or not _AUTHORITY.fullmatch(parts.netloc):
             raise ValueError("has no valid host")
+        if len(host) > _LONGEST_NAME or any(not 1 <= len(label) <= _LONGEST_LABEL for label in host.split(".")):
+            raise ValueError("has a host that is no name")
         if ":" in host or _numeric(host):
             try:
                 host = str(ipaddress.ip_address(host))

@@ -1,7 +1,9 @@
 """The address guard: what a service may call on somebody else's behalf."""
 
+import asyncio
 import ipaddress
 import socket
+import threading
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,29 @@ EVERYTHING = "0.0.0.0/0, ::/0"
 )
 def test_addresses_are_judged(address: str, problem: str | None) -> None:
     assert address_problem(ipaddress.ip_address(address)) == problem
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_name_that_no_resolver_takes_does_not_resolve(host: str) -> None:
+    with pytest.raises(NameUnresolved):
+        await AddressGuard().addresses(host, 80)
+
+
+async def test_a_resolver_that_hangs_holds_up_only_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def hang(*_: object, **__: object) -> bool:
+        return ended.wait(30)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr("services.chassis.net_guard.RESOLVE_SECONDS", 0.2)
+    look_ups = [AddressGuard().addresses(f"host-{number}.example", 80) for number in range(100)]
+    try:
+        ends = await asyncio.gather(*look_ups, return_exceptions=True)
+        assert all(isinstance(end, NameUnresolved) for end in ends)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "at once"), 5) == "at once"
+    finally:
+        ended.set()
 
 
 async def test_a_name_is_judged_by_all_of_its_addresses() -> None:

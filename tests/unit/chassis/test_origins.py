@@ -31,11 +31,20 @@ from services.chassis.origins import Origin, Targets
         "http://host:99999/",
         "http://host:0/",
         "http://host:x/",
+        "http://a..b/",
+        "http://.a/",
+        f"http://{'a' * 64}.b/",
+        f"http://{'a.' * 126}bc/",
     ],
 )
 def test_ambiguous_urls_have_no_origin(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Origin.of(url)
+
+
+@pytest.mark.parametrize("host", ["a" * 63 + ".b", "a." * 126 + "b"])
+def test_the_longest_names_have_one(host: str) -> None:
+    assert Origin.of(f"http://{host}./").host == host
 
 
 def test_origins_are_equal_however_they_are_spelt() -> None:
