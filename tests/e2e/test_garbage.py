@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,8 @@ from tocsin.events.v1 import alerts_pb2, debts_pb2, readings_pb2
 
 EACH = 25
 """Messages of garbage for each subject."""
-TOKENS = [
+TOKENS = [*(b"%d" % number for number in range(8))]
+TOKENS += [
     b"x",
     b"\xff\xfe",
     b"a\x0bb",
@@ -41,9 +43,36 @@ HEADERS = [
     b"NATS/1.0\r\nce-id: " + b"i" * 4000 + b"\r\nbad name@: 1\r\n\r\n",
     b"NATS/1.0\r\nce-type: tocsin.events.v1.VideoAlertReported\r\nTocsin-Only-Consumer: nobody/nothing\r\n\r\n",
     b"NATS/1.0\r\nTocsin-Follows: x 99999999999999999999999999\r\ntraceparent: zz\r\n\r\n",
+    b"NATS/1.0\r\nTocsin-Follows: z " + b"9" * 5000 + b"\r\n\r\n",
+    (
+        b"NATS/1.0\r\nTocsin-Dead-Attempts: x\r\nTocsin-Dead-Sequence: y\r\nTocsin-Dead-History: {\r\n"
+        b"Tocsin-Dead-Failed-At: never\r\n\r\n"
+    ),
     b"NATS/1.0\r\nTocsin-Follows: y \xff\r\nNats-Msg-Id: \xff\xfe\r\nNats-Expected-Last-Sequence: x\r\n\r\n",
 ]
+BAD_SERIES = [
+    {"building": "a\0b", "room": "r", "sensor_type": "t"},
+    {"building": "a b", "room": "r", "sensor_type": "t"},
+    {"building": "i" * 5000, "room": "r", "sensor_type": "t"},
+    {"building": "b", "room": "r", "sensor_type": "t", "unit": "K\0"},
+    {"building": "b", "room": "r", "sensor_type": "t", "device": "tocsin.>"},
+    {"building": "b", "room": "r", "sensor_type": "t", "rules_revision": 2**31 - 1, "expected_interval_us": 2**62},
+]
+
+
+def _batch(series: Mapping[str, Any], *, changed: bool) -> bytes:
+    described = readings_pb2.SeriesDescriptor(kind="COUNTER", **series)
+    return readings_pb2.ReadingBatch(
+        series=[described],
+        changed=[described] if changed else [],
+        series_index=[0],
+        event_time_us=[1_700_000_000_000_000],
+        value=[float("nan") if changed else 1.0],
+    ).SerializeToString()
+
+
 WELL_FORMED = [
+    *(_batch(series, changed=changed) for series in BAD_SERIES for changed in (False, True)),
     alerts_pb2.VideoAlertReported(uid="a\x00b", video="\x00", timestamp=float("nan")).SerializeToString(),
     alerts_pb2.VideoAlertReported(uid="u" * 5000, video="http://[", timestamp=-1e300).SerializeToString(),
     debts_pb2.DebtsRegistered(debt_file="\x00", debts=[debts_pb2.DebtsRegistered.Debt(id="\x00")]).SerializeToString(),

@@ -31,8 +31,8 @@ class LossReports:
 
     def add(self, changes: AlarmChanges, partition: int, lost: Sequence[Lost], now: int) -> None:
         """To be stored with the position that goes past it; `now` in microseconds."""
-        for one in lost:
-            alarm = _alarm(partition, one, now)
+        for number, one in enumerate(lost):
+            alarm = _alarm(partition, one, now, number)
             changes.new.append(alarm)
             changes.told.append(Told(alarm, self._audience, alarm.value))
 
@@ -50,10 +50,10 @@ class LossReports:
             )
 
 
-def _alarm(partition: int, lost: Lost, now: int) -> Alarm:
+def _alarm(partition: int, lost: Lost, now: int, number: int) -> Alarm:
     exact = lost.last is not None
     return Alarm(
-        id=alarm_id(0, partition, now, lost.first),
+        id=alarm_id(0, partition, now, number),
         rule=RULE,
         generation=0,
         kind=KIND,

@@ -301,6 +301,11 @@ class ReadingLane(Protocol):
         """Their effect is committed."""
         ...
 
+    async def put_aside(self, message: Message, error: Exception) -> Message:
+        """Moves a message that cannot be processed to the dead letters; the message without its readings. Raises
+        Unavailable."""
+        ...
+
     def describe(self, descriptor: bytes) -> Descriptor:
         """Parses a descriptor."""
         ...

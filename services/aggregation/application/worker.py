@@ -15,7 +15,7 @@ from services.aggregation.application.losses import LossReports
 from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
 from services.aggregation.application.processor import OpenAlarms, Processor, wall_clock_us
 from services.aggregation.application.tasks import cancel
-from services.aggregation.domain.continuity import Continuity, Lost, Stream, resume
+from services.aggregation.domain.continuity import Continuity, Lost, Position, Stream, resume
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
 
@@ -69,6 +69,8 @@ class PartitionWorker:
         self._stop = asyncio.Event()
         self._mail = asyncio.Event()
         self._processor: Processor | None = None
+        self.failures = Failures()
+        """What went wrong with which message."""
 
     @property
     def series(self) -> int:
@@ -95,6 +97,12 @@ class PartitionWorker:
                 # In memory is more than was committed: start over from what is stored.
                 metrics.RELOADS.labels(type(error).__name__).inc()
                 log.warning("aggregation.partition_reload", partition=self.lease.partition, error=repr(error))
+                await self._pause()
+            except Exception as error:
+                # A defect, or a message that nobody foresaw: from here on one at a time, so that it stands alone.
+                metrics.RELOADS.labels(type(error).__name__).inc()
+                log.exception("aggregation.partition_failed", partition=self.lease.partition, error=repr(error))
+                self.failures.failed(error)
                 await self._pause()
 
     async def _pause(self) -> None:
@@ -228,7 +236,10 @@ class _Session:
 
     async def _work(self, messages: Sequence[Message], emptied: Sequence[Emptied]) -> None:
         done = False
-        for part in _cut(messages, self._worker.options.max_rows):
+        failures = self._worker.failures
+        for part in _cut(messages, 0 if failures.wary else self._worker.options.max_rows):
+            if failures.wary and (error := failures.hopeless(part[0].position)) is not None:
+                part[0] = await self._lane.put_aside(part[0], error)
             new: list[Message] = []
             lost: list[Lost] = []
             for message in part:
@@ -240,7 +251,9 @@ class _Session:
                 if missing is not None:
                     lost.append(missing)
             if new:
+                failures.begin(part)
                 await self._processor.process(new, emptied, self._continuity.bookmark, lost)
+                failures.end()
                 emptied, done = (), True
             await self._lane.done(part)
         if emptied:
@@ -257,6 +270,47 @@ class _Session:
         self._last_tick = now
         await self._processor.close_quiet()
         self._deadline = self._processor.next_deadline()
+
+
+class Failures:
+    """Finds the message that cannot be processed. Among many it does not show: after a failure messages go one at a
+    time, and one that has failed twice alone is given up."""
+
+    _TRIES = 2
+    _WARY = 200
+    """Messages that must go well, one at a time, before they go together again."""
+
+    def __init__(self) -> None:
+        self._alone: Message | None = None
+        self._failed: dict[Position, list[Exception]] = {}
+        self._left = 0
+
+    @property
+    def wary(self) -> bool:
+        """Whether messages are to be processed one at a time."""
+        return self._left > 0
+
+    def begin(self, messages: Sequence[Message]) -> None:
+        """These are processed now."""
+        self._alone = messages[0] if self.wary and len(messages) == 1 else None
+
+    def end(self) -> None:
+        """It went well."""
+        self._left = max(self._left - 1, 0)
+        self._alone = None
+        if not self._left:
+            self._failed.clear()
+
+    def failed(self, error: Exception) -> None:
+        """It did not."""
+        if self._alone is not None:
+            self._failed.setdefault(self._alone.position, []).append(error)
+        self._alone, self._left = None, self._WARY
+
+    def hopeless(self, position: Position) -> Exception | None:
+        """Why the message there is given up; None while it is not."""
+        found = self._failed.get(position, [])
+        return found[-1] if len(found) >= self._TRIES else None
 
 
 def _cut(messages: Sequence[Message], most: int) -> list[list[Message]]:

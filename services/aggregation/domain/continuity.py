@@ -33,11 +33,12 @@ class Stream(NamedTuple):
 class Bookmark(NamedTuple):
     """What is remembered of a partition: its position in the stream of that identity (empty: in none yet), and the
     place of the last message of each publisher that was met. A publisher that is not among them may have been met up
-    to `floor`."""
+    to `floor`. `latest`: when the newest message that was met had been stored, in any stream."""
 
     stream: str = ""
     position: Position = Position()
     floor: int = 0
+    latest: float = 0.0
     publishers: Mapping[str, int] = MappingProxyType({})
 
 
@@ -87,13 +88,13 @@ class Continuity:
     """Follows the messages of one partition, in the order of the stream, from a bookmark on."""
 
     def __init__(self, bookmark: Bookmark) -> None:
-        self._stream, self._position, self._floor, publishers = bookmark
+        self._stream, self._position, self._floor, self._latest, publishers = bookmark
         self._publishers = OrderedDict(publishers)
 
     @property
     def bookmark(self) -> Bookmark:
         """As it stands after what was met."""
-        return Bookmark(self._stream, self._position, self._floor, dict(self._publishers))
+        return Bookmark(self._stream, self._position, self._floor, self._latest, dict(self._publishers))
 
     def meet(self, message: Position, follows: Follows | None) -> tuple[bool, Lost | None]:
         """Whether the message has had no effect yet (then it is the position from now on), and what it shows to be lost
@@ -101,7 +102,11 @@ class Continuity:
         if message.sequence <= self._position.sequence and message.stored <= self._position.stored:
             return False, None
         self._position = message
-        return True, None if follows is None else self._missing(message.sequence, follows)
+        # One that is met again, in an older copy of the stream, says nothing new.
+        if follows is None or message.stored <= self._latest:
+            return True, None
+        self._latest = message.stored
+        return True, self._missing(message.sequence, follows)
 
     def _missing(self, sequence: int, follows: Follows) -> Lost | None:
         # The one that a publisher names is its last one that was met, unless it is gone.

@@ -3,7 +3,7 @@
 
 -- migrate: apply
 
--- {sequence, stored, floor, publishers}, see `services.aggregation.domain.continuity.Bookmark`. It holds as long as its
+-- {sequence, stored, floor, latest, publishers}, see `services.aggregation.domain.continuity.Bookmark`. It holds as long as its
 -- `sequence` is `position`: a replica of an earlier version moves that alone.
 ALTER TABLE partitions ADD COLUMN bookmark json;
 

@@ -32,7 +32,7 @@ from opentelemetry import trace
 from services.chassis.errors import DomainError, InvalidArgument, Unavailable
 from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
-from services.chassis.nats.dead_letters import HISTORY_LIMIT, ONLY_CONSUMER, Failure, dead_letter
+from services.chassis.nats.dead_letters import HISTORY_LIMIT, Failure, dead_letter, sent_back_to
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import trace_context
 from services.chassis.nats.publisher import Publisher
@@ -101,7 +101,8 @@ class Consumer:
         self._publisher = publisher
         self._source = PullSource(connection, options.stream, options.config(), label=options.label)
         self._in_flight: dict[asyncio.Task[None], Delivery] = {}
-        self._failures: OrderedDict[int, list[Failure]] = OrderedDict()
+        self._failures: OrderedDict[str, list[Failure]] = OrderedDict()
+        """Place of the message -> what became of it in this process."""
         self._freed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -115,7 +116,7 @@ class Consumer:
             try:
                 await self._pull_until(stop, tasks)
                 for message in await self._source.close():
-                    await self._hand_back(Delivery(message))
+                    await self._hand_back(Delivery(message, self._source.still_open()))
                 await self._finish()
             finally:
                 ticker.cancel()
@@ -138,7 +139,7 @@ class Consumer:
                 self._start(message, tasks)
 
     def _start(self, message: Msg, tasks: asyncio.TaskGroup) -> None:
-        delivery = Delivery(message)
+        delivery = Delivery(message, self._source.still_open())
         task = tasks.create_task(self._settle(delivery), name=f"{self._options.label}:{delivery.sequence}")
         self._in_flight[task] = delivery
         metrics.IN_FLIGHT.labels(consumer=self._options.label).inc()
@@ -179,7 +180,7 @@ class Consumer:
             self._count("unsettled")
 
     async def _process(self, delivery: Delivery) -> None:
-        only = delivery.headers.get(ONLY_CONSUMER)
+        only = sent_back_to(delivery.headers)
         if only is not None and only != self._options.label:
             await delivery.ack()
             self._count("skipped")
@@ -201,7 +202,7 @@ class Consumer:
                 await self._fail(delivery, error)
         else:
             await delivery.ack()
-            self._failures.pop(delivery.sequence, None)
+            self._failures.pop(delivery.place, None)
             self._count("done")
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -245,7 +246,7 @@ class Consumer:
         self._count("retry")
 
     async def _give_up(self, delivery: Delivery, error: Exception, *, remembered: bool = False) -> None:
-        history = self._failures[delivery.sequence] if remembered else self._remember(delivery, error)
+        history = self._failures[delivery.place] if remembered else self._remember(delivery, error)
         letter = dead_letter(delivery, service=self._options.service, consumer=self._options.name, history=history)
         try:
             await self._publisher.publish_encoded(letter)
@@ -255,7 +256,7 @@ class Consumer:
             self._count("retry")
             return
         await delivery.term()
-        self._failures.pop(delivery.sequence, None)
+        self._failures.pop(delivery.place, None)
         self._count("dead_letter")
         log.error("message.dead_letter", consumer=self._options.label, id=delivery.id, reason=history[-1].reason)
 
@@ -264,7 +265,7 @@ class Consumer:
         self._count("handed_back")
 
     def _remember(self, delivery: Delivery, error: Exception) -> list[Failure]:
-        history = self._failures.setdefault(delivery.sequence, [])
+        history = self._failures.setdefault(delivery.place, [])
         reason = getattr(error, "reason", None) if isinstance(error, (Permanent, RetryAfter)) else str(error)
         history.append(Failure(at=datetime.now(UTC), error_type=type(error).__name__, reason=reason or repr(error)))
         del history[: -max(HISTORY_LIMIT, self._options.retry.max_attempts)]

@@ -8,7 +8,7 @@ the stream skip it), with the same `ce-id`: had its effect happened after all, t
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -19,13 +19,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from services.chassis.errors import FailedPrecondition, NotFound, Unavailable
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.delivery import Delivery
-from services.chassis.nats.envelope import MESSAGE_ID, Encoded
+from services.chassis.nats.envelope import FOLLOWS, MESSAGE_ID, Encoded
 from services.chassis.nats.publisher import Published, Publisher
 from services.chassis.nats.topology import DEAD_LETTERS, dead_letter_subject
 
 ONLY_CONSUMER = "Tocsin-Only-Consumer"
 """`service/consumer` that a message sent back is meant for."""
 
+_RETRY = "retry:"
 _PREFIX = "Tocsin-Dead-"
 HISTORY_LIMIT = 20
 _TEXT_LIMIT = 500
@@ -123,8 +124,12 @@ def compose_dead_letter(
     if len(payload) > room:
         own[f"{_PREFIX}Whole-Size"] = str(len(payload))
         payload = payload[:room]
-    kept = _carried(original.headers, room - len(payload))
-    return Encoded(subject=dead_letter_subject(service, consumer), payload=payload, headers=kept | own)
+    headers = _carried(original.headers, room - len(payload)) | own
+    letter = Encoded(subject=dead_letter_subject(service, consumer), payload=payload, headers=headers)
+    if (over := letter.size - MAX_MESSAGE) > 0:
+        headers[f"{_PREFIX}Whole-Size"] = str(len(original.payload))
+        letter = replace(letter, payload=payload[: -over - _OWN_BYTES])
+    return letter
 
 
 def _history(history: Sequence[Failure]) -> str:
@@ -153,6 +158,11 @@ def _carried(headers: Mapping[str, str], room: int) -> dict[str, str]:
         if _HEADER_NAME.fullmatch(name) and room >= 0:
             kept[name] = value
     return kept
+
+
+def sent_back_to(headers: Mapping[str, str]) -> str | None:
+    """`service/consumer` that a dead letter was sent back to; None for every other message, whatever it claims."""
+    return headers.get(ONLY_CONSUMER) if headers.get(MESSAGE_ID, "").startswith(_RETRY) else None
 
 
 class DeadLetters:
@@ -188,7 +198,7 @@ class DeadLetters:
         if letter.cut:
             raise FailedPrecondition(f"dead letter {sequence} was too large to be kept whole; it can only be archived")
         headers = _original(letter.headers)
-        headers[MESSAGE_ID] = f"retry:{sequence}:{uuid4()}"
+        headers[MESSAGE_ID] = f"{_RETRY}{sequence}:{uuid4()}"
         headers[ONLY_CONSUMER] = f"{letter.service}/{letter.consumer}"
         published = await self._publisher.publish_encoded(
             Encoded(subject=letter.original_subject, payload=letter.payload, headers=headers)
@@ -249,16 +259,13 @@ def _parse(sequence: int, headers: Mapping[str, str], payload: bytes) -> DeadLet
         consumer=text("Consumer"),
         reason=text("Reason"),
         error_type=text("Error-Type"),
-        attempts=int(text("Attempts") or 0),
+        attempts=_number(text("Attempts")),
         first_seen=_time(text("First-Seen")),
         failed_at=_time(text("Failed-At")),
         original_subject=text("Subject"),
         original_stream=text("Stream"),
-        original_sequence=int(text("Sequence") or 0),
-        history=tuple(
-            Failure(at=_time(at), error_type=kind, reason=reason)
-            for at, kind, reason in json.loads(text("History") or "[]")
-        ),
+        original_sequence=_number(text("Sequence")),
+        history=_failures(text("History")),
         headers={name: value for name, value in headers.items() if not name.startswith(_PREFIX)},
         payload=payload,
         cut=bool(text("Whole-Size")),
@@ -266,8 +273,31 @@ def _parse(sequence: int, headers: Mapping[str, str], payload: bytes) -> DeadLet
 
 
 def _original(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if not name.startswith((_PREFIX, ONLY_CONSUMER, "Nats-"))}
+    # What it follows is said of its first place in the stream, not of the next one.
+    left_out = (_PREFIX, ONLY_CONSUMER, FOLLOWS, "Nats-")
+    return {name: value for name, value in headers.items() if not name.startswith(left_out)}
+
+
+# Whatever a service has written there, the list can be read.
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _failures(text: str) -> tuple[Failure, ...]:
+    try:
+        return tuple(
+            Failure(at=_time(str(at)), error_type=str(kind), reason=str(reason))
+            for at, kind, reason in json.loads(text or "[]")
+        )
+    except (ValueError, TypeError):
+        return ()
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text) if text else datetime.fromtimestamp(0, UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 """One delivery of a message to a consumer: what it says, where it came from, and how to settle it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -21,9 +21,15 @@ M = TypeVar("M", bound=Message)
 
 
 class Delivery:
-    """A message as a handler sees it. Handlers read; the consumer that called them settles it."""
+    """A message as a handler sees it. Handlers read; the consumer that called them settles it.
+
+    `current`: whether it can still be settled. An acknowledgement names a place in the stream, and after a new
+    connection that may be another message's (a stream that came back shorter); then it is not sent, and the message
+    comes again.
+    """
 
     __slots__ = (
+        "_current",
         "_message",
         "attempt",
         "data",
@@ -36,7 +42,8 @@ class Delivery:
         "subject",
     )
 
-    def __init__(self, message: Msg) -> None:
+    def __init__(self, message: Msg, current: Callable[[], bool] = lambda: True) -> None:
+        self._current = current
         metadata = message.metadata
         self._message = message
         self.subject: str = message.subject
@@ -87,9 +94,8 @@ class Delivery:
 
     async def ack_confirmed(self, timeout: timedelta = timedelta(seconds=2)) -> None:
         """Like `ack`, and waits until the server has taken it and every acknowledgement sent before it."""
-        if self.settled:
+        if not self._settling():
             return
-        self.settled = True
         try:
             await self._message.ack_sync(timeout=timeout.total_seconds())
         except (nats.errors.Error, TimeoutError) as error:
@@ -105,16 +111,20 @@ class Delivery:
 
     async def in_progress(self) -> None:
         """Still at it: start the acknowledgement time anew."""
-        if not self.settled:
+        if not self.settled and self._current():
             try:
                 await self._message.in_progress()
             except nats.errors.Error as error:
                 log.debug("nats.in_progress_failed", error=repr(error))
 
+    def _settling(self) -> bool:
+        """Whether it is to be settled now; once at most."""
+        before, self.settled = self.settled, True
+        return not before and self._current()
+
     async def _settle(self, how: str, delay: float = 0.0) -> None:
-        if self.settled:
+        if not self._settling():
             return
-        self.settled = True
         try:
             if how == "nak":
                 await self._message.nak(delay=delay)

@@ -4,6 +4,7 @@
 are made of it), and `Nats-Msg-Id` is the identity of one publication (JetStream drops repeats of it).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ TIME = "ce-time"
 SPEC_VERSION = "ce-specversion"
 CONTENT_TYPE = "content-type"
 FOLLOWS = "Tocsin-Follows"
+_FOLLOWS = re.compile(r"([0-9A-Za-z_-]{1,64}) ([0-9]{1,18})", re.ASCII)
 
 _trace_context = TraceContextTextMapPropagator()
 
@@ -80,8 +82,8 @@ class Follows(NamedTuple):
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "Follows | None":
         """None where nothing (or nothing that makes sense) is said."""
-        publisher, _, sequence = headers.get(FOLLOWS, "").partition(" ")
-        return cls(publisher, int(sequence)) if publisher and sequence.isascii() and sequence.isdigit() else None
+        found = _FOLLOWS.fullmatch(headers.get(FOLLOWS, ""))
+        return None if found is None else cls(found[1], int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,9 @@ class Publisher:
     async def publish_encoded(self, message: Encoded) -> Published:
         """Like `publish`, for an event that has been encoded before (outbox, dead letters)."""
         kind = message.headers.get(TYPE, "unknown")
+        if message.size > self._connection.nc.max_payload:
+            # The client counts the payload alone; the server counts headers, too, and ends the connection over it.
+            raise InvalidArgument("the event is larger than the broker accepts")
         async with self._slots:
             try:
                 published = await self._until_acknowledged(message)
@@ -155,8 +158,8 @@ class Publisher:
                     headers=dict(message.headers),
                 )
                 return Published(stream=ack.stream, sequence=ack.seq, duplicate=bool(ack.duplicate))
-            except nats.errors.MaxPayloadError as error:
-                raise InvalidArgument("the event is larger than the broker accepts") from error
+            except (nats.errors.BadSubjectError, nats.errors.BadHeaderError) as error:
+                raise InvalidArgument(f"the event cannot be sent: {error}") from error
             except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:
                 raise Unavailable("the connection to the message broker is closed") from error
             except (nats.errors.Error, OSError) as error:

@@ -9,6 +9,7 @@ when the consumer was deleted, or when requests keep expiring empty while the co
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +30,7 @@ EXPIRES = timedelta(seconds=30)
 HEARTBEAT = timedelta(seconds=2)
 _SILENT_HEARTBEATS = 3
 _EMPTY_REQUESTS = 2
+_REFUSED_REQUESTS = 3
 _PENDING_BYTES = 256 * 1024 * 1024
 _NANOSECONDS = 1_000_000_000
 
@@ -76,6 +78,7 @@ class PullSource:
         self._generation = -1
         self._last_sign = 0.0
         self._empty_requests = 0
+        self._refused_requests = 0
         self._pause_until = 0.0
         self.deleted = False
         """The server told that the consumer was deleted while we were pulling."""
@@ -94,12 +97,17 @@ class PullSource:
         self._generation = self._connection.reconnects
         self._inbox = self._connection.nc.new_inbox()
         self._credits.clear()
-        self._empty_requests = 0
+        self._empty_requests = self._refused_requests = 0
         self.deleted = False
         self._subscription = await self._connection.nc.subscribe(
             f"{self._inbox}.*", cb=self._on_message, pending_bytes_limit=_PENDING_BYTES
         )
         self._sign()
+
+    def still_open(self) -> Callable[[], bool]:
+        """Tells whether the connection is the one over which messages come now."""
+        generation = self._generation
+        return lambda: generation == self._connection.reconnects
 
     @property
     def lost(self) -> bool:
@@ -164,7 +172,7 @@ class PullSource:
     async def _on_message(self, message: Msg) -> None:
         self._sign()
         if message.reply.startswith("$JS.ACK."):
-            self._empty_requests = 0
+            self._empty_requests = self._refused_requests = 0
             self._buffer.append(message)
             for reply, credit in self._credits.items():
                 if credit > 1:
@@ -188,6 +196,7 @@ class PullSource:
         else:
             # Nobody answers (JetStream is starting), or a limit of the consumer is reached: not at once again.
             self._pause_until = asyncio.get_running_loop().time() + 0.2
+            self._refused_requests += 1
             log.debug("nats.pull_refused", consumer=self._label, status=status, description=description)
 
     async def _watch(self) -> None:
@@ -212,6 +221,13 @@ class PullSource:
             return "unsubscribed"
         if self._credits and asyncio.get_running_loop().time() - self._last_sign > _SILENT_HEARTBEATS * self._heartbeat:
             return "silence"
+        if self._refused_requests >= _REFUSED_REQUESTS:
+            # Nobody may have been listening when the consumer was deleted.
+            self._refused_requests = 0
+            try:
+                await self._connection.js.consumer_info(self._stream, self._config.durable_name or "")
+            except nats.js.errors.NotFoundError:
+                return "missing"
         if self._empty_requests >= _EMPTY_REQUESTS:
             self._empty_requests = 0
             info = await self._connection.js.consumer_info(self._stream, self._config.durable_name or "")

@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import structlog
 
-from services.chassis.errors import DomainError
-from services.chassis.nats.envelope import TYPE, Encoded
+from services.chassis.errors import DomainError, InvalidArgument
+from services.chassis.nats.dead_letters import Failure, compose_dead_letter
+from services.chassis.nats.envelope import MESSAGE_ID, TYPE, Encoded
 from services.chassis.nats.publisher import MAX_TOGETHER, Publisher
 from services.chassis.postgres import metrics
 from services.chassis.postgres.bundles import unpack
@@ -150,7 +151,11 @@ class OutboxRelay:
         """In order, small ones together; stops at the first failure."""
         done: list[_Row] = []
         for part in _together(rows):
-            durable, error = await self._publisher.publish_in_order([one for row in part for one in row.messages])
+            messages = [one for row in part for one in row.messages]
+            durable, error = await self._publisher.publish_in_order(messages)
+            while error is not None and await self._given_up(messages[durable], error):
+                more, error = await self._publisher.publish_in_order(messages[durable + 1 :])
+                durable += 1 + more
             for row in part:
                 durable -= len(row.messages)
                 if durable >= 0:
@@ -160,11 +165,33 @@ class OutboxRelay:
                 break
         return done
 
+    async def _given_up(self, message: Encoded, error: DomainError) -> bool:
+        """Whether it can never be published and is a dead letter now: what stands behind it goes on."""
+        if not isinstance(error, InvalidArgument):
+            return False
+        now = datetime.now(UTC)
+        letter = compose_dead_letter(
+            message,
+            service=self._schema,
+            consumer="outbox",
+            history=[Failure(at=now, error_type=type(error).__name__, reason=error.message)],
+            attempts=1,
+            first_seen=now,
+            identity=message.headers.get(MESSAGE_ID, ""),
+        )
+        try:
+            await self._publisher.publish_encoded(letter)
+        except DomainError as problem:
+            log.error("outbox.dead_letter_failed", schema=self._schema, error=repr(problem))
+            return False
+        log.error("outbox.dead_letter", schema=self._schema, subject=message.subject, reason=error.message)
+        return True
+
     async def _publish_free(self, rows: Sequence[_Row]) -> list[_Row]:
         done: list[_Row] = []
         outcomes = await self._publisher.publish_all([row.message for row in rows])
         for row, outcome in zip(rows, outcomes, strict=True):
-            if isinstance(outcome, DomainError):
+            if isinstance(outcome, DomainError) and not await self._given_up(row.message, outcome):
                 self._report(row, outcome)
             else:
                 done.append(row)
@@ -177,8 +204,9 @@ class OutboxRelay:
             try:
                 await self._publisher.publish_encoded(row.message)
             except DomainError as error:
-                self._report(row, error)
-                break
+                if not await self._given_up(row.message, error):
+                    self._report(row, error)
+                    break
             done.append(row)
         return done
 

@@ -90,12 +90,13 @@ class Coalescer:
         if parts:
             await self._admit(weight)
         ticket = Ticket(len(parts), weight)
-        for number, part in enumerate(parts):
+        for part in parts:
             partition = self._partitions[part.partition]
             if key is None:
                 batch = self._open(partition, len(part), part.weight)
             else:
-                batch = Batch(f"{key}-{number}")
+                # Named by its content: where the same request is cut in another way, other parts are other messages.
+                batch = Batch(f"{key}-{part.digest()}")
                 partition.queue.append(batch)
             batch.add(part)
             batch.tickets.append(ticket)

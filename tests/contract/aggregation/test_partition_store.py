@@ -207,7 +207,7 @@ async def test_the_position_moves_with_the_readings(rig: Rig) -> None:
     processor = await rig.open()
     await processor.move(Bookmark("stream made at ten"), [])
     assert await rig.store.bookmark(rig.lease) == Bookmark("stream made at ten")
-    there = Bookmark("stream made at ten", Position(9, 1.760000000123456e9), 4, {"b": 7, "a": 9})
+    there = Bookmark("stream made at ten", Position(9, 1.760000000123456e9), 4, 1.75e9, {"b": 7, "a": 9})
     await processor.process([message(7, [(0, T0, 1.0)]), message(9, [(1, T0, 1.0)])], [], there)
     found = await rig.store.bookmark(rig.lease)
     assert found == there
@@ -225,7 +225,7 @@ async def test_a_position_that_an_earlier_version_has_moved_holds_by_its_number(
     if rig.database is None:
         return  # nothing in memory is older than we are
     processor = await rig.open()
-    await processor.move(Bookmark("s", Position(9, 1.0), 4, {"a": 9}), [])
+    await processor.move(Bookmark("s", Position(9, 1.0), 4, 1.0, {"a": 9}), [])
     async with rig.database.connection() as connection:
         await connection.execute("UPDATE partitions SET position = 12")
     moved = Bookmark("s", Position(12, math.inf), 12)

@@ -359,3 +359,24 @@ async def test_closing_ends_an_attempt_to_reconnect_that_misses_its_cancellation
         await asyncio.sleep(0)  # it has begun
     assert swallowed.is_set()
     assert attempt.cancelled()
+
+
+async def test_what_was_taken_over_another_connection_is_not_acknowledged_over_this_one(
+    nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    taken, go_on, seen = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def handle(delivery: Delivery) -> None:
+        seen.append(delivery.attempt)
+        taken.set()
+        await go_on.wait()
+
+    await publisher.publish(event("x"))
+    async with running_consumer(nats_connection, options(ack_wait=timedelta(seconds=1)), handle):
+        await taken.wait()
+        await nats_connection.nc.force_reconnect()
+        await eventually(lambda: nats_connection.reconnects == 1)
+        go_on.set()
+        # Its place in the stream may be another message's by now: it comes again, and is acknowledged then.
+        await eventually(lambda: max(seen) >= 2)
+        await eventually(lambda: unsettled_is_zero(nats_connection))

@@ -10,8 +10,10 @@ from services.chassis.errors import InvalidArgument, Unavailable
 from services.chassis.nats import (
     Bundle,
     ConsumerOptions,
+    DeadLetters,
     Delivery,
     Encoded,
+    Event,
     NatsConnection,
     Publisher,
     TopologyOptions,
@@ -281,3 +283,37 @@ async def test_an_event_in_a_bundle_too_big_for_the_broker_is_refused_before_it_
         async with chassis_database.transaction() as connection:
             await outbox.add_bundles(connection, [bundle("s", ["x" * 2_000_000])])
     assert await is_empty(chassis_database)
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_an_event_that_can_never_be_published_is_a_dead_letter_and_what_is_behind_it_goes_on(
+    chassis_dsn: str,
+    chassis_database: Database,
+    nats_connection: NatsConnection,
+    publisher: Publisher,
+    bundled: bool,
+    key: str | None,
+) -> None:
+    subjects = [f"{ALERT_REPORTED_SUBJECT}.{number}" for number in range(4)]
+    subjects[1] = "tocsin.alerts.v1.a b"
+    values = [StringValue(value=str(number)) for number in range(4)]
+    async with chassis_database.transaction() as connection:
+        if bundled:
+            ids = [f"e{number}" for number in range(4)]
+            payloads = [value.SerializeToString() for value in values]
+            times = ["2026-01-01T00:00:00Z"] * 4
+            await outbox.add_bundles(
+                connection, [Bundle(StringValue.DESCRIPTOR.full_name, subjects, ids, times, payloads)]
+            )
+        else:
+            await outbox.add(connection, *(Event(*pair, key=key) for pair in zip(subjects, values, strict=True)))
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: waiting_is(chassis_database, 0))
+    assert await stored(nats_connection) == ["0", "2", "3"]
+    (letter,) = await DeadLetters(nats_connection, publisher).list()
+    assert (letter.consumer, letter.original_subject) == ("outbox", "tocsin.alerts.v1.a b")
+
+
+async def waiting_is(database: Database, count: int) -> bool:
+    return await waiting(database) == count

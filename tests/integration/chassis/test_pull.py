@@ -82,3 +82,17 @@ async def test_what_arrived_but_was_not_taken_is_returned_at_the_close(
         range(len(taken) + len(left))
     )
     assert taken
+
+
+async def test_a_consumer_that_was_deleted_while_nobody_listened_is_made_again(
+    nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    source = PullSource(nats_connection, ALERTS, CONFIG, label="tests/watched")
+    await source.open()
+    before = renewals("missing")
+    # No request is open: nobody is told.
+    await nats_connection.js.delete_consumer(ALERTS, "watched")
+    await publisher.publish(event("x"))
+    assert await eventually(lambda: next_value(source)) == "x"
+    assert renewals("missing") == before + 1
+    await source.close()

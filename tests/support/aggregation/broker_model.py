@@ -233,6 +233,12 @@ class ModelLanes:
 
     def __init__(self, broker: BrokerModel) -> None:
         self._broker = broker
+        self.dead_letters: list[Any] = []
+
+        async def keep(letter: Any) -> None:
+            self.dead_letters.append(letter)
+
+        self.publisher: Any = SimpleNamespace(publish_encoded=keep)
 
     async def stream(self) -> Stream:
         """As `stream_of_readings`."""
@@ -252,8 +258,7 @@ class ModelLanes:
 
         connection: Any = SimpleNamespace(js=SimpleNamespace(stream_info=stream_info))
         options = BatchOptions(service="tests", name="p", stream="READINGS", subject="s", max_unsettled=8)
-        unused: Any = None
-        reader = BatchReader(connection, options, unused)
+        reader = BatchReader(connection, options, self.publisher)
         source: Any = ModelSource(self._broker)
         reader._source = source  # pyright: ignore[reportPrivateUsage]
         await reader.start()

@@ -127,7 +127,7 @@ async def test_a_key_makes_a_message_of_its_own_whose_id_repeats() -> None:
             other = asyncio.create_task(coalescer.submit_row(SERIES[0], 8, 2.0))
             await asyncio.gather(done, other)
     keyed = [name for name in lane.stored if name.startswith("key-")]
-    assert sorted(keyed) == [f"key-{number}" for number in range(len({one.partition for one in SERIES}))]
+    assert len(keyed) == len({one.partition for one in SERIES})
     assert sum(len(lane.stored[name]) for name in keyed) == len(SERIES)
 
 
@@ -217,3 +217,15 @@ async def test_a_defect_is_its_callers_alone_and_no_partition_stops() -> None:
                 await coalescer.submit_row(one, 1, -1.0)
             await coalescer.submit_row(one, 2, 1.0)
     assert len(lane.rows()) == 4
+
+
+async def test_what_a_request_brings_the_second_time_is_stored_although_its_parts_are_cut_otherwise() -> None:
+    lane = MemoryLane()
+    coalescer = Coalescer(lane, options())
+    first, second = (next(one for one in SERIES if one.partition == partition) for partition in (0, 1))
+    async with running(coalescer):
+        # A type that was unknown has been created meanwhile.
+        await (await coalescer.submit(pieces_of([StoredReading(second, 7, 1.0)]), "key"))
+        both = [StoredReading(first, 7, 1.0), StoredReading(second, 7, 1.0)]
+        await (await coalescer.submit(pieces_of(both), "key"))
+    assert sorted(lane.rows()) == sorted((one.key.device, 7, 1.0) for one in (first, second))

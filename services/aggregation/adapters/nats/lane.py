@@ -57,12 +57,19 @@ class JetStreamLane:
         for delivery in deliveries:
             try:
                 messages.append(self._decode(delivery))
-            except Malformed as error:
-                log.error("aggregation.batch_malformed", sequence=delivery.sequence, reason=str(error))
-                await self._reader.dead_letter(delivery, reason=str(error), error_type="Malformed")
-                # It was there, and what comes after it is no gap.
-                messages.append(self._message(delivery, NOTHING))
+            except (Malformed, ValueError) as error:
+                messages.append(await self._put_aside(delivery, error))
         return messages
+
+    async def put_aside(self, message: Message, error: Exception) -> Message:
+        """See `ReadingLane`."""
+        return await self._put_aside(message.handle, error)
+
+    async def _put_aside(self, delivery: Delivery, error: Exception) -> Message:
+        log.error("aggregation.batch_put_aside", sequence=delivery.sequence, reason=str(error))
+        await self._reader.dead_letter(delivery, reason=str(error), error_type=type(error).__name__)
+        # It was there, and what comes after it is no gap.
+        return self._message(delivery, NOTHING)
 
     def _decode(self, delivery: Delivery) -> Message:
         columns = parse_batch(delivery.data)

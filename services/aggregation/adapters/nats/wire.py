@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from services.aggregation.domain.policy import CounterRules, Policy
 from services.aggregation.domain.series import Descriptor, SeriesKey
 from services.aggregation.domain.summary import DAY, Floats, Ints, Kind
+from services.chassis.ids import is_id
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
 _PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED, _CHANGED = range(1, 9)
@@ -44,6 +45,8 @@ class Columns:
     changed: Sequence[Descriptor] = ()
 
 
+_UNIT = 32
+"""Characters of a unit, at the most."""
 NOTHING = Columns(0, (), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 """A batch without readings."""
 
@@ -86,6 +89,10 @@ def _described(data: bytes) -> Descriptor:
     if found.kind not in (Kind.GAUGE, Kind.COUNTER, Kind.LEVEL):
         raise Malformed("a series has no kind")
     key = SeriesKey(found.building, found.room, found.sensor_type, found.device)
+    if not all(is_id(part) for part in key if part):
+        raise Malformed("a building, room, sensor type or device is no id")
+    if len(found.unit) > _UNIT or not found.unit.isprintable():
+        raise Malformed("a unit is no printable text of a few characters")
     numbers = (found.register_size, found.max_increase_per_hour)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         raise Malformed("a register size or a greatest increase is not a positive number")

@@ -11,19 +11,19 @@ def read(stream: str, position: int, rest: str | None) -> Bookmark:
     kept = {} if rest is None else json.loads(rest)
     if kept.get("sequence", 0) != position:
         # It holds by its number alone, and everything up to it may have been met.
-        return Bookmark(stream, Position(position, math.inf), position)
+        return Bookmark(stream, Position(position, math.inf), floor=position)
     if not kept:
         return Bookmark(stream)
-    return Bookmark(stream, Position(position, kept["stored"]), kept["floor"], kept["publishers"])
+    return Bookmark(stream, Position(position, kept["stored"]), kept["floor"], kept["latest"], kept["publishers"])
 
 
 def columns(bookmark: Bookmark | None) -> tuple[str | None, int | None, str | None]:
     """`stream`, `position` and `bookmark`; None leaves a column as it is."""
     if bookmark is None:
         return None, None, None
-    stream, (sequence, stored), floor, publishers = bookmark
+    stream, (sequence, stored), floor, latest, publishers = bookmark
     if math.isinf(stored):
         # As an earlier version left it: to be read like that again.
         return stream, sequence, None
-    rest = {"sequence": sequence, "stored": stored, "floor": floor, "publishers": dict(publishers)}
+    rest = {"sequence": sequence, "stored": stored, "floor": floor, "latest": latest, "publishers": dict(publishers)}
     return stream, sequence, json.dumps(rest)
