@@ -1,6 +1,5 @@
 """Whether the embedded NATS works: its own word, and a message that it stores on the disk."""
 
-import asyncio
 import json
 import re
 from datetime import timedelta
@@ -46,7 +45,9 @@ class NatsHealth:
         if trouble:
             raise self._judged(trouble)
         check_room(self._store)
-        await asyncio.gather(self._write(each), self._look_at_streams(each))
+        # One after the other: a question that outlives its look would end the connection of the next.
+        await self._write(each)
+        await self._look_at_streams(each)
 
     async def close(self) -> None:
         """Ends the connections."""
