@@ -112,7 +112,7 @@ async def _run_in(
             if login := mesh.outside_login(user):
                 write_outside_credentials(state, mesh.nats_url, user, *login)
         loop = asyncio.get_running_loop()
-        for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for wanted in ending_signals():
             loop.add_signal_handler(wanted, supervisor.stop)
 
         def ready() -> None:
@@ -141,6 +141,12 @@ async def _run_in(
         state.instance_file.unlink(missing_ok=True)
         journal.down()
         state.release()
+
+
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a mesh; not SIGHUP when whoever started it had it ignored, as nohup does."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 
 
 def _mesh(
