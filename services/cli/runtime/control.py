@@ -14,11 +14,11 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
-from services.cli.runtime.errors import RuntimeProblem
+from services.cli.runtime.errors import RuntimeProblem, describe
 from services.cli.runtime.state import StateDir
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Answers one request; a RuntimeProblem becomes the asker's."""
+"""Answers one request; what it raises becomes the asker's problem."""
 
 _SOCKET = "control.sock"
 _PATIENCE_SECONDS = 10.0
@@ -76,6 +76,8 @@ async def _answer(reader: asyncio.StreamReader, handlers: Mapping[str, Handler])
         return await handler(request)
     except RuntimeProblem as error:
         return {"problem": error.message, "code": error.exit_code}
+    except Exception as error:
+        return {"problem": describe(error), "code": 1}
 
 
 def _listen(state: StateDir) -> socket.socket:

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.identity import Identity
 
 _LAST_BUDGET = timedelta(seconds=2)
@@ -136,13 +138,19 @@ def started_at(pid: int) -> int | None:
 
 
 async def end_leftovers(children: Mapping[str, tuple[int, int]], budget: timedelta) -> list[str]:
-    """Kills children of an earlier supervisor that still run (`name -> (pid, started_at)`); returns their names."""
+    """Kills children of an earlier supervisor that still run (`name -> (pid, started_at)`); returns their names.
+    Raises RuntimeProblem when one does not end in time."""
     alive = {name: pid for name, (pid, started) in children.items() if started_at(pid) == started}
     for pid in alive.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(budget.total_seconds()):
-        # Not our children: only /proc tells when they are gone.
-        while any(started_at(pid) == children[name][1] for name, pid in alive.items()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    deadline = time.monotonic() + budget.total_seconds()
+    # Not our children: only /proc tells when they are gone.
+    while left := [f"{name} ({pid})" for name, pid in alive.items() if started_at(pid) == children[name][1]]:
+        if time.monotonic() > deadline:
+            raise RuntimeProblem(
+                f"of an earlier run {', '.join(left)} did not end within {budget.total_seconds():g} s of SIGKILL; "
+                "start again when 'ps' shows no more of it"
+            )
+        await asyncio.sleep(0.01)
     return sorted(alive)
