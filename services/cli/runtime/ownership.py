@@ -20,11 +20,11 @@ def check_directory(root: Path) -> bool:
     """Whether the directory holds the state of a mesh; False when it is not there yet, is empty, or has only
     the secrets of another host. Changes nothing.
 
-    Raises ConfigurationProblem when it is something else, or others may write to it.
+    Raises ConfigurationProblem when it is something else, belongs to somebody else, or others may write to it.
     """
     try:
         names = set(os.listdir(root)) - _NO_CONTENT
-        mode = root.stat().st_mode
+        found = root.stat()
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -36,9 +36,14 @@ def check_directory(root: Path) -> bool:
             f"{root} holds other things than a mesh (like {min(names)!r}) and was left as it is; name a new or an "
             f"empty directory with --state-dir, like {root / 'tocsin'}"
         )
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if found.st_uid not in (0, os.geteuid()):
         raise ConfigurationProblem(
-            f"others may write to {root} (mode {stat.S_IMODE(mode):o}), so secrets are not safe there; "
+            f"{root} belongs to another user (id {found.st_uid}), so secrets are not safe there; run the mesh as that "
+            "user, 'chown' it, or name a new directory with --state-dir"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationProblem(
+            f"others may write to {root} (mode {stat.S_IMODE(found.st_mode):o}), so secrets are not safe there; "
             f"'chmod go-w' it, or name a new directory with --state-dir, like {root / 'tocsin'}"
         )
     return ours
@@ -53,7 +58,9 @@ def make_directory(root: Path, subdirectories: tuple[Path, ...]) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = root / MARK
         if not mark.exists():
-            mark.write_text(_MARK_TEXT)
+            # "x" follows no link.
+            with mark.open("x") as file:
+                file.write(_MARK_TEXT)
             mark.chmod(0o600)
         for directory in subdirectories:
             directory.mkdir(mode=0o700, exist_ok=True)

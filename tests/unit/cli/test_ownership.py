@@ -1,5 +1,6 @@
 """Which directories Tocsin takes for its state, and that it leaves all others as they are."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -85,6 +86,36 @@ def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: i
     with pytest.raises(ConfigurationProblem, match=f"mode {mode:o}"):
         StateDir(tmp_path).check()
     assert _mode(tmp_path) == mode
+
+
+def test_a_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12345, -1)
+    else:
+        other = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)
+    with pytest.raises(ConfigurationProblem, match="belongs to another user"):
+        StateDir(tmp_path).check()
+
+
+def test_links_that_were_laid_are_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    state = StateDir(tmp_path / "state")
+    state.root.mkdir(mode=0o700)
+    (state.root / MARK).symlink_to(tmp_path / "new")
+    with pytest.raises(ConfigurationProblem, match="File exists"):
+        state.create()
+    (state.root / MARK).unlink()
+    state.create()
+    (state.root / f".ports.json.{os.getpid()}").symlink_to(victim)
+    state.remember_ports({"edge": 1})
+    (state.root / "lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        state.acquire()
+    assert state.remembered_ports() == {"edge": 1}
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_no_directory_is_told(tmp_path: Path) -> None:
