@@ -26,7 +26,7 @@ class Door:
 
     mesh: MeshClient
     provider: Provider
-    console: Path
+    told: Path
 
     def rest(self, token: str) -> int:
         """Through the edge and the gateway."""
@@ -75,8 +75,8 @@ def door(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator
 def test_a_provider_that_comes_later_is_taken_up_then(door: Door) -> None:
     assert door.rest(door.provider.sign("first")) == 401
     assert door.direct(door.provider.sign("first")) is grpc.StatusCode.UNAUTHENTICATED
-    until(lambda: "keys cannot be fetched" in door.console.read_text(), what="a word about it")
-    assert "the provider answers 500" in door.console.read_text()
+    until(lambda: "keys cannot be fetched" in door.told.read_text(), what="a word about it")
+    assert "the provider answers 500" in door.told.read_text()
     door.provider.behaviour = ""
     door.until_open("first")
     assert door.direct(door.provider.sign("first")) is grpc.StatusCode.OK
@@ -144,25 +144,3 @@ def test_commands_take_the_token_that_they_are_given(door: Door, repository: Pat
     done = tocsin("deadletters", "list", token=door.provider.sign("commands"))
     assert done.returncode == 0, done
     assert tocsin("status").returncode == 0
-
-
-def test_keys_in_a_file_are_followed_and_development_tokens_may_be_allowed(tmp_path: Path, repository: Path) -> None:
-    provider = Provider(tmp_path)
-    provider.add("first")
-    keys = tmp_path / "keys.json"
-    keys.write_bytes(provider.jwks())
-    environment = {
-        "TOCSIN_AUTH_JWKS_FILE": str(keys),
-        "TOCSIN_AUTH_JWKS_REFRESH": "1s",
-        "TOCSIN_AUTH_ISSUER": ISSUER,
-        "TOCSIN_AUTH_AUDIENCE": AUDIENCE,
-        "TOCSIN_AUTH_DEV_TOKENS": "true",
-    }
-    with running_mesh(repository, tmp_path / "state", environment) as (mesh, _process):
-        door = Door(mesh, provider, tmp_path / "up.log")
-        door.until_open("first")
-        assert door.rest(mesh.token()) == 200
-        assert door.direct(mesh.token()) is grpc.StatusCode.OK
-        provider.add("second", "RS256")
-        keys.write_bytes(provider.jwks())
-        door.until_open("second")
