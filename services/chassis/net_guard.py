@@ -29,6 +29,21 @@ _RESOLVERS: Final = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 # Whose last 32 bits are an IPv4 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052).
 _EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
 
+# Ours and not `ipaddress.is_private`, `is_reserved` and `is_global`: those differ between patch releases of Python.
+_PRIVATE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+            *("198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "2001:db8::/32", "fc00::/7", "fec0::/10"),
+        ),
+    )
+)
+_RESERVED: Final = tuple(
+    map(ipaddress.ip_network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20"))
+)
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # of IPv6 all else is reserved
+
 
 class AddressBlocked(PermissionDenied):
     """The target leads to an address that must not be called."""
@@ -54,8 +69,9 @@ def address_problem(address: IPAddress) -> str | None:
         ("loopback", address.is_loopback),
         ("link-local", address.is_link_local),
         ("multicast", address.is_multicast),
-        ("private", address.is_private or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)),
-        ("reserved", address.is_reserved or not address.is_global),
+        ("private", any(address in network for network in _PRIVATE)),
+        ("reserved", any(address in network for network in _RESERVED)),
+        ("reserved", address.version == 6 and address not in _GLOBAL_UNICAST),
     )
     return next((name for name, applies in checks if applies), None)
 
