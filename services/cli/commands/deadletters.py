@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
 from services.cli.output import JsonOption, console, fields, print_json, table
 
@@ -24,8 +25,13 @@ def list_(
 ) -> None:
     """List dead letters, newest first."""
     from services.cli.client import answer, open_mesh
+    from services.cli.runtime.settings import SERVICES, part_name
 
-    query: dict[str, str | int] = {"pageSize": limit} | ({"service": service} if service else {})
+    name = service.replace("-", "_")
+    if name and name not in SERVICES:
+        known = ", ".join(part_name(one) for one in SERVICES)
+        raise CommandError(f"--service is one of {known}, not {service!r}", exit_code=2)
+    query: dict[str, str | int] = {"pageSize": limit} | ({"service": name} if name else {})
     with open_mesh(state_dir).http(scopes=["deadletters:read"]) as client:
         letters: list[dict[str, Any]] = answer(client.get("/v1/deadLetters", params=query)).get("deadLetters", [])
     if json:
@@ -36,7 +42,7 @@ def list_(
         rows = [
             (
                 f"{letter['id']}\n{letter.get('deadTime', '')[:19].replace('T', ' ')}",
-                f"{letter['service']}/{letter['consumer']}: {letter['type'].split('.')[-1]}\n{letter['reason']}",
+                f"{part_name(letter['service'])}/{letter['consumer']}: {letter['type'].split('.')[-1]}\n{letter['reason']}",
                 letter.get("attempts", 0),
             )
             for letter in letters
@@ -50,6 +56,7 @@ def show(
 ) -> None:
     """Show one dead letter with its payload and history."""
     from services.cli.client import answer, open_mesh
+    from services.cli.runtime.settings import part_name
 
     with open_mesh(state_dir).http(scopes=["deadletters:read"]) as client:
         letter: dict[str, Any] = answer(client.get(f"/v1/deadLetters/{id_}"))
@@ -57,7 +64,7 @@ def show(
         print_json(letter)
         return
     history = "\n".join(letter.get("history", []))
-    console().print(fields(f"dead letter {id_}", {**letter, "history": history}))
+    console().print(fields(f"dead letter {id_}", {**letter, "service": part_name(letter["service"]), "history": history}))
 
 
 @app.command()

@@ -227,6 +227,20 @@ def test_a_building_lists_its_rooms(edge: Put, capsys: pytest.CaptureFixture[str
     assert [one["value"] for one in found["recent"]] == [298.0, 299.0, 300.0]
 
 
+@pytest.mark.parametrize("spelling", ["media-probe", "media_probe"])
+def test_dead_letters_are_found_by_either_spelling_of_a_service(
+    edge: Put, capsys: pytest.CaptureFixture[str], spelling: str
+) -> None:
+    letter = {"id": "d1", "service": "media_probe", "consumer": "probe", "type": "a.b.C", "reason": "bad"}
+    fake = edge(lambda request: {"deadLetters": [letter]})
+    assert run(["deadletters", "list", "--service", spelling]) == 0
+    assert fake.asked[0].url.params["service"] == "media_probe"
+    assert "media-probe/probe: C" in printed(capsys)
+    assert run(["deadletters", "list", "--service", "nosuch"]) == 2
+    assert "one of ingestion, aggregation, media-probe, notification, not 'nosuch'" in capsys.readouterr().err
+    assert len(fake.asked) == 1
+
+
 def test_ids_are_data(edge: Put) -> None:
     fake = edge(lambda request: average(NOW, 290.0))
     assert run(["average", "a/../b?x=1", "r#1", "--recent", "0"]) == 0
