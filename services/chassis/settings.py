@@ -157,7 +157,7 @@ class ChassisSettings(BaseSettings):
     metrics_listen: str = Field(default="", validation_alias=_shared("METRICS_LISTEN"))
     """Where metrics are answered (`/metrics`); nowhere by default."""
     log_format: Literal["json", "console"] = Field(default="json", validation_alias=_shared("LOG_FORMAT"))
-    """JSON lines, or text for people."""
+    """JSON lines, or text for people. The parts of a mesh always log JSON, which 'tocsin logs' shows as text."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias=_shared("LOG_LEVEL")
     )

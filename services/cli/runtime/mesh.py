@@ -203,10 +203,11 @@ class Mesh:
         shared = {
             **self.settings.identity.environment(self.credentials.jwks_file),
             **{f"TOCSIN_PEER_{service.upper()}": self.peer(service) for service in SERVICES},
+            # Whatever is set: `tocsin logs` reads it, and shows it as text.
+            "TOCSIN_LOG_FORMAT": "json",
         }
         defaults = {
             "TOCSIN_COMMIT": checkout_commit(),
-            "TOCSIN_LOG_FORMAT": "json",
             "TOCSIN_LOG_LEVEL": "info",
             "PYTHONUNBUFFERED": "1",
         }
