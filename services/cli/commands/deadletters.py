@@ -1,5 +1,6 @@
 """`tocsin deadletters`: what no service could process, and the way back."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -42,12 +43,19 @@ def list_(
         rows = [
             (
                 f"{letter['id']}\n{letter.get('deadTime', '')[:19].replace('T', ' ')}",
-                f"{part_name(letter['service'])}/{letter['consumer']}: {letter['type'].split('.')[-1]}\n{letter['reason']}",
+                _what(letter),
                 letter.get("attempts", 0),
             )
             for letter in letters
         ]
         console().print(table("Dead letters", ("id, when", "what, why", "attempts>"), rows))
+
+
+def _what(letter: Mapping[str, Any]) -> str:
+    from services.cli.runtime.settings import part_name
+
+    where = f"{part_name(letter['service'])}/{letter['consumer']}"
+    return f"{where}: {letter['type'].split('.')[-1]}\n{letter['reason']}"
 
 
 @app.command()
@@ -64,7 +72,8 @@ def show(
         print_json(letter)
         return
     history = "\n".join(letter.get("history", []))
-    console().print(fields(f"dead letter {id_}", {**letter, "service": part_name(letter["service"]), "history": history}))
+    shown = {**letter, "service": part_name(letter["service"]), "history": history}
+    console().print(fields(f"dead letter {id_}", shown))
 
 
 @app.command()

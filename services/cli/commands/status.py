@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json as json_module
+import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _UNBOUNDED_WIDTH = 240
 _ANSWER_BUDGET = timedelta(seconds=5)
+_LOOPBACK = re.compile(r"^(127\.0\.0\.1|\[::1\]|localhost)(?=:)")
 _COLOURS = {"healthy": "green", "starting": "cyan", "waiting": "bright_black", "stopped": "bright_black"}
 
 
@@ -58,17 +60,17 @@ def status(
     parts = report.parts
     metrics = read_targets(mesh.state)
     streams: list[StreamLag] = []
-    trouble = ""
+    silent = ""
     if mesh.instance.nats_url and not mesh.instance.external_nats:
         try:
             streams = asyncio.run(read_lag(mesh.instance.nats_url, mesh.state.secret(f"nats.{SYSTEM_USER}")))
         except NatsSilent as silence:
-            trouble = f"the streams cannot be told: {silence}"
+            silent = f"the streams cannot be told: {silence}"
     elif mesh.instance.nats_url:
         try:
             streams = asyncio.run(_lag_of_own_server(mesh))
         except CommandError as silence:
-            trouble = f"the streams cannot be told: {silence.message}"
+            silent = f"the streams cannot be told: {silence.message}"
     losses = read_losses(mesh.state)
     if acknowledge and losses:
         ask(mesh.state, ACKNOWLEDGE, within=_ANSWER_BUDGET, until=repr(losses[-1].at))
@@ -100,11 +102,13 @@ def status(
             # Nothing to fit into: whoever reads the output wants whole names.
             console.width = _UNBOUNDED_WIDTH
         console.print(f"\n[bold]Tocsin[/bold] {mesh.instance.version}  [cyan]{mesh.instance.edge_url}[/cyan]\n")
-        console.print(_parts_table(parts, servers, metrics))
+        console.print(parts_table(parts, servers, metrics))
+        for line in trouble(parts, servers):
+            console.print(line, style="yellow", markup=False, soft_wrap=True)
         console.print(f"metrics of the runtime: {metrics.get(RUNTIME, '')}", style="bright_black")
         if streams:
             console.print()
-            console.print(_streams_table(streams))
+            console.print(streams_table(streams))
             console.print()
         for loss in losses:
             seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(loss.at))
@@ -112,13 +116,10 @@ def status(
         if losses and not acknowledge:
             hint = f"'{mesh.state.command('status')} --acknowledge' shows it a last time"
             console.print(hint, style="bright_black", soft_wrap=True)
-        for part in parts:
-            if part.advice:
-                console.print(f"{part.name}: {part.advice}", style="yellow", soft_wrap=True)
         if report.machine:
             console.print(f"the machine is taken to be at fault: {report.machine}", style="yellow", soft_wrap=True)
-        if trouble:
-            console.print(trouble, style="yellow", soft_wrap=True)
+        if silent:
+            console.print(silent, style="yellow", soft_wrap=True)
     if not healthy:
         raise typer.Exit(1)
 
@@ -148,48 +149,60 @@ async def _lag_of_own_server(mesh: "MeshClient") -> "list[StreamLag]":
             raise CommandError(f"NATS at {mesh.instance.nats_url} does not answer: {error!r}") from error
 
 
-def _parts_table(parts: "list[PartReport]", servers: "list[ServerReport]", metrics: dict[str, str]) -> "Table":
+def parts_table(parts: "list[PartReport]", servers: "list[ServerReport]", metrics: dict[str, str]) -> "Table":
+    """The parts, a line each."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    # One space between, so that all stands in the 80 columns of a terminal.
+    table = Table(box=None, pad_edge=False)
     for name in ("part", "state", "pid", "up", "restarts", "address", "metrics", "version"):
-        table.add_column(name, justify="right" if name in ("pid", "up", "restarts") else "left")
+        folds = name in ("address", "version")
+        justify = "right" if name in ("pid", "up", "restarts") else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=not folds, min_width=7 if folds else None)
     for part in parts:
         colour = _COLOURS.get(part.state, "red")
-        state = Text.assemble((part.state, colour), *_details(part))
+        state = Text(part.state, colour)
         up = "" if part.uptime_seconds is None else show_duration(part.uptime_seconds)
         pid = "" if part.pid is None else str(part.pid)
-        table.add_row(
-            part.name, state, pid, up, str(part.restarts), part.address, metrics.get(part.name, ""), part.version
-        )
+        address, measured = _short(part.address), _short(metrics.get(part.name, ""))
+        table.add_row(part.name, state, pid, up, str(part.restarts), address, measured, part.version)
     for server in servers:
-        word = ("healthy", "green") if server.healthy else ("unhealthy", "red")
-        state = Text.assemble(word, (f" yours {server.reason}".rstrip(), "bright_black"))
-        table.add_row(server.name, state, "", "", "", server.address, "", server.version)
+        state = Text("healthy", "green") if server.healthy else Text("unhealthy", "red")
+        table.add_row(server.name, state, "yours", "", "", _short(server.address), "", server.version)
     return table
 
 
-def _details(part: "PartReport") -> list[tuple[str, str]]:
-    """Why a part is not healthy, and for how long."""
-    since = "" if part.unhealthy_seconds is None else f" for {show_duration(part.unhealthy_seconds)}"
-    return [(f"{since}{': ' if since and part.reason else ' '}{part.reason}".rstrip(), "bright_black")]
+def _short(address: str) -> str:
+    """`:4222` for a port of loopback, so that a terminal has room for the whole line."""
+    return _LOOPBACK.sub("", address)
 
 
-def _streams_table(streams: "list[StreamLag]") -> "Table":
+def trouble(parts: "list[PartReport]", servers: "list[ServerReport]") -> list[str]:
+    """Why parts are not healthy and for how long, and what the operator can do about it; a line each."""
+    lines: list[str] = []
+    for part in parts:
+        if part.unhealthy_seconds is not None or part.reason:
+            since = "" if part.unhealthy_seconds is None else f" for {show_duration(part.unhealthy_seconds)}"
+            lines.append(f"{part.name}: {part.state}{since}{': ' if part.reason else ''}{part.reason}")
+        if part.advice:
+            lines.append(f"{part.name}: {part.advice}")
+    return lines + [f"{server.name}: {server.reason}" for server in servers if server.reason]
+
+
+def streams_table(streams: "list[StreamLag]") -> "Table":
+    """The streams, each with those who read it below."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("stream", "messages", "bytes", "consumer", "waiting", "in work", "redelivered"):
-        table.add_column(name, justify="left" if name in ("stream", "consumer") else "right")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stream, consumers", overflow="fold")
+    for name in ("messages", "bytes", "waiting", "in work", "redelivered"):
+        table.add_column(name, justify="right", no_wrap=True)
     for stream in streams:
-        name, messages, size = stream.name, f"{stream.messages:,}", f"{stream.bytes:,}"
+        table.add_row(stream.name, f"{stream.messages:,}", f"{stream.bytes:,}", "", "", "")
         for consumer in stream.consumers:
             counts = (consumer.pending, consumer.unacknowledged, consumer.redelivered)
-            table.add_row(name, messages, size, consumer.name, *(f"{count:,}" for count in counts))
-            name = messages = size = ""
-        if not stream.consumers:
-            table.add_row(name, messages, size, "", "", "", "")
+            table.add_row(f"  {consumer.name}", "", "", *(f"{count:,}" for count in counts))
     return table
 
 

@@ -1,17 +1,21 @@
 """The command line's manners: one line for an error, exit codes, durations."""
 
+import io
 import json
 from datetime import timedelta
 from pathlib import Path
 
 import jwt
 import pytest
+from rich.console import Console
 
 from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER, DevIssuer
-from services.cli.commands.status import show_duration
+from services.cli.commands.status import parts_table, show_duration, streams_table, trouble
 from services.cli.commands.token import parse_ttl
 from services.cli.errors import CommandError
 from services.cli.main import run
+from services.cli.runtime.lag import ConsumerLag, StreamLag
+from services.cli.runtime.status import PartReport
 from services.cli.version import tocsin_version
 
 
@@ -69,6 +73,36 @@ def test_a_port_that_is_none_is_told_by_its_option(tmp_path: Path, capsys: pytes
 def test_an_address_that_is_not_ours_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--host", "192.0.2.1", "--state-dir", str(tmp_path)]) == 2
     assert "'192.0.2.1' is no address of this machine" in capsys.readouterr().err
+
+
+def test_status_stands_whole_in_80_columns() -> None:
+    def part(name: str, state: str, reason: str) -> PartReport:
+        return PartReport(
+            name=name,
+            state=state,
+            reason=reason,
+            advice="",
+            unhealthy_seconds=65.0 if reason else None,
+            pid=4194304,
+            restarts=12,
+            uptime_seconds=86399,
+            address="127.0.0.1:45678",
+            version="0.1.0",
+        )
+
+    parts = [part("notification", "unhealthy", "nats does not answer in time"), part("media-probe", "healthy", "")]
+    consumer = ConsumerLag(name="aggregation-partition-15", pending=100_000, unacknowledged=1_000, redelivered=1)
+    streams = [StreamLag(name="DEAD_LETTERS", messages=1_000_000, bytes=9_999_999_999, consumers=(consumer,))]
+    screen = Console(width=80, file=io.StringIO())
+    with screen.capture() as captured:
+        screen.print(parts_table(parts, [], {"media-probe": "127.0.0.1:34567"}))
+        screen.print(streams_table(streams))
+    shown = captured.get()
+    whole = ("notification", "unhealthy", "23 h 59 min", ":45678", ":34567", "0.1.0", consumer.name, "9,999,999,999")
+    assert [word for word in whole if word not in shown] == []
+    assert "…" not in shown
+    assert len(shown.splitlines()) == 6
+    assert trouble(parts, []) == ["notification: unhealthy for 1 min: nats does not answer in time"]
 
 
 def test_a_token_says_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
