@@ -196,7 +196,7 @@ def streams_table(streams: "list[StreamLag]") -> "Table":
 
     table = Table(box=None, pad_edge=False)
     table.add_column("stream, consumers", overflow="fold")
-    for name in ("messages", "bytes", "waiting", "in work", "redelivered"):
+    for name in ("messages", "bytes", "waiting", "in work", "retried"):
         table.add_column(name, justify="right", no_wrap=True)
     for stream in streams:
         table.add_row(stream.name, f"{stream.messages:,}", f"{stream.bytes:,}", "", "", "")
