@@ -16,7 +16,8 @@ def register(root: typer.Typer) -> None:
     root.add_typer(app, name="readings")
 
 
-@app.command()
+# So that -300 is a value and no option.
+@app.command(context_settings={"ignore_unknown_options": True})
 def send(
     building: Annotated[str, typer.Argument(help="Building id, for example `tower`.")],
     room: Annotated[str, typer.Argument(help="Room id, for example `lobby`.")],

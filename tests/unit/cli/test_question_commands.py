@@ -241,6 +241,15 @@ def test_dead_letters_are_found_by_either_spelling_of_a_service(
     assert len(fake.asked) == 1
 
 
+@pytest.mark.parametrize("value", ["-300", "-0.5", "-1e3"])
+def test_a_reading_may_be_negative(edge: Put, value: str) -> None:
+    stored = {"reading": {"value": float(value), "unit": "C", "eventTime": NOW}}
+    fake = edge(lambda request: stored)
+    assert run(["readings", "send", "tower", "lobby", "temperature", value, "--unit", "C"]) == 0
+    assert json.loads(fake.asked[0].content)["value"] == float(value)
+    assert json.loads(fake.asked[0].content)["unit"] == "C"
+
+
 def test_ids_are_data(edge: Put) -> None:
     fake = edge(lambda request: average(NOW, 290.0))
     assert run(["average", "a/../b?x=1", "r#1", "--recent", "0"]) == 0
