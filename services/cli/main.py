@@ -69,7 +69,11 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         return _fail(error.message, error.exit_code)
     except typer.exceptions.TyperException as error:
-        return _fail(f"{error.format_message()} ('tocsin --help' tells more)", error.exit_code)
+        context = getattr(error, "ctx", None)
+        about = "tocsin" if context is None else context.command_path
+        # A group without a command has shown its help, and has nothing to say.
+        said = error.format_message()
+        return _fail(f"{said} ('{about} --help' tells more)", error.exit_code) if said else error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:

@@ -19,7 +19,7 @@ _COLOURS = {"PENDING": "cyan", "RAISED": "red", "ACKNOWLEDGED": "yellow", "CLEAR
 _SEVERITIES = ("INFO", "WARNING", "CRITICAL")
 
 app = typer.Typer(help="List alarms, acknowledge them, and keep their rules.", invoke_without_command=True)
-rule_app = typer.Typer(help="Add and remove rules of alarms.", no_args_is_help=True)
+rule_app = typer.Typer(help="Add, list and remove rules of alarms.", no_args_is_help=True)
 app.add_typer(rule_app, name="rule")
 
 
@@ -124,6 +124,9 @@ def rules(
             for one in found
         ]
         console().print(table("Rules of alarms", ("id", "severity", "where", "series", "what"), rows))
+
+
+rule_app.command("list")(rules)
 
 
 @rule_app.command()

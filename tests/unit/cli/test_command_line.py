@@ -24,6 +24,8 @@ from services.cli.version import tocsin_version
     [
         (["frobnicate"], 2, "frobnicate"),
         (["up", "--port", "x"], 2, "--port"),
+        (["alarms", "rule", "lst"], 2, "('tocsin alarms rule --help' tells more)"),
+        (["readings", "send", "a", "b", "c", "1", "--unti", "C"], 2, "('tocsin readings send --help' tells more)"),
         (["status", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
         (["env", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
         (["token", "--state-dir", "/nowhere/at/all"], 3, "no signing key"),
@@ -47,6 +49,14 @@ def test_help_and_version_are_no_errors(capsys: pytest.CaptureFixture[str]) -> N
     assert run(["--help"]) == 0
     assert run(["--version"]) == 0
     assert "up" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("group", ["config", "readings"])
+def test_a_group_alone_shows_its_help_and_no_empty_message(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([group]) == 2
+    printed = capsys.readouterr()
+    assert f"tocsin {group} [OPTIONS] COMMAND" in printed.out + printed.err
+    assert "tells more" not in printed.err
 
 
 @pytest.mark.parametrize("command", [["status"], ["up"], ["logs"], ["alarms", "rule", "add"]])
