@@ -154,7 +154,8 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
             "version": "v1",
             "description": "Events on NATS. Payloads are protobuf messages of the package tocsin.events.v1; the "
             "schemas show their JSON form. Downstream accounts see the channels whose x-visibility is public. Gateways "
-            "publish vendors' payloads, as JSON, on the channel whose x-visibility is gateway.",
+            "publish vendors' payloads, as JSON, on the channel whose x-visibility is gateway. Addresses begin with "
+            "the mesh's prefix and a dot where it has one (TOCSIN_NATS_PREFIX).",
         },
         "defaultContentType": "application/protobuf",
         "channels": channels,

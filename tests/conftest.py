@@ -197,7 +197,7 @@ def nats_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 async def nats_connection(nats_url: str) -> AsyncIterator[NatsConnection]:
     """A connection to `nats_url`, where all streams of the topology exist."""
     async with open_nats(nats_url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         yield connection
 
 

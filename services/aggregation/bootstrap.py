@@ -90,6 +90,7 @@ async def wire_base(app: App, settings: AggregationSettings) -> Base:
             name=SERVICE,
             user=settings.nats_user or None,
             password=settings.nats_password.get_secret_value() or None,
+            prefix=settings.nats_prefix,
         )
     )
     publisher = Publisher(nats, source=SOURCE)

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from services.chassis.mesh_names import prefix_problem
 from services.chassis.origins import Targets
 
 KIB = 1024
@@ -114,6 +115,10 @@ class ChassisSettings(BaseSettings):
     """The login at the broker."""
     nats_password: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("NATS_PASSWORD"))
     """The login at the broker."""
+    nats_prefix: str = Field(default="", validation_alias=_shared("NATS_PREFIX"))
+    """What the names of this mesh's subjects, streams and buckets begin with, so that several meshes can share an
+    account: with `stage` they are `stage.tocsin...` and `STAGE_...`. The same for all parts; where it is changed,
+    everything begins in new, empty streams."""
 
     grpc_listen: str = Field(default="127.0.0.1:0", validation_alias=_shared("GRPC_LISTEN"))
     """Where the service answers gRPC; port 0 is any free one."""
@@ -225,6 +230,8 @@ class ChassisSettings(BaseSettings):
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense. Subclasses call it, then check their own."""
         self.mesh_addresses()
+        problem = prefix_problem(self.nats_prefix)
+        require(not problem, self.env("nats_prefix"), problem)
         require(1 <= self.grpc_workers <= 64, self.env("grpc_workers"), "must be from 1 to 64")
         require(
             64 * KIB <= self.grpc_max_message <= 256 * MIB, self.env("grpc_max_message"), "must be from 64KiB to 256MiB"

@@ -4,7 +4,7 @@
     with mesh.http() as client:                     # httpx.Client, base_url the edge, a token in its headers
         response = client.post("/v1/readings", json={...})
     async with mesh.nats() as nc:                   # nats-py Client of the account MESH (user `cli`)
-        ...
+        await nc.subscribe(mesh.names.subject("tocsin.>"))
 
 Functions that speak to the mesh raise CommandError with one line; commands need no try/except of their own.
 """
@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.errors import CommandError
 from services.cli.runtime.instance import Instance, running_instance
 from services.cli.runtime.state import StateDir, state_dir_path
@@ -38,6 +39,11 @@ class MeshClient:
 
     instance: Instance
     state: StateDir
+
+    @property
+    def names(self) -> MeshNames:
+        """What its subjects are called on NATS."""
+        return MeshNames(self.instance.nats_prefix)
 
     def token(
         self,

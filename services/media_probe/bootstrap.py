@@ -41,6 +41,7 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
             name=f"tocsin-{SERVICE}",
             user=settings.nats_user or None,
             password=settings.nats_password.get_secret_value() or None,
+            prefix=settings.nats_prefix,
         )
     )
     publisher = Publisher(nats, source=SOURCE)

@@ -121,6 +121,7 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
             name=f"tocsin-{SERVICE}",
             user=settings.nats_user or None,
             password=settings.nats_password.get_secret_value() or None,
+            prefix=settings.nats_prefix,
         )
     )
     publisher = Publisher(nats, source=SOURCE)

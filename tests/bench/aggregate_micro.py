@@ -132,7 +132,7 @@ async def measure(
 ) -> None:
     """One run."""
     async with postgres.database({"aggregation": MIGRATIONS}) as dsn, open_nats(broker.url, name="bench") as nats:
-        await ensure_streams(nats.js, TopologyOptions())
+        await ensure_streams(nats, TopologyOptions())
         late = sum(float(one.removeprefix("--late=")) for one in sys.argv if one.startswith("--late="))
         batches = messages(total, number, int(interval * 1e6), late)
         await fill(nats, batches)

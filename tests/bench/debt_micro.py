@@ -106,7 +106,7 @@ async def main(rows: int, repeats: int) -> None:
         try:
             await migrate(server.dsn(), "ingestion", MIGRATIONS)
             async with open_nats(nats.url, name="bench") as connection:
-                await ensure_streams(connection.js, TopologyOptions())
+                await ensure_streams(connection, TopologyOptions())
             port = free_port()
             environment = {
                 **os.environ,

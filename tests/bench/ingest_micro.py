@@ -148,7 +148,7 @@ async def process(seconds: float) -> None:
         broker.start()
         try:
             async with postgres.database({"ingestion": MIGRATIONS}) as dsn, open_nats(broker.url, name="bench") as nats:
-                await ensure_streams(nats.js, TopologyOptions())
+                await ensure_streams(nats, TopologyOptions())
                 await measure(root, dsn, broker.url, seconds, nats.js.purge_stream)
         finally:
             broker.stop()

@@ -101,7 +101,7 @@ async def _run(mesh: MeshClient, building: str) -> tuple[list[float], list[float
         httpx.AsyncClient(base_url=mesh.instance.edge_url, headers=headers, timeout=_PATIENCE) as client,
         _load(client, building),
     ):
-        await nats.subscribe(f"tocsin.windows.v1.closed.{building}.>", cb=on_event)
+        await nats.subscribe(mesh.names.subject(f"tocsin.windows.v1.closed.{building}.>"), cb=on_event)
         await nats.flush()
         visible: list[float] = []
         told: list[float] = []

@@ -168,7 +168,7 @@ async def running_service(
 async def prepared_nats(url: str) -> AsyncIterator[NatsConnection]:
     """A connection to NATS, where all streams exist."""
     async with open_nats(url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         yield connection
 
 

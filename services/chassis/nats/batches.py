@@ -80,6 +80,7 @@ class BatchReader:
         self._connection = connection
         self._options = options
         self._publisher = publisher
+        self._stream = connection.names.stream(options.stream)
         self._source = PullSource(connection, options.stream, options.config(), label=options.label, renews=False)
         self._order = DeliveryOrder()
         self._unsettled: dict[int, Delivery] = {}
@@ -99,7 +100,10 @@ class BatchReader:
             raise ConsumerLost(self._options.label)
         room = self._options.max_unsettled - len(self._unsettled)
         try:
-            deliveries = [Delivery(one) for one in await self._source.next(min(limit, max(room, 1)), max_wait)]
+            deliveries = [
+                Delivery(one, self._connection.names)
+                for one in await self._source.next(min(limit, max(room, 1)), max_wait)
+            ]
             for delivery in deliveries:
                 self._order.follow(delivery.number, delivery.sequence, delivery.attempt)
         except (RenewalDue, OutOfOrder) as cause:
@@ -134,7 +138,7 @@ class BatchReader:
         """Whether the queue held nothing when it was asked: nothing to fetch, and nothing unacknowledged. Raises
         `Unavailable`."""
         try:
-            info = await self._connection.js.consumer_info(self._options.stream, self._options.durable)
+            info = await self._connection.js.consumer_info(self._stream, self._options.durable)
         except (nats.errors.Error, OSError) as error:
             raise Unavailable("the message broker cannot be reached") from error
         return not info.num_pending and not info.num_ack_pending
@@ -159,7 +163,7 @@ class BatchReader:
         self._unsettled.clear()
         try:
             await self._source.open(recreate=True)
-            state = (await self._connection.js.stream_info(self._options.stream)).state
+            state = (await self._connection.js.stream_info(self._stream)).state
         except (nats.errors.Error, OSError) as error:
             raise Unavailable("the message broker cannot be reached") from error
         self._order.begin()

@@ -31,8 +31,9 @@ async def durable_write(connection: NatsConnection, service: str, within: timede
     """Raises `Unavailable` unless the broker stores a message on disk and says so in time."""
     if not connection.healthy:
         raise Unavailable("the message broker is away")
+    subject = connection.names.subject(health_subject(service))
     try:
-        answer = await connection.nc.request(health_subject(service), b"", timeout=within.total_seconds())
+        answer = await connection.nc.request(subject, b"", timeout=within.total_seconds())
     except nats.errors.NoRespondersError as error:
         raise Unavailable("the message broker stores no messages") from error
     except (nats.errors.Error, TimeoutError, OSError) as error:

@@ -10,6 +10,7 @@ import structlog
 from nats.js import JetStreamContext
 
 from services.chassis.errors import Unavailable
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats import metrics
 from services.chassis.nats.client import Client
 
@@ -21,10 +22,14 @@ _DRAIN_SECONDS = 10
 
 
 class NatsConnection:
-    """`nc` and `js` of nats-py, and what consumers and supervisors need to know about the connection."""
+    """`nc` and `js` of nats-py, and what consumers and supervisors need to know about the connection.
 
-    def __init__(self, name: str) -> None:
+    `nc` and `js` take and give the server's names of subjects and streams, which `names` knows.
+    """
+
+    def __init__(self, name: str, names: MeshNames) -> None:
         self.name = name
+        self.names = names
         self.nc = Client()
         self.js: JetStreamContext = self.nc.jetstream(timeout=5)
         self.reconnects = 0
@@ -128,10 +133,14 @@ async def open_nats(
     name: str,
     user: str | None = None,
     password: str | None = None,
+    prefix: str = "",
     wait_until_up: timedelta = timedelta(seconds=30),
 ) -> AsyncGenerator[NatsConnection]:
-    """Connects to one or several (comma-separated) servers and drains at the end of the block."""
-    connection = NatsConnection(name)
+    """Connects to one or several (comma-separated) servers and drains at the end of the block.
+
+    `prefix` is the mesh's, see `MeshNames`.
+    """
+    connection = NatsConnection(name, MeshNames(prefix))
     await connection.open(url, user=user, password=password, wait_until_up=wait_until_up)
     try:
         yield connection

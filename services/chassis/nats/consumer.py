@@ -116,7 +116,7 @@ class Consumer:
             try:
                 await self._pull_until(stop, tasks)
                 for message in await self._source.close():
-                    await self._hand_back(Delivery(message, self._source.still_open()))
+                    await self._hand_back(Delivery(message, self._connection.names, self._source.still_open()))
                 await self._finish()
             finally:
                 ticker.cancel()
@@ -139,7 +139,7 @@ class Consumer:
                 self._start(message, tasks)
 
     def _start(self, message: Msg, tasks: asyncio.TaskGroup) -> None:
-        delivery = Delivery(message, self._source.still_open())
+        delivery = Delivery(message, self._connection.names, self._source.still_open())
         task = tasks.create_task(self._settle(delivery), name=f"{self._options.label}:{delivery.sequence}")
         self._in_flight[task] = delivery
         metrics.IN_FLIGHT.labels(consumer=self._options.label).inc()

@@ -171,11 +171,12 @@ class DeadLetters:
     def __init__(self, connection: NatsConnection, publisher: Publisher) -> None:
         self._connection = connection
         self._publisher = publisher
+        self._stream = connection.names.stream(DEAD_LETTERS)
 
     async def get(self, sequence: int) -> DeadLetter:
         """Raises `NotFound` when there is none (any more)."""
         try:
-            raw = await self._connection.js.get_msg(DEAD_LETTERS, sequence)
+            raw = await self._connection.js.get_msg(self._stream, sequence)
         except nats.js.errors.NotFoundError as error:
             raise NotFound(f"there is no dead letter {sequence}") from error
         except (nats.errors.Error, TimeoutError) as error:
@@ -209,7 +210,7 @@ class DeadLetters:
     async def archive(self, sequence: int) -> None:
         """Removes it for good; nothing happens when it is gone already."""
         try:
-            await self._connection.js.delete_msg(DEAD_LETTERS, sequence)
+            await self._connection.js.delete_msg(self._stream, sequence)
         except nats.js.errors.APIError as error:
             # The server says the same for a message that is gone and for a failure.
             if await self._exists(sequence):
@@ -234,7 +235,9 @@ class DeadLetters:
         )
         js = self._connection.js
         try:
-            subscription = await js.pull_subscribe(subject, stream=DEAD_LETTERS, config=config)
+            subscription = await js.pull_subscribe(
+                self._connection.names.subject(subject), stream=self._stream, config=config
+            )
             info = await subscription.consumer_info()
             try:
                 count = min(limit, info.num_pending or 0)
@@ -244,7 +247,7 @@ class DeadLetters:
                         yield _parse(message.metadata.sequence.stream, message.headers or {}, message.data)
             finally:
                 await subscription.unsubscribe()
-                await js.delete_consumer(DEAD_LETTERS, info.name)
+                await js.delete_consumer(self._stream, info.name)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker does not answer") from error
 

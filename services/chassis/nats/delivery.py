@@ -9,6 +9,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats.envelope import ID, MESSAGE_ID, TYPE
 from services.chassis.nats.retry import Permanent
 
@@ -21,7 +22,8 @@ M = TypeVar("M", bound=Message)
 
 
 class Delivery:
-    """A message as a handler sees it. Handlers read; the consumer that called them settles it.
+    """A message as a handler sees it, with the names that code has for subject and stream. Handlers read; the consumer
+    that called them settles it.
 
     `current`: whether it can still be settled. An acknowledgement names a place in the stream, and after a new
     connection that may be another message's (a stream that came back shorter); then it is not sent, and the message
@@ -42,14 +44,14 @@ class Delivery:
         "subject",
     )
 
-    def __init__(self, message: Msg, current: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, message: Msg, names: MeshNames, current: Callable[[], bool] = lambda: True) -> None:
         self._current = current
         metadata = message.metadata
         self._message = message
-        self.subject: str = message.subject
+        self.subject: str = names.plain_subject(message.subject)
         self.data: bytes = message.data
         self.headers: Mapping[str, str] = message.headers or {}
-        self.stream: str = metadata.stream
+        self.stream: str = names.plain_stream(metadata.stream)
         self.sequence: int = metadata.sequence.stream
         """Place in the stream (grows with each message of the stream, the same for every consumer)."""
         self.number: int = metadata.sequence.consumer

@@ -115,12 +115,12 @@ class Publisher:
         """All or none of the messages, by an atomic batch of JetStream; whether they are known to be durable."""
         if len(messages) < 2:
             return False
-        nc, batch = self._connection.nc, uuid4().hex
+        nc, names, batch = self._connection.nc, self._connection.names, uuid4().hex
         async with self._slots:
             try:
                 for place, message in enumerate(messages[:-1], start=1):
                     headers = {**message.headers, Header.BATCH_ID.value: batch, Header.BATCH_SEQUENCE.value: str(place)}
-                    await nc.publish(message.subject, message.payload, headers=headers)
+                    await nc.publish(names.subject(message.subject), message.payload, headers=headers)
                     if place % _BREATH == 0:
                         await asyncio.sleep(0)
                 last = messages[-1]
@@ -130,7 +130,9 @@ class Publisher:
                     Header.BATCH_SEQUENCE.value: str(len(messages)),
                     Header.BATCH_COMMIT.value: "1",
                 }
-                answer = await nc.request(last.subject, last.payload, timeout=_ATTEMPT_SECONDS, headers=headers)
+                answer = await nc.request(
+                    names.subject(last.subject), last.payload, timeout=_ATTEMPT_SECONDS, headers=headers
+                )
             except (nats.errors.Error, OSError):
                 return False
         if json.loads(answer.data).get("count") != len(messages):
@@ -145,19 +147,19 @@ class Publisher:
             return error
 
     async def _until_acknowledged(self, message: Encoded) -> Published:
-        loop = asyncio.get_running_loop()
+        loop, names = asyncio.get_running_loop(), self._connection.names
         deadline = loop.time() + self._timeout
         while True:
             left = deadline - loop.time()
             try:
                 ack = await self._connection.js.publish(
-                    message.subject,
+                    names.subject(message.subject),
                     message.payload,
                     timeout=max(0.05, min(left, _ATTEMPT_SECONDS)),
                     # A copy: nats-py adds its own entries to the mapping that it is given.
                     headers=dict(message.headers),
                 )
-                return Published(stream=ack.stream, sequence=ack.seq, duplicate=bool(ack.duplicate))
+                return Published(names.plain_stream(ack.stream), ack.seq, duplicate=bool(ack.duplicate))
             except (nats.errors.BadSubjectError, nats.errors.BadHeaderError) as error:
                 raise InvalidArgument(f"the event cannot be sent: {error}") from error
             except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as error:

@@ -62,8 +62,8 @@ class PullSource:
         expires: timedelta = EXPIRES,
     ) -> None:
         self._connection = connection
-        self._stream = stream
-        self._config = config
+        self._stream = connection.names.stream(stream)
+        self._config = connection.names.consumer(config)
         self._label = label
         self._renews = renews
         self._heartbeat = heartbeat.total_seconds()

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
 import structlog
-from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import APIError
 
 from services.chassis.errors import ResourceExhausted
+from services.chassis.mesh_names import MeshNames
+from services.chassis.nats.connection import NatsConnection
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -115,12 +116,12 @@ class StreamSpec:
     """Whether it takes many events as one write: for those that come in bundles."""
     duplicate_window: timedelta = timedelta(minutes=5)
 
-    def config(self, options: TopologyOptions) -> StreamConfig:
+    def config(self, options: TopologyOptions, names: MeshNames) -> StreamConfig:
         """The configuration as JetStream takes it."""
         return StreamConfig(
-            name=self.name,
+            name=names.stream(self.name),
             description=self.description,
-            subjects=list(self.subjects),
+            subjects=[names.subject(subject) for subject in self.subjects],
             retention=RetentionPolicy.WORK_QUEUE if self.work_queue else RetentionPolicy.LIMITS,
             discard=DiscardPolicy.OLD if self.discard_old else DiscardPolicy.NEW,
             storage=StorageType.FILE,
@@ -279,19 +280,21 @@ def fitted(options: TopologyOptions, room: int) -> TopologyOptions:
     return replace(options, max_bytes={**defaults, **chosen})
 
 
-async def ensure_streams(js: JetStreamContext, options: TopologyOptions, *, dry_run: bool = False) -> list[str]:
-    """Creates missing streams and updates those whose configuration differs; returns the names it touched, or with
-    `dry_run` would touch.
+async def ensure_streams(connection: NatsConnection, options: TopologyOptions, *, dry_run: bool = False) -> list[str]:
+    """Creates missing streams of the mesh and updates those whose configuration differs; returns the names it touched,
+    or with `dry_run` would touch.
 
     A stream keeps its limit in bytes as long as a smaller one would leave no room beside what it holds. One request
     when nothing changed. Several processes may do it at once. Raises `NoRoomForStream` where the server refuses to
     reserve what a stream may take.
     """
-    existing = {info.config.name: info for info in await js.streams_info()}
+    js, names, specs = connection.js, connection.names, stream_specs(options)
+    there = {info.config.name: info for info in await js.streams_info()}
+    existing = {spec.name: there[name] for spec in specs if (name := names.stream(spec.name)) in there}
     limits = {name: info.config.max_bytes or 0 for name, info in existing.items()}
     touched: list[str] = []
-    for spec in stream_specs(options):
-        wanted = spec.config(options)
+    for spec in specs:
+        wanted = spec.config(options, names)
         found = existing.get(spec.name)
         if found is not None:
             wanted = _not_too_tight(found, wanted)
@@ -308,7 +311,7 @@ async def ensure_streams(js: JetStreamContext, options: TopologyOptions, *, dry_
             raise NoRoomForStreams(spec.name, options, reserved=sum(limits.values())) from error
         limits[spec.name] = wanted.max_bytes or 0
         touched.append(spec.name)
-        log.info("nats.stream_ensured", stream=spec.name, created=found is None, max_bytes=wanted.max_bytes)
+        log.info("nats.stream_ensured", stream=wanted.name, created=found is None, max_bytes=wanted.max_bytes)
     return touched
 
 

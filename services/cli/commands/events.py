@@ -29,7 +29,7 @@ def _group() -> None:
 
 @app.command()
 def tail(
-    subject: Annotated[str, typer.Argument(help="Subject, with NATS wildcards.")] = "tocsin.>",
+    subject: Annotated[str, typer.Argument(help="Subject, with NATS wildcards, less the mesh's prefix.")] = "tocsin.>",
     downstream: Annotated[
         bool, typer.Option("--downstream", help="See only what a downstream team sees, with its credentials.")
     ] = False,
@@ -48,7 +48,7 @@ async def _tail(mesh: "MeshClient", subject: str, *, downstream: bool, count: in
 
     async with mesh.nats(downstream=downstream) as connection:
         try:
-            subscription = await connection.subscribe(subject)
+            subscription = await connection.subscribe(mesh.names.subject(subject))
             await connection.flush()
         except (nats.errors.Error, ValueError) as error:
             raise CommandError(f"cannot subscribe to {subject!r}: {error}") from error
@@ -59,7 +59,7 @@ async def _tail(mesh: "MeshClient", subject: str, *, downstream: bool, count: in
             # Requests of JetStream clients and acknowledgements pass by on other subjects; events carry a type.
             if message.headers is None or "ce-type" not in message.headers:
                 continue
-            _print(message, as_json=as_json)
+            _print(message, mesh.names.plain_subject(message.subject), as_json=as_json)
             seen += 1
             if seen == count:
                 return
@@ -91,7 +91,7 @@ def decode(event_type: str, payload: bytes) -> dict[str, Any]:
     return MessageToDict(message)
 
 
-def _print(message: "Msg", *, as_json: bool) -> None:
+def _print(message: "Msg", subject: str, *, as_json: bool) -> None:
     import json
 
     headers = message.headers or {}
@@ -99,12 +99,12 @@ def _print(message: "Msg", *, as_json: bool) -> None:
     data = decode(event_type, message.data)
     if as_json:
         attributes = {name.removeprefix("ce-"): text for name, text in headers.items() if name.startswith("ce-")}
-        print(json.dumps({"subject": message.subject, **attributes, "data": data}, ensure_ascii=False), flush=True)
+        print(json.dumps({"subject": subject, **attributes, "data": data}, ensure_ascii=False), flush=True)
         return
     from rich.text import Text
 
     line = Text()
     line.append(f"{headers.get('ce-time', '')} ", style="dim")
-    line.append(message.subject, style="cyan")
+    line.append(subject, style="cyan")
     line.append(f" {json.dumps(data, ensure_ascii=False)}")
     console().print(line, soft_wrap=True)

@@ -1,5 +1,7 @@
 """`tocsin nats`: what a NATS server of the operator's needs."""
 
+import os
+
 import typer
 
 from services.cli.options import StateDirOption
@@ -27,12 +29,13 @@ def permissions(state_dir: StateDirOption = None) -> None:
     """
     from services.cli.runtime.credentials import ensure_nats_passwords
     from services.cli.runtime.own_nats import accounts_block
-    from services.cli.runtime.settings import SERVICES
+    from services.cli.runtime.settings import SERVICES, read_names
     from services.cli.runtime.state import StateDir, state_dir_path
 
+    names = read_names(os.environ)
     state = StateDir(state_dir_path(state_dir))
     print("# Tocsin's accounts. In the configuration of nats-server:")
     print("#   jetstream { store_dir: /data, sync_interval: always }")
     print("#   max_payload: 8MB")
     print("#   accounts { include tocsin-accounts.conf }")
-    print(accounts_block(SERVICES, ensure_nats_passwords(state, SERVICES)), end="")
+    print(accounts_block(SERVICES, ensure_nats_passwords(state, SERVICES), names), end="")

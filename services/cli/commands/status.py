@@ -144,7 +144,7 @@ async def _lag_of_own_server(mesh: "MeshClient") -> "list[StreamLag]":
 
     async with mesh.nats() as client:
         try:
-            return await read_lag_by_client(client)
+            return await read_lag_by_client(client, mesh.names)
         except nats.errors.Error as error:
             raise CommandError(f"NATS at {mesh.instance.nats_url} does not answer: {error!r}") from error
 

@@ -10,23 +10,27 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from rich.console import RenderableType
 
+    from services.chassis.mesh_names import MeshNames
+
 
 class Downstream:
     """Counts the events that it may see, by subject."""
 
-    def __init__(self, connection: "Client") -> None:
+    def __init__(self, connection: "Client", names: "MeshNames") -> None:
         self._connection = connection
+        self._names = names
         self._seen: Counter[tuple[str, str]] = Counter()
 
     async def start(self) -> None:
         """Subscribes to everything that its account is given."""
-        await self._connection.subscribe("tocsin.>", cb=self._count)
+        await self._connection.subscribe(self._names.subject("tocsin.>"), cb=self._count)
         await self._connection.flush()
 
     async def _count(self, message: "Msg") -> None:
         event_type = (message.headers or {}).get("ce-type", "").split(".")[-1]
         # Windows are published by series: the first four tokens name the event.
-        self._seen[".".join(message.subject.split(".")[:4]), event_type] += 1
+        name = ".".join(self._names.plain_subject(message.subject).split(".")[:4])
+        self._seen[self._names.subject(name), event_type] += 1
 
     async def summary(self) -> "RenderableType":
         """What was seen until now."""

@@ -113,7 +113,7 @@ async def _play(out: "Console", settings: RuntimeSettings, world: World, videos:
         mesh.nats(downstream=True) as connection,
         httpx.AsyncClient(base_url=mesh.instance.edge_url, headers=headers, timeout=_REQUEST_SECONDS) as client,
     ):
-        downstream = Downstream(connection)
+        downstream = Downstream(connection, mesh.names)
         await downstream.start()
         # The last characters of an id are its random ones.
         scenario = Scenario(Edge(client), world, videos, run=new_id()[-6:])

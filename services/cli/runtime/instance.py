@@ -23,6 +23,7 @@ class Instance:
     nats_user: str
     """The login that everybody shares at a server of the operator's; empty where each has its own."""
     nats_password: str
+    nats_prefix: str
     issuer: str
     """Of the mesh's own tokens; empty where they do not open the edge, as an identity provider's do."""
     audience: str

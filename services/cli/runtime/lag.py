@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.chassis.mesh_names import MeshNames
+from services.cli.runtime.settings import STREAMS
+
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
@@ -37,13 +40,18 @@ async def read_lag(nats_url: str, system_password: str) -> list[StreamLag]:
         return parse_lag(await monitor.streams(consumers=True, within=_TIMEOUT_SECONDS))
 
 
-async def read_lag_by_client(client: "Client") -> list[StreamLag]:
-    """Every stream that the login of `client` may ask about, by name: on a server without a system account of ours.
+async def read_lag_by_client(client: "Client", names: MeshNames) -> list[StreamLag]:
+    """The mesh's streams, by name: on a server without a system account of ours, where others may have theirs, too.
     Raises nats.errors.Error."""
+    from services.cli.runtime.nats_accounts import INVOICES_BUCKET, bucket_stream
+
+    own = {*map(names.stream, STREAMS), bucket_stream(INVOICES_BUCKET, names)}
     stream = client.jetstream(timeout=_TIMEOUT_SECONDS)
     found: list[StreamLag] = []
     for info in await stream.streams_info():
         name = info.config.name or ""
+        if name not in own:
+            continue
         consumers = [
             ConsumerLag(
                 name=consumer.name,

@@ -315,6 +315,7 @@ class Mesh:
             store=self.state.nats,
             services=SERVICES,
             passwords=self.credentials.nats,
+            names=self.settings.names,
         )
         self.state.write_text(config, rendered)
         return Part(
@@ -329,6 +330,7 @@ class Mesh:
                 system_password=self.credentials.nats[SYSTEM_USER],
                 store=self.state.nats,
                 memory=self.memory,
+                names=self.settings.names,
             ),
             address=self.address("nats"),
             stop_rank=3,
@@ -394,6 +396,7 @@ class Mesh:
                 user,
                 password,
                 self.state.logs / "runtime.log",
+                prefix=settings.names.prefix,
                 options=options,
                 store=store,
                 done=self.preparation,

@@ -1,13 +1,15 @@
 """Who may do what on the embedded NATS: one user per service, and accounts of their own for downstream teams and for
 gateways.
 
-The matrix below is the whole truth; `nats_server` renders it. Services may publish what they own, read the streams
-that they act upon and dead-letter what they cannot process. Only the runtime shapes streams.
+The matrix below is the whole truth, in the names that code has; `nats_server` renders it, in those of the mesh.
+Services may publish what they own, read the streams that they act upon and dead-letter what they cannot process. Only
+the runtime shapes streams.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats import topology
 
 RUNTIME_USER = "runtime"
@@ -35,8 +37,8 @@ class _Duty:
     reads: tuple[str, ...]
     hears: tuple[str, ...] = ()
     """Subjects that it follows as they pass, without a consumer."""
-    manages: tuple[str, ...] = ()
-    """Streams of its own, which it makes (buckets)."""
+    keeps: tuple[str, ...] = ()
+    """Buckets (object stores) of its own, which it makes."""
     erases: tuple[str, ...] = ()
     """Streams from which it removes single messages."""
 
@@ -64,7 +66,7 @@ _DUTIES: Mapping[str, _Duty] = {
     ),
     "notification": _Duty(
         # Dead letters of every service go back to where they came from through its DeadLetterService.
-        publishes=("tocsin.*.v1.>", f"$O.{INVOICES_BUCKET}.>"),
+        publishes=("tocsin.*.v1.>",),
         reads=(
             topology.DEBTS,
             topology.DEBT_FILES,
@@ -74,26 +76,32 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.WINDOWS,
             topology.NOTIFICATIONS,
             topology.DEAD_LETTERS,
-            f"OBJ_{INVOICES_BUCKET}",
         ),
-        manages=(f"OBJ_{INVOICES_BUCKET}",),
+        keeps=(INVOICES_BUCKET,),
         erases=(topology.DEAD_LETTERS,),
     ),
 }
 
 
-def service_permissions(service: str) -> Permissions:
+def bucket_stream(bucket: str, names: MeshNames) -> str:
+    """The stream at the server that holds a bucket."""
+    return f"OBJ_{names.stream(bucket)}"
+
+
+def service_permissions(service: str, names: MeshNames) -> Permissions:
     """What a service's user may do."""
     duty = _DUTIES[service]
+    buckets = [bucket_stream(bucket, names) for bucket in duty.keeps]
     publish = [
-        *duty.publishes,
-        f"tocsin.dead_letters.v1.{service}.*",
+        *(names.subject(subject) for subject in duty.publishes),
+        *(f"$O.{names.stream(bucket)}.>" for bucket in duty.keeps),
+        names.subject(topology.dead_letter_subject(service, "*")),
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",
         "$JS.API.STREAM.LIST",
         "$JS.API.STREAM.INFO.*",
     ]
-    for stream in duty.reads:
+    for stream in (*(names.stream(stream) for stream in duty.reads), *buckets):
         publish += [
             f"$JS.API.STREAM.MSG.GET.{stream}",
             f"$JS.API.DIRECT.GET.{stream}",
@@ -105,24 +113,24 @@ def service_permissions(service: str) -> Permissions:
             f"$JS.ACK.{stream}.>",
             f"$JS.FC.{stream}.>",
         ]
-    for stream in duty.manages:
+    for stream in buckets:
         publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
-    publish += [f"$JS.API.STREAM.MSG.DELETE.{stream}" for stream in duty.erases]
-    return Permissions(publish=tuple(publish), subscribe=(*duty.hears, _INBOX))
+    publish += [f"$JS.API.STREAM.MSG.DELETE.{names.stream(stream)}" for stream in duty.erases]
+    return Permissions(publish=tuple(publish), subscribe=(*map(names.subject, duty.hears), _INBOX))
 
 
-def mesh_permissions(services: tuple[str, ...]) -> dict[str, Permissions]:
+def mesh_permissions(services: tuple[str, ...], names: MeshNames) -> dict[str, Permissions]:
     """User name -> permissions, of the account MESH."""
     return {
         RUNTIME_USER: Permissions(publish=None, subscribe=None),
         CLI_USER: Permissions(
-            publish=("tocsin.>", "$JS.API.>", "$JS.ACK.>"),
-            subscribe=("tocsin.>", _INBOX),
+            publish=(names.subject("tocsin.>"), "$JS.API.>", "$JS.ACK.>"),
+            subscribe=(names.subject("tocsin.>"), _INBOX),
             publish_denied=tuple(
                 f"$JS.API.STREAM.{verb}.>" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE")
             ),
         ),
-        **{service: service_permissions(service) for service in services},
+        **{service: service_permissions(service, names) for service in services},
     }
 
 
@@ -136,6 +144,6 @@ def system_permissions() -> Permissions:
     return Permissions(publish=("$SYS.REQ.SERVER.PING.*",), subscribe=(_INBOX,))
 
 
-def gateway_permissions() -> Permissions:
+def gateway_permissions(names: MeshNames) -> Permissions:
     """What gateways may do: publish payloads, and hear whether they are durable. Nothing else reaches their account."""
-    return Permissions(publish=(topology.payloads_subject("*"),), subscribe=(_INBOX,))
+    return Permissions(publish=(names.subject(topology.payloads_subject("*")),), subscribe=(_INBOX,))

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.disk import MIB, free_bytes
 from services.cli.runtime.nats_accounts import RUNTIME_USER
 from services.cli.runtime.nats_monitor import NatsLogin, NatsMonitor, NatsSession, NatsSilent
@@ -22,7 +23,15 @@ class NatsHealth:
     """The probe of the part. Of one server process or the next: it connects anew when it has to."""
 
     def __init__(
-        self, host: str, port: int, *, runtime_password: str, system_password: str, store: Path, memory: StreamMemory
+        self,
+        host: str,
+        port: int,
+        *,
+        runtime_password: str,
+        system_password: str,
+        store: Path,
+        memory: StreamMemory,
+        names: MeshNames,
     ) -> None:
         url = f"nats://{host}:{port}"
         self._address = host, port
@@ -30,6 +39,7 @@ class NatsHealth:
         self._mesh = NatsSession(NatsLogin(url, RUNTIME_USER, runtime_password))
         self._store = store
         self._memory = memory
+        self._names = names
         self._stored_before = False
 
     async def __call__(self, within: timedelta) -> None:
@@ -64,7 +74,8 @@ class NatsHealth:
         from services.chassis.nats.topology import health_subject
 
         try:
-            answer = await self._mesh.request(health_subject("runtime"), b"", within=within)
+            subject = self._names.subject(health_subject("runtime"))
+            answer = await self._mesh.request(subject, b"", within=within)
         except NatsSilent as silence:
             raise self._judged(f"a message is not stored: {silence}", certain=False) from silence
         if answer is None:

@@ -7,6 +7,7 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats import topology
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.nats_accounts import (
@@ -44,7 +45,9 @@ def find_nats_server() -> Path:
     return Path(on_path)
 
 
-def render_nats_config(*, port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str]) -> str:
+def render_nats_config(
+    *, port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str], names: MeshNames
+) -> str:
     """The server's configuration. `passwords` holds one for each user.
 
     Account MESH has JetStream and the services; account DOWNSTREAM sees the public subjects of MESH and can only
@@ -52,10 +55,11 @@ def render_nats_config(*, port: int, store: Path, services: tuple[str, ...], pas
     SYS asks the server about itself, in place of a monitoring port, which would have no login. Every write to a stream
     reaches the disk before it is acknowledged.
     """
-    mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services).items()]
+    mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services, names).items()]
     downstream_user = _user(DOWNSTREAM_USER, passwords[DOWNSTREAM_USER], downstream_permissions())
-    gateway_user = _user(GATEWAY_USER, passwords[GATEWAY_USER], gateway_permissions())
-    public, payloads = topology.PUBLIC_SUBJECTS, topology.payloads_subject("*")
+    gateway_user = _user(GATEWAY_USER, passwords[GATEWAY_USER], gateway_permissions(names))
+    public = [names.subject(subject) for subject in topology.PUBLIC_SUBJECTS]
+    payloads = names.subject(topology.payloads_subject("*"))
     config = {
         "server_name": "tocsin",
         "listen": f"{LOOPBACK}:{port}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
 from services.cli.runtime.nats_server import MAX_PAYLOAD_BYTES, render_nats_config
@@ -37,10 +38,10 @@ class NatsServer:
         return ".".join(map(str, self.release))
 
 
-def accounts_block(services: tuple[str, ...], passwords: Mapping[str, str]) -> str:
+def accounts_block(services: tuple[str, ...], passwords: Mapping[str, str], names: MeshNames) -> str:
     """What belongs into the block `accounts` of the server's configuration: those of the embedded one, less the system
     account, which is the operator's."""
-    config = json.loads(render_nats_config(port=0, store=Path(), services=services, passwords=passwords))
+    config = json.loads(render_nats_config(port=0, store=Path(), services=services, passwords=passwords, names=names))
     accounts: dict[str, object] = config["accounts"]
     accounts.pop("SYS")
     blocks = [f"{name}: {json.dumps(content, indent=2, ensure_ascii=False)}" for name, content in accounts.items()]

@@ -46,6 +46,7 @@ def own_settings() -> list[Setting]:
             Setting(name=f"TOCSIN_NATS_{name}", type="text", meaning=meaning, readers=("runtime", "commands"))
             for name, meaning in _OUTSIDE_LOGINS.items()
         ),
+        _runtime("TOCSIN_NATS_PREFIX", "text", _NATS_PREFIX),
         _runtime("TOCSIN_NATS_REPLICAS", "number", "Copies of each stream, in a cluster of NATS servers.", "1"),
         _runtime("TOCSIN_NATS_STREAM_BYTES", "list", _STREAM_BYTES),
         _runtime("TOCSIN_READINGS_PARTITIONS", "number", _PARTITIONS, "8"),
@@ -80,6 +81,11 @@ _OUTSIDE_LOGINS = {
     "GATEWAY_USER": "The login of gateways there, where it is not that of `tocsin nats permissions`.",
     "GATEWAY_PASSWORD": "The login of gateways.",
 }
+_NATS_PREFIX = (
+    "What the names of this mesh's subjects, streams and buckets begin with, so that several meshes can share an "
+    "account: with `stage` they are `stage.tocsin...` and `STAGE_...`. The same for all parts; where it is changed, "
+    "everything begins in new, empty streams."
+)
 _STREAM_BYTES = (
     "How large streams may grow, like `READINGS=4GiB,WINDOWS=512MiB`; those that are not named keep their default, or "
     "what fits onto the disk of an own server."

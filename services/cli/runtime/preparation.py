@@ -96,6 +96,7 @@ async def prepare_streams(
     password: str,
     log: Path,
     *,
+    prefix: str,
     options: "TopologyOptions",
     store: Path | None,
     done: Preparation,
@@ -116,7 +117,7 @@ async def prepare_streams(
     with log.open("a") as output:
         structlog.configure(logger_factory=structlog.WriteLoggerFactory(output), processors=_journal_lines())
         try:
-            done.streams = await _ensure_streams(url, user, password, options, dry_run=done.dry_run)
+            done.streams = await _ensure_streams(url, user, password, prefix, options, dry_run=done.dry_run)
         except (nats.errors.Error, DomainError) as error:
             raise RuntimeProblem(f"the streams cannot be prepared on {url}: {error}") from error
         finally:
@@ -145,15 +146,20 @@ def _journal_lines() -> list["structlog.typing.Processor"]:
 
 
 async def _ensure_streams(
-    url: str, user: str, password: str, options: "TopologyOptions", *, dry_run: bool
+    url: str, user: str, password: str, prefix: str, options: "TopologyOptions", *, dry_run: bool
 ) -> list[str]:
     from services.chassis.nats.connection import open_nats
     from services.chassis.nats.topology import ensure_streams
 
     async with open_nats(
-        url, name="tocsin-runtime", user=user or None, password=password or None, wait_until_up=_CONNECT_BUDGET
+        url,
+        name="tocsin-runtime",
+        user=user or None,
+        password=password or None,
+        prefix=prefix,
+        wait_until_up=_CONNECT_BUDGET,
     ) as connection:
-        return await ensure_streams(connection.js, options, dry_run=dry_run)
+        return await ensure_streams(connection, options, dry_run=dry_run)
 
 
 async def wait_for_edge(probe: Probe) -> str:

@@ -12,6 +12,7 @@ from services.cli.runtime.state import StateDir
 
 _SOURCES = (
     "services/chassis/migrations",
+    "services/chassis/mesh_names.py",
     "services/chassis/nats/topology.py",
     "services/cli/runtime/database.py",
     "services/cli/runtime/database_roles.py",
@@ -35,7 +36,7 @@ def _file(state: StateDir) -> Path:
 
 
 def _digest(settings: RuntimeSettings) -> str:
-    chosen = (settings.replicas, settings.partitions, sorted(settings.stream_bytes.items()))
+    chosen = (settings.names.prefix, settings.replicas, settings.partitions, sorted(settings.stream_bytes.items()))
     digest = hashlib.sha256(repr(chosen).encode())
     for pattern in _SOURCES:
         for found in sorted(PROJECT.glob(pattern)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from services.chassis.mesh_names import MeshNames, prefix_problem
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.identity_provider import AUTH_DEV_TOKENS_VARIABLE, Identity, read_identity
@@ -50,6 +51,7 @@ POSTGRES_DSN_VARIABLE = "TOCSIN_POSTGRES_DSN"
 POSTGRES_ROLE_PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"
 POSTGRES_REVOKE_PUBLIC_VARIABLE = "TOCSIN_POSTGRES_REVOKE_PUBLIC"
 POSTGRES_RESET_PASSWORDS_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
+NATS_PREFIX_VARIABLE = "TOCSIN_NATS_PREFIX"
 NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
 NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
 PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
@@ -85,6 +87,8 @@ class RuntimeSettings:
     """A server to use in place of an own one, with `nats_user` and `nats_password` for everybody."""
     nats_user: str = ""
     nats_password: str = ""
+    names: MeshNames = field(default_factory=MeshNames)
+    """What subjects and streams are called at the server."""
     replicas: int = 1
     """Copies of each stream."""
     partitions: int = 8
@@ -167,6 +171,7 @@ def read_settings(
         nats_url=nats.url,
         nats_user=nats.user,
         nats_password=nats.password,
+        names=read_names(environment),
         replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
         partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
@@ -188,6 +193,14 @@ def read_settings(
     if only is not None and (unknown := only - known):
         raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
+
+
+def read_names(environment: Mapping[str, str]) -> MeshNames:
+    """What subjects and streams are called at the server. Raises ConfigurationProblem."""
+    prefix = environment.get(NATS_PREFIX_VARIABLE, "")
+    if problem := prefix_problem(prefix):
+        raise ConfigurationProblem(f"{NATS_PREFIX_VARIABLE} {problem}")
+    return MeshNames(prefix)
 
 
 def _health(environment: Mapping[str, str]) -> HealthLimits:

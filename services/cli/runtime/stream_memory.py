@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.errors import describe
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.tasks import Tell, Told
@@ -42,9 +43,10 @@ class StreamLoss:
 class StreamMemory:
     """What was last seen of the streams of one server, kept in the state directory."""
 
-    def __init__(self, state: StateDir, tell: Tell) -> None:
+    def __init__(self, state: StateDir, tell: Tell, names: MeshNames) -> None:
         self._state = state
         self._tell = tell
+        self._names = names
         self._seen, self._losses = _read(state)
         self._changed = asyncio.Event()
 
@@ -52,11 +54,13 @@ class StreamMemory:
         """Takes in what the server tells of its streams now; a loss is told, and kept for `tocsin status`."""
         from services.chassis.nats.topology import HEALTH
 
+        # It changes all the time, and holds nothing.
+        passed_over = self._names.stream(HEALTH)
         now: dict[str, _Seen] = {
             stream["name"]: {"created": stream["created"], "last_sequence": stream["state"]["last_seq"]}
             for account in jsz.get("account_details") or []
             for stream in account.get("stream_detail") or []
-            if stream["name"] != HEALTH  # it changes all the time, and holds nothing
+            if stream["name"] != passed_over
         }
         for name, before in self._seen.items():
             if what := _loss(before, now.get(name)):

@@ -86,7 +86,7 @@ async def _run_in(
         assignment = assign_ports(settings.port_requests(), remembered)
         chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
         state.remember_ports({**remembered, **chosen})
-        memory = StreamMemory(state, reporter.fault)
+        memory = StreamMemory(state, reporter.fault, settings.names)
         mesh = _mesh(settings, state, assignment.ports, memory, preparation, reporter.notice)
         instance = _instance(mesh)
         plan = mesh.plan()
@@ -192,6 +192,7 @@ def _instance(mesh: Mesh) -> Instance:
         external_postgres=bool(settings.postgres_dsn),
         nats_user=settings.nats_user,
         nats_password=settings.nats_password,
+        nats_prefix=settings.names.prefix,
         issuer=settings.identity.mesh_issuer if settings.identity.mesh_tokens else "",
         audience=settings.identity.audience,
         ports=dict(mesh.ports),

@@ -134,7 +134,7 @@ async def test_after_a_killed_server_everything_unacknowledged_comes_again_in_or
 ) -> None:
     server = nats_servers()
     async with open_nats(server.url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(seconds=10))
         await publish(publisher, range(10))
         async with open_batch_reader(connection, OPTIONS, publisher=publisher) as reader:
@@ -162,9 +162,9 @@ async def test_after_a_killed_server_everything_unacknowledged_comes_again_in_or
 
 
 async def test_the_topology_is_made_once_and_follows_its_declaration(nats_connection: NatsConnection) -> None:
-    assert await ensure_streams(nats_connection.js, TopologyOptions()) == []
+    assert await ensure_streams(nats_connection, TopologyOptions()) == []
     larger = TopologyOptions(max_bytes={READINGS: 3_000_000_000}, partitions=16)
-    assert await ensure_streams(nats_connection.js, larger) == [READINGS]
+    assert await ensure_streams(nats_connection, larger) == [READINGS]
     config = (await nats_connection.js.stream_info(READINGS)).config
     assert (config.max_bytes, len(config.subjects or [])) == (3_000_000_000, 16)
     names = {info.config.name for info in await nats_connection.js.streams_info()}
@@ -173,7 +173,7 @@ async def test_the_topology_is_made_once_and_follows_its_declaration(nats_connec
 
 async def test_a_full_stream_pushes_back(nats_url: str) -> None:
     async with open_nats(nats_url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions(max_bytes={READINGS: 4096}))
+        await ensure_streams(connection, TopologyOptions(max_bytes={READINGS: 4096}))
         publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(milliseconds=300))
         stored = 0
         with pytest.raises(Unavailable, match="maximum bytes"):
@@ -249,7 +249,7 @@ async def fetch_all(reader: BatchReader, count: int) -> list[Delivery]:
 async def test_a_stream_that_comes_back_shorter_is_told(nats_servers: Callable[[], NatsServer]) -> None:
     server = nats_servers()
     async with open_nats(server.url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(seconds=10))
         async with open_batch_reader(connection, OPTIONS, publisher=publisher) as reader:
             await publish(publisher, range(20))

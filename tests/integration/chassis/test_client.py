@@ -133,7 +133,7 @@ def test_storms_of_kills_under_load_end_nothing(nats_servers: Callable[[], NatsS
 
     async def main() -> None:
         async with open_nats(server.url, name="tests") as connection:
-            await ensure_streams(connection.js, TopologyOptions())
+            await ensure_streams(connection, TopologyOptions())
             await storm(connection)
 
     async def storm(connection: NatsConnection) -> None:

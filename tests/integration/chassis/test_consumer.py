@@ -287,7 +287,7 @@ async def test_a_killed_server_loses_nothing_and_silences_nobody(nats_servers: C
         seen[delivery.decode(StringValue).value] += 1
 
     async with open_nats(server.url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(seconds=20))
         async with running_consumer(connection, options(ack_wait=timedelta(seconds=2)), handle):
             await publisher.publish(event("before"))
@@ -329,7 +329,7 @@ async def test_publishing_without_a_server_is_unavailable_after_the_timeout(
         publisher = Publisher(connection, source="tocsin/tests", timeout=timedelta(milliseconds=300))
         with pytest.raises(Unavailable, match="no stream takes this subject"):
             await publisher.publish(event("x"))
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         await asyncio.to_thread(server.kill)
         with pytest.raises(Unavailable):
             await publisher.publish(event("x"))

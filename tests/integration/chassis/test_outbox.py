@@ -179,7 +179,7 @@ async def test_killed_servers_on_both_sides_lose_and_double_no_effect(
         open_database(dsn, schema=SCHEMA, application_name="tests") as database,
         open_nats(nats.url, name="tests") as connection,
     ):
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         async with database.connection() as session:
             # No unique key: a doubled effect shall show.
             await session.execute("CREATE TABLE effects (value text NOT NULL)")

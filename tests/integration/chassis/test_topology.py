@@ -14,21 +14,21 @@ SMALL = fitted(TopologyOptions(), 0)
 
 async def test_limits_shrink_and_grow_with_the_disk(nats_url: str) -> None:
     async with open_nats(nats_url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
-        assert len(await ensure_streams(connection.js, SMALL)) == 12
+        await ensure_streams(connection, TopologyOptions())
+        assert len(await ensure_streams(connection, SMALL)) == 12
         assert (await connection.js.stream_info(READINGS)).config.max_bytes == 16 * MIB
-        assert await ensure_streams(connection.js, SMALL) == []
-        await ensure_streams(connection.js, TopologyOptions())
+        assert await ensure_streams(connection, SMALL) == []
+        await ensure_streams(connection, TopologyOptions())
         assert (await connection.js.stream_info(READINGS)).config.max_bytes == 2048 * MIB
 
 
 async def test_a_stream_is_not_shrunk_below_what_it_holds(nats_url: str) -> None:
     async with open_nats(nats_url, name="tests") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
         for _ in range(12):
             await connection.js.publish(readings_subject(0), b"x" * 900_000)
         await connection.js.publish("tocsin.windows.v1.closed.a.b.c", b"x" * 900_000)
-        touched = await ensure_streams(connection.js, SMALL)
+        touched = await ensure_streams(connection, SMALL)
         readings, windows = [await connection.js.stream_info(name) for name in (READINGS, WINDOWS)]
         assert READINGS not in touched
         assert (readings.config.max_bytes, readings.state.messages) == (2048 * MIB, 12)
@@ -42,4 +42,4 @@ async def test_a_server_without_room_is_told_with_figures(nats_servers: Callable
         with pytest.raises(
             NoRoomForStreams, match=r"no room for WINDOWS \(204,800 MiB\): all streams may take 213,504"
         ):
-            await ensure_streams(connection.js, options)
+            await ensure_streams(connection, options)

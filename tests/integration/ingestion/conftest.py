@@ -99,7 +99,7 @@ async def ingestion_dsn(databases: Callable[[Schemas], AbstractAsyncContextManag
 async def streams(nats_url: str) -> str:
     """The URL of a broker with all streams."""
     async with open_nats(nats_url, name="topology") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
     return nats_url
 
 
@@ -115,5 +115,5 @@ async def own_broker(nats_servers: Callable[[], NatsServer]) -> NatsServer:
     """A broker that the test may kill, with all streams."""
     server = nats_servers()
     async with open_nats(server.url, name="topology") as connection:
-        await ensure_streams(connection.js, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions())
     return server

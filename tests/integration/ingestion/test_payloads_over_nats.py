@@ -113,7 +113,7 @@ async def test_what_names_no_format_is_kept_in_the_quarantine_once_and_holds_nob
 
 
 async def test_while_readings_cannot_be_stored_payloads_wait(world: World) -> None:
-    await ensure_streams(world.nats.js, replace(TopologyOptions(), max_bytes={READINGS: 1}))
+    await ensure_streams(world.nats, replace(TopologyOptions(), max_bytes={READINGS: 1}))
     await publish(world, payloads_subject("ep1"), {"device": "d1", "energy": 1, "unit": 0, "ts": now()})
 
     async def put_off() -> bool:
@@ -123,7 +123,7 @@ async def test_while_readings_cannot_be_stored_payloads_wait(world: World) -> No
     await eventually(put_off)
     assert not await quarantined(world)
     assert not await batches(world)
-    await ensure_streams(world.nats.js, TopologyOptions())
+    await ensure_streams(world.nats, TopologyOptions())
     await settled(world)
     (batch,) = await batches(world)
     assert list(batch.value) == [1.0]

@@ -12,6 +12,7 @@ import nats
 import nats.errors
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime import nats_health, probes
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.instance import Instance, running_instance
@@ -39,7 +40,8 @@ def nats_probe(state: StateDir, instance: Instance) -> NatsHealth:
         runtime_password=state.secret(f"nats.{RUNTIME_USER}"),
         system_password=state.secret(f"nats.{SYSTEM_USER}"),
         store=state.nats,
-        memory=StreamMemory(state, lambda *_: None),
+        memory=StreamMemory(state, lambda *_: None, MeshNames()),
+        names=MeshNames(),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime import own_nats
 from services.cli.runtime.credentials import ensure_nats_passwords
 from services.cli.runtime.errors import RuntimeProblem
@@ -22,7 +23,7 @@ def passwords(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def server(tmp_path: Path, passwords: dict[str, str]) -> Iterator[OwnNats]:
-    server = OwnNats(tmp_path / "nats", own_nats.accounts_block(SERVICES, passwords))
+    server = OwnNats(tmp_path / "nats", own_nats.accounts_block(SERVICES, passwords, MeshNames()))
     server.start()
     yield server
     server.stop()

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
-import nats
 import nats.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.errors import APIError
 
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats import topology
 from services.cli.client import open_mesh
 from services.cli.runtime.instance import Instance, running_instance
@@ -38,13 +39,20 @@ class _User:
         return await eventually(lambda: any(subject.lower() in refusal for refusal in self.refusals), what="a refusal")
 
 
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[CommandLine]:
+@pytest.fixture(scope="module", params=["", "stage"], ids=["no prefix", "prefix"])
+def mesh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, repository: Path
+) -> Iterator[CommandLine]:
     one = CommandLine(tmp_path_factory.mktemp("rights") / "state", repository, "--only", "postgres,nats")
-    one.start()
+    one.start(TOCSIN_NATS_PREFIX=request.param)
     asyncio.run(one.up())
     yield one
     asyncio.run(one.stop())
+
+
+@pytest.fixture
+def names(mesh: CommandLine) -> MeshNames:
+    return open_mesh(mesh.state.root).names
 
 
 @pytest.fixture
@@ -67,100 +75,104 @@ async def login(mesh: CommandLine) -> AsyncIterator[Callable[[str], "asyncio.Fut
 
 
 async def test_downstream_hears_public_subjects_and_nothing_else(
-    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+    mesh: CommandLine, names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
 ) -> None:
     downstream = await login("downstream")
     heard: list[str] = []
 
-    async def hear(message: nats.aio.msg.Msg) -> None:
+    async def hear(message: Msg) -> None:
         heard.append(message.subject)
 
     # Everything that there is to hear in its account, whatever it asks for.
     await downstream.client.subscribe(">", cb=hear)
     await downstream.client.flush()
-    public = [topology.VIDEO_PROBED_SUBJECT, topology.ALARM_RAISED_SUBJECT, topology.DEBT_FILE_COMPLETED_SUBJECT]
-    public.append(topology.window_closed_subject("b", "r", "temperature"))
+    plain = [topology.VIDEO_PROBED_SUBJECT, topology.ALARM_RAISED_SUBJECT, topology.DEBT_FILE_COMPLETED_SUBJECT]
+    public = [names.subject(each) for each in (*plain, topology.window_closed_subject("b", "r", "temperature"))]
     async with open_mesh(mesh.state.root).nats() as operator:
-        await operator.publish(topology.DEBTS_REGISTERED_SUBJECT, b"private")
+        await operator.publish(names.subject(topology.DEBTS_REGISTERED_SUBJECT), b"private")
         for subject in public:
             await operator.publish(subject, b"public")
         await operator.flush()
     await eventually(lambda: sorted(heard) == sorted(public), what="the public events")
 
-    await downstream.client.publish(topology.ALARM_RAISED_SUBJECT, b"forged")
-    assert await downstream.refused(f'publish to "{topology.ALARM_RAISED_SUBJECT}"')
+    await downstream.client.publish(public[1], b"forged")
+    assert await downstream.refused(f'publish to "{public[1]}"')
     assert not downstream.client.is_closed
 
 
 async def test_a_gateway_publishes_payloads_and_nothing_else(
-    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+    mesh: CommandLine, names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
 ) -> None:
     gateway = await login("gateway")
     stream = gateway.client.jetstream(timeout=5)
-    ack = await stream.publish(topology.payloads_subject("ep1"), b"{}", headers={"Nats-Msg-Id": "one"})
-    assert (ack.stream, ack.duplicate) == (topology.PAYLOADS, None)
-    again = await stream.publish(topology.payloads_subject("ep1"), b"{}", headers={"Nats-Msg-Id": "one"})
+    payloads = names.subject(topology.payloads_subject("ep1"))
+    ack = await stream.publish(payloads, b"{}", headers={"Nats-Msg-Id": "one"})
+    assert (ack.stream, ack.duplicate) == (names.stream(topology.PAYLOADS), None)
+    again = await stream.publish(payloads, b"{}", headers={"Nats-Msg-Id": "one"})
     assert (again.seq, again.duplicate) == (ack.seq, True)
     with pytest.raises(APIError, match="maximum"):
-        await stream.publish(topology.payloads_subject("ep1"), b"x" * 80_000)
+        await stream.publish(payloads, b"x" * 80_000)
     for subject in (
-        topology.readings_subject(0),
-        topology.EMPTIED_SUBJECT,
-        "$JS.API.STREAM.INFO.PAYLOADS",
+        names.subject(topology.readings_subject(0)),
+        names.subject(topology.EMPTIED_SUBJECT),
+        f"$JS.API.STREAM.INFO.{ack.stream}",
         "$JS.ACK.x",
     ):
         await gateway.client.publish(subject, b"forged")
         assert await gateway.refused(f'publish to "{subject}"')
-    for subject in (">", "tocsin.>", topology.payloads_subject("*"), "$JS.>"):
+    for subject in (">", *map(names.subject, ("tocsin.>", topology.payloads_subject("*"))), "$JS.>"):
         await gateway.client.subscribe(subject)
         assert await gateway.refused(f'subscription to "{subject}"')
     # Replies to others stay with them: a listener on every inbox hears only what was sent to its own account.
     heard: list[str] = []
 
-    async def hear(message: nats.aio.msg.Msg) -> None:
+    async def hear(message: Msg) -> None:
         heard.append(message.subject)
 
     await gateway.client.subscribe("_INBOX.>", cb=hear)
     await gateway.client.flush()
     ingestion = await login("ingestion")
-    await ingestion.client.jetstream().publish("tocsin.alerts.v1.reported", b"alert")
-    await ingestion.client.jetstream().stream_info(topology.ALERTS)
+    await ingestion.client.jetstream().publish(names.subject(topology.ALERT_REPORTED_SUBJECT), b"alert")
+    await ingestion.client.jetstream().stream_info(names.stream(topology.ALERTS))
     await gateway.client.flush()
     assert not heard
     async with open_mesh(mesh.state.root).nats() as operator:
-        info = await operator.jetstream().stream_info(topology.PAYLOADS)
+        info = await operator.jetstream().stream_info(ack.stream)
         assert info.state.messages == 1
 
 
-async def test_a_service_publishes_only_its_own(login: Callable[[str], "asyncio.Future[_User]"]) -> None:
+async def test_a_service_publishes_only_its_own(
+    names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
     aggregation = await login("aggregation")
     stream = aggregation.client.jetstream()
-    ack = await stream.publish(topology.window_closed_subject("b", "r", "co2"), b"window")
-    assert ack.stream == topology.WINDOWS
-    await aggregation.client.publish(topology.NOTIFICATION_STATUS_SUBJECT, b"forged")
+    ack = await stream.publish(names.subject(topology.window_closed_subject("b", "r", "co2")), b"window")
+    assert ack.stream == names.stream(topology.WINDOWS)
+    await aggregation.client.publish(names.subject(topology.NOTIFICATION_STATUS_SUBJECT), b"forged")
     assert await aggregation.refused(topology.NOTIFICATION_STATUS_SUBJECT)
 
 
 async def test_a_service_consumes_and_acknowledges_what_it_reads(
-    mesh: CommandLine, login: Callable[[str], "asyncio.Future[_User]"]
+    mesh: CommandLine, names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
 ) -> None:
     ingestion, aggregation = await login("ingestion"), await login("aggregation")
-    await ingestion.client.jetstream().publish(topology.readings_subject(0), b"batch")
-    subscription = await aggregation.client.jetstream().pull_subscribe(
-        topology.readings_subject(0), durable="partition-0", stream=topology.READINGS
-    )
+    subject, name = names.subject(topology.readings_subject(0)), names.stream(topology.READINGS)
+    await ingestion.client.jetstream().publish(subject, b"batch")
+    subscription = await aggregation.client.jetstream().pull_subscribe(subject, durable="partition-0", stream=name)
     (message,) = await subscription.fetch(1, timeout=5)
     await message.ack_sync()
     async with open_mesh(mesh.state.root).nats() as operator:
-        info = await operator.jetstream().stream_info(topology.READINGS)
+        info = await operator.jetstream().stream_info(name)
         assert info.state.messages == 0
     assert not aggregation.refusals
 
 
-async def test_a_service_cannot_delete_a_stream(login: Callable[[str], "asyncio.Future[_User]"]) -> None:
+async def test_a_service_cannot_delete_a_stream(
+    names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
     ingestion = await login("ingestion")
     with pytest.raises((nats.errors.Error, TimeoutError, APIError)):
-        await ingestion.client.jetstream(timeout=0.5).delete_stream(topology.READINGS)
+        await ingestion.client.jetstream(timeout=0.5).delete_stream(names.stream(topology.READINGS))
     assert await ingestion.refused("stream.delete")
 
 

@@ -58,11 +58,11 @@ async def test_a_service_listens_where_it_is_told_and_knows_its_peers_elsewhere(
 
 
 async def test_status_tells_the_streams_of_an_own_server(nats_connection: NatsConnection) -> None:
-    await ensure_streams(nats_connection.js, TopologyOptions())
-    before = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc)}
+    await ensure_streams(nats_connection, TopologyOptions())
+    before = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc, nats_connection.names)}
     await nats_connection.js.publish("tocsin.videos.v1.probed", b"x")
     await nats_connection.js.pull_subscribe("tocsin.videos.v1.probed", durable="reader", stream=VIDEOS)
-    after = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc)}
+    after = {stream.name: stream for stream in await read_lag_by_client(nats_connection.nc, nats_connection.names)}
     assert set(after) >= set(STREAMS)
     assert after[VIDEOS].messages == before[VIDEOS].messages + 1
     (reader,) = [consumer for consumer in after[VIDEOS].consumers if consumer.name == "reader"]

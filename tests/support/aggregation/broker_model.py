@@ -16,6 +16,7 @@ from typing import Any
 from services.aggregation.adapters.nats.lane import JetStreamLane, LaneOptions
 from services.aggregation.domain.continuity import Stream
 from services.chassis.errors import Unavailable
+from services.chassis.mesh_names import MeshNames
 from services.chassis.nats.batches import BatchOptions, BatchReader
 from services.chassis.nats.envelope import Follows
 from services.chassis.nats.pull import RenewalDue
@@ -256,7 +257,7 @@ class ModelLanes:
             _reach(self._broker)
             return SimpleNamespace(state=SimpleNamespace(last_seq=self._broker.last))
 
-        connection: Any = SimpleNamespace(js=SimpleNamespace(stream_info=stream_info))
+        connection: Any = SimpleNamespace(js=SimpleNamespace(stream_info=stream_info), names=MeshNames())
         options = BatchOptions(service="tests", name="p", stream="READINGS", subject="s", max_unsettled=8)
         reader = BatchReader(connection, options, self.publisher)
         source: Any = ModelSource(self._broker)

@@ -146,6 +146,7 @@ async def test_downstream_never_logs_in_as_the_parts_do(tmp_path: Path) -> None:
         external_postgres=False,
         nats_user="everything",
         nats_password="hunter2",
+        nats_prefix="",
         issuer="",
         audience="",
         ports={},

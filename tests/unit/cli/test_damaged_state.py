@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.chassis.auth.dev_issuer import ISSUER
 from services.chassis.auth.trust import PEER_AUDIENCE
+from services.chassis.mesh_names import MeshNames
 from services.cli.main import run
 from services.cli.runtime.credentials import ensure_credentials, open_issuer
 from services.cli.runtime.errors import RuntimeProblem
@@ -56,7 +57,7 @@ def _start(state: StateDir) -> list[str]:
         assignment.release()
         fresh.remember_ports(assignment.ports)
         is_prepared(fresh, wanted)
-        memory = StreamMemory(fresh, lambda where, what: fresh.remade.append(f"{where}: {what}"))
+        memory = StreamMemory(fresh, lambda where, what: fresh.remade.append(f"{where}: {what}"), MeshNames())
         memory.write()
         credentials = ensure_credentials(fresh, SERVICES)
         for path in credentials.peer_token_files.values():

@@ -2,8 +2,10 @@
 
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.nats_accounts import (
     INVOICES_BUCKET,
+    bucket_stream,
     downstream_permissions,
     gateway_permissions,
     service_permissions,
@@ -11,20 +13,31 @@ from services.cli.runtime.nats_accounts import (
 from services.cli.runtime.settings import SERVICES
 
 
+@pytest.mark.parametrize("names", [MeshNames(), MeshNames("stage")])
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_shapes_no_streams_and_dead_letters_in_its_own_name(service: str) -> None:
-    publish = service_permissions(service).publish or ()
+def test_a_service_shapes_no_streams_and_dead_letters_in_its_own_name(service: str, names: MeshNames) -> None:
+    publish = service_permissions(service, names).publish or ()
     shaping = [subject for subject in publish if subject.startswith("$JS.API.STREAM.")]
     shaped = {s.split(".")[4] for s in shaping if s.split(".")[3] in ("CREATE", "UPDATE", "DELETE", "PURGE")}
     # The bucket of the invoices is notification's own.
-    assert shaped == ({f"OBJ_{INVOICES_BUCKET}"} if service == "notification" else set())
-    assert [s for s in publish if s.startswith("tocsin.dead_letters")] == [f"tocsin.dead_letters.v1.{service}.*"]
+    assert shaped == ({bucket_stream(INVOICES_BUCKET, names)} if service == "notification" else set())
+    letters = names.subject("tocsin.dead_letters.v1.")
+    assert [s for s in publish if s.startswith(letters)] == [f"{letters}{service}.*"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nothing_but_questions_reaches_beyond_the_prefix(service: str) -> None:
+    rights = service_permissions(service, MeshNames("stage"))
+    for subject in (*(rights.publish or ()), *(rights.subscribe or ())):
+        of_the_mesh = subject.startswith("stage.tocsin.") or "STAGE_" in subject
+        asks = subject in {"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*"}
+        assert of_the_mesh or asks or subject == "_INBOX.>", subject
 
 
 def test_every_subject_has_one_publisher() -> None:
     owners: dict[str, str] = {}
     for service in SERVICES:
-        for subject in service_permissions(service).publish or ():
+        for subject in service_permissions(service, MeshNames()).publish or ():
             if subject.startswith("tocsin."):
                 assert subject not in owners, f"{subject} belongs to {owners.get(subject)} and {service}"
                 owners[subject] = service
@@ -38,6 +51,6 @@ def test_downstream_only_listens() -> None:
 
 
 def test_a_gateway_publishes_payloads_and_hears_replies() -> None:
-    permissions = gateway_permissions()
-    assert permissions.publish == ("tocsin.payloads.v1.*",)
+    permissions = gateway_permissions(MeshNames("stage"))
+    assert permissions.publish == ("stage.tocsin.payloads.v1.*",)
     assert permissions.subscribe == ("_INBOX.>",)

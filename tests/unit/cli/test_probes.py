@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.health import examine
 from services.cli.runtime.nats_health import NatsHealth
 from services.cli.runtime.nats_monitor import NatsMonitor, NatsSession, NatsSilent
@@ -75,8 +76,16 @@ async def test_nothing_of_a_look_at_nats_outlives_it(tmp_path: Path, monkeypatch
     state.create()
     async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        memory = StreamMemory(state, lambda _where, _what: None)
-        look = NatsHealth("127.0.0.1", port, runtime_password="", system_password="", store=tmp_path, memory=memory)
+        memory = StreamMemory(state, lambda _where, _what: None, MeshNames())
+        look = NatsHealth(
+            "127.0.0.1",
+            port,
+            runtime_password="",
+            system_password="",
+            store=tmp_path,
+            memory=memory,
+            names=MeshNames(),
+        )
         before = asyncio.all_tasks()
         with pytest.raises(Unhealthy, match="a message is not stored: at once"):
             await look(WITHIN)

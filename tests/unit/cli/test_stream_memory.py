@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.state import StateDir
 from services.cli.runtime.stream_memory import StreamMemory, read_losses
 
@@ -41,12 +42,12 @@ def state(tmp_path: Path) -> StateDir:
 )
 def test_less_than_remembered_is_told(state: StateDir, after: dict[str, tuple[str, int]], words: str | None) -> None:
     told = Told()
-    before = StreamMemory(state, told.tell)
+    before = StreamMemory(state, told.tell, MeshNames())
     before.compare(jsz(READINGS=("monday", 2_686)))
     before.write()
     assert not told
     # The next start of the runtime.
-    memory = StreamMemory(state, told.tell)
+    memory = StreamMemory(state, told.tell, MeshNames())
     memory.compare(jsz(**after))
     memory.compare(jsz(**after))
     memory.write()
@@ -59,7 +60,7 @@ def test_less_than_remembered_is_told(state: StateDir, after: dict[str, tuple[st
 
 def test_a_new_and_an_empty_stream_are_no_loss(state: StateDir) -> None:
     told = Told()
-    memory = StreamMemory(state, told.tell)
+    memory = StreamMemory(state, told.tell, MeshNames())
     memory.compare(jsz(EMPTY=("monday", 0)))
     memory.compare(jsz(NEW=("monday", 5)))
     assert not told
@@ -67,7 +68,7 @@ def test_a_new_and_an_empty_stream_are_no_loss(state: StateDir) -> None:
 
 def test_the_stream_of_health_checks_is_not_remembered(state: StateDir) -> None:
     told = Told()
-    memory = StreamMemory(state, told.tell)
+    memory = StreamMemory(state, told.tell, MeshNames())
     memory.compare(jsz(HEALTH=("monday", 500)))
     memory.compare(jsz(HEALTH=("monday", 5)))
     assert not told
@@ -79,6 +80,6 @@ def test_the_stream_of_health_checks_is_not_remembered(state: StateDir) -> None:
 def test_a_damaged_file_counts_as_nothing_seen(state: StateDir, content: str) -> None:
     (state.root / "streams.json").write_text(content)
     told = Told()
-    StreamMemory(state, told.tell).compare(jsz(READINGS=("monday", 1)))
+    StreamMemory(state, told.tell, MeshNames()).compare(jsz(READINGS=("monday", 1)))
     assert not told
     assert read_losses(state) == []

@@ -47,7 +47,8 @@ class WindowFeed:
 
         await self.stop()  # one that was not started to its end
         try:
-            self._subscription = await self._connection.nc.subscribe(SUBJECT, cb=on_message)
+            subject = self._connection.names.subject(SUBJECT)
+            self._subscription = await self._connection.nc.subscribe(subject, cb=on_message)
             # What the server sends after this has gone through the subscription.
             await self._connection.nc.flush()
         except (nats.errors.Error, TimeoutError) as error:

@@ -137,7 +137,7 @@ async def open_lane(
 async def stream_of_readings(connection: NatsConnection) -> Stream:
     """The stream as it is now. Raises Unavailable."""
     try:
-        info = await connection.js.stream_info(READINGS)
+        info = await connection.js.stream_info(connection.names.stream(READINGS))
     except (nats.errors.Error, OSError) as error:
         raise Unavailable("the message broker cannot be reached") from error
     if info.created is None:

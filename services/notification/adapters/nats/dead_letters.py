@@ -52,7 +52,7 @@ class StreamDeadLetters:
 
     async def _bounds(self) -> tuple[int, int]:
         try:
-            info = await self._connection.js.stream_info(DEAD_LETTERS)
+            info = await self._connection.js.stream_info(self._connection.names.stream(DEAD_LETTERS))
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker does not answer") from error
         return max(info.state.first_seq, 1), info.state.last_seq

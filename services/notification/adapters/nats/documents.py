@@ -20,7 +20,7 @@ class JetStreamDocuments:
     def __init__(self, connection: NatsConnection, *, bucket: str, ttl: timedelta, replicas: int = 1) -> None:
         self._connection = connection
         self._config = ObjectStoreConfig(
-            bucket=bucket,
+            bucket=connection.names.stream(bucket),
             description="Invoices as PDF, several in an object.",
             ttl=ttl.total_seconds(),
             replicas=replicas,

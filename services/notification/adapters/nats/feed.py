@@ -82,6 +82,7 @@ class PublicFeed:
         meter: PrometheusMeter,
     ) -> None:
         self._connection = connection
+        self._names = connection.names
         self._publisher = publisher
         self._subscriptions = subscriptions
         self._fan_out = fan_out
@@ -101,8 +102,8 @@ class PublicFeed:
             for event_type in event_types:
                 self._suspects.add(event_type)
                 options = consumer_options(event_type)
-                config = replace(options.config(), name=options.durable)
-                await self._connection.js.add_consumer(options.stream, config=config)
+                config = replace(self._names.consumer(options.config()), name=options.durable)
+                await self._connection.js.add_consumer(self._names.stream(options.stream), config=config)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the message broker does not answer") from error
 
@@ -170,7 +171,7 @@ class PublicFeed:
     async def _forget(self, event_type: str) -> None:
         options = consumer_options(event_type)
         try:
-            await self._connection.js.delete_consumer(options.stream, options.durable)
+            await self._connection.js.delete_consumer(self._names.stream(options.stream), options.durable)
         except nats.js.errors.NotFoundError:
             return
         except (nats.errors.Error, TimeoutError) as error:
