@@ -1,5 +1,7 @@
 """`tocsin token`: prints a development token."""
 
+import os
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ from services.cli.options import StateDirOption
 if TYPE_CHECKING:
     from services.cli.runtime.state import StateDir
 
+_EVERYTHING = "*"
+_TENANTS_VARIABLE = "TOCSIN_NOTIFICATION_TENANTS"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_TTL = timedelta(days=365)
 
@@ -40,11 +44,28 @@ def token(
     from services.cli.runtime.state import StateDir, state_dir_path
 
     scopes = [name for given in scope or [] for name in given.replace(",", " ").split()]
+    _check(scopes, tenant or [])
     state = StateDir(state_dir_path(state_dir))
     issuer, audience = _issuer(state)
     print(
         mint_token(state, scopes, ttl=parse_ttl(ttl), tenants=tenant, subject=subject, issuer=issuer, audience=audience)
     )
+
+
+def _check(scopes: list[str], tenants: list[str]) -> None:
+    """Refuses scopes that no method takes; warns of tenants that the settings of this shell do not have."""
+    from services.cli.scopes import known_scopes
+
+    known = known_scopes() if set(scopes) - {_EVERYTHING} else []
+    if unknown := sorted(set(scopes) - {_EVERYTHING, *known}):
+        raise CommandError(f"--scope is one of {', '.join(known)}, not {unknown[0]!r}", exit_code=2)
+    if strangers := sorted(set(tenants) - {_EVERYTHING}):
+        from services.notification.settings import NotificationSettings
+
+        given = os.environ.get(_TENANTS_VARIABLE, "") or str(NotificationSettings.model_fields["tenants"].default)
+        there = [name.strip() for name in given.split(",")]
+        for name in (name for name in strangers if name not in there):
+            print(f"tocsin: no tenant is called {name!r} here; there are {', '.join(there)}", file=sys.stderr)
 
 
 def _issuer(state: "StateDir") -> tuple[str, str]:

@@ -30,6 +30,7 @@ from services.cli.version import tocsin_version
         (["env", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
         (["token", "--state-dir", "/nowhere/at/all"], 3, "no signing key"),
         (["token", "--ttl", "1x"], 2, "--ttl"),
+        (["token", "--scope", "nonsense"], 2, "readings:write, videos:read"),
         (["up", "--only", "nothing"], 2, "no part is called"),
     ],
 )
@@ -120,7 +121,9 @@ def test_a_token_says_what_was_asked_for(tmp_path: Path, capsys: pytest.CaptureF
     arguments = "token --scope readings:write,alerts:write --scope videos:read --ttl 5m --tenant acme --subject ann"
     assert run([*arguments.split(), "--state-dir", str(tmp_path)]) == 0
     key = jwt.PyJWKSet.from_json(issuer.jwks_file.read_text()).keys[0]
-    claims = jwt.decode(capsys.readouterr().out.strip(), key, ["ES256"], audience=AUDIENCE, issuer=ISSUER)
+    printed = capsys.readouterr()
+    assert "no tenant is called 'acme' here; there are diabetes" in printed.err
+    claims = jwt.decode(printed.out.strip(), key, ["ES256"], audience=AUDIENCE, issuer=ISSUER)
     assert claims["scope"] == "readings:write alerts:write videos:read"
     assert claims["tenants"] == ["acme"]
     assert claims["sub"] == "ann"
