@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -17,7 +18,9 @@ import (
 )
 
 //go:embed index.html
-var landing []byte
+var index string
+
+var landing = template.Must(template.New("index.html").Parse(index))
 
 const (
 	// Swagger UI starts itself from an inline script and styles itself inline; nothing comes from other hosts.
@@ -35,7 +38,7 @@ const (
 
 // Register adds the pages to mux.
 func Register(mux *http.ServeMux) {
-	mux.Handle("GET /{$}", file("text/html; charset=utf-8", landing))
+	mux.HandleFunc("GET /{$}", serveLanding)
 	mux.Handle("GET /openapi.json", file("application/json", openapi.Document))
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title:       "Tocsin",
@@ -53,6 +56,17 @@ func Register(mux *http.ServeMux) {
 	})
 	mux.Handle("GET /docs/", withPolicy(ui))
 	mux.Handle("GET /docs", http.RedirectHandler("/docs/", http.StatusMovedPermanently))
+}
+
+// serveLanding shows its commands with the host that the page was asked of.
+func serveLanding(w http.ResponseWriter, r *http.Request) {
+	var page bytes.Buffer
+	if err := landing.Execute(&page, r.Host); err != nil {
+		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Vary", "Host")
+	file("text/html; charset=utf-8", page.Bytes()).ServeHTTP(w, r)
 }
 
 func file(contentType string, content []byte) http.Handler {
