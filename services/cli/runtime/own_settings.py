@@ -39,6 +39,7 @@ def own_settings() -> list[Setting]:
         _runtime("TOCSIN_POSTGRES_ROLE_PREFIX", "text", _ROLE_PREFIX),
         _runtime("TOCSIN_POSTGRES_REVOKE_PUBLIC", "true or false", _REVOKE_PUBLIC, "false"),
         _runtime("TOCSIN_POSTGRES_RESET_PASSWORDS", "true or false", _RESET_PASSWORDS, "false"),
+        _runtime("TOCSIN_MOVE", "true or false", _MOVE, "false"),
         _runtime("TOCSIN_NATS_URL", "URL", "A NATS server to use in place of an own one; no login in it, or one."),
         _runtime("TOCSIN_NATS_USER", "text", _NATS_LOGIN),
         _runtime("TOCSIN_NATS_PASSWORD", "text", "The login at that server, for every part."),
@@ -73,6 +74,10 @@ _REVOKE_PUBLIC = "Whether a database that was there before Tocsin is closed to e
 _RESET_PASSWORDS = (
     "Whether roles whose password this state directory does not know get a new one: for one start, when the mesh that "
     "knew it is gone."
+)
+_MOVE = (
+    "Whether a start may use another PostgreSQL or NATS server than the last one on this state directory: for one "
+    "start. The data are not moved."
 )
 _NATS_LOGIN = "One login at that server for every part; without it each logs in as `tocsin nats permissions` prints it."
 _OUTSIDE_LOGINS = {

@@ -55,6 +55,7 @@ NATS_PREFIX_VARIABLE = "TOCSIN_NATS_PREFIX"
 NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
 NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
 PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
+MOVE_VARIABLE = "TOCSIN_MOVE"
 
 
 _SIZE = re.compile(r"(\d{1,9})(B|KiB|MiB|GiB|TiB)")
@@ -89,6 +90,8 @@ class RuntimeSettings:
     nats_password: str = ""
     names: MeshNames = field(default_factory=MeshNames)
     """What subjects and streams are called at the server."""
+    move: bool = False
+    """Whether other servers than those of the last start are meant."""
     replicas: int = 1
     """Copies of each stream."""
     partitions: int = 8
@@ -172,6 +175,7 @@ def read_settings(
         nats_user=nats.user,
         nats_password=nats.password,
         names=read_names(environment),
+        move=_switch(environment, MOVE_VARIABLE),
         replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
         partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),

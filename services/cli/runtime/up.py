@@ -32,6 +32,7 @@ from services.cli.runtime.stream_memory import StreamMemory
 from services.cli.runtime.supervisor import Supervisor
 from services.cli.runtime.tasks import Told
 from services.cli.runtime.triage import Triage
+from services.cli.runtime.used_servers import check_servers, remember_servers
 from services.cli.version import tocsin_version
 
 _LEFTOVER_BUDGET = timedelta(seconds=5)
@@ -45,6 +46,8 @@ def check_start(settings: RuntimeSettings) -> None:
         check_configured(settings.port_requests())
     elif state.in_use:
         raise state.taken()
+    else:
+        check_servers(state, settings)
     if not settings.postgres_dsn and not state.postgres.exists():
         # Only a new mesh: one that filled its disk must come up, if only to be emptied.
         require_room(state.root)
@@ -117,6 +120,8 @@ async def _run_in(
 
         def ready() -> None:
             status.mark_ready()
+            if not preparation.dry_run:
+                remember_servers(state, settings)
             if settings.only is None and not mesh.prepared:
                 mark_prepared(state, settings)
             journal.console(partial(on_ready, instance, supervisor.stop))
