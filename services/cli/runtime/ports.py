@@ -27,6 +27,8 @@ class PortRequest:
     configured: int | None = None
     option: str = ""
     """The option of `tocsin up` that sets it, where there is one."""
+    host_variable: str = ""
+    """What sets the host, where it can be set."""
 
     @property
     def chosen_by(self) -> str:
@@ -64,10 +66,11 @@ class PortAssignment:
         self._holds.clear()
 
 
-def check_configured(requests: Iterable[PortRequest]) -> None:
-    """Raises ConfigurationProblem when a configured port is taken, named twice, or on an address of another machine."""
+def check_addresses(requests: Iterable[PortRequest]) -> None:
+    """Raises ConfigurationProblem when a configured port is named twice, or an address is not of this machine."""
     seen: dict[int, PortRequest] = {}
     for request in requests:
+        _check_host(request)
         if request.configured is None:
             continue
         if other := seen.get(request.configured):
@@ -75,7 +78,14 @@ def check_configured(requests: Iterable[PortRequest]) -> None:
                 f"port {request.configured} is asked for twice: {other.chosen_by} and {request.chosen_by}"
             )
         seen[request.configured] = request
-        if not is_free(request.host, request.configured):
+
+
+def check_configured(requests: Iterable[PortRequest]) -> None:
+    """As `check_addresses`, and raises ConfigurationProblem when a configured port is taken."""
+    requests = list(requests)
+    check_addresses(requests)
+    for request in requests:
+        if request.configured is not None and not is_free(request.host, request.configured):
             raise ConfigurationProblem(_taken(request, request.configured))
 
 
@@ -103,6 +113,15 @@ def assign_ports(requests: Iterable[PortRequest], remembered: Mapping[str, int])
                 port = _choose(request.host, {*taken, *remembered.values()}, assignment)
             assignment.ports[request.name] = port
     return assignment
+
+
+def _check_host(request: PortRequest) -> None:
+    try:
+        with socket.socket(_family(request.host), socket.SOCK_STREAM) as probe:
+            probe.bind((request.host, 0))
+    except OSError as error:
+        named = f"{request.host_variable}: " if request.host_variable else ""
+        raise ConfigurationProblem(f"{named}{request.host!r} is no address of this machine: {error.strerror}") from None
 
 
 def is_free(host: str, port: int) -> bool:

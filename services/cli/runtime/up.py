@@ -18,10 +18,11 @@ from services.cli.runtime.journal import JOURNAL, Journal
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
-from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_configured
+from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_addresses, check_configured
 from services.cli.runtime.preparation import Preparation
 from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
+from services.cli.runtime.programs import check_programs
 from services.cli.runtime.prometheus import write_targets
 from services.cli.runtime.reporter import Reporter
 from services.cli.runtime.requests import request_handlers
@@ -42,12 +43,16 @@ _TOKEN_RENEWAL_SECONDS = 12 * 3600.0
 def check_start(settings: RuntimeSettings) -> None:
     """Refuses what can be refused before anything is made. Raises RuntimeProblem."""
     state = StateDir(settings.state_dir)
-    if not state.check():
-        check_configured(settings.port_requests())
-    elif state.in_use:
+    used = state.check()
+    if used and state.in_use:
         raise state.taken()
-    else:
+    if used:
         check_servers(state, settings)
+        check_addresses(settings.port_requests())
+    else:
+        # Of one that was up before, parts that were left over may still be on the ports.
+        check_configured(settings.port_requests())
+    check_programs(settings)
     if not settings.postgres_dsn and not state.postgres.exists():
         # Only a new mesh: one that filled its disk must come up, if only to be emptied.
         require_room(state.root)

@@ -36,6 +36,15 @@ _PLACES = {
 }
 
 
+def check_state(state: StateDir, settings: RuntimeSettings) -> bool:
+    """Whether a mesh has used the directory before; raises ConfigurationProblem when it is not for one, or one with
+    other servers."""
+    if not state.check():
+        return False
+    check_servers(state, settings)
+    return True
+
+
 def check_servers(state: StateDir, settings: RuntimeSettings) -> None:
     """Raises ConfigurationProblem when a start would use other servers than the last one, and so other data."""
     if settings.move:

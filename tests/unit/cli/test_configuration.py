@@ -77,6 +77,41 @@ def test_each_part_s_nonsense_is_named_before_anything_starts(name: str, value: 
     assert all(name in line for line in found)
 
 
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"TOCSIN_GATEWAY_PORT": "9000", "TOCSIN_INGESTION_PORT": "9000"}, "TOCSIN_INGESTION_PORT"),
+        ({"TOCSIN_POSTGRES_BIN_DIR": "/nonexistent"}, "TOCSIN_POSTGRES_BIN_DIR"),
+        ({"TOCSIN_NATS_SERVER_BIN": "/etc/passwd"}, "TOCSIN_NATS_SERVER_BIN"),
+        ({"TOCSIN_ENVOY_BIN": "/etc"}, "TOCSIN_ENVOY_BIN"),
+        ({"TOCSIN_GATEWAY_BIN": "/etc"}, "TOCSIN_GATEWAY_BIN"),
+        ({"TOCSIN_EDGE_HOST": "nosuchhost.invalid"}, "TOCSIN_EDGE_HOST"),
+        ({"TOCSIN_METRICS_HOST": "192.0.2.1"}, "TOCSIN_METRICS_HOST"),
+        ({"TOCSIN_NATS_REPLICAS": "3"}, "TOCSIN_NATS_REPLICAS"),
+        ({"TOCSIN_EDGE_TLS_CERT_FILE": "/etc/passwd", "TOCSIN_EDGE_TLS_KEY_FILE": "/etc/passwd"}, "TLS_CERT_FILE"),
+        ({"TOCSIN_EDGE_TLS_CERT_FILE": "/nonexistent"}, "TOCSIN_EDGE_TLS_CERT_FILE=/nonexistent"),
+    ],
+)
+def test_check_and_up_refuse_the_same_and_nothing_is_made(
+    environment: dict[str, str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {**environment, "TOCSIN_EDGE_PORT": "18292"}.items():
+        monkeypatch.setenv(name, value)
+    for command in (["config", "check"], ["up"]):
+        assert run([*command, "--state-dir", str(tmp_path / "state")]) == 2
+        assert named in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_with_other_things_is_refused_by_the_check(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", "--state-dir", "/etc"]) == 2
+    assert "/etc holds other things than a mesh" in capfd.readouterr().err
+
+
 def test_only_the_parts_that_run_are_judged() -> None:
     environment = {"TOCSIN_NOTIFICATION_TENANTS": "a b", "TOCSIN_INGESTION_LINGER": "5"}
     assert len(judged(environment)) == 2
