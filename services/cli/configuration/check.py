@@ -1,7 +1,7 @@
 """Judges every setting of a mesh before anything of it starts."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from services.chassis.settings import Refused, read
 from services.cli.configuration.catalogue import SERVICE_SETTINGS, all_settings
@@ -23,6 +23,12 @@ _PLACES = {
     "TOCSIN_METRICS_LISTEN": "127.0.0.1:0",
     "TOCSIN_PEER_TOKEN_FILE": "token",
 }
+
+_RENAMED = {
+    "TOCSIN_MEDIA_PROBE_PRIVATE_ORIGINS": "TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS",
+    "TOCSIN_ENVOY_ADMIN_PORT": "TOCSIN_ENVOY_METRICS_PORT",
+}
+_REMOVED = frozenset({"TOCSIN_NATS_MONITOR_PORT"})
 
 
 def problems(settings: RuntimeSettings) -> list[str]:
@@ -53,12 +59,16 @@ def problems(settings: RuntimeSettings) -> list[str]:
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Variables `TOCSIN_...` that nobody reads, a line each with the nearest that somebody does."""
     known = {setting.name for setting in all_settings()}
-    found: list[str] = []
-    for name in sorted(environment):
-        if name.startswith("TOCSIN_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
-    return found
+    return [_unknown(name, known) for name in sorted(environment) if name.startswith("TOCSIN_") and name not in known]
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    if name in _REMOVED:
+        return f"{name} is no setting any more; nothing takes its place"
+    if name in _RENAMED:
+        return f"{name} is no setting any more; it is {_RENAMED[name]} now"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _service(name: str, environment: Mapping[str, str]) -> Callable[[], object]:

@@ -21,6 +21,7 @@ from services.cli.runtime.state import StateDir
 
 _VARIABLE = re.compile(r"TOCSIN_[A-Z0-9]+(?:_[A-Z0-9]+)*")
 # Not settings: what `tocsin env` prints, the object store's name, an example.
+_OF_EARLIER_VERSIONS = {"TOCSIN_ENVOY_ADMIN_PORT", "TOCSIN_MEDIA_PROBE_PRIVATE_ORIGINS", "TOCSIN_NATS_MONITOR_PORT"}
 _NO_SETTINGS = {"TOCSIN_URL", "TOCSIN_INVOICES", "TOCSIN_INGESTION", "TOCSIN_INGESTION_MAX_BATCH"}
 
 
@@ -48,7 +49,7 @@ def test_every_variable_that_the_code_names_is_a_setting() -> None:
         # A prefix that code completes is no variable.
         if f"{name}_" not in path.read_text()
     }
-    assert named - known - _NO_SETTINGS == set()
+    assert named - known - _NO_SETTINGS - _OF_EARLIER_VERSIONS == set()
 
 
 def test_defaults_can_be_used() -> None:
@@ -110,6 +111,13 @@ def test_check_and_up_refuse_the_same_and_nothing_is_made(
 def test_a_directory_with_other_things_is_refused_by_the_check(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--state-dir", "/etc"]) == 2
     assert "/etc holds other things than a mesh" in capfd.readouterr().err
+
+
+def test_variables_of_earlier_versions_are_told_by_their_new_name() -> None:
+    admin, origins, monitor = unknown_variables(dict.fromkeys(_OF_EARLIER_VERSIONS, "1"))
+    assert admin.endswith("it is TOCSIN_ENVOY_METRICS_PORT now")
+    assert origins.endswith("it is TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS now")
+    assert monitor.endswith("nothing takes its place")
 
 
 def test_only_the_parts_that_run_are_judged() -> None:
