@@ -33,6 +33,10 @@ class ConsoleReporter:
         """What the operator ought to know."""
         self._line("!", "yellow", "note", None, text)
 
+    def eased(self, text: str) -> None:
+        """What is over."""
+        self._line("●", "green", "note", None, text)
+
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """A finished preparation."""
         self._line("·", "cyan", step.name, seconds, done)

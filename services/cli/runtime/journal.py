@@ -35,6 +35,11 @@ class Journal:
         self._write("warning", "notice", text=text)
         self._pass_on(self._listener.notice, text)
 
+    def eased(self, text: str) -> None:
+        """What the operator need not mind any more."""
+        self._write("info", "notice", text=text)
+        self._pass_on(self._listener.eased, text)
+
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """A finished preparation."""
         self._write("info", "step done", step=step.name, done=done, seconds=round(seconds, 3))

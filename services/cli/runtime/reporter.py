@@ -17,6 +17,10 @@ class Reporter(Protocol):
         """Something that the operator ought to know, a line."""
         ...
 
+    def eased(self, text: str) -> None:
+        """What was told by `notice` is over, a line."""
+        ...
+
     def step_done(self, step: Step, done: str, seconds: float) -> None:
         """The supervisor has done something itself; `done` says what."""
         ...
@@ -58,6 +62,9 @@ class SilentReporter:
         """Ignored."""
 
     def notice(self, text: str) -> None:
+        """Ignored."""
+
+    def eased(self, text: str) -> None:
         """Ignored."""
 
     def step_done(self, step: Step, done: str, seconds: float) -> None:

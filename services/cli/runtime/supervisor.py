@@ -43,7 +43,7 @@ class Supervisor:
         self._start_budget = start_budget
         self._machine = machine or Machine()
         limits = limits or HealthLimits()
-        triage = triage or Triage(reporter.notice, turn=limits.restart_after)
+        triage = triage or Triage(reporter.notice, eased=reporter.eased, turn=limits.restart_after)
         self._keepers = {
             part.name: Keeper(
                 part,

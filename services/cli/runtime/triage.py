@@ -16,19 +16,20 @@ _CALM_SECONDS = 30.0
 
 
 class Triage:
-    """What the parts' judges know together. `notice` hears once that the machine is at fault, and once that it is well
+    """What the parts' judges know together. `notice` hears once that the machine is at fault, `eased` once that it is well
     again."""
 
     def __init__(
         self,
         notice: Callable[[str], None] = lambda _: None,
         *,
+        eased: Callable[[str], None] = lambda _: None,
         turn: timedelta = timedelta(seconds=20),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trouble = ""
         """Why faults are taken for the machine's; empty while they are not."""
-        self._notice, self._clock = notice, clock
+        self._notice, self._eased, self._clock = notice, eased, clock
         self._turn_seconds = turn.total_seconds()
         self._suspects: dict[str, bool] = {}
         self._turn: tuple[str, float] | None = None
@@ -57,7 +58,7 @@ class Triage:
         self._suspects.pop(part, None)
         if self.trouble and not self._suspects and self._clock() - self._last_suspicion >= _CALM_SECONDS:
             self.trouble = ""
-            self._notice("the machine gives the parts what they need again")
+            self._eased("the machine gives the parts what they need again")
 
     def recovered(self, part: str) -> None:
         """The part works: it needs its turn no more."""

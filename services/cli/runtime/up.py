@@ -98,7 +98,7 @@ async def _run_in(
         mesh = _mesh(settings, state, assignment.ports, memory, preparation, reporter.notice)
         instance = _instance(mesh)
         plan = mesh.plan()
-        triage = Triage(reporter.notice, turn=settings.health.restart_after)
+        triage = Triage(reporter.notice, eased=reporter.eased, turn=settings.health.restart_after)
         status = StatusFile(state, plan, reporter.fault, triage)
         supervisor = Supervisor(
             plan,
