@@ -134,7 +134,7 @@ async def examine(part: Part, within: timedelta) -> Unhealthy | None:
     except Unhealthy as trouble:
         return trouble
     except TimeoutError:
-        return Unhealthy(f"no answer within {within.total_seconds():g} s")
+        return Unhealthy(f"does not answer within {within.total_seconds():g} s")
     except Exception as error:
         # It cannot be known to work; nor does it show that the part is at fault, and not the one who looks.
         return Unhealthy(f"it cannot be examined: {describe(error)}", own=False)

@@ -62,7 +62,7 @@ class NatsSession:
             return None
         except TimeoutError:
             await self.close()
-            raise NatsSilent(f"no answer within {within:g} s") from None
+            raise NatsSilent(f"does not answer within {within:g} s") from None
         except (nats.errors.Error, OSError) as error:
             await self.close()
             raise NatsSilent(f"the connection failed: {error}") from error

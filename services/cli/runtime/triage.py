@@ -16,8 +16,8 @@ _CALM_SECONDS = 30.0
 
 
 class Triage:
-    """What the parts' judges know together. `notice` hears once that the machine is at fault, `eased` once that it is well
-    again."""
+    """What the parts' judges know together. `notice` hears once that the machine is at fault, `eased` once that it is
+    well again."""
 
     def __init__(
         self,

@@ -116,14 +116,14 @@ async def test_a_server_that_hangs_is_told_and_restarted(command_line: Make, par
     os.kill(before, signal.SIGSTOP)
     await eventually(lambda: report(one, part).state == "unhealthy", timeout=20, what="the fault told")
     told = report(one, part)
-    assert "no answer within" in told.reason
+    assert "does not answer within" in told.reason
     assert told.unhealthy_seconds is not None
     await eventually(
         lambda: report(one, part).healthy and report(one, part).pid != before, timeout=40, what="the part restarted"
     )
     _, output, _ = await one.stop()
     assert f"{part}" in output
-    assert "starting it again: no answer within" in output
+    assert "starting it again: does not answer within" in output
 
 
 async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make, shell: Shell) -> None:

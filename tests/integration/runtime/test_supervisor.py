@@ -255,7 +255,7 @@ async def test_a_stopped_process_is_ended_in_order_and_started_again(stage: Stag
         await eventually(lambda: supervisor.status["one"].pid not in (None, before), timeout=20)
         await eventually(lambda: supervisor.status["one"].state is State.HEALTHY)
         assert "one ended" in stage.story  # it was continued so that it could
-    assert stage.events[0] == "one unhealthy: no answer within 0.5 s"
+    assert stage.events[0] == "one unhealthy: does not answer within 0.5 s"
 
 
 async def test_a_supervisor_that_does_not_run_holds_it_against_nobody(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from services.cli.runtime.part import Unhealthy
 from services.cli.runtime.triage import Triage
 
 PARTS = ("postgres", "nats", "ingestion", "aggregation", "gateway", "envoy")
-SILENCE = Unhealthy("no answer within 3 s")
+SILENCE = Unhealthy("does not answer within 3 s")
 WELL, STARVED = Span(seconds=1.0), Span(seconds=1.0, starved="tasks waited for a processor for 99% of the time")
 
 
