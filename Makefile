@@ -33,7 +33,7 @@ $(BUILD)/dev.stamp: requirements-dev.lock $(SCRIPTS) scripts/third_party.py
 	@scripts/setup.sh dev
 	@touch $(BUILD)/mesh.stamp $@
 
-up: mesh ## Start the mesh and keep it up until Ctrl-C.
+up: mesh ## Start the mesh and keep it up until Ctrl-C (ARGS="--port 8081").
 	@$(BIN)/tocsin up $(ARGS)
 
 demo: mesh ## Start the mesh and play a real scenario through Envoy (ARGS=--exit ends it).
