@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
 from services.cli.output import JsonOption, console, fields, print_json
 
@@ -29,14 +30,26 @@ def migrate(
     """Bring the database and the streams up to date, without starting services.
 
     For own servers (TOCSIN_POSTGRES_DSN, TOCSIN_NATS_URL), and after an upgrade, while the mesh is down. The mesh's own
-    servers run meanwhile. 'tocsin up' does the same by itself.
+    servers run meanwhile. --dry-run works while it is up, too. 'tocsin up' does the same by itself.
     """
     from services.cli.runtime.settings import read_settings
     from services.cli.runtime.state import StateDir, state_dir_path
 
     root = state_dir_path(state_dir)
     settings = replace(read_settings(root, {}), only=frozenset({"postgres", "nats"}))
-    if dry_run and not StateDir(root).check():
+    state = StateDir(root)
+    there = state.check()
+    if there and state.in_use:
+        if not dry_run:
+            raise CommandError(
+                f"a mesh is already up on {root}, and migrated when it started; after an upgrade call "
+                f"'{state.command('stop')}' first, then migrate ('--dry-run' only reads, and works meanwhile)",
+                exit_code=2,
+            )
+        from services.cli.runtime.up import look_into
+
+        done = asyncio.run(look_into(settings))
+    elif dry_run and not there:
         # Of a mesh that is not there yet nothing is to be left; what its servers would get, others show.
         with tempfile.TemporaryDirectory(prefix="tocsin-dry-run-") as elsewhere:
             done = _prepare(replace(settings, state_dir=Path(elsewhere) / "state"), dry_run=True)

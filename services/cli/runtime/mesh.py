@@ -147,6 +147,10 @@ class Mesh:
         present = wanted | {step.name for step in steps}
         return Plan(tuple(_within(part, present) for part in parts), tuple(steps))
 
+    def preparing_steps(self) -> tuple[Step, Step]:
+        """What brings the database and the streams up to date, on servers that are up."""
+        return self._database_step(), self._streams_step()
+
     def metrics(self, plan: Plan) -> dict[str, str]:
         """Who answers `GET /metrics` on which `host:port`: the parts of the plan, and the runtime."""
         parts = {part.name: part.metrics for part in plan.parts if part.metrics}

@@ -13,7 +13,7 @@ from services.cli.runtime.credentials import ensure_credentials, renew_peer_toke
 from services.cli.runtime.disk import needing_room, require_room
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.identity_provider import system_authorities
-from services.cli.runtime.instance import Instance
+from services.cli.runtime.instance import Instance, running_instance
 from services.cli.runtime.journal import JOURNAL, Journal
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
@@ -24,7 +24,7 @@ from services.cli.runtime.prepared import is_prepared, mark_prepared
 from services.cli.runtime.process import end_leftovers
 from services.cli.runtime.programs import check_programs
 from services.cli.runtime.prometheus import write_targets
-from services.cli.runtime.reporter import Reporter
+from services.cli.runtime.reporter import Reporter, SilentReporter
 from services.cli.runtime.requests import request_handlers
 from services.cli.runtime.settings import EDGE_TLS_VARIABLE, PROJECT, SERVICES, RuntimeSettings
 from services.cli.runtime.state import StateDir
@@ -76,6 +76,17 @@ async def run_mesh(
         state.create()
         state.acquire()
         await _run_in(state, settings, reporter, on_ready, preparation or Preparation())
+
+
+async def look_into(settings: RuntimeSettings) -> Preparation:
+    """What is to be done to database and streams of the mesh that is up on the directory; changes nothing."""
+    state = StateDir(settings.state_dir)
+    reporter, done = SilentReporter(), Preparation(dry_run=True)
+    memory = StreamMemory(state, reporter.fault, settings.names)
+    mesh = _mesh(settings, state, running_instance(state).ports, memory, done, reporter.notice)
+    for step in mesh.preparing_steps():
+        await step.run()
+    return done
 
 
 async def _run_in(

@@ -137,6 +137,7 @@ async def test_migrate_prepares_what_is_missing_and_says_so(shell: Shell) -> Non
     while_up = shell("migrate")
     assert (while_up.exit_code, while_up.output) == (2, "")
     assert "already up" in while_up.errors
+    assert "'--dry-run' only reads" in while_up.errors
     connection = await asyncpg.connect(running_instance(shell.state).postgres_dsn)
     await connection.execute("DROP SCHEMA media_probe CASCADE")
     await connection.close()
@@ -144,8 +145,9 @@ async def test_migrate_prepares_what_is_missing_and_says_so(shell: Shell) -> Non
     broker = await nats.connect(running_instance(shell.state).nats_url, user=RUNTIME_USER, password=password)
     await broker.jetstream().delete_stream("ALARMS")
     await broker.close()
-    assert shell("stop").exit_code == 0
     missing = {"migrations": {"media_probe": listed["migrations"]["media_probe"]}, "streams": ["ALARMS"]}
+    assert json.loads(shell("migrate", "--json", "--dry-run").output) == {"dryRun": True, **missing}
+    assert shell("stop").exit_code == 0
     for arguments, dry_run in ((("--dry-run",), True), (("--dry-run",), True), ((), False)):
         assert json.loads(shell("migrate", "--json", *arguments).output) == {"dryRun": dry_run, **missing}
     assert "nothing to do" in shell("migrate", "--dry-run").output
