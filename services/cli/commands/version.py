@@ -1,5 +1,6 @@
 """`tocsin version`: of this command, and of each part of a mesh that is up."""
 
+import sys
 from typing import Any
 
 import typer
@@ -18,6 +19,7 @@ def version(
     state_dir: StateDirOption = None,
 ) -> None:
     """Print the version of this command and, where a mesh is up, those of its parts."""
+    from services.cli.runtime.errors import RuntimeProblem
     from services.cli.runtime.instance import running_instance
     from services.cli.runtime.state import StateDir, state_dir_path
     from services.cli.runtime.status import read_reports
@@ -25,9 +27,13 @@ def version(
 
     state = StateDir(state_dir_path(state_dir))
     mesh: dict[str, Any] | None = None
-    if state.in_use:
-        parts = {part.name: part.version for part in read_reports(state)}
-        mesh = {"version": running_instance(state).version, "parts": parts}
+    try:
+        if state.in_use:
+            parts = {part.name: part.version for part in read_reports(state)}
+            mesh = {"version": running_instance(state).version, "parts": parts}
+    except RuntimeProblem as problem:
+        # What this command is can be told all the same.
+        print(f"tocsin: {problem.message}", file=sys.stderr)
     if json:
         print_json({"version": tocsin_version(), "mesh": mesh})
         return

@@ -47,6 +47,8 @@ class StateDir:
         self.secrets_file = root / "secrets.json"
         self._ports_file = root / "ports.json"
         self._lock: int | None = None
+        self.unstopped: int | None = None
+        """The process id of the last supervisor, where that ended without giving the directory free."""
         self.remade: list[str] = []
         """What was found damaged and is made anew, a line for people each."""
 
@@ -65,7 +67,10 @@ class StateDir:
         make_directory(self.root, (self.logs, self.run, self.auth, self.credentials, self.nats))
 
     def acquire(self) -> None:
-        """Claims the directory for this process until it ends; raises ConfigurationProblem when another has it."""
+        """Claims the directory for this process until it ends; raises ConfigurationProblem when another has it.
+
+        `unstopped` then tells of a last one that was killed.
+        """
         handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         for attempt in range(_LOCK_ATTEMPTS):
             try:
@@ -78,6 +83,8 @@ class StateDir:
         else:
             os.close(handle)
             raise self.taken()
+        # Whoever gives the directory free takes its number out.
+        self.unstopped = self.holder()
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
@@ -99,6 +106,8 @@ class StateDir:
             handle = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise ConfigurationProblem(f"state directory {self.root} cannot be used: {error.strerror}") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -121,6 +121,11 @@ async def _run_in(
             triage=triage,
         )
         reporter.starting(plan, state.root)
+        if state.unstopped is not None:
+            reporter.notice(
+                f"the last run (process {state.unstopped}) ended without a stop: it was killed, or the machine went "
+                "down; what was acknowledged is kept"
+            )
         for text in (*(f"{text}; made anew" for text in state.remade), *warnings_about(settings)):
             reporter.notice(text)
         # In this order: who finds the instance finds its own parts, not those of the last run.

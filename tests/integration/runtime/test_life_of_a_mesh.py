@@ -64,6 +64,7 @@ async def test_nothing_outlives_a_killed_supervisor_and_the_next_start_is_clean(
     one.start()
     after = await one.up()
     assert after["postgres"]["restarts"] == 0
+    assert "ended without a stop" in (one.state.logs / "runtime.log").read_text()
     connection = await asyncpg.connect(running_instance(one.state).postgres_dsn)
     assert await connection.fetchval("SELECT answer FROM kept") == 42
     await connection.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.main import run
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.instance import running_instance
 from services.cli.runtime.logs import MAX_BYTES, LogFile
@@ -79,3 +80,33 @@ def test_logs_stay_within_bounds_while_the_part_writes_on(tmp_path: Path) -> Non
         assert log.path.read_text() == "after\n"
     assert (tmp_path / "part.log.1").stat().st_size == MAX_BYTES + 1
     assert log.tail(5) == ["after"]
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "env"])
+def test_a_file_in_place_of_the_directory_is_told_in_a_sentence(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("no directory")
+    assert run([command, "--state-dir", str(file)]) == 2
+    assert capfd.readouterr().err == f"tocsin: state directory {file} cannot be used: Not a directory\n"
+
+
+def test_the_version_is_told_whatever_the_directory_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("no directory")
+    assert run(["version", "--state-dir", str(file)]) == 0
+    assert capfd.readouterr().out.startswith("tocsin ")
+
+
+def test_who_ended_without_a_stop_is_known_to_the_next(state: StateDir) -> None:
+    state.acquire()
+    assert state.unstopped is None
+    state.release()
+    state.acquire()
+    assert state.unstopped is None
+    state.release()
+    (state.root / "lock").write_text("4711\n")
+    state.acquire()
+    assert state.unstopped == 4711
+    state.release()
