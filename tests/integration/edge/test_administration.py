@@ -1,11 +1,14 @@
 """Envoy's administration: a socket for its owner, metrics for Prometheus, and no port."""
 
 import stat
+from datetime import timedelta
 
 import httpx
 import pytest
 
+from services.cli.runtime.probes import edge_probe
 from tests.integration.edge.conftest import Edge
+from tests.support.eventually import eventually
 from tests.support.ports import listening_ports
 from tests.support.rest import trust
 
@@ -50,3 +53,13 @@ async def test_nothing_else_of_the_administration_is_reached(edge_stack: Edge, m
         address = f"http://127.0.0.1:{edge_stack.metrics_port}"
         assert (await client.request(method, f"{address}{path}")).status_code == 404
         assert (await client.get(f"http://127.0.0.1:{edge_stack.port}/livez")).status_code == 200
+
+
+async def test_the_access_log_holds_clients_and_not_the_supervisor(edge_stack: Edge) -> None:
+    await edge_probe("127.0.0.1", edge_stack.port)(timedelta(seconds=5))
+    async with httpx.AsyncClient(base_url=edge_stack.url, verify=trust()) as client:
+        assert (await client.get("/v1/after-the-probe")).status_code == 401
+    log = edge_stack.admin_socket.with_name("envoy.log")
+    # Envoy writes it out every ten seconds.
+    await eventually(lambda: "/v1/after-the-probe" in log.read_text(), timeout=20, what="the client's request")
+    assert "supervisor" not in log.read_text()
