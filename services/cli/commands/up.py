@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
 
 def up(
     state_dir: StateDirOption = None,
-    port: Annotated[int | None, typer.Option(help="Port of the edge. [env: TOCSIN_EDGE_PORT; default: 8080]")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the edge. [env: TOCSIN_EDGE_PORT; default: that of the last run, 8080 at first]"),
+    ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address that the edge listens on. [env: TOCSIN_EDGE_HOST; default: 127.0.0.1]")
     ] = None,
@@ -33,9 +36,9 @@ def up(
 ) -> None:
     """Start the mesh and keep it up until Ctrl-C, or in the background until 'tocsin stop'.
 
-    Ports that are not given are chosen free at the first start and kept in the state directory. Every part's port has
-    a variable (TOCSIN_INGESTION_PORT, TOCSIN_GATEWAY_PORT, ...); TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL name
-    servers to use in place of own ones.
+    Ports that are not given are those of the last run; at the first start free ones are chosen, and 8080 for the edge.
+    Every part's port has a variable (TOCSIN_INGESTION_PORT, TOCSIN_GATEWAY_PORT, ...); TOCSIN_POSTGRES_DSN and
+    TOCSIN_NATS_URL name servers to use in place of own ones.
     """
     settings = read_settings(
         state_dir_path(state_dir),

@@ -22,7 +22,9 @@ def own_settings() -> list[Setting]:
             readers=("runtime", "commands"),
         ),
         _runtime("TOCSIN_EDGE_HOST", "address", "What the edge listens on.", "127.0.0.1"),
-        _runtime("TOCSIN_EDGE_PORT", "port", "The port of the edge.", str(DEFAULT_EDGE_PORT)),
+        _runtime(
+            "TOCSIN_EDGE_PORT", "port", "The port of the edge; that of the last run by default.", str(DEFAULT_EDGE_PORT)
+        ),
         *(
             _runtime(port_variable(name), "port", f"The port of {part}; a free one by default.")
             for name, part in PORT_NAMES.items()

@@ -14,6 +14,7 @@ from services.cli.runtime.identity_provider import AUTH_DEV_TOKENS_VARIABLE, Ide
 from services.cli.runtime.nats_address import NATS_URL_VARIABLE, read_nats
 from services.cli.runtime.ports import LOOPBACK, PortRequest
 from services.cli.runtime.postgres_address import read_dsn
+from services.cli.runtime.state import StateDir
 
 SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
 DEFAULT_EDGE_PORT = 8080
@@ -194,7 +195,8 @@ def read_settings(
             f"{NATS_REPLICAS_VARIABLE} is {settings.replicas}, and the mesh's own NATS server is a single one; name a "
             f"cluster with {NATS_URL_VARIABLE}"
         )
-    ports: dict[str, int] = {"edge": DEFAULT_EDGE_PORT}
+    # Clients know the address of the last run.
+    ports: dict[str, int] = {"edge": StateDir(state_dir).remembered_ports().get("edge", DEFAULT_EDGE_PORT)}
     for request in settings.port_requests():
         option = options.get(request.name)
         given = str(option) if option is not None else environment.get(request.variable, "")

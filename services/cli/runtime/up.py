@@ -103,8 +103,7 @@ async def _run_in(
         await end_leftovers(children_of_last_run(state), _LEFTOVER_BUDGET)
         remembered = state.remembered_ports()
         assignment = assign_ports(settings.port_requests(), remembered)
-        chosen = {name: port for name, port in assignment.ports.items() if name not in settings.configured_ports}
-        state.remember_ports({**remembered, **chosen})
+        state.remember_ports({**remembered, **assignment.ports})
         memory = StreamMemory(state, reporter.fault, settings.names)
         mesh = _mesh(settings, state, assignment.ports, memory, preparation, reporter.notice)
         instance = _instance(mesh)

@@ -10,6 +10,7 @@ from services.cli.main import run
 from services.cli.runtime.errors import ConfigurationProblem, RuntimeProblem
 from services.cli.runtime.instance import running_instance
 from services.cli.runtime.logs import MAX_BYTES, LogFile
+from services.cli.runtime.settings import read_settings
 from services.cli.runtime.state import StateDir
 
 
@@ -110,3 +111,9 @@ def test_who_ended_without_a_stop_is_known_to_the_next(state: StateDir) -> None:
     state.acquire()
     assert state.unstopped == 4711
     state.release()
+
+
+def test_the_address_of_the_last_run_is_kept(state: StateDir) -> None:
+    state.remember_ports({"edge": 8291})
+    assert read_settings(state.root, {}, environment={}).configured_ports["edge"] == 8291
+    assert read_settings(state.root, {"edge": 8300}, environment={}).configured_ports["edge"] == 8300
