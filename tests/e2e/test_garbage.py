@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.chassis.mesh_names import MeshNames
 from services.cli.runtime.nats_accounts import GATEWAY_USER, RUNTIME_USER, gateway_permissions, mesh_permissions
 from services.cli.runtime.settings import SERVICES
 from services.cli.runtime.status import read_reports
@@ -110,7 +111,7 @@ def garbage(chance: random.Random, pattern: str) -> bytes:
 
 def writable() -> dict[str, list[str]]:
     """Login -> subjects of Tocsin's own that it may publish to. The runtime, which may do everything, is left out."""
-    logins = {**mesh_permissions(SERVICES), GATEWAY_USER: gateway_permissions()}
+    logins = {**mesh_permissions(SERVICES, MeshNames()), GATEWAY_USER: gateway_permissions(MeshNames())}
     return {
         user: [pattern for pattern in rights.publish or () if pattern.startswith(("tocsin.", "$O."))]
         for user, rights in logins.items()
