@@ -56,7 +56,7 @@ class StateDir:
         """How to call a command of `tocsin` for the directory, from the shell that this process was started in."""
         if self.root == state_dir_path(None):
             return f"tocsin {name}"
-        return f"tocsin {name} --state-dir {shlex.quote(str(self.root))}"
+        return f"tocsin {name} --state-dir {_quoted(str(self.root))}"
 
     def check(self) -> bool:
         """Whether a mesh has used the directory before; raises ConfigurationProblem when it is not for one."""
@@ -216,3 +216,9 @@ class StateDir:
 
 def _no_json(path: Path) -> str:
     return "no JSON" if path.stat().st_size else "empty"
+
+
+def _quoted(path: str) -> str:
+    """For a shell. Hints stand between single quotes themselves, so these are not used where others will do."""
+    quoted = shlex.quote(path)
+    return quoted if quoted == path or set('"$`\\!') & set(path) else f'"{path}"'

@@ -1,6 +1,7 @@
 """The state directory: its lock, its secrets, its modes."""
 
 import json
+import shlex
 import stat
 from pathlib import Path
 
@@ -117,3 +118,10 @@ def test_the_address_of_the_last_run_is_kept(state: StateDir) -> None:
     state.remember_ports({"edge": 8291})
     assert read_settings(state.root, {}, environment={}).configured_ports["edge"] == 8291
     assert read_settings(state.root, {"edge": 8300}, environment={}).configured_ports["edge"] == 8300
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "it's", 'a "b" c', "$HOME x", "back\\slash", "tick`", "bang!"])
+def test_a_hint_names_the_directory_as_a_shell_reads_it(tmp_path: Path, name: str) -> None:
+    command = StateDir(tmp_path / name).command("stop")
+    assert shlex.split(command) == ["tocsin", "stop", "--state-dir", str(tmp_path / name)]
+    assert name != "with space" or "'" not in command
