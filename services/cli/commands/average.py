@@ -92,6 +92,8 @@ def _show(name: str, result: Mapping[str, Any], past: list[float | None]) -> Non
         console().print(f"[yellow]no data[/] for {asked}{silent}")
         if any(value is not None for value in past):
             console().print(fields(f"{name} {sensor_type}", {"recently": line}))
+        else:
+            console().print("[dim]A longer --window, or an earlier end by --at, may hold some.[/]")
         return
     statistics = result["statistics"]
     received, consumption = statistics.get("receivedRatio"), statistics.get("consumption")
