@@ -86,7 +86,11 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
     print_goodbye(out)
     if exit_after and not failures:
         up = StateDir(settings.state_dir).command("up")
-        out.print(f"What it stored stays: '{up}' starts a mesh on it, without --exit the demo stays up.", markup=False)
+        out.print(
+            f"What it stored stays: '{up}' starts a mesh on it, without --exit the demo stays up.",
+            markup=False,
+            soft_wrap=True,
+        )
     if failures:
         logs = StateDir(settings.state_dir).command("logs --level warning")
         raise CommandError(f"the demo broke off: {_described(failures[0])}; '{logs}' may tell why") from failures[0]
