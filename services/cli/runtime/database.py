@@ -13,7 +13,7 @@ from pogo_core.error import BadMigrationError
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres.migrations import known_migrations, migrate, pending
-from services.cli.runtime.database_roles import RolePreparation, ServiceSchema, quoted
+from services.cli.runtime.database_roles import ONE_AT_A_TIME, RolePreparation, ServiceSchema, quoted
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.postgres_address import PostgresAddress, at_database, with_login
 from services.cli.runtime.postgres_server import Connection, check_server, in_words, session
@@ -49,7 +49,10 @@ async def prepare_database(
         created = await _ensure_database(dsn, address, options)
         await check_server(dsn, address)
         async with session(dsn) as connection:
-            await _settle_with_others(connection, close=created or options.own_server or options.revoke_public)
+            async with connection.transaction():
+                # Another host may prepare the same database at this moment.
+                await connection.execute(ONE_AT_A_TIME)
+                await _settle_with_others(connection, close=created or options.own_server or options.revoke_public)
             reset = options.own_server or options.reset_passwords
             await RolePreparation(dsn, address, reset, options.secrets_file).ensure(connection, schemas)
         applied = await asyncio.gather(

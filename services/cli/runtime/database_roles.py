@@ -18,7 +18,7 @@ RESET_VARIABLE = "TOCSIN_POSTGRES_RESET_PASSWORDS"
 PREFIX_VARIABLE = "TOCSIN_POSTGRES_ROLE_PREFIX"
 _LONGEST_NAME = 63
 """Bytes of a name, at which PostgreSQL cuts it."""
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:prepare', 0))"
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:prepare', 0))"
 _FACTS = """
 SELECT r.oid IS NOT NULL AS exists, coalesce(r.rolcanlogin, false) AS may_login,
        shobj_description(r.oid, 'pg_authid') AS mark, pg_get_userbyid(n.nspowner)::text AS owner,
@@ -77,7 +77,7 @@ class RolePreparation:
         """Makes what is missing, in one transaction; another runtime on this database waits. Raises RuntimeProblem when
         something of the needed names is somebody else's."""
         async with connection.transaction():
-            await connection.execute(_LOCK)
+            await connection.execute(ONE_AT_A_TIME)
             for schema in schemas:
                 await self._ensure_one(connection, schema)
 
