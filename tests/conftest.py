@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
@@ -26,6 +27,11 @@ SCHEMA = "chassis_test"
 hypothesis.settings.register_profile("tocsin", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("tocsin")
+
+# Whoever starts the tests may ignore these (nohup, a shell's background job), and children would, too.
+for _ignored, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_ignored) is signal.SIG_IGN:
+        signal.signal(_ignored, _usual)
 
 _ORDER = ("e2e", "integration", "contract", "unit")
 

@@ -1,6 +1,8 @@
 """A PostgreSQL server of the operator's: several meshes, several hosts, other users of it, and what is refused."""
 
 import asyncio
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -285,10 +287,10 @@ def _pgbouncer(directory: Path, server: PostgresServer, port: int, mode: str) ->
     for parent in directory.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     identity = {"user": "nobody"} if Path("/proc/self").stat().st_uid == 0 else {}
-    try:
-        process = subprocess.Popen(["pgbouncer", str(config)], stderr=subprocess.DEVNULL, **identity)
-    except FileNotFoundError:
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
         pytest.skip("PgBouncer is not installed")
+    process = subprocess.Popen([program, str(config)], stderr=subprocess.DEVNULL, **identity)
     deadline = time.monotonic() + 10
     while True:
         try:
