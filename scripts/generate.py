@@ -53,10 +53,10 @@ def generate(out: Path) -> None:
     template = (ROOT / "buf.gen.yaml").read_text()
     run(ROOT / ".venv/bin/buf", "generate", "--template", template.replace("out: generated/", f"out: {out}/"))
     swagger, document = (out / "openapi" / f"tocsin.{kind}.json" for kind in ("swagger", "openapi"))
-    fresh = {"PYTHONPATH": str(out / "python")}
-    run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document, **fresh)
+    fresh = str(out / "python")
+    run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document, PYTHONPATH=fresh)
     swagger.unlink()
-    run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", **fresh)
+    run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", PYTHONPATH=fresh)
     run(sys.executable, ROOT / "scripts/settings.py")
 
 
