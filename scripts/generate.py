@@ -56,7 +56,9 @@ def generate(out: Path) -> None:
     fresh = str(out / "python")
     run(sys.executable, ROOT / "scripts/openapi.py", swagger, out / "python", document, PYTHONPATH=fresh)
     swagger.unlink()
-    run(sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", PYTHONPATH=fresh)
+    run(
+        sys.executable, ROOT / "scripts/asyncapi.py", out / "python", out / "asyncapi" / "tocsin.yaml", PYTHONPATH=fresh
+    )
     run(sys.executable, ROOT / "scripts/settings.py")
 
 
