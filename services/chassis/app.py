@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from services.chassis import workers
 from services.chassis.settings import ChassisSettings, Refused, load, refuse, split_address
+from services.chassis.tasks import cancel
 from services.chassis.telemetry import logs, metrics, tracing
 from services.chassis.version import tocsin_version
 
@@ -163,8 +164,7 @@ class App:
 async def _end(task: asyncio.Task[Any], patience: float) -> None:
     if not task.done() and patience:
         await asyncio.wait([task], timeout=patience)
-    task.cancel()
-    await asyncio.wait([task])
+    await cancel(task)
 
 
 Bootstrap = Callable[[App, S], Awaitable[None]]
@@ -202,8 +202,7 @@ async def serve(service: str, settings: S, bootstrap: Bootstrap[S], worker: "wor
         waiting = asyncio.create_task(app.stopping.wait(), name="stopping")
         await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
+            await cancel(starting)
         if not starting.cancelled():
             starting.result()
         await waiting

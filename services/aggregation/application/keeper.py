@@ -9,10 +9,10 @@ import structlog
 
 from services.aggregation.application import metrics
 from services.aggregation.application.ports import Lease, LeaseStore
-from services.aggregation.application.tasks import cancel
 from services.aggregation.application.worker import PartitionWorker
 from services.aggregation.domain.sharing import fair_share
 from services.chassis.errors import DomainError
+from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from services.aggregation.application import metrics
-from services.aggregation.application.tasks import cancel
 from services.aggregation.domain.errors import TooManyWatchers, WatcherTooSlow
+from services.chassis.tasks import cancel
 
 
 @dataclass(frozen=True, slots=True)

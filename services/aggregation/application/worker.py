@@ -14,10 +14,10 @@ from services.aggregation.application.alarms.silence import SilenceWatch
 from services.aggregation.application.losses import LossReports
 from services.aggregation.application.ports import Emptied, Lease, LeaseLost, Message, PartitionStore, ReadingLane
 from services.aggregation.application.processor import OpenAlarms, Processor, wall_clock_us
-from services.aggregation.application.tasks import cancel
 from services.aggregation.domain.continuity import Continuity, Lost, Position, Stream, resume
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
+from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

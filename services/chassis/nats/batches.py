@@ -28,6 +28,7 @@ from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.delivery_order import DeliveryOrder, OutOfOrder
 from services.chassis.nats.publisher import Publisher
 from services.chassis.nats.pull import PullSource, RenewalDue
+from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -184,8 +185,7 @@ class BatchReader:
     async def close(self) -> None:
         """Stops pulling. What is unacknowledged comes again to the next reader."""
         if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.wait([self._ticker])
+            await cancel(self._ticker)
         await self._source.close()
 
 

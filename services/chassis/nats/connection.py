@@ -13,6 +13,7 @@ from services.chassis.errors import Unavailable
 from services.chassis.mesh_names import MeshNames
 from services.chassis.nats import metrics
 from services.chassis.nats.client import Client
+from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -96,12 +97,11 @@ class NatsConnection:
         await self._end_reconnecting()
 
     async def _end_reconnecting(self) -> None:
-        # close() cancels the attempt to reconnect once. One that is just being refused takes that for the refusal (it
-        # waits by `asyncio.wait_for`, which may swallow a cancellation), and would try again for ever.
+        # close() cancels the attempt to reconnect once. One that is just being refused takes that for the refusal, and
+        # would try again for ever.
         task = self.nc._reconnection_task  # pyright: ignore[reportPrivateUsage]
-        while task is not None and not task.done() and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.wait([task], timeout=0.05)
+        if task is not asyncio.current_task():
+            await cancel(task, again_every=timedelta(milliseconds=50))
 
     async def _on_error(self, error: Exception) -> None:
         metrics.ERRORS.labels(kind=type(error).__name__).inc()

@@ -38,6 +38,7 @@ from services.chassis.nats.envelope import trace_context
 from services.chassis.nats.publisher import Publisher
 from services.chassis.nats.pull import PullSource
 from services.chassis.nats.retry import Permanent, RetryAfter, RetryPolicy
+from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
@@ -166,10 +167,7 @@ class Consumer:
         if not self._in_flight:
             return
         _, late = await asyncio.wait(self._in_flight, timeout=self._options.stop_budget.total_seconds())
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        await cancel(*late)
 
     async def _settle(self, delivery: Delivery) -> None:
         try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.chassis.tasks import cancel
 from services.cli.demo.world import World, open_world
 from services.cli.errors import CommandError
 from services.cli.output import console
@@ -80,9 +81,7 @@ async def _run(settings: RuntimeSettings, folder: Path, *, exit_after: bool) -> 
         try:
             await run_mesh(told, reporter, on_ready)
         finally:
-            for task in playing:
-                task.cancel()
-            await asyncio.gather(*playing, return_exceptions=True)
+            await cancel(*playing)
     print_goodbye(out)
     if exit_after and not failures:
         up = StateDir(settings.state_dir).command("up")

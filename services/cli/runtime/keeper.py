@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from services.chassis.tasks import cancel
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.health import HealthLimits, Judge, examine, restart_delay
 from services.cli.runtime.logs import LogFile
@@ -148,9 +149,7 @@ class Keeper:
             if not ended.done():
                 wanted = self._take_wish()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)
         if wanted is not None:
             self._change(State.RESTARTING, wanted.why)
             self._reporter.restarting(self.part, wanted.why)

@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 
+from services.chassis.tasks import cancel
 from services.cli.runtime.errors import RuntimeProblem
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.keeper import Keeper
@@ -113,13 +114,8 @@ class Supervisor:
                     task.result()
         finally:
             self._stopping.set()
-            for task in (*watchers, *steps, starting, stopping):
-                task.cancel()
-            ended, _ = await asyncio.wait({*watchers, *steps, starting, stopping})
-            for task in ended:
-                # The first failure is on its way up; what failed with it adds nothing.
-                if not task.cancelled():
-                    task.exception()
+            # The first failure is on its way up; what failed with it adds nothing. Keepers end tasks of their own.
+            await cancel(*watchers, *steps, starting, stopping, again_every=timedelta(seconds=3))
             await self._stop_all()
 
     async def _all_ready(self) -> None:

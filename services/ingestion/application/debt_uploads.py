@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from services.chassis.errors import DomainError
 from services.chassis.ids import new_id
+from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application import debt_metrics as metrics
 from services.ingestion.application.debt_ports import DebtFileStore, PreparedBlock, RowWriter, Run
@@ -221,8 +222,7 @@ class DebtUploads:
         try:
             yield
         finally:
-            beat.cancel()
-            await asyncio.wait([beat])
+            await cancel(beat)
 
     async def _beat(self, run: Run, spool: Spool) -> None:
         """Renews the lease, and tells of bytes received at most four times a second. What loses the lease loses its

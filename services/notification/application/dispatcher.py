@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
+from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import Channel, DeliveryQueue, Meter
@@ -124,10 +125,8 @@ class Dispatcher:
             return
         _, late = await asyncio.wait(tasks, timeout=budget.total_seconds())
         left = [self._in_flight[task] for task in late]
-        for task in late:
-            task.cancel()
+        await cancel(*late)
         if late:
-            await asyncio.wait(late)
             await self._queue.release(left)
             log.warning("dispatcher.handed_back", deliveries=len(left))
 

@@ -167,6 +167,30 @@ async def test_who_cannot_be_told_of_a_stop_keeps_no_part_from_its_own(stage: St
     assert stage.story[-1] == "last ended"
 
 
+async def test_a_look_that_passes_over_its_cancellation_does_not_keep_the_mesh_up(stage: Stage) -> None:
+    part = stage.part("one")
+    looking, answered = asyncio.Event(), asyncio.Event()
+
+    async def probe(within: timedelta) -> None:
+        await part.probe(within)
+        # As a request of the NATS client whose answer comes together with the cancellation.
+        looking.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if answered.is_set():
+                raise
+            answered.set()
+
+    supervisor = stage.supervisor(replace(part, probe=probe))
+    run = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(looking.wait(), 20)
+    supervisor.stop()
+    await asyncio.wait_for(run, 10)
+    assert answered.is_set()
+    assert stage.story[-1] == "one ended"
+
+
 async def test_a_second_stop_does_not_wait(stage: Stage) -> None:
     supervisor = stage.supervisor(stage.part("slow", program=_OBEDIENT.replace("sys.exit(0)", "None")))
     loop = asyncio.get_running_loop()
