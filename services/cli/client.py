@@ -94,7 +94,7 @@ class MeshClient:
         user, password = self.nats_login(DOWNSTREAM_USER if downstream else CLI_USER)
         try:
             connection = await nats.connect(
-                self.instance.nats_url,
+                self.instance.nats_url.split(","),
                 user=user,
                 password=password,
                 name="tocsin-cli",

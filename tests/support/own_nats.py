@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ _SYSTEM = {"user": "auditor", "password": "of-tests"}
 
 
 class OwnNats:
-    """One server; it can be ended and started again with the same data."""
+    """One server; it can be ended and started again with the same data. `routes`: the ports at which the servers of its
+    cluster know each other, its own first."""
 
-    def __init__(self, directory: Path, accounts: str) -> None:
+    def __init__(self, directory: Path, accounts: str, routes: Sequence[int] = ()) -> None:
         directory.mkdir()
         self.port = free_port()
         (directory / "tocsin-accounts.conf").write_text(accounts)
@@ -36,6 +38,13 @@ class OwnNats:
             }}
             """
         )
+        if routes:
+            others = [f"nats://127.0.0.1:{port}" for port in routes]
+            with self._config.open("a") as config:
+                config.write(f"server_name: n{routes[0]}\n")
+                config.write(
+                    f"cluster {{ name: own, listen: '127.0.0.1:{routes[0]}', routes: {json.dumps(others)} }}\n"
+                )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,10 +66,10 @@ class OwnNats:
                 assert time.monotonic() < deadline, log_text
                 time.sleep(0.02)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it; nothing happens when it does not run."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(how)
             self._process.wait(timeout=10)
             self._process = None
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MINIMUM_VERSION = (2, 10)
 _PATIENCE_SECONDS = 15.0
 _WITHIN = 2.0
+_TEMPORARILY_UNAVAILABLE = 10008
+"""JetStream's code for a cluster without a leader."""
 # In no stream and nobody's business: whoever may publish it may publish anything.
 _FORBIDDEN_SUBJECT = "tocsin.permissions.check"
 
@@ -68,9 +70,7 @@ async def look_at_server(url: str, user: str, password: str, *, patience: float 
 
 async def check_server(url: str, user: str, password: str) -> list[str]:
     """What the operator ought to know about the server. Raises RuntimeProblem when it cannot be used."""
-    from nats.errors import Error
-    from nats.js.errors import NotFoundError, ServiceUnavailableError
-
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     server = await look_at_server(url, user, password, patience=_PATIENCE_SECONDS)
     if server.release < MINIMUM_VERSION:
         least = ".".join(map(str, MINIMUM_VERSION))
@@ -81,15 +81,43 @@ async def check_server(url: str, user: str, password: str) -> list[str]:
             f"the server takes messages of {server.max_payload:,} bytes at the most; Tocsin's own takes "
             f"{MAX_PAYLOAD_BYTES:,} (max_payload)"
         )
-    async with _connection(url, user, password) as client:
-        try:
-            await client.jetstream(timeout=_WITHIN).account_info()
-        except (NotFoundError, ServiceUnavailableError, Error) as error:
+    while problem := await _without_jetstream(url, user, password):
+        if problem.lasting or time.monotonic() >= deadline:
             raise RuntimeProblem(
-                f"the NATS server at {url} gives user {user or '(none)'} no JetStream ({error!r}); enable it for the "
+                f"the NATS server at {url} gives user {user or '(none)'} no JetStream ({problem.reason}); enable it for the "
                 "account"
-            ) from None
+            )
+        await asyncio.sleep(0.25)
     return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _WithoutJetStream:
+    """Why JetStream is not there. What is not `lasting` passes by itself: a cluster that starts elects a leader first."""
+
+    reason: str
+    lasting: bool
+
+
+async def _without_jetstream(url: str, user: str, password: str) -> _WithoutJetStream | None:
+    """None when it is there."""
+    from nats.errors import Error
+    from nats.js.errors import APIError
+
+    refusals: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refusals.append(str(error))
+
+    try:
+        async with _connection(url, user, password, hear) as client:
+            await client.jetstream(timeout=_WITHIN).account_info()
+    except APIError as error:
+        return _WithoutJetStream(repr(error), lasting=error.err_code != _TEMPORARILY_UNAVAILABLE)
+    except (_NotReached, Error) as error:
+        # Who lacks the right to ask is told so, and gets no answer.
+        return _WithoutJetStream((*refusals, repr(error))[0], lasting=bool(refusals))
+    return None
 
 
 async def check_outside_login(url: str, name: str, user: str, password: str) -> str:
@@ -160,4 +188,5 @@ async def _abandon(client: "Client") -> None:
     await client.close()
     if transport is not None:
         transport.close()
-        await transport.wait_closed()
+        with suppress(OSError):  # the server may have been first, and harder
+            await transport.wait_closed()

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 from services.chassis.mesh_names import MeshNames
+from services.cli.client import MeshClient
 from services.cli.runtime import own_nats
 from services.cli.runtime.credentials import ensure_nats_passwords
 from services.cli.runtime.errors import RuntimeProblem
-from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
+from services.cli.runtime.instance import Instance
+from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
 from services.cli.runtime.settings import SERVICES
 from services.cli.runtime.state import StateDir
 from tests.support.nats import NatsServer
 from tests.support.own_nats import OwnNats
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -47,6 +50,30 @@ async def test_a_server_with_the_printed_accounts_has_nothing_to_be_told(
     monkeypatch.setattr(own_nats, "MINIMUM_VERSION", (99, 1))
     with pytest.raises(RuntimeProblem, match=r"too old; Tocsin needs 99\.1 or newer"):
         await own_nats.check_server(server.url, RUNTIME_USER, passwords[RUNTIME_USER])
+
+
+async def test_commands_reach_whichever_server_of_a_cluster_is_up(
+    server: OwnNats, passwords: dict[str, str], tmp_path: Path
+) -> None:
+    instance = Instance(
+        supervisor_pid=1,
+        version="",
+        edge_url="",
+        edge_port=1,
+        nats_url=f"nats://127.0.0.1:{free_port()},{server.url}",
+        postgres_dsn="",
+        external_nats=True,
+        external_postgres=False,
+        nats_user="",
+        nats_password="",
+        nats_prefix="",
+        issuer="",
+        audience="",
+        ports={},
+    )
+    assert passwords[CLI_USER]
+    async with MeshClient(instance, StateDir(tmp_path / "state")).nats() as client:
+        assert (await client.jetstream().account_info()).streams == 0
 
 
 async def test_a_server_without_logins_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
