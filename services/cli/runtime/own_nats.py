@@ -84,8 +84,8 @@ async def check_server(url: str, user: str, password: str) -> list[str]:
     while problem := await _without_jetstream(url, user, password):
         if problem.lasting or time.monotonic() >= deadline:
             raise RuntimeProblem(
-                f"the NATS server at {url} gives user {user or '(none)'} no JetStream ({problem.reason}); enable it for the "
-                "account"
+                f"the NATS server at {url} gives user {user or '(none)'} no JetStream ({problem.reason}); enable it "
+                "for the account"
             )
         await asyncio.sleep(0.25)
     return notes
@@ -93,7 +93,7 @@ async def check_server(url: str, user: str, password: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _WithoutJetStream:
-    """Why JetStream is not there. What is not `lasting` passes by itself: a cluster that starts elects a leader first."""
+    """Why JetStream is not there; what is not `lasting` (an election of the cluster's leader) passes by itself."""
 
     reason: str
     lasting: bool
