@@ -8,6 +8,7 @@ from functools import partial
 
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
+from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
 from services.chassis.nats.checks import round_trip
 from services.chassis.net_guard import AddressGuard
@@ -41,7 +42,6 @@ from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.dead_letters import DeadLetters
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.endpoints import Endpoints, Subscriptions
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.invoice_reading import InvoiceReader
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Channel
@@ -60,7 +60,7 @@ from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceSe
 
 _UPKEEP_EVERY = timedelta(minutes=10)
 _PATIENCE = timedelta(seconds=10)
-_FCM_TIMEOUT = timedelta(seconds=10)
+FCM_TIMEOUT = timedelta(seconds=10)
 
 log = get_logger(__name__)
 
@@ -206,7 +206,7 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
             account = ServiceAccount.read(settings.fcm_account_file)
         except (OSError, ValueError) as error:
             raise Refused(settings.env("fcm_account_file"), f"cannot be used: {error}") from error
-        provider = HttpClient(None, timeout=_FCM_TIMEOUT, connections=settings.concurrency)
+        provider = HttpClient(None, timeout=FCM_TIMEOUT, connections=settings.concurrency)
         channels[ChannelName.FCM] = FcmChannel(account, settings.fcm_base_url, await base.app.enter(provider))
     return channels
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import Channel, DeliveryQueue, Meter
 from services.notification.application.work import Claimed, EventMessage, Settlement
 from services.notification.domain.delivery import (

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.endpoints import is_email
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import (
     DocumentStore,
     InvoiceStore,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.chassis.errors import DomainError, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.notification.application.dispatcher import Dispatcher
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import Accepted, EndpointStore, NotificationStore
 from services.notification.application.tenants import Tenants
 from services.notification.application.work import Claimed

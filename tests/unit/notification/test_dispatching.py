@@ -10,13 +10,13 @@ import pytest
 
 from services.chassis.auth import principal
 from services.chassis.errors import Aborted, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.notification.adapters.memory.deliveries import InMemoryDeliveries
 from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.notifications import InMemoryNotifications
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import PublicEvent
 from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from services.chassis.errors import Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.memory.invoices import InMemoryInvoices
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.invoice_reading import InvoiceReader
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Mail, RenderFailed

@@ -9,6 +9,7 @@ import nats.errors
 import nats.js.errors
 
 from services.chassis.errors import DomainError, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer, ConsumerOptions, Delivery, NatsConnection, Permanent, Publisher
 from services.chassis.nats.topology import (
     ALARM_CLEARED_SUBJECT,
@@ -25,7 +26,6 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.event_types import new_message
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import events
-from services.notification.application.group_commit import GroupCommit
 from services.notification.application.ports import PublicEvent, SubscriptionStore
 
 log = get_logger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.chassis.errors import Unavailable
-from services.notification.application.group_commit import GroupCommit
+from services.chassis.group_commit import GroupCommit
 
 
 async def test_callers_share_flushes_and_get_their_own_outcomes() -> None:
