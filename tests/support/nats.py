@@ -29,6 +29,13 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Its process. Raises RuntimeError when it does not run."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the server has logged so far."""
         return (self._directory / "server.log").read_text()

@@ -1,0 +1,171 @@
+"""What a notification costs from a bulk call to FCM, beside the same HTTP client alone against the same server.
+
+`python -m tests.bench.notify_micro [notifications] [runs]` starts its own PostgreSQL and NATS (every commit and every
+stored message reaches the disk, as in production), the service, and a server that speaks FCM's protocol. Service and
+client alone take turns. The service's time is from the first bulk call to the last message at the server; each user
+gets one notification. `--profile=FILE` writes a profile of the service.
+"""
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import asyncpg
+import uvloop
+
+from services.chassis.grpc.client import connect
+from services.notification.adapters.channels.fcm import FcmChannel
+from services.notification.adapters.channels.fcm_token import ServiceAccount
+from services.notification.adapters.channels.http import HttpClient
+from services.notification.bootstrap import FCM_TIMEOUT
+from services.notification.domain.delivery import Endpoint, Outgoing, Sent
+from services.notification.domain.notification import ChannelName, Type
+from services.notification.settings import NotificationSettings
+from tests.bench.parts import CpuMeter, Servers, helper, servers, service, wait_idle
+from tocsin.notification.v1 import notification_service_pb2 as pb
+from tocsin.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+
+MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
+TENANT, BULK = "test", 1_000
+
+
+async def register(where: Servers, count: int, runs: int) -> None:
+    """Users u<run>-0 ... with one address each."""
+    connection = await asyncpg.connect(where.dsn, server_settings={"search_path": f"notification_{TENANT}"})
+    users = [f"u{run}-{n}" for run in range(runs + 1) for n in range(count)]
+    await connection.copy_records_to_table(
+        "endpoints",
+        records=[
+            (uuid4(), user, "FCM", f"token-of-{user}", sha256(user.encode()).digest(), datetime.now(UTC))
+            for user in users
+        ],
+        columns=["id", "recipient", "channel", "address", "address_digest", "updated_at"],
+    )
+    await connection.execute("ANALYZE endpoints")
+    await connection.close()
+
+
+async def alone(account: Path, url: str, count: int) -> None:
+    """The channel itself, as many at a time as the service has."""
+    async with HttpClient(None, timeout=FCM_TIMEOUT, connections=_concurrency()) as client:
+        channel = FcmChannel(ServiceAccount.read(account), url, client)
+        left = iter(range(count))
+
+        async def work() -> None:
+            for n in left:
+                outcome = await channel.send(_message(f"a-{n}"), Endpoint("e", ChannelName.FCM, f"token-of-a-{n}"))
+                assert isinstance(outcome, Sent), outcome
+
+        await asyncio.gather(*(work() for _ in range(_concurrency())))
+
+
+async def measure(where: Servers, count: int, runs: int) -> None:
+    """All runs."""
+    profile = next((one.removeprefix("--profile=") for one in sys.argv if one.startswith("--profile=")), "")
+    with helper("tests.bench.far_side", "fcm", str(where.root)) as (server, said):
+        settings = {
+            "TENANTS": TENANT,
+            "FCM_ACCOUNT_FILE": said["account"],
+            "FCM_BASE_URL": said["url"],
+        }
+        with service(where, "notification", settings, profile=profile) as notification:
+            await register(where, count, runs)
+            token = where.issuer.mint()
+            async with (
+                connect(f"127.0.0.1:{notification.port}", token=lambda: token) as channel,
+                aiohttp.ClientSession() as session,
+            ):
+                await channel.ready()
+                stub = NotificationServiceStub(channel.channel)
+
+                async def taken() -> int:
+                    async with session.get(said["taken"]) as response:
+                        return await response.json()
+
+                async def bulk(run: int, size: int) -> None:
+                    before = await taken()
+                    for first in range(0, size, BULK):
+                        sent = await stub.SendBulkNotifications(_bulk(run, range(first, min(first + BULK, size))))
+                        assert sent.accepted == len(sent.outcomes), sent
+                    while await taken() < before + size:
+                        await asyncio.sleep(0.01)
+
+                ratios: list[float] = []
+                rates: list[float] = []
+                for run in range(runs + 1):
+                    size = count if run else count // 10  # the first one warms up
+                    own = await _timed(lambda size=size: alone(Path(said["account"]), said["url"], size))
+                    meter = CpuMeter(
+                        notification=notification.pid,
+                        postgresql=where.postgres.pid,
+                        broker=where.broker.pid,
+                        server=server,
+                    )
+                    took = await _timed(lambda run=run, size=size: bulk(run, size))
+                    await wait_idle(notification.pid, where.postgres.pid)
+                    if run:
+                        rates.append(size / took)
+                        ratios.append(own / took)
+                        print(
+                            f"{size} notifications: {size / took:8,.0f} /s, client alone {size / own:8,.0f} /s, "
+                            f"ratio {own / took:.2f}   CPU ms each: {meter.each(size)}",
+                            flush=True,
+                        )
+                print(f"median: {statistics.median(rates):,.0f} /s, ratio {statistics.median(ratios):.2f}")
+
+
+async def _timed(act: Callable[[], Awaitable[None]]) -> float:
+    began = time.perf_counter()
+    await act()
+    return time.perf_counter() - began
+
+
+def _concurrency() -> int:
+    return NotificationSettings.model_fields["concurrency"].default
+
+
+def _message(user: str) -> Outgoing:
+    return Outgoing(
+        id=str(uuid4()),
+        tenant=TENANT,
+        user=user,
+        type=Type.ALERT,
+        title="Fire",
+        body="There is smoke in the lobby.",
+        data="",
+        created_at=datetime.now(UTC),
+    )
+
+
+def _bulk(run: int, numbers: range) -> pb.SendBulkNotificationsRequest:
+    return pb.SendBulkNotificationsRequest(
+        notifications=[
+            pb.SendNotificationRequest(
+                tenant=TENANT,
+                user=f"u{run}-{n}",
+                type=pb.NotificationType.ALERT,
+                title="Fire",
+                body="There is smoke in the lobby.",
+            )
+            for n in numbers
+        ]
+    )
+
+
+async def main() -> None:
+    """Reads the arguments."""
+    numbers = [int(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
+    count, runs = [*numbers, *(3_000, 3)[len(numbers) :]]
+    async with servers({"notification": MIGRATIONS}) as where:
+        await measure(where, count, runs)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
