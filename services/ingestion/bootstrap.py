@@ -8,11 +8,11 @@ from functools import partial
 
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
-from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats import BatchConsumer, Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
 from services.chassis.nats.checks import durable_write
 from services.chassis.nats.topology import PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
-from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
+from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
 from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
@@ -22,7 +22,7 @@ from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.lanes import Broker, JetStreamPriority, JetStreamReadings
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
-from services.ingestion.adapters.nats.video_events import CONSUMER, on_video_event
+from services.ingestion.adapters.nats.video_events import CONSUMER, STATES_TOGETHER, AlertStates
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
@@ -178,9 +178,9 @@ def wire_alerts(base: Base) -> None:
     guard = MeshVideoGuard(AddressGuard(mesh=settings.mesh_addresses()))
     desk = AlertDesk(PostgresAlerts(base.database, base.outbox), settings.targets("video_origins"), guard)
     add_AlertServiceServicer_to_server(AlertServicer(desk), base.app.server.registrar)
-    options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS)
-    handler = InboxHandler(base.database, CONSUMER, on_video_event)
-    consumer = Consumer(base.nats, options, handler, publisher=base.publisher)
+    options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS, max_in_flight=STATES_TOGETHER)
+    handler = AlertStates(base.database)
+    consumer = BatchConsumer(base.nats, options, handler.take, publisher=base.publisher)
     base.app.task(
         "alert states", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12)
     )

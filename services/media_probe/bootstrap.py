@@ -47,7 +47,8 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
     publisher = Publisher(nats, source=SOURCE)
     pool = await app.enter(open_pool(pool_options(settings)))
     prober = await open_prober(app, settings, pool)
-    store = PostgresVideoStore(database, Outbox(source=SOURCE))
+    store = await app.enter(PostgresVideoStore(database, Outbox(source=SOURCE)))
+    progress = await app.enter(StartedEvents(publisher))
 
     app.check("postgres", database.ping)
     app.check("nats", partial(round_trip, nats))
@@ -55,7 +56,7 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
 
     # The consumer's own count of failures starts anew with each process; the durable one in the row decides.
     retry = RetryPolicy(max_attempts=settings.max_attempts + 1, base=settings.retry_base, cap=settings.retry_cap)
-    handle = HandleAlert(store, prober, StartedEvents(publisher), max_attempts=settings.max_attempts)
+    handle = HandleAlert(store, prober, progress, max_attempts=settings.max_attempts)
     options = consumer_options(
         concurrent=settings.concurrent_probes,
         ack_wait=settings.ack_wait,

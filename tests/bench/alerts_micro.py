@@ -83,10 +83,13 @@ async def finish(where: Servers, run: int, count: int, already: int) -> None:
 
 async def measure(where: Servers, count: int, runs: int) -> None:
     """All runs."""
+    settings = dict(one.removeprefix("--set=").split(":") for one in sys.argv[1:] if one.startswith("--set="))
     profiles = dict(one.removeprefix("--").split("=") for one in sys.argv[1:] if one.startswith("--profile"))
     with (
         helper("tests.bench.far_side", "videos") as (server, said),
-        service(where, "media_probe", {"VIDEO_SERVER": said["url"]}, profile=profiles.get("profile", "")) as prober,
+        service(
+            where, "media_probe", {"VIDEO_SERVER": said["url"], **settings}, profile=profiles.get("profile", "")
+        ) as prober,
         service(where, "ingestion", {}, profile=profiles.get("profile-ingestion", "")) as ingestion,
     ):
         rates: list[float] = []

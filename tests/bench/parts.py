@@ -109,11 +109,12 @@ def helper(module: str, *arguments: str) -> Iterator[tuple[int, dict[str, str]]]
         process.stdout.close()
 
 
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process and its children have used, those that have ended among them."""
+def cpu(pid: int) -> tuple[float, float]:
+    """Seconds of CPU that a process, and its children (those that have ended among them), have used."""
     process = psutil.Process(pid)
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times) + times[0].children_user + times[0].children_system
+    own, others = process.cpu_times(), [one.cpu_times() for one in process.children(recursive=True)]
+    children = sum(one.user + one.system for one in others) + own.children_user + own.children_system
+    return own.user + own.system, children
 
 
 class CpuMeter:
@@ -124,18 +125,23 @@ class CpuMeter:
         self._before = {name: cpu(pid) for name, pid in pids.items()}
 
     def each(self, count: int) -> str:
-        """Milliseconds for each of `count`, by process."""
-        used = {name: cpu(pid) - self._before[name] for name, pid in self._pids.items()}
-        shares = [f"{name} {seconds / count * 1000:.2f}" for name, seconds in used.items()]
-        return ", ".join((*shares, f"all {sum(used.values()) / count * 1000:.2f}"))
+        """Milliseconds for each of `count`, by process; what its children used is told behind it."""
+        total, shares = 0.0, list[str]()
+        for name, pid in self._pids.items():
+            own, children = (
+                (now - before) / count * 1000 for now, before in zip(cpu(pid), self._before[name], strict=True)
+            )
+            total += own + children
+            shares.append(f"{name} {own:.2f}" + (f" + {children:.2f}" if children >= 0.005 else ""))
+        return ", ".join((*shares, f"all {total:.2f}"))
 
 
 async def wait_idle(*pids: int) -> None:
     """Returns once the processes use hardly any CPU (what they do when they start is over)."""
-    before = [cpu(pid) for pid in pids]
+    before = [sum(cpu(pid)) for pid in pids]
     while True:
         await asyncio.sleep(0.5)
-        now = [cpu(pid) for pid in pids]
+        now = [sum(cpu(pid)) for pid in pids]
         if sum(now) - sum(before) < 0.03 * len(pids):
             return
         before = now

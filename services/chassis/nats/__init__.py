@@ -1,5 +1,6 @@
 """NATS JetStream: connection, topology, publishing, consuming, dead letters."""
 
+from services.chassis.nats.batch_consumer import BatchConsumer, BatchHandler, Outcomes
 from services.chassis.nats.batches import BatchOptions, BatchReader, ConsumerLost, open_batch_reader
 from services.chassis.nats.connection import NatsConnection, open_nats
 from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler
@@ -11,6 +12,8 @@ from services.chassis.nats.retry import Permanent, RetryAfter, RetryPolicy
 from services.chassis.nats.topology import TopologyOptions, ensure_streams
 
 __all__ = [
+    "BatchConsumer",
+    "BatchHandler",
     "BatchOptions",
     "BatchReader",
     "Bundle",
@@ -25,6 +28,7 @@ __all__ = [
     "Failure",
     "Handler",
     "NatsConnection",
+    "Outcomes",
     "Permanent",
     "Published",
     "Publisher",

@@ -6,6 +6,7 @@ What may pass by itself (a reconnect, a leader election, a stream that is full f
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -111,6 +112,19 @@ class Publisher:
             done += len(part)
         return done, None
 
+    async def publish_each_in_order(self, messages: Sequence[Encoded]) -> list[DomainError | None]:
+        """Like `publish_in_order`, but goes on behind what is refused; returns what became of each. What the broker did
+        not answer ends it: the rest has the same error."""
+        outcomes: list[DomainError | None] = []
+        while len(outcomes) < len(messages):
+            done, error = await self.publish_in_order(messages[len(outcomes) :])
+            outcomes += [None] * done
+            if isinstance(error, Unavailable):
+                outcomes += [error] * (len(messages) - len(outcomes))
+            elif error is not None:
+                outcomes.append(error)
+        return outcomes
+
     async def _together(self, messages: Sequence[Encoded]) -> bool:
         """All or none of the messages, by an atomic batch of JetStream; whether they are known to be durable."""
         if len(messages) < 2:
@@ -137,7 +151,8 @@ class Publisher:
                 return False
         if json.loads(answer.data).get("count") != len(messages):
             return False
-        metrics.PUBLISHED.labels(type=messages[0].headers.get(TYPE, "unknown")).inc(len(messages))
+        for kind, count in Counter(message.headers.get(TYPE, "unknown") for message in messages).items():
+            metrics.PUBLISHED.labels(type=kind).inc(count)
         return True
 
     async def _outcome(self, message: Encoded) -> Published | DomainError:

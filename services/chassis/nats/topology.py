@@ -166,6 +166,7 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             subjects=("tocsin.videos.v1.>",),
             description="Probes of videos: started, probed, failed.",
             max_age=_WEEK,
+            batches=True,
         ),
         StreamSpec(
             name=DEBTS,
@@ -216,6 +217,7 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             description="Changes of the status of notifications (personal data).",
             max_age=_WEEK,
             max_bytes=1024 * MIB,
+            batches=True,
         ),
         StreamSpec(
             name=DEAD_LETTERS,

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from services.chassis.errors import InvalidArgument
 from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
-from services.chassis.postgres.bundles import pack
+from services.chassis.postgres.bundles import pack, pack_encoded
 from services.chassis.postgres.pool import Connection, Database
 
 MAX_EVENT_BYTES = 1024 * 1024 - 16 * 1024
@@ -45,8 +45,7 @@ class Outbox:
             return []
         messages = [message for message, _ in events]
         for message in messages:
-            if message.size > self._max_event_bytes:
-                raise InvalidArgument(f"an event of {message.size} bytes is more than the broker takes")
+            self._check(message)
         return await connection.fetchval(
             """
             WITH added AS (
@@ -70,11 +69,29 @@ class Outbox:
 
         Bundles are published strictly in order, and so are the events of each; of other events they are independent.
         """
-        packed = [row for bundle in bundles for row in pack(bundle, self._source)]
-        if not packed:
-            return
         if any(len(payload) > self._max_event_bytes for bundle in bundles for payload in bundle.payloads):
             raise InvalidArgument("an event is larger than the broker takes")
+        await self._add_rows(connection, [row for bundle in bundles for row in pack(bundle, self._source)])
+
+    async def add_in_order(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Like `add_many`, for many events of one stream: a row holds many, and so does a publication. Such events are
+        published strictly in the order in which they were added, whatever their keys."""
+        await self.add_encoded_in_order(connection, [encode(event, source=self._source) for event in events])
+
+    async def add_encoded_in_order(self, connection: Connection, messages: Sequence[Encoded]) -> None:
+        """Like `add_in_order`, for events that have been encoded before."""
+        for message in messages:
+            self._check(message)
+        await self._add_rows(connection, list(pack_encoded(messages)))
+
+    def _check(self, message: Encoded) -> None:
+        if message.size > self._max_event_bytes:
+            raise InvalidArgument(f"an event of {message.size} bytes is more than the broker takes")
+
+    @staticmethod
+    async def _add_rows(connection: Connection, packed: Sequence[tuple[bytes, str]]) -> None:
+        if not packed:
+            return
         await connection.execute(
             """
             WITH added AS (

@@ -41,8 +41,9 @@ class HandleAlert:
 
     async def __call__(self, alert: Alert) -> Settled | TryAgain | GivenUp:
         """Raises Unavailable when our own database, broker or workers do not answer."""
-        earlier = await self._store.get(alert.uid)
-        if await self._store.seen(alert):
+        known = await self._store.known(alert)
+        earlier = known.row
+        if known.seen:
             return _fate(earlier) if earlier is not None and earlier.event_id == alert.event_id else Settled()
         await self._progress.started(alert, attempts_before(alert, earlier) + 1)
         outcome = await self._prober.probe(alert.video)

@@ -81,6 +81,14 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an alert: its row, and whether this report of it has had its effect already."""
+
+    row: Video | None
+    seen: bool
+
+
 class VideoStore(Protocol):
     """The result rows."""
 
@@ -94,8 +102,8 @@ class VideoStore(Protocol):
         """Up to `limit` rows, newest alerts first, after the one with this timestamp and uid."""
         ...
 
-    async def seen(self, alert: Alert) -> bool:
-        """Whether this report of the alert has had its effect already."""
+    async def known(self, alert: Alert) -> Known:
+        """What is known of the alert."""
         ...
 
     async def record(self, alert: Alert, row: Video) -> bool:

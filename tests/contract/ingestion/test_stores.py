@@ -6,7 +6,7 @@ import pytest
 
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.stores import MemoryAlerts, MemoryIdempotencyKeys, MemoryQuarantine
-from services.ingestion.adapters.postgres.alerts import PostgresAlerts, move
+from services.ingestion.adapters.postgres.alerts import PostgresAlerts, Report, move
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.application.ports import Alerts, Claim, IdempotencyKeys, Quarantine, Quarantined
@@ -106,7 +106,7 @@ def desk(where: str, request: pytest.FixtureRequest) -> Desk:
 
     async def move_stored(uid: str, state: AlertState, reason: str) -> None:
         async with database.transaction() as connection:
-            await move(connection, uid, state, reason)
+            await move(connection, [Report(uid, state, reason)])
 
     async def events() -> int:
         async with database.connection() as connection:
@@ -148,6 +148,30 @@ async def test_states_move_forward_only(desk: Desk) -> None:
     assert found.update_time
     assert found.create_time
     assert found.update_time > found.create_time
+
+
+async def test_reports_about_many_alerts_have_their_effect_together_in_their_order(database: Database) -> None:
+    alerts = PostgresAlerts(database, Outbox(source="tests"))
+    for uid in ("a", "b", "c"):
+        await alerts.accept(Alert(uid, "/v", 1e9, "s"))
+    reports = [
+        Report("b", AlertState.PROBING),
+        Report("a", AlertState.FAILED, "NOT_MEDIA"),
+        Report("nobody", AlertState.PROBED),
+        Report("a", AlertState.PROBING),
+        Report("b", AlertState.FAILED, "TIMEOUT"),
+        Report("b", AlertState.PROBED),
+        Report("b", AlertState.FAILED, "CRASHED"),
+    ]
+    async with database.transaction() as connection:
+        await move(connection, reports)
+        await move(connection, [])
+    found = {alert.uid: (alert.state, alert.reason) for alert in await alerts.list("", None, None, 10)}
+    assert found == {
+        "a": (AlertState.FAILED, "NOT_MEDIA"),
+        "b": (AlertState.PROBED, ""),
+        "c": (AlertState.ACCEPTED, ""),
+    }
 
 
 async def test_alerts_are_listed_newest_first_and_filtered(desk: Desk) -> None:

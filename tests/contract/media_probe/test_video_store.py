@@ -32,8 +32,9 @@ async def store(
     async with (
         databases({"media_probe": repository / "services/media_probe/migrations"}) as dsn,
         open_database(dsn, schema="media_probe", application_name="tests") as database,
+        PostgresVideoStore(database, Outbox(source="tocsin/media_probe")) as store,
     ):
-        yield PostgresVideoStore(database, Outbox(source="tocsin/media_probe"))
+        yield store
 
 
 def alert(number: int = 1, *, delivery: str = "1") -> Alert:
@@ -64,13 +65,13 @@ def content(video: Video | None) -> Video | None:
 
 async def test_what_was_recorded_is_read(store: VideoStore) -> None:
     assert await store.get("cam-1") is None
-    assert not await store.seen(alert())
+    assert not (await store.known(alert())).seen
     assert await store.record(alert(), row(alert(), State.PROBED))
     found = await store.get("cam-1")
     assert content(found) == row(alert(), State.PROBED)
     assert found is not None
     assert found.update_time is not None
-    assert await store.seen(alert())
+    assert (await store.known(alert())).seen
 
 
 async def test_a_result_has_its_effect_once(store: VideoStore) -> None:
@@ -82,18 +83,18 @@ async def test_a_result_has_its_effect_once(store: VideoStore) -> None:
 async def test_attempts_are_recorded_until_one_is_final(store: VideoStore) -> None:
     for attempt in (1, 2):
         assert await store.record(alert(), row(alert(), State.RETRYING, attempts=attempt))
-        assert not await store.seen(alert())
+        assert not (await store.known(alert())).seen
     assert await store.record(alert(), row(alert(), State.FAILED, attempts=3))
-    assert await store.seen(alert())
+    assert (await store.known(alert())).seen
     assert content(await store.get("cam-1")) == row(alert(), State.FAILED, attempts=3)
 
 
 async def test_a_dead_letter_sent_back_is_probed_again_after_a_failure_only(store: VideoStore) -> None:
     assert await store.record(alert(), row(alert(), State.FAILED))
     back = alert(delivery="7")
-    assert not await store.seen(back)
+    assert not (await store.known(back)).seen
     assert await store.record(back, row(back, State.PROBED))
-    assert await store.seen(alert(delivery="8"))
+    assert (await store.known(alert(delivery="8"))).seen
     assert not await store.record(alert(delivery="8"), row(alert(), State.PROBED, attempts=9))
 
 

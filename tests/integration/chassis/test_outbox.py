@@ -2,9 +2,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import NoneType
 
 import pytest
-from google.protobuf.wrappers_pb2 import StringValue
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from services.chassis.errors import InvalidArgument, Unavailable
 from services.chassis.nats import (
@@ -17,11 +18,12 @@ from services.chassis.nats import (
     NatsConnection,
     Publisher,
     TopologyOptions,
+    encode,
     ensure_streams,
     open_nats,
 )
 from services.chassis.nats.publisher import MAX_TOGETHER
-from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, WINDOWS
+from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, VIDEOS, WINDOWS
 from services.chassis.postgres import (
     Connection,
     Database,
@@ -252,6 +254,47 @@ async def test_bundles_leave_in_order_whether_the_stream_takes_batches_or_not(
 
 def own(event_id: str) -> dict[str, str]:
     return {"Nats-Msg-Id": event_id}
+
+
+async def test_events_of_several_types_leave_in_order_in_few_rows(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    subjects = ("tocsin.videos.v1.probed", "tocsin.videos.v1.failed")
+    events = [
+        Event(subjects[n % 2], Int32Value(value=n) if n % 2 else StringValue(value=f"{n:03}"), id=f"e-{n}")
+        for n in range(700)
+    ]
+    async with chassis_database.transaction() as connection:
+        await outbox.add_in_order(connection, events)
+        await outbox.add_in_order(connection, [])
+    assert await waiting(chassis_database) == 2
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database), timeout=20)
+    for place in (1, 2, 500, 501, 700):
+        expected_event = events[place - 1]
+        message = await nats_connection.js.get_msg(VIDEOS, place)
+        assert (message.subject, message.data) == (expected_event.subject, expected_event.message.SerializeToString())
+        expected = dict(encode(expected_event, source="tocsin/tests").headers)
+        assert {name: text for name, text in (message.headers or {}).items() if name in expected} == expected
+
+
+async def test_large_events_are_not_heaped_in_one_row(chassis_database: Database) -> None:
+    events = [Event("s", StringValue(value="x" * 600_000), id=f"e-{n}") for n in range(3)]
+    async with chassis_database.transaction() as connection:
+        await outbox.add_in_order(connection, events)
+    assert await waiting(chassis_database) == 3
+    with pytest.raises(InvalidArgument):
+        async with chassis_database.transaction() as connection:
+            await outbox.add_in_order(connection, [Event("s", StringValue(value="x" * 2_000_000))])
+    assert await waiting(chassis_database) == 3
+
+
+async def test_what_is_refused_among_events_in_order_keeps_nobody_else(publisher: Publisher) -> None:
+    subject = "tocsin.windows.v1.closed.b.r.t"
+    messages = [Encoded(subject, b"", own(str(n))) for n in range(3)]
+    messages.insert(1, Encoded("a subject with blanks", b"", own("x")))
+    outcomes = await publisher.publish_each_in_order(messages)
+    assert [type(outcome) for outcome in outcomes] == [NoneType, InvalidArgument, NoneType, NoneType]
 
 
 async def test_a_bundle_is_one_write(nats_connection: NatsConnection, publisher: Publisher) -> None:

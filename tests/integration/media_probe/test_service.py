@@ -153,8 +153,8 @@ async def running(
         stub = VideoServiceStub(channel.channel)
         service = Service(environment, nats, publisher, dsn, videos, stub, tmp_path / "service.log")
         subscription = await nats.nc.subscribe("tocsin.videos.v1.>", cb=service.listen)
-        await service.start()
         try:
+            await service.start()
             yield service
         finally:
             await subscription.unsubscribe()

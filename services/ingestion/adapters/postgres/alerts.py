@@ -1,5 +1,8 @@
 """Alerts in PostgreSQL, and the event of each in the outbox."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import asyncpg
 
 from services.chassis.nats import Event
@@ -75,15 +78,42 @@ class PostgresAlerts:
             return [_alert(row) for row in await connection.fetch(query, *arguments, limit)]
 
 
-async def move(connection: Connection, uid: str, reported: AlertState, reason: str) -> None:
-    """Moves the state of an alert by a report about its video; an unknown alert (pruned, or of another deployment) and
-    a report that comes too late change nothing."""
-    current = await connection.fetchval("SELECT state FROM alerts WHERE uid = $1 FOR UPDATE", uid)
-    if current is None or next_state(AlertState(current), reported) == current:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is reported about the video of an alert."""
+
+    uid: str
+    state: AlertState
+    reason: str = ""
+
+
+async def move(connection: Connection, reports: Sequence[Report]) -> None:
+    """Moves the states of alerts by reports about their videos, in their order; reports about unknown alerts (pruned,
+    or of another deployment) and those that come too late change nothing."""
+    if not reports:
         return
-    await connection.execute(
-        "UPDATE alerts SET state = $2, reason = $3, update_time = now() WHERE uid = $1", uid, int(reported), reason
+    rows = await connection.fetch(
+        "SELECT uid, state FROM alerts WHERE uid = ANY($1::text[]) ORDER BY uid FOR UPDATE",
+        list({report.uid for report in reports}),
     )
+    states = {row["uid"]: AlertState(row["state"]) for row in rows}
+    moved: dict[str, Report] = {}
+    for report in reports:
+        current = states.get(report.uid)
+        if current is not None and next_state(current, report.state) is not current:
+            states[report.uid] = report.state
+            moved[report.uid] = report
+    if moved:
+        await connection.execute(
+            """
+            UPDATE alerts SET state = moved.state, reason = moved.reason, update_time = now()
+            FROM unnest($1::text[], $2::smallint[], $3::text[]) AS moved (uid, state, reason)
+            WHERE alerts.uid = moved.uid
+            """,
+            list(moved),
+            [int(report.state) for report in moved.values()],
+            [report.reason for report in moved.values()],
+        )
 
 
 def _alert(row: asyncpg.Record) -> Alert:

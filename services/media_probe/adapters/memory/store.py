@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
+from services.media_probe.application.ports import Known
 from services.media_probe.domain.video import Alert, Effort, State, Video
 
 
@@ -33,9 +34,10 @@ class InMemoryVideoStore:
         ]
         return sorted(found, key=lambda row: (row.timestamp, row.uid), reverse=True)[:limit]
 
-    async def seen(self, alert: Alert) -> bool:
+    async def known(self, alert: Alert) -> Known:
         """See the port."""
-        return not self._marks.isdisjoint((alert.event_id, _failure_mark(alert)))
+        seen = not self._marks.isdisjoint((alert.event_id, _failure_mark(alert)))
+        return Known(self._rows.get(alert.uid), seen=seen)
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """See the port."""

@@ -1,8 +1,11 @@
 """Takes video alerts from the stream, and tells of probes that begin."""
 
 from datetime import timedelta
+from types import TracebackType
+from typing import Self
 
-from services.chassis.nats import ConsumerOptions, Delivery, Permanent, Publisher, RetryAfter, RetryPolicy
+from services.chassis.group_commit import GroupCommit
+from services.chassis.nats import ConsumerOptions, Delivery, Permanent, Publisher, RetryAfter, RetryPolicy, encode
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS
 from services.media_probe.adapters import events
 from services.media_probe.adapters.postgres.store import CONSUMER
@@ -14,14 +17,26 @@ SERVICE = "media_probe"
 
 
 class StartedEvents:
-    """The port Progress over JetStream."""
+    """The port Progress over JetStream: probes that begin at the same time are told in one write."""
 
     def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+        self._told = GroupCommit(publisher.publish_each_in_order)
+
+    async def __aenter__(self) -> Self:
+        await self._told.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._told.__aexit__(kind, error, trace)
 
     async def started(self, alert: Alert, attempt: int) -> None:
         """See the port."""
-        await self._publisher.publish(events.started(alert, attempt))
+        # Encoded here, where the trace of the alert is the current one.
+        error = await self._told.submit(encode(events.started(alert, attempt), source=events.SOURCE))
+        if error is not None:
+            raise error
 
 
 class AlertHandler:

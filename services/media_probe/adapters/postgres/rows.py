@@ -8,29 +8,31 @@ import asyncpg
 from services.media_probe.domain.failure import Failure
 from services.media_probe.domain.video import Effort, Facts, State, Video
 
-COLUMNS: Final = (
-    "uid",
-    "store",
-    "reported_at",
-    "video",
-    "event_id",
-    "state",
-    "attempts",
-    "width",
-    "height",
-    "coded_width",
-    "coded_height",
-    "rotation",
-    "codec",
-    "container",
-    "duration",
-    "frame_rate",
-    "failure",
-    "message",
-    "bytes_fetched",
-    "requests",
-    "probe_duration",
-)
+_TABLE: Final = {
+    "uid": "text",
+    "store": "text",
+    "reported_at": "double precision",
+    "video": "text",
+    "event_id": "text",
+    "state": "text",
+    "attempts": "integer",
+    "width": "integer",
+    "height": "integer",
+    "coded_width": "integer",
+    "coded_height": "integer",
+    "rotation": "integer",
+    "codec": "text",
+    "container": "text",
+    "duration": "interval",
+    "frame_rate": "double precision",
+    "failure": "text",
+    "message": "text",
+    "bytes_fetched": "bigint",
+    "requests": "integer",
+    "probe_duration": "interval",
+}
+COLUMNS: Final = tuple(_TABLE)
+TYPES: Final = tuple(_TABLE.values())
 
 
 def values(row: Video) -> tuple[Any, ...]:

@@ -1,33 +1,70 @@
 """The result rows in PostgreSQL."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final, Self
 
-from services.chassis.postgres import Connection, Database, Outbox, first_time
+from services.chassis.group_commit import GroupCommit
+from services.chassis.nats import Encoded, encode
+from services.chassis.postgres import Database, Outbox, first_time_many
 from services.media_probe.adapters import events
 from services.media_probe.adapters.postgres import rows
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
+from services.media_probe.application.ports import Known
 from services.media_probe.domain.video import Alert, Effort, State, Video
 
 CONSUMER: Final = "alerts"
 """Name of the consumer, and of its marks in the inbox."""
 
 _ALL: Final = ", ".join((*rows.COLUMNS, "update_time"))
-_PLACES: Final = ", ".join(f"${number}" for number in range(1, len(rows.COLUMNS) + 1))
 _UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in rows.COLUMNS if name != "uid")
 _UPSERT: Final = f"""
-    INSERT INTO videos ({", ".join(rows.COLUMNS)}) VALUES ({_PLACES})
+    INSERT INTO videos ({", ".join(rows.COLUMNS)})
+    SELECT * FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(rows.TYPES, start=1))})
+        AS new ({", ".join(rows.COLUMNS)}) ORDER BY uid
     ON CONFLICT (uid) DO UPDATE SET {_UPDATES}, update_time = now()
+"""
+_KNOWN: Final = f"""
+    SELECT asked.place, {", ".join(f"v.{name}" for name in (*rows.COLUMNS, "update_time"))}, EXISTS (
+        SELECT FROM inbox WHERE consumer = $1 AND message_id IN (asked.event, asked.failure)
+    ) AS seen
+    FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS asked (uid, event, failure, place)
+    LEFT JOIN videos v ON v.uid = asked.uid ORDER BY asked.place
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a probe of an alert came to: the row, and for a final one the mark of its effect and its event."""
+
+    row: Video
+    mark: str | None
+    event: Encoded | None
+
+
 class PostgresVideoStore:
-    """The VideoStore over PostgreSQL."""
+    """The VideoStore over PostgreSQL. Those who look up or record at the same time share a statement or a transaction.
+
+    Use it as a context manager."""
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
+        self._lookups = GroupCommit(self._look_up)
+        self._records = GroupCommit(self._record)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._lookups)
+        await self._stack.enter_async_context(self._records)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
 
     async def get(self, uid: str) -> Video | None:
         """See the port."""
@@ -61,25 +98,46 @@ class PostgresVideoStore:
             )
         return [rows.video(record) for record in found]
 
-    async def seen(self, alert: Alert) -> bool:
+    async def known(self, alert: Alert) -> Known:
         """See the port."""
+        return await self._lookups.submit(alert)
+
+    async def _look_up(self, alerts: Sequence[Alert]) -> Sequence[Known]:
         async with self._database.connection() as connection:
-            return await connection.fetchval(
-                "SELECT EXISTS (SELECT 1 FROM inbox WHERE consumer = $1 AND message_id = ANY($2::text[]))",
+            records = await connection.fetch(
+                _KNOWN,
                 CONSUMER,
-                [alert.event_id, _failure_mark(alert)],
+                [alert.uid for alert in alerts],
+                [alert.event_id for alert in alerts],
+                [_failure_mark(alert) for alert in alerts],
             )
+        return [Known(rows.video(one) if one["uid"] is not None else None, seen=one["seen"]) for one in records]
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """See the port."""
+        mark = None
+        if row.state is not State.RETRYING:
+            mark = alert.event_id if row.state is State.PROBED else _failure_mark(alert)
+        event = events.finished(row)
+        # Encoded here, where the trace of the alert is the current one.
+        return await self._records.submit(
+            _Result(row, mark, encode(event, source=events.SOURCE) if event is not None else None)
+        )
+
+    async def _record(self, results: Sequence[_Result]) -> Sequence[bool]:
+        done = dict.fromkeys(range(len(results)), False)
         async with self._database.transaction() as connection:
-            if row.state is not State.RETRYING and not await self._first(connection, alert, row):
-                return False
-            await connection.execute(_UPSERT, *rows.values(row))
-            event = events.finished(row)
-            if event is not None:
-                await self._outbox.add(connection, event)
-        return True
+            for turn in _turns(results):
+                marks = [result.mark for _, result in turn if result.mark is not None]
+                new = await first_time_many(connection, CONSUMER, marks) if marks else set[str]()
+                first = [(place, result) for place, result in turn if result.mark is None or result.mark in new]
+                if first:
+                    columns = zip(*(rows.values(result.row) for _, result in first), strict=True)
+                    await connection.execute(_UPSERT, *map(list, columns))
+                done |= dict.fromkeys((place for place, _ in first), True)
+            leaving = [result.event for place, result in enumerate(results) if done[place] and result.event is not None]
+            await self._outbox.add_encoded_in_order(connection, leaving)
+        return list(done.values())
 
     async def retry(self, uid: str, event_id: str) -> Video:
         """See the port."""
@@ -91,16 +149,26 @@ class PostgresVideoStore:
             if row.state is not State.FAILED:
                 raise VideoNotFailed(metadata={"uid": uid, "state": row.state.value})
             row = replace(row, state=State.RETRYING, attempts=0, effort=Effort(), event_id=event_id)
-            await connection.execute(_UPSERT, *rows.values(row))
+            await connection.execute(_UPSERT, *([value] for value in rows.values(row)))
             await self._outbox.add(connection, events.reported_again(row, event_id))
             again = await connection.fetchrow(f"SELECT {_ALL} FROM videos WHERE uid = $1", uid)
         assert again is not None  # locked above
         return rows.video(again)
 
-    @staticmethod
-    async def _first(connection: Connection, alert: Alert, row: Video) -> bool:
-        mark = alert.event_id if row.state is State.PROBED else _failure_mark(alert)
-        return await first_time(connection, CONSUMER, mark)
+
+def _turns(results: Sequence[_Result]) -> Iterator[list[tuple[int, _Result]]]:
+    """The results, with their places, in pieces in which no alert and no mark is there twice."""
+    turn: list[tuple[int, _Result]] = []
+    taken: set[tuple[str, str | None]] = set()
+    for place, result in enumerate(results):
+        keys = {("uid", result.row.uid), ("mark", result.mark or f"none-{place}")}
+        if keys & taken:
+            yield turn
+            turn, taken = [], set()
+        turn.append((place, result))
+        taken |= keys
+    if turn:
+        yield turn
 
 
 def _failure_mark(alert: Alert) -> str:
