@@ -6,10 +6,14 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import live_readings, rest_reading, room_average, storm, stream_readings
+from tests.bench.calls import measuring
+from tests.bench.calls.figures import CallFigures
+from tests.bench.calls.listing import NAMES
+from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "storm", "live", "stream", "average")
+ROWS = ("rest", "storm", "live", "stream", "average", "calls")
 
 
 def main() -> None:
@@ -24,11 +28,19 @@ def main() -> None:
         default=[1_000_000, 10_000_000],
         help="stored readings of `average`, ascending; 100000000 take some minutes",
     )
+    parser.add_argument("--calls", nargs="+", choices=NAMES, default=NAMES, help="which calls of `calls` to measure")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each run of a call takes")
+    parser.add_argument(
+        "--no-counts",
+        dest="counts",
+        action="store_false",
+        help="spare counting statements and syncs, 20 s a call",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "bench-results" / "bench.json")
     arguments = parser.parse_args()
     build_load_generator()
-    console, rows = Console(), list[Row]()
-    with running_mesh() as mesh:
+    console, rows, figures = Console(), list[Row](), list[CallFigures]()
+    with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")
             rows.append(rest_reading.measure(mesh, arguments.runs))
@@ -44,7 +56,17 @@ def main() -> None:
         if "average" in arguments.rows:
             console.print("measuring the average of a room ...")
             rows.append(room_average.measure(mesh, arguments.runs, arguments.history))
-    show(rows, arguments.output)
+        if "calls" in arguments.rows:
+            console.print("measuring calls ...")
+            figures = measuring.measure(
+                mesh,
+                world,
+                arguments.runs,
+                names=arguments.calls,
+                seconds=arguments.seconds,
+                counted=arguments.counts,
+            )
+    show(rows, figures, arguments.output)
 
 
 if __name__ == "__main__":

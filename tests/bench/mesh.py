@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,24 +68,27 @@ def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path) -> MeshCli
 
 def load(
     url: str,
-    body: dict[str, Any] | None,
+    body: Mapping[str, Any] | str | None,
     *,
     token: str = "",
     seconds: float,
     connections: int = 32,
     failing: bool = False,
+    warmup: float = 2.0,
+    **more: str | int,
 ) -> dict[str, Any]:
     """Posts the body (None: GET) from many connections with the Go load generator, the same one for references.
-    `failing`: every request is to be refused, in place of none."""
+    `failing`: every request is to be refused, in place of none; `more`: further options of the generator."""
     done = subprocess.run(
         [
             str(ROOT / ".build/bin/bench-load"),
             f"-url={url}",
-            f"-body={json.dumps(body) if body is not None else ''}",
+            f"-body={body if isinstance(body, str) else json.dumps(body) if body is not None else ''}",
             f"-token={token}",
             f"-connections={connections}",
             f"-duration={seconds}s",
-            "-warmup=2s",
+            f"-warmup={warmup}s",
+            *(f"-{name}={value}" for name, value in more.items()),
         ],
         capture_output=True,
         text=True,

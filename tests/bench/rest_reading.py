@@ -30,12 +30,12 @@ def body() -> dict[str, object]:
 
 
 @contextmanager
-def reference(dsn: str, workers: int) -> Iterator[str]:
+def reference(dsn: str, workers: int, app: str = "tests.bench.fastapi_reference:app") -> Iterator[str]:
     """The FastAPI service; its URL."""
     port = free_port()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "uvicorn", "tests.bench.fastapi_reference:app", "--host", "127.0.0.1"),
+            *(sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1"),
             *("--port", str(port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"),
         ],
         cwd=ROOT,

@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc.aio
-import psutil
 
 from services.cli.client import MeshClient
-from services.cli.runtime.status import read_reports
+from tests.bench.calls.costs import cpu_seconds
 from tests.bench.mesh import load
 from tests.bench.report import Row, row
 from tests.bench.stored_history import BUILDING, StoredHistory, percentiles, stored_history
@@ -126,14 +125,5 @@ def _rest(mesh: MeshClient, history: StoredHistory, connections: int) -> tuple[f
 
 def _cpu(mesh: MeshClient) -> float:
     """Seconds that the service and PostgreSQL have used."""
-    total = 0.0
-    for report in read_reports(mesh.state):
-        if report.name in ("aggregation", "postgres") and report.pid is not None:
-            process = psutil.Process(report.pid)
-            # What ended children used is counted with their parent: backends come and go.
-            own = process.cpu_times()
-            total += own.user + own.system + own.children_user + own.children_system
-            for child in process.children(recursive=True):
-                times = child.cpu_times()
-                total += times.user + times.system
-    return total
+    used = cpu_seconds(mesh)
+    return used["aggregation"] + used["postgres"]

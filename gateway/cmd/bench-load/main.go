@@ -1,13 +1,14 @@
-// Command bench-load sends one request over and over (a JSON body by POST, else GET) through a fixed number of HTTP/1.1 connections, and prints
-// requests, errors and latency percentiles as JSON. It is the load generator of the benchmarks: the same one for
-// Tocsin and for each reference. It shares the machine with what it measures, so it is frugal: each connection has one
-// goroutine that writes a prepared request and reads the answer, with no client library in between.
+// Command bench-load sends one request over and over through a fixed number of HTTP/1.1 connections, for a time or so
+// many times, and prints requests, errors and latency percentiles as JSON. It is the load generator of the benchmarks:
+// the same one for Tocsin and for each reference. It shares the machine with what it measures, so it is frugal: each
+// connection has one goroutine that writes a prepared request and reads the answer, with no client library in between.
 package main
 
 import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"runtime/debug"
@@ -19,6 +20,7 @@ import (
 )
 
 type result struct {
+	Sent        int64          `json:"sent"` // in the warm-up, too
 	Requests    int            `json:"requests"`
 	Errors      int            `json:"errors"`
 	Seconds     float64        `json:"seconds"`
@@ -38,30 +40,34 @@ type worker struct {
 }
 
 func main() {
-	target := flag.String("url", "", "URL to ask; {connection} becomes the number of the connection")
-	body := flag.String("body", "", "JSON body to post; %d becomes a number that no other request has; empty: GET")
+	target := flag.String("url", "", "URL to ask; {connection} becomes the number of the connection, {n} one that no other request has")
+	body := flag.String("body", "", "JSON body; {n} as in the URL")
+	method := flag.String("method", "", "method; by default POST with a body, GET without")
 	token := flag.String("token", "", "bearer token")
 	connections := flag.Int("connections", 32, "concurrent connections")
 	duration := flag.Duration("duration", 5*time.Second, "how long to measure")
 	warmup := flag.Duration("warmup", time.Second, "how long to warm up, not measured")
+	most := flag.Int64("requests", math.MaxInt64, "end after so many requests, the warm-up included")
+	first := flag.Int64("first", time.Now().UnixMicro(), "the first {n}, which counts up from there; in 12 digits at least")
+	spread := flag.Int("spread", math.MaxInt, "{connection} counts up to this, then from 0 again")
 	flag.Parse()
 	debug.SetGCPercent(800)
 
-	method := "POST"
-	if *body == "" {
-		method = "GET"
+	if *method == "" && *body == "" {
+		*method = "GET"
+	} else if *method == "" {
+		*method = "POST"
 	}
 	posts := make([]*poster, *connections)
 	for index := range posts {
-		place, err := url.Parse(strings.ReplaceAll(*target, "{connection}", fmt.Sprint(index)))
+		place, err := url.Parse(strings.ReplaceAll(*target, "{connection}", fmt.Sprint(index%*spread)))
 		if err != nil || place.Scheme != "http" || place.Host == "" {
 			fmt.Fprintln(os.Stderr, "-url must be an http URL")
 			os.Exit(2)
 		}
-		posts[index] = newPoster(method, place, *token)
+		posts[index] = newPoster(*method, place, *token)
 	}
-	var sequence atomic.Int64
-	sequence.Store(time.Now().UnixMicro())
+	var sent atomic.Int64
 	run := func(length time.Duration) ([]worker, time.Duration) {
 		workers := make([]worker, *connections)
 		start := time.Now()
@@ -71,11 +77,11 @@ func main() {
 				w := &workers[index]
 				w.statuses = map[int]int{}
 				for time.Since(start) < length {
-					text := *body
-					if strings.Contains(text, "%d") {
-						text = strings.ReplaceAll(text, "%d", fmt.Sprint(sequence.Add(1)))
+					number := sent.Add(1) - 1
+					if number >= *most {
+						return
 					}
-					w.post(posts[index], text)
+					w.post(posts[index], *body, fmt.Sprintf("%012d", *first+number))
 				}
 			})
 		}
@@ -84,15 +90,17 @@ func main() {
 	}
 	run(*warmup)
 	workers, elapsed := run(*duration)
-	if err := json.NewEncoder(os.Stdout).Encode(summarise(workers, elapsed)); err != nil {
+	out := summarise(workers, elapsed)
+	out.Sent = min(sent.Load(), *most)
+	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func (w *worker) post(p *poster, body string) {
+func (w *worker) post(p *poster, body, number string) {
 	start := time.Now()
-	status, err := p.post(body)
+	status, err := p.post(body, number)
 	if err != nil {
 		w.fail(err.Error())
 		return

@@ -1,0 +1,1 @@
+"""Every ordinary call beside its FastAPI + asyncpg twin: figures, and what a call costs whom."""
