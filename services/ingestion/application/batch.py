@@ -1,6 +1,7 @@
 """Rows on their way into one message, and the stakes that callers have in it."""
 
 import asyncio
+import time
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Batch:
 
     def __init__(self, message_id: str) -> None:
         self.id = message_id
-        self.begun = asyncio.get_running_loop().time()
+        self.begun = time.monotonic()
         """When its first rows came, by the clock of the event loop."""
         self.rows = 0
         self.weight = 0

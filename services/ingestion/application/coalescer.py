@@ -8,6 +8,7 @@ behind them is bounded, too: callers hear that the stream is unavailable before 
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class Coalescer:
                 if linger and partition.queue[0].rows < self._options.max_batch_rows:
                     await asyncio.sleep(linger)
             batch = partition.queue.popleft()
-            if asyncio.get_running_loop().time() - batch.begun > self._options.queue_timeout.total_seconds():
+            if time.monotonic() - batch.begun > self._options.queue_timeout.total_seconds():
                 metrics.PUBLISH_FAILED.inc()
                 error = StreamUnavailable("the readings before these took too long to be stored")
             else:
