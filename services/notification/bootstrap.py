@@ -162,7 +162,7 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     """Sending and reading notifications, and the dispatcher of everything."""
     settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
-    settling = await app.enter(GroupCommit(store.settle, limit=200))
+    settling = await app.enter(GroupCommit(store.settle, limit=500))
     accepting = await app.enter(GroupCommit(store.accept, limit=200))
     options = DispatcherOptions(
         notifications=settings.schedule("retry_schedule"),
@@ -170,6 +170,8 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
         concurrency=settings.concurrency,
         poll=settings.poll,
         attempt_timeout=settings.attempt_timeout,
+        # Half of what a lease leaves beside an attempt; the other half is for the commit.
+        patience=(settings.lease - settings.attempt_timeout) / 2,
     )
     dispatcher = Dispatcher(store, channels, settling, options, base.meter)
     app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)

@@ -24,17 +24,30 @@ class _Tally:
     slowest: float = 0.0
 
 
+class _Metrics:
+    """Those of one handler, bound once."""
+
+    def __init__(self, handler: str) -> None:
+        self.processed = _handled.labels(handler, "processed")
+        self.failed = _handled.labels(handler, "failed")
+        self.seconds = _seconds.labels(handler)
+
+
 class PrometheusMeter:
     """A Meter: Prometheus metrics, and a line in the log for every hundred messages of a handler."""
 
     def __init__(self, every: int = SUMMARY_EVERY) -> None:
         self._every = every
         self._tallies: dict[str, _Tally] = {}
+        self._metrics: dict[str, _Metrics] = {}
 
     def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
         """One message has been handled."""
-        _handled.labels(handler, "failed" if failed else "processed").inc()
-        _seconds.labels(handler).observe(seconds)
+        metrics = self._metrics.get(handler)
+        if metrics is None:
+            metrics = self._metrics[handler] = _Metrics(handler)
+        (metrics.failed if failed else metrics.processed).inc()
+        metrics.seconds.observe(seconds)
         tally = self._tallies.setdefault(handler, _Tally())
         tally.processed += not failed
         tally.failed += failed

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
@@ -31,18 +33,23 @@ CONSOLE = Endpoint("console", ChannelName.CONSOLE, "console")
 _CRASHES = 10
 """Claims beyond the schedule after which a delivery that never reports an outcome is given up: it kills processes."""
 _PAUSE_AFTER_FAILURE = 0.5
+_IN_HAND = 6
+"""Deliveries that are claimed, attempted, or wait for their commit, at the most: in multiples of `concurrency`."""
+_HANDLERS = {channel: f"notifications.{channel.lower()}" for channel in ChannelName}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherOptions:
     """`notifications` and `events` are the retry schedules; an attempt at all addresses of a delivery ends after
-    `attempt_timeout`, well within the queue's lease."""
+    `attempt_timeout`. What was claimed begins its attempt within `patience` or is handed back: with an attempt it must
+    fit well into the queue's lease."""
 
     notifications: RetrySchedule = field(default_factory=RetrySchedule)
     events: RetrySchedule = field(default_factory=RetrySchedule)
     concurrency: int = 64
     poll: timedelta = timedelta(seconds=5)
     attempt_timeout: timedelta = timedelta(seconds=30)
+    patience: timedelta = timedelta(seconds=5)
     stop_budget: timedelta = timedelta(seconds=8)
     event_stop_budget: timedelta = timedelta(seconds=2)
     """The same for events to subscribers. Nobody waits for them, and a receiver that has taken one anyway knows it
@@ -50,7 +57,11 @@ class DispatcherOptions:
 
 
 class Dispatcher:
-    """Runs attempts, at most `concurrency` at a time."""
+    """Runs attempts, at most `concurrency` at a time, in the order in which they were claimed.
+
+    Claims go ahead of them: what the next attempts need is there when their turn comes, and what was attempted waits
+    for its commit without holding up anybody. So claims and commits are of many, and their cost is shared.
+    """
 
     def __init__(
         self,
@@ -70,6 +81,11 @@ class Dispatcher:
         self._randomness = randomness
         self._woken = asyncio.Event()
         self._in_flight: dict[asyncio.Task[Notification | None], Claimed] = {}
+        self._ready: deque[tuple[float, Claimed]] = deque()
+        """Claimed, and not begun; with the time by which they must begin."""
+        self._attempts = 0
+        self._stuck = False
+        """Whether what was claimed had to be handed back, and no attempt has ended since: others may be quicker."""
 
     def poke(self) -> None:
         """Makes it look at the queue now."""
@@ -77,32 +93,67 @@ class Dispatcher:
 
     async def deliver(self, claimed: Claimed) -> Notification | None:
         """Attempts what the caller has claimed, now. A caller that is cancelled does not stop the attempt."""
-        return await asyncio.shield(self._start(claimed))
+        return await asyncio.shield(self._start(claimed, self._process(claimed)))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then lets attempts finish within their budgets and hands back the rest."""
+        most = _IN_HAND * self._options.concurrency
         while not stop.is_set():
             self._woken.clear()
-            free = self._options.concurrency - len(self._in_flight)
-            # A claim costs the same for one as for many: wait for a good handful of free places.
-            if free < max(self._options.concurrency // 4, 1):
-                await self._wait(stop, None)
+            await self._hand_back_late()
+            room = most - len(self._ready) - len(self._in_flight)
+            # A claim costs nearly the same for one as for many: wait until there is room for a good many.
+            if self._stuck or room < max(most // 3, 1):
+                await self._wait(stop, self._until_late())
                 continue
+            begin_by = self._now() + self._options.patience.total_seconds()
             try:
-                claims = await self._queue.claim(free)
+                claims = await self._queue.claim(room)
             except DomainError as error:
                 log.warning("dispatcher.claim_failed", error=repr(error))
                 await self._wait(stop, timedelta(seconds=_PAUSE_AFTER_FAILURE))
                 continue
-            for claimed in claims.claimed:
-                self._start(claimed)
+            self._ready.extend((begin_by, claimed) for claimed in claims.claimed)
+            self._begin()
             if not claims.claimed:
                 due = self._options.poll if claims.next_due is None else min(claims.next_due, self._options.poll)
-                await self._wait(stop, max(due, timedelta(milliseconds=5)))
+                await self._wait(stop, min(max(due, timedelta(milliseconds=5)), self._until_late() or due))
         await self._finish()
 
-    def _start(self, claimed: Claimed) -> "asyncio.Task[Notification | None]":
-        task = asyncio.create_task(self._process(claimed), name=f"deliver {claimed.id}")
+    def _begin(self) -> None:
+        while self._ready and self._attempts < self._options.concurrency:
+            _, claimed = self._ready.popleft()
+            self._attempts += 1
+            self._start(claimed, self._process_in_turn(claimed))
+
+    def _until_late(self) -> timedelta | None:
+        return timedelta(seconds=max(self._ready[0][0] - self._now(), 0.001)) if self._ready else None
+
+    async def _hand_back_late(self) -> None:
+        """Those before them were slow. Their lease must not end while they wait, and whoever is next may have them."""
+        late: list[Claimed] = []
+        while self._ready and self._ready[0][0] <= self._now():
+            late.append(self._ready.popleft()[1])
+        self._stuck = self._stuck or bool(late)
+        await self._hand_back(late)
+
+    async def _hand_back(self, left: Sequence[Claimed]) -> None:
+        if left:
+            try:
+                await self._queue.release(left)
+            except DomainError as error:
+                log.warning("dispatcher.hand_back_failed", deliveries=len(left), error=repr(error))
+            else:
+                log.warning("dispatcher.handed_back", deliveries=len(left))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _start(
+        self, claimed: Claimed, work: Coroutine[Any, Any, Notification | None]
+    ) -> "asyncio.Task[Notification | None]":
+        task = asyncio.create_task(work, name=f"deliver {claimed.id}")
         self._in_flight[task] = claimed
         task.add_done_callback(self._ended)
         return task
@@ -114,6 +165,9 @@ class Dispatcher:
             log.error("dispatcher.attempt_died", task=task.get_name(), exc_info=error)
 
     async def _finish(self) -> None:
+        unbegun = [claimed for _, claimed in self._ready]
+        self._ready.clear()
+        await self._hand_back(unbegun)
         events = {task for task, claimed in self._in_flight.items() if isinstance(claimed.message, EventMessage)}
         others = self._in_flight.keys() - events
         await asyncio.gather(
@@ -126,16 +180,30 @@ class Dispatcher:
         _, late = await asyncio.wait(tasks, timeout=budget.total_seconds())
         left = [self._in_flight[task] for task in late]
         await cancel(*late)
-        if late:
-            await self._queue.release(left)
-            log.warning("dispatcher.handed_back", deliveries=len(left))
+        await self._hand_back(left)
 
     async def _process(self, claimed: Claimed) -> Notification | None:
+        return await self._settle(claimed, await self._decide(claimed))
+
+    async def _process_in_turn(self, claimed: Claimed) -> Notification | None:
+        try:
+            decision = await self._decide(claimed)
+        finally:
+            self._attempts -= 1
+            self._stuck = False
+            self._begin()
+            self._woken.set()
+        return await self._settle(claimed, decision)
+
+    async def _decide(self, claimed: Claimed) -> Decision:
         began = time.perf_counter()
         decision = await self._attempt(claimed)
-        handler = "events" if isinstance(claimed.message, EventMessage) else f"notifications.{claimed.channel.lower()}"
+        handler = "events" if isinstance(claimed.message, EventMessage) else _HANDLERS[claimed.channel]
         self._meter.observe(handler, time.perf_counter() - began, failed=not decision.sent)
         self._tell(claimed, decision)
+        return decision
+
+    async def _settle(self, claimed: Claimed, decision: Decision) -> Notification | None:
         while True:
             try:
                 return await self._settling.submit(Settlement(claimed, decision))
@@ -158,7 +226,10 @@ class Dispatcher:
                 message="the user has no address for the channel any more",
             )
             return Decision(sent=False, failure=gone, done=claimed.done)
-        outcomes = await asyncio.gather(*(self._send(claimed, point) for point in points))
+        if len(points) == 1:
+            outcomes = [await self._send(claimed, points[0])]  # nearly all: spares a task
+        else:
+            outcomes = await asyncio.gather(*(self._send(claimed, point) for point in points))
         return decide(
             dict(zip((point.id for point in points), outcomes, strict=True)),
             failures=claimed.attempts + 1,

@@ -68,7 +68,7 @@ class DeliveryQueue(Protocol):
         ...
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
-        """Hands back what was claimed and not attempted."""
+        """Hands back what was claimed and came to no outcome; such a claim does not count as one."""
         ...
 
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
 from services.chassis.postgres import Database, Outbox, open_database
+from services.chassis.postgres.bundles import unpack
 from services.notification.adapters.memory.deliveries import InMemoryDeliveries
 from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.invoices import InMemoryInvoices
@@ -157,9 +157,10 @@ class PostgresRig(Rig):
         """See Rig."""
         async with self.database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT payload FROM outbox WHERE subject = $1 ORDER BY id", NOTIFICATION_STATUS_SUBJECT
+                "SELECT payload, headers::text AS headers FROM outbox WHERE bundled ORDER BY id"
             )
-        events = [notifications_pb2.NotificationStatusChanged.FromString(row["payload"]) for row in rows]
+        encoded = [one for row in rows for one in unpack(row["payload"], row["headers"])]
+        events = [notifications_pb2.NotificationStatusChanged.FromString(one.payload) for one in encoded]
         return [(event.notification, event.status, event.version) for event in events]
 
     async def letters(self) -> list[tuple[str, list[str]]]:
@@ -167,9 +168,8 @@ class PostgresRig(Rig):
         async with self.database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT headers->>$1 AS about, headers->>'Tocsin-Dead-History' AS history FROM outbox "
-                "WHERE subject <> $2 ORDER BY id",
+                "WHERE NOT bundled ORDER BY id",
                 DELIVERY_HEADER,
-                NOTIFICATION_STATUS_SUBJECT,
             )
         return [(row["about"], [code for _, code, _ in json.loads(row["history"])]) for row in rows]
 

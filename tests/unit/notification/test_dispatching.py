@@ -106,6 +106,10 @@ class World:
 
         return await eventually(look, interval=0.001)
 
+    def taken(self) -> int:
+        """How many deliveries are claimed."""
+        return sum(bool(delivery.lease) for delivery in self.state.deliveries.values())
+
     def advance(self, seconds: float) -> None:
         """Moves the clock and wakes the dispatcher."""
         self.clock.time += timedelta(seconds=seconds)
@@ -114,7 +118,11 @@ class World:
 
 @asynccontextmanager
 async def world(
-    *, stop_budget: timedelta = timedelta(seconds=5), event_stop_budget: timedelta = timedelta(seconds=5)
+    *,
+    stop_budget: timedelta = timedelta(seconds=5),
+    event_stop_budget: timedelta = timedelta(seconds=5),
+    concurrency: int = 64,
+    patience: timedelta = timedelta(seconds=5),
 ) -> AsyncGenerator[World]:
     clock = ManualClock()
     state = State(now=lambda: clock.time)
@@ -137,7 +145,9 @@ async def world(
     async with GroupCommit(settle) as settling, GroupCommit(store.accept) as accepting:
         events = Hanging()
         channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
-        options = DispatcherOptions(stop_budget=stop_budget, event_stop_budget=event_stop_budget)
+        options = DispatcherOptions(
+            stop_budget=stop_budget, event_stop_budget=event_stop_budget, concurrency=concurrency, patience=patience
+        )
         dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
         sender = Sender(tenants, store, endpoints, accepting, dispatcher, list(channels))
         reader = Reader(tenants, store)
@@ -242,7 +252,47 @@ async def test_stopping_hands_back_what_does_not_end() -> None:
         await it.send()
         await eventually(lambda: len(it.channel.sent) == 1, interval=0.001)
     [claimed] = (await it.queue.claim(9)).claimed
-    assert (claimed.attempts, claimed.claims) == (0, 2)
+    assert (claimed.attempts, claimed.claims) == (0, 1)  # an orderly stop is no crash
+
+
+async def test_claims_go_ahead_of_attempts_and_keep_the_order() -> None:
+    async with world(concurrency=1) as it:
+        it.channel.hold = asyncio.Event()
+        titles = [str(n) for n in range(5)]
+        for title in titles:
+            await it.send(title)
+        await eventually(lambda: it.taken() == 5, interval=0.001)
+        assert [title for title, _ in it.channel.sent] == ["0"]
+        it.channel.hold.set()
+        await eventually(lambda: len(it.channel.sent) == 5, interval=0.001)
+        assert [title for title, _ in it.channel.sent] == titles
+
+
+async def test_what_does_not_get_its_turn_in_time_is_handed_back_and_loses_nothing() -> None:
+    async with world(concurrency=1, patience=timedelta(milliseconds=20), stop_budget=timedelta(0)) as it:
+        it.channel.hold = asyncio.Event()
+        await it.send("slow")
+        await eventually(lambda: it.channel.sent, interval=0.001)
+        await it.send("behind")
+        await eventually(lambda: it.taken() == 2, interval=0.001)
+        await eventually(lambda: it.taken() == 1, interval=0.001)
+        it.channel.hold.set()
+        await eventually(lambda: len(it.channel.sent) == 2, interval=0.001)
+        assert [title for title, _ in it.channel.sent] == ["slow", "behind"]
+
+
+async def test_a_stop_begins_nothing_that_was_only_claimed() -> None:
+    async with world(concurrency=1, stop_budget=timedelta(milliseconds=50)) as it:
+        it.channel.hold = asyncio.Event()
+        for title in ("under way", "behind"):
+            await it.send(title)
+        await eventually(lambda: it.taken() == 2, interval=0.001)
+        it.stop.set()
+        await eventually(lambda: it.taken() == 1, interval=0.001)
+        it.channel.hold.set()
+    assert [title for title, _ in it.channel.sent] == ["under way"]
+    [left] = (await it.queue.claim(9)).claimed
+    assert left.claims == 1
 
 
 async def test_receivers_of_events_that_hang_do_not_hold_up_a_stop() -> None:

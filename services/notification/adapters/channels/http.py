@@ -5,10 +5,13 @@ are not followed. The client is aiohttp's: it takes a resolver, and carries some
 times what httpx does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -24,10 +27,10 @@ _AGENT = "Tocsin/1.0"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver answered; the names of headers in lower case, the body cut at 64 KiB."""
+    """What a receiver answered; the names of headers in any case, the body cut at 64 KiB."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -49,6 +52,7 @@ class HttpClient:
         self._timeout = timeout.total_seconds()
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(self._timeout, _CONNECT_SECONDS))
@@ -59,7 +63,6 @@ class HttpClient:
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 timeout=timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
                 headers={"User-Agent": _AGENT},
             )
         return self
@@ -70,14 +73,26 @@ class HttpClient:
         if self._session is not None:
             await self._session.close()
 
+    def _proxy(self, url: str) -> str | None:
+        """The environment's proxy for a provider. Looked up once for each URL, of which there are a few: the client
+        would look for it, and for a file of passwords, with each request."""
+        if self._guard is not None:
+            return None
+        if url not in self._proxies:
+            parts = urlsplit(url)
+            proxy = getproxies().get(parts.scheme)
+            self._proxies[url] = None if proxy is None or proxy_bypass(parts.netloc) else proxy
+        return self._proxies[url]
+
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Raises NotReached, AddressBlocked and NameUnresolved."""
         assert self._session is not None
         try:
-            async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:
+            async with self._session.post(
+                url, headers=headers, data=body, allow_redirects=False, proxy=self._proxy(url)
+            ) as response:
                 answer = await response.content.read(MAX_ANSWER)
-                names = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, names, answer)
+                return Answer(response.status, response.headers, answer)
         except aiohttp.InvalidURL as error:
             raise AddressBlocked("the URL is none") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

@@ -134,7 +134,7 @@ class InMemoryDeliveries:
         """See DeliveryQueue."""
         for claim in claimed:
             if (delivery := self._state.held(claim)) is not None:
-                delivery.lease, delivery.due = "", self._state.now()
+                delivery.lease, delivery.due, delivery.claims = "", self._state.now(), delivery.claims - 1
                 self._state.slots.pop((claim.id, claim.lease), None)
 
 

@@ -27,7 +27,7 @@ TENANT_HEADER = "Tocsin-Tenant"
 
 
 def status_changed(notification: Notification, at: datetime) -> Event:
-    """The change of a notification's status; its id is made of the version, and changes leave in their order."""
+    """The change of a notification's status; its id is made of the version. Changes are to leave in their order."""
     message = notifications_pb2.NotificationStatusChanged(
         notification=notification.id,
         tenant=notification.tenant,
@@ -44,7 +44,6 @@ def status_changed(notification: Notification, at: datetime) -> Event:
         message,
         id=f"{notification.id}-{notification.version}",
         time=at,
-        key=notification.id,
     )
 
 

@@ -165,7 +165,7 @@ class Accepter:
                 now,
             )
         made = {new.id: Accepted(_fresh(new, now)) for new in news}
-        await self._outbox.add_many(
+        await self._outbox.add_in_order(
             connection, [events.status_changed(accepted.notification, now) for accepted in made.values()]
         )
         return made

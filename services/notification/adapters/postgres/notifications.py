@@ -80,7 +80,7 @@ class PostgresNotifications:
             arguments = [claim.id for claim in claimed], [claim.lease for claim in claimed]
             await connection.execute(
                 """
-                UPDATE deliveries d SET lease = NULL, next_attempt_at = $3
+                UPDATE deliveries d SET lease = NULL, next_attempt_at = $3, claims = greatest(d.claims - 1, 0)
                 FROM unnest($1::uuid[], $2::uuid[]) AS c (id, lease) WHERE d.id = c.id AND d.lease = c.lease
                 """,
                 *arguments,

@@ -32,6 +32,6 @@ async def reopen_notification(connection: Connection, outbox: Outbox, tenant: st
         id_,
         now,
     )
-    await outbox.add(connection, events.status_changed(notification, now))
+    await outbox.add_in_order(connection, [events.status_changed(notification, now)])
     await connection.execute("SELECT pg_notify('notification_work', '')")
     return True

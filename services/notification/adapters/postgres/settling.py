@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.chassis.nats import Encoded
+from services.chassis.nats import Encoded, Event
 from services.chassis.postgres import Connection, Database, Outbox
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rate_limit, rows
@@ -102,7 +102,8 @@ class Settler:
             if not isinstance(settlement.claimed.message, EventMessage):
                 by_tenant[settlement.claimed.tenant].append((settlement, history))
         changed: dict[str, Notification] = {}
-        leaving: list[tuple[Encoded, str | None]] = []
+        told: list[Event] = []
+        letters: list[tuple[Encoded, str | None]] = []
         for tenant, group in by_tenant.items():
             histories = {s.claimed.reference: (s, history) for s, history in group}
             found = await connection.fetch(
@@ -118,14 +119,14 @@ class Settler:
                 settlement, history = histories[notification.id]
                 wait = settlement.decision.wait
                 if wait is None:
-                    event = events.status_changed(notification, now)
-                    leaving.append((events.encode(event, source=events.SOURCE), event.key))
+                    told.append(events.status_changed(notification, now))
                     if not settlement.decision.sent:
-                        leaving.append(events.notification_letter(notification, history, now))
+                        letters.append(events.notification_letter(notification, history, now))
                 changed[notification.id] = (
                     notification if wait is None else replace(notification, next_attempt_at=now + wait)
                 )
-        await self._outbox.add_encoded(connection, leaving)
+        await self._outbox.add_in_order(connection, told)
+        await self._outbox.add_encoded(connection, letters)
         return changed
 
     @staticmethod
