@@ -98,6 +98,7 @@ class Document:
             for verb, operation in operations.items():
                 paths.setdefault(place, {})[verb] = self.operation(operation)
         self.close_requests(paths)
+        used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
         return {
             "openapi": "3.0.3",
             "info": self.swagger["info"],
@@ -105,6 +106,7 @@ class Document:
             "tags": [
                 {**tag, "description": paragraphs(tag["description"])}
                 for tag in sorted(self.swagger["tags"], key=lambda tag: tag["name"])
+                if tag["name"] in used
             ],
             "security": [{"bearer": []}],
             "paths": dict(sorted(paths.items())),

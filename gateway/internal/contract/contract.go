@@ -72,10 +72,13 @@ func Load() *Contract {
 	return c
 }
 
+// internal packages are nobody's: events are published, options annotate, and calls carry those of all services.
+var internal = []string{"events", "options", "calls"}
+
 // PeerOf names who answers a package (or a name within it): tocsin.<peer>.v1.
 func PeerOf(name string) (string, bool) {
 	parts := strings.Split(name, ".")
-	if len(parts) < 3 || parts[0] != "tocsin" || parts[1] == "events" || parts[1] == "options" {
+	if len(parts) < 3 || parts[0] != "tocsin" || slices.Contains(internal, parts[1]) {
 		return "", false
 	}
 	return parts[1], true

@@ -55,7 +55,7 @@ func Connect(addresses map[string]string, each int, config *tls.Config) (*Peers,
 				peers.Close()
 				return nil, fmt.Errorf("peer %s at %s: %w", name, address, err)
 			}
-			pool.conns = append(pool.conns, conn)
+			pool.conns = append(pool.conns, &carrier{ClientConn: conn})
 		}
 	}
 	return peers, nil
@@ -75,8 +75,6 @@ func options(security credentials.TransportCredentials) []grpc.DialOption {
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: 2 * time.Second,
 		}),
-		grpc.WithChainUnaryInterceptor(markUnary, complete),
-		grpc.WithChainStreamInterceptor(markStream),
 		grpc.WithUserAgent("tocsin-gateway"),
 	}
 }
@@ -112,11 +110,11 @@ func (p *Peers) Close() {
 // Pool spreads calls over the connections to one service, so that they reach all of its worker processes.
 type Pool struct {
 	name  string
-	conns []*grpc.ClientConn
+	conns []*carrier
 	next  atomic.Uint32
 }
 
-func (p *Pool) pick() (*grpc.ClientConn, error) {
+func (p *Pool) pick() (*carrier, error) {
 	if len(p.conns) == 0 {
 		return nil, status.Errorf(codes.Unavailable, "no peer named %s", p.name)
 	}
@@ -137,6 +135,9 @@ func (p *Pool) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if err != nil {
 		return err
 	}
+	ex := exchange.From(ctx)
+	ex.MarkCalled()
+	complete(ex, args)
 	return conn.Invoke(ctx, method, args, reply, opts...)
 }
 
@@ -146,30 +147,19 @@ func (p *Pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	if err != nil {
 		return nil, err
 	}
+	exchange.From(ctx).MarkCalled()
 	return conn.NewStream(ctx, desc, method, opts...)
-}
-
-func markUnary(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	exchange.From(ctx).MarkCalled()
-	return invoke(ctx, method, req, reply, conn, opts...)
-}
-
-func markStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, begin grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	exchange.From(ctx).MarkCalled()
-	return begin(ctx, desc, conn, method, opts...)
 }
 
 // complete fills fields of a request that REST says outside of them: the key of the Idempotency-Key header, and the
 // update mask, which is what the body of a PATCH names.
-func complete(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	ex := exchange.From(ctx)
-	if message, ok := req.(proto.Message); ok && (ex.IdempotencyKey != "" || len(ex.Updated) > 0) {
+func complete(ex *exchange.Exchange, request any) {
+	if message, ok := request.(proto.Message); ok && (ex.IdempotencyKey != "" || len(ex.Updated) > 0) {
 		request := message.ProtoReflect()
 		fill(request, "idempotency_key", ex.IdempotencyKey != "", protoreflect.ValueOfString(ex.IdempotencyKey))
 		mask := &fieldmaskpb.FieldMask{Paths: ex.Updated}
 		fill(request, "update_mask", len(ex.Updated) > 0, protoreflect.ValueOfMessage(mask.ProtoReflect()))
 	}
-	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
 func fill(request protoreflect.Message, name protoreflect.Name, wanted bool, value protoreflect.Value) {

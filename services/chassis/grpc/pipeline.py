@@ -87,8 +87,18 @@ def compose(method: Method, behaviour: Callable[[Any, Any], Any], stages: Sequen
     return reduce(lambda inner, stage: stage.bind(method, inner), reversed(stages), innermost)
 
 
-def handler(method: Method, original: Any, stages: Sequence[Stage]) -> "grpc.RpcMethodHandler[Any, Any]":
-    """A gRPC method handler like `original` with all stages around it."""
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A method with all stages around it. `parse` gives Malformed for what is no message."""
+
+    method: Method
+    run: Handle
+    parse: Callable[[bytes], Any]
+    serialize: Callable[[Any], bytes]
+
+
+def bind(method: Method, original: Any, stages: Sequence[Stage]) -> "tuple[grpc.RpcMethodHandler[Any, Any], Bound]":
+    """The method of the gRPC handler `original` with all stages around it, as a handler and by itself."""
     make, behaviour = {
         (False, False): (grpc.unary_unary_rpc_method_handler, original.unary_unary),
         (False, True): (grpc.unary_stream_rpc_method_handler, original.unary_stream),
@@ -96,15 +106,13 @@ def handler(method: Method, original: Any, stages: Sequence[Stage]) -> "grpc.Rpc
         (True, True): (grpc.stream_stream_rpc_method_handler, original.stream_stream),
     }[method.request_streams, method.response_streams]
     run = compose(method, behaviour, stages)
+    bound = Bound(method, run, _tolerant(original.request_deserializer), original.response_serializer)
 
     async def enter(request: Any, context: Any) -> Any:
         return await run(Call(method, request, context, dict(context.invocation_metadata() or ())))
 
-    return make(
-        cast(Any, enter),
-        request_deserializer=_tolerant(original.request_deserializer),
-        response_serializer=original.response_serializer,
-    )
+    handler = make(cast(Any, enter), request_deserializer=bound.parse, response_serializer=original.response_serializer)
+    return handler, bound
 
 
 @dataclass(frozen=True, slots=True)

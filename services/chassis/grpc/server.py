@@ -27,10 +27,12 @@ from services.chassis.auth.rules import validates_items
 from services.chassis.auth.trust import keys_of_provider, verifier_of
 from services.chassis.grpc import reflection, validation
 from services.chassis.grpc.health import Health
-from services.chassis.grpc.pipeline import Method, Stage, handler
+from services.chassis.grpc.lanes import ENVELOPE, Lanes
+from services.chassis.grpc.pipeline import Bound, Method, Stage, bind
 from services.chassis.grpc.stages import standard
 from services.chassis.settings import MIB, ChassisSettings
 from services.chassis.telemetry.logs import get_logger
+from tocsin.calls.v1.lane_service_pb2_grpc import add_LaneServiceServicer_to_server
 
 MIN_PING_MS: Final = 10_000
 CONNECTION_AGE: Final = timedelta(minutes=5)
@@ -69,7 +71,7 @@ class ServerOptions:
             # Without workers a taken port must be an error, not two servers that share it by accident.
             ("grpc.so_reuseport", int(self.shared_port)),
             ("grpc.max_receive_message_length", self.max_message),
-            ("grpc.max_send_message_length", self.max_message),
+            ("grpc.max_send_message_length", self.max_message + ENVELOPE),
             ("grpc.max_metadata_size", 16 * 1024),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 10_000),
@@ -94,7 +96,7 @@ class Server:
         self.provider: KeyUrl | None = None
         """Keys that have to be kept up to date while the server runs."""
         self._handlers: dict[str, dict[str, Any]] = {}
-        self._methods: list[Method] = []
+        self._bound: dict[str, Bound] = {}
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -127,19 +129,19 @@ class Server:
         wrapped: dict[str, Any] = {}
         for name, original in method_handlers.items():
             method = Method.of(service_name, name, original)
-            self._methods.append(method)
-            wrapped[name] = handler(method, original, self.stages)
+            wrapped[name], self._bound[method.path] = bind(method, original, self.stages)
         self._handlers[service_name] = wrapped
         self.health.add_service(service_name)
 
     async def start(self) -> int:
         """Listens; returns the port. Raises OSError when the address is taken or cannot be bound."""
         own = self.services
+        self._add_lanes()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.registrar)
         reflection.register(own, self)
         validation.warm(
             method.descriptor.input_type
-            for method in self._methods
+            for method in (bound.method for bound in self._bound.values())
             if method.descriptor is not None and method.service in own and not validates_items(method.descriptor)
         )
         server = grpc.aio.server(
@@ -155,6 +157,17 @@ class Server:
         self._server = server
         log.info("grpc server listens", address=self._options.listen, port=self.port, services=list(own))
         return self.port
+
+    def _add_lanes(self) -> None:
+        """Unary methods of this service may come by lane, too."""
+        unary = {
+            path: bound
+            for path, bound in self._bound.items()
+            if not (bound.method.request_streams or bound.method.response_streams)
+        }
+        options = self._options
+        lanes = Lanes(unary, max_calls=options.max_calls, max_message=options.max_message, stopping=self.stopping)
+        add_LaneServiceServicer_to_server(lanes, self.registrar)
 
     async def not_serving(self) -> None:
         """The first step of a stop: health says NOT_SERVING, endless streams are asked to end; calls are still

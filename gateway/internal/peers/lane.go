@@ -1,0 +1,250 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	calls "tocsin/gen/tocsin/calls/v1"
+)
+
+const (
+	// lanePace is the least time between two messages while several calls are under way: who comes within it shares the
+	// second. What a message costs on its way is more than what the calls in it cost.
+	lanePace = time.Millisecond
+	// laneFew calls under way wait for nobody.
+	laneFew = 4
+	// laneMost calls are under way on a lane; more go by themselves.
+	laneMost = 1024
+	// laneBytes of requests fill a message.
+	laneBytes = 1 << 20
+)
+
+// errNotCarried says that a call has not left: it may go another way.
+var errNotCarried = errors.New("the lane takes no calls")
+
+// carried is a call on a lane. done gets its answer, once, or is closed when the lane broke.
+type carried struct {
+	call *calls.CarriedCall
+	done chan *calls.CarriedAnswer
+	// until is when the caller gives up; zero: never.
+	until time.Time
+	sent  bool
+}
+
+// lane carries unary calls over one stream, in the order in which they come; answers come in any order. What gathers
+// while a message is on its way goes with the next one. Alone, nobody waits.
+type lane struct {
+	stream calls.LaneService_CarryClient
+	// wake is signalled when there is something to send, or nothing more to wait for.
+	wake chan struct{}
+	// broken is closed when the stream has ended.
+	broken chan struct{}
+
+	lock      sync.Mutex
+	last      uint64
+	queue     []*carried
+	cancelled []uint64
+	underway  map[uint64]*carried
+	closed    bool
+	told      bool // by the service to close
+	failure   error
+}
+
+// runLane serves the stream until it ends. After life, or when the service asks for it, the lane takes no more calls, and
+// ends with the last one.
+func runLane(stream calls.LaneService_CarryClient, life time.Duration) *lane {
+	l := &lane{
+		stream:   stream,
+		wake:     make(chan struct{}, 1),
+		broken:   make(chan struct{}),
+		underway: map[uint64]*carried{},
+	}
+	go l.send(life)
+	go l.receive()
+	return l
+}
+
+// call makes a call and waits for its answer. Errors are statuses, but for errNotCarried.
+func (l *lane) call(ctx context.Context, method string, metadata []*calls.Metadatum, request []byte) (*calls.CarriedAnswer, error) {
+	one := &carried{
+		call: &calls.CarriedCall{Method: method, Metadata: metadata, Request: request},
+		done: make(chan *calls.CarriedAnswer, 1),
+	}
+	one.until, _ = ctx.Deadline()
+	if !l.add(one) {
+		return nil, errNotCarried
+	}
+	select {
+	case answer, ok := <-one.done:
+		switch {
+		case ok:
+			return answer, nil
+		case !one.sent:
+			return nil, errNotCarried
+		}
+		return nil, status.Error(codes.Unavailable, "the connection broke")
+	case <-ctx.Done():
+		l.leave(one)
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+func (l *lane) add(one *carried) bool {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.closed || len(l.underway) >= laneMost {
+		return false
+	}
+	l.last++
+	one.call.Id = l.last
+	l.underway[l.last] = one
+	l.queue = append(l.queue, one)
+	l.signal()
+	return true
+}
+
+// leave takes back a call whose caller no longer waits.
+func (l *lane) leave(one *carried) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.underway[one.call.GetId()] == nil {
+		return // answered at the same time
+	}
+	delete(l.underway, one.call.GetId())
+	if one.sent {
+		l.cancelled = append(l.cancelled, one.call.GetId())
+	}
+	l.signal()
+}
+
+// signal is called with the lock.
+func (l *lane) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close refuses more calls.
+func (l *lane) close() {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.closed = true
+	l.signal()
+}
+
+// open tells whether the lane takes calls.
+func (l *lane) open() bool {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return !l.closed
+}
+
+func (l *lane) send(life time.Duration) {
+	end := time.NewTimer(life)
+	defer end.Stop()
+	pace := time.NewTimer(lanePace)
+	defer pace.Stop()
+	for {
+		select {
+		case <-l.wake:
+		case <-end.C:
+			l.close()
+		case <-l.broken:
+			return
+		}
+		request, busy, done := l.take()
+		if len(request.GetCalls())+len(request.GetCancelled()) > 0 {
+			if l.stream.Send(request) != nil {
+				return // receive learns why
+			}
+		}
+		if done {
+			_ = l.stream.CloseSend() // nothing is under way that could be lost
+			return
+		}
+		if busy {
+			pace.Reset(lanePace)
+			select {
+			case <-pace.C:
+			case <-l.broken:
+				return
+			}
+		}
+	}
+}
+
+// take is the next message, whether so much is under way that the one after it should wait for company, and whether it
+// is the last.
+func (l *lane) take() (request *calls.CarryRequest, busy, done bool) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	request = &calls.CarryRequest{Cancelled: l.cancelled}
+	l.cancelled = nil
+	bytes, count := 0, 0
+	for _, one := range l.queue {
+		if bytes >= laneBytes {
+			l.signal()
+			break
+		}
+		count++
+		if l.underway[one.call.GetId()] == nil {
+			continue // its caller left
+		}
+		one.sent = true
+		if !one.until.IsZero() {
+			one.call.TimeoutUs = uint64(max(time.Until(one.until).Microseconds(), 1)) //nolint:gosec // not negative
+		}
+		request.Calls = append(request.Calls, one.call)
+		bytes += len(one.call.GetRequest())
+	}
+	l.queue = l.queue[count:]
+	return request, len(l.underway) >= laneFew, l.closed && len(l.underway) == 0
+}
+
+func (l *lane) receive() {
+	for {
+		response, err := l.stream.Recv()
+		if err != nil {
+			l.end(err)
+			return
+		}
+		l.settle(response)
+	}
+}
+
+func (l *lane) settle(response *calls.CarryResponse) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	for _, answer := range response.GetAnswers() {
+		if one := l.underway[answer.GetId()]; one != nil {
+			delete(l.underway, answer.GetId())
+			one.done <- answer
+		}
+	}
+	l.told = l.told || response.GetClosing()
+	l.closed = l.closed || l.told
+	if l.closed {
+		l.signal()
+	}
+}
+
+// end lets go of all who wait.
+func (l *lane) end(failure error) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.closed, l.failure = true, failure
+	// A service that does not know lanes has not looked at their calls.
+	unseen := status.Code(failure) == codes.Unimplemented
+	for _, one := range l.underway {
+		one.sent = one.sent && !unseen
+		close(one.done)
+	}
+	clear(l.underway)
+	close(l.broken)
+}
