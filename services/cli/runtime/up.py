@@ -18,6 +18,7 @@ from services.cli.runtime.journal import JOURNAL, Journal
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
 from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
+from services.cli.runtime.plan import metrics_addresses, plan_of, preparing_steps
 from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_addresses, check_configured
 from services.cli.runtime.preparation import Preparation
 from services.cli.runtime.prepared import is_prepared, mark_prepared
@@ -84,7 +85,7 @@ async def look_into(settings: RuntimeSettings) -> Preparation:
     reporter, done = SilentReporter(), Preparation(dry_run=True)
     memory = StreamMemory(state, reporter.fault, settings.names)
     mesh = _mesh(settings, state, running_instance(state).ports, memory, done, reporter.notice)
-    for step in mesh.preparing_steps():
+    for step in preparing_steps(mesh):
         await step.run()
     return done
 
@@ -107,7 +108,7 @@ async def _run_in(
         memory = StreamMemory(state, reporter.fault, settings.names)
         mesh = _mesh(settings, state, assignment.ports, memory, preparation, reporter.notice)
         instance = _instance(mesh)
-        plan = mesh.plan()
+        plan = plan_of(mesh)
         triage = Triage(reporter.notice, eased=reporter.eased, turn=settings.health.restart_after)
         status = StatusFile(state, plan, reporter.fault, triage)
         supervisor = Supervisor(
@@ -130,7 +131,7 @@ async def _run_in(
         # In this order: who finds the instance finds its own parts, not those of the last run.
         status.write(supervisor.status)
         instance.write(state)
-        write_targets(state, mesh.metrics(plan))
+        write_targets(state, metrics_addresses(mesh, plan))
         for user in (DOWNSTREAM_USER, GATEWAY_USER):
             if login := mesh.outside_login(user):
                 write_outside_credentials(state, mesh.nats_url, user, *login)
