@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from services.aggregation.application.gathering import Gathering
 from services.aggregation.application.lists import Page
 from services.aggregation.application.ports import Glance, History, RoomKey, Snapshot
+from services.aggregation.application.single_flight import SingleFlight
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.history import Span, spans
@@ -92,7 +92,7 @@ class Averages:
         self._rules = rules
         self._level = len(rules.steps) - 1
         self._clock = clock
-        self._together = Gathering(self._get, at_once=_SNAPSHOTS, most=_ASKED_TOGETHER)
+        self._together = SingleFlight(self._get, at_once=_SNAPSHOTS, most=_ASKED_TOGETHER)
 
     async def get(self, query: GetRoomAverage) -> RoomAverage:
         """Raises FieldInvalid."""

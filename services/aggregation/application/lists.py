@@ -6,7 +6,7 @@ from functools import partial
 from math import lcm
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from services.aggregation.application.ports import History, Snapshot
+from services.aggregation.application.ports import OPEN, History, Snapshot
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.history import spans
@@ -16,7 +16,7 @@ from services.aggregation.domain.summary import DAY, MINUTE, NEVER, SECOND
 from services.chassis.paging import PageTokens, page_limit
 
 QUARTER = 15 * MINUTE
-_FEWEST: Final = 64
+_FEWEST: Final = 16
 _MOST: Final = 512
 T = TypeVar("T")
 
@@ -89,20 +89,21 @@ Find = Callable[[int], Awaitable[int | None]]
 class _Walk:
     """The stretches of time in which there is something, one after the other in the order asked for.
 
-    They start at multiples of `length`, a whole number of quarters of an hour: segments of readings never cross the end
-    of one.
+    They begin and end at multiples of `unit`, a whole number of quarters of an hour (segments of readings never cross
+    the end of one), and are of `length`, a whole number of units.
     """
 
-    def __init__(self, query: RoomRange, length: int, after: int | None) -> None:
+    def __init__(self, query: RoomRange, unit: int, length: int, after: int | None) -> None:
         self._forward = query.oldest_first
+        self._unit = unit
         self._length = length
         self._low = max(query.start or 0, 0)
-        self._high = query.end if query.end is not None else 2**62
+        self._high = query.end if query.end is not None else OPEN
         if after is not None and self._forward:
             self._low = max(self._low, after)
         elif after is not None:
             self._high = min(self._high, after + 1)
-        self._cursor = self._low - self._low % length if self._forward else self._high + -self._high % length
+        self._cursor = self._low - self._low % unit if self._forward else self._high + -self._high % unit
 
     async def next(self, find: Find) -> tuple[int, int] | None:
         """[start, end) of the next stretch, None at the end."""
@@ -110,9 +111,13 @@ class _Walk:
             nearest = await find(self._cursor)
             if nearest is None:
                 return None
-            start = nearest - nearest % self._length
-            self._cursor = start + self._length if self._forward else start
-            first, last = max(start, self._low), min(start + self._length, self._high)
+            start = nearest - nearest % self._unit
+            if not self._forward:
+                # Up to where there is something, so that it is full of it.
+                start -= self._length - self._unit
+            end = start + self._length
+            self._cursor = end if self._forward else start
+            first, last = max(start, self._low), min(end, self._high)
             if first < last:
                 return first, last
         return None
@@ -134,7 +139,7 @@ class Lists:
         found: list[ReadingItem] = []
         async with self._history.snapshot() as snapshot:
             infos = await snapshot.series(query.building, query.room, query.sensor_type, query.device)
-            walk = _Walk(query, QUARTER, None if after is None else int(after[0]))
+            walk = _Walk(query, QUARTER, QUARTER, None if after is None else int(after[0]))
             find = partial(snapshot.next_reading, infos, after=query.oldest_first)
             while infos and len(found) <= size and (stretch := await walk.next(find)) is not None:
                 readings = await snapshot.readings(infos, *stretch)
@@ -163,8 +168,9 @@ class Lists:
         found: list[WindowItem] = []
         async with self._history.snapshot() as snapshot:
             infos = await snapshot.series(query.building, query.room, query.sensor_type, query.device)
-            length = _stretch(step, -(-size // max(len(infos), 1)))
-            walk = _Walk(_aligned(query, step), length, None if after is None else int(after[0]))
+            unit = lcm(step, QUARTER)
+            length = _stretch(step, unit, -(-(size + 1) // max(len(infos), 1)))
+            walk = _Walk(_aligned(query, step), unit, length, None if after is None else int(after[0]))
             find = self._find(snapshot, infos, step, length, after=query.oldest_first)
             while infos and len(found) <= size and (stretch := await walk.next(find)) is not None:
                 first, last = stretch[0] - stretch[0] % step, stretch[1] + -stretch[1] % step
@@ -181,7 +187,7 @@ class Lists:
             if near or step not in self._rules.steps:
                 return known
             # Windows outlive their readings.
-            stored = await snapshot.next_window(infos, step, bound, after=after)
+            stored = await snapshot.next_window(infos, step, bound, known, after=after)
             places = [place for place in (known, stored) if place is not None]
             return (min if after else max)(places, default=None)
 
@@ -213,11 +219,11 @@ class Lists:
         return items
 
 
-def _stretch(step: int, windows: int) -> int:
-    """About so many windows in one go: enough of them to be worth it, never so many that a page costs more than what
-    it shows. A multiple of the step and of a quarter of an hour."""
-    length = max(step, min(step * min(max(windows, _FEWEST), _MOST), 64 * DAY))
-    return length + -length % lcm(step, QUARTER)
+def _stretch(step: int, unit: int, windows: int) -> int:
+    """So much time that one stretch mostly holds so many windows, and a page costs little more than what it shows."""
+    length = min(step * min(max(windows, _FEWEST), _MOST), 64 * DAY)
+    # A unit more: that in which the stretch begins or ends may be empty but for its edge.
+    return length + -length % unit + (unit if step < unit else 0)
 
 
 def _aligned(query: RoomRange, step: int) -> RoomRange:

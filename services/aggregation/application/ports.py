@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.continuity import Bookmark, Follows, Lost, Position
@@ -324,6 +324,10 @@ class RoomKey(NamedTuple):
     sensor_type: str
 
 
+OPEN: Final = 2**62
+"""The bound of a range of time that has no end: later than every reading."""
+
+
 class Snapshot(Protocol):
     """One consistent view of committed data."""
 
@@ -367,8 +371,11 @@ class Snapshot(Protocol):
         `since`."""
         ...
 
-    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
-        """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
+    async def next_window(
+        self, infos: Sequence[SeriesInfo], step: int, bound: int, until: int | None, *, after: bool
+    ) -> int | None:
+        """The start of the first stored window of the step at or after `bound`, or of the last one before it; those
+        beyond `until` need not be found."""
         ...
 
     async def revisions(

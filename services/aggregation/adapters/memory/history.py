@@ -80,7 +80,9 @@ class InMemorySnapshot:
         found = {place: max(self._store.counted.get(info.id, {}), default=NEVER) for place, info in enumerate(infos)}
         return {place: time for place, time in found.items() if time >= since}
 
-    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
+    async def next_window(
+        self, infos: Sequence[SeriesInfo], step: int, bound: int, until: int | None, *, after: bool
+    ) -> int | None:
         """See `Snapshot`."""
         ids = {info.id for info in infos}
         starts = [start for series_id, own, start in self._store.windows if series_id in ids and own == step]

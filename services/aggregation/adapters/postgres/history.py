@@ -15,7 +15,7 @@ from services.aggregation.adapters.postgres.reading import (
     readings_after,
     stored_windows,
 )
-from services.aggregation.application.ports import Glance, RoomKey
+from services.aggregation.application.ports import OPEN, Glance, RoomKey
 from services.aggregation.domain.cover import Ask, SeriesInfo
 from services.aggregation.domain.engine import Readings
 from services.aggregation.domain.fold import Folded
@@ -139,17 +139,22 @@ class PostgresSnapshot:
         """See `Snapshot`."""
         return await newest_readings(self._connection, infos, since)
 
-    async def next_window(self, infos: Sequence[SeriesInfo], step: int, bound: int, *, after: bool) -> int | None:
-        """The start of the first stored window of the step at or after `bound`, or of the last one before it."""
-        order, compare, pick = ("ASC", ">=", "min") if after else ("DESC", "<", "max")
+    async def next_window(
+        self, infos: Sequence[SeriesInfo], step: int, bound: int, until: int | None, *, after: bool
+    ) -> int | None:
+        """See `Snapshot`."""
+        order, pick = ("ASC", "min") if after else ("DESC", "max")
+        known = until if until is not None else OPEN if after else -OPEN
+        # Between both bounds, so that PostgreSQL leaves out partitions unopened.
         return await self._connection.fetchval(
             f"""
             SELECT {pick}(found.start_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL
-            (SELECT start_us FROM windows WHERE series_id = i.id AND step_us = $3 AND start_us {compare} $2
+            (SELECT start_us FROM windows WHERE series_id = i.id AND step_us = $4 AND start_us >= $2 AND start_us < $3
              ORDER BY start_us {order} LIMIT 1) found
             """,
             [info.id for info in infos],
-            bound,
+            min(bound, known),
+            max(bound, known),
             step,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.aggregation.adapters.postgres.copying import QUARTER
+from services.aggregation.application.ports import OPEN
 from services.aggregation.domain.cover import SeriesInfo
 from services.aggregation.domain.summary import DAY
 from services.chassis.postgres import Connection
@@ -34,7 +35,7 @@ LEFT JOIN LATERAL (
 """
 _BEFORE: Final = """
 SELECT max(found.first_us) FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL
-(SELECT first_us FROM segments WHERE series_id = i.id AND late = 0 AND first_us < $2
+(SELECT first_us FROM segments WHERE series_id = i.id AND late = 0 AND first_us < $2 AND first_us >= $3
  ORDER BY first_us DESC LIMIT 1) found
 """
 _AFTERWARDS: Final = """
@@ -65,6 +66,12 @@ JOIN windows w ON w.series_id = i.id AND w.step_us = $2 AND w.start_us >= $3 AND
 async def next_known(connection: Connection, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
     """See `Snapshot.next_known`."""
     ids, gaps = [info.id for info in infos], [info.max_gap for info in infos]
+    if bound >= OPEN and not after:
+        # The newest: readings have come up to where windows are complete, and mostly these are not gone.
+        complete = max((info.frontiers[0] for info in infos if info.frontiers), default=0)
+        if (newest := await connection.fetchval(_BEFORE, ids, bound, complete - DAY)) is not None:
+            return newest
+        return await connection.fetchval(_BEFORE, ids, bound, -OPEN)
     # Mostly there is something near: within the reach of known time, and some more.
     least, most = bound - max(gaps, default=0) - DAY, bound + max(gaps, default=0) + DAY
     rows = await connection.fetch(_AROUND, ids, gaps, bound, least, most)
@@ -73,7 +80,9 @@ async def next_known(connection: Connection, infos: Sequence[SeriesInfo], bound:
     places = [place for row in rows if (place := row["later" if after else "earlier"]) is not None]
     if places:
         return min(places) if after else max(places)
-    return await connection.fetchval(_AFTERWARDS if after else _BEFORE, ids, most if after else least)
+    if after:
+        return await connection.fetchval(_AFTERWARDS, ids, most)
+    return await connection.fetchval(_BEFORE, ids, least, -OPEN)
 
 
 async def newest_readings(connection: Connection, infos: Sequence[SeriesInfo], since: int) -> dict[int, int]:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from services.chassis.errors import Unavailable
+
 Key = TypeVar("Key", bound=Hashable)
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -19,11 +21,14 @@ class _Batch(Generic[Question, Answer]):
         self.failure: Exception | None = None
 
 
-class Gathering(Generic[Key, Question, Answer]):
-    """Questions of the same key that wait for their turn are answered together, up to `most` of them.
+class SingleFlight(Generic[Key, Question, Answer]):
+    """Questions of the same key that wait for their turn are answered together, up to `most` of them; `at_once` answers
+    are under way at the same time.
 
     Whoever asks is answered from what is true after it has asked: it never joins an answer that has begun. With nobody
-    else asking, nothing waits. The one who answers for the others may be cancelled: the next one takes over.
+    else asking, nothing waits. The one who answers for the others may be cancelled: the next one takes over. Where
+    answering fails for several questions at once, each is asked by itself, so that nobody fails for another's; but for
+    `Unavailable`, which is everybody's.
     """
 
     def __init__(
@@ -35,7 +40,7 @@ class Gathering(Generic[Key, Question, Answer]):
         self._waiting: dict[Key, _Batch[Question, Answer]] = {}
 
     async def ask(self, key: Key, question: Question) -> Answer:
-        """The answer; raises what answering raised."""
+        """The answer; raises what answering the question raised."""
         batch = self._waiting.get(key)
         if batch is None or len(batch.questions) >= self._most:
             batch = self._waiting[key] = _Batch[Question, Answer]()
@@ -45,7 +50,11 @@ class Gathering(Generic[Key, Question, Answer]):
             if batch.answers is None and batch.failure is None:
                 await self._lead(key, batch)
         if batch.failure is not None:
-            raise batch.failure
+            if isinstance(batch.failure, Unavailable) or all(other == question for other in batch.questions):
+                raise batch.failure
+            async with self._turns:
+                (answer,) = await self._answer(key, [question])
+                return answer
         assert batch.answers is not None
         return batch.answers[place]
 
