@@ -19,7 +19,7 @@ class MediaProbeSettings(ChassisSettings):
     allowed_targets: str = ""
     """Further origins, and networks (10.1.0.0/16) for URLs that spell an address out, that need not be public."""
 
-    concurrent_probes: int = 16
+    concurrent_probes: int = 48
     """Alerts that are probed at the same time."""
     on_demand_probes: int = 4
     """Calls of ProbeVideo at the same time."""

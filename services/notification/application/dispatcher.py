@@ -33,8 +33,11 @@ CONSOLE = Endpoint("console", ChannelName.CONSOLE, "console")
 _CRASHES = 10
 """Claims beyond the schedule after which a delivery that never reports an outcome is given up: it kills processes."""
 _PAUSE_AFTER_FAILURE = 0.5
-_IN_HAND = 6
-"""Deliveries that are claimed, attempted, or wait for their commit, at the most: in multiples of `concurrency`."""
+_IN_HAND = 16
+"""Deliveries that are claimed, attempted, or wait for their commit, at most: in multiples of `concurrency`. A commit
+may take as long as some hundred attempts."""
+_CLAIM = 500
+"""Deliveries of one claim, at the most: it holds a lock for each of their users."""
 _HANDLERS = {channel: f"notifications.{channel.lower()}" for channel in ChannelName}
 
 
@@ -108,7 +111,7 @@ class Dispatcher:
                 continue
             begin_by = self._now() + self._options.patience.total_seconds()
             try:
-                claims = await self._queue.claim(room)
+                claims = await self._queue.claim(min(room, _CLAIM))
             except DomainError as error:
                 log.warning("dispatcher.claim_failed", error=repr(error))
                 await self._wait(stop, timedelta(seconds=_PAUSE_AFTER_FAILURE))
