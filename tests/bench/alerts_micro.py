@@ -22,8 +22,8 @@ import uvloop
 from services.chassis.nats import Event, Publisher
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, VIDEOS
 from services.ingestion.settings import MIGRATIONS as INGESTION
-from tests.bench.far_side import VIDEOS as FILES
-from tests.bench.parts import CpuMeter, Part, Servers, helper, servers, service, wait_idle
+from tests.bench.calls.world import VIDEO, running_world
+from tests.bench.parts import CpuMeter, Part, Servers, servers, service, wait_idle
 from tocsin.events.v1.alerts_pb2 import VideoAlertReported
 
 MEDIA_PROBE = INGESTION.parents[1] / "media_probe" / "migrations"
@@ -32,10 +32,8 @@ _PROBED = 3
 
 async def fill(where: Servers, run: int, count: int) -> None:
     """Accepted alerts: their rows at ingestion, and their events in the stream."""
-    paths = list(FILES)
     alerts = [
-        VideoAlertReported(uid=f"r{run}-{n}", video=paths[n % len(paths)], timestamp=1.7e9 + n, store="store-1")
-        for n in range(count)
+        VideoAlertReported(uid=f"r{run}-{n}", video=VIDEO, timestamp=1.7e9 + n, store="store-1") for n in range(count)
     ]
     connection = await asyncpg.connect(where.dsn, server_settings={"search_path": "ingestion"})
     await connection.copy_records_to_table(
@@ -86,9 +84,9 @@ async def measure(where: Servers, count: int, runs: int) -> None:
     settings = dict(one.removeprefix("--set=").split(":") for one in sys.argv[1:] if one.startswith("--set="))
     profiles = dict(one.removeprefix("--").split("=") for one in sys.argv[1:] if one.startswith("--profile"))
     with (
-        helper("tests.bench.far_side", "videos") as (server, said),
+        running_world() as world,
         service(
-            where, "media_probe", {"VIDEO_SERVER": said["url"], **settings}, profile=profiles.get("profile", "")
+            where, "media_probe", {"VIDEO_SERVER": world.video_url, **settings}, profile=profiles.get("profile", "")
         ) as prober,
         service(where, "ingestion", {}, profile=profiles.get("profile-ingestion", "")) as ingestion,
     ):
@@ -103,7 +101,6 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                 ingestion=ingestion.pid,
                 postgresql=where.postgres.pid,
                 broker=where.broker.pid,
-                video_server=server,
             )
             began = time.perf_counter()
             await finish(where, run, size, already)

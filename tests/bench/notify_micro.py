@@ -2,8 +2,8 @@
 
 `python -m tests.bench.notify_micro [notifications] [runs]` starts its own PostgreSQL and NATS (every commit and every
 stored message reaches the disk, as in production), the service, and a server that speaks FCM's protocol. Service and
-client alone take turns. The service's time is from the first bulk call to the last message at the server; each user
-gets one notification. `--profile=FILE` writes a profile of the service.
+client alone take turns. The service's time is from the first bulk call until every notification is known to be sent;
+each user gets one. `--profile=FILE` writes a profile of the service.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
-import aiohttp
 import asyncpg
 import uvloop
 
@@ -28,7 +27,8 @@ from services.notification.bootstrap import FCM_TIMEOUT
 from services.notification.domain.delivery import Endpoint, Outgoing, Sent
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.settings import NotificationSettings
-from tests.bench.parts import CpuMeter, Servers, helper, servers, service, wait_idle
+from tests.bench.calls.world import running_world
+from tests.bench.parts import CpuMeter, Servers, servers, service, wait_idle
 from tocsin.notification.v1 import notification_service_pb2 as pb
 from tocsin.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
 
@@ -66,47 +66,41 @@ async def alone(account: Path, url: str, count: int) -> None:
         await asyncio.gather(*(work() for _ in range(_concurrency())))
 
 
+async def sent(connection: "asyncpg.Connection[asyncpg.Record]", run: int, count: int) -> None:
+    """Returns when all notifications of the run are SENT."""
+    while count > await connection.fetchval(
+        f"SELECT count(*) FROM notification_{TENANT}.notifications WHERE status = 'SENT' AND recipient LIKE $1",
+        f"u{run}-%",
+    ):
+        await asyncio.sleep(0.02)
+
+
 async def measure(where: Servers, count: int, runs: int) -> None:
     """All runs."""
     profile = next((one.removeprefix("--profile=") for one in sys.argv if one.startswith("--profile=")), "")
-    with helper("tests.bench.far_side", "fcm", str(where.root)) as (server, said):
-        settings = {
-            "TENANTS": TENANT,
-            "FCM_ACCOUNT_FILE": said["account"],
-            "FCM_BASE_URL": said["url"],
-        }
+    connection = await asyncpg.connect(where.dsn)
+    with running_world() as world:
+        settings = {"TENANTS": TENANT, "FCM_ACCOUNT_FILE": world.fcm_account, "FCM_BASE_URL": world.fcm_url}
         with service(where, "notification", settings, profile=profile) as notification:
             await register(where, count, runs)
             token = where.issuer.mint()
-            async with (
-                connect(f"127.0.0.1:{notification.port}", token=lambda: token) as channel,
-                aiohttp.ClientSession() as session,
-            ):
+            async with connect(f"127.0.0.1:{notification.port}", token=lambda: token) as channel:
                 await channel.ready()
                 stub = NotificationServiceStub(channel.channel)
 
-                async def taken() -> int:
-                    async with session.get(said["taken"]) as response:
-                        return await response.json()
-
                 async def bulk(run: int, size: int) -> None:
-                    before = await taken()
                     for first in range(0, size, BULK):
-                        sent = await stub.SendBulkNotifications(_bulk(run, range(first, min(first + BULK, size))))
-                        assert sent.accepted == len(sent.outcomes), sent
-                    while await taken() < before + size:
-                        await asyncio.sleep(0.01)
+                        taken = await stub.SendBulkNotifications(_bulk(run, range(first, min(first + BULK, size))))
+                        assert taken.accepted == len(taken.outcomes), taken
+                    await sent(connection, run, size)
 
                 ratios: list[float] = []
                 rates: list[float] = []
                 for run in range(runs + 1):
                     size = count if run else count // 10  # the first one warms up
-                    own = await _timed(lambda size=size: alone(Path(said["account"]), said["url"], size))
+                    own = await _timed(lambda size=size: alone(Path(world.fcm_account), world.fcm_url, size))
                     meter = CpuMeter(
-                        notification=notification.pid,
-                        postgresql=where.postgres.pid,
-                        broker=where.broker.pid,
-                        server=server,
+                        notification=notification.pid, postgresql=where.postgres.pid, broker=where.broker.pid
                     )
                     took = await _timed(lambda run=run, size=size: bulk(run, size))
                     await wait_idle(notification.pid, where.postgres.pid)
@@ -119,6 +113,7 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                             flush=True,
                         )
                 print(f"median: {statistics.median(rates):,.0f} /s, ratio {statistics.median(ratios):.2f}")
+    await connection.close()
 
 
 async def _timed(act: Callable[[], Awaitable[None]]) -> float:

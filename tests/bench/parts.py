@@ -1,7 +1,6 @@
 """Servers and services for the small benchmarks, each a process of its own, and what CPU they use."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -93,20 +92,6 @@ def service(where: Servers, name: str, settings: Mapping[str, str], *, profile: 
     finally:
         process.terminate()
         process.wait(30)
-
-
-@contextmanager
-def helper(module: str, *arguments: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Runs `python -m <module> <arguments>` until the end of the block: process id, and what it said of itself in its
-    first line, as JSON."""
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield process.pid, json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
 
 
 def cpu(pid: int) -> tuple[float, float]:
