@@ -41,7 +41,7 @@ async def servers(schemas: Schemas) -> AsyncIterator[Servers]:
         root = Path(name)
         root.chmod(0o755)
         (root / "pg").mkdir()
-        postgres, broker = PostgresServer(root / "pg", {}), NatsServer(root / "nats")
+        postgres, broker = PostgresServer(root / "pg", {}), NatsServer(root / "nats", syncs=True)
         postgres.start()
         broker.start()
         try:

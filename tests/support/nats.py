@@ -17,8 +17,10 @@ from tests.support.ports import free_port
 class NatsServer:
     """One server process. It can be killed and started again on the same port with the same data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, syncs: bool = False) -> None:
+        """With `syncs` it stores as in production: on the disk before it acknowledges."""
         self._directory = directory
+        self._sync_interval = "always" if syncs else "2m"
         self._directory.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -49,6 +51,7 @@ class NatsServer:
             max_payload: 1MB
             jetstream {{
                 store_dir: "{self._directory / "data"}"
+                sync_interval: {self._sync_interval}
                 max_memory_store: 256MB
                 max_file_store: 100GB
             }}
