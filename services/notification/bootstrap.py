@@ -162,8 +162,7 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     """Sending and reading notifications, and the dispatcher of everything."""
     settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
-    settling = await app.enter(GroupCommit(store.settle, limit=500))
-    accepting = await app.enter(GroupCommit(store.accept, limit=200))
+    settling = await app.enter(GroupCommit("settlements", store.settle, limit=500, keep_abandoned=True))
     options = DispatcherOptions(
         notifications=settings.schedule("retry_schedule"),
         events=settings.schedule("webhook_retry_schedule"),
@@ -175,7 +174,8 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     )
     dispatcher = Dispatcher(store, channels, settling, options, base.meter)
     app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)
-    sender = Sender(base.tenants, store, endpoints, accepting, dispatcher, list(channels))
+    sender = Sender(base.tenants, store, endpoints, dispatcher, list(channels))
+    await app.enter(sender.queueing)
     servicer = NotificationServicer(sender, Reader(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
     wire_alarms(base, sender)
@@ -216,7 +216,7 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
 async def wire_webhooks(base: Base, stores: PostgresStores) -> PublicFeed:
     """Subscriptions, and the public events that they want."""
     subscriptions = stores.subscriptions
-    fan_out = await base.app.enter(GroupCommit(subscriptions.fan_out, limit=500))
+    fan_out = await base.app.enter(GroupCommit("events", subscriptions.fan_out, limit=500))
     feed = PublicFeed(base.nats, base.publisher, subscriptions, fan_out, base.meter)
     base.app.task("feed", feed.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     servicer = WebhookServicer(Subscriptions(subscriptions, feed, Guard(base.guard)))
@@ -233,7 +233,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     renderer = await app.enter(
         SubprocessRenderer(settings.invoice_issuer, processes=settings.render_processes, idle=settings.render_idle)
     )
-    changing = await app.enter(GroupCommit(store.change, limit=500))
+    changing = await app.enter(GroupCommit("invoices", store.change, limit=500, keep_abandoned=True))
     options = InvoicingOptions(
         schedule=settings.schedule("retry_schedule"),
         unknown=UnknownOutcome(settings.invoice_unknown),

@@ -26,6 +26,8 @@ _RETRY_PAUSE = 0.1
 _ATTEMPT_SECONDS = 2.0
 _BREATH = 64
 """After so many messages of a bundle others get their turn."""
+_FEW = 6
+"""A batch costs the server as much as this many messages that are published one after another."""
 MAX_TOGETHER = 500
 """Messages that are published as one write, at the most (the server takes 1,000)."""
 
@@ -103,7 +105,7 @@ class Publisher:
         done = 0
         while done < len(messages):
             part = messages[done : done + MAX_TOGETHER]
-            if not await self._together(part):
+            if len(part) < _FEW or not await self.publish_together(part):
                 for place, message in enumerate(part):
                     try:
                         await self.publish_encoded(message)
@@ -125,10 +127,11 @@ class Publisher:
                 outcomes.append(error)
         return outcomes
 
-    async def _together(self, messages: Sequence[Encoded]) -> bool:
-        """All or none of the messages, by an atomic batch of JetStream; whether they are known to be durable."""
-        if len(messages) < 2:
-            return False
+    async def publish_together(self, messages: Sequence[Encoded]) -> bool:
+        """All or none of some messages of one stream, 2 to `MAX_TOGETHER`, in this order, by an atomic batch of
+        JetStream; whether they are known to be durable."""
+        if any(message.size > self._connection.nc.max_payload for message in messages):
+            return False  # the server would end the connection over it
         nc, names, batch = self._connection.nc, self._connection.names, uuid4().hex
         async with self._slots:
             try:

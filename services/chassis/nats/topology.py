@@ -160,6 +160,7 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             subjects=("tocsin.alerts.v1.>",),
             description="Video alerts reported by cameras.",
             max_age=_WEEK,
+            batches=True,
         ),
         StreamSpec(
             name=VIDEOS,
@@ -174,12 +175,14 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             description="Batches of debts registered from files (personal data).",
             max_age=_WEEK,
             max_bytes=2048 * MIB,
+            batches=True,
         ),
         StreamSpec(
             name=DEBT_FILES,
             subjects=("tocsin.debt_files.v1.>",),
             description="Debt files that have been processed to their end.",
             max_age=_WEEK,
+            batches=True,
         ),
         StreamSpec(
             name=WINDOWS,
@@ -195,12 +198,14 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             subjects=("tocsin.alarms.v1.>",),
             description="Alarms raised and cleared.",
             max_age=_WEEK,
+            batches=True,
         ),
         StreamSpec(
             name=ALARM_NOTICES,
             subjects=("tocsin.alarm_notices.v1.>",),
             description="Whom to tell of raised alarms (personal data).",
             max_age=_WEEK,
+            batches=True,
         ),
         StreamSpec(
             name=PAYLOADS,
@@ -225,6 +230,7 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             description="What could not be processed, with its reason and history.",
             max_age=timedelta(days=90),
             max_bytes=1024 * MIB,
+            batches=True,
         ),
         StreamSpec(
             name=HEALTH,

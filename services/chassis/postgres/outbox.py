@@ -37,7 +37,11 @@ class Outbox:
 
     async def add_many(self, connection: Connection, events: Sequence[Event]) -> list[int]:
         """Like `add`; one round trip however many there are."""
-        return await self.add_encoded(connection, [(encode(event, source=self._source), event.key) for event in events])
+        return await self.add_encoded(connection, [(self.encode(event), event.key) for event in events])
+
+    def encode(self, event: Event) -> Encoded:
+        """The event as it will leave, with the trace that is current here and now."""
+        return encode(event, source=self._source)
 
     async def add_encoded(self, connection: Connection, events: Sequence[tuple[Encoded, str | None]]) -> list[int]:
         """Like `add_many`, for events that have been encoded before (dead letters), each with its ordering key."""

@@ -10,22 +10,25 @@ locks, SET) is not for these connections (see ADR 0013).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
 import asyncpg.pool
 
-from services.chassis.errors import Unavailable
+from services.chassis.errors import DomainError, Unavailable
+from services.chassis.group_commit import GroupCommit
 from services.chassis.postgres.errors import CONNECTION_LOST, ConstraintErrors, translated
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -69,6 +72,28 @@ class Database:
         """What every session of the pool is set to."""
         self._acquire_timeout = options.acquire_timeout.total_seconds()
         self._interrupted = interrupted
+        self._closings: list[Callable[[], Awaitable[None]]] = []
+
+    def group_commit(
+        self,
+        name: str,
+        flush: Callable[[Connection, Sequence[Item]], Awaitable[Sequence[Result | DomainError]]],
+        *,
+        constraints: ConstraintErrors | None = None,
+        one_statement: bool = False,
+        limit: int = 200,
+    ) -> GroupCommit[Item, Result]:
+        """A group commit whose flushes run in a transaction (`one_statement`: it needs none); see `GroupCommit` for
+        what `flush` returns. It is closed before the pool is."""
+        using = self.connection if one_statement else self.transaction
+
+        async def committed(items: Sequence[Item]) -> Sequence[Result | DomainError]:
+            async with using(constraints) as connection:
+                return await flush(connection, items)
+
+        group = GroupCommit(name, committed, limit=limit)
+        self._closings.append(group.close)
+        return group
 
     @asynccontextmanager
     async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncGenerator[Connection]:
@@ -107,9 +132,11 @@ class Database:
                     await connection.execute("SELECT 1")
 
     async def close(self, timeout: timedelta = timedelta(seconds=5)) -> None:
-        """Waits for borrowed connections until the time-out, then cuts them."""
+        """Waits for group commits and borrowed connections until the time-out, then cuts them."""
         try:
             async with asyncio.timeout(timeout.total_seconds()):
+                for close in self._closings:
+                    await close()
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()

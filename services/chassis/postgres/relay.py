@@ -28,6 +28,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _STAND_BY = timedelta(seconds=1)
 _PAUSE_AFTER_FAILURE = timedelta(milliseconds=500)
+_MANY = 16
+"""From so many on, one write costs the broker less than as many publications side by side."""
 _READ_BYTES = 4 * 1024 * 1024
 """Payload that is read at a time, about."""
 
@@ -130,22 +132,37 @@ class OutboxRelay:
 
     async def _publish(self, rows: Sequence[_Row]) -> list[_Row]:
         """Publishes the rows and returns those that are durable."""
+        bundles, singles = await asyncio.gather(
+            self._publish_bundles([row for row in rows if row.bundled]),
+            self._publish_singles([row for row in rows if not row.bundled]),
+        )
+        return bundles + singles
+
+    async def _publish_singles(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Those of one key in order, also where they go to several streams."""
+        done: list[_Row] = []
+        stuck: set[str | None] = set()
+        for wave in _waves(rows):
+            going = [[row for row in part if row.key is None or row.key not in stuck] for part in wave]
+            published = {row.id for found in await asyncio.gather(*map(self._publish_part, going)) for row in found}
+            done += [row for part in going for row in part if row.id in published]
+            stuck |= {row.key for part in going for row in part if row.id not in published}
+        return done
+
+    async def _publish_part(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+        """Those of one stream: as one write where they are many, and each for itself where that fails, so that none
+        stands in the way of another."""
+        if len(rows) >= _MANY and await self._publisher.publish_together([row.message for row in rows]):
+            return rows
         chains: dict[str, list[_Row]] = {}
-        free: list[_Row] = []
-        bundles: list[_Row] = []
         for row in rows:
-            if row.bundled:
-                bundles.append(row)
-            elif row.key is None:
-                free.append(row)
-            else:
+            if row.key is not None:
                 chains.setdefault(row.key, []).append(row)
         results = await asyncio.gather(
-            self._publish_bundles(bundles),
-            self._publish_free(free),
+            self._publish_free([row for row in rows if row.key is None]),
             *(self._publish_chain(chain) for chain in chains.values()),
         )
-        return [done for found in results for done in found]
+        return [row for found in results for row in found]
 
     async def _publish_bundles(self, rows: Sequence[_Row]) -> list[_Row]:
         """In order, small ones together; stops at the first failure."""
@@ -237,6 +254,21 @@ def _row(record: asyncpg.Record) -> _Row:
     else:
         messages = [Encoded(record["subject"], record["payload"], json.loads(record["headers"]))]
     return _Row(record["id"], record["ordering_key"], record["bundled"], messages)
+
+
+def _waves(rows: Sequence[_Row]) -> Iterator[list[list[_Row]]]:
+    """The rows in parts of one stream each; a part waits for the wave before it, where the rows of its keys are that go
+    to other streams."""
+    wave: dict[str, list[_Row]] = {}
+    streams: dict[str, str] = {}
+    for row in rows:
+        stream = ".".join(row.message.subject.split(".", 2)[:2])  # all below it go to the same one
+        if row.key is not None and streams.setdefault(row.key, stream) != stream:
+            yield list(wave.values())
+            wave, streams = {}, {row.key: stream}
+        wave.setdefault(stream, []).append(row)
+    if wave:
+        yield list(wave.values())
 
 
 def _together(rows: Sequence[_Row]) -> Iterator[list[_Row]]:

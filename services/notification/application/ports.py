@@ -97,8 +97,8 @@ class NotificationStore(Protocol):
         """Up to `limit` notifications, newest first, after the position."""
         ...
 
-    async def mark_read(self, notification: Notification) -> bool:
-        """Marks it read if it is not, and still has the version that is given; else False."""
+    async def mark_read(self, tenant: str, id_: str) -> Notification:
+        """Marks it read; the time of the first reading stays. Raises NotificationNotFound."""
         ...
 
     async def reopen(self, tenant: str, id_: str) -> bool:

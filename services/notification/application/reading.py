@@ -4,10 +4,7 @@ from collections.abc import Sequence
 
 from services.notification.application.ports import NotificationFilter, NotificationStore, Position
 from services.notification.application.tenants import Tenants
-from services.notification.domain.errors import VersionConflict
 from services.notification.domain.notification import Notification
-
-_TRIES = 5
 
 
 class Reader:
@@ -28,15 +25,7 @@ class Reader:
         return await self._store.page(wanted, limit=limit, after=after)
 
     async def mark_read(self, tenant: str, id_: str) -> Notification:
-        """The notification, read. The time of the first reading stays. A change that comes in between is kept: the
-        mark is tried again on top of it, and VersionConflict is raised if that happens again and again."""
+        """The notification, read. The time of the first reading stays. Raises TenantForbidden, TenantUnknown and
+        NotificationNotFound."""
         self._tenants.require(tenant)
-        notification = await self._store.get(tenant, id_)
-        for _ in range(_TRIES):
-            if notification.read_at is not None:
-                return notification
-            marked = await self._store.mark_read(notification)
-            notification = await self._store.get(tenant, id_)
-            if marked:
-                return notification
-        raise VersionConflict(id_, notification.version)
+        return await self._store.mark_read(tenant, id_)

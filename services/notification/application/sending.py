@@ -13,8 +13,6 @@ from services.notification.application.work import Claimed
 from services.notification.domain.errors import DeliveryFailed
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, choose_channel
 
-Accepting = GroupCommit[tuple[Draft, ChannelName], Accepted | DomainError]
-
 
 @dataclass(frozen=True, slots=True)
 class SendNotification:
@@ -26,23 +24,25 @@ class SendNotification:
 
 
 class Sender:
-    """Handles SendNotification and bulks of drafts."""
+    """Handles SendNotification and bulks of drafts.
+
+    `queueing` is the group commit of notifications that are sent one by one; whoever makes the sender closes it.
+    """
 
     def __init__(
         self,
         tenants: Tenants,
         store: NotificationStore,
         endpoints: EndpointStore,
-        accepting: Accepting,
         dispatcher: Dispatcher,
         configured: Collection[ChannelName],
     ) -> None:
         self._tenants = tenants
         self._store = store
         self._endpoints = endpoints
-        self._accepting = accepting
         self._dispatcher = dispatcher
         self._configured = frozenset(configured)
+        self.queueing = GroupCommit[Draft, Notification]("notifications", self._queue)
 
     async def send(self, command: SendNotification) -> Notification:
         """The notification as it stands: durable, with `wait` after its first attempt, with `dry_run` as it would be.
@@ -52,42 +52,32 @@ class Sender:
         """
         draft = command.draft
         self._tenants.require(draft.tenant)
+        if not command.dry_run and not command.wait:
+            return await self.queueing.submit(draft)
         channel = (await self._channels([draft]))[0]
         if isinstance(channel, DomainError):
             raise channel
-        if command.dry_run:
-            return _imagined(draft, channel)
-        if command.wait:
-            return await self._send_now(draft, channel)
-        accepted = await self._accepting.submit((draft, channel))
-        if isinstance(accepted, DomainError):
-            raise accepted
-        self._dispatcher.poke()
-        return accepted.notification
+        return _imagined(draft, channel) if command.dry_run else await self._send_now(draft, channel)
 
     async def send_bulk(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """The outcome of each draft, in their order; what was refused before keeps its error."""
-        outcomes: list[Notification | DomainError | None] = []
-        good: list[Draft] = []
-        places: list[int] = []
-        for place, draft in enumerate(drafts):
-            refusal = draft if isinstance(draft, DomainError) else self._tenants.refusal(draft.tenant)
-            outcomes.append(refusal)
-            if refusal is None and not isinstance(draft, DomainError):
-                good.append(draft)
-                places.append(place)
-        chosen: list[tuple[Draft, ChannelName]] = []
-        chosen_places: list[int] = []
-        for place, draft, channel in zip(places, good, await self._channels(good), strict=True):
-            if isinstance(channel, DomainError):
-                outcomes[place] = channel
-            else:
-                chosen.append((draft, channel))
-                chosen_places.append(place)
-        for place, accepted in zip(chosen_places, await self._store.accept(chosen), strict=True):
-            outcomes[place] = accepted if isinstance(accepted, DomainError) else accepted.notification
+        refusals = (None if isinstance(draft, DomainError) else self._tenants.refusal(draft.tenant) for draft in drafts)
+        return await self._queue([refusal or draft for refusal, draft in zip(refusals, drafts, strict=True)])
+
+    async def _queue(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
+        """Queues the drafts with all that is needed for any of them asked once; errors among them are kept."""
+        good = [draft for draft in drafts if not isinstance(draft, DomainError)]
+        channels = await self._channels(good)
+        chosen = [
+            (draft, channel)
+            for draft, channel in zip(good, channels, strict=True)
+            if not isinstance(channel, DomainError)
+        ]
+        accepted = iter(await self._store.accept(chosen))
+        made = iter(channel if isinstance(channel, DomainError) else next(accepted) for channel in channels)
+        outcomes = [draft if isinstance(draft, DomainError) else next(made) for draft in drafts]
         self._dispatcher.poke()
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [outcome.notification if isinstance(outcome, Accepted) else outcome for outcome in outcomes]
 
     async def send_for_event(self, event: str, drafts: Sequence[Draft]) -> int:
         """Sends what follows from an event of the mesh, once for each event id; how many were made. The drafts name no
@@ -119,9 +109,9 @@ class Sender:
         return notification
 
     async def _channels(self, drafts: Sequence[Draft]) -> list[ChannelName | DomainError]:
-        if not drafts:
-            return []
-        reachable = await self._endpoints.channels([(draft.tenant, draft.user) for draft in drafts])
+        # The console needs no address.
+        asking = {(draft.tenant, draft.user) for draft in drafts if draft.channel is not ChannelName.CONSOLE}
+        reachable = await self._endpoints.channels(sorted(asking)) if asking else {}
         chosen: list[ChannelName | DomainError] = []
         for draft in drafts:
             known = reachable.get((draft.tenant, draft.user), frozenset[ChannelName]())

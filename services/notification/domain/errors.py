@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from services.chassis.errors import (
-    Aborted,
     AlreadyExists,
     FailedPrecondition,
     FieldViolation,
@@ -98,15 +97,6 @@ class IdempotencyConflict(AlreadyExists):
 
     def __init__(self, key: str) -> None:
         super().__init__(metadata={"idempotencyKey": key})
-
-
-class VersionConflict(Aborted):
-    """The notification was changed meanwhile; read it again."""
-
-    reason = "VERSION_CONFLICT"
-
-    def __init__(self, notification: str, version: int) -> None:
-        super().__init__(metadata={"id": notification, "version": str(version)})
 
 
 class DataTooLarge(InvalidArgument):

@@ -1,3 +1,5 @@
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -45,6 +47,50 @@ async def test_a_sensor_type_lives_and_dies(catalogue: Catalogue) -> None:
     ):
         with pytest.raises(ResourceNotFound):
             await gone
+
+
+async def at_once(*calls: Awaitable[object]) -> list[object]:
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_places_made_at_once_are_each_answered_for_itself(catalogue: Catalogue) -> None:
+    await catalogue.create_building(Building("old", {"of": "before"}))
+    made = await at_once(
+        *(catalogue.create_building(Building(f"b{n % 3}", {"call": str(n)})) for n in range(6)),
+        catalogue.create_building(Building("old")),
+    )
+    assert [isinstance(one, Building) and one.attributes["call"] for one in made[:3]] == ["0", "1", "2"]
+    assert all(isinstance(one, ResourceExists) for one in made[3:])
+    assert [await catalogue.get_building(f"b{n}") for n in range(3)] == made[:3]
+    assert (await catalogue.get_building("old")).attributes == {"of": "before"}
+
+    await catalogue.create_room(Room("b0", "old"))
+    wanted = [Room("b0", "r"), Room("b1", "r"), Room("b0", "r", {"x": "y"}), Room("b0", "old"), Room("nowhere", "r")]
+    rooms = await at_once(*map(catalogue.create_room, wanted))
+    assert rooms[:2] == [await catalogue.get_room("b0", "r"), await catalogue.get_room("b1", "r")]
+    assert [type(one) for one in rooms[2:]] == [ResourceExists, ResourceExists, ResourceNotFound]
+    assert isinstance(rooms[4], ResourceNotFound)
+    assert rooms[4].violations[0].field == "room.building"
+
+    for name in ("noise", "other"):
+        await catalogue.create_sensor_type(SensorType(name, Kind.GAUGE, "dB"))
+    await catalogue.create_device(Device("old", "", "b0", "r", "noise"))
+    devices = await at_once(
+        *map(
+            catalogue.create_device,
+            (
+                Device("d1", "ep1", "b0", "r", "noise"),
+                Device("d1", "", "b1", "r", "other"),
+                Device("old", "", "nowhere", "r", "nothing"),
+                Device("d2", "", "b2", "r", "noise"),
+                Device("d3", "", "b0", "r", "nothing"),
+                Device("d4", "", "b1", "r", "other"),
+            ),
+        )
+    )
+    kinds = [Device, ResourceExists, ResourceExists, ResourceNotFound, SensorTypeUnknown, Device]
+    assert [type(one) for one in devices] == kinds
+    assert [devices[0], devices[5]] == [await catalogue.get_device("d1"), await catalogue.get_device("d4")]
 
 
 async def test_lists_are_ordered_by_id_and_start_after_a_key(catalogue: Catalogue) -> None:

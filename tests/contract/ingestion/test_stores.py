@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -5,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.chassis.postgres import Database, Outbox
+from services.chassis.postgres.bundles import unpack
 from services.ingestion.adapters.memory.stores import MemoryAlerts, MemoryIdempotencyKeys, MemoryQuarantine
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts, Report, move
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
@@ -110,7 +112,8 @@ def desk(where: str, request: pytest.FixtureRequest) -> Desk:
 
     async def events() -> int:
         async with database.connection() as connection:
-            return await connection.fetchval("SELECT count(*) FROM outbox WHERE subject = 'tocsin.alerts.v1.reported'")
+            rows = await connection.fetch("SELECT payload, headers::text AS headers FROM outbox WHERE bundled")
+        return sum(len(unpack(row["payload"], row["headers"])) for row in rows)
 
     return Desk(PostgresAlerts(database, Outbox(source="tests")), move_stored, events)
 
@@ -131,6 +134,31 @@ async def test_an_alert_is_stored_and_reported_once(desk: Desk) -> None:
     assert await desk.reported() == 1
     with pytest.raises(ResourceNotFound):
         await desk.alerts.get("UID-2")
+
+
+async def test_alerts_at_once_are_each_answered_for_itself(desk: Desk) -> None:
+    before = await desk.alerts.accept(Alert("old", "/v/old.avi", 1e9, "s"))
+    sent = [Alert(f"u{number % 20}", f"/v/{number // 40}.avi", 1e9, "s") for number in range(60)]
+    sent += [Alert("old", "/v/old.avi", 1e9, "s"), Alert("old", "/v/new.avi", 1e9, "s")]
+    outcomes = await asyncio.gather(*map(desk.alerts.accept, sent), return_exceptions=True)
+    for alert, outcome in zip(sent[:40], outcomes, strict=False):
+        assert isinstance(outcome, Alert)
+        assert outcome.same_content(alert)
+    for alert, outcome in zip(sent[40:60], outcomes[40:], strict=False):
+        assert isinstance(outcome, ResourceExists)
+        assert outcome.metadata["id"] == alert.uid
+    assert outcomes[60] == before
+    assert isinstance(outcomes[61], ResourceExists)
+    assert await desk.reported() == 21
+
+
+async def test_a_bad_alert_among_good_ones_harms_none(desk: Desk) -> None:
+    # No store of text can keep it; the contract refuses it long before.
+    sent = [Alert(f"u{number}", "/v/\ud800.avi" if number == 7 else "/v/a.avi", 1e9, "s") for number in range(16)]
+    outcomes = await asyncio.gather(*map(desk.alerts.accept, sent), return_exceptions=True)
+    kept = [alert.uid for alert, outcome in zip(sent, outcomes, strict=True) if isinstance(outcome, Alert)]
+    assert set(kept) >= {alert.uid for alert in sent} - {"u7"}
+    assert await desk.reported() == len(kept)
 
 
 async def test_states_move_forward_only(desk: Desk) -> None:

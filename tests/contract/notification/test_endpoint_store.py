@@ -29,6 +29,24 @@ async def test_callers_at_once_register_one_address(rig: Rig) -> None:
     assert [new for _, _, new in made].count(True) == 1
 
 
+async def test_different_addresses_at_once_are_each_answered_for_itself(rig: Rig) -> None:
+    wanted = [
+        (tenant, user, channel, f"{user}{n % 2}@example.org", f"secret {n}")
+        for n in range(4)
+        for tenant in ("test", "wellness")
+        for user in ("ada", "bob")
+        for channel in (EMAIL, WEBHOOK)
+    ]
+    made = await asyncio.gather(*(rig.endpoints.register(*one) for one in wanted))
+    first: dict[tuple[str, str, ChannelName, str], Endpoint] = {}
+    for (tenant, user, channel, address, secret), (endpoint, at, new) in zip(wanted, made, strict=True):
+        key = tenant, user, channel, address
+        assert new == (key not in first)
+        assert endpoint == first.setdefault(key, Endpoint(endpoint.id, channel, address, secret))
+        assert at == rig.clock.time
+    assert len({endpoint.id for endpoint in first.values()}) == 16
+
+
 async def test_pages_are_the_user_s_by_id(rig: Rig) -> None:
     made = [(await rig.endpoints.register("test", "ada", EMAIL, f"a{n}@example.org", ""))[0] for n in range(5)]
     await rig.endpoints.register("test", "bob", EMAIL, "a1@example.org", "")

@@ -155,25 +155,40 @@ async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> No
     await rig.settle(GIVEN_UP, claimed["n2"])
     assert await titles(rig, status=Status.SENT) == ["n3", "n1"]
     assert await titles(rig, status=Status.FAILED) == ["n2"]
-    read = await rig.notifications.get("test", claimed["n3"].reference)
-    assert await rig.notifications.mark_read(read)
+    await rig.notifications.mark_read("test", claimed["n3"].reference)
     assert await titles(rig, unread=True) == ["n1"]
     assert await titles(rig, tenant="wellness") == ["other"]
 
 
-async def test_a_mark_needs_the_version_and_happens_once(rig: Rig) -> None:
-    [before] = await rig.accept(draft())
-    [claimed] = await rig.claim()
-    [sent] = await rig.settle(SENT, claimed)
-    assert sent is not None
+async def test_a_mark_happens_once_and_keeps_the_first_time(rig: Rig) -> None:
+    one, other = await rig.accept(draft(), draft(tenant="wellness"))
+    pending = await rig.notifications.mark_read("test", one.id)
+    assert (pending.status, pending.read_at, pending.version) == (Status.PENDING, rig.clock.time, 2)
+    first = rig.clock.time
     rig.advance(1)
-    assert not await rig.notifications.mark_read(before)
-    marks = await asyncio.gather(*(rig.notifications.mark_read(sent) for _ in range(4)))
-    assert sorted(marks) == [False, False, False, True]
-    read = await rig.notifications.get("test", sent.id)
-    assert (read.read_at, read.version, read.sent_at) == (rig.clock.time, 3, sent.sent_at)
-    assert not await rig.notifications.mark_read(read)
-    assert len(await rig.told()) == 2
+    assert await rig.notifications.mark_read("test", one.id) == pending
+    claimed = {claim.reference: claim for claim in await rig.claim()}
+    [sent] = await rig.settle(SENT, claimed[one.id])
+    assert sent is not None
+    assert (sent.read_at, sent.version) == (first, 3)
+    rig.advance(1)
+    assert await rig.notifications.mark_read("test", one.id) == sent
+    assert await rig.notifications.mark_read("wellness", other.id) != other
+
+
+async def test_marks_at_once_are_each_answered_for_itself(rig: Rig) -> None:
+    made = await rig.accept(*(draft(f"n{n}") for n in range(5)))
+    wanted = [("test", one.id) for one in made for _ in range(2)]
+    strange = [("wellness", made[0].id), ("test", UNKNOWN), ("test", "nothing"), ("test", made[0].id.upper())]
+    marks = [rig.notifications.mark_read(*which) for which in (*strange, *wanted)]
+    outcomes = await asyncio.gather(*marks, return_exceptions=True)
+    for (_, id_), refused in zip(strange, outcomes, strict=False):
+        assert isinstance(refused, NotificationNotFound)
+        assert refused.metadata == {"id": id_}
+    read = [one for one in outcomes if isinstance(one, Notification)]
+    assert [one.id for one in read] == [id_ for _, id_ in wanted]
+    assert {one.version for one in read} == {2}
+    assert await titles(rig, unread=True) == []
 
 
 async def test_only_what_failed_is_reopened(rig: Rig) -> None:

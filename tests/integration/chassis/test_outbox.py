@@ -23,7 +23,7 @@ from services.chassis.nats import (
     open_nats,
 )
 from services.chassis.nats.publisher import MAX_TOGETHER
-from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, VIDEOS, WINDOWS
+from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS, VIDEO_PROBED_SUBJECT, VIDEOS, WINDOWS
 from services.chassis.postgres import (
     Connection,
     Database,
@@ -356,6 +356,60 @@ async def test_an_event_that_can_never_be_published_is_a_dead_letter_and_what_is
     assert await stored(nats_connection) == ["0", "2", "3"]
     (letter,) = await DeadLetters(nats_connection, publisher).list()
     assert (letter.consumer, letter.original_subject) == ("outbox", "tocsin.alerts.v1.a b")
+
+
+async def test_rows_of_many_callers_leave_as_one_write_and_in_order_of_their_keys(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    names = [f"{n:03}" for n in range(60)]
+    subjects = [VIDEO_PROBED_SUBJECT if n % 12 == 11 else ALERT_REPORTED_SUBJECT for n in range(60)]
+    for name, subject in zip(names, subjects, strict=True):
+        async with chassis_database.transaction() as connection:
+            key = f"key {int(name) % 6}" if int(name) % 2 else None
+            await outbox.add(connection, Event(subject, StringValue(value=name), id=name, key=key))
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database))
+    alerts, videos = await stored(nats_connection), await stored(nats_connection, VIDEOS)
+    assert sorted(alerts + videos) == names
+    # Those of key 5 change streams at 011, 023, ...: what came before each of them was stored before it.
+    for key in (1, 3, 5):
+        assert [name for name in alerts if int(name) % 6 == key] == sorted(n for n in alerts if int(n) % 6 == key)
+    assert videos == sorted(videos)
+    first = await nats_connection.js.get_msg(ALERTS, 1)
+    probed = await nats_connection.js.get_msg(VIDEOS, 1)
+    before = [await nats_connection.js.get_msg(ALERTS, n + 1) for n, name in enumerate(alerts) if name == "005"]
+    assert first.time is not None
+    assert probed.time is not None
+    assert before[0].time is not None
+    assert before[0].time < probed.time
+
+
+async def test_many_single_rows_are_one_write(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    names = [f"{n:03}" for n in range(100)]
+    async with chassis_database.transaction() as connection:
+        await outbox.add(connection, *(event(name, key=f"key {int(name) % 7}") for name in names))
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database))
+    assert await stored(nats_connection) == names
+    last = await nats_connection.js.get_msg(ALERTS, 100)
+    assert (last.headers or {})["Nats-Batch-Sequence"] == "100"
+
+
+async def test_one_of_many_single_rows_that_cannot_be_published_is_in_nobody_s_way(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    names = [f"{n:03}" for n in range(40)]
+    subjects = ["tocsin.alerts.v1.a b" if name == "020" else ALERT_REPORTED_SUBJECT for name in names]
+    events = [Event(subject, StringValue(value=name)) for subject, name in zip(subjects, names, strict=True)]
+    async with chassis_database.transaction() as connection:
+        await outbox.add(connection, *events)
+    async with running_relay(chassis_dsn, publisher):
+        await eventually(lambda: is_empty(chassis_database))
+    assert sorted(await stored(nats_connection)) == [name for name in names if name != "020"]
+    (letter,) = await DeadLetters(nats_connection, publisher).list()
+    assert letter.original_subject == "tocsin.alerts.v1.a b"
 
 
 async def waiting_is(database: Database, count: int) -> bool:

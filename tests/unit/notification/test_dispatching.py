@@ -142,14 +142,14 @@ async def world(
             raise made[0].lost.pop()
         return await queue.settle(settlements)
 
-    async with GroupCommit(settle) as settling, GroupCommit(store.accept) as accepting:
+    async with GroupCommit("settlements", settle, keep_abandoned=True) as settling:
         events = Hanging()
         channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
         options = DispatcherOptions(
             stop_budget=stop_budget, event_stop_budget=event_stop_budget, concurrency=concurrency, patience=patience
         )
         dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
-        sender = Sender(tenants, store, endpoints, accepting, dispatcher, list(channels))
+        sender = Sender(tenants, store, endpoints, dispatcher, list(channels))
         reader = Reader(tenants, store)
         made.append(World(clock, state, channel, events, endpoints, queue, dispatcher, sender, reader, stop))
         running = asyncio.create_task(dispatcher.run(stop))

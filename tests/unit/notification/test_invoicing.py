@@ -97,7 +97,7 @@ class Office:
     ) -> AsyncGenerator[Invoicing]:
         """Works during the block."""
         stop = asyncio.Event()
-        async with GroupCommit(self.change) as changing:
+        async with GroupCommit("invoices", self.change) as changing:
             invoicing = Invoicing(
                 self.store,
                 self.documents,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.chassis.nats import Event
+from services.chassis.errors import DomainError
+from services.chassis.nats import Encoded, Event
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.domain.alert import Alert, AlertState, next_state
@@ -16,37 +17,52 @@ from tocsin.events.v1 import alerts_pb2
 _COLUMNS = 'uid, video, "timestamp", store, state, reason, create_time, update_time'
 
 
+_INSERT = f"""
+    INSERT INTO alerts (uid, video, "timestamp", store)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS new (uid) ORDER BY uid
+    ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+"""
+_STORED = f"SELECT {_COLUMNS} FROM alerts WHERE uid = ANY($1::text[])"
+
+
 class PostgresAlerts:
     """Stored alerts (the port `Alerts`)."""
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
+        self._accepting = database.group_commit("alerts", self._accept)
 
     async def accept(self, alert: Alert) -> Alert:
         """Row and event commit together; the same content again changes nothing. Raises ResourceExists."""
-        async with self._database.transaction() as connection:
-            row = await connection.fetchrow(
-                f"""
-                INSERT INTO alerts (uid, video, "timestamp", store) VALUES ($1, $2, $3, $4)
-                ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
-                """,
-                alert.uid,
-                alert.video,
-                alert.timestamp,
-                alert.store,
-            )
-            if row is not None:
-                reported = alerts_pb2.VideoAlertReported(
-                    uid=alert.uid, video=alert.video, timestamp=alert.timestamp, store=alert.store
-                )
-                event = Event(ALERT_REPORTED_SUBJECT, reported, id=f"alert-{alert.uid}")
-                await self._outbox.add(connection, event)
-                return _alert(row)
-        stored = await self.get(alert.uid)
-        if not stored.same_content(alert):
-            raise ResourceExists("alert", alert.uid)
-        return stored
+        reported = alerts_pb2.VideoAlertReported(
+            uid=alert.uid, video=alert.video, timestamp=alert.timestamp, store=alert.store
+        )
+        # Encoded here, so that it carries its own caller's trace.
+        event = self._outbox.encode(Event(ALERT_REPORTED_SUBJECT, reported, id=f"alert-{alert.uid}"))
+        return await self._accepting.submit((alert, event))
+
+    async def _accept(
+        self, connection: Connection, reports: Sequence[tuple[Alert, Encoded]]
+    ) -> list[Alert | DomainError]:
+        firsts: dict[str, tuple[Alert, Encoded]] = {}
+        for alert, event in reports:
+            firsts.setdefault(alert.uid, (alert, event))
+        alerts = [alert for alert, _ in firsts.values()]
+        made = await connection.fetch(
+            _INSERT,
+            [alert.uid for alert in alerts],
+            [alert.video for alert in alerts],
+            [alert.timestamp for alert in alerts],
+            [alert.store for alert in alerts],
+        )
+        stored = {row["uid"]: _alert(row) for row in made}
+        await self._outbox.add_encoded_in_order(
+            connection, [event for uid, (_, event) in firsts.items() if uid in stored]
+        )
+        if known := firsts.keys() - stored.keys():
+            stored |= {row["uid"]: _alert(row) for row in await connection.fetch(_STORED, sorted(known))}
+        return [_answer(alert, stored.get(alert.uid)) for alert, _ in reports]
 
     async def get(self, uid: str) -> Alert:
         """Raises ResourceNotFound."""
@@ -114,6 +130,12 @@ async def move(connection: Connection, reports: Sequence[Report]) -> None:
             [int(report.state) for report in moved.values()],
             [report.reason for report in moved.values()],
         )
+
+
+def _answer(alert: Alert, stored: Alert | None) -> Alert | DomainError:
+    if stored is None:
+        return ResourceNotFound("alert", alert.uid)
+    return stored if stored.same_content(alert) else ResourceExists("alert", alert.uid)
 
 
 def _alert(row: asyncpg.Record) -> Alert:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from services.chassis.errors import Aborted
-from services.chassis.postgres import ConstraintErrors, Database
+from services.chassis.postgres import Database
 from services.ingestion.adapters.postgres.named_places import counted_places, inserted, unknown_places
-from services.ingestion.adapters.postgres.places import Places
+from services.ingestion.adapters.postgres.places import CHANGED_MEANWHILE, Places
 from services.ingestion.adapters.postgres.rule_news import RuleNews
 from services.ingestion.adapters.postgres.sensor_types import (
     COLUMNS,
@@ -19,11 +18,6 @@ from services.ingestion.domain.errors import ResourceExists, ResourceInUse, Reso
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.rule_changes import concerns_readings
 from services.ingestion.domain.series import SeriesKey
-
-_CHANGED_MEANWHILE: ConstraintErrors = {
-    name: lambda: Aborted("the catalogue was changed at the same time; send it again")
-    for name in ("rooms_building", "devices_room", "devices_sensor_type")
-}
 
 
 class PostgresCatalogue(Places):
@@ -109,7 +103,7 @@ class PostgresCatalogue(Places):
         rooms = sorted({(key.building, key.room) for key in keys})
         devices = {key.device: key for key in sorted(keys, reverse=True) if key.device}
         named = [devices[name] for name in sorted(devices)]
-        async with self._database.transaction(_CHANGED_MEANWHILE) as connection:
+        async with self._database.transaction(CHANGED_MEANWHILE) as connection:
             new_buildings = await connection.execute(
                 "INSERT INTO buildings (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", buildings
             )
@@ -147,7 +141,7 @@ class PostgresCatalogue(Places):
 
     async def register_device(self, device: Device) -> Device:
         """The stored device, made where it was missing."""
-        async with self._database.transaction(_CHANGED_MEANWHILE) as connection:
+        async with self._database.transaction(CHANGED_MEANWHILE) as connection:
             await connection.execute("INSERT INTO buildings (id) VALUES ($1) ON CONFLICT DO NOTHING", UNASSIGNED)
             await connection.execute(
                 "INSERT INTO rooms (building, id) VALUES ($1, $1) ON CONFLICT DO NOTHING", UNASSIGNED

@@ -1,23 +1,29 @@
 """Buildings, rooms and devices in PostgreSQL."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
-
-import asyncpg
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
+from services.ingestion.adapters.postgres.new_places import create_buildings, create_devices, create_rooms
+from services.ingestion.adapters.postgres.place_rows import (
+    BUILDING,
+    CHANGED_MEANWHILE,
+    DEVICE,
+    ROOM,
+    building_in,
+    device_errors,
+    device_in,
+    device_values,
+    room_in,
+)
 from services.ingestion.adapters.postgres.rule_news import RuleNews
-from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
+from services.ingestion.adapters.postgres.rules import RULES, rules_in
 from services.ingestion.domain.catalogue import Building, Device, Room
 from services.ingestion.domain.counter_rules import CounterRules
-from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
+from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
 from services.ingestion.domain.series import SeriesKey
-
-_BUILDING = "id, attributes::text, create_time"
-_ROOM = "building, id, attributes::text, create_time"
-_DEVICE = f"id, format, building, room, sensor_type, create_time, {RULES}"
 
 
 class Places:
@@ -26,19 +32,17 @@ class Places:
     def __init__(self, database: Database, news: RuleNews) -> None:
         self._database = database
         self._news = news
+        self._new_buildings = database.group_commit("buildings", create_buildings, one_statement=True)
+        self._new_rooms = database.group_commit(
+            "rooms", create_rooms, constraints=CHANGED_MEANWHILE, one_statement=True
+        )
+        self._new_devices = database.group_commit(
+            "devices", create_devices, constraints=CHANGED_MEANWHILE, one_statement=True
+        )
 
     async def create_building(self, entry: Building) -> Building:
         """Raises ResourceExists."""
-        taken = {"buildings_pkey": lambda: ResourceExists("building", entry.id)}
-        async with self._database.connection(taken) as connection:
-            return _building(
-                await connection.fetchrow(
-                    f"INSERT INTO buildings (id, attributes) VALUES ($1, $2) RETURNING {_BUILDING}",
-                    entry.id,
-                    json.dumps(dict(entry.attributes)),
-                ),
-                entry.id,
-            )
+        return await self._new_buildings.submit(entry)
 
     async def get_building(self, name: str) -> Building:
         """Raises ResourceNotFound."""
@@ -49,11 +53,11 @@ class Places:
         """By id."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f'SELECT {_BUILDING} FROM buildings WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                f'SELECT {BUILDING} FROM buildings WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
                 after or "",
                 limit,
             )
-        return [_building(row) for row in rows]
+        return [building_in(row) for row in rows]
 
     async def update_building(self, name: str, change: Callable[[Building], Building]) -> Building:
         """Raises ResourceNotFound."""
@@ -73,20 +77,7 @@ class Places:
 
     async def create_room(self, entry: Room) -> Room:
         """Raises ResourceExists, or ResourceNotFound for its building."""
-        broken = {
-            "rooms_pkey": lambda: ResourceExists("room", entry.id),
-            "rooms_building": lambda: ResourceNotFound("building", entry.building, "room.building"),
-        }
-        async with self._database.connection(broken) as connection:
-            return _room(
-                await connection.fetchrow(
-                    f"INSERT INTO rooms (building, id, attributes) VALUES ($1, $2, $3) RETURNING {_ROOM}",
-                    entry.building,
-                    entry.id,
-                    json.dumps(dict(entry.attributes)),
-                ),
-                entry.id,
-            )
+        return await self._new_rooms.submit(entry)
 
     async def get_room(self, building: str, name: str) -> Room:
         """Raises ResourceNotFound."""
@@ -98,7 +89,7 @@ class Places:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 f"""
-                SELECT {_ROOM} FROM rooms WHERE building = $1 AND id COLLATE "C" > $2
+                SELECT {ROOM} FROM rooms WHERE building = $1 AND id COLLATE "C" > $2
                 ORDER BY id COLLATE "C" LIMIT $3
                 """,
                 building,
@@ -107,7 +98,7 @@ class Places:
             )
             if not rows:
                 await _read_building(connection, building)
-        return [_room(row) for row in rows]
+        return [room_in(row) for row in rows]
 
     async def update_room(self, building: str, name: str, change: Callable[[Room], Room]) -> Room:
         """Raises ResourceNotFound."""
@@ -132,18 +123,20 @@ class Places:
 
     async def create_device(self, entry: Device) -> Device:
         """Raises ResourceExists, ResourceNotFound or SensorTypeUnknown."""
-        broken = _device_errors(entry) | {"devices_pkey": lambda: ResourceExists("device", entry.id)}
+        if entry.counter_rules is None:  # and so nothing to tell others
+            return await self._new_devices.submit(entry)
+        broken = device_errors(entry) | {"devices_pkey": lambda: ResourceExists("device", entry.id)}
         async with self._database.transaction(broken) as connection:
             row = await connection.fetchrow(
                 f"""
                 INSERT INTO devices (id, format, building, room, sensor_type, {RULES})
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {_DEVICE}
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {DEVICE}
                 """,
-                *_device_values(entry),
+                *device_values(entry),
             )
             told = await self._news.of_device(connection, entry.id, None, entry)
         await self._news.left(told)
-        return _device(row, entry.id)
+        return device_in(row, entry.id)
 
     async def get_device(self, name: str) -> Device:
         """Raises ResourceNotFound."""
@@ -154,11 +147,11 @@ class Places:
         """By id."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                f'SELECT {_DEVICE} FROM devices WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
+                f'SELECT {DEVICE} FROM devices WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2',
                 after or "",
                 limit,
             )
-        return [_device(row) for row in rows]
+        return [device_in(row) for row in rows]
 
     async def update_device(self, name: str, change: Callable[[Device], Device]) -> Device:
         """Raises ResourceNotFound or SensorTypeUnknown."""
@@ -166,24 +159,24 @@ class Places:
         async with self._database.transaction(broken) as connection:
             before = await _read_device(connection, name, "FOR NO KEY UPDATE")
             entry = change(before)
-            broken.update(_device_errors(entry))
+            broken.update(device_errors(entry))
             row = await connection.fetchrow(
                 f"""
                 UPDATE devices SET format = $2, building = $3, room = $4, sensor_type = $5, counter_policy = $6,
                     register_size = $7, max_increase_per_hour = $8
-                WHERE id = $1 RETURNING {_DEVICE}
+                WHERE id = $1 RETURNING {DEVICE}
                 """,
-                *_device_values(entry),
+                *device_values(entry),
             )
             told = await self._news.of_device(connection, name, before, entry)
         await self._news.left(told)
-        return _device(row, name)
+        return device_in(row, name)
 
     async def delete_device(self, name: str) -> None:
         """Raises ResourceNotFound."""
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(f"DELETE FROM devices WHERE id = $1 RETURNING {_DEVICE}", name)
-            told = await self._news.of_device(connection, name, _device(row, name), None)
+            row = await connection.fetchrow(f"DELETE FROM devices WHERE id = $1 RETURNING {DEVICE}", name)
+            told = await self._news.of_device(connection, name, device_in(row, name), None)
         await self._news.left(told)
 
     async def device_rules(self) -> dict[tuple[str, str], CounterRules]:
@@ -220,48 +213,13 @@ class Places:
 
 
 async def _read_building(connection: Connection, name: str, lock: str = "") -> Building:
-    return _building(await connection.fetchrow(f"SELECT {_BUILDING} FROM buildings WHERE id = $1 {lock}", name), name)
+    return building_in(await connection.fetchrow(f"SELECT {BUILDING} FROM buildings WHERE id = $1 {lock}", name), name)
 
 
 async def _read_room(connection: Connection, building: str, name: str, lock: str = "") -> Room:
-    query = f"SELECT {_ROOM} FROM rooms WHERE building = $1 AND id = $2 {lock}"
-    return _room(await connection.fetchrow(query, building, name), name)
+    query = f"SELECT {ROOM} FROM rooms WHERE building = $1 AND id = $2 {lock}"
+    return room_in(await connection.fetchrow(query, building, name), name)
 
 
 async def _read_device(connection: Connection, name: str, lock: str = "") -> Device:
-    return _device(await connection.fetchrow(f"SELECT {_DEVICE} FROM devices WHERE id = $1 {lock}", name), name)
-
-
-def _device_errors(entry: Device) -> dict[str, Callable[[], DomainError]]:
-    return {
-        "devices_room": lambda: ResourceNotFound("room", entry.room, "device.room"),
-        "devices_sensor_type": lambda: SensorTypeUnknown(entry.sensor_type, "device.sensorType"),
-    }
-
-
-def _device_values(entry: Device) -> tuple[object, ...]:
-    return entry.id, entry.format, entry.building, entry.room, entry.sensor_type, *values_of(entry.counter_rules)
-
-
-def _attributes(row: asyncpg.Record) -> Mapping[str, str]:
-    return cast(dict[str, str], json.loads(row["attributes"]))
-
-
-def _building(row: asyncpg.Record | None, name: str = "") -> Building:
-    if row is None:
-        raise ResourceNotFound("building", name)
-    return Building(row["id"], _attributes(row), row["create_time"])
-
-
-def _room(row: asyncpg.Record | None, name: str = "") -> Room:
-    if row is None:
-        raise ResourceNotFound("room", name)
-    return Room(row["building"], row["id"], _attributes(row), row["create_time"])
-
-
-def _device(row: asyncpg.Record | None, name: str = "") -> Device:
-    if row is None:
-        raise ResourceNotFound("device", name)
-    return Device(
-        row["id"], row["format"], row["building"], row["room"], row["sensor_type"], row["create_time"], rules_in(row)
-    )
+    return device_in(await connection.fetchrow(f"SELECT {DEVICE} FROM devices WHERE id = $1 {lock}", name), name)

@@ -1,8 +1,10 @@
 """The quarantine of payloads in PostgreSQL, bounded."""
 
+from collections.abc import Sequence
+
 import asyncpg
 
-from services.chassis.postgres import Database
+from services.chassis.postgres import Connection, Database
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.errors import ResourceNotFound
 
@@ -16,30 +18,38 @@ class PostgresQuarantine:
     def __init__(self, database: Database, *, most: int = 5000) -> None:
         self._database = database
         self._most = most
-        self._kept = 0
+        self._untrimmed = 0
+        self._keeping = database.group_commit("quarantine", self._keep, one_statement=True)
 
     async def keep(self, payload: Quarantined) -> None:
         """Stores it, once under its id; now and then the oldest beyond the bound go."""
-        self._kept += 1
-        async with self._database.connection() as connection:
+        await self._keeping.submit(payload)
+
+    async def _keep(self, connection: Connection, payloads: Sequence[Quarantined]) -> list[None]:
+        await connection.execute(
+            f"""
+            INSERT INTO quarantined_payloads ({_COLUMNS})
+            SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[])
+            ON CONFLICT (id) DO NOTHING
+            """,
+            [one.id for one in payloads],
+            [one.format for one in payloads],
+            [one.payload for one in payloads],
+            [one.reason for one in payloads],
+            [one.field for one in payloads],
+            [one.create_time for one in payloads],
+        )
+        self._untrimmed += len(payloads)
+        if self._untrimmed >= min(_TRIM_EVERY, self._most):
+            self._untrimmed = 0
             await connection.execute(
-                f"INSERT INTO quarantined_payloads ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) "
-                "ON CONFLICT (id) DO NOTHING",
-                payload.id,
-                payload.format,
-                payload.payload,
-                payload.reason,
-                payload.field,
-                payload.create_time,
+                """
+                DELETE FROM quarantined_payloads
+                WHERE id <= (SELECT id FROM quarantined_payloads ORDER BY id DESC OFFSET $1 LIMIT 1)
+                """,
+                self._most,
             )
-            if self._kept % min(_TRIM_EVERY, self._most) == 0:
-                await connection.execute(
-                    """
-                    DELETE FROM quarantined_payloads
-                    WHERE id <= (SELECT id FROM quarantined_payloads ORDER BY id DESC OFFSET $1 LIMIT 1)
-                    """,
-                    self._most,
-                )
+        return [None] * len(payloads)
 
     async def get(self, name: str) -> Quarantined:
         """Raises ResourceNotFound."""

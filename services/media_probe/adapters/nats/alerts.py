@@ -20,7 +20,7 @@ class StartedEvents:
     """The port Progress over JetStream: probes that begin at the same time are told in one write."""
 
     def __init__(self, publisher: Publisher) -> None:
-        self._told = GroupCommit(publisher.publish_each_in_order)
+        self._told = GroupCommit("starts", publisher.publish_each_in_order, lanes=1)
 
     async def __aenter__(self) -> Self:
         await self._told.__aenter__()
@@ -34,9 +34,7 @@ class StartedEvents:
     async def started(self, alert: Alert, attempt: int) -> None:
         """See the port."""
         # Encoded here, where the trace of the alert is the current one.
-        error = await self._told.submit(encode(events.started(alert, attempt), source=events.SOURCE))
-        if error is not None:
-            raise error
+        await self._told.submit(encode(events.started(alert, attempt), source=events.SOURCE))
 
 
 class AlertHandler:

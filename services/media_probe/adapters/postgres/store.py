@@ -52,8 +52,8 @@ class PostgresVideoStore:
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
-        self._lookups = GroupCommit(self._look_up)
-        self._records = GroupCommit(self._record)
+        self._lookups = GroupCommit("look-ups", self._look_up)
+        self._records = GroupCommit("records", self._record, keep_abandoned=True)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -113,14 +113,13 @@ class InMemoryNotifications:
         newest_first = sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
         return [self._read(one) for one in newest_first[:limit]]
 
-    async def mark_read(self, notification: Notification) -> bool:
+    async def mark_read(self, tenant: str, id_: str) -> Notification:
         """See NotificationStore."""
-        key = (notification.tenant, notification.id)
-        now = self._state.notifications.get(key)
-        if now is None or now.version != notification.version or now.read_at is not None:
-            return False
-        self._state.notifications[key] = replace(now, read_at=self._state.now(), version=now.version + 1)
-        return True
+        now = await self.get(tenant, id_)
+        if now.read_at is None:
+            kept = self._state.notifications[tenant, id_]
+            self._state.notifications[tenant, id_] = replace(kept, read_at=self._state.now(), version=kept.version + 1)
+        return await self.get(tenant, id_)
 
     async def reopen(self, tenant: str, id_: str) -> bool:
         """See NotificationStore."""

@@ -3,10 +3,11 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.ids import new_id
-from services.chassis.postgres import Database
+from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
@@ -16,9 +17,12 @@ from services.notification.domain.notification import ChannelName
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _REGISTER = """
     INSERT INTO TENANT.endpoints AS e (id, recipient, channel, address, address_digest, secret, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    SELECT id, recipient, channel, address, address_digest, secret, $7
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
+        AS n (id, recipient, channel, address, address_digest, secret)
+    ORDER BY recipient, channel, address_digest
     ON CONFLICT (recipient, channel, address_digest) DO UPDATE SET updated_at = excluded.updated_at
-    RETURNING e.id::text AS id, e.secret, e.updated_at, e.id = $1 AS new
+    RETURNING e.id::text AS id, e.recipient, e.channel, e.address, e.secret
 """
 _PAGE = """
     SELECT id::text AS id, channel, address, secret, updated_at FROM TENANT.endpoints
@@ -28,30 +32,66 @@ _DELETE = "DELETE FROM TENANT.endpoints WHERE recipient = $1 AND id = $2"
 _CHANNELS = "SELECT DISTINCT recipient, channel FROM TENANT.endpoints WHERE recipient = ANY($1::text[])"
 
 
+@dataclass(frozen=True, slots=True)
+class _Address:
+    tenant: str
+    user: str
+    channel: ChannelName
+    address: str
+    secret: str
+
+    @property
+    def key(self) -> tuple[str, ChannelName, str]:
+        """What there is one of in the tenant's schema."""
+        return self.user, self.channel, self.address
+
+
 class PostgresEndpoints:
     """EndpointStore."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._registering = database.group_commit("endpoints", self._register)
 
     async def register(
         self, tenant: str, user: str, channel: ChannelName, address: str, secret: str
     ) -> tuple[Endpoint, datetime, bool]:
         """See EndpointStore."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(
+        return await self._registering.submit(_Address(tenant, user, channel, address, secret))
+
+    async def _register(
+        self, connection: Connection, addresses: Sequence[_Address]
+    ) -> list[tuple[Endpoint, datetime, bool]]:
+        now = await self._clock.now(connection)
+        by_tenant: dict[str, dict[tuple[str, ChannelName, str], tuple[str, _Address]]] = defaultdict(dict)
+        for one in addresses:
+            # Whoever names the same again finds what the first has registered.
+            by_tenant[one.tenant].setdefault(one.key, (new_id(), one))
+        kept: dict[tuple[str, tuple[str, ChannelName, str]], tuple[Endpoint, bool]] = {}
+        for tenant in sorted(by_tenant):
+            group = by_tenant[tenant]
+            found = await connection.fetch(
                 in_tenant(_REGISTER, tenant),
-                new_id(),
-                user,
-                channel,
-                address,
-                hashlib.sha256(address.encode()).digest(),
-                secret,
-                await self._clock.now(connection),
+                [id_ for id_, _ in group.values()],
+                [one.user for _, one in group.values()],
+                [one.channel for _, one in group.values()],
+                [one.address for _, one in group.values()],
+                [hashlib.sha256(one.address.encode()).digest() for _, one in group.values()],
+                [one.secret for _, one in group.values()],
+                now,
             )
-        assert row is not None
-        return Endpoint(row["id"], channel, address, row["secret"]), row["updated_at"], row["new"]
+            for row in found:
+                channel = ChannelName(row["channel"])
+                key = row["recipient"], channel, row["address"]
+                endpoint = Endpoint(row["id"], channel, row["address"], row["secret"])
+                kept[tenant, key] = endpoint, endpoint.id == group[key][0]
+        outcomes: list[tuple[Endpoint, datetime, bool]] = []
+        for one in addresses:
+            endpoint, new = kept[one.tenant, one.key]
+            outcomes.append((endpoint, now, new))
+            kept[one.tenant, one.key] = endpoint, False
+        return outcomes
 
     async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:
         """See EndpointStore."""

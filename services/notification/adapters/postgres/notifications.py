@@ -1,5 +1,6 @@
 """Notifications of all tenants: the store and the queue that the use cases see."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -28,9 +29,19 @@ _PAGE = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
     /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
 """
-_MARK_READ = """
-    UPDATE TENANT.notifications SET read_at = $3, version = version + 1
-    WHERE id = $1 AND version = $2 AND read_at IS NULL
+_MARK_READ = f"""
+    WITH wanted AS (
+        SELECT id FROM TENANT.notifications WHERE id = ANY($1::uuid[]) AND read_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE
+    ), marked AS (
+        UPDATE TENANT.notifications n SET read_at = $2, version = version + 1 FROM wanted
+        WHERE n.id = wanted.id AND n.read_at IS NULL RETURNING n.*
+    )
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM marked n {rows.SCHEDULED}
+"""
+_READ = f"""
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
+    WHERE n.id = ANY($1::uuid[])
 """
 
 
@@ -53,6 +64,7 @@ class PostgresNotifications:
         self._accepter = Accepter(database, clock, outbox, limit, lease)
         self._claimer = Claimer(database, clock, limit, lease)
         self._settler = Settler(database, clock, outbox, disable_after=disable_after)
+        self._marking = database.group_commit("marks", self._mark_read)
 
     async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
         """See NotificationStore."""
@@ -116,16 +128,27 @@ class PostgresNotifications:
             found = await connection.fetch(statement, *where.arguments)
         return [rows.notification(row, wanted.tenant, row["next_attempt_at"]) for row in found]
 
-    async def mark_read(self, notification: Notification) -> bool:
+    async def mark_read(self, tenant: str, id_: str) -> Notification:
         """See NotificationStore."""
-        async with self._database.connection() as connection:
-            done = await connection.execute(
-                in_tenant(_MARK_READ, notification.tenant),
-                notification.id,
-                notification.version,
-                await self._clock.now(connection),
-            )
-        return done == "UPDATE 1"
+        if not is_own_id(id_):
+            raise NotificationNotFound(metadata={"id": id_})
+        return await self._marking.submit((tenant, id_))
+
+    async def _mark_read(
+        self, connection: Connection, marks: Sequence[tuple[str, str]]
+    ) -> list[Notification | DomainError]:
+        now = await self._clock.now(connection)
+        by_tenant: dict[str, set[str]] = defaultdict(set)
+        for tenant, id_ in marks:
+            by_tenant[tenant].add(id_)
+        found: dict[tuple[str, str], Notification] = {}
+        for tenant in sorted(by_tenant):
+            ids = by_tenant[tenant]
+            kept = await connection.fetch(in_tenant(_MARK_READ, tenant), sorted(ids), now)
+            if others := ids - {row["id"] for row in kept}:
+                kept += await connection.fetch(in_tenant(_READ, tenant), sorted(others))
+            found |= {(tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in kept}
+        return [found.get(mark) or NotificationNotFound(metadata={"id": mark[1]}) for mark in marks]
 
     async def reopen(self, tenant: str, id_: str) -> bool:
         """See NotificationStore."""
