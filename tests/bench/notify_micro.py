@@ -98,7 +98,9 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                 rates: list[float] = []
                 for run in range(runs + 1):
                     size = count if run else count // 10  # the first one warms up
+                    before = time.process_time()
                     own = await _timed(lambda size=size: alone(Path(world.fcm_account), world.fcm_url, size))
+                    client = (time.process_time() - before) / size * 1000
                     meter = CpuMeter(
                         notification=notification.pid, postgresql=where.postgres.pid, broker=where.broker.pid
                     )
@@ -109,7 +111,7 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                         ratios.append(own / took)
                         print(
                             f"{size} notifications: {size / took:8,.0f} /s, client alone {size / own:8,.0f} /s, "
-                            f"ratio {own / took:.2f}   CPU ms each: {meter.each(size)}",
+                            f"ratio {own / took:.2f}   CPU ms each: {meter.each(size)}; client alone {client:.2f}",
                             flush=True,
                         )
                 print(f"median: {statistics.median(rates):,.0f} /s, ratio {statistics.median(ratios):.2f}")

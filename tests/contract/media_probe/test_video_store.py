@@ -1,5 +1,6 @@
 """The `VideoStore` in memory and in PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -78,6 +79,27 @@ async def test_a_result_has_its_effect_once(store: VideoStore) -> None:
     assert await store.record(alert(), row(alert(), State.PROBED))
     assert not await store.record(alert(delivery="2"), row(alert(), State.PROBED, attempts=9))
     assert content(await store.get("cam-1")) == row(alert(), State.PROBED)
+
+
+async def test_what_is_recorded_at_the_same_time_is_recorded_each_once(store: VideoStore) -> None:
+    twice = [alert(number) for number in range(5)] * 2
+    assert await store.record(alert(7), row(alert(7), State.FAILED))
+    recorded = await asyncio.gather(
+        *(store.record(one, row(one, State.PROBED)) for one in twice),
+        store.record(alert(7), row(alert(7), State.FAILED, attempts=9)),
+        store.record(alert(8), row(alert(8), State.RETRYING)),
+        store.record(alert(8), row(alert(8), State.FAILED, attempts=2)),
+    )
+    assert recorded == [True] * 5 + [False] * 5 + [False, True, True]
+    known = await asyncio.gather(*(store.known(alert(number)) for number in (0, 7, 8, 9, 4)))
+    assert [(one.row.state, one.row.attempts) if one.row else None for one in known] == [
+        (State.PROBED, 1),
+        (State.FAILED, 1),
+        (State.FAILED, 2),
+        None,
+        (State.PROBED, 1),
+    ]
+    assert [one.seen for one in known] == [True, True, True, False, True]
 
 
 async def test_attempts_are_recorded_until_one_is_final(store: VideoStore) -> None:
