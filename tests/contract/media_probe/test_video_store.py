@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,20 +21,25 @@ from tests.support.postgres import Schemas
 FACTS = Facts(640, 480, 640, 480, 0, "h264", "mp4", timedelta(seconds=2), 25.0)
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def store(
-    request: pytest.FixtureRequest,
-    databases: Callable[[Schemas], AbstractAsyncContextManager[str]],
-    repository: Path,
-) -> AsyncIterator[VideoStore]:
-    if request.param == "memory":
-        yield InMemoryVideoStore()
-        return
+Databases = Callable[[Schemas], AbstractAsyncContextManager[str]]
+
+
+@asynccontextmanager
+async def stored(databases: Databases, repository: Path) -> AsyncIterator[PostgresVideoStore]:
     async with (
         databases({"media_probe": repository / "services/media_probe/migrations"}) as dsn,
         open_database(dsn, schema="media_probe", application_name="tests") as database,
         PostgresVideoStore(database, Outbox(source="tocsin/media_probe")) as store,
     ):
+        yield store
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest, databases: Databases, repository: Path) -> AsyncIterator[VideoStore]:
+    if request.param == "memory":
+        yield InMemoryVideoStore()
+        return
+    async with stored(databases, repository) as store:
         yield store
 
 
@@ -142,3 +147,17 @@ async def test_pages_are_newest_first_and_keep_to_what_was_asked(store: VideoSto
     assert [video.uid for video in await store.page(None, 9, store="store-1")] == ["cam-5", "cam-3", "cam-1"]
     assert [video.uid for video in await store.page(None, 9, state=State.FAILED)] == ["cam-3", "cam-2"]
     assert [video.uid for video in await store.page(None, 9, store="store-0", state=State.FAILED)] == ["cam-2"]
+
+
+async def test_a_result_that_the_database_refuses_harms_no_other(databases: Databases, repository: Path) -> None:
+    async with stored(databases, repository) as store:
+        spoilt = replace(row(alert(2), State.FAILED), message="what libav said: \0")
+        recorded = await asyncio.gather(
+            store.record(alert(1), row(alert(1), State.PROBED)),
+            store.record(alert(2), spoilt),
+            store.record(alert(3), row(alert(3), State.FAILED)),
+            return_exceptions=True,
+        )
+        assert (recorded[0], recorded[2]) == (True, True)
+        assert isinstance(recorded[1], Exception)
+        assert [(await store.known(alert(number))).seen for number in (1, 2, 3)] == [True, False, True]
