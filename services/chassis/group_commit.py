@@ -48,7 +48,8 @@ class GroupCommit(Generic[Item, Result]):
 
     One flush is under way at a time. One that takes longer than `patience` holds up nobody else: another begins beside
     it, up to `lanes` of them. What items of two flushes have in common, the store keeps in order, as it does between
-    replicas.
+    replicas. One that has not ended after `timeout` is cancelled and `Unavailable`: no caller's deadline ends it, and
+    sessions that a lost network left without an answer must not keep its lane for good.
 
     A flush that fails is tried again in halves, so that only the item that is to blame fails; `Unavailable` has no such
     item, and reaches everybody in the flush. An item whose caller has gone before its flush began is left out (with
@@ -66,6 +67,7 @@ class GroupCommit(Generic[Item, Result]):
         limit: int = 200,
         lanes: int = 2,
         patience: timedelta = timedelta(milliseconds=50),
+        timeout: timedelta = timedelta(seconds=20),
         max_waiting: int = 10_000,
         keep_abandoned: bool = False,
     ) -> None:
@@ -74,6 +76,7 @@ class GroupCommit(Generic[Item, Result]):
         self._limit = limit
         self._lanes = lanes
         self._patience = patience.total_seconds()
+        self._timeout = timeout.total_seconds()
         self._max_waiting = max_waiting
         self._keep_abandoned = keep_abandoned
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -150,7 +153,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _serve(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         began = perf_counter()
         try:
-            outcomes = await self._flush([item for item, _ in batch])
+            outcomes = await self._in_time([item for item, _ in batch])
             for (_, future), outcome in list(zip(batch, outcomes, strict=True)):
                 if future.done():
                     continue
@@ -167,6 +170,16 @@ class GroupCommit(Generic[Item, Result]):
         else:
             self._items.observe(len(batch))
             self._seconds.observe(perf_counter() - began)
+
+    async def _in_time(self, items: Sequence[Item]) -> Sequence[Result | DomainError]:
+        scope = asyncio.timeout(self._timeout)
+        try:
+            async with scope:
+                return await self._flush(items)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise Unavailable("it was not stored in time") from error
 
     async def _failed(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]], error: Exception) -> None:
         if isinstance(error, Unavailable):

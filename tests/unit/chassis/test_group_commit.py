@@ -124,6 +124,21 @@ async def test_a_flush_that_takes_long_holds_up_nobody_else() -> None:
     assert store.most == 2
 
 
+async def test_flushes_that_never_end_are_given_up_and_keep_nobody_out() -> None:
+    store = Store()
+    store.gate.clear()
+    short = timedelta(milliseconds=20)
+    async with GroupCommit("test", store.flush, patience=timedelta(0), timeout=short, lanes=2) as group:
+        stuck = [asyncio.create_task(group.submit(1))]
+        await eventually(lambda: store.flushes == [[1]], interval=0.001)
+        stuck.append(asyncio.create_task(group.submit(2)))
+        assert [type(outcome) for outcome in await settled(*stuck)] == [Unavailable, Unavailable]
+        assert store.running == 0
+        store.gate.set()
+        assert await group.submit(3) == 6
+    assert store.kept == [3]
+
+
 @pytest.mark.parametrize("keep", [False, True])
 async def test_a_caller_who_left_before_the_flush_is_left_out(keep: bool) -> None:
     store = Store()
