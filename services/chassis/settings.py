@@ -233,9 +233,8 @@ class ChassisSettings(BaseSettings):
         problem = prefix_problem(self.nats_prefix)
         require(not problem, self.env("nats_prefix"), problem)
         require(1 <= self.grpc_workers <= 64, self.env("grpc_workers"), "must be from 1 to 64")
-        require(
-            64 * KIB <= self.grpc_max_message <= 256 * MIB, self.env("grpc_max_message"), "must be from 64KiB to 256MiB"
-        )
+        # The gateway's messages of many calls are smaller than that.
+        require(MIB <= self.grpc_max_message <= 256 * MIB, self.env("grpc_max_message"), "must be from 1MiB to 256MiB")
         require(self.grpc_max_calls >= 1, self.env("grpc_max_calls"), "must be at least 1")
         for name in ("grpc_default_deadline", "stop_grace"):
             value = getattr(self, name)

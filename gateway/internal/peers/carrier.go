@@ -27,7 +27,9 @@ const (
 	laneUnknown = time.Minute
 	// maxCarried is the largest request that goes by lane: a large one would hold up the small ones behind it.
 	maxCarried = 32 << 10
-	detailsKey = "grpc-status-details-bin"
+	// maxCarriedMetadata is half of what a service takes with a call of its own, which refuses more.
+	maxCarriedMetadata = 8 << 10
+	detailsKey         = "grpc-status-details-bin"
 )
 
 // carrier makes unary calls over a connection: by lane where there is one, else each by itself.
@@ -120,13 +122,16 @@ func carriable(opts []grpc.CallOption) bool {
 	return true
 }
 
-// metadataOf a call that ctx is for; false when it is none that gRPC would send.
+// metadataOf a call that ctx is for; false when it is none that gRPC would send, or too large for a lane.
 func metadataOf(ctx context.Context) ([]*calls.Metadatum, bool) {
 	sent, _ := metadata.FromOutgoingContext(ctx)
-	entries := make([]*calls.Metadatum, 0, len(sent))
+	entries, size := make([]*calls.Metadatum, 0, len(sent)), 0
 	for key, values := range sent {
 		for _, value := range values {
 			if !strings.HasSuffix(key, "-bin") && !printable(value) {
+				return nil, false
+			}
+			if size += len(key) + len(value); size > maxCarriedMetadata {
 				return nil, false
 			}
 			entries = append(entries, &calls.Metadatum{Key: key, Value: []byte(value)})

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	calls "tocsin/gen/tocsin/calls/v1"
 )
@@ -20,8 +21,8 @@ const (
 	laneFew = 4
 	// laneMost calls are under way on a lane; more go by themselves.
 	laneMost = 1024
-	// laneBytes of requests fill a message.
-	laneBytes = 1 << 20
+	// laneBytes of calls fill a message: well below the least that a service takes of one, 1 MiB.
+	laneBytes = 512 << 10
 )
 
 // errNotCarried says that a call has not left: it may go another way.
@@ -201,7 +202,7 @@ func (l *lane) take() (request *calls.CarryRequest, busy, done bool) {
 			one.call.TimeoutUs = uint64(max(time.Until(one.until).Microseconds(), 1)) //nolint:gosec // not negative
 		}
 		request.Calls = append(request.Calls, one.call)
-		bytes += len(one.call.GetRequest())
+		bytes += proto.Size(one.call)
 	}
 	l.queue = l.queue[count:]
 	return request, len(l.underway) >= laneFew, l.closed && len(l.underway) == 0

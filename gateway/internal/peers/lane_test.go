@@ -375,3 +375,27 @@ func TestALaneEndsAfterItsLifeWithWhatIsUnderWay(t *testing.T) {
 		t.Error("the stream stays")
 	}
 }
+
+func TestMessagesStaySmallHoweverMuchComesWithCalls(t *testing.T) {
+	l := &lane{wake: make(chan struct{}, 1), underway: map[uint64]*carried{}}
+	sent := []*calls.Metadatum{{Key: "tracestate", Value: make([]byte, maxCarriedMetadata)}}
+	for range laneMost {
+		if !l.add(&carried{call: &calls.CarriedCall{Method: method, Metadata: sent}}) {
+			t.Fatal("refused")
+		}
+	}
+	count := 0
+	for count < laneMost {
+		request, _, _ := l.take()
+		if size := proto.Size(request); size > 1<<20 {
+			t.Fatalf("a message of %d bytes", size)
+		}
+		count += len(request.GetCalls())
+	}
+
+	s, pool := setup(t)
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "tracestate", strings.Repeat("x", maxCarriedMetadata))
+	if _, err := ask(ctx, pool, "one"); err != nil || s.alone.Load() != 1 {
+		t.Errorf("%v, %d by themselves", err, s.alone.Load())
+	}
+}

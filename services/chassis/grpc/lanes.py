@@ -19,7 +19,7 @@ from tocsin.calls.v1 import lane_service_pb2 as pb
 from tocsin.calls.v1.lane_service_pb2_grpc import LaneServiceServicer
 
 ENVELOPE: Final = 64 * 1024
-"""Bytes that a message of answers may have beside the responses in it."""
+"""Bytes that a message with one answer may have beside the response in it."""
 _BATCH: Final = 1024 * 1024
 
 
@@ -136,7 +136,7 @@ def _split(answers: list[pb.CarriedAnswer]) -> tuple[list[pb.CarriedAnswer], lis
     """The first of the answers that fit a message, at least one if there is any, and the rest."""
     size = 0
     for count, answer in enumerate(answers):
-        size += len(answer.response)
+        size += answer.ByteSize()  # a refusal's details are no small thing, either
         if count and size > _BATCH:
             return answers[:count], answers[count:]
     return answers, []

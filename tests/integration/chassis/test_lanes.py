@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY
 from services.chassis.auth.dev_issuer import AUDIENCE, ISSUER, DevIssuer
 from services.chassis.auth.keys import KeyFile
 from services.chassis.auth.verifier import Issuer, Verifier
+from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.grpc.server import Server, ServerOptions
 from services.chassis.grpc.stages import standard
 from services.chassis.grpc.status import DETAILS_KEY
@@ -269,3 +270,18 @@ async def test_answers_have_the_limit_of_those_of_calls_of_their_own(issuer: Dev
         await lane.until(1, 2)
         assert lane.code(1) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert len(lane.text(2)) == 9 * 1024
+
+
+class Talkative(echo.EchoServicer):
+    """Refuses with as many words as an error may have."""
+
+    async def Echo(self, request: Any, context: Any) -> Any:
+        raise InvalidArgument("no", violations=[FieldViolation("room", "x" * 500, "NO")] * 10)
+
+
+async def test_many_long_refusals_take_messages_of_their_own(issuer: DevIssuer) -> None:
+    async with small_server(issuer, Talkative(), max_message=1024 * 1024) as (_, channel):
+        lane = open_lane(channel, issuer.mint())
+        await lane.send(*[lane.call(number) for number in range(1, 500)])
+        await lane.until(*range(1, 500))
+        assert {lane.code(number) for number in range(1, 500)} == {grpc.StatusCode.INVALID_ARGUMENT}

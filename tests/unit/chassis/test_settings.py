@@ -88,7 +88,7 @@ def test_a_refused_target_needs_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TOCSIN_METRICS_LISTEN", ":80"),
         ("TOCSIN_GRPC_WORKERS", "0"),
         ("TOCSIN_GRPC_WORKERS", "many"),
-        ("TOCSIN_GRPC_MAX_MESSAGE", "1KiB"),
+        ("TOCSIN_GRPC_MAX_MESSAGE", "64KiB"),
         ("TOCSIN_GRPC_DEFAULT_DEADLINE", "0s"),
         ("TOCSIN_STOP_GRACE", "10"),
         ("TOCSIN_TRACE_RATIO", "2"),
