@@ -26,6 +26,8 @@ _RETRY_PAUSE = 0.1
 _ATTEMPT_SECONDS = 2.0
 _BREATH = 64
 """After so many messages of a bundle others get their turn."""
+MANY = 16
+"""From so many on, one write costs the server less than as many publications side by side."""
 _FEW = 6
 """A batch costs the server as much as this many messages that are published one after another."""
 MAX_TOGETHER = 500
@@ -114,18 +116,13 @@ class Publisher:
             done += len(part)
         return done, None
 
-    async def publish_each_in_order(self, messages: Sequence[Encoded]) -> list[DomainError | None]:
-        """Like `publish_in_order`, but goes on behind what is refused; returns what became of each. What the broker did
-        not answer ends it: the rest has the same error."""
-        outcomes: list[DomainError | None] = []
-        while len(outcomes) < len(messages):
-            done, error = await self.publish_in_order(messages[len(outcomes) :])
-            outcomes += [None] * done
-            if isinstance(error, Unavailable):
-                outcomes += [error] * (len(messages) - len(outcomes))
-            elif error is not None:
-                outcomes.append(error)
-        return outcomes
+    async def publish_side_by_side(self, messages: Sequence[Encoded]) -> list[DomainError | None]:
+        """Publishes messages of one stream in no promised order: as one write where they are many, and each for itself
+        where that fails. What became of each."""
+        if MANY <= len(messages) <= MAX_TOGETHER and await self.publish_together(messages):
+            return [None] * len(messages)
+        outcomes = await self.publish_all(messages)
+        return [outcome if isinstance(outcome, DomainError) else None for outcome in outcomes]
 
     async def publish_together(self, messages: Sequence[Encoded]) -> bool:
         """All or none of some messages of one stream, 2 to `MAX_TOGETHER`, in this order, by an atomic batch of

@@ -18,7 +18,7 @@ import structlog
 from services.chassis.errors import DomainError, InvalidArgument
 from services.chassis.nats.dead_letters import Failure, compose_dead_letter
 from services.chassis.nats.envelope import MESSAGE_ID, TYPE, Encoded
-from services.chassis.nats.publisher import MAX_TOGETHER, Publisher
+from services.chassis.nats.publisher import MANY, MAX_TOGETHER, Publisher
 from services.chassis.postgres import metrics
 from services.chassis.postgres.bundles import unpack
 from services.chassis.postgres.errors import CONNECTION_LOST
@@ -28,8 +28,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _STAND_BY = timedelta(seconds=1)
 _PAUSE_AFTER_FAILURE = timedelta(milliseconds=500)
-_MANY = 16
-"""From so many on, one write costs the broker less than as many publications side by side."""
 _READ_BYTES = 4 * 1024 * 1024
 """Payload that is read at a time, about."""
 
@@ -152,7 +150,7 @@ class OutboxRelay:
     async def _publish_part(self, rows: Sequence[_Row]) -> Sequence[_Row]:
         """Those of one stream: as one write where they are many, and each for itself where that fails, so that none
         stands in the way of another."""
-        if len(rows) >= _MANY and await self._publisher.publish_together([row.message for row in rows]):
+        if len(rows) >= MANY and await self._publisher.publish_together([row.message for row in rows]):
             return rows
         chains: dict[str, list[_Row]] = {}
         for row in rows:

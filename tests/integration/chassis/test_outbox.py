@@ -289,12 +289,18 @@ async def test_large_events_are_not_heaped_in_one_row(chassis_database: Database
     assert await waiting(chassis_database) == 3
 
 
-async def test_what_is_refused_among_events_in_order_keeps_nobody_else(publisher: Publisher) -> None:
+@pytest.mark.parametrize("count", [3, 40])
+async def test_what_is_refused_among_events_side_by_side_keeps_nobody_else(
+    count: int, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
     subject = "tocsin.windows.v1.closed.b.r.t"
-    messages = [Encoded(subject, b"", own(str(n))) for n in range(3)]
+    messages = [Encoded(subject, b"", own(str(n))) for n in range(count)]
+    assert await publisher.publish_side_by_side(messages) == [None] * count
+    messages = [Encoded(subject, b"", own(f"again-{n}")) for n in range(count)]
     messages.insert(1, Encoded("a subject with blanks", b"", own("x")))
-    outcomes = await publisher.publish_each_in_order(messages)
-    assert [type(outcome) for outcome in outcomes] == [NoneType, InvalidArgument, NoneType, NoneType]
+    outcomes = await publisher.publish_side_by_side(messages)
+    assert [type(outcome) for outcome in outcomes] == [NoneType, InvalidArgument, *[NoneType] * (count - 1)]
+    assert (await nats_connection.js.stream_info(WINDOWS)).state.messages == 2 * count
 
 
 async def test_a_bundle_is_one_write(nats_connection: NatsConnection, publisher: Publisher) -> None:

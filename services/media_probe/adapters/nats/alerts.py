@@ -17,10 +17,10 @@ SERVICE = "media_probe"
 
 
 class StartedEvents:
-    """The port Progress over JetStream: probes that begin at the same time are told in one write."""
+    """The port Progress over JetStream: probes that begin at the same time are told together."""
 
     def __init__(self, publisher: Publisher) -> None:
-        self._told = GroupCommit("starts", publisher.publish_each_in_order, lanes=1)
+        self._told = GroupCommit("starts", publisher.publish_side_by_side)
 
     async def __aenter__(self) -> Self:
         await self._told.__aenter__()
