@@ -29,7 +29,7 @@ async def kept(database: Database) -> list[str]:
     try:
         # All of them at once: the pool hands the same one out again and again.
         async with AsyncExitStack() as borrowed:
-            for _ in range(database.pool.get_idle_size()):
+            for _ in range(database.idle_sessions):
                 connection = await borrowed.enter_async_context(database.connection())
                 found += [row[0] for row in await connection.fetch(_KEPT, EMPTIED, *own)]
     except Unavailable:

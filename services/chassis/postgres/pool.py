@@ -11,10 +11,11 @@ locks, SET) is not for these connections (see ADR 0013).
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from types import TracebackType
 from typing import Literal, TypeAlias, TypeVar
 
 import asyncpg
@@ -23,6 +24,7 @@ import asyncpg.pool
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.postgres.errors import CONNECTION_LOST, ConstraintErrors, translated
+from services.chassis.postgres.sessions import Sessions
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -70,7 +72,7 @@ class Database:
         self.pool = pool
         self.settings = settings
         """What every session of the pool is set to."""
-        self._acquire_timeout = options.acquire_timeout.total_seconds()
+        self._sessions = Sessions(pool, patience=options.acquire_timeout.total_seconds())
         self._interrupted = interrupted
         self._closings: list[Callable[[], Awaitable[None]]] = []
 
@@ -95,18 +97,15 @@ class Database:
         self._closings.append(group.close)
         return group
 
-    @asynccontextmanager
-    async def connection(self, constraints: ConstraintErrors | None = None) -> AsyncGenerator[Connection]:
+    @property
+    def idle_sessions(self) -> int:
+        """How many sessions nobody uses."""
+        return self._sessions.idle
+
+    def connection(self, constraints: ConstraintErrors | None = None) -> "AbstractAsyncContextManager[Connection]":
         """A connection without a transaction (each statement commits by itself). A statement that could not be encoded
         must leave the block with its error."""
-        with translated(constraints):
-            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
-                session = connection.get_server_pid()  # one that was lost can no longer be asked
-                try:
-                    yield connection
-                except BaseException:
-                    self._interrupted.add(session)
-                    raise
+        return _Loan(self._sessions, self._interrupted, constraints)
 
     @asynccontextmanager
     async def transaction(
@@ -118,17 +117,21 @@ class Database:
     ) -> AsyncGenerator[Connection]:
         """A connection inside a transaction, committed when the block ends well and rolled back otherwise."""
         with translated(constraints):
-            async with (
-                self.pool.acquire(timeout=self._acquire_timeout) as connection,
-                connection.transaction(isolation=isolation, readonly=readonly),
-            ):
-                yield connection
+            session = await self._sessions.take()
+            in_order = False
+            try:
+                async with session.transaction(isolation=isolation, readonly=readonly):
+                    yield session
+                in_order = self._sessions.give_back(session)
+            finally:
+                if not in_order:
+                    await self._sessions.give_up(session)
 
     async def ping(self, timeout: timedelta = timedelta(seconds=2)) -> None:
         """Raises `Unavailable` unless a session of the pool can be had and answers in time (for readiness)."""
         with translated():
             async with asyncio.timeout(timeout.total_seconds()):
-                async with self.pool.acquire() as connection:
+                async with self.connection() as connection:
                     await connection.execute("SELECT 1")
 
     async def close(self, timeout: timedelta = timedelta(seconds=5)) -> None:
@@ -137,9 +140,41 @@ class Database:
             async with asyncio.timeout(timeout.total_seconds()):
                 for close in self._closings:
                     await close()
+                await self._sessions.close()
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
+
+
+class _Loan(AbstractAsyncContextManager[Connection]):
+    """A session for a block. Written out, not made of generators: it is entered for every short statement."""
+
+    __slots__ = ("_constraints", "_interrupted", "_pid", "_session", "_sessions")
+
+    def __init__(self, sessions: Sessions, interrupted: "Interrupted", constraints: ConstraintErrors | None) -> None:
+        self._sessions, self._interrupted, self._constraints = sessions, interrupted, constraints
+
+    async def __aenter__(self) -> Connection:
+        with translated(self._constraints):
+            session = self._session = await self._sessions.take()
+            try:
+                self._pid = session.get_server_pid()  # one that was lost can no longer be asked
+            except asyncpg.InterfaceError:
+                await self._sessions.give_up(session)
+                raise
+        return session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None and self._sessions.give_back(self._session):
+            return
+        with translated(self._constraints):
+            if error is not None:
+                self._interrupted.add(self._pid)
+            await self._sessions.give_up(self._session)
+            if error is not None:
+                raise error
 
 
 @asynccontextmanager
