@@ -2,8 +2,9 @@
 PostgreSQL behind it. The call is the simplest read that there is, `CatalogueService.GetBuilding`.
 
 `python -m tests.bench.call_micro [calls]` starts a service process for each part, which has all parts before it, too,
-and has the Go client make the same calls to each in turn, as the gateway makes them (32 callers, one connection). It
-prints CPU for a call, which other work on the machine changes less than time, and how often the process fell asleep.
+and has the Go client make the same calls to each in turn (32 callers, one connection): each by itself, and by lane, as
+the gateway makes them (ADR 0019). It prints CPU for a call, which other work on the machine changes less than time, and
+how often the process fell asleep for it.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ from tocsin.ingestion.v1.catalogue_service_pb2_grpc import add_CatalogueServiceS
 
 SERVICE: Final = "tocsin.ingestion.v1.CatalogueService"
 PARTS: Final = ("grpc", "pipeline", *ORDER, "use case", "postgres")
+WAYS: Final = ("alone", "lane")
 ROUNDS: Final = 5
 
 
@@ -114,8 +116,8 @@ class Service:
     part: str
     port: int
     process: "subprocess.Popen[bytes]"
-    cpu: list[float] = field(default_factory=list[float])
-    sleeps: list[float] = field(default_factory=list[float])
+    cpu: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    sleeps: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
 
     def used(self) -> tuple[float, int]:
         """Seconds of CPU, and how often its threads went to sleep, until now."""
@@ -126,16 +128,16 @@ class Service:
             sleeps += int(line.split()[1])
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), sleeps
 
-    def measure(self, calls: int, token: str) -> None:
+    def measure(self, calls: int, token: str, way: str) -> None:
         """Has the calls made."""
         before, asleep = self.used()
-        drive(self.port, calls, token)
+        drive(self.port, calls, token, way)
         after, slept = self.used()
-        self.cpu.append((after - before) / calls * 1e6)
-        self.sleeps.append((slept - asleep) / calls)
+        self.cpu[way].append((after - before) / calls * 1e6)
+        self.sleeps[way].append((slept - asleep) / calls)
 
 
-def drive(port: int, calls: int, token: str) -> None:
+def drive(port: int, calls: int, token: str, way: str) -> None:
     """Makes the calls; raises CalledProcessError when one fails."""
     request = pb.GetBuildingRequest(id="hq").SerializeToString().hex()
     subprocess.run(
@@ -146,6 +148,7 @@ def drive(port: int, calls: int, token: str) -> None:
             f"-request={request}",
             f"-token={token}",
             f"-calls={calls}",
+            f"-alone={way == 'alone'}",
         ],
         check=True,
         stdout=subprocess.DEVNULL,
@@ -196,16 +199,21 @@ def compare(issuer: DevIssuer, dsn: str, calls: int, parts: Sequence[str]) -> No
     with ExitStack() as stack:
         services = [stack.enter_context(started(part, issuer.jwks_file, dsn)) for part in parts]
         for service in services:
-            drive(service.port, calls, token)
+            drive(service.port, calls, token, "alone")
         for _ in range(ROUNDS):
             for service in services:
-                service.measure(calls, token)
-        print(f"{'part':12s} {'us of CPU':>10s} {'more':>6s} {'sleeps':>8s}   for a call")
-        last = 0.0
+                for way in WAYS:
+                    service.measure(calls, token, way)
+        print(f"{'':12s} {'by itself':>18s} {'by lane':>18s}")
+        print(f"{'part':12s} {'us CPU':>9s} {'sleeps':>8s} {'us CPU':>9s} {'sleeps':>8s}   for a call")
         for service in services:
-            cpu, sleeps = statistics.median(service.cpu), statistics.median(service.sleeps)
-            print(f"{service.part:12s} {cpu:10.0f} {cpu - last:6.0f} {sleeps:8.2f}")
-            last = cpu
+            print(f"{service.part:12s}", *(figures(service, way) for way in WAYS))
+        print("A server that is gRPC alone has no lanes: its calls go by themselves in both columns.")
+
+
+def figures(service: Service, way: str) -> str:
+    """The medians of a way."""
+    return f"{statistics.median(service.cpu[way]):9.0f} {statistics.median(service.sleeps[way]):8.2f}"
 
 
 def main(arguments: list[str]) -> None:
