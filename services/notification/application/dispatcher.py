@@ -89,6 +89,9 @@ class Dispatcher:
         self._attempts = 0
         self._stuck = False
         """Whether what was claimed had to be handed back, and no attempt has ended since: others may be quicker."""
+        self._unwritten = 0
+        """Outcomes that the store was away for. Until they are written, nothing is begun, and nothing claimed: their
+        leases may be over, and who claimed them would send them again."""
 
     def poke(self) -> None:
         """Makes it look at the queue now."""
@@ -106,7 +109,7 @@ class Dispatcher:
             await self._hand_back_late()
             room = most - len(self._ready) - len(self._in_flight)
             # A claim costs nearly the same for one as for many: wait until there is room for a good many.
-            if self._stuck or room < max(most // 3, 1):
+            if self._stuck or self._unwritten or room < max(most // 3, 1):
                 await self._wait(stop, self._until_late())
                 continue
             begin_by = self._now() + self._options.patience.total_seconds()
@@ -124,7 +127,7 @@ class Dispatcher:
         await self._finish()
 
     def _begin(self) -> None:
-        while self._ready and self._attempts < self._options.concurrency:
+        while self._ready and self._attempts < self._options.concurrency and not self._unwritten:
             _, claimed = self._ready.popleft()
             self._attempts += 1
             self._start(claimed, self._process_in_turn(claimed))
@@ -207,12 +210,22 @@ class Dispatcher:
         return decision
 
     async def _settle(self, claimed: Claimed, decision: Decision) -> Notification | None:
-        while True:
-            try:
-                return await self._settling.submit(Settlement(claimed, decision))
-            except (Aborted, Unavailable):
-                # The outcome is known: writing it down late beats sending twice.
-                await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+        away = False
+        try:
+            while True:
+                try:
+                    return await self._settling.submit(Settlement(claimed, decision))
+                except (Aborted, Unavailable) as error:
+                    # The outcome is known: writing it down late beats sending twice.
+                    if isinstance(error, Unavailable) and not away:
+                        away = True
+                        self._unwritten += 1
+                    await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+        finally:
+            if away:
+                self._unwritten -= 1
+                self._begin()
+                self._woken.set()
 
     async def _attempt(self, claimed: Claimed) -> Decision:
         event = isinstance(claimed.message, EventMessage)

@@ -246,6 +246,19 @@ async def test_an_outcome_is_written_down_however_often_it_takes() -> None:
         assert len(it.channel.sent) == 1
 
 
+async def test_nothing_is_sent_again_or_begun_while_outcomes_cannot_be_written() -> None:
+    async with world(concurrency=1) as it:
+        it.lost = [Unavailable("away")]
+        await it.send("first")
+        await eventually(lambda: not it.lost, interval=0.001)
+        it.advance(3600)  # its lease is over
+        second = await it.send("second")
+        await asyncio.sleep(0.05)
+        assert [title for title, _ in it.channel.sent] == ["first"]
+        await it.becomes(second.id, Status.SENT, 1)
+        assert [title for title, _ in it.channel.sent] == ["first", "second"]
+
+
 async def test_stopping_hands_back_what_does_not_end() -> None:
     async with world(stop_budget=timedelta(milliseconds=1)) as it:
         it.channel.hold = asyncio.Event()
