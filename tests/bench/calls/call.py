@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import numpy as np
+from numpy.typing import NDArray
 
 from services.cli.client import MeshClient
 from tests.bench.calls.world import World
@@ -33,6 +35,7 @@ class Bench:
     database: "asyncpg.Connection[asyncpg.Record]"
     idle: Mapping[str, float] = field(default_factory=dict[str, float])
     """Part -> share of a core that it uses at rest."""
+    counts_at_rest: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
     names: dict[str, str] = field(default_factory=dict[str, str])
     """What a call's preparation leaves for its path, as `{building}`."""
 

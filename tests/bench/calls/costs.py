@@ -58,16 +58,24 @@ class Counts:
     removed: int = 0
 
 
+async def counts_at_rest(mesh: MeshClient, database: "asyncpg.Connection[asyncpg.Record]") -> NDArray[np.float64]:
+    """What a mesh at rest does in a second: commits, syncs, messages stored and removed."""
+    await asyncio.sleep(_QUIET_SECONDS)
+    before = await _counters(mesh, database)
+    await asyncio.sleep(_QUIET_SECONDS)
+    return (await _counters(mesh, database) - before) / _QUIET_SECONDS
+
+
 @asynccontextmanager
-async def counting(mesh: MeshClient, database: "asyncpg.Connection[asyncpg.Record]") -> AsyncGenerator[Counts]:
-    """Counts what happens in the block, but for what `database` itself is asked. Takes a quiet mesh, and 20 seconds:
-    PostgreSQL tells its counters late."""
+async def counting(
+    mesh: MeshClient, database: "asyncpg.Connection[asyncpg.Record]", at_rest: NDArray[np.float64]
+) -> AsyncGenerator[Counts]:
+    """Counts what happens in the block, but for what `database` itself is asked and what happens `at_rest` (see
+    `counts_at_rest`). Takes a quiet mesh, and 20 seconds: PostgreSQL tells its counters late."""
     log, counts, own = mesh.state.logs / "postgres.log", Counts(), list[object]()
-    began, idle = time.monotonic(), await _counters(mesh, database)
     await asyncio.sleep(_QUIET_SECONDS)
     await _set(database, _LOGGING)
     offset, before = log.stat().st_size, await _counters(mesh, database)
-    idle = (before - idle) / (time.monotonic() - began)
     began = time.monotonic()
     database.add_query_logger(own.append)
     try:
@@ -77,7 +85,7 @@ async def counting(mesh: MeshClient, database: "asyncpg.Connection[asyncpg.Recor
     counts.statements.update(statements(_lines(log, offset)))
     await asyncio.sleep(_QUIET_SECONDS)
     database.remove_query_logger(own.append)
-    spent = await _counters(mesh, database) - before - idle * (time.monotonic() - began)
+    spent = await _counters(mesh, database) - before - at_rest * (time.monotonic() - began)
     counts.commits, counts.syncs, counts.stored, counts.removed = (max(round(one), 0) for one in spent)
     counts.commits = max(counts.commits - len(own), 0)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from services.cli.client import MeshClient
 from tests.bench.calls.call import MOST, Bench, Call, Flow
-from tests.bench.calls.costs import counting, cpu_seconds
+from tests.bench.calls.costs import counting, counts_at_rest, cpu_seconds
 from tests.bench.calls.figures import CallFigures
 from tests.bench.calls.flows import until_none
 from tests.bench.calls.freezing import frozen
@@ -40,6 +40,8 @@ async def _measure(
 ) -> list[CallFigures]:
     found: list[CallFigures] = []
     async with _bench(mesh, world) as bench:
+        if counted:
+            bench.counts_at_rest = await counts_at_rest(mesh, bench.database)
         with ExitStack() as stack:
             twins = [
                 stack.enter_context(reference(mesh.instance.postgres_dsn, workers, "tests.bench.calls.twins:app"))
@@ -77,7 +79,7 @@ async def _call(bench: Bench, call: Call, runs: int, twins: list[str], seconds: 
     if counted:
         first = await _rows(bench, call)
         with frozen(bench.mesh, call.frozen):
-            async with counting(bench.mesh, bench.database) as figures.counts:
+            async with counting(bench.mesh, bench.database, bench.counts_at_rest) as figures.counts:
                 result = await _load(bench, call, edge, token, first, seconds=60, warmup=0, requests=_COUNTED)
                 await _finish(bench, call)
         figures.counted = result["sent"]
@@ -131,7 +133,7 @@ async def _finish(bench: Bench, call: Call) -> None:
 async def _flow(bench: Bench, flow: Flow, runs: int, counted: bool) -> CallFigures:
     figures = CallFigures(flow.title)
     if counted:
-        async with counting(bench.mesh, bench.database) as figures.counts:
+        async with counting(bench.mesh, bench.database, bench.counts_at_rest) as figures.counts:
             figures.counted = (await flow.run(bench)).items
     for _ in range(runs):
         before = Meter(bench)
