@@ -1,13 +1,16 @@
 """Lists of windows: the same of the history in memory and the one on PostgreSQL, where segments hold many readings."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
+from services.aggregation.adapters.grpc.window_pages import WindowPages
 from services.aggregation.adapters.memory.history import InMemoryHistory
 from services.aggregation.adapters.memory.store import InMemoryPartitionStore
 from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
@@ -16,15 +19,18 @@ from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
 from services.aggregation.adapters.postgres.store import PostgresPartitionStore
 from services.aggregation.application.average import Averages, GetRoomAverage
 from services.aggregation.application.lists import Lists, RoomRange, WindowItem
-from services.aggregation.application.ports import History, Lease, PartitionStore
+from services.aggregation.application.ports import Glance, History, Lease, PartitionStore, RoomKey, Snapshot
 from services.aggregation.application.processor import Processor
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
 from services.aggregation.settings import MIGRATIONS
+from services.chassis.paging import PageTokenInvalid
 from services.chassis.postgres import Outbox, open_database
 from tests.support.aggregation.oracle import Fate
 from tests.support.aggregation.partition import T0, Arrival, descriptor, message
+from tests.support.eventually import eventually
 from tests.support.postgres import Schemas
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 
 RULES = Rules(announced=(), lateness=3 * HOUR)
 QUARTER = 15 * MINUTE
@@ -228,3 +234,67 @@ async def test_windows_outlive_their_readings(rig: Rig) -> None:
         # The newest two are read from readings: one had not closed, and one would open again.
         assert [item.start for item in found] == (before[:-2] if oldest_first else before[-3::-1])
         assert {item.revision for item in found} == {1}
+
+
+class Gated:
+    """A history of which the snapshots that are open wait at the gate, once they have looked."""
+
+    def __init__(self, history: History) -> None:
+        self.gate = asyncio.Event()
+        self.opened = 0
+        self._history = history
+
+    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+        return await self._history.glance(rooms, start, end, level, most)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with self._history.snapshot() as snapshot:
+            await snapshot.series("b1", "r1", "temperature", "")  # what is committed from now on, it does not show
+            self.opened += 1
+            await self.gate.wait()
+            yield snapshot
+
+
+def asked(**more: Any) -> pb.ListWindowsRequest:
+    request = pb.ListWindowsRequest(building="b1", room="r1", page_size=5, **more)
+    request.step.FromMicroseconds(MINUTE)
+    return request
+
+
+async def test_a_page_is_shared_by_those_who_have_asked_before_it_began(rig: Rig) -> None:
+    await rig.feed([[(0, T0 + at * 5 * SECOND, float(at)) for at in range(400)]], Kind.GAUGE, 5 * SECOND)
+    expected = await WindowPages(rig.lists).get(asked())
+    second = await WindowPages(rig.lists).get(asked(page_token=expected.next_page_token))
+    assert (len(expected.windows), len(second.windows)) == (5, 5)
+    gated = Gated(rig.history)
+    pages = WindowPages(Lists(gated, RULES))
+    early = [asyncio.create_task(pages.get(asked())) for _ in range(3)]
+    await eventually(lambda: gated.opened == 2, what="two pages are read")
+    await rig.feed([[(0, T0 + 410 * 5 * SECOND, 7.0)]], Kind.GAUGE, 5 * SECOND)
+    late = [asyncio.create_task(pages.get(asked())) for _ in range(4)]
+    other = asyncio.create_task(pages.get(asked(page_token=expected.next_page_token)))
+    await asyncio.sleep(0)
+    early[1].cancel()
+    late[0].cancel()
+    gated.gate.set()
+    answers = await asyncio.gather(*early, *late, other, return_exceptions=True)
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert isinstance(answers[3], asyncio.CancelledError)
+    newest = await WindowPages(rig.lists).get(asked())
+    assert newest != expected
+    # Nobody who has asked after the commit is answered from what was read before it.
+    assert [answer == newest for answer in answers[4:7]] == [True] * 3
+    assert answers[0] in (expected, newest)
+    assert answers[7] == second
+    assert gated.opened == 4, "the first two, one for all who waited, and the other page"
+
+
+async def test_what_is_wrong_with_a_page_is_told_to_those_who_asked_for_it(rig: Rig) -> None:
+    await rig.feed([[(0, T0, 1.0)]], Kind.GAUGE, 5 * SECOND)
+    pages = WindowPages(rig.lists)
+    questions = [asked(page_token="bad"), asked(), asked(page_token="bad")]
+    answers = await asyncio.gather(*(pages.get(one) for one in questions), return_exceptions=True)
+    assert [isinstance(answer, PageTokenInvalid) for answer in answers] == [True, False, True]
+    assert isinstance(answers[1], pb.ListWindowsResponse)
+    assert len(answers[1].windows) == 1

@@ -6,21 +6,17 @@ from typing import Any
 
 from services.aggregation.adapters.grpc import correction_mappers as also
 from services.aggregation.adapters.grpc import mappers as to
+from services.aggregation.adapters.grpc.window_pages import WindowPages
 from services.aggregation.application.average import Averages
 from services.aggregation.application.corrections import Corrections
 from services.aggregation.application.lists import Lists
 from services.aggregation.application.recompute_room import RecomputeDesk
-from services.aggregation.application.single_flight import SingleFlight
 from services.aggregation.application.watching import Watchers
 from services.aggregation.domain.errors import StepUnknown
 from services.aggregation.domain.summary import SECOND
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2
 from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceServicer
-
-_PAGES = 2
-"""Pages of windows that are worked out at the same time; those who ask for one meanwhile share it."""
-_ASKED_TOGETHER = 64
 
 
 class AggregationServicer(AggregationServiceServicer):
@@ -39,7 +35,7 @@ class AggregationServicer(AggregationServiceServicer):
     ) -> None:
         self._averages = averages
         self._lists = lists
-        self._pages = SingleFlight(self._page_of_windows, at_once=_PAGES, most=_ASKED_TOGETHER)
+        self._window_pages = WindowPages(lists)
         self._corrections = corrections
         self._recomputing = recomputing
         self._watchers = watchers
@@ -62,17 +58,7 @@ class AggregationServicer(AggregationServiceServicer):
         )
 
     async def ListWindows(self, request: pb.ListWindowsRequest, context: Any) -> pb.ListWindowsResponse:
-        return await self._pages.ask(request.SerializeToString(deterministic=True), request)
-
-    async def _page_of_windows(
-        self, _: bytes, requests: Sequence[pb.ListWindowsRequest]
-    ) -> Sequence[pb.ListWindowsResponse]:
-        """One page for all who ask for the same: they are told so by the same message."""
-        page = await self._lists.windows(to.range_query(requests[0]), to.step_of(requests[0]))
-        message = pb.ListWindowsResponse(
-            windows=[to.window_message(item) for item in page.items], next_page_token=page.next_token
-        )
-        return [message] * len(requests)
+        return await self._window_pages.get(request)
 
     async def ListReadings(self, request: pb.ListReadingsRequest, context: Any) -> pb.ListReadingsResponse:
         page, unit = await self._lists.readings(to.range_query(request))
