@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -119,6 +120,9 @@ func (l *lane) leave(one *carried) {
 	delete(l.underway, one.call.GetId())
 	if one.sent {
 		l.cancelled = append(l.cancelled, one.call.GetId())
+	} else {
+		// Its place in the queue stays, and its content would for as long as the service takes no messages.
+		one.call = &calls.CarriedCall{Id: one.call.GetId()}
 	}
 	l.signal()
 }
@@ -239,7 +243,10 @@ func (l *lane) settle(response *calls.CarryResponse) {
 func (l *lane) end(failure error) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	l.closed, l.failure = true, failure
+	if !l.closed || !errors.Is(failure, io.EOF) { // else it ended as it was to
+		l.failure = failure
+	}
+	l.closed = true
 	// A service that does not know lanes has not looked at their calls.
 	unseen := status.Code(failure) == codes.Unimplemented
 	for _, one := range l.underway {

@@ -374,6 +374,22 @@ func TestALaneEndsAfterItsLifeWithWhatIsUnderWay(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the stream stays")
 	}
+	if rest := l.after(); rest != 0 {
+		t.Errorf("the next one waits for %s", rest)
+	}
+}
+
+func TestWhoLeavesBeforeACallIsSentLeavesNothingBehind(t *testing.T) {
+	l := &lane{wake: make(chan struct{}, 1), underway: map[uint64]*carried{}}
+	one := &carried{call: &calls.CarriedCall{Method: method, Request: make([]byte, maxCarried)}}
+	l.add(one)
+	l.leave(one)
+	if len(one.call.GetRequest()) > 0 {
+		t.Error("the request stays until the lane gets on")
+	}
+	if request, _, _ := l.take(); len(request.GetCalls())+len(request.GetCancelled()) > 0 {
+		t.Error(request)
+	}
 }
 
 func TestMessagesStaySmallHoweverMuchComesWithCalls(t *testing.T) {
