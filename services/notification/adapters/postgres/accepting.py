@@ -44,6 +44,14 @@ _INSERT = """
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
         AS n (id, recipient, type, title, body, data, channel)
 """
+_SCHEDULE = """
+    INSERT INTO deliveries
+        (id, kind, tenant, recipient, channel, reference, next_attempt_at, created_at, lease, claims)
+    SELECT id, 'NOTIFICATION', tenant, recipient, channel, reference, $6, $7, $8, $9
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
+        AS d (id, tenant, recipient, channel, reference)
+"""
+_SCHEDULE_AND_TELL = f"WITH added AS ({_SCHEDULE}) SELECT pg_notify('notification_work', '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,10 @@ class Accepter:
         now = await self._clock.now(connection)
         known = await self._claim_keys(connection, news, now)
         fresh = [new for new in news if new.id not in known]
+        if not fresh:
+            return [known[new.id] for new in news]
         made = await self._insert(connection, fresh, now)
         await self._schedule(connection, fresh, now, lease=None)
-        await connection.execute("SELECT pg_notify('notification_work', '')")
         return [known.get(new.id) or made[new.id] for new in news]
 
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
@@ -174,13 +183,7 @@ class Accepter:
         self, connection: Connection, news: Sequence[_New], now: datetime, *, lease: str | None
     ) -> None:
         await connection.execute(
-            """
-            INSERT INTO deliveries
-                (id, kind, tenant, recipient, channel, reference, next_attempt_at, created_at, lease, claims)
-            SELECT id, 'NOTIFICATION', tenant, recipient, channel, reference, $6, $7, $8, $9
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
-                AS d (id, tenant, recipient, channel, reference)
-            """,
+            _SCHEDULE_AND_TELL if lease is None else _SCHEDULE,
             [new.id for new in news],
             [new.draft.tenant for new in news],
             [new.draft.user for new in news],
