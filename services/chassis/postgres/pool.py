@@ -44,6 +44,9 @@ class PoolOptions:
     """How long a caller waits for a free connection before `Unavailable`."""
     connect_timeout: timedelta = timedelta(seconds=5)
     statement_timeout: timedelta = timedelta(seconds=30)
+    silence_timeout: timedelta = timedelta(seconds=5)
+    """How much later than at its time-out a statement is given up that the server does not answer at all: a lost
+    network leaves sessions that are no error, and that nobody would end."""
     idle_in_transaction_timeout: timedelta = timedelta(seconds=60)
     lock_timeout: timedelta = timedelta(seconds=10)
     wait_until_up: timedelta = timedelta(seconds=30)
@@ -195,6 +198,7 @@ async def open_database(
             min_size=options.min_size,
             max_size=options.max_size,
             timeout=options.connect_timeout.total_seconds(),
+            command_timeout=(options.statement_timeout + options.silence_timeout).total_seconds(),
             init=partial(configure, settings=settings),
             reset=interrupted.settle,
         )

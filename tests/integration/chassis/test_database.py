@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import grpc
@@ -11,6 +12,7 @@ from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, 
 from services.chassis.grpc.status import code_of
 from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
 from services.chassis.postgres.migrations import NewerDatabase
+from services.chassis.tasks import cancel
 from tests.support.postgres import PostgresServer
 from tests.support.sessions import kept
 
@@ -149,6 +151,44 @@ async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_ds
             async with database.connection() as connection:
                 await connection.execute("SELECT pg_sleep(10)")
         await database.ping()
+
+
+async def test_sessions_that_a_lost_network_left_are_given_up(chassis_dsn: str) -> None:
+    lost = asyncio.Event()
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, since: bool) -> None:
+        while data := await reader.read(65536):
+            if lost.is_set() == since:  # what was connected before hears nothing more
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(address.hostname, address.port)
+        for ends in ((reader, there[1]), (there[0], writer)):
+            pumps.add(asyncio.create_task(pump(*ends, lost.is_set())))
+
+    address = urlsplit(chassis_dsn)
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    way = chassis_dsn.replace(f":{address.port}", f":{proxy.sockets[0].getsockname()[1]}")
+    short = timedelta(milliseconds=200)
+    options = PoolOptions(acquire_timeout=timedelta(seconds=1), statement_timeout=short, silence_timeout=short)
+    async with open_database(way, schema="tests", application_name="tests", options=options) as database:
+
+        async def ask() -> int:
+            async with database.transaction() as connection:
+                return await connection.fetchval("SELECT 1")
+
+        assert await ask() == 1
+        lost.set()
+        asking = asyncio.create_task(ask())
+        ended, _ = await asyncio.wait({asking}, timeout=10)  # a cancellation would end it
+        assert ended
+        with pytest.raises(Unavailable):
+            await asking
+        assert await ask() == 1
+    proxy.close()
+    await cancel(*pumps)
 
 
 async def test_a_full_disk_is_unavailable_with_its_reason(chassis_database: Database) -> None:
