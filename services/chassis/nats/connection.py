@@ -1,8 +1,8 @@
 """The one NATS connection of a process: reconnects for ever, tells of every trouble, drains when closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 import nats.errors
@@ -80,7 +80,8 @@ class NatsConnection:
         self._closing = True
         try:
             async with asyncio.timeout(_DRAIN_SECONDS + 2):
-                await self.nc.drain()
+                with _unless_cancelled():
+                    await self.nc.drain()
         except (nats.errors.Error, OSError, RuntimeError) as error:
             log.warning("nats.drain_failed", error=repr(error))
         finally:
@@ -93,7 +94,8 @@ class NatsConnection:
         # tasks of all subscriptions running. Nobody would receive it; senders have got no acknowledgement.
         self.nc._pending = []  # pyright: ignore[reportPrivateUsage]
         self.nc._pending_data_size = 0  # pyright: ignore[reportPrivateUsage]
-        await self.nc.close()
+        with _unless_cancelled():
+            await self.nc.close()
         await self._end_reconnecting()
 
     async def _end_reconnecting(self) -> None:
@@ -124,6 +126,18 @@ class NatsConnection:
         if not self._closing:
             log.error("nats.closed", connection=self.name, error=repr(self.nc.last_error))
             self._lost.set()
+
+
+@contextmanager
+def _unless_cancelled() -> Generator[None]:
+    """Lets a cancellation pass only if it is meant for the task at hand. Several tasks of the client wait for the end of
+    one socket by the same future: cancelling one of them cancels it for close(), too, which has done all by then."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
 
 
 @asynccontextmanager

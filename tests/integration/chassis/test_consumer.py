@@ -335,6 +335,20 @@ async def test_publishing_without_a_server_is_unavailable_after_the_timeout(
             await publisher.publish(event("x"))
 
 
+async def test_closing_ends_well_when_a_task_of_the_client_is_cancelled_that_waits_for_the_same_socket(
+    nats_servers: Callable[[], NatsServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_nats(nats_servers().url, name="tests") as connection:
+        transport = connection.nc._transport
+        assert transport is not None
+
+        async def cancelled_with_another() -> None:
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(transport, "wait_closed", cancelled_with_another)
+    assert connection.nc.is_closed
+
+
 async def test_closing_ends_an_attempt_to_reconnect_that_misses_its_cancellation(
     nats_servers: Callable[[], NatsServer],
 ) -> None:
