@@ -130,8 +130,11 @@ class NatsConnection:
 
 @contextmanager
 def _unless_cancelled() -> Generator[None]:
-    """Lets a cancellation pass only if it is meant for the task at hand. Several tasks of the client wait for the end of
-    one socket by the same future: cancelling one of them cancels it for close(), too, which has done all by then."""
+    """Lets a cancellation pass only if it is meant for the task at hand.
+
+    Several tasks of the client wait for the end of one socket by the same future: cancelling one of them cancels it for
+    close(), too, which has done all by then.
+    """
     try:
         yield
     except asyncio.CancelledError:
