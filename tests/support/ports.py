@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,7 +16,10 @@ def free_port() -> int:
 
 def listening_ports(pid: int) -> set[int]:
     """The TCP ports that a process of ours listens on."""
-    handles = {os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
+    handles: set[str] = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            handles.add(os.readlink(handle))
     ports: set[int] = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
