@@ -42,7 +42,7 @@ async def migrate(dsn: str, schema: str, directory: Path | None, *, chassis: boo
     files = _files(directory, chassis=chassis)
     checksums = _checksums(files)
     with translated():
-        connection = await open_session(dsn, {"search_path": f'"{schema}"'}, timeout=60)
+        connection = await open_session(dsn, {"search_path": f'"{schema}"'}, timeout=60, command_timeout=None)
         try:
             if await _applied(connection, schema) == checksums:
                 return []

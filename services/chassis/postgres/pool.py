@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import asyncpg
 import asyncpg.pool
@@ -51,6 +51,11 @@ class PoolOptions:
     lock_timeout: timedelta = timedelta(seconds=10)
     wait_until_up: timedelta = timedelta(seconds=30)
     """How long opening the pool waits for a server that is still starting."""
+
+    @property
+    def command_timeout(self) -> float:
+        """Seconds after which a statement is given up at our end; later than the server would."""
+        return (self.statement_timeout + self.silence_timeout).total_seconds()
 
     def session_settings(self, schema: str, application_name: str) -> dict[str, str]:
         """The settings of each session."""
@@ -198,7 +203,7 @@ async def open_database(
             min_size=options.min_size,
             max_size=options.max_size,
             timeout=options.connect_timeout.total_seconds(),
-            command_timeout=(options.statement_timeout + options.silence_timeout).total_seconds(),
+            command_timeout=options.command_timeout,
             init=partial(configure, settings=settings),
             reset=interrupted.settle,
         )
@@ -209,9 +214,15 @@ async def open_database(
         await database.close()
 
 
-async def open_session(dsn: str, settings: Mapping[str, str], *, timeout: float = 5) -> Session:
-    """A session of one's own, for what outlives a transaction."""
-    connection = await asyncpg.connect(dsn, timeout=timeout)
+_COMMAND_TIMEOUT: Final = PoolOptions().command_timeout
+
+
+async def open_session(
+    dsn: str, settings: Mapping[str, str], *, timeout: float = 5, command_timeout: float | None = _COMMAND_TIMEOUT
+) -> Session:
+    """A session of one's own, for what outlives a transaction. A statement raises TimeoutError after `command_timeout`
+    seconds, also where the network has lost the server without a word; None: it may take as long as it does."""
+    connection = await asyncpg.connect(dsn, timeout=timeout, command_timeout=command_timeout)
     try:
         await configure(connection, settings=settings)
     except BaseException:

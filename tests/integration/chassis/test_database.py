@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,9 +10,18 @@ import pytest
 
 from services.chassis.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from services.chassis.grpc.status import code_of
-from services.chassis.postgres import Database, PoolOptions, first_time, first_time_many, migrate, open_database, prune
+from services.chassis.postgres import (
+    Database,
+    PoolOptions,
+    first_time,
+    first_time_many,
+    migrate,
+    open_database,
+    open_session,
+    prune,
+)
 from services.chassis.postgres.migrations import NewerDatabase
-from services.chassis.tasks import cancel
+from tests.support.lost_network import LostNetwork
 from tests.support.postgres import PostgresServer
 from tests.support.sessions import kept
 
@@ -153,27 +162,21 @@ async def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(chassis_ds
         await database.ping()
 
 
-async def test_sessions_that_a_lost_network_left_are_given_up(chassis_dsn: str) -> None:
-    lost = asyncio.Event()
-    pumps: set[asyncio.Task[None]] = set()
+@pytest.fixture
+async def lost_network(chassis_dsn: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A DSN, and what loses its connections."""
+    network, address = LostNetwork(), urlsplit(chassis_dsn)
+    assert address.hostname
+    assert address.port
+    async with network.to(address.hostname, address.port):
+        yield chassis_dsn.replace(f":{address.port}", f":{network.port}"), network.lost
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, since: bool) -> None:
-        while data := await reader.read(65536):
-            if lost.is_set() == since:  # what was connected before hears nothing more
-                writer.write(data)
-        writer.close()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(address.hostname, address.port)
-        for ends in ((reader, there[1]), (there[0], writer)):
-            pumps.add(asyncio.create_task(pump(*ends, lost.is_set())))
-
-    address = urlsplit(chassis_dsn)
-    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
-    way = chassis_dsn.replace(f":{address.port}", f":{proxy.sockets[0].getsockname()[1]}")
+async def test_sessions_that_a_lost_network_left_are_given_up(lost_network: tuple[str, asyncio.Event]) -> None:
+    dsn, lost = lost_network
     short = timedelta(milliseconds=200)
     options = PoolOptions(acquire_timeout=timedelta(seconds=1), statement_timeout=short, silence_timeout=short)
-    async with open_database(way, schema="tests", application_name="tests", options=options) as database:
+    async with open_database(dsn, schema="tests", application_name="tests", options=options) as database:
 
         async def ask() -> int:
             async with database.transaction() as connection:
@@ -187,8 +190,19 @@ async def test_sessions_that_a_lost_network_left_are_given_up(chassis_dsn: str) 
         with pytest.raises(Unavailable):
             await asking
         assert await ask() == 1
-    proxy.close()
-    await cancel(*pumps)
+
+
+async def test_a_session_of_ones_own_hears_of_a_lost_network(lost_network: tuple[str, asyncio.Event]) -> None:
+    dsn, lost = lost_network
+    session = await open_session(dsn, {}, command_timeout=0.3)
+    assert await session.fetchval("SELECT 1") == 1
+    lost.set()
+    asking = asyncio.create_task(session.execute("SELECT 1"))
+    ended, _ = await asyncio.wait({asking}, timeout=10)
+    assert ended
+    with pytest.raises(TimeoutError):
+        await asking
+    session.terminate()
 
 
 async def test_a_full_disk_is_unavailable_with_its_reason(chassis_database: Database) -> None:
