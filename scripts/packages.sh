@@ -55,13 +55,13 @@ follow_pip() {
 
 # install_packages INTERPRETER OPTIONS: as `pip install OPTIONS`, into the environment of the interpreter.
 install_packages() {
-  local into=$1 compile=()
+  local into=$1
   shift
   # Where Python is told to keep no bytecode, each process would compile its packages anew, for more than a second.
-  [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || compile=(--compile-bytecode)
+  [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || export UV_COMPILE_BYTECODE=1
   if get_uv; then
     follow_pip
-    "$uv" pip install "${compile[@]}" --python "$into" "$@" && return
+    "$uv" pip install --python "$into" "$@" && return
     echo "uv could not; pip tries"
   fi
   pip --python "$into" install "$@"

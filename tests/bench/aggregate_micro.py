@@ -191,7 +191,7 @@ async def main() -> None:
         root = Path(name)
         root.chmod(0o755)
         (root / "pg").mkdir()
-        postgres, broker = PostgresServer(root / "pg", {}), NatsServer(root / "nats")
+        postgres, broker = PostgresServer(root / "pg", {}), NatsServer(root / "nats", syncs=True)
         postgres.start()
         broker.start()
         try:

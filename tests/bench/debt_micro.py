@@ -99,7 +99,7 @@ async def main(rows: int, repeats: int) -> None:
         (directory / "postgres").mkdir()
         issuer = DevIssuer.open(directory / "auth")
         server = PostgresServer(directory / "postgres", {})
-        nats = NatsServer(directory / "nats")
+        nats = NatsServer(directory / "nats", syncs=True)
         server.start()
         nats.start()
         service: subprocess.Popen[bytes] | None = None

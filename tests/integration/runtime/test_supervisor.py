@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -386,7 +386,8 @@ def test_a_child_whose_parent_has_gone_ends_itself() -> None:
 
 async def test_leftovers_of_an_earlier_run_are_ended_but_not_their_namesakes(stage: Stage) -> None:
     with (stage.directory / "log").open("w") as output:
-        start: Callable[[], ChildProcess] = lambda: ChildProcess.start(  # noqa: E731
+        start = partial(
+            ChildProcess.start,
             (sys.executable, "-c", "import signal; signal.pause()"),
             environment=dict(os.environ),
             directory=stage.directory,

@@ -171,8 +171,10 @@ async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
 
 
 async def test_nothing_to_submit_is_done_at_once() -> None:
-    coalescer = Coalescer(MemoryLane(), options())
-    await (await coalescer.submit([]))
+    lane = MemoryLane()
+    submitted = await Coalescer(lane, options()).submit([])
+    assert submitted.done()
+    assert not lane.rows()
 
 
 class _SlowLane(MemoryLane):

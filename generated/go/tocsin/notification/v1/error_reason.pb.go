@@ -40,7 +40,7 @@ const (
 	ErrorReason_ERROR_REASON_CHANNEL_NOT_CONFIGURED ErrorReason = 5
 	// ERROR_REASON_IDEMPOTENCY_CONFLICT: the key was used with other content (ALREADY_EXISTS). Metadata: idempotencyKey.
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 6
-	// ERROR_REASON_VERSION_CONFLICT: the notification was changed meanwhile (ABORTED). Metadata: id, version.
+	// ERROR_REASON_VERSION_CONFLICT: not raised any more; it was an ABORTED for a notification that was changed meanwhile.
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 7
 	// ERROR_REASON_TARGET_BLOCKED: the URL leads to where webhooks must not go: Tocsin itself, or an address that is
 	// not public and that the operator has not allowed (INVALID_ARGUMENT). Metadata: url.
