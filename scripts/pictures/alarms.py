@@ -14,7 +14,8 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
 )
-from services.aggregation.domain.summary import MINUTE, Kind
+from services.aggregation.domain.series import Kind
+from services.aggregation.domain.times import MINUTE
 
 _INK = {"PENDING": "orange", "RAISED": "red"}
 

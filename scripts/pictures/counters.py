@@ -3,7 +3,7 @@
 from scripts.pictures.canvas import WIDTH, Canvas, Panel
 from scripts.pictures.meter import IGNORED, Judged, judge
 from scripts.pictures.model import text
-from services.aggregation.domain.policy import CounterRules, Policy
+from services.aggregation.domain.counters.policy import CounterRules, Policy
 
 Notes = list[tuple[float, float, str]]
 """(time, value, words) beside a reading."""

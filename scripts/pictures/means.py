@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from scripts.pictures.canvas import LEFT, RIGHT, WIDTH, Canvas, Panel
 from scripts.pictures.model import Course, ask, text
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.series import Kind
 
 
 def time_weighted_mean() -> Canvas:

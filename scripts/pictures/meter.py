@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.aggregation.domain.meter import Meter, no_meters
-from services.aggregation.domain.policy import CounterRules
-from services.aggregation.domain.summary import MINUTE
+from services.aggregation.domain.counters.meter import Meter, no_meters
+from services.aggregation.domain.counters.policy import CounterRules
+from services.aggregation.domain.times import MINUTE
 
 IGNORED = {"GLITCH", "REJECTED", "REVOKED"}
 

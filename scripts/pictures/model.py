@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from services.aggregation.domain.cover import SeriesInfo
-from services.aggregation.domain.engine import Readings
-from services.aggregation.domain.history import RawRange, Span, singles, spans
-from services.aggregation.domain.statistics import Statistics
-from services.aggregation.domain.summary import SECOND, Kind
+from services.aggregation.domain.readings import Readings
+from services.aggregation.domain.series import Kind, SeriesInfo
+from services.aggregation.domain.times import SECOND
+from services.aggregation.domain.windows.span_statistics import RawRange, Span, singles, spans
+from services.aggregation.domain.windows.statistics import Statistics
 
 ORIGIN: Final = 1_760_000_400
 """The second of the epoch that pictures call 0: a full hour."""

@@ -2,7 +2,7 @@
 
 from scripts.pictures.canvas import Canvas, Panel
 from scripts.pictures.model import listed, text
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.series import Kind
 
 _MINUTE = 60
 _READINGS = [(0.25, 100.0), (2.75, 150.0), (5.25, 165.0), (15.25, 245.0)]

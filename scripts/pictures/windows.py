@@ -6,9 +6,11 @@ import numpy as np
 
 from scripts.pictures.canvas import LEFT, RIGHT, WIDTH, Canvas, Panel
 from scripts.pictures.model import ORIGIN
-from services.aggregation.domain.engine import Engine, Readings
+from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.summary import MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Kind
+from services.aggregation.domain.times import MINUTE, SECOND
+from services.aggregation.domain.windows.engine import Engine
 
 _INKS: Final = ("blue", "green", "violet")
 

@@ -6,35 +6,36 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from services.aggregation.adapters.grpc.alarms import AlarmServicer
-from services.aggregation.adapters.grpc.servicer import AggregationServicer
-from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
-from services.aggregation.adapters.nats.feed import WindowFeed
-from services.aggregation.adapters.nats.lane import LaneOptions, open_lane, stream_of_readings
-from services.aggregation.adapters.nats.wire import parse_descriptor
-from services.aggregation.adapters.postgres.alarm_listener import listen_for_rules
-from services.aggregation.adapters.postgres.alarm_rules import PostgresAlarmRules
-from services.aggregation.adapters.postgres.alarms import PostgresAlarms
-from services.aggregation.adapters.postgres.corrections import PostgresCorrections, PostgresRecomputations
-from services.aggregation.adapters.postgres.emptied import Mailbox, listen
+from services.aggregation.adapters.grpc.aggregation_servicer import AggregationServicer
+from services.aggregation.adapters.grpc.alarm_servicer import AlarmServicer
+from services.aggregation.adapters.nats.reading_batch import parse_descriptor
+from services.aggregation.adapters.nats.reading_lane import LaneOptions, open_lane, stream_of_readings
+from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
+from services.aggregation.adapters.nats.window_feed import WindowFeed
+from services.aggregation.adapters.postgres.alarm_rule_listener import listen_for_rules
+from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore
+from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
+from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
 from services.aggregation.adapters.postgres.history import PostgresHistory
-from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
-from services.aggregation.adapters.postgres.periods import Retention
-from services.aggregation.adapters.postgres.recomputing import forget_old
-from services.aggregation.adapters.postgres.store import PostgresPartitionStore
-from services.aggregation.application.alarms.desk import AlarmRules, Alarms
-from services.aggregation.application.alarms.partition import PartitionAlarms
-from services.aggregation.application.alarms.rulebook import RuleBook
-from services.aggregation.application.average import Averages
-from services.aggregation.application.corrections import Corrections
-from services.aggregation.application.keeper import KeeperOptions, LeaseKeeper
-from services.aggregation.application.lists import Lists
-from services.aggregation.application.losses import LossReports
-from services.aggregation.application.ports import Lease
-from services.aggregation.application.processor import wall_clock_us
-from services.aggregation.application.recompute_room import RecomputeDesk
-from services.aggregation.application.watching import Watchers
-from services.aggregation.application.worker import PartitionWorker, WorkerOptions
+from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
+from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.adapters.postgres.priority_mailbox import PriorityMailbox, listen_for_mail
+from services.aggregation.adapters.postgres.recomputations import PostgresRecomputationQueue, forget_old
+from services.aggregation.adapters.postgres.table_partitions import Retention
+from services.aggregation.application.alarms.alarm_rules import AlarmRules
+from services.aggregation.application.alarms.alarms import Alarms
+from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
+from services.aggregation.application.alarms.rule_cache import RuleCache
+from services.aggregation.application.partition.lease_keeper import LeaseKeeper, LeaseKeeperOptions
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.loss_reports import LossReports
+from services.aggregation.application.partition.processor import wall_clock_us
+from services.aggregation.application.partition.recomputation_request import RoomRecomputation
+from services.aggregation.application.partition.worker import PartitionWorker, WorkerOptions
+from services.aggregation.application.queries.averages import Averages
+from services.aggregation.application.queries.corrections import Corrections
+from services.aggregation.application.queries.lists import Lists
+from services.aggregation.application.queries.live_watch import Watchers
 from services.aggregation.domain.rules import Rules
 from services.aggregation.settings import AggregationSettings
 from services.chassis.app import App, Step
@@ -103,7 +104,7 @@ async def wire_base(app: App, settings: AggregationSettings) -> Base:
 
 
 async def wire_partitions(base: Base) -> None:
-    """Leases and workers, the mailbox of the priority lane, and upkeep."""
+    """Leases and workers, the mailbox of the priority lane, and retention."""
     settings, app = base.settings, base.app
     store = PostgresPartitionStore(
         base.database,
@@ -114,14 +115,14 @@ async def wire_partitions(base: Base) -> None:
         describe=parse_descriptor,
         committed=base.relay.poke,
     )
-    await store.periods.ensure_steps(base.rules.steps)
+    await store.table_partitions.ensure_steps(base.rules.steps)
     leases = PostgresLeaseStore(base.database, partitions=settings.partitions, ttl=settings.lease_ttl)
     await leases.prepare()
     lane_options = LaneOptions(max_messages=settings.max_messages)
     worker_options = WorkerOptions(max_rows=settings.max_rows, breath_messages=settings.max_messages // 2)
 
-    book = RuleBook(PostgresAlarmRules(base.database))
-    open_alarms = partial(PartitionAlarms, PostgresAlarms(base.database), book)
+    rule_cache = RuleCache(PostgresAlarmRuleStore(base.database))
+    open_alarms = partial(PartitionAlarms, PostgresAlarmStore(base.database), rule_cache)
 
     losses = LossReports(settings.operators)
 
@@ -134,22 +135,22 @@ async def wire_partitions(base: Base) -> None:
         leases,
         settings.owner,
         make_worker,
-        KeeperOptions(partitions=settings.partitions, beat=settings.lease_beat),
+        LeaseKeeperOptions(partitions=settings.partitions, beat=settings.lease_beat),
     )
     app.task("partitions", keeper.run(app.stopping), until=Step.FINISH, patience=timedelta(seconds=15))
-    app.task("mailbox listener", listen(base.dsn, SERVICE, keeper.wake), until=Step.STOP_PULLING)
+    app.task("mailbox listener", listen_for_mail(base.dsn, SERVICE, keeper.wake), until=Step.STOP_PULLING)
 
     async def new_rules() -> None:
-        await book.reload()
+        await rule_cache.reload()
         keeper.wake(None)
 
     app.task("rules listener", listen_for_rules(base.dsn, SERVICE, new_rules), until=Step.STOP_PULLING)
-    mailbox = InboxHandler(base.database, CONSUMER, Mailbox(settings.partitions).put)
+    mailbox = InboxHandler(base.database, CONSUMER, PriorityMailbox(settings.partitions).put)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=READINGS_PRIORITY)
     consumer = Consumer(base.nats, options, mailbox, publisher=base.publisher)
     app.task("emptied", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12))
     if app.worker == 0:
-        app.task("upkeep", _upkeep(base.database, store, settings), until=Step.STOP_PULLING)
+        app.task("upkeep", _retention(base.database, store, settings), until=Step.STOP_PULLING)
 
 
 async def wire_queries(base: Base) -> None:
@@ -157,12 +158,12 @@ async def wire_queries(base: Base) -> None:
     settings = base.settings
     history = PostgresHistory(base.database, base.rules)
     feed = WindowFeed(base.nats)
-    watchers = Watchers(most=settings.max_watchers, capacity=settings.watcher_capacity, feed=feed)
+    watchers = Watchers(limit=settings.max_watchers, capacity=settings.watcher_capacity, feed=feed)
     servicer = AggregationServicer(
         Averages(history, base.rules, wall_clock_us),
         Lists(history, base.rules),
-        Corrections(PostgresCorrections(base.database)),
-        RecomputeDesk(PostgresRecomputations(base.database)),
+        Corrections(PostgresCorrectionLog(base.database)),
+        RoomRecomputation(PostgresRecomputationQueue(base.database)),
         watchers,
         announced=base.rules.announced,
         stopping=base.app.server.stopping,
@@ -173,21 +174,21 @@ async def wire_queries(base: Base) -> None:
 def wire_alarms(base: Base) -> None:
     """Rules of alarms, and the alarms, for people."""
     servicer = AlarmServicer(
-        AlarmRules(PostgresAlarmRules(base.database), base.rules, base.settings.max_alarm_rules),
-        Alarms(PostgresAlarms(base.database)),
+        AlarmRules(PostgresAlarmRuleStore(base.database), base.rules, base.settings.max_alarm_rules),
+        Alarms(PostgresAlarmStore(base.database)),
     )
     add_AlarmServiceServicer_to_server(servicer, base.app.server.registrar)
 
 
-async def _upkeep(database: Database, store: PostgresPartitionStore, settings: AggregationSettings) -> None:
+async def _retention(database: Database, store: PostgresPartitionStore, settings: AggregationSettings) -> None:
     retention = Retention(
         raw=settings.raw_retention, fine_windows=settings.fine_retention, windows=settings.window_retention
     )
     while True:
         began = time.monotonic()
         try:
-            await store.periods.drop_expired(retention, settings.rules.steps)
-            await PostgresAlarms(database).drop_expired(settings.alarm_retention)
+            await store.table_partitions.drop_expired(retention, settings.rules.steps)
+            await PostgresAlarmStore(database).drop_expired(settings.alarm_retention)
             async with database.connection() as connection:
                 await forget_old(connection, settings.raw_retention)
                 while await prune(connection):

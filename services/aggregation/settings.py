@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.aggregation.domain.alarms.rule import Audience
 from services.aggregation.domain.rules import BASE, Rules
-from services.aggregation.domain.summary import DAY, SECOND
+from services.aggregation.domain.times import DAY, SECOND
 from services.chassis.ids import uuid7
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
 
@@ -120,7 +120,7 @@ class AggregationSettings(ChassisSettings):
             f"must be set with {self.env('operators_users')}",
         )
         self._verify_steps()
-        for name, least, most in (
+        for name, minimum, maximum in (
             ("grace", timedelta(0), timedelta(minutes=5)),
             ("edge_wait", timedelta(0), timedelta(hours=1)),
             ("lateness", timedelta(seconds=10), timedelta(days=31)),
@@ -132,7 +132,7 @@ class AggregationSettings(ChassisSettings):
             ("alarm_retention", timedelta(days=1), timedelta(days=36500)),
             ("lease_beat", timedelta(milliseconds=50), timedelta(minutes=1)),
         ):
-            require(least <= getattr(self, name) <= most, self.env(name), f"must be from {least} to {most}")
+            require(minimum <= getattr(self, name) <= maximum, self.env(name), f"must be from {minimum} to {maximum}")
         require(self.lateness < self.raw_retention, self.env("lateness"), "must be shorter than the raw retention")
         require(self.lease_ttl >= 3 * self.lease_beat, self.env("lease_ttl"), "must be at least three beats")
         require(1 <= self.gap_intervals <= 100, self.env("gap_intervals"), "must be from 1 to 100")

@@ -12,13 +12,14 @@ from datetime import timedelta
 import asyncpg
 import numpy as np
 
-from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
-from services.aggregation.adapters.postgres.store import PostgresPartitionStore
-from services.aggregation.application.ports import Lease, Message
-from services.aggregation.application.processor import Processor
+from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.partition.reading_lane import Message
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.times import HOUR, MINUTE, SECOND
 from services.chassis.postgres import Outbox, PoolOptions, open_database
 
 BUILDING = "history"

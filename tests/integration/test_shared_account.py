@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from services.aggregation.adapters.nats.feed import FeedWindow, WindowFeed
-from services.aggregation.adapters.nats.lane import stream_of_readings
-from services.aggregation.application.watching import ClosedWindow
+from services.aggregation.adapters.nats.reading_lane import stream_of_readings
+from services.aggregation.adapters.nats.window_feed import FeedWindow, WindowFeed
+from services.aggregation.application.queries.live_watch import ClosedWindow
 from services.chassis.nats import (
     BatchOptions,
     ConsumerOptions,

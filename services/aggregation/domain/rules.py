@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND
+from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
 
 BASE: Final = 5 * SECOND
 """Spans that are asked for start and end at multiples of this."""

@@ -1,10 +1,20 @@
 """What identifies a series, how its values behave, and which partition carries it."""
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
-from services.aggregation.domain.policy import CounterRules
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.counters.policy import DEFAULT_RULES, CounterRules
+
+
+class Kind(IntEnum):
+    """How the values of a series behave; the numbers are those of the contract."""
+
+    GAUGE = 1
+    COUNTER = 2
+    LEVEL = 3
 
 
 class SeriesKey(NamedTuple):
@@ -29,14 +39,14 @@ class Descriptor(NamedTuple):
     own: bool = False
     revision: int = 0
 
-    def told(self, news: "Descriptor") -> "Descriptor":
+    def updated(self, news: "Descriptor") -> "Descriptor":
         """What is known of the series after a message has described it."""
         newest = news if news.revision >= self.revision else self
         # Once said of a device, it holds for all that it has sent and will send.
         cautious = self.counting.cautious or news.counting.cautious
         return newest._replace(counting=newest.counting._replace(cautious=cautious))
 
-    def changed(self, news: "Descriptor") -> "Descriptor":
+    def with_rules(self, news: "Descriptor") -> "Descriptor":
         """What is known of the series after rules have changed in the catalogue. `news` names no building and no room;
         without a device it is about all series of its sensor type, but for counter rules that are a device's own."""
         device = news.key.device
@@ -54,3 +64,21 @@ def partition_of(key: SeriesKey, partitions: int) -> int:
     """The partition of a series: CRC-32 (as in zlib) of the UTF-8 text ``building/room/sensorType/device``, modulo the
     number of partitions. Part of the contract with ingestion, which routes by the same rule."""
     return zlib.crc32("/".join(key).encode()) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """What a reader knows of a series. `frontiers`: per step, windows that start before it are complete (none for a
+    series without closed windows)."""
+
+    id: int
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    kind: int
+    unit: str
+    interval: int
+    max_gap: int
+    frontiers: Sequence[int]
+    counting: CounterRules = DEFAULT_RULES

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from services.aggregation.adapters.memory.alarms import InMemoryAlarmRules, InMemoryAlarms
-from services.aggregation.adapters.postgres.alarm_rules import PostgresAlarmRules
-from services.aggregation.adapters.postgres.alarm_writing import write_alarms
-from services.aggregation.adapters.postgres.alarms import PostgresAlarms
+from services.aggregation.adapters.memory.alarm_stores import InMemoryAlarmRuleStore, InMemoryAlarmStore
+from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore
+from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
+from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.application.alarms.ports import AlarmFilter, AlarmRuleStore
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory, State, alarm_id
 from services.aggregation.domain.alarms.rule import (
@@ -34,8 +34,8 @@ from services.aggregation.domain.errors import (
     AlarmRuleNotFound,
     TooManyAlarmRules,
 )
-from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import HOUR, SECOND, Kind
+from services.aggregation.domain.series import Kind, SeriesKey
+from services.aggregation.domain.times import HOUR, SECOND
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.postgres import Database, open_database
 from tests.support.aggregation.partition import T0
@@ -50,11 +50,11 @@ class Rig:
     """The stores, and how the owner of a partition writes."""
 
     rules: AlarmRuleStore
-    alarms: InMemoryAlarms | PostgresAlarms
+    alarms: InMemoryAlarmStore | PostgresAlarmStore
     database: Database | None
 
     async def write(self, changes: AlarmChanges) -> None:
-        if isinstance(self.alarms, InMemoryAlarms):
+        if isinstance(self.alarms, InMemoryAlarmStore):
             self.alarms.write(changes)
             return
         assert self.database is not None
@@ -65,8 +65,8 @@ class Rig:
 @pytest.fixture(params=["memory", "postgres"])
 async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Rig]:
     if request.param == "memory":
-        rules = InMemoryAlarmRules(lambda: [(SeriesKey("b", "r", "t", f"d{n}"), Kind.GAUGE) for n in range(1, 10)])
-        yield Rig(rules, InMemoryAlarms(lambda _series: PARTITION), None)
+        rules = InMemoryAlarmRuleStore(lambda: [(SeriesKey("b", "r", "t", f"d{n}"), Kind.GAUGE) for n in range(1, 10)])
+        yield Rig(rules, InMemoryAlarmStore(lambda _series: PARTITION), None)
         return
     async with (
         databases({"aggregation": MIGRATIONS}) as dsn,
@@ -80,7 +80,7 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
                 """,
                 PARTITION,
             )
-        yield Rig(PostgresAlarmRules(database), PostgresAlarms(database), database)
+        yield Rig(PostgresAlarmRuleStore(database), PostgresAlarmStore(database), database)
 
 
 CONDITIONS = [
@@ -295,7 +295,7 @@ async def test_an_owner_takes_up_what_is_open(rig: Rig) -> None:
     found = await rig.alarms.open_alarms(PARTITION)
     assert list(found.alarms) == [raised]
     assert _values(found.memories) == {(1, 4): [2.0], (2, 5): [1.0, 2.0, 3.0]}
-    if isinstance(rig.alarms, PostgresAlarms):
+    if isinstance(rig.alarms, PostgresAlarmStore):
         assert await rig.alarms.open_alarms(PARTITION + 1) == ([], [])
         # Long gone, and of a rule that is gone.
         await rig.alarms.drop_expired(timedelta(days=1))

@@ -9,21 +9,28 @@ import numpy as np
 import pytest
 
 from services.aggregation.adapters.memory.history import InMemoryHistory
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
-from services.aggregation.adapters.postgres import glance
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres import room_snapshot
 from services.aggregation.adapters.postgres.history import PostgresHistory
-from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
-from services.aggregation.adapters.postgres.store import PostgresPartitionStore
-from services.aggregation.application.average import Asked, Averages, GetRoomAverage, ListRoomAverages, RoomAverage
-from services.aggregation.application.ports import History, Lease, PartitionStore, RoomKey
-from services.aggregation.application.processor import Processor
-from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
+from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.partition_store import PartitionStore
+from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.queries.averages import (
+    AverageQuery,
+    Averages,
+    GetRoomAverage,
+    ListRoomAverages,
+    RoomAverage,
+)
+from services.aggregation.application.queries.history import History, RoomKey
 from services.aggregation.domain.errors import FieldInvalid
-from services.aggregation.domain.fold import Folded
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesInfo, SeriesKey
+from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
+from services.aggregation.domain.windows.fold import Folded
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.paging import PageTokenInvalid
 from services.chassis.postgres import Outbox, open_database
@@ -84,7 +91,7 @@ async def postgres_rig(databases: Databases) -> AsyncGenerator[Rig]:
             bundle_one_by_one=closed_bundle,
             describe=lambda raw: series("r1"),
         )
-        await stored.periods.ensure_steps(RULES.steps)
+        await stored.table_partitions.ensure_steps(RULES.steps)
         leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
         await leases.prepare()
         (lease,) = await leases.acquire("me", 1)
@@ -118,7 +125,7 @@ async def test_a_building_is_all_of_its_readings_and_nothing_else(rig: Rig) -> N
     arrivals += [*steady(3, 900.0, end=T0 + MINUTE), *steady(4, 900.0), *steady(5, 900.0)]
     await rig.feed(known, arrivals)
     end = T0 + 50 * MINUTE
-    found = await rig.averages.building(Asked(building="b1", at=end))
+    found = await rig.averages.building(AverageQuery(building="b1", at=end))
     together = found.rolled.statistics
     assert (found.end, found.start) == (end, end - 15 * MINUTE)
     assert (found.rooms, found.rolled.rooms, together.series, found.rolled.unit) == (3, 2, 3, "K")
@@ -150,7 +157,7 @@ async def test_silent_devices_are_counted_beside(rig: Rig, kind: Kind) -> None:
         rooms = [await rig.averages.get(GetRoomAverage(building="b1", room=room, at=at)) for room in names]
         assert [(room.statistics.series, room.silent) for room in rooms] == expected
         assert await rig.pages(1, at=at) == rooms
-        rolled = (await rig.averages.building(Asked(building="b1", at=at))).rolled
+        rolled = (await rig.averages.building(AverageQuery(building="b1", at=at))).rolled
         assert rolled.statistics.series == sum(some for some, _ in expected)
         assert rolled.silent == sum(silent for _, silent in expected)
     lasting = await rig.averages.get(GetRoomAverage(building="b1", room="r1", at=T0 + 50 * MINUTE))
@@ -161,14 +168,14 @@ async def test_silent_devices_are_counted_beside(rig: Rig, kind: Kind) -> None:
 
 async def test_no_data_is_none_of_a_building(rig: Rig) -> None:
     await rig.feed([series("r1")], steady(0, 290.0))
-    nothing = await rig.averages.building(Asked(building="b9", at=T0 + HOUR))
+    nothing = await rig.averages.building(AverageQuery(building="b9", at=T0 + HOUR))
     assert (nothing.rooms, nothing.rolled.rooms, nothing.rolled.statistics.known) == (0, 0, False)
-    silent = await rig.averages.building(Asked(building="b1", at=T0 + 5 * HOUR))
+    silent = await rig.averages.building(AverageQuery(building="b1", at=T0 + 5 * HOUR))
     assert (silent.rooms, silent.rolled.rooms, silent.rolled.statistics.known) == (1, 0, False)
     assert silent.rolled.statistics.mean is None
     assert (silent.rolled.unit, silent.rolled.provisional) == ("", False)
     # A span that is not over may still get readings.
-    running = await rig.averages.building(Asked(building="b1", at=T0 + DAY + MINUTE))
+    running = await rig.averages.building(AverageQuery(building="b1", at=T0 + DAY + MINUTE))
     assert (running.rolled.statistics.known, running.rolled.provisional) == (False, True)
     room = await rig.averages.get(GetRoomAverage(building="b1", room="r9", at=T0 + DAY + MINUTE))
     assert (room.statistics.known, room.provisional) == (False, True)
@@ -183,7 +190,7 @@ async def test_consumption_of_a_building_is_the_sum(rig: Rig) -> None:
     ]
     await rig.feed(known, arrivals)
     found = await rig.averages.building(
-        Asked(building="b1", sensor_type="energy", window=15 * MINUTE, at=T0 + 30 * MINUTE)
+        AverageQuery(building="b1", sensor_type="energy", window=15 * MINUTE, at=T0 + 30 * MINUTE)
     )
     assert found.rolled.statistics.consumption == pytest.approx(180 * (1 + 2 + 3))
     parts = await rig.pages(10, sensor_type="energy", window=15 * MINUTE, at=T0 + 30 * MINUTE)
@@ -197,7 +204,7 @@ async def test_another_unit_never_mixes_in(rig: Rig) -> None:
     arrivals += [*steady(1, 70.0, end=T0 + 40 * MINUTE), *steady(2, 72.0, end=T0 + 40 * MINUTE)]
     await rig.feed(known, arrivals)
     at = T0 + 45 * MINUTE
-    whole = await rig.averages.building(Asked(building="b1", at=at))
+    whole = await rig.averages.building(AverageQuery(building="b1", at=at))
     assert (whole.rolled.unit, whole.rolled.statistics.series, whole.rolled.statistics.mean) == ("K", 2, 291.0)
     assert (whole.rooms, whole.rolled.rooms) == (3, 2)
     rooms = await rig.pages(10, at=at)
@@ -240,7 +247,7 @@ async def test_further_pages_are_of_the_span_of_the_first(rig: Rig) -> None:
 async def test_a_building_of_many_series_is_read_in_parts(rig: Rig) -> None:
     known = [series(f"r{place // 2:04}", f"d{place % 2}") for place in range(650)]
     await rig.feed(known, [(place, T0 + tick * 5 * SECOND, float(place)) for tick in range(3) for place in range(650)])
-    found = await rig.averages.building(Asked(building="b1", window=15 * SECOND, at=T0 + 15 * SECOND))
+    found = await rig.averages.building(AverageQuery(building="b1", window=15 * SECOND, at=T0 + 15 * SECOND))
     assert (found.rooms, found.rolled.rooms, found.rolled.statistics.series) == (325, 325, 650)
     assert found.rolled.statistics.mean == pytest.approx(649 / 2)
     rooms = await rig.pages(100, window=15 * SECOND, at=T0 + 15 * SECOND)
@@ -273,7 +280,7 @@ async def test_a_glance_shows_what_a_snapshot_shows_however_things_have_gone_on(
     for batch in batches:
         await rig.feed(known, batch)
         for start, end in ((T0 + 5 * SECOND, T0 + 19 * MINUTE), (T0 + 9 * MINUTE, T0 + 24 * MINUTE), (T0, T0 + HOUR)):
-            seen = await rig.history.glance(ROOMS, start, end, LEVEL, 4)
+            seen = await rig.history.room_snapshot(ROOMS, start, end, LEVEL, 4)
             assert seen is not None
             async with rig.history.snapshot() as snapshot:
                 infos = await snapshot.rooms(ROOMS)
@@ -286,8 +293,8 @@ async def test_a_glance_shows_what_a_snapshot_shows_however_things_have_gone_on(
 async def test_a_glance_is_of_few_series(rig: Rig) -> None:
     await rig.feed([series("r1"), series("r1", "d2")], [*steady(0, 1.0), *steady(1, 3.0)])
     for _ in range(2):
-        assert await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 1) is None
-        assert await rig.history.glance(ROOMS, T0, T0 + HOUR, LEVEL, 2) is not None
+        assert await rig.history.room_snapshot(ROOMS, T0, T0 + HOUR, LEVEL, 1) is None
+        assert await rig.history.room_snapshot(ROOMS, T0, T0 + HOUR, LEVEL, 2) is not None
 
 
 async def test_rooms_of_meters_and_others_are_answered_together(rig: Rig) -> None:
@@ -302,14 +309,14 @@ async def test_rooms_of_meters_and_others_are_answered_together(rig: Rig) -> Non
 
 
 async def test_what_is_remembered_of_rooms_has_a_bound(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(glance, "_REMEMBERED", 5)
+    monkeypatch.setattr(room_snapshot, "_REMEMBERED", 5)
     async with postgres_rig(databases) as rig:
         known = [series(f"r{place}") for place in range(1, 6)]
         await rig.feed(known, [one for place in range(5) for one in steady(place, float(place))])
         for _ in range(2):
             # One by one; then more at once than are remembered.
             for rooms in (*([room] for room in ROOMS), ROOMS):
-                seen = await rig.history.glance(rooms, T0, T0 + HOUR, LEVEL, 9)
+                seen = await rig.history.room_snapshot(rooms, T0, T0 + HOUR, LEVEL, 9)
                 assert seen is not None
                 assert [info.room for info in seen.infos] == [room.room for room in rooms]
 
@@ -317,13 +324,13 @@ async def test_what_is_remembered_of_rooms_has_a_bound(databases: Databases, mon
 @pytest.mark.parametrize(
     ("field", "query"),
     [
-        ("window", Asked(building="b1", window=7 * SECOND)),
-        ("window", Asked(building="b1", window=32 * DAY)),
-        ("at", Asked(building="b1", at=T0 + 3 * DAY)),
-        ("at", Asked(building="b1", at=0)),
+        ("window", AverageQuery(building="b1", window=7 * SECOND)),
+        ("window", AverageQuery(building="b1", window=32 * DAY)),
+        ("at", AverageQuery(building="b1", at=T0 + 3 * DAY)),
+        ("at", AverageQuery(building="b1", at=0)),
     ],
 )
-async def test_a_refusal_names_the_field(rig: Rig, field: str, query: Asked) -> None:
+async def test_a_refusal_names_the_field(rig: Rig, field: str, query: AverageQuery) -> None:
     with pytest.raises(FieldInvalid) as refused:
         await rig.averages.building(query)
     assert [violation.field for violation in refused.value.violations] == [field]

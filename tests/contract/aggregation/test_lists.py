@@ -12,17 +12,20 @@ import pytest
 
 from services.aggregation.adapters.grpc.window_pages import WindowPages
 from services.aggregation.adapters.memory.history import InMemoryHistory
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
 from services.aggregation.adapters.postgres.history import PostgresHistory
-from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
-from services.aggregation.adapters.postgres.store import PostgresPartitionStore
-from services.aggregation.application.average import Averages, GetRoomAverage
-from services.aggregation.application.lists import Lists, RoomRange, WindowItem
-from services.aggregation.application.ports import Glance, History, Lease, PartitionStore, RoomKey, Snapshot
-from services.aggregation.application.processor import Processor
+from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
+from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.partition_store import PartitionStore
+from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.queries.averages import Averages, GetRoomAverage
+from services.aggregation.application.queries.history import History, RoomKey, RoomSnapshot, Snapshot
+from services.aggregation.application.queries.lists import Lists, RoomRange, WindowItem
 from services.aggregation.domain.rules import BASE, Rules
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Kind
+from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.paging import PageTokenInvalid
 from services.chassis.postgres import Outbox, open_database
@@ -95,7 +98,7 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
             bundle_one_by_one=closed_bundle,
             describe=lambda raw: descriptor(int(raw)),
         )
-        await stored.periods.ensure_steps(RULES.steps)
+        await stored.table_partitions.ensure_steps(RULES.steps)
         leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
         await leases.prepare()
         (lease,) = await leases.acquire("me", 1)
@@ -244,8 +247,10 @@ class Gated:
         self.opened = 0
         self._history = history
 
-    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
-        return await self._history.glance(rooms, start, end, level, most)
+    async def room_snapshot(
+        self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int
+    ) -> RoomSnapshot | None:
+        return await self._history.room_snapshot(rooms, start, end, level, most)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:

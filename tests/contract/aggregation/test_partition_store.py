@@ -10,26 +10,29 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.adapters.nats.announcing import WindowEncoder, closed_bundle
-from services.aggregation.adapters.postgres.alarms import PostgresAlarms
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
+from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
 from services.aggregation.adapters.postgres.history import read_pieces
-from services.aggregation.adapters.postgres.leases import PostgresLeaseStore
-from services.aggregation.adapters.postgres.reading import stored_windows
-from services.aggregation.adapters.postgres.store import PostgresPartitionStore
+from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
+from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.adapters.postgres.stored_columns import stored_windows
 from services.aggregation.application.alarms.ports import AlarmFilter
-from services.aggregation.application.losses import LossReports
-from services.aggregation.application.ports import Announcement, Lease, LeaseLost, Message, PartitionStore
-from services.aggregation.application.processor import Processor
+from services.aggregation.application.partition.announcements import Announcement
+from services.aggregation.application.partition.lease_store import Lease, LeaseLost
+from services.aggregation.application.partition.loss_reports import LossReports
+from services.aggregation.application.partition.partition_store import PartitionStore
+from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.partition.reading_lane import Message
 from services.aggregation.domain.alarms.alarm import Alarm, State
 from services.aggregation.domain.alarms.rule import Audience, Severity
-from services.aggregation.domain.continuity import Bookmark, Cause, Lost, Position
-from services.aggregation.domain.cover import Ask, SeriesInfo
-from services.aggregation.domain.history import spans
-from services.aggregation.domain.policy import CounterRules, Policy
+from services.aggregation.domain.counters.policy import CounterRules, Policy
+from services.aggregation.domain.partition.continuity import Bookmark, Cause, Lost, Position
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesInfo, SeriesKey
+from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
+from services.aggregation.domain.windows.span_cover import SpanQuery
+from services.aggregation.domain.windows.span_statistics import spans
 from services.aggregation.settings import MIGRATIONS
 from services.chassis.postgres import Database, Outbox, open_database
 from tests.support.aggregation.partition import T0, Arrival, descriptor, message
@@ -64,7 +67,7 @@ class Rig:
         if isinstance(self.store, InMemoryPartitionStore):
             return await self.store.alarms.list_alarms(AlarmFilter(), None, 100)
         assert self.database is not None
-        return await PostgresAlarms(self.database).list_alarms(AlarmFilter(), None, 100)
+        return await PostgresAlarmStore(self.database).list_alarms(AlarmFilter(), None, 100)
 
     async def windows(self) -> dict[tuple[int, int, int], tuple[int, tuple[float, ...]]]:
         """(series, step, start) -> revision and content."""
@@ -99,7 +102,7 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
             bundle_one_by_one=closed_bundle,
             describe=describe,
         )
-        await store.periods.ensure_steps(RULES.steps)
+        await store.table_partitions.ensure_steps(RULES.steps)
         leases = PostgresLeaseStore(database, partitions=1, ttl=timedelta(minutes=1))
         await leases.prepare()
         (lease,) = await leases.acquire("me", 1)
@@ -274,7 +277,7 @@ async def test_counters_read_over_any_span_sum_up(rig: Rig) -> None:
         else:
             assert rig.database is not None
             async with rig.database.connection() as connection:
-                parts = await read_pieces(connection, RULES.steps, [Ask(info, start, end, 3)])
+                parts = await read_pieces(connection, RULES.steps, [SpanQuery(info, start, end, 3)])
         return spans([info], parts, start, end, end - start)[0].statistics.consumption or 0.0
 
     whole = await consumed(T0, T0 + HOUR)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from services.aggregation.domain.series import Descriptor, SeriesKey, partition_of
-from services.aggregation.domain.summary import MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey, partition_of
+from services.aggregation.domain.times import MINUTE, SECOND
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from services.chassis.grpc.client import connect

@@ -4,9 +4,9 @@ import asyncio
 import signal
 import time
 
-from services.aggregation.domain.policy import CounterRules, Policy
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.counters.policy import CounterRules, Policy
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.times import HOUR, MINUTE, SECOND
 from tests.support.aggregation.mesh import Mesh, Row
 from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb

@@ -9,11 +9,11 @@ from collections import defaultdict
 import pytest
 
 from services.aggregation.adapters.postgres.history import PostgresHistory
-from services.aggregation.domain.history import spans
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey, partition_of
-from services.aggregation.domain.statistics import Statistics
-from services.aggregation.domain.summary import MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey, partition_of
+from services.aggregation.domain.times import MINUTE, SECOND
+from services.aggregation.domain.windows.span_statistics import spans
+from services.aggregation.domain.windows.statistics import Statistics
 from services.chassis.postgres import open_database
 from tests.support.aggregation.mesh import PARTITIONS, Mesh, Row
 from tests.support.aggregation.reference import first_wins, window

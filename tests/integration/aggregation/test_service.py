@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import MINUTE, SECOND, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.times import MINUTE, SECOND
 from services.chassis.errors import InvalidArgument
 from tests.support.aggregation.mesh import Mesh, Row
 from tests.support.eventually import eventually

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.aggregation.adapters.memory.alarms import InMemoryAlarmRules
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.application.alarms.partition import PartitionAlarms
-from services.aggregation.application.alarms.rulebook import RuleBook
-from services.aggregation.application.ports import Emptied, Lease, Recomputation, Totals
-from services.aggregation.application.processor import Processor
+from services.aggregation.adapters.memory.alarm_stores import InMemoryAlarmRuleStore
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
+from services.aggregation.application.alarms.rule_cache import RuleCache
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.partition_store import Emptied, Recomputation, Totals
+from services.aggregation.application.partition.processor import Processor
 from services.aggregation.domain.alarms.alarm import Alarm
 from services.aggregation.domain.alarms.rule import (
     AlarmRule,
@@ -21,10 +22,10 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
 )
-from services.aggregation.domain.engine import Engine
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
-from services.aggregation.domain.summary import HOUR
+from services.aggregation.domain.times import HOUR
+from services.aggregation.domain.windows.engine import Engine
 from tests.support.aggregation.partition import Arrival, message
 
 MOST_RULES = 1000
@@ -41,8 +42,8 @@ class AlarmBench:
     def __init__(self, descriptors: Sequence[Descriptor], *alarm_rules: AlarmRule, rules: Rules | None = None) -> None:
         self.rules = rules or Rules(lateness=HOUR)
         self.store = InMemoryPartitionStore(self.rules)
-        self.rule_store = InMemoryAlarmRules()
-        self.book = RuleBook(self.rule_store)
+        self.rule_store = InMemoryAlarmRuleStore()
+        self.book = RuleCache(self.rule_store)
         self.now = 0.0
         self._descriptors = descriptors
         self._sequence = 0

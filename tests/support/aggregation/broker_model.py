@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from services.aggregation.adapters.nats.lane import JetStreamLane, LaneOptions
-from services.aggregation.domain.continuity import Stream
+from services.aggregation.adapters.nats.reading_lane import JetStreamLane, LaneOptions
+from services.aggregation.domain.partition.continuity import Stream
 from services.chassis.errors import Unavailable
 from services.chassis.mesh_names import MeshNames
 from services.chassis.nats.batches import BatchOptions, BatchReader

@@ -12,11 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from services.aggregation.domain.cover import SeriesInfo
-from services.aggregation.domain.engine import Readings
-from services.aggregation.domain.history import RawRange, singles, spans
-from services.aggregation.domain.statistics import Statistics
-from services.aggregation.domain.summary import HOUR, MINUTE, SECOND, Kind
+from services.aggregation.domain.readings import Readings
+from services.aggregation.domain.series import Kind, SeriesInfo
+from services.aggregation.domain.times import HOUR, MINUTE, SECOND
+from services.aggregation.domain.windows.span_statistics import RawRange, singles, spans
+from services.aggregation.domain.windows.statistics import Statistics
 
 WINDOW = 15 * MINUTE
 START = 1_760_000_400_000_000 // HOUR * HOUR

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.application.ports import Lease, Message, Recomputation, Totals
-from services.aggregation.application.processor import Processor
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.application.partition.lease_store import Lease
+from services.aggregation.application.partition.partition_store import Recomputation, Totals
+from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.partition.reading_lane import Message
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.summary import HOUR, Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.times import HOUR
 
 T0 = 1_760_000_400_000_000 // HOUR * HOUR
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from services.aggregation.domain.history import spans
-from services.aggregation.domain.statistics import Statistics
+from services.aggregation.domain.windows.span_statistics import spans
+from services.aggregation.domain.windows.statistics import Statistics
 from tests.support.aggregation.partition import Bench
 
 Key = tuple[int, int, int]

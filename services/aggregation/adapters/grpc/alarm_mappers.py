@@ -8,13 +8,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.aggregation.application.alarms.desk import ListAlarms
+from services.aggregation.application.alarms.alarms import ListAlarms
 from services.aggregation.application.alarms.ports import AlarmFilter
 from services.aggregation.domain.alarms import rule as rules
 from services.aggregation.domain.alarms.alarm import Alarm, State
 from services.aggregation.domain.alarms.scope import Match
 from services.aggregation.domain.errors import FieldInvalid
-from services.aggregation.domain.summary import MINUTE
+from services.aggregation.domain.times import MINUTE
 from services.chassis.grpc import validation
 from services.chassis.grpc.validation import json_name
 from tocsin.aggregation.v1 import alarm_pb2 as am

@@ -1,14 +1,14 @@
 """Messages about corrections and recomputation."""
 
-from services.aggregation.application.corrections import CorrectionsOf, StoredCorrection
-from services.aggregation.application.recompute_room import Outcome, RecomputeRoom
+from services.aggregation.application.partition.recomputation_request import Outcome, RecomputeRoom
+from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 
 
-def corrections_query(request: pb.ListCorrectionsRequest) -> CorrectionsOf:
+def corrections_query(request: pb.ListCorrectionsRequest) -> CorrectionFilter:
     """What the list is limited to."""
-    return CorrectionsOf(request.building, request.room, request.sensor_type, request.device, *_range(request))
+    return CorrectionFilter(request.building, request.room, request.sensor_type, request.device, *_range(request))
 
 
 def correction_message(found: StoredCorrection) -> wm.Correction:

@@ -4,20 +4,20 @@ from typing import TypedDict
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.aggregation.application.average import (
+from services.aggregation.application.queries.averages import (
     DEFAULT_SENSOR_TYPE,
-    Asked,
+    AverageQuery,
     BuildingAverage,
     GetRoomAverage,
     ListRoomAverages,
     RoomAverage,
 )
-from services.aggregation.application.lists import ReadingItem, RoomRange, WindowItem
-from services.aggregation.application.watching import Wanted
-from services.aggregation.domain.cover import SeriesInfo
+from services.aggregation.application.queries.lists import ReadingItem, RoomRange, WindowItem
+from services.aggregation.application.queries.live_watch import WatchFilter
 from services.aggregation.domain.errors import FieldInvalid
-from services.aggregation.domain.statistics import Statistics
-from services.aggregation.domain.summary import MINUTE
+from services.aggregation.domain.series import SeriesInfo
+from services.aggregation.domain.times import MINUTE
+from services.aggregation.domain.windows.statistics import Statistics
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 from tocsin.events.v1.windows_pb2 import WindowClosed
@@ -38,9 +38,9 @@ def average_query(request: pb.GetRoomAverageRequest) -> GetRoomAverage:
     return GetRoomAverage(building=request.building, room=request.room, **_span(request))
 
 
-def building_query(request: pb.GetBuildingAverageRequest) -> Asked:
+def building_query(request: pb.GetBuildingAverageRequest) -> AverageQuery:
     """The query."""
-    return Asked(building=request.building, **_span(request))
+    return AverageQuery(building=request.building, **_span(request))
 
 
 def rooms_query(request: pb.ListRoomAveragesRequest) -> ListRoomAverages:
@@ -64,7 +64,7 @@ def _span(request: pb.GetRoomAverageRequest | pb.GetBuildingAverageRequest | pb.
     )
 
 
-def average_message(query: Asked, found: RoomAverage) -> pb.Average:
+def average_message(query: AverageQuery, found: RoomAverage) -> pb.Average:
     """The answer; without data no statistic has a value."""
     known = found.statistics.known
     message = pb.Average(
@@ -84,7 +84,7 @@ def average_message(query: Asked, found: RoomAverage) -> pb.Average:
     return message
 
 
-def building_message(query: Asked, found: BuildingAverage) -> pb.BuildingAverage:
+def building_message(query: AverageQuery, found: BuildingAverage) -> pb.BuildingAverage:
     """The answer; without data no statistic has a value."""
     rolled = found.rolled
     message = pb.BuildingAverage(
@@ -176,9 +176,9 @@ def reading_message(item: ReadingItem) -> wm.StoredReading:
     return message
 
 
-def wanted(request: pb.WatchWindowsRequest) -> Wanted:
+def wanted(request: pb.WatchWindowsRequest) -> WatchFilter:
     """What a live stream is limited to."""
-    return Wanted(
+    return WatchFilter(
         request.building,
         request.room,
         request.sensor_type,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.aggregation.adapters.grpc import mappers as to
-from services.aggregation.application.lists import Lists
-from services.aggregation.application.single_flight import SingleFlight
+from services.aggregation.application.queries.lists import Lists
+from services.aggregation.application.queries.single_flight import SingleFlight
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 
 _PAGES: Final = 2
 """Pages that are worked out at the same time; those who ask for one meanwhile share it."""
-_ASKED_TOGETHER: Final = 64
+_MAX_SHARED: Final = 64
 
 
 class WindowPages:
@@ -18,7 +18,7 @@ class WindowPages:
 
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
-        self._flight = SingleFlight(self._page, at_once=_PAGES, most=_ASKED_TOGETHER)
+        self._flight = SingleFlight(self._page, at_once=_PAGES, limit=_MAX_SHARED)
 
     async def get(self, request: pb.ListWindowsRequest) -> pb.ListWindowsResponse:
         """The page; the message is that of other callers, too. Raises what `Lists.windows` raises."""

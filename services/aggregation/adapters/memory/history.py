@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from services.aggregation.adapters.memory.store import InMemoryPartitionStore
-from services.aggregation.application.ports import Glance, RoomKey
-from services.aggregation.domain.cover import SeriesInfo
-from services.aggregation.domain.engine import Readings
-from services.aggregation.domain.fold import Folded
-from services.aggregation.domain.summary import NEVER
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.application.queries.history import RoomKey, RoomSnapshot
+from services.aggregation.domain.readings import Readings
+from services.aggregation.domain.series import SeriesInfo
+from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.windows.fold import Folded
 
 
 class InMemorySnapshot:
@@ -112,11 +112,13 @@ class InMemoryHistory:
     def __init__(self, store: InMemoryPartitionStore) -> None:
         self._store = store
 
-    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+    async def room_snapshot(
+        self, rooms: Sequence[RoomKey], start: int, end: int, level: int, limit: int
+    ) -> RoomSnapshot | None:
         """See `History`."""
         async with self.snapshot() as snapshot:
             infos = await snapshot.rooms(rooms)
-            return None if len(infos) > most else Glance(infos, await snapshot.pieces(infos, start, end, level))
+            return None if len(infos) > limit else RoomSnapshot(infos, await snapshot.pieces(infos, start, end, level))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[InMemorySnapshot]:

@@ -5,24 +5,24 @@ from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 
-from services.aggregation.domain.alarms.alarm import Alarm, State, Told
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmEvent, State
 from services.aggregation.domain.alarms.rule import Audience
-from services.aggregation.domain.summary import SECOND
+from services.aggregation.domain.times import SECOND
 from services.chassis.nats import Event
 from services.chassis.nats.topology import ALARM_CLEARED_SUBJECT, ALARM_NOTICE_SUBJECT, ALARM_RAISED_SUBJECT
 from tocsin.events.v1.alarms_pb2 import AlarmCleared, AlarmNotice, AlarmRaised
 
 
-def alarm_events(told: Iterable[Told]) -> list[Event]:
+def alarm_events(alarms: Iterable[AlarmEvent]) -> list[Event]:
     """The events. Their ids are made of the alarm's, so that a repeat is known as one; those of one alarm leave in
     their order."""
-    return [event for one in told for event in _events(one)]
+    return [event for one in alarms for event in _events(one)]
 
 
-def _events(told: Told) -> Sequence[Event]:
-    alarm = told.alarm
+def _events(one: AlarmEvent) -> Sequence[Event]:
+    alarm = one.alarm
     if alarm.state is State.CLEARED:
-        cleared = AlarmCleared(alarm=alarm.id, rule=alarm.rule, value=told.value)
+        cleared = AlarmCleared(alarm=alarm.id, rule=alarm.rule, value=one.value)
         at = alarm.cleared or 0
         cleared.clear_time.FromMicroseconds(at)
         return [_event(ALARM_CLEARED_SUBJECT, cleared, alarm, "cleared", at)]
@@ -35,15 +35,15 @@ def _events(told: Told) -> Sequence[Event]:
         room=alarm.key.room,
         sensor_type=alarm.key.sensor_type,
         device=alarm.key.device,
-        value=told.value,
+        value=one.value,
         message=alarm.message,
         unit=alarm.unit,
         severity=alarm.severity.name,
     )
     raised.raise_time.FromMicroseconds(at)
     events = [_event(ALARM_RAISED_SUBJECT, raised, alarm, "raised", at)]
-    if told.audience is not None and told.audience.users:
-        events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, told.audience, at), alarm, "notice", at))
+    if one.audience is not None and one.audience.users:
+        events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, one.audience, at), alarm, "notice", at))
     return events
 
 

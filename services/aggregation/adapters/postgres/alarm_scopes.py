@@ -9,7 +9,7 @@ from services.chassis.postgres import Connection
 _COLUMNS = ("building", "room", "device", "kind")
 
 
-async def count_series(connection: Connection, scopes: Sequence[Scope], most: int) -> list[int]:
+async def count_series(connection: Connection, scopes: Sequence[Scope], limit: int) -> list[int]:
     """See `AlarmRuleStore.count_series`."""
     shapes = [_shape(scope) for scope in scopes]
     counts = await connection.fetch(
@@ -26,7 +26,7 @@ async def count_series(connection: Connection, scopes: Sequence[Scope], most: in
         [scope.room for scope in scopes],
         [scope.device for scope in scopes],
         [scope.kind for scope in scopes],
-        most,
+        limit,
     )
     found = {row["place"]: row["series"] for row in counts}
     return [found[place] for place in range(1, len(scopes) + 1)]

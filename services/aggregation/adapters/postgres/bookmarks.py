@@ -3,7 +3,7 @@
 import json
 import math
 
-from services.aggregation.domain.continuity import Bookmark, Position
+from services.aggregation.domain.partition.continuity import Bookmark, Position
 
 
 def read(stream: str, position: int, rest: str | None) -> Bookmark:

@@ -5,29 +5,30 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from services.aggregation.adapters.postgres.covering import covering
-from services.aggregation.adapters.postgres.glance import Glances
-from services.aggregation.adapters.postgres.infos import SERIES, SERIES_OF_ROOMS, series_info
-from services.aggregation.adapters.postgres.known_time import newest_readings, next_known, stored_revisions
-from services.aggregation.adapters.postgres.reading import (
+from services.aggregation.adapters.postgres.list_lookups import newest_readings, next_known, stored_revisions
+from services.aggregation.adapters.postgres.room_snapshot import RoomSnapshots
+from services.aggregation.adapters.postgres.series_info import SERIES, SERIES_OF_ROOMS, series_info
+from services.aggregation.adapters.postgres.span_cover import cover_query
+from services.aggregation.adapters.postgres.stored_columns import (
     levels_before,
     raw_readings,
     readings_after,
     stored_windows,
 )
-from services.aggregation.application.ports import OPEN, Glance, RoomKey
-from services.aggregation.domain.cover import Ask, SeriesInfo
-from services.aggregation.domain.engine import Readings
-from services.aggregation.domain.fold import Folded
-from services.aggregation.domain.history import join, singles
+from services.aggregation.application.queries.history import NO_END, RoomKey, RoomSnapshot
+from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.summary import NEVER, Kind
+from services.aggregation.domain.series import Kind, SeriesInfo
+from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.windows.fold import Folded
+from services.aggregation.domain.windows.span_cover import SpanQuery
+from services.aggregation.domain.windows.span_statistics import join, singles
 from services.chassis.postgres import Connection, Database
 
 
-async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequence[Ask]) -> Folded:
+async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequence[SpanQuery]) -> Folded:
     """What covers each span, and its neighbourhood (see `spans`); `series` are places in `asks`."""
-    windows, owners, ranges = covering(steps, asks)
+    windows, owners, ranges = cover_query(steps, asks)
     infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
@@ -98,7 +99,7 @@ class PostgresSnapshot:
 
     async def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
         """What covers [start, end)."""
-        asks = [Ask(info, start, end, level) for info in infos]
+        asks = [SpanQuery(info, start, end, level) for info in infos]
         return await read_pieces(self._connection, self._rules.steps, asks)
 
     async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
@@ -144,7 +145,7 @@ class PostgresSnapshot:
     ) -> int | None:
         """See `Snapshot`."""
         order, pick = ("ASC", "min") if after else ("DESC", "max")
-        known = until if until is not None else OPEN if after else -OPEN
+        known = until if until is not None else NO_END if after else -NO_END
         # Between both bounds, so that PostgreSQL leaves out partitions unopened.
         return await self._connection.fetchval(
             f"""
@@ -175,11 +176,13 @@ class PostgresHistory:
     def __init__(self, database: Database, rules: Rules) -> None:
         self._database = database
         self._rules = rules
-        self._glances = Glances(database, rules)
+        self._room_snapshots = RoomSnapshots(database, rules)
 
-    async def glance(self, rooms: Sequence[RoomKey], start: int, end: int, level: int, most: int) -> Glance | None:
+    async def room_snapshot(
+        self, rooms: Sequence[RoomKey], start: int, end: int, level: int, limit: int
+    ) -> RoomSnapshot | None:
         """See `History`."""
-        return await self._glances.glance(rooms, start, end, level, most)
+        return await self._room_snapshots.room_snapshot(rooms, start, end, level, limit)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[PostgresSnapshot]:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from services.aggregation.adapters.postgres.reading import counter_rules
-from services.aggregation.application.ports import Outdated, StoredSeries
+from services.aggregation.adapters.postgres.stored_columns import counter_rules
+from services.aggregation.application.partition.partition_store import Outdated, StoredSeries
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor, SeriesKey
-from services.aggregation.domain.state import VERSION
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.windows.series_state import VERSION
 from services.chassis.postgres import Connection
 
 _TOGETHER: Final = 5_000

@@ -37,7 +37,7 @@ class AlarmRuleStore(Protocol):
 
     async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> AlarmRule:
         """Stores what `change` makes of the rule; nobody else changes it meanwhile. It gets another generation when it
-        judges otherwise than before. Raises AlarmRuleNotFound."""
+        evaluates otherwise than before. Raises AlarmRuleNotFound."""
         ...
 
     async def delete(self, id_: str) -> None:
@@ -48,8 +48,8 @@ class AlarmRuleStore(Protocol):
         """By id."""
         ...
 
-    async def count_series(self, scopes: Sequence[Scope], most: int) -> Sequence[int]:
-        """How many series there are now in each scope, counted up to `most`."""
+    async def count_series(self, scopes: Sequence[Scope], limit: int) -> Sequence[int]:
+        """How many series there are now in each scope, counted up to `limit`."""
         ...
 
 

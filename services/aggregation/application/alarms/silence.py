@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from services.aggregation.application.ports import Message, ReadingLane
-from services.aggregation.application.processor import Processor, wall_clock_us
-from services.aggregation.domain.summary import NEVER, SECOND
+from services.aggregation.application.partition.processor import Processor, wall_clock_us
+from services.aggregation.application.partition.reading_lane import Message, ReadingLane
+from services.aggregation.domain.times import NEVER, SECOND
 
 ASK_EVERY: Final = timedelta(milliseconds=100)
 BACKLOG: Final = SECOND
@@ -25,14 +25,14 @@ class SilenceWatch:
         self._until = NEVER
         self._asked = float("-inf")
 
-    def patience(self, most: float) -> float:
-        """Seconds until there may be something to do, at most `most`."""
+    def patience(self, limit: float) -> float:
+        """Seconds until there may be something to do, at most `limit`."""
         due = self._processor.alarms.deadline()
         if due is None:
-            return most
+            return limit
         wait = (due - wall_clock_us()) / SECOND
         again = self._asked + ASK_EVERY.total_seconds() - asyncio.get_running_loop().time()
-        return min(max(wait, again, 0.0), most)
+        return min(max(wait, again, 0.0), limit)
 
     async def watch(self, processed: Sequence[Message]) -> None:
         """Brings the rules up to date, and raises what is due; `processed`: the messages since the last time."""

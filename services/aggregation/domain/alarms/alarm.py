@@ -54,7 +54,7 @@ class Alarm:
         return self.state is not State.CLEARED
 
 
-class Told(NamedTuple):
+class AlarmEvent(NamedTuple):
     """Something for everybody: the alarm as it was when it was raised or cleared. `audience`: whom to notify; None for
     a rule that is gone."""
 
@@ -73,16 +73,16 @@ class Memory(NamedTuple):
 
 @dataclass(slots=True)
 class AlarmChanges:
-    """What one step of the judge wants stored, together with what it saw."""
+    """What one step of the evaluator wants stored, together with what it saw."""
 
     new: list[Alarm] = field(default_factory=list[Alarm])
     changed: list[Alarm] = field(default_factory=list[Alarm])
     forgotten: list[str] = field(default_factory=list[str])
     memories: list[Memory] = field(default_factory=list[Memory])
-    told: list[Told] = field(default_factory=list[Told])
+    events: list[AlarmEvent] = field(default_factory=list[AlarmEvent])
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.forgotten or self.memories or self.told)
+        return bool(self.new or self.changed or self.forgotten or self.memories or self.events)
 
 
 def alarm_id(generation: int, series_id: int, start: int, occasion: int = 0) -> str:

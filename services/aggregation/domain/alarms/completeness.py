@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.alarms.cases import Case
-from services.aggregation.domain.climb import Revised
-from services.aggregation.domain.levels import Closed
-from services.aggregation.domain.statistics import Neighbours, Summary, statistics
-from services.aggregation.domain.summary import NEVER, Floats, Rows
+from services.aggregation.domain.alarms.rule_state import RuleState
+from services.aggregation.domain.columns import Floats, Rows
+from services.aggregation.domain.late.propagation import RevisedWindow
+from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.windows.open_windows import ClosedWindows
+from services.aggregation.domain.windows.statistics import Neighbours, Summary, statistics
 
 
-def at_least(states: Rows, closed: Closed) -> tuple[Floats, Floats]:
+def at_least(states: Rows, closed: ClosedWindows) -> tuple[Floats, Floats]:
     """Per window what was certainly received and covered, as ratios; both are exact or too low. Received is infinite
     where nobody knows how much to expect."""
     interval = states["interval"][closed.series]
@@ -48,7 +49,7 @@ class Window(NamedTuple):
         return int(self.row["last_time"]), float(self.row["last"])
 
 
-def window_of(closed: Closed, at: int) -> Window:
+def window_of(closed: ClosedWindows, at: int) -> Window:
     """One of those that close."""
     return Window(
         int(closed.series[at]),
@@ -61,7 +62,7 @@ def window_of(closed: Closed, at: int) -> Window:
     )
 
 
-def first_after(closed: Sequence[Closed], opened: Rows, window: Revised) -> tuple[int, float]:
+def first_after(closed: Sequence[ClosedWindows], opened: Rows, window: RevisedWindow) -> tuple[int, float]:
     """The first reading after a window that is not the newest of its series: in one of those that close just now, or in
     the one that is `opened`."""
     found = [(int(opened["summary"]["first_time"]), float(opened["summary"]["first"]))]
@@ -90,7 +91,8 @@ def ratios(states: Rows, window: Window) -> tuple[float | None, float]:
 
 
 class Newest(NamedTuple):
-    """What is remembered of the newest window judged while an alarm is open: the reading before it and its last one."""
+    """What is remembered of the newest window evaluated while an alarm is open: the reading before it and its last
+    one."""
 
     before: tuple[int, float]
     last: tuple[int, float]
@@ -107,31 +109,31 @@ class Newest(NamedTuple):
         return [float(self.before[0]), self.before[1], float(self.last[0]), self.last[1]]
 
 
-def judge_window(case: Case, window: Window, ratio: float, below: float) -> None:
+def evaluate_window(state: RuleState, window: Window, ratio: float, below: float) -> None:
     """The newest window so far."""
     if ratio >= below:
-        if case.alarm is not None:
-            case.clear(window.end, ratio)
-        case.remember([])
+        if state.alarm is not None:
+            state.clear(window.end, ratio)
+        state.remember([])
         return
-    if case.alarm is None:
-        case.begin(window.start, window.end, ratio, occasion=window.revision)
+    if state.alarm is None:
+        state.begin(window.start, window.end, ratio, occasion=window.revision)
     else:
-        case.see(window.end, ratio, lambda value, extreme: value < extreme)
-    case.remember(Newest(window.before, window.last).memory())
+        state.see(window.end, ratio, lambda value, extreme: value < extreme)
+    state.remember(Newest(window.before, window.last).memory())
 
 
-def judge_again(case: Case, states: Rows, window: Window, below: float, *, by_cover: bool) -> None:
-    """A window that has changed since it closed, while the alarm is open. Only the newest one that was judged, and
+def reevaluate_window(state: RuleState, states: Rows, window: Window, below: float, *, by_cover: bool) -> None:
+    """A window that has changed since it closed, while the alarm is open. Only the newest one that was evaluated, and
     those after it, say whether the condition still lasts."""
-    alarm, newest = case.alarm, Newest.of(case.memory)
+    alarm, newest = state.alarm, Newest.of(state.memory)
     if alarm is None or newest is None:
         return
     if window.end < alarm.update:
         if window.last[0] > newest.before[0]:
-            case.remember(newest._replace(before=window.last).memory())
+            state.remember(newest._replace(before=window.last).memory())
         return
     window = window._replace(before=newest.before if window.end == alarm.update else newest.last)
     ratio = ratios(states, window)[int(by_cover)]
     if ratio is not None:
-        judge_window(case, window, ratio, below)
+        evaluate_window(state, window, ratio, below)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import MINUTE, SECOND
+from services.aggregation.domain.times import MINUTE, SECOND
 
 
 class Severity(IntEnum):
@@ -21,7 +21,7 @@ class Severity(IntEnum):
 
 
 class Direction(IntEnum):
-    """Which changes a RateOfChange judges; the numbers are those of the contract."""
+    """Which changes a RateOfChange evaluates; the numbers are those of the contract."""
 
     EITHER = 1
     RISING = 2
@@ -108,7 +108,7 @@ class Audience(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
-    """A rule. `generation` is another number whenever it is to be judged anew, and never used twice."""
+    """A rule. `generation` is another number whenever it is to be evaluated anew, and never used twice."""
 
     id: str
     sensor_type: str
@@ -140,7 +140,7 @@ class AlarmRule:
         """Building, room, sensor type and device; empty where every one is meant."""
         return self.building, self.room, self.sensor_type, self.device
 
-    def judged_like(self, other: "AlarmRule") -> bool:
+    def evaluates_like(self, other: "AlarmRule") -> bool:
         """Whether open alarms and what is remembered of one go on under the other."""
         return (self.scope, self.condition, self.disabled) == (other.scope, other.condition, other.disabled)
 

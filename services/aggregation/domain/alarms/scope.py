@@ -1,14 +1,13 @@
-"""Which series a rule judges: those in its scope that are of a kind that its condition is for."""
+"""Which series a rule evaluates: those in its scope that are of a kind that its condition is for."""
 
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from services.aggregation.domain.alarms.rule import AlarmRule, Condition, ContainerEmptied, ContainerFull
-from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import Kind
+from services.aggregation.domain.series import Kind, SeriesKey
 
-MOST_COUNTED: Final = 1000
+MAX_COUNTED: Final = 1000
 """Series are counted up to this many."""
 
 
@@ -46,20 +45,20 @@ class Scope(NamedTuple):
 
 
 class Match(NamedTuple):
-    """How many series a rule judges, up to `MOST_COUNTED`; why none."""
+    """How many series a rule evaluates, up to `MAX_COUNTED`; why none."""
 
     series: int
     unmatched: Part | None = None
 
 
-def judged_kind(condition: Condition) -> Kind | None:
+def condition_kind(condition: Condition) -> Kind | None:
     """The only kind that the condition is for; None: any."""
     return Kind.LEVEL if isinstance(condition, ContainerFull | ContainerEmptied) else None
 
 
 def scope_of(rule: AlarmRule) -> Scope:
-    """Of all that the rule judges."""
-    return Scope(rule.sensor_type, rule.building, rule.room, rule.device, judged_kind(rule.condition))
+    """Of all that the rule evaluates."""
+    return Scope(rule.sensor_type, rule.building, rule.room, rule.device, condition_kind(rule.condition))
 
 
 def narrowing(rule: AlarmRule) -> Sequence[tuple[Part, Scope]]:
@@ -74,5 +73,5 @@ def narrowing(rule: AlarmRule) -> Sequence[tuple[Part, Scope]]:
         if any(more.values()):
             scope = scope._replace(**more)
             found.append((part, scope))
-    kind = judged_kind(rule.condition)
+    kind = condition_kind(rule.condition)
     return found if kind is None else [*found, (Part.KIND, scope._replace(kind=kind))]

@@ -12,7 +12,7 @@ from services.aggregation.domain.alarms.rule import (
     Threshold,
 )
 from services.aggregation.domain.series import SeriesKey
-from services.aggregation.domain.summary import DAY, HOUR, MINUTE, SECOND
+from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
 
 
 def span(microseconds: int) -> str:
@@ -30,8 +30,8 @@ def subject(key: SeriesKey) -> str:
 
 
 def sentence(rule: AlarmRule, key: SeriesKey, unit: str, value: float | None) -> str:
-    """What was seen, and what it was judged by. `value` as in `Alarm.value` (a rate's: the steepness per hour; a flat
-    line's: its first value, which the others are compared with)."""
+    """What was seen, and what it was evaluated by. `value` as in `Alarm.value` (a rate's: the steepness per hour; a
+    flat line's: its first value, which the others are compared with)."""
     of, seen = subject(key), "-" if value is None else f"{value:.6g}"
     unit = f" {unit}" if unit else ""
     match rule.condition:

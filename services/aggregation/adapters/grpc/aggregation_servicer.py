@@ -1,0 +1,87 @@
+"""The servicer: message -> query -> message."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from services.aggregation.adapters.grpc import correction_mappers as also
+from services.aggregation.adapters.grpc import mappers as to
+from services.aggregation.adapters.grpc.window_pages import WindowPages
+from services.aggregation.application.partition.recomputation_request import RoomRecomputation
+from services.aggregation.application.queries.averages import Averages
+from services.aggregation.application.queries.corrections import Corrections
+from services.aggregation.application.queries.lists import Lists
+from services.aggregation.application.queries.live_watch import Watchers
+from services.aggregation.domain.errors import StepUnknown
+from services.aggregation.domain.times import SECOND
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
+from tocsin.aggregation.v1 import window_pb2
+from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceServicer
+
+
+class AggregationServicer(AggregationServiceServicer):
+    """See aggregation_service.proto. `announced`: the steps whose windows are published."""
+
+    def __init__(
+        self,
+        averages: Averages,
+        lists: Lists,
+        corrections: Corrections,
+        recomputing: RoomRecomputation,
+        watchers: Watchers,
+        *,
+        announced: Sequence[int],
+        stopping: asyncio.Event,
+    ) -> None:
+        self._averages = averages
+        self._lists = lists
+        self._window_pages = WindowPages(lists)
+        self._corrections = corrections
+        self._recomputing = recomputing
+        self._watchers = watchers
+        self._announced = announced
+        self._stopping = stopping
+
+    async def GetRoomAverage(self, request: pb.GetRoomAverageRequest, context: Any) -> pb.Average:
+        query = to.average_query(request)
+        return to.average_message(query, await self._averages.get(query))
+
+    async def GetBuildingAverage(self, request: pb.GetBuildingAverageRequest, context: Any) -> pb.BuildingAverage:
+        query = to.building_query(request)
+        return to.building_message(query, await self._averages.building(query))
+
+    async def ListRoomAverages(self, request: pb.ListRoomAveragesRequest, context: Any) -> pb.ListRoomAveragesResponse:
+        query = to.rooms_query(request)
+        page = await self._averages.rooms(query)
+        return pb.ListRoomAveragesResponse(
+            averages=[to.average_message(query, item) for item in page.items], next_page_token=page.next_token
+        )
+
+    async def ListWindows(self, request: pb.ListWindowsRequest, context: Any) -> pb.ListWindowsResponse:
+        return await self._window_pages.get(request)
+
+    async def ListReadings(self, request: pb.ListReadingsRequest, context: Any) -> pb.ListReadingsResponse:
+        page, unit = await self._lists.readings(to.range_query(request))
+        return pb.ListReadingsResponse(
+            readings=[to.reading_message(item) for item in page.items], unit=unit, next_page_token=page.next_token
+        )
+
+    async def ListCorrections(self, request: pb.ListCorrectionsRequest, context: Any) -> pb.ListCorrectionsResponse:
+        wanted = also.corrections_query(request)
+        page, total = await self._corrections.page(wanted, request.page_size, request.page_token)
+        return pb.ListCorrectionsResponse(
+            corrections=[also.correction_message(item) for item in page.items],
+            next_page_token=page.next_token,
+            total_size=total,
+        )
+
+    async def RecomputeWindows(self, request: pb.RecomputeWindowsRequest, context: Any) -> pb.RecomputeWindowsResponse:
+        return also.recomputed_message(await self._recomputing.recompute(also.recompute_command(request)))
+
+    async def WatchWindows(self, request: pb.WatchWindowsRequest, context: Any) -> AsyncIterator[window_pb2.Window]:
+        wanted = to.wanted(request)
+        if wanted.step and wanted.step not in self._announced:
+            known = ", ".join(f"{step // SECOND}s" for step in self._announced)
+            raise StepUnknown(f"{wanted.step / SECOND:g}s", known)
+        async for window in self._watchers.watch(wanted, self._stopping):
+            yield to.closed_window_message(window.message)

@@ -1,0 +1,36 @@
+"""`CorrectionLog` over the store in memory."""
+
+from collections.abc import Sequence
+
+from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
+from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
+
+
+class InMemoryCorrectionLog:
+    """What the store holds."""
+
+    def __init__(self, store: InMemoryPartitionStore) -> None:
+        self._store = store
+
+    async def page(
+        self, wanted: CorrectionFilter, after: tuple[int, int] | None, limit: int
+    ) -> tuple[Sequence[StoredCorrection], int]:
+        """See `CorrectionLog`."""
+        found: list[StoredCorrection] = []
+        for (series_id, time), correction in self._store.corrections.items():
+            _, descriptor = self._store.series[series_id]
+            key = descriptor.key
+            if (
+                (key.building, key.room) == (wanted.building, wanted.room)
+                and wanted.sensor_type in ("", key.sensor_type)
+                and wanted.device in ("", key.device)
+                and (wanted.start is None or time >= wanted.start)
+                and (wanted.end is None or time < wanted.end)
+            ):
+                found.append(StoredCorrection(series_id, key, descriptor.unit, time, *correction[2:]))
+        found.sort(key=_order, reverse=True)
+        return [item for item in found if after is None or _order(item) < after][:limit], len(found)
+
+
+def _order(item: StoredCorrection) -> tuple[int, int]:
+    return item.time, item.series_id

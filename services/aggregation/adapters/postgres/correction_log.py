@@ -1,0 +1,66 @@
+"""`CorrectionLog` on PostgreSQL."""
+
+from collections.abc import Sequence
+
+from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
+from services.aggregation.domain.series import SeriesKey
+from services.chassis.postgres import Database
+
+END_OF_TIME = 2**62
+
+
+OF_ROOM = "s.building = $1 AND s.room = $2 AND ($3 = '' OR s.sensor_type = $3) AND ($4 = '' OR s.device = $4)"
+
+
+class PostgresCorrectionLog:
+    """See `CorrectionLog`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(
+        self, wanted: CorrectionFilter, after: tuple[int, int] | None, limit: int
+    ) -> tuple[Sequence[StoredCorrection], int]:
+        """See `CorrectionLog`; both from one view of the data."""
+        of_room = (wanted.building, wanted.room, wanted.sensor_type, wanted.device)
+        start = 0 if wanted.start is None else wanted.start
+        end = END_OF_TIME if wanted.end is None else wanted.end
+        async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
+            total = await connection.fetchval(
+                f"""
+                SELECT count(*) FROM series s JOIN corrections c ON c.series_id = s.id
+                WHERE {OF_ROOM} AND c.time_us >= $5 AND c.time_us < $6
+                """,
+                *of_room,
+                start,
+                end,
+            )
+            rows = await connection.fetch(
+                f"""
+                SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.unit, c.time_us, c.value, c.level, c.kind
+                FROM series s CROSS JOIN LATERAL (
+                    SELECT * FROM corrections
+                    WHERE series_id = s.id AND time_us >= $5 AND time_us < $6 AND (time_us, series_id) < ($7, $8)
+                    ORDER BY time_us DESC LIMIT $9
+                ) c
+                WHERE {OF_ROOM} ORDER BY c.time_us DESC, s.id DESC LIMIT $9
+                """,
+                *of_room,
+                start,
+                end,
+                *(after or (END_OF_TIME, 0)),
+                limit,
+            )
+        found = [
+            StoredCorrection(
+                row["id"],
+                SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"]),
+                row["unit"],
+                row["time_us"],
+                row["value"],
+                row["level"],
+                row["kind"],
+            )
+            for row in rows
+        ]
+        return found, total

@@ -1,0 +1,123 @@
+"""The alarms of one partition, in step with the rules."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.aggregation.application.alarms.ports import OpenAlarmStore
+from services.aggregation.application.alarms.rule_cache import RuleCache
+from services.aggregation.domain.alarms.alarm import AlarmChanges
+from services.aggregation.domain.alarms.evaluator import Evaluator
+from services.aggregation.domain.late.propagation import RevisedWindow
+from services.aggregation.domain.readings import Readings
+from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.windows.engine import Engine
+from services.aggregation.domain.windows.open_windows import ClosedWindows
+
+
+class AlarmEvaluation(Protocol):
+    """What whoever works on a partition tells of it. `take` is what has to be stored with it."""
+
+    async def load(self, partition: int, now: int) -> None:
+        """Takes up what is stored; the engine must hold all readings that are. `now`: the wall clock."""
+        ...
+
+    def keep_up(self, now: int) -> bool:
+        """Evaluates by the newest rules from here on; whether they are others than before."""
+        ...
+
+    def readings(self, emptied: Readings, fresh: Readings) -> None:
+        """Fresh readings (in the order of arrival) that the engine is about to apply, and containers emptied."""
+        ...
+
+    def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """Windows that have closed, and older ones that have changed since they did."""
+        ...
+
+    def deadline(self) -> int | None:
+        """When `silence` has something to find (the wall clock)."""
+        ...
+
+    def silence(self, until: int) -> None:
+        """All that had been accepted by `until` (the wall clock) has been told."""
+        ...
+
+    def take(self) -> AlarmChanges:
+        """What has to be stored since the last time."""
+        ...
+
+
+class NoAlarms:
+    """Where no rules are."""
+
+    async def load(self, partition: int, now: int) -> None:
+        """See `AlarmEvaluation`."""
+
+    def keep_up(self, now: int) -> bool:
+        """See `AlarmEvaluation`."""
+        return False
+
+    def readings(self, emptied: Readings, fresh: Readings) -> None:
+        """See `AlarmEvaluation`."""
+
+    def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """See `AlarmEvaluation`."""
+
+    def deadline(self) -> int | None:
+        """See `AlarmEvaluation`."""
+        return None
+
+    def silence(self, until: int) -> None:
+        """See `AlarmEvaluation`."""
+
+    def take(self) -> AlarmChanges:
+        """See `AlarmEvaluation`."""
+        return AlarmChanges()
+
+
+class PartitionAlarms:
+    """`AlarmEvaluation` by the rules in the cache."""
+
+    def __init__(
+        self, store: OpenAlarmStore, cache: RuleCache, engine: Engine, descriptors: Sequence[Descriptor]
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._evaluator = Evaluator(engine, descriptors)
+        self._version = -1
+
+    async def load(self, partition: int, now: int) -> None:
+        """See `AlarmEvaluation`. Raises Unavailable."""
+        alarms, memories = await self._store.open_alarms(partition)
+        # After the alarms: of no alarm that was raised meanwhile by a newer rule it must seem that its rule is gone.
+        await self._cache.reload()
+        self._evaluator.restore(alarms, memories)
+        self.keep_up(now)
+
+    def keep_up(self, now: int) -> bool:
+        """See `AlarmEvaluation`."""
+        if self._version == self._cache.version:
+            return False
+        self._version = self._cache.version
+        self._evaluator.plan(self._cache.rules, now)
+        return True
+
+    def readings(self, emptied: Readings, fresh: Readings) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.emptied(emptied.series.tolist(), emptied.time.tolist())
+        self._evaluator.readings(fresh)
+
+    def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.windows(closed, revised)
+
+    def deadline(self) -> int | None:
+        """See `AlarmEvaluation`."""
+        return self._evaluator.deadline()
+
+    def silence(self, until: int) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.silence(until)
+
+    def take(self) -> AlarmChanges:
+        """See `AlarmEvaluation`."""
+        return self._evaluator.take()

@@ -1,0 +1,129 @@
+"""Folds windows anew from what is stored: when it is asked for, and when the layout or the steps have changed."""
+
+import numpy as np
+
+from services.aggregation.application.partition.partition_store import (
+    Outdated,
+    PartitionStore,
+    Progress,
+    Recomputation,
+    StoredSeries,
+    Totals,
+)
+from services.aggregation.domain.late.context import LateRange
+from services.aggregation.domain.late.recomputation import (
+    RecomputedChunk,
+    chunk_length,
+    is_counter,
+    recompute_chunk,
+    with_revisions,
+)
+from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.windows.engine import Engine
+from services.aggregation.domain.windows.series_state import RECENT
+
+
+class Chunk:
+    """One piece of the work: what was found in [start, end) of a series."""
+
+    def __init__(self, series: int, start: int, end: int, found: RecomputedChunk) -> None:
+        self.series, self.start, self.end, self.found = series, start, end, found
+
+
+async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) -> tuple[Chunk | None, Progress]:
+    """Works out the next chunk of the job that holds readings, and where the job stands after it."""
+    series = engine.states.index.get(job.series_id)
+    settled = NEVER if series is None else int(engine.states.rows["settled_time"][series])
+    start = None if series is None else await _start(store, engine, job.series_id, job.cursor or 0)
+    cursor, totals = job.cursor or 0, job.totals
+    # A counter is followed further: what came before may have been judged otherwise than what comes after it knows.
+    further = series is not None and is_counter(engine, series) and totals.changed > 0
+    if series is None or start is None or start > settled or (start >= job.end and not further):
+        return None, Progress(job.id, cursor, totals, True)
+    end = start + chunk_length(engine.rules)
+    past = await store.past(
+        job.series_id,
+        start,
+        end,
+        settled,
+        counter=is_counter(engine, series),
+    )
+    found = recompute_chunk(engine, series, start, end, past)
+    if found.changed:
+        ids, reach = np.array(engine.states.ids, np.int64), int(engine.states.rows["max_gap"][series])
+        around = [LateRange(series, start - reach, start), LateRange(series, end, end + reach + 1)]
+        contexts = await store.contexts(ids, around)
+        found = with_revisions(engine, series, found, [context.windows for context in contexts])
+    totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
+    done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
+    return Chunk(series, start, end, found), Progress(job.id, end, totals, done)
+
+
+def readmitted(engine: Engine, job: Recomputation) -> list[tuple[int, int, int]]:
+    """(local index, from, to) in which readings that came too late count from now on: whole chunks. All of them do
+    before the first one is worked out, for they judge what lies before and beyond it."""
+    series = engine.states.index.get(job.series_id)
+    if series is None or not job.include_too_late or job.totals.readings:
+        return []
+    length, settled = chunk_length(engine.rules), int(engine.states.rows["settled_time"][series])
+    since, until = job.cursor or 0, job.end + -job.end % length
+    return [(series, since - since % length, min(until, settled + 1))]
+
+
+async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
+    length = chunk_length(engine.rules)
+    since -= since % length
+    first = await store.first_reading(series_id, since)
+    return None if first is None else max(first - first % length, since)
+
+
+class Rebuild:
+    """Makes the state of one series anew, chunk by chunk. What is stored stays where it agrees."""
+
+    def __init__(self, store: PartitionStore, engine: Engine, stored: StoredSeries) -> None:
+        assert stored.outdated is not None
+        self._store = store
+        self._engine = engine
+        self._stored = stored
+        self._outdated: Outdated = stored.outdated
+        descriptor = stored.descriptor
+        row = engine.states.blank(int(descriptor.kind), descriptor.interval, descriptor.counting)
+        if not descriptor.interval:
+            row["interval"], row["max_gap"] = self._outdated.interval, self._outdated.max_gap
+        row["settled_time"] = row["newest"] = self._outdated.settled
+        self._series = engine.states.add(stored.id, row, 0.0)
+        self._cursor: int | None = self._begin()
+
+    def _begin(self) -> int:
+        """Where windows of all steps are complete and as they were, only the last chunk is folded anew."""
+        if not set(self._engine.rules.steps) <= set(self._outdated.steps):
+            return 0
+        return max(min(self._outdated.settled, *self._outdated.frontiers), 0)
+
+    async def next(self) -> tuple[Chunk, bool] | None:
+        """The next chunk, and whether it is the last; None when there is no more."""
+        if self._cursor is None:
+            return None
+        engine, settled = self._engine, self._outdated.settled
+        length = chunk_length(engine.rules)
+        start = await _start(self._store, engine, self._stored.id, self._cursor)
+        if start is None or start > settled:
+            # The readings are gone; what remains are windows.
+            start = settled - settled % length
+        end = start + length
+        last = end > settled
+        self._cursor = None if last else end
+        counter = is_counter(engine, self._series)
+        past = await self._store.past(self._stored.id, start, end, settled, counter=counter)
+        found = recompute_chunk(engine, self._series, start, end, past, rebuild=True)
+        own = engine.states.rows[self._series]
+        if len(past.time):
+            own["settled"] = past.value[-1]
+            # Intervals are estimated on from the last event times.
+            recent = past.time[-RECENT:]
+            own["recent"][RECENT - len(recent) :] = recent
+            opened = own["open"]
+            if not last:
+                opened["before_time"], opened["before"] = past.time[-1], past.value[-1]
+        found = with_revisions(engine, self._series, found, [])
+        return Chunk(self._series, start, end, found), last

@@ -1,0 +1,1 @@
+"""What the values of a counter mean: accepted levels, increases, corrections; nothing about windows."""
