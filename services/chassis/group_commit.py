@@ -109,7 +109,7 @@ class GroupCommit(Generic[Item, Result]):
             raise Unavailable("the service is stopping")
         if len(self._waiting) >= self._max_waiting:
             _refused.labels(self._name).inc()
-            raise Unavailable("too many calls wait to be stored", retry_after=_RETRY_AFTER)
+            raise Unavailable("too many calls wait for the store", retry_after=_RETRY_AFTER)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
@@ -179,7 +179,7 @@ class GroupCommit(Generic[Item, Result]):
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            raise Unavailable("it was not stored in time") from error
+            raise Unavailable("the store did not answer in time") from error
 
     async def _failed(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]], error: Exception) -> None:
         if isinstance(error, Unavailable):

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// lanePace is the least time between two messages while several calls are under way: who comes within it shares the
-	// second. What a message costs on its way is more than what the calls in it cost.
-	lanePace = time.Millisecond
+	// lanePatience is the longest that calls wait for the answers to the message before theirs, while several are under
+	// way: who comes meanwhile shares the message. What a message costs on its way is more than what the calls in it cost.
+	lanePatience = 4 * time.Millisecond
 	// laneFew calls under way wait for nobody.
 	laneFew = 4
 	// laneMost calls are under way on a lane; more go by themselves.
@@ -36,14 +36,19 @@ type carried struct {
 	// until is when the caller gives up; zero: never.
 	until time.Time
 	sent  bool
+	// message is the number of the one it was sent with.
+	message uint64
 }
 
 // lane carries unary calls over one stream, in the order in which they come; answers come in any order. What gathers
-// while a message is on its way goes with the next one. Alone, nobody waits.
+// until a message is answered, or for lanePatience, goes with the next one (as with Nagle's algorithm). So slow calls
+// hold the next ones up once, and not for as long as they take. Alone, nobody waits.
 type lane struct {
 	stream calls.LaneService_CarryClient
 	// wake is signalled when there is something to send, or nothing more to wait for.
 	wake chan struct{}
+	// answered is signalled when all calls of the last message are.
+	answered chan struct{}
 	// broken is closed when the stream has ended.
 	broken chan struct{}
 
@@ -52,9 +57,12 @@ type lane struct {
 	queue     []*carried
 	cancelled []uint64
 	underway  map[uint64]*carried
-	closed    bool
-	told      bool // by the service to close
-	failure   error
+	// message is the number of the last one, of whose calls so many are unanswered.
+	message    uint64
+	unanswered int
+	closed     bool
+	told       bool // by the service to close
+	failure    error
 }
 
 // runLane serves the stream until it ends. After life, or when the service asks for it, the lane takes no more calls, and
@@ -63,6 +71,7 @@ func runLane(stream calls.LaneService_CarryClient, life time.Duration) *lane {
 	l := &lane{
 		stream:   stream,
 		wake:     make(chan struct{}, 1),
+		answered: make(chan struct{}, 1),
 		broken:   make(chan struct{}),
 		underway: map[uint64]*carried{},
 	}
@@ -117,7 +126,7 @@ func (l *lane) leave(one *carried) {
 	if l.underway[one.call.GetId()] == nil {
 		return // answered at the same time
 	}
-	delete(l.underway, one.call.GetId())
+	l.remove(one)
 	if one.sent {
 		l.cancelled = append(l.cancelled, one.call.GetId())
 	} else {
@@ -127,10 +136,24 @@ func (l *lane) leave(one *carried) {
 	l.signal()
 }
 
+// remove is called with the lock.
+func (l *lane) remove(one *carried) {
+	delete(l.underway, one.call.GetId())
+	if one.sent && one.message == l.message {
+		if l.unanswered--; l.unanswered == 0 {
+			notify(l.answered)
+		}
+	}
+}
+
 // signal is called with the lock.
 func (l *lane) signal() {
+	notify(l.wake)
+}
+
+func notify(waiter chan<- struct{}) {
 	select {
-	case l.wake <- struct{}{}:
+	case waiter <- struct{}{}:
 	default:
 	}
 }
@@ -153,8 +176,8 @@ func (l *lane) open() bool {
 func (l *lane) send(life time.Duration) {
 	end := time.NewTimer(life)
 	defer end.Stop()
-	pace := time.NewTimer(lanePace)
-	defer pace.Stop()
+	patience := time.NewTimer(lanePatience)
+	defer patience.Stop()
 	for {
 		select {
 		case <-l.wake:
@@ -174,9 +197,10 @@ func (l *lane) send(life time.Duration) {
 			return
 		}
 		if busy {
-			pace.Reset(lanePace)
+			patience.Reset(lanePatience)
 			select {
-			case <-pace.C:
+			case <-l.answered:
+			case <-patience.C:
 			case <-l.broken:
 				return
 			}
@@ -184,13 +208,19 @@ func (l *lane) send(life time.Duration) {
 	}
 }
 
-// take is the next message, whether so much is under way that the one after it should wait for company, and whether it
-// is the last.
+// take is the next message, whether so much is under way that the one after it should wait for its answers, and whether
+// it is the last.
 func (l *lane) take() (request *calls.CarryRequest, busy, done bool) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	request = &calls.CarryRequest{Cancelled: l.cancelled}
 	l.cancelled = nil
+	l.message++
+	l.unanswered = 0
+	select {
+	case <-l.answered: // of the message before
+	default:
+	}
 	bytes, count := 0, 0
 	for _, one := range l.queue {
 		if bytes >= laneBytes {
@@ -201,7 +231,8 @@ func (l *lane) take() (request *calls.CarryRequest, busy, done bool) {
 		if l.underway[one.call.GetId()] == nil {
 			continue // its caller left
 		}
-		one.sent = true
+		one.sent, one.message = true, l.message
+		l.unanswered++
 		if !one.until.IsZero() {
 			one.call.TimeoutUs = uint64(max(time.Until(one.until).Microseconds(), 1)) //nolint:gosec // not negative
 		}
@@ -209,7 +240,7 @@ func (l *lane) take() (request *calls.CarryRequest, busy, done bool) {
 		bytes += proto.Size(one.call)
 	}
 	l.queue = l.queue[count:]
-	return request, len(l.underway) >= laneFew, l.closed && len(l.underway) == 0
+	return request, l.unanswered > 0 && len(l.underway) >= laneFew, l.closed && len(l.underway) == 0
 }
 
 func (l *lane) receive() {
@@ -228,7 +259,7 @@ func (l *lane) settle(response *calls.CarryResponse) {
 	defer l.lock.Unlock()
 	for _, answer := range response.GetAnswers() {
 		if one := l.underway[answer.GetId()]; one != nil {
-			delete(l.underway, answer.GetId())
+			l.remove(one)
 			one.done <- answer
 		}
 	}

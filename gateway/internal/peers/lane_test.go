@@ -2,165 +2,20 @@ package peers
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	calls "tocsin/gen/tocsin/calls/v1"
 )
-
-// service answers calls by lane and by themselves: both echo a string.
-type service struct {
-	calls.UnimplementedLaneServiceServer
-
-	lock      sync.Mutex
-	held      map[string]*calls.CarriedCall
-	seen      map[string]*calls.CarriedCall
-	cancelled []uint64
-
-	messages, alone, lanes atomic.Int64
-	// refuse makes lanes unknown; closing asks for no more calls at the next message; cut breaks the stream at it.
-	refuse, closing, cut atomic.Bool
-	stream               atomic.Pointer[calls.LaneService_CarryServer]
-}
-
-func (s *service) Carry(stream calls.LaneService_CarryServer) error {
-	if s.refuse.Load() {
-		_, _ = stream.Recv()
-		return status.Error(codes.Unimplemented, "no lanes here")
-	}
-	s.lanes.Add(1)
-	s.stream.Store(&stream)
-	for {
-		request, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		s.messages.Add(1)
-		if s.cut.Load() {
-			return status.Error(codes.Unavailable, "cut")
-		}
-		response := &calls.CarryResponse{Closing: s.closing.Load()}
-		s.lock.Lock()
-		s.cancelled = append(s.cancelled, request.GetCancelled()...)
-		for _, call := range request.GetCalls() {
-			text := textOf(call.GetRequest())
-			s.seen[text] = call
-			if strings.HasPrefix(text, "slow") {
-				s.held[text] = call
-				continue
-			}
-			response.Answers = append(response.Answers, answerTo(call))
-		}
-		s.lock.Unlock()
-		if err := stream.Send(response); err != nil {
-			return err
-		}
-	}
-}
-
-func textOf(data []byte) string {
-	message := &wrapperspb.StringValue{}
-	if err := proto.Unmarshal(data, message); err != nil {
-		panic(err)
-	}
-	return message.GetValue()
-}
-
-func answerTo(call *calls.CarriedCall) *calls.CarriedAnswer {
-	answer := &calls.CarriedAnswer{Id: call.GetId(), Response: call.GetRequest()}
-	if text := textOf(call.GetRequest()); strings.HasPrefix(text, "bad") {
-		details, _ := proto.Marshal(&spb.Status{Code: int32(codes.NotFound), Message: text + " is not there"})
-		answer = &calls.CarriedAnswer{Id: call.GetId(), Code: int32(codes.NotFound), Message: "plain", Trailers: []*calls.Metadatum{
-			{Key: detailsKey, Value: details}, {Key: "x", Value: []byte("1")},
-		}}
-	}
-	return answer
-}
-
-// release answers a held call; false when it has not come yet.
-func (s *service) release(t *testing.T, text string) {
-	t.Helper()
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	stream := *s.stream.Load()
-	if err := stream.Send(&calls.CarryResponse{Answers: []*calls.CarriedAnswer{answerTo(s.held[text])}}); err != nil {
-		t.Error(err)
-	}
-}
-
-func (s *service) has(text string) bool {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return s.seen[text] != nil
-}
-
-const method = "/tocsin.test.v1.Service/Echo"
-
-// setup gives a service and the way to it.
-func setup(t *testing.T) (*service, *Pool) {
-	t.Helper()
-	s := &service{held: map[string]*calls.CarriedCall{}, seen: map[string]*calls.CarriedCall{}}
-	server := grpc.NewServer()
-	calls.RegisterLaneServiceServer(server, s)
-	server.RegisterService(&grpc.ServiceDesc{ServiceName: "tocsin.test.v1.Service", HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{{
-		MethodName: "Echo",
-		Handler: func(_ any, _ context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			s.alone.Add(1)
-			message := &wrapperspb.StringValue{}
-			return message, read(message)
-		},
-	}}}, s)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	all, err := Connect(map[string]string{"service": listener.Addr().String()}, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	t.Cleanup(all.Close)
-	pool := all.pools["service"]
-	if _, err := ask(context.Background(), pool, "first"); err != nil { // connects, so by itself
-		t.Fatal(err)
-	}
-	s.alone.Store(0)
-	return s, pool
-}
-
-func ask(ctx context.Context, pool *Pool, text string, opts ...grpc.CallOption) (string, error) {
-	reply := &wrapperspb.StringValue{}
-	err := pool.Invoke(ctx, method, wrapperspb.String(text), reply, opts...)
-	return reply.GetValue(), err
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
 
 func TestCallsAtTheSameTimeShareMessages(t *testing.T) {
 	s, pool := setup(t)
@@ -289,96 +144,6 @@ func TestWhatDoesNotFitALaneGoesByItself(t *testing.T) {
 	}
 }
 
-func TestAServiceThatStopsGetsNoMoreCallsByLane(t *testing.T) {
-	s, pool := setup(t)
-	slow := make(chan error, 1)
-	go func() {
-		_, err := ask(context.Background(), pool, "slow")
-		slow <- err
-	}()
-	eventually(t, "the slow call to come", func() bool { return s.has("slow") })
-	s.closing.Store(true)
-	if _, err := ask(context.Background(), pool, "one"); err != nil {
-		t.Error(err)
-	}
-	if _, err := ask(context.Background(), pool, "two"); err != nil {
-		t.Error(err)
-	}
-	if n := s.alone.Load(); n != 1 || s.has("two") {
-		t.Errorf("%d calls went by themselves", n)
-	}
-	s.release(t, "slow")
-	if err := <-slow; err != nil {
-		t.Error(err)
-	}
-	s.closing.Store(false)
-	eventually(t, "another lane", func() bool {
-		_, err := ask(context.Background(), pool, "three")
-		return err == nil && s.lanes.Load() == 2
-	})
-}
-
-func TestCallsOfALaneThatBreaksFail(t *testing.T) {
-	s, pool := setup(t)
-	var group sync.WaitGroup
-	for n := range 5 {
-		group.Go(func() {
-			if _, err := ask(context.Background(), pool, fmt.Sprintf("slow %d", n)); status.Code(err) != codes.Unavailable {
-				t.Error(err)
-			}
-		})
-	}
-	eventually(t, "the calls to come", func() bool {
-		s.lock.Lock()
-		defer s.lock.Unlock()
-		return len(s.held) == 5
-	})
-	s.cut.Store(true)
-	if _, err := ask(context.Background(), pool, "one"); status.Code(err) != codes.Unavailable {
-		t.Error(err)
-	}
-	group.Wait()
-	s.cut.Store(false)
-	if got, err := ask(context.Background(), pool, "two"); err != nil || got != "two" || s.alone.Load() != 1 {
-		t.Errorf("%q %v", got, err)
-	}
-	eventually(t, "another lane", func() bool {
-		_, err := ask(context.Background(), pool, "three")
-		return err == nil && s.lanes.Load() == 2
-	})
-}
-
-func TestALaneEndsAfterItsLifeWithWhatIsUnderWay(t *testing.T) {
-	s, pool := setup(t)
-	stream, err := calls.NewLaneServiceClient(pool.conns[0].ClientConn).Carry(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := runLane(stream, 10*time.Millisecond)
-	data, _ := proto.Marshal(wrapperspb.String("slow"))
-	done := make(chan error, 1)
-	go func() {
-		_, err := l.call(context.Background(), method, nil, data)
-		done <- err
-	}()
-	eventually(t, "the end of its life", func() bool { return s.has("slow") && !l.open() })
-	if _, err := l.call(context.Background(), method, nil, data); !errors.Is(err, errNotCarried) {
-		t.Error(err)
-	}
-	s.release(t, "slow")
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-l.broken:
-	case <-time.After(10 * time.Second):
-		t.Error("the stream stays")
-	}
-	if rest := l.after(); rest != 0 {
-		t.Errorf("the next one waits for %s", rest)
-	}
-}
-
 func TestWhoLeavesBeforeACallIsSentLeavesNothingBehind(t *testing.T) {
 	l := &lane{wake: make(chan struct{}, 1), underway: map[uint64]*carried{}}
 	one := &carried{call: &calls.CarriedCall{Method: method, Request: make([]byte, maxCarried)}}
@@ -413,5 +178,42 @@ func TestMessagesStaySmallHoweverMuchComesWithCalls(t *testing.T) {
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "tracestate", strings.Repeat("x", maxCarriedMetadata))
 	if _, err := ask(ctx, pool, "one"); err != nil || s.alone.Load() != 1 {
 		t.Errorf("%v, %d by themselves", err, s.alone.Load())
+	}
+}
+
+func TestTheLastMessageAloneIsWaitedFor(t *testing.T) {
+	l := &lane{wake: make(chan struct{}, 1), answered: make(chan struct{}, 1), underway: map[uint64]*carried{}}
+	send := func(count int) []uint64 {
+		for range count {
+			l.add(&carried{call: &calls.CarriedCall{}, done: make(chan *calls.CarriedAnswer, 1)})
+		}
+		request, busy, _ := l.take()
+		if busy != (len(l.underway) >= laneFew) {
+			t.Fatalf("%d calls are under way, and the next message waits: %v", len(l.underway), busy)
+		}
+		var ids []uint64
+		for _, call := range request.GetCalls() {
+			ids = append(ids, call.GetId())
+		}
+		return ids
+	}
+	answer := func(ids ...uint64) bool {
+		response := &calls.CarryResponse{}
+		for _, id := range ids {
+			response.Answers = append(response.Answers, &calls.CarriedAnswer{Id: id})
+		}
+		l.settle(response)
+		return len(l.answered) == 1
+	}
+	slow := send(laneFew)
+	if answer(slow[1:]...) {
+		t.Fatal("the next message does not wait for an answer that is missing")
+	}
+	if quick := send(1); answer(quick[0]) != true {
+		t.Fatal("a call of an earlier message is waited for")
+	}
+	send(1)
+	if answer(slow[0]) {
+		t.Fatal("an answer to an earlier message counts for the last one")
 	}
 }

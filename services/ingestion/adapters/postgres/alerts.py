@@ -9,6 +9,7 @@ from services.chassis.errors import DomainError
 from services.chassis.nats import Encoded, Event
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres.lookups import lookup
 from services.ingestion.domain.alert import Alert, AlertState, next_state
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from services.ingestion.domain.reading import to_datetime
@@ -31,6 +32,7 @@ class PostgresAlerts:
     def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
         self._outbox = outbox
+        self._alert = lookup(database, "alert", _STORED, "uid")
         self._accepting = database.group_commit("alerts", self._accept)
 
     async def accept(self, alert: Alert) -> Alert:
@@ -66,8 +68,7 @@ class PostgresAlerts:
 
     async def get(self, uid: str) -> Alert:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM alerts WHERE uid = $1", uid)
+        row = await self._alert.submit((uid,))
         if row is None:
             raise ResourceNotFound("alert", uid)
         return _alert(row)

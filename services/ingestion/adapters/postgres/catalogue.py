@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from services.chassis.postgres import Database
+from services.chassis.postgres.lookups import lookup
 from services.ingestion.adapters.postgres.named_places import counted_places, inserted, unknown_places
 from services.ingestion.adapters.postgres.places import CHANGED_MEANWHILE, Places
 from services.ingestion.adapters.postgres.rule_news import RuleNews
@@ -25,6 +26,9 @@ class PostgresCatalogue(Places):
 
     def __init__(self, database: Database, news: RuleNews) -> None:
         super().__init__(database, news)
+        self._sensor_type = lookup(
+            database, "sensor type", f"SELECT {COLUMNS} FROM sensor_types WHERE id = ANY($1::text[])", "id"
+        )
 
     async def create_sensor_type(self, entry: SensorType) -> SensorType:
         """Raises ResourceExists."""
@@ -38,8 +42,7 @@ class PostgresCatalogue(Places):
 
     async def get_sensor_type(self, name: str) -> SensorType:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM sensor_types WHERE id = $1", name)
+        row = await self._sensor_type.submit((name,))
         if row is None:
             raise ResourceNotFound("sensorType", name)
         return sensor_type_in(row)

@@ -6,6 +6,7 @@ from typing import cast
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
+from services.chassis.postgres.lookups import lookup
 from services.ingestion.adapters.postgres.new_places import create_buildings, create_devices, create_rooms
 from services.ingestion.adapters.postgres.place_rows import (
     BUILDING,
@@ -32,6 +33,17 @@ class Places:
     def __init__(self, database: Database, news: RuleNews) -> None:
         self._database = database
         self._news = news
+        self._building = lookup(
+            database, "building", f"SELECT {BUILDING} FROM buildings WHERE id = ANY($1::text[])", "id"
+        )
+        self._room = lookup(
+            database,
+            "room",
+            f"SELECT {ROOM} FROM rooms WHERE (building, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+            "building",
+            "id",
+        )
+        self._device = lookup(database, "device", f"SELECT {DEVICE} FROM devices WHERE id = ANY($1::text[])", "id")
         self._new_buildings = database.group_commit("buildings", create_buildings, one_statement=True)
         self._new_rooms = database.group_commit(
             "rooms", create_rooms, constraints=CHANGED_MEANWHILE, one_statement=True
@@ -46,8 +58,7 @@ class Places:
 
     async def get_building(self, name: str) -> Building:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            return await _read_building(connection, name)
+        return building_in(await self._building.submit((name,)), name)
 
     async def list_buildings(self, after: str | None, limit: int) -> list[Building]:
         """By id."""
@@ -81,8 +92,7 @@ class Places:
 
     async def get_room(self, building: str, name: str) -> Room:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            return await _read_room(connection, building, name)
+        return room_in(await self._room.submit((building, name)), name)
 
     async def list_rooms(self, building: str, after: str | None, limit: int) -> list[Room]:
         """By id. Raises ResourceNotFound for an unknown building."""
@@ -140,8 +150,7 @@ class Places:
 
     async def get_device(self, name: str) -> Device:
         """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            return await _read_device(connection, name)
+        return device_in(await self._device.submit((name,)), name)
 
     async def list_devices(self, after: str | None, limit: int) -> list[Device]:
         """By id."""
