@@ -41,7 +41,7 @@ from services.aggregation.settings import AggregationSettings
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
-from services.chassis.nats.checks import round_trip
+from services.chassis.nats.broker_checks import round_trip
 from services.chassis.nats.topology import READINGS_PRIORITY
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger

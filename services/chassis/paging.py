@@ -5,16 +5,18 @@ list's token (or the same list's with other filters) is refused instead of silen
 
     tokens = PageTokens("videos", store=query.store, state=query.state)
     after = tokens.read(query.page_token, (float, str))           # None on the first page
-    rows = await store.page(after, limit + 1)                     # one more than asked: is there a next page?
-    token = tokens.next(rows, limit, lambda row: (row.timestamp, row.uid))
+    page = await fetch_page(
+        tokens, query.page_size, lambda limit: store.page(after, limit), lambda row: (row.timestamp, row.uid)
+    )
 """
 
 import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar, cast
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 
@@ -37,9 +39,9 @@ class PageTokenInvalid(InvalidArgument):
         )
 
 
-def page_limit(page_size: int, *, default: int = DEFAULT_PAGE, most: int = MAX_PAGE) -> int:
-    """How many items a page has: `default` for 0, never more than `most`."""
-    return min(page_size, most) if page_size > 0 else default
+def page_limit(page_size: int, *, default: int = DEFAULT_PAGE, maximum: int = MAX_PAGE) -> int:
+    """How many items a page has: `default` for 0, never more than `maximum`."""
+    return min(page_size, maximum) if page_size > 0 else default
 
 
 class PageTokens:
@@ -75,3 +77,35 @@ class PageTokens:
     def next(self, found: Sequence[T], limit: int, key: Callable[[T], Key]) -> str:
         """The token of the next page when more than `limit` items were found; empty otherwise."""
         return self.make(key(found[limit - 1])) if len(found) > limit else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """The items of a page, and the token of the next one (empty on the last)."""
+
+    items: Sequence[T]
+    next_token: str = ""
+
+
+async def fetch_page(
+    tokens: PageTokens, page_size: int, fetch: Callable[[int], Awaitable[Sequence[T]]], key: Callable[[T], Key]
+) -> Page[T]:
+    """A page of what `fetch` finds; it is asked for one more than is shown, to learn whether there is a next page."""
+    limit = page_limit(page_size)
+    found = await fetch(limit + 1)
+    return Page(found[:limit], tokens.next(found, limit, key))
+
+
+async def fetch_page_by_id(
+    tokens: PageTokens,
+    page_size: int,
+    page_token: str,
+    fetch: Callable[[str | None, int], Awaitable[Sequence[T]]],
+    id_of: Callable[[T], str],
+) -> Page[T]:
+    """The page after `page_token` of a list ordered by id. `fetch` gets the id to start after, and a limit. Raises
+    PageTokenInvalid."""
+    after = tokens.read(page_token, (str,))
+    return await fetch_page(
+        tokens, page_size, lambda limit: fetch(str(after[0]) if after else None, limit), lambda item: (id_of(item),)
+    )

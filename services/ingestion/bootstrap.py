@@ -9,7 +9,7 @@ from functools import partial
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.nats import BatchConsumer, Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
-from services.chassis.nats.checks import durable_write
+from services.chassis.nats.broker_checks import durable_write
 from services.chassis.nats.topology import PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database, prune
@@ -19,9 +19,11 @@ from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
 from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
-from services.ingestion.adapters.nats.lanes import Broker, JetStreamPriority, JetStreamReadings
+from services.ingestion.adapters.nats.broker import Broker
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
+from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
+from services.ingestion.adapters.nats.reading_lane import JetStreamReadingLane
 from services.ingestion.adapters.nats.video_events import CONSUMER, STATES_TOGETHER, AlertStates
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
@@ -29,16 +31,16 @@ from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
-from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.adapters.video_guard import MeshVideoGuard
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
-from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
-from services.ingestion.application.debt_files import DebtFiles
-from services.ingestion.application.debt_uploads import DebtUploads, UploadOptions
-from services.ingestion.application.directory import Directory, DirectoryOptions
+from services.ingestion.application.debts.files import DebtFiles
+from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
 from services.ingestion.application.payloads import Payloads
+from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.application.readings import Readings
+from services.ingestion.application.series_directory import DirectoryOptions, SeriesDirectory
 from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.settings import IngestionSettings
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
@@ -65,7 +67,7 @@ class Base:
     publisher: Publisher
     broker: Broker
     outbox: Outbox
-    directory: Directory
+    directory: SeriesDirectory
     catalogue: PostgresCatalogue
 
     @property
@@ -78,9 +80,9 @@ async def bootstrap(app: App, settings: IngestionSettings) -> None:
     """Opens the stores and fills the server; the server starts when this returns."""
     base = await wire_base(app, settings)
     wire_catalogue(base)
-    coalescer = wire_coalescer(base)
-    keys = wire_readings(base, coalescer)
-    wire_payloads(base, coalescer)
+    group_commit = wire_group_commit(base)
+    keys = wire_readings(base, group_commit)
+    wire_payloads(base, group_commit)
     wire_alerts(base)
     wire_debts(base)
     wire_upkeep(base, keys)
@@ -105,8 +107,8 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     publisher = Publisher(nats, source=SOURCE, timeout=settings.publish_timeout)
     broker = Broker(nats, publisher, patience=settings.publish_timeout)
     outbox = Outbox(source=SOURCE)
-    catalogue = PostgresCatalogue(database, RuleNews(database, outbox, partitions=settings.partitions))
-    directory = Directory(
+    catalogue = PostgresCatalogue(database, RuleChangeEvents(database, outbox, partitions=settings.partitions))
+    directory = SeriesDirectory(
         catalogue,
         DirectoryOptions(
             auto_register=settings.auto_register,
@@ -130,12 +132,12 @@ def wire_catalogue(base: Base) -> None:
     add_CatalogueServiceServicer_to_server(CatalogueServicer(desk), base.app.server.registrar)
 
 
-def wire_coalescer(base: Base) -> Coalescer:
+def wire_group_commit(base: Base) -> ReadingGroupCommit:
     """The way of readings to JetStream; it empties itself after the server has stopped."""
     settings = base.settings
-    coalescer = Coalescer(
-        JetStreamReadings(base.broker),
-        CoalescerOptions(
+    group_commit = ReadingGroupCommit(
+        JetStreamReadingLane(base.broker),
+        ReadingGroupCommitOptions(
             partitions=settings.partitions,
             linger=settings.linger,
             max_batch_rows=settings.max_batch_rows,
@@ -145,25 +147,25 @@ def wire_coalescer(base: Base) -> Coalescer:
             queue_timeout=2 * settings.publish_timeout,
         ),
     )
-    base.app.task("readings", coalescer.run())
-    base.app.at_stop(Step.FINISH, "readings pending", coalescer.close, within=2 * settings.publish_timeout)
-    return coalescer
+    base.app.task("readings", group_commit.run())
+    base.app.at_stop(Step.FINISH, "readings pending", group_commit.close, within=2 * settings.publish_timeout)
+    return group_commit
 
 
-def wire_readings(base: Base, coalescer: Coalescer) -> PostgresIdempotencyKeys:
+def wire_readings(base: Base, group_commit: ReadingGroupCommit) -> PostgresIdempotencyKeys:
     """Canonical readings."""
     keys = PostgresIdempotencyKeys(base.database, base.settings.idempotency_lifetime)
-    readings = Readings(base.directory, coalescer, keys, clock=clock, limits=base.limits)
+    readings = Readings(base.directory, group_commit, keys, clock=clock, limits=base.limits)
     servicer = ReadingServicer(readings, stream_in_flight=base.settings.stream_in_flight)
     add_ReadingServiceServicer_to_server(servicer, base.app.server.registrar)
     return keys
 
 
-def wire_payloads(base: Base, coalescer: Coalescer) -> None:
+def wire_payloads(base: Base, group_commit: ReadingGroupCommit) -> None:
     """Vendor payloads, over gRPC and from gateways that speak NATS, and the priority lane."""
-    priority = JetStreamPriority(base.broker)
-    quarantine = PostgresQuarantine(base.database, most=base.settings.quarantine_most)
-    payloads = Payloads(base.directory, coalescer, priority, quarantine, clock=clock, limits=base.limits)
+    priority = JetStreamPriorityLane(base.broker)
+    quarantine = PostgresQuarantine(base.database, limit=base.settings.quarantine_most)
+    payloads = Payloads(base.directory, group_commit, priority, quarantine, clock=clock, limits=base.limits)
     add_PayloadServiceServicer_to_server(PayloadServicer(payloads), base.app.server.registrar)
     options = ConsumerOptions(
         service=SERVICE, name=PAYLOAD_CONSUMER, stream=PAYLOADS, max_in_flight=IN_FLIGHT, retry=RETRY

@@ -112,8 +112,8 @@ class IngestionSettings(ChassisSettings):
         for name in ("admission_timeout", "publish_timeout"):
             value = getattr(self, name)
             require(timedelta(0) < value <= timedelta(minutes=1), self.env(name), "must be above 0s and at most 1m")
-        most = self.max_auto_registered
-        require(1 <= most <= 10_000_000, self.env("max_auto_registered"), "must be from 1 to 10000000")
+        maximum = self.max_auto_registered
+        require(1 <= maximum <= 10_000_000, self.env("max_auto_registered"), "must be from 1 to 10000000")
         require(1 <= self.stream_in_flight <= 1024, self.env("stream_in_flight"), "must be from 1 to 1024")
         require(
             timedelta(minutes=1) <= self.idempotency_lifetime <= timedelta(days=31),

@@ -7,17 +7,17 @@ from functools import partial
 from services.chassis.app import App, Step
 from services.chassis.errors import Unavailable
 from services.chassis.nats import Consumer, Publisher, RetryPolicy, open_nats
-from services.chassis.nats.checks import round_trip
+from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.media_probe.adapters.events import SOURCE
 from services.media_probe.adapters.grpc.servicer import VideoServicer
 from services.media_probe.adapters.http.remote_file import FileBudget
-from services.media_probe.adapters.http.source import HttpOptions, open_http_source
-from services.media_probe.adapters.libav.pool import PoolOptions, WorkerPool, open_pool
-from services.media_probe.adapters.measured import MeasuredProber
-from services.media_probe.adapters.nats.alerts import SERVICE, AlertHandler, StartedEvents, consumer_options
+from services.media_probe.adapters.http.video_source import HttpOptions, open_http_source
+from services.media_probe.adapters.libav.worker_pool import PoolOptions, WorkerPool, open_pool
+from services.media_probe.adapters.measured_prober import MeasuredProber
+from services.media_probe.adapters.nats.alert_consumer import SERVICE, AlertHandler, StartedEvents, consumer_options
 from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.alerts import HandleAlert
 from services.media_probe.application.prober import ProbeLimits, Prober

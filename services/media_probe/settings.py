@@ -71,8 +71,8 @@ class MediaProbeSettings(ChassisSettings):
             "max_bytes": (64 * KIB, 1024 * MIB),
             "max_index": (64 * KIB, 64 * MIB),
         }
-        for name, (least, most) in bounds.items():
-            require(least <= getattr(self, name) <= most, self.env(name), f"must be from {least} to {most}")
+        for name, (minimum, maximum) in bounds.items():
+            require(minimum <= getattr(self, name) <= maximum, self.env(name), f"must be from {minimum} to {maximum}")
         for name in ("inspect_within", "probe_within", "connect_timeout", "read_timeout", "retry_base", "ack_wait"):
             value: timedelta = getattr(self, name)
             require(timedelta(0) < value <= timedelta(minutes=10), self.env(name), "must be above 0s and at most 10m")

@@ -8,23 +8,23 @@ import json
 import os
 import sys
 
-from services.media_probe.adapters.libav import frames, jail
+from services.media_probe.adapters.libav import sandbox, worker_protocol
 
 
 def main() -> None:
     """Works until there is no more to do."""
     parent, memory, cpu = (int(argument) for argument in sys.argv[1:4])
-    jail.die_with(parent)
+    sandbox.die_with(parent)
     reading, writing = 0, os.dup(1)
     # Whatever a library prints must not be taken for an answer.
     os.dup2(2, 1)
     from services.media_probe.adapters.libav.inspection import inspect, silence
 
     silence()
-    jail.close_door(memory, writing)
-    _write(writing, frames.pack_answer(frames.READY))
-    while head := _read(reading, frames.JOB.size):
-        described, size = frames.JOB.unpack(head)
+    sandbox.enter_sandbox(memory, writing)
+    _write(writing, worker_protocol.pack_answer(worker_protocol.READY))
+    while head := _read(reading, worker_protocol.JOB.size):
+        described, size = worker_protocol.JOB.unpack(head)
         job = json.loads(_read(reading, described))
         data = _read(reading, size)
         pieces: list[tuple[int, bytes]] = []
@@ -32,12 +32,12 @@ def main() -> None:
         for offset, length in job["pieces"]:
             pieces.append((offset, data[at : at + length]))
             at += length
-        jail.allow_cpu(cpu)
+        sandbox.allow_cpu(cpu)
         try:
             answer = inspect(job["demuxer"], pieces, seekable=job["seekable"], size=job["size"])
         except MemoryError:
             answer = {"kind": "nothing", "message": "the file needs more memory than a probe may use", "streams": 0}
-        _write(writing, frames.pack_answer(answer))
+        _write(writing, worker_protocol.pack_answer(answer))
 
 
 def _read(descriptor: int, length: int) -> bytes:

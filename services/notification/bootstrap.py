@@ -10,7 +10,7 @@ from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
-from services.chassis.nats.checks import round_trip
+from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
 from services.chassis.settings import Refused

@@ -29,8 +29,8 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, ensure_streams, open_nats
 from services.chassis.nats.envelope import Encoded
 from services.chassis.nats.topology import readings_subject
-from services.ingestion.adapters.nats.lanes import encode_batch
-from services.ingestion.domain.columns import Piece
+from services.ingestion.adapters.nats.reading_lane import encode_batch
+from services.ingestion.domain.reading_columns import Piece
 from services.ingestion.domain.series import Series, SeriesKey
 from tests.support.ingestion import TYPES
 from tests.support.nats import NatsServer

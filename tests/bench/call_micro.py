@@ -37,10 +37,10 @@ from services.chassis.telemetry import logs
 from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
 from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
-from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.application.catalogue import CatalogueDesk
-from services.ingestion.application.directory import Directory, DirectoryOptions
 from services.ingestion.application.ports import Catalogue
+from services.ingestion.application.series_directory import DirectoryOptions, SeriesDirectory
 from services.ingestion.domain.catalogue import Building
 from services.ingestion.settings import MIGRATIONS
 from tests.bench.mesh import ROOT
@@ -92,7 +92,7 @@ async def _bare(port: int) -> grpc.aio.Server:
 
 
 def _desk(catalogue: Catalogue) -> CatalogueDesk:
-    return CatalogueDesk(catalogue, Directory(catalogue, DirectoryOptions(auto_register=False)))
+    return CatalogueDesk(catalogue, SeriesDirectory(catalogue, DirectoryOptions(auto_register=False)))
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def _servicer(part: str, dsn: str) -> AsyncGenerator[CatalogueServicer]:
         yield CatalogueServicer(_desk(memory))
     elif part == "postgres":
         async with open_database(dsn, schema="ingestion", application_name="call-micro") as database:
-            news = RuleNews(database, Outbox(source="call-micro"), partitions=8)
+            news = RuleChangeEvents(database, Outbox(source="call-micro"), partitions=8)
             yield CatalogueServicer(_desk(PostgresCatalogue(database, news)))
     else:
         yield Answering(_desk(memory))

@@ -23,10 +23,10 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import TopologyOptions, ensure_streams, open_nats
 from services.chassis.nats.topology import READINGS
 from services.ingestion.adapters.grpc import mappers
-from services.ingestion.adapters.nats.lanes import encode_batch
-from services.ingestion.application.batch import Batch
-from services.ingestion.domain.columns import SeriesTable, judge
+from services.ingestion.adapters.nats.reading_lane import encode_batch
+from services.ingestion.application.pending_batch import PendingBatch
 from services.ingestion.domain.reading import TimeLimits, conversion_for
+from services.ingestion.domain.reading_columns import SeriesTable, judge
 from services.ingestion.settings import MIGRATIONS
 from tests.support.ingestion import TYPES, series
 from tests.support.nats import NatsServer
@@ -76,7 +76,7 @@ def stages() -> None:
 
     def seal() -> None:
         for piece in judged.pieces:
-            batch = Batch("")
+            batch = PendingBatch("")
             batch.add(piece)
             encode_batch(batch.seal(piece.partition), 0)
 

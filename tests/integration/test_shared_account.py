@@ -28,7 +28,7 @@ from services.chassis.nats import (
     open_batch_reader,
     open_nats,
 )
-from services.chassis.nats.checks import durable_write
+from services.chassis.nats.broker_checks import durable_write
 from services.chassis.nats.topology import (
     ALERT_REPORTED_SUBJECT,
     ALERTS,

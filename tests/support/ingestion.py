@@ -13,10 +13,10 @@ from services.ingestion.adapters.memory.stores import (
     MemoryPriority,
     MemoryQuarantine,
 )
-from services.ingestion.application.coalescer import Coalescer, CoalescerOptions
-from services.ingestion.application.directory import Directory, DirectoryOptions
 from services.ingestion.application.payloads import Payloads
+from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.application.readings import Readings
+from services.ingestion.application.series_directory import DirectoryOptions, SeriesDirectory
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.reading import TimeLimits
@@ -45,14 +45,16 @@ class Kit:
     types: Sequence[SensorType] = TYPES
     auto_register: bool = True
     max_auto_registered: int = 100_000
-    options: CoalescerOptions = field(default_factory=lambda: CoalescerOptions(partitions=4, linger=timedelta(0)))
+    options: ReadingGroupCommitOptions = field(
+        default_factory=lambda: ReadingGroupCommitOptions(partitions=4, linger=timedelta(0))
+    )
     now_us: int = NOW_US
     tick_us: int = 0
 
     def __post_init__(self) -> None:
         self.lane, self.priority, self.quarantine = MemoryLane(), MemoryPriority(), MemoryQuarantine()
         self.catalogue, self.keys = MemoryCatalogue(self.types), MemoryIdempotencyKeys()
-        self.directory = Directory(
+        self.directory = SeriesDirectory(
             self.catalogue,
             DirectoryOptions(
                 auto_register=self.auto_register,
@@ -60,7 +62,7 @@ class Kit:
                 partitions=self.options.partitions,
             ),
         )
-        self.coalescer = Coalescer(self.lane, self.options)
+        self.coalescer = ReadingGroupCommit(self.lane, self.options)
         limits = TimeLimits()
         self.readings = Readings(self.directory, self.coalescer, self.keys, clock=self.clock, limits=limits)
         self.payloads = Payloads(
@@ -74,7 +76,7 @@ class Kit:
 
 
 @asynccontextmanager
-async def running(coalescer: Coalescer) -> AsyncIterator[None]:
+async def running(coalescer: ReadingGroupCommit) -> AsyncIterator[None]:
     """Publishes during the block."""
     task = asyncio.create_task(coalescer.run())
     try:

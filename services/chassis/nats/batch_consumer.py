@@ -4,7 +4,7 @@ transaction for many rows and inbox marks), where a message by itself is a small
 Batches are handled one after another, in the order in which the server delivers; a batch holds what has gathered while
 the one before was handled, up to `max_in_flight` messages, and waits for nobody. One bad message harms nobody: the
 handler tells the outcome of each, and where it raises instead, the batch is handled again message by message. Outcomes
-settle their messages as those of a `Consumer` do (see `services.chassis.nats.settling`), in one sweep.
+settle their messages as those of a `Consumer` do (see `services.chassis.nats.settler`), in one sweep.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A durable consumer that calls a handler for each message and settles the message by the handler's outcome.
 
-What a handler raises decides (see `services.chassis.nats.settling`); one that returns has its message acknowledged. One
+What a handler raises decides (see `services.chassis.nats.settler`); one that returns has its message acknowledged. One
 that is still running at a third of `ack_wait` has the server told so, as often as it takes; one that is still running
 when the budget of a stop ends is cancelled, and its message handed back for immediate redelivery. Handlers must be
 idempotent (see `InboxHandler`).
@@ -23,9 +23,9 @@ from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import trace_context
 from services.chassis.nats.publisher import Publisher
-from services.chassis.nats.pull import PullSource
-from services.chassis.nats.retry import RetryPolicy
-from services.chassis.nats.settling import Settler
+from services.chassis.nats.pull_source import PullSource
+from services.chassis.nats.retry_policy import RetryPolicy
+from services.chassis.nats.settler import Settler
 from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

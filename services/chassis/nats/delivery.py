@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 
 from services.chassis.mesh_names import MeshNames
 from services.chassis.nats.envelope import ID, MESSAGE_ID, TYPE
-from services.chassis.nats.retry import Permanent
+from services.chassis.nats.retry_policy import Permanent
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

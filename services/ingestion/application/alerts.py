@@ -1,8 +1,7 @@
 """Taking video alerts in, and telling where they are."""
 
 from services.chassis.origins import Targets
-from services.chassis.paging import PageTokenInvalid, PageTokens
-from services.ingestion.application.pages import Page, page
+from services.chassis.paging import Page, PageTokenInvalid, PageTokens, fetch_page
 from services.ingestion.application.ports import Alerts, VideoGuard
 from services.ingestion.domain.alert import Alert, AlertState, check_video
 from services.ingestion.domain.reading import to_microseconds
@@ -37,7 +36,7 @@ class AlertDesk:
         before = (int(position[0]), str(position[1])) if position else None
         if before is not None and not 0 <= before[0] < _YEAR_9999_US:
             raise PageTokenInvalid
-        return await page(tokens, size, lambda limit: self._alerts.list(store, state, before, limit), _position)
+        return await fetch_page(tokens, size, lambda limit: self._alerts.list(store, state, before, limit), _position)
 
 
 def _position(alert: Alert) -> tuple[int, str]:

@@ -5,10 +5,9 @@ from dataclasses import replace
 from functools import partial
 
 from services.chassis.ids import ID_RULE, is_id
-from services.chassis.paging import PageTokens
-from services.ingestion.application.directory import Directory
-from services.ingestion.application.pages import Page, by_id
+from services.chassis.paging import Page, PageTokens, fetch_page_by_id
 from services.ingestion.application.ports import Catalogue
+from services.ingestion.application.series_directory import SeriesDirectory
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
 from services.ingestion.domain.errors import InvalidField
 
@@ -19,7 +18,7 @@ Changes = Mapping[str, object]
 class CatalogueDesk:
     """The use cases."""
 
-    def __init__(self, catalogue: Catalogue, directory: Directory) -> None:
+    def __init__(self, catalogue: Catalogue, directory: SeriesDirectory) -> None:
         self._catalogue = catalogue
         self._directory = directory
 
@@ -37,7 +36,7 @@ class CatalogueDesk:
     async def list_sensor_types(self, size: int, token: str) -> Page[SensorType]:
         """A page by id."""
         tokens = PageTokens("sensor_types")
-        return await by_id(tokens, size, token, self._catalogue.list_sensor_types, lambda entry: entry.id)
+        return await fetch_page_by_id(tokens, size, token, self._catalogue.list_sensor_types, lambda entry: entry.id)
 
     async def update_sensor_type(self, name: str, changes: Changes) -> SensorType:
         """Raises InvalidEntry, ResourceNotFound, or ResourceInUse for kind or unit of a type that has readings."""
@@ -69,7 +68,7 @@ class CatalogueDesk:
     async def list_buildings(self, size: int, token: str) -> Page[Building]:
         """A page by id."""
         tokens = PageTokens("buildings")
-        return await by_id(tokens, size, token, self._catalogue.list_buildings, lambda entry: entry.id)
+        return await fetch_page_by_id(tokens, size, token, self._catalogue.list_buildings, lambda entry: entry.id)
 
     async def update_building(self, name: str, changes: Changes) -> Building:
         """Raises InvalidEntry or ResourceNotFound."""
@@ -100,7 +99,7 @@ class CatalogueDesk:
         """A page by id. Raises ResourceNotFound for an unknown building."""
         tokens = PageTokens("rooms", building=building)
         fetch = partial(self._catalogue.list_rooms, building)
-        return await by_id(tokens, size, token, fetch, lambda entry: entry.id)
+        return await fetch_page_by_id(tokens, size, token, fetch, lambda entry: entry.id)
 
     async def update_room(self, building: str, name: str, changes: Changes) -> Room:
         """Raises InvalidEntry or ResourceNotFound."""
@@ -134,7 +133,7 @@ class CatalogueDesk:
     async def list_devices(self, size: int, token: str) -> Page[Device]:
         """A page by id."""
         tokens = PageTokens("devices")
-        return await by_id(tokens, size, token, self._catalogue.list_devices, lambda entry: entry.id)
+        return await fetch_page_by_id(tokens, size, token, self._catalogue.list_devices, lambda entry: entry.id)
 
     async def update_device(self, name: str, changes: Changes) -> Device:
         """Raises InvalidEntry, ResourceNotFound or SensorTypeUnknown."""

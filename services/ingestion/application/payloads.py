@@ -7,12 +7,11 @@ from functools import partial
 
 from services.chassis.errors import DomainError, FailedPrecondition, InvalidArgument, NotFound
 from services.chassis.ids import new_id
-from services.chassis.paging import PageTokens
+from services.chassis.paging import Page, PageTokens, fetch_page_by_id
 from services.ingestion.application import metrics
-from services.ingestion.application.coalescer import Coalescer
-from services.ingestion.application.directory import Directory
-from services.ingestion.application.pages import Page, by_id
 from services.ingestion.application.ports import Clock, Emptied, PriorityLane, Quarantine, Quarantined
+from services.ingestion.application.reading_group_commit import ReadingGroupCommit
+from services.ingestion.application.series_directory import SeriesDirectory
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, Kind
 from services.ingestion.domain.errors import NotALevel, PayloadNotUnderstood, ResourceNotFound, TooManyPlaces
 from services.ingestion.domain.formats.payload import PayloadReading
@@ -66,8 +65,8 @@ class Payloads:
 
     def __init__(
         self,
-        directory: Directory,
-        coalescer: Coalescer,
+        directory: SeriesDirectory,
+        group_commit: ReadingGroupCommit,
         priority: PriorityLane,
         quarantine: Quarantine,
         *,
@@ -75,7 +74,7 @@ class Payloads:
         limits: TimeLimits,
     ) -> None:
         self._directory = directory
-        self._coalescer = coalescer
+        self._group_commit = group_commit
         self._priority = priority
         self._quarantine = quarantine
         self._clock = clock
@@ -157,7 +156,9 @@ class Payloads:
     async def quarantined(self, format_name: str, size: int, token: str) -> Page[Quarantined]:
         """A page of the quarantine, newest first."""
         tokens = PageTokens("quarantine", format=format_name)
-        return await by_id(tokens, size, token, partial(self._quarantine.list, format_name), lambda kept: kept.id)
+        return await fetch_page_by_id(
+            tokens, size, token, partial(self._quarantine.list, format_name), lambda kept: kept.id
+        )
 
     async def _accept(self, format_name: str, found: PayloadReading) -> PayloadAccepted:
         try:
@@ -175,7 +176,7 @@ class Payloads:
             await self._priority.publish(Emptied(series, reading.event_time_us, forced=False))
             _priority.inc()
         else:
-            await self._coalescer.submit_row(series, reading.event_time_us, reading.value, found.flags)
+            await self._group_commit.submit_row(series, reading.event_time_us, reading.value, found.flags)
             _accepted.inc()
         return PayloadAccepted((reading,), found.emptied)
 

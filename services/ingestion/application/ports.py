@@ -7,9 +7,9 @@ from typing import Protocol
 
 from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
-from services.ingestion.domain.columns import Piece
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
+from services.ingestion.domain.reading_columns import Piece
 from services.ingestion.domain.series import Series, SeriesKey
 
 
@@ -79,8 +79,8 @@ class Catalogue(Protocol):
         """Those places of the series that are not in the catalogue."""
         ...
 
-    async def count_places(self, most: int) -> PlaceCounts:
-        """How many places there are of each kind; it counts no further than `most`."""
+    async def count_places(self, limit: int) -> PlaceCounts:
+        """How many places there are of each kind; it counts no further than `limit`."""
         ...
 
     async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:

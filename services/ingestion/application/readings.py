@@ -12,10 +12,9 @@ from prometheus_client import Counter
 from services.chassis.auth import principal
 from services.chassis.errors import DomainError
 from services.ingestion.application import metrics
-from services.ingestion.application.coalescer import Coalescer
-from services.ingestion.application.directory import Directory
 from services.ingestion.application.ports import Claim, Clock, IdempotencyKeys
-from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesOutcome, SeriesTable, judge, pieces_of, used
+from services.ingestion.application.reading_group_commit import ReadingGroupCommit
+from services.ingestion.application.series_directory import SeriesDirectory
 from services.ingestion.domain.reading import (
     RawReading,
     Rejection,
@@ -25,6 +24,16 @@ from services.ingestion.domain.reading import (
     canonical_value,
     check_event_time,
     conversion_for,
+)
+from services.ingestion.domain.reading_columns import (
+    Floats,
+    Indices,
+    Longs,
+    SeriesOutcome,
+    SeriesTable,
+    judge,
+    pieces_of,
+    used,
 )
 from services.ingestion.domain.series import Series, SeriesKey
 
@@ -96,10 +105,16 @@ class Readings:
     """The use cases."""
 
     def __init__(
-        self, directory: Directory, coalescer: Coalescer, keys: IdempotencyKeys, *, clock: Clock, limits: TimeLimits
+        self,
+        directory: SeriesDirectory,
+        group_commit: ReadingGroupCommit,
+        keys: IdempotencyKeys,
+        *,
+        clock: Clock,
+        limits: TimeLimits,
     ) -> None:
         self._directory = directory
-        self._coalescer = coalescer
+        self._group_commit = group_commit
         self._keys = keys
         self._clock = clock
         self._limits = limits
@@ -118,14 +133,14 @@ class Readings:
             metrics.REJECTED.labels(error.reason).inc()
             raise
         if not key:
-            await self._coalescer.submit_row(stored.series, stored.event_time_us, stored.value)
+            await self._group_commit.submit_row(stored.series, stored.event_time_us, stored.value)
             _rows.inc()
             return ReadingCreated(stored, duplicate=False)
         claim, scope = await self._claim(key, [raw])
         if raw.event_time_us is None:  # whichever attempt stores it, it is the same reading
             stored = StoredReading(stored.series, claim.received_us, stored.value)
         if not claim.done:
-            await (await self._coalescer.submit(pieces_of([stored]), _message_id(scope, key)))
+            await (await self._group_commit.submit(pieces_of([stored]), _message_id(scope, key)))
             await self._keys.finish(scope, key)
             _rows.inc()
         return ReadingCreated(stored, duplicate=not claim.first)
@@ -138,7 +153,7 @@ class Readings:
         claim, scope = await self._claim(key, command.readings)
         stored, rejections = await self._judge_many(command.readings, claim.received_us)
         if not claim.done:
-            await (await self._coalescer.submit(pieces_of(stored), _message_id(scope, key)))
+            await (await self._group_commit.submit(pieces_of(stored), _message_id(scope, key)))
             await self._keys.finish(scope, key)
             _rows.inc(len(stored))
         return ReadingsCreated(len(stored), rejections, duplicate=not claim.first)
@@ -168,7 +183,7 @@ class Readings:
     async def start(self, readings: Sequence[RawReading]) -> Pending:
         """Judges a batch in rows and sets it under way. Raises StreamUnavailable when too much is pending."""
         stored, rejections = await self._judge_many(readings, self._clock())
-        durable = await self._coalescer.submit(pieces_of(stored))
+        durable = await self._group_commit.submit(pieces_of(stored))
         durable.add_done_callback(partial(_count_accepted, _rows, len(stored)))
         return Pending(durable, len(stored), rejections)
 
@@ -205,7 +220,7 @@ class Readings:
         judged = judge(table, index, event_time_us, value, now_us=self._clock(), limits=self._limits)
         if judged.rejections:
             _count(judged.rejections)
-        durable = await self._coalescer.submit(judged.pieces)
+        durable = await self._group_commit.submit(judged.pieces)
         durable.add_done_callback(partial(_count_accepted, _columns, judged.accepted))
         return Pending(durable, judged.accepted, judged.rejections)
 

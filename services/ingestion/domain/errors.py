@@ -66,11 +66,11 @@ class TooManyPlaces(ResourceExhausted):
 
     reason = "REGISTRATION_LIMIT"
 
-    def __init__(self, kind: str, name: str, most: int) -> None:
+    def __init__(self, kind: str, name: str, maximum: int) -> None:
         super().__init__(
-            f"there are {most} {kind}s: the {kind} {name} is not registered by a reading any more; create it in the "
+            f"there are {maximum} {kind}s: the {kind} {name} is not registered by a reading any more; create it in the "
             f"catalogue, or raise {MAX_AUTO_REGISTERED}",
-            metadata={"kind": kind, "id": name, "limit": str(most), "setting": MAX_AUTO_REGISTERED},
+            metadata={"kind": kind, "id": name, "limit": str(maximum), "setting": MAX_AUTO_REGISTERED},
         )
         self.violations = (FieldViolation(kind, self.message, self.reason),)
 
@@ -103,10 +103,10 @@ class ValueOutOfRange(InvalidArgument):
     reason = "VALUE_OUT_OF_RANGE"
 
     def __init__(
-        self, value: float, least: float | None, most: float | None, unit: str, *, register: bool = False
+        self, value: float, minimum: float | None, maximum: float | None, unit: str, *, register: bool = False
     ) -> None:
-        """`register`: `most` is the register size of a ROLLOVER counter."""
-        text, bounds = _bounds(least, most, unit, register)
+        """`register`: `maximum` is the register size of a ROLLOVER counter."""
+        text, bounds = _bounds(minimum, maximum, unit, register)
         super().__init__(
             violations=[FieldViolation("value", f"must be {text}, is {value:g} {unit}", self.reason)],
             metadata={"value": repr(value), **bounds},
@@ -114,15 +114,15 @@ class ValueOutOfRange(InvalidArgument):
 
 
 @lru_cache(maxsize=1024)
-def _bounds(least: float | None, most: float | None, unit: str, register: bool) -> tuple[str, Mapping[str, str]]:
+def _bounds(minimum: float | None, maximum: float | None, unit: str, register: bool) -> tuple[str, Mapping[str, str]]:
     """For people, and for programs. Refusals come in storms, of values of few kinds."""
     texts, metadata = list[str](), {"unit": unit}
-    if least is not None:
-        texts.append(f"not below {least} {unit}")
-        metadata["min"] = repr(least)
-    if most is not None:
-        texts.append(f"not above {most} {unit}" + (" (registerSize)" if register else ""))
-        metadata["max"] = repr(most)
+    if minimum is not None:
+        texts.append(f"not below {minimum} {unit}")
+        metadata["min"] = repr(minimum)
+    if maximum is not None:
+        texts.append(f"not above {maximum} {unit}" + (" (registerSize)" if register else ""))
+        metadata["max"] = repr(maximum)
     return " and ".join(texts), metadata
 
 

@@ -18,9 +18,9 @@ class PlaceCounts(NamedTuple):
         """Kind by kind."""
         return PlaceCounts(*(mine + times * its for mine, its in zip(self, other, strict=True)))
 
-    def beyond(self, most: int) -> bool:
-        """Whether there are more than `most` of a kind."""
-        return max(self) > most
+    def beyond(self, limit: int) -> bool:
+        """Whether there are more than `limit` of a kind."""
+        return max(self) > limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,11 +131,11 @@ def canonical_value(value: float | None, unit: str, series: Series) -> float:
         raise InvalidField("value", _FINITE, rule="DOUBLE_FINITE")
     scale, offset = conversion_for(unit, series.type)
     canonical = value * scale + offset
-    least, most = series.type.min_value, series.most
+    minimum, maximum = series.type.min_value, series.maximum
     if (
         not math.isfinite(canonical)
-        or (least is not None and canonical < least)
-        or (most is not None and canonical > most)
+        or (minimum is not None and canonical < minimum)
+        or (maximum is not None and canonical > maximum)
     ):
         raise out_of_range(canonical, series)
     return canonical
@@ -145,8 +145,8 @@ def out_of_range(canonical: float, series: Series) -> ValueOutOfRange:
     """What is said of a value outside the limits of the series."""
     kind, rules = series.type, series.counter_rules
     size = None if rules is None else rules.register_size
-    register = size is not None and size == series.most
-    return ValueOutOfRange(canonical, kind.min_value, series.most, kind.unit, register=register)
+    register = size is not None and size == series.maximum
+    return ValueOutOfRange(canonical, kind.min_value, series.maximum, kind.unit, register=register)
 
 
 def check_event_time(event_time_us: int, now_us: int, limits: TimeLimits) -> int:

@@ -43,10 +43,10 @@ def partition_of(key: SeriesKey, partitions: int) -> int:
 
 class Series:
     """A series as it is known now. Compared by identity: a changed sensor type or device makes new objects.
-    `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type. `most`: the greatest
-    possible value in the canonical unit, None: any."""
+    `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type. `maximum`: the
+    greatest possible value in the canonical unit, None: any."""
 
-    __slots__ = ("counter_rules", "key", "most", "own_rules", "partition", "type", "weight")
+    __slots__ = ("counter_rules", "key", "maximum", "own_rules", "partition", "type", "weight")
 
     def __init__(
         self, key: SeriesKey, sensor_type: SensorType, partitions: int, counter_rules: CounterRules | None = None
@@ -56,10 +56,10 @@ class Series:
         own = counter_rules or sensor_type.counter_rules
         self.counter_rules = own if sensor_type.kind == Kind.COUNTER else None
         self.own_rules = counter_rules is not None and sensor_type.kind == Kind.COUNTER
-        self.most = sensor_type.max_value
+        self.maximum = sensor_type.max_value
         size = None if self.counter_rules is None else self.counter_rules.register_size
         if size is not None:  # a register cannot show more
-            self.most = size if self.most is None else min(size, self.most)
+            self.maximum = size if self.maximum is None else min(size, self.maximum)
         self.partition = partition_of(key, partitions)
         self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 63
         """About the bytes that its description takes in a message."""

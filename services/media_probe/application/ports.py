@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.media_probe.domain.containers import Container
+from services.media_probe.domain.container_formats import Container
 from services.media_probe.domain.video import Alert, Effort, Inspection, State, Video
 
 

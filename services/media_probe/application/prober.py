@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.media_probe.application.ports import Demuxer, Indigestible, Missing, Piece, RemoteVideo, VideoSource
-from services.media_probe.domain.containers import Container, sniff
+from services.media_probe.domain.container_formats import Container, sniff
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.mp4 import find_header
 from services.media_probe.domain.target import TargetRule

@@ -1,11 +1,10 @@
 """The use cases behind the RPC methods."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from services.chassis.ids import is_id, new_id
-from services.chassis.paging import PageTokenInvalid, PageTokens, page_limit
+from services.chassis.paging import Page, PageTokenInvalid, PageTokens, fetch_page
 from services.media_probe.application.errors import TooManyProbes, VideoNotFound
 from services.media_probe.application.ports import VideoStore
 from services.media_probe.application.prober import Prober
@@ -20,14 +19,6 @@ class ListQuery:
     page_token: str = ""
     store: str = ""
     state: State | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Videos, and the token of the next page (empty on the last)."""
-
-    videos: Sequence[Video]
-    next_page_token: str
 
 
 class Videos:
@@ -46,7 +37,7 @@ class Videos:
             raise VideoNotFound(metadata={"uid": uid})
         return video
 
-    async def list(self, query: ListQuery) -> Page:
+    async def list(self, query: ListQuery) -> Page[Video]:
         """Raises PageTokenInvalid."""
         tokens = PageTokens("videos", store=query.store, state=query.state)
         after = None
@@ -54,9 +45,12 @@ class Videos:
             after = float(key[0]), str(key[1])
             if not is_id(after[1]):
                 raise PageTokenInvalid
-        limit = page_limit(query.page_size)
-        found = await self._store.page(after, limit + 1, store=query.store, state=query.state)
-        return Page(found[:limit], tokens.next(found, limit, lambda video: (video.timestamp, video.uid)))
+        return await fetch_page(
+            tokens,
+            query.page_size,
+            lambda limit: self._store.page(after, limit, store=query.store, state=query.state),
+            lambda video: (video.timestamp, video.uid),
+        )
 
     async def probe(self, video: str) -> Video:
         """Probes now, stores nothing. Raises TooManyProbes."""

@@ -7,9 +7,9 @@ import pytest
 
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
-from services.ingestion.adapters.nats.describing import rule_events
+from services.ingestion.adapters.nats.series_descriptor import rule_events
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
-from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
@@ -25,7 +25,7 @@ def catalogue(where: str, request: pytest.FixtureRequest) -> Catalogue:
         return MemoryCatalogue()
     database = request.getfixturevalue("database")
     # Nobody relays here: nothing to wait for.
-    news = RuleNews(database, Outbox(source="tocsin/tests"), partitions=2, patience=timedelta(0))
+    news = RuleChangeEvents(database, Outbox(source="tocsin/tests"), partitions=2, patience=timedelta(0))
     return PostgresCatalogue(database, news)
 
 

@@ -18,7 +18,7 @@ from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT, DEBTS_RE
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
-from services.ingestion.application.debt_ports import ABANDONED, DebtFileStore, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, RowWriter, Run
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileState
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound

@@ -6,9 +6,11 @@ import pytest
 from services.chassis.nats import NatsConnection, Publisher
 from services.chassis.nats.topology import READINGS, READINGS_PRIORITY
 from services.ingestion.adapters.memory.stores import MemoryLane, MemoryPriority
-from services.ingestion.adapters.nats.lanes import Broker, JetStreamPriority, JetStreamReadings
+from services.ingestion.adapters.nats.broker import Broker
+from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
+from services.ingestion.adapters.nats.reading_lane import JetStreamReadingLane
 from services.ingestion.application.ports import Emptied
-from services.ingestion.domain.columns import Piece
+from services.ingestion.domain.reading_columns import Piece
 from tests.support.ingestion import NOW_US, TYPES, series
 from tocsin.events.v1 import readings_pb2
 
@@ -32,7 +34,7 @@ async def test_the_same_id_is_stored_once(broker: tuple[NatsConnection, Publishe
         assert len(lane.stored) == 2
         return
     connection, publisher = broker
-    real = JetStreamReadings(Broker(connection, publisher, patience=timedelta(seconds=5)))
+    real = JetStreamReadingLane(Broker(connection, publisher, patience=timedelta(seconds=5)))
     for name in ("a", "a", "b"):
         await real.publish(BATCH, name)
     state = (await connection.js.stream_info(READINGS)).state
@@ -59,7 +61,7 @@ async def test_a_container_is_emptied_once_for_each_time(broker: tuple[NatsConne
         assert len(lane.stored) == 2
         return
     connection, publisher = broker
-    real = JetStreamPriority(Broker(connection, publisher, patience=timedelta(seconds=5)))
+    real = JetStreamPriorityLane(Broker(connection, publisher, patience=timedelta(seconds=5)))
     for one in emptied:
         await real.publish(one)
     assert (await connection.js.stream_info(READINGS_PRIORITY)).state.messages == 2

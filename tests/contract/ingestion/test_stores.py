@@ -49,8 +49,8 @@ async def test_pruning_forgets_what_is_too_old_only(keys: IdempotencyKeys) -> No
 @pytest.fixture
 def quarantine(where: str, request: pytest.FixtureRequest) -> Quarantine:
     if where == "real":
-        return PostgresQuarantine(request.getfixturevalue("database"), most=10)
-    return MemoryQuarantine(most=10)
+        return PostgresQuarantine(request.getfixturevalue("database"), limit=10)
+    return MemoryQuarantine(limit=10)
 
 
 def payload(number: int, name: str = "ep1") -> Quarantined:

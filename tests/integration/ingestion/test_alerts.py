@@ -7,12 +7,7 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import AlreadyExists, DomainError, InvalidArgument, NotFound
 from services.chassis.grpc.status import unpack
 from services.chassis.nats import Event, Publisher
-from services.chassis.nats.topology import (
-    ALERTS,
-    VIDEO_FAILED_SUBJECT,
-    VIDEO_PROBED_SUBJECT,
-    VIDEO_STARTED_SUBJECT,
-)
+from services.chassis.nats.topology import ALERTS, VIDEO_FAILED_SUBJECT, VIDEO_PROBED_SUBJECT, VIDEO_STARTED_SUBJECT
 from services.chassis.paging import PageTokens
 from tests.integration.ingestion.conftest import World, started
 from tests.support.eventually import eventually

@@ -10,8 +10,8 @@ import pytest
 from services.chassis.net_guard import AddressGuard
 from services.chassis.origins import Origin, Targets
 from services.media_probe.adapters.http.remote_file import FileBudget
-from services.media_probe.adapters.http.source import HttpOptions, HttpVideoSource, open_http_source
-from services.media_probe.adapters.libav.pool import PoolOptions, WorkerPool, open_pool
+from services.media_probe.adapters.http.video_source import HttpOptions, HttpVideoSource, open_http_source
+from services.media_probe.adapters.libav.worker_pool import PoolOptions, WorkerPool, open_pool
 from services.media_probe.application.prober import ProbeLimits, Prober
 from services.media_probe.domain.target import TargetRule
 from tests.support.video_server import VideoServer

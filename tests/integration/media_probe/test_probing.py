@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.media_probe.application.ports import Inspection, Piece
-from services.media_probe.domain.containers import Container
+from services.media_probe.application.ports import Piece
+from services.media_probe.domain.container_formats import Container
 from services.media_probe.domain.failure import Failure, ProbeFailed
+from services.media_probe.domain.video import Inspection
 from tests.integration.media_probe.conftest import OpenRig
 from tests.support import video_server as vs
 from tests.support.eventually import eventually

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.chassis.net_guard import AddressGuard
 from services.chassis.origins import Origin, Targets
 from services.media_probe.adapters.http.remote_file import FileBudget, RemoteFile
-from services.media_probe.adapters.http.source import HttpOptions, open_http_source
+from services.media_probe.adapters.http.video_source import HttpOptions, open_http_source
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.target import TargetRule
 from tests.integration.media_probe.conftest import OpenRig

@@ -22,7 +22,7 @@ from services.chassis.grpc.client import connect
 from services.chassis.nats import DeadLetters, Event, NatsConnection, Publisher
 from services.chassis.nats.envelope import MESSAGE_ID, Encoded, encode
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
-from services.media_probe.bootstrap import SERVICE
+from services.media_probe.adapters.nats.alert_consumer import SERVICE
 from tests.support import video_server as vs
 from tests.support.eventually import eventually
 from tests.support.ports import free_port

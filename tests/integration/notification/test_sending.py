@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.chassis.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    PermissionDenied,
-)
+from services.chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from services.chassis.grpc.client import connect
 from services.chassis.nats import NatsConnection
 from services.chassis.nats.topology import NOTIFICATIONS

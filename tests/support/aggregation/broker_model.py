@@ -17,9 +17,9 @@ from services.aggregation.adapters.nats.reading_lane import JetStreamLane, LaneO
 from services.aggregation.domain.partition.continuity import Stream
 from services.chassis.errors import Unavailable
 from services.chassis.mesh_names import MeshNames
-from services.chassis.nats.batches import BatchOptions, BatchReader
+from services.chassis.nats.batch_reader import BatchOptions, BatchReader
 from services.chassis.nats.envelope import Follows
-from services.chassis.nats.pull import RenewalDue
+from services.chassis.nats.pull_source import RenewalDue
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

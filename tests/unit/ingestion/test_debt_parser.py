@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingestion.domain.debts.batch import DebtRows
+from services.ingestion.domain.debts.csv_record import MAX_RECORD
 from services.ingestion.domain.debts.debt_file import Reject
 from services.ingestion.domain.debts.header import COLUMNS, read_header
 from services.ingestion.domain.debts.parser import DebtParser
-from services.ingestion.domain.debts.records import MAX_RECORD
 from services.ingestion.domain.debts.rules import Broken, check
 
 GOOD = ["Ana Souza", "12345678901", "ana@example.com", "10.50", "2026-12-31", "debt-1"]

@@ -7,7 +7,7 @@ import pytest
 
 from services.chassis.auth import principal
 from services.chassis.errors import NotFound
-from services.ingestion.application.in_order import in_order
+from services.ingestion.application.ordered_pipeline import answer_in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
@@ -214,7 +214,7 @@ async def test_answers_come_in_order_and_reading_ahead_is_bounded() -> None:
         futures.append(asyncio.get_running_loop().create_future())
         return futures[-1]
 
-    answers = in_order(questions(), begin, limit=4)
+    answers = answer_in_order(questions(), begin, limit=4)
     first = asyncio.ensure_future(anext(answers))
     for _ in range(50):
         await asyncio.sleep(0)
@@ -246,5 +246,5 @@ async def test_a_failure_ends_a_stream_after_the_answers_before_it() -> None:
 
     seen: list[int] = []
     with pytest.raises(StreamUnavailable):
-        await take(in_order(questions(), begin, limit=16), seen)
+        await take(answer_in_order(questions(), begin, limit=16), seen)
     assert seen == [0, 1, 2]

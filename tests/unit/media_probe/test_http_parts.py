@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.media_probe.adapters.http.answers import Beyond, Part, read_head, retry_after, strong_tag
-from services.media_probe.adapters.http.spans import Spans
+from services.media_probe.adapters.http.byte_ranges import ByteRanges
+from services.media_probe.adapters.http.range_response import Beyond, Part, read_head, retry_after, strong_tag
 from services.media_probe.domain.failure import Failure, ProbeFailed
 
 FILE = bytes(range(256)) * 2
@@ -17,7 +17,7 @@ FILE = bytes(range(256)) * 2
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 120)), max_size=30), st.integers(0, 520), st.integers(1, 600)
 )
 def test_spans_know_what_was_added_and_nothing_else(added: list[tuple[int, int]], offset: int, length: int) -> None:
-    spans, known = Spans(), set[int]()
+    spans, known = ByteRanges(), set[int]()
     for start, size in added:
         data = FILE[start : start + size]
         spans.add(start, data)

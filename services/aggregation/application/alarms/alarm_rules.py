@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from services.aggregation.application.alarms.ports import AlarmRuleStore
-from services.aggregation.application.queries.lists import Page
 from services.aggregation.domain.alarms.rule import AlarmRule
 from services.aggregation.domain.alarms.scope import MAX_COUNTED, Match, narrowing, scope_of
 from services.aggregation.domain.rules import Rules
 from services.chassis.auth import principal
-from services.chassis.paging import PageTokens, page_limit
+from services.chassis.paging import Page, PageTokens, page_limit
 
 
 class MatchedRule(NamedTuple):

@@ -5,10 +5,9 @@ from typing import Final
 from uuid import UUID
 
 from services.aggregation.application.alarms.ports import AlarmFilter, AlarmStore
-from services.aggregation.application.queries.lists import Page
 from services.aggregation.domain.alarms.alarm import Alarm
 from services.chassis.auth import principal
-from services.chassis.paging import PageTokenInvalid, PageTokens, page_limit
+from services.chassis.paging import Page, PageTokenInvalid, PageTokens, fetch_page
 
 _LATEST: Final = 2**63 - 1
 
@@ -34,7 +33,7 @@ class Alarms:
 
     async def list_alarms(self, query: ListAlarms) -> Page[Alarm]:
         """Raises PageTokenInvalid."""
-        wanted, size = query.wanted, page_limit(query.page_size)
+        wanted = query.wanted
         tokens = PageTokens(
             "alarms",
             building=wanted.building,
@@ -43,8 +42,13 @@ class Alarms:
             rule=wanted.rule,
             states=sorted(wanted.states),
         )
-        found = await self._store.list_alarms(wanted, _position(tokens, query.page_token), size + 1)
-        return Page(found[:size], tokens.next(found, size, lambda alarm: (alarm.start, alarm.id)))
+        before = _position(tokens, query.page_token)
+        return await fetch_page(
+            tokens,
+            query.page_size,
+            lambda limit: self._store.list_alarms(wanted, before, limit),
+            lambda alarm: (alarm.start, alarm.id),
+        )
 
     async def acknowledge(self, id_: str, note: str) -> Alarm:
         """On behalf of the caller. Raises AlarmNotFound, AlarmNotRaised."""

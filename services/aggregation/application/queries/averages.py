@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from services.aggregation.application.queries.history import History, RoomKey, RoomSnapshot, Snapshot
-from services.aggregation.application.queries.lists import Page
 from services.aggregation.application.queries.single_flight import SingleFlight
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.rules import BASE, Rules
@@ -15,7 +14,7 @@ from services.aggregation.domain.times import DAY, MINUTE, NEVER
 from services.aggregation.domain.windows.aggregate import Aggregate, Aggregator
 from services.aggregation.domain.windows.span_statistics import Span, spans
 from services.aggregation.domain.windows.statistics import Statistics
-from services.chassis.paging import PageTokens, page_limit
+from services.chassis.paging import Page, PageTokens, page_limit
 
 DEFAULT_WINDOW: Final = 15 * MINUTE
 DEFAULT_SENSOR_TYPE: Final = "temperature"

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.aggregation.application.queries.lists import Page
 from services.aggregation.domain.series import SeriesKey
-from services.chassis.paging import PageTokens, page_limit
+from services.chassis.paging import Page, PageTokens, page_limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import lcm
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from services.aggregation.application.queries.history import NO_END, History, Snapshot
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
@@ -13,12 +13,11 @@ from services.aggregation.domain.series import SeriesInfo
 from services.aggregation.domain.times import DAY, MINUTE, NEVER, SECOND
 from services.aggregation.domain.windows.span_statistics import spans
 from services.aggregation.domain.windows.statistics import Statistics
-from services.chassis.paging import PageTokens, page_limit
+from services.chassis.paging import Page, PageTokens, page_limit
 
 QUARTER = 15 * MINUTE
 _MIN_WINDOWS: Final = 16
 _MAX_WINDOWS: Final = 512
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,6 @@ class RoomRange:
             oldest_first=self.oldest_first,
             step=step,
         )
-
-
-class Page(NamedTuple, Generic[T]):
-    """The items of a page, and the token of the next one (empty on the last)."""
-
-    items: Sequence[T]
-    next_token: str
 
 
 class WindowItem(NamedTuple):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.ingestion.application.debt_uploads import Upload
+from services.ingestion.application.debts.uploads import Upload
 from services.ingestion.domain.debts.debt_file import Debt, DebtFile, Reject
 from services.ingestion.domain.errors import InvalidField
 from tocsin.ingestion.v1 import debt_file_pb2 as files

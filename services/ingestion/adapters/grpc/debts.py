@@ -7,8 +7,8 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 
 from services.ingestion.adapters.grpc import debt_mappers as to
-from services.ingestion.application.debt_files import DebtFiles
-from services.ingestion.application.debt_uploads import DebtUploads
+from services.ingestion.application.debts.files import DebtFiles
+from services.ingestion.application.debts.uploads import DebtUploads
 from tocsin.ingestion.v1 import debt_file_pb2 as files
 from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
 from tocsin.ingestion.v1.debt_file_service_pb2_grpc import DebtFileServiceServicer

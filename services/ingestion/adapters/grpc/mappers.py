@@ -9,9 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.chassis.grpc.status import code_of
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.alert import Alert, AlertState
-from services.ingestion.domain.columns import Floats, Indices, Longs
 from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
+from services.ingestion.domain.reading_columns import Floats, Indices, Longs
 from services.ingestion.domain.series import SeriesKey
 from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2, reading_service_pb2
 

@@ -6,10 +6,10 @@ from contextlib import aclosing
 from typing import Any
 
 from services.ingestion.adapters.grpc import mappers as to
-from services.ingestion.application.in_order import in_order
+from services.ingestion.application.ordered_pipeline import answer_in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings, Pending, Readings
-from services.ingestion.domain.columns import Floats, Indices, Longs, SeriesTable
 from services.ingestion.domain.errors import InvalidField
+from services.ingestion.domain.reading_columns import Floats, Indices, Longs, SeriesTable
 from tocsin.ingestion.v1 import reading_pb2
 from tocsin.ingestion.v1 import reading_service_pb2 as pb
 from tocsin.ingestion.v1.reading_service_pb2_grpc import ReadingServiceServicer
@@ -52,7 +52,7 @@ class ReadingServicer(ReadingServiceServicer):
         self, request_iterator: AsyncIterator[pb.StreamReadingsRequest], context: Any
     ) -> AsyncIterator[pb.StreamReadingsResponse]:
         stream = _Stream(self._readings)
-        async with aclosing(in_order(request_iterator, stream.begin, limit=self._in_flight)) as answers:
+        async with aclosing(answer_in_order(request_iterator, stream.begin, limit=self._in_flight)) as answers:
             async for answer in answers:
                 yield answer
 

@@ -176,8 +176,8 @@ class MemoryCatalogue:
             named.devices - self.devices.keys(),
         )
 
-    async def count_places(self, most: int) -> PlaceCounts:
-        return PlaceCounts(*(min(len(kind), most) for kind in (self.buildings, self.rooms, self.devices)))
+    async def count_places(self, limit: int) -> PlaceCounts:
+        return PlaceCounts(*(min(len(kind), limit) for kind in (self.buildings, self.rooms, self.devices)))
 
     async def missing(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, tuple[str, str]]:
         found: dict[SeriesKey, tuple[str, str]] = {}

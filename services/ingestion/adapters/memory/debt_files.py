@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables, Entry
 from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, MemoryDebtWriter
-from services.ingestion.application.debt_ports import ABANDONED, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.application.debt_ports import PreparedBlock, Run
+from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Debt, Reject
 from services.ingestion.domain.debts.parser import Block

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from services.ingestion.application.ports import Claim, Emptied, Quarantined
 from services.ingestion.domain.alert import Alert, AlertState, next_state
-from services.ingestion.domain.columns import Piece
 from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound, StreamUnavailable
 from services.ingestion.domain.reading import to_microseconds
+from services.ingestion.domain.reading_columns import Piece
 
 
 class MemoryLane:
@@ -89,13 +89,13 @@ class MemoryIdempotencyKeys:
 class MemoryQuarantine:
     """The port `Quarantine`."""
 
-    def __init__(self, *, most: int = 5000) -> None:
+    def __init__(self, *, limit: int = 5000) -> None:
         self._kept: dict[str, Quarantined] = {}
-        self._most = most
+        self._limit = limit
 
     async def keep(self, payload: Quarantined) -> None:
         self._kept.setdefault(payload.id, payload)
-        for name in sorted(self._kept)[: -self._most]:
+        for name in sorted(self._kept)[: -self._limit]:
             del self._kept[name]
 
     async def get(self, name: str) -> Quarantined:

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from services.ingestion.domain.debts.batch import DebtRows
-from services.ingestion.domain.debts.ragged import place
-from services.ingestion.domain.debts.scan import Bytes, Ints
+from services.ingestion.domain.debts.csv_scan import Bytes, Ints
+from services.ingestion.domain.debts.varlen_bytes import place
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
 _TEXTS: Final = (5, 0, 1, 2, 3, 4)  # debtId, name, governmentId, email, amount, due date

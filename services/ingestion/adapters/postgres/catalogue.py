@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 from services.chassis.postgres import Database
 from services.chassis.postgres.lookups import lookup
-from services.ingestion.adapters.postgres.named_places import counted_places, inserted, unknown_places
-from services.ingestion.adapters.postgres.places import CHANGED_MEANWHILE, Places
-from services.ingestion.adapters.postgres.rule_news import RuleNews
+from services.ingestion.adapters.postgres.place_lookup import counted_places, inserted, unknown_places
+from services.ingestion.adapters.postgres.place_rows import CHANGED_MEANWHILE
+from services.ingestion.adapters.postgres.places import Places
+from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.adapters.postgres.sensor_types import (
     COLUMNS,
     VALUES,
@@ -24,8 +25,8 @@ from services.ingestion.domain.series import SeriesKey
 class PostgresCatalogue(Places):
     """The stored catalogue."""
 
-    def __init__(self, database: Database, news: RuleNews) -> None:
-        super().__init__(database, news)
+    def __init__(self, database: Database, rule_changes: RuleChangeEvents) -> None:
+        super().__init__(database, rule_changes)
         self._sensor_type = lookup(
             database, "sensor type", f"SELECT {COLUMNS} FROM sensor_types WHERE id = ANY($1::text[])", "id"
         )
@@ -82,10 +83,10 @@ class PostgresCatalogue(Places):
                 """,
                 *sensor_type_values(entry),
             )
-            told: list[int] = []
+            event_ids: list[int] = []
             if concerns_readings(current, entry) and (newest := await next_revision(connection, name)) is not None:
-                told = await self._news.of_type(connection, newest)
-        await self._news.left(told)
+                event_ids = await self._rule_changes.of_type(connection, newest)
+        await self._rule_changes.relayed(event_ids)
         return entry
 
     async def delete_sensor_type(self, name: str) -> None:
@@ -137,10 +138,10 @@ class PostgresCatalogue(Places):
         async with self._database.connection() as connection:
             return await unknown_places(connection, keys)
 
-    async def count_places(self, most: int) -> PlaceCounts:
-        """How many there are of each kind; it counts no further than `most`."""
+    async def count_places(self, limit: int) -> PlaceCounts:
+        """How many there are of each kind; it counts no further than `limit`."""
         async with self._database.connection() as connection:
-            return await counted_places(connection, most)
+            return await counted_places(connection, limit)
 
     async def register_device(self, device: Device) -> Device:
         """The stored device, made where it was missing."""

@@ -12,7 +12,7 @@ from services.chassis.postgres import Connection
 from services.chassis.postgres.errors import translated
 from services.ingestion.adapters.postgres import debt_copy
 from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, conflicting, stage
-from services.ingestion.application.debt_ports import PreparedBlock, Run
+from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Reject
 from services.ingestion.domain.debts.errors import LeaseLost

@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from services.ingestion.domain.debts.batch import DebtRows
-from services.ingestion.domain.debts.ragged import place
+from services.ingestion.domain.debts.varlen_bytes import place
 
 COLUMNS: Final = ("amount", "due_date", "line", "debt_file", "name", "government_id", "email", "id")
 _TEXTS: Final = (0, 1, 2, 5)  # of the columns of the file: the others are sent as numbers

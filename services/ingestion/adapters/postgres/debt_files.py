@@ -13,7 +13,7 @@ from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
-from services.ingestion.application.debt_ports import ABANDONED, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound

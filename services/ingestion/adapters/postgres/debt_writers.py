@@ -18,15 +18,8 @@ from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.nats import debt_events
 from services.ingestion.adapters.postgres import debt_copy
-from services.ingestion.adapters.postgres.debt_rows import (
-    SAME,
-    add_rejects,
-    conflicting,
-    copy,
-    repeated,
-    stage,
-)
-from services.ingestion.application.debt_ports import PreparedBlock, Run
+from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, conflicting, copy, repeated, stage
+from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
 from services.ingestion.domain.debts.debt_file import Counts, Reject
 from services.ingestion.domain.debts.errors import LeaseLost

@@ -8,7 +8,7 @@ import asyncpg
 
 from services.chassis.errors import Aborted, DomainError
 from services.chassis.postgres import ConstraintErrors
-from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
+from services.ingestion.adapters.postgres.counter_rule_columns import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import Building, Device, Room
 from services.ingestion.domain.errors import ResourceNotFound, SensorTypeUnknown
 

@@ -7,7 +7,8 @@ from typing import cast
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
 from services.chassis.postgres.lookups import lookup
-from services.ingestion.adapters.postgres.new_places import create_buildings, create_devices, create_rooms
+from services.ingestion.adapters.postgres.counter_rule_columns import RULES, rules_in
+from services.ingestion.adapters.postgres.place_creation import create_buildings, create_devices, create_rooms
 from services.ingestion.adapters.postgres.place_rows import (
     BUILDING,
     CHANGED_MEANWHILE,
@@ -19,8 +20,7 @@ from services.ingestion.adapters.postgres.place_rows import (
     device_values,
     room_in,
 )
-from services.ingestion.adapters.postgres.rule_news import RuleNews
-from services.ingestion.adapters.postgres.rules import RULES, rules_in
+from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.domain.catalogue import Building, Device, Room
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
@@ -30,9 +30,9 @@ from services.ingestion.domain.series import SeriesKey
 class Places:
     """The part of the catalogue that says where something is measured."""
 
-    def __init__(self, database: Database, news: RuleNews) -> None:
+    def __init__(self, database: Database, rule_changes: RuleChangeEvents) -> None:
         self._database = database
-        self._news = news
+        self._rule_changes = rule_changes
         self._building = lookup(
             database, "building", f"SELECT {BUILDING} FROM buildings WHERE id = ANY($1::text[])", "id"
         )
@@ -144,8 +144,8 @@ class Places:
                 """,
                 *device_values(entry),
             )
-            told = await self._news.of_device(connection, entry.id, None, entry)
-        await self._news.left(told)
+            event_ids = await self._rule_changes.of_device(connection, entry.id, None, entry)
+        await self._rule_changes.relayed(event_ids)
         return device_in(row, entry.id)
 
     async def get_device(self, name: str) -> Device:
@@ -177,16 +177,16 @@ class Places:
                 """,
                 *device_values(entry),
             )
-            told = await self._news.of_device(connection, name, before, entry)
-        await self._news.left(told)
+            event_ids = await self._rule_changes.of_device(connection, name, before, entry)
+        await self._rule_changes.relayed(event_ids)
         return device_in(row, name)
 
     async def delete_device(self, name: str) -> None:
         """Raises ResourceNotFound."""
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(f"DELETE FROM devices WHERE id = $1 RETURNING {DEVICE}", name)
-            told = await self._news.of_device(connection, name, device_in(row, name), None)
-        await self._news.left(told)
+            event_ids = await self._rule_changes.of_device(connection, name, device_in(row, name), None)
+        await self._rule_changes.relayed(event_ids)
 
     async def device_rules(self) -> dict[tuple[str, str], CounterRules]:
         """(device, its sensor type) -> counter rules, of the devices that have any."""

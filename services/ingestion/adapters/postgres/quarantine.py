@@ -13,11 +13,11 @@ _TRIM_EVERY = 50
 
 
 class PostgresQuarantine:
-    """Payloads that nobody understood (the port `Quarantine`); about the `most` newest are kept."""
+    """Payloads that nobody understood (the port `Quarantine`); about the `limit` newest are kept."""
 
-    def __init__(self, database: Database, *, most: int = 5000) -> None:
+    def __init__(self, database: Database, *, limit: int = 5000) -> None:
         self._database = database
-        self._most = most
+        self._limit = limit
         self._untrimmed = 0
         self._keeping = database.group_commit("quarantine", self._keep, one_statement=True)
 
@@ -40,14 +40,14 @@ class PostgresQuarantine:
             [one.create_time for one in payloads],
         )
         self._untrimmed += len(payloads)
-        if self._untrimmed >= min(_TRIM_EVERY, self._most):
+        if self._untrimmed >= min(_TRIM_EVERY, self._limit):
             self._untrimmed = 0
             await connection.execute(
                 """
                 DELETE FROM quarantined_payloads
                 WHERE id <= (SELECT id FROM quarantined_payloads ORDER BY id DESC OFFSET $1 LIMIT 1)
                 """,
-                self._most,
+                self._limit,
             )
         return [None] * len(payloads)
 

@@ -3,7 +3,7 @@
 import asyncpg
 
 from services.chassis.postgres import Connection
-from services.ingestion.adapters.postgres.rules import RULES, rules_in, values_of
+from services.ingestion.adapters.postgres.counter_rule_columns import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import Kind, SensorType
 
 VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}"

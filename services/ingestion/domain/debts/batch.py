@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from services.ingestion.domain.debts.csv_scan import Bytes, Flags, Ints
 from services.ingestion.domain.debts.debt_file import Reject
 from services.ingestion.domain.debts.header import COLUMNS
-from services.ingestion.domain.debts.quick import left
 from services.ingestion.domain.debts.rules import shown
-from services.ingestion.domain.debts.scan import Bytes, Flags, Ints
+from services.ingestion.domain.debts.vectorized_rules import left_aligned
 
 _ID: Final = COLUMNS.index("debtId")
 
@@ -67,7 +67,7 @@ class DebtRows:
 
     def ids(self) -> "npt.NDArray[np.bytes_]":
         """The debtIds."""
-        matrix = left(self.source, self.starts[:, _ID], self.ends[:, _ID])
+        matrix = left_aligned(self.source, self.starts[:, _ID], self.ends[:, _ID])
         return np.ascontiguousarray(matrix).view(f"S{matrix.shape[1]}")[:, 0]
 
     def by_id(self) -> "tuple[DebtRows, Repeats]":

@@ -1,8 +1,8 @@
 """Turns the bytes of a debt file into rows and rejects, block by block, in memory that depends on the block alone.
 
-What is plain is read and judged over whole columns (`scan.py`, `quick.py`); every other record goes one by one through
-the exact reader and the exact rules (`records.py`, `rules.py`), which alone reject. Cutting the file into other blocks
-gives the same result.
+What is plain is read and judged over whole columns (`csv_scan.py`, `vectorized_rules.py`); every other record goes one
+by one through the exact reader and the exact rules (`csv_record.py`, `rules.py`), which alone reject. Cutting the file
+into other blocks gives the same result.
 """
 
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from services.ingestion.domain.debts.batch import DebtRows
+from services.ingestion.domain.debts.csv_record import MAX_RECORD, RecordReader
+from services.ingestion.domain.debts.csv_scan import Ints, scan
 from services.ingestion.domain.debts.debt_file import Reject
 from services.ingestion.domain.debts.header import Layout
-from services.ingestion.domain.debts.quick import judge
-from services.ingestion.domain.debts.records import MAX_RECORD, RecordReader
 from services.ingestion.domain.debts.rules import Row, check, shown
-from services.ingestion.domain.debts.scan import Ints, scan
+from services.ingestion.domain.debts.vectorized_rules import check_rows
 
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _MAX_SCANS: Final = 16
@@ -92,7 +92,7 @@ class DebtParser:
         array = np.frombuffer(block, np.uint8)[start:]
         seen = scan(array, self._layout)
         plain = np.flatnonzero(seen.plain)
-        quick = judge(array, seen.field_starts, seen.field_ends, self._layout)
+        quick = check_rows(array, seen.field_starts, seen.field_ends, self._layout)
         lines = self._line + seen.lines
         passed = plain[quick.passed]
         rows = DebtRows(

@@ -1,4 +1,5 @@
-"""The rules of a row, one row at a time: exact, and the authority. `quick.py` passes what is plainly right."""
+"""The rules of a row, one row at a time: exact, and the authority. `vectorized_rules.py` passes what is plainly
+right."""
 
 import re
 from collections.abc import Sequence

@@ -66,11 +66,11 @@ class Document:
             raise PayloadNotUnderstood(path, "must be a number that a double can hold")
         return number
 
-    def integer(self, path: str, least: int, most: int) -> int:
-        """A whole number from `least` to `most`."""
+    def integer(self, path: str, minimum: int, maximum: int) -> int:
+        """A whole number from `minimum` to `maximum`."""
         number = self.number(path)
-        if number != int(number) or not least <= number <= most:
-            raise PayloadNotUnderstood(path, f"must be a whole number from {least} to {most}")
+        if number != int(number) or not minimum <= number <= maximum:
+            raise PayloadNotUnderstood(path, f"must be a whole number from {minimum} to {maximum}")
         return int(number)
 
     def time_us(self, path: str) -> int:

@@ -1,0 +1,1 @@
+"""The gRPC service: message to use case and back."""

@@ -26,7 +26,7 @@ class VideoServicer(rpc.VideoServiceServicer):
         state = State(pb.Video.State.Name(request.state)) if request.state else None
         page = await self._videos.list(ListQuery(request.page_size, request.page_token, request.store, state))
         return pb.ListVideosResponse(
-            videos=[to_message(video) for video in page.videos], next_page_token=page.next_page_token
+            videos=[to_message(video) for video in page.items], next_page_token=page.next_token
         )
 
     async def ProbeVideo(self, request: pb.ProbeVideoRequest, context: Any) -> pb.Video:

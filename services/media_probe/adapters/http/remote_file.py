@@ -14,8 +14,8 @@ import aiohttp
 from yarl import URL
 
 from services.chassis.net_guard import AddressBlocked, NameUnresolved
-from services.media_probe.adapters.http.answers import REDIRECTS, Beyond, Part, read_head, strong_tag
-from services.media_probe.adapters.http.spans import Spans
+from services.media_probe.adapters.http.byte_ranges import ByteRanges
+from services.media_probe.adapters.http.range_response import REDIRECTS, Beyond, Part, read_head, strong_tag
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.video import Effort
 
@@ -45,7 +45,7 @@ class RemoteFile:
         self._url = url
         self._budget = budget
         self._redirect = redirect
-        self._spans = Spans()
+        self._spans = ByteRanges()
         self._tag = ""
         self._end: int | None = None
         self._stream: _WholeFile | None = None

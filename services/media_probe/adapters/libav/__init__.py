@@ -1,0 +1,1 @@
+"""Reading media headers in processes without rights; nothing here fetches a byte."""

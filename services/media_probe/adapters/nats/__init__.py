@@ -1,0 +1,1 @@
+"""Alerts in from JetStream; results leave by the outbox of `postgres`."""

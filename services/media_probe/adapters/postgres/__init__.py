@@ -1,0 +1,1 @@
+"""The results in PostgreSQL; tables are made in `migrations`."""

@@ -1,0 +1,85 @@
+"""Asking about debt files, their rejects and debts."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from services.chassis.errors import Unavailable
+from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
+from services.ingestion.application.debts.ports import DebtFileStore
+from services.ingestion.domain.debts import spreadsheet
+from services.ingestion.domain.debts.debt_file import Debt, DebtFile, Reject
+from services.ingestion.domain.errors import InvalidField
+
+_LOOK = timedelta(milliseconds=250)
+_DOWNLOAD_PAGE = 1000
+REJECT_COLUMNS = ("line", "reason", "column", "message", "raw")
+
+
+class DebtFiles:
+    """The use cases. `stopping` is set when the process begins to stop."""
+
+    def __init__(self, store: DebtFileStore, stopping: asyncio.Event) -> None:
+        self._store, self._stopping = store, stopping
+
+    async def get(self, file_id: str) -> DebtFile:
+        """Raises ResourceNotFound."""
+        return await self._store.get(file_id)
+
+    async def debt(self, debt_id: str) -> Debt:
+        """Raises ResourceNotFound."""
+        return await self._store.debt(debt_id)
+
+    async def list(self, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
+        """A page, newest first, after `token` or with `number` (from 1; 0: none), and how many files there are. Raises
+        InvalidField for both."""
+        if token and number:
+            raise InvalidField("page", "cannot be combined with pageToken")
+        tokens = PageTokens("debt_files")
+        position = tokens.read(token, (str,))
+        before = str(position[0]) if position else None
+        offset = max(number - 1, 0) * page_limit(size)
+        found = await fetch_page(
+            tokens, size, lambda limit: self._store.newest(before, offset, limit), lambda file: (file.id,)
+        )
+        return found, await self._store.count()
+
+    async def rejects(self, file_id: str, size: int, token: str) -> Page[Reject]:
+        """By line. Raises ResourceNotFound."""
+        tokens = PageTokens("debt_rejects", file=file_id)
+        position = tokens.read(token, (int,))
+        after = int(position[0]) if position else 0
+        return await fetch_page(
+            tokens, size, lambda limit: self._store.rejects(file_id, after, limit), lambda reject: (reject.line,)
+        )
+
+    async def rejects_csv(self, file_id: str) -> AsyncGenerator[bytes]:
+        """All rejects as a CSV with a header, in pieces, safe to open in a spreadsheet. Raises ResourceNotFound."""
+        after = 0
+        head = spreadsheet.line(REJECT_COLUMNS)
+        while True:
+            found = await self._store.rejects(file_id, after, _DOWNLOAD_PAGE)
+            cells = ((str(r.line), r.reason, r.column, r.message, r.raw) for r in found)
+            if piece := head + b"".join(map(spreadsheet.line, cells)):
+                yield piece
+            if len(found) < _DOWNLOAD_PAGE:
+                return
+            head, after = b"", found[-1].line
+
+    async def watch(self, file_id: str) -> AsyncGenerator[DebtFile]:
+        """The file whenever it has changed, at most four times a second, up to its final state. It is read from the
+        store, so any replica can tell. Raises ResourceNotFound; Unavailable when this process stops."""
+        told: DebtFile | None = None
+        while True:
+            file = await self._store.get(file_id)
+            if file != told:
+                told = file
+                yield file
+            if file.state.final:
+                return
+            try:
+                async with asyncio.timeout(_LOOK.total_seconds()):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+            raise Unavailable("the service is stopping; watch again")
