@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+_SOURCES = ("services", "tests", "scripts", "gateway", "proto")
 _SKIPPED = {".venv", ".build", ".git", "node_modules", ".pytest_cache", ".hypothesis"}
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _ANCHOR = re.compile(r"[^\w\- ]")
 _MAKE = re.compile(r"(?:^|`|\$ )make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)(?=`|$|\s+(?:#|ARGS|[A-Z]+=))", re.MULTILINE)
+_FILE = re.compile(r"`([\w./-]+\.(?:py|go|proto|sql|in))`")
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 DOCUMENTS = sorted(
@@ -38,6 +40,14 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in _anchors(target.read_text())):
             lost.append(link)
     assert not lost
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_files_that_are_named_exist(document: Path) -> None:
+    """By the end of their path, as documents name them."""
+    named = _FILE.findall((ROOT / document).read_text())
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for part in _SOURCES for path in (ROOT / part).rglob("*.*")]
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in files)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
