@@ -1,8 +1,10 @@
-// Package jsonbody reads JSON into protobuf messages, strictly, and says precisely what is wrong when it does not fit.
+// Package jsonbody reads JSON into protobuf messages, strictly, says precisely what is wrong when it does not fit, and
+// writes messages as JSON.
 //
 // Reading goes the short way, through protojson; the usual form of a sensor reading takes a way that is shorter still and
 // gives the same. Only a text that protojson refuses is walked a second time, beside the descriptor of the message, to
-// name every field that is wrong and what was expected there.
+// name every field that is wrong and what was expected there. Writing goes by a plan for each type of messages; it gives what
+// protojson gives, and leaves to it what is unusual.
 package jsonbody
 
 import (

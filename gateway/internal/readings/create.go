@@ -50,7 +50,7 @@ func (c *Creator) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 		rest.Fail(w, r, err, "reading")
 		return
 	}
-	answerCreated(w, r, response)
+	rest.Answer(w, r, response)
 }
 
 func pause(ctx context.Context) {

@@ -60,7 +60,7 @@ func (i *Importer) Serve(w http.ResponseWriter, r *http.Request, _ map[string]st
 		run.problem(r, err).Write(w, exchange.From(r.Context()).RequestID)
 		return
 	}
-	answer(w, r, run.result())
+	rest.Answer(w, r, run.result())
 }
 
 // importRun is one import: a sender that reads lines and a receiver that counts outcomes.

@@ -15,7 +15,6 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/genproto/googleapis/api/httpbody"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -26,8 +25,6 @@ import (
 
 // MaxPayload of a vendor's device, in bytes; the contract says the same.
 const MaxPayload = 64 << 10
-
-var writer = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // body carries to the decoder what it must know about the request that the bytes are from.
 type body struct {
@@ -113,10 +110,22 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 		return m.GetData(), nil
 	case proto.Message:
 		// The line ends, as people on a terminal expect.
-		text, err := writer.Marshal(m)
+		text, err := jsonbody.Marshal(m)
 		return append(text, '\n'), err
 	}
 	return nil, errors.New("not a message")
+}
+
+// Answer writes the message for handlers of our own, as the generated ones do.
+func Answer(w http.ResponseWriter, r *http.Request, message proto.Message) {
+	text, err := marshaler{}.Marshal(message)
+	if err != nil {
+		Fail(w, r, err, "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	// A client that has gone away is no error of ours.
+	_, _ = w.Write(text)
 }
 
 // Unmarshal is not used by generated code.

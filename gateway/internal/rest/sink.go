@@ -8,6 +8,7 @@ import (
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/protobuf/proto"
 
+	"tocsin/gateway/internal/jsonbody"
 	"tocsin/gateway/internal/problem"
 )
 
@@ -59,7 +60,7 @@ func (s *eventSink) event(name string, data []byte) bool {
 }
 
 func (s *eventSink) message(m proto.Message) bool {
-	data, err := writer.Marshal(m)
+	data, err := jsonbody.Marshal(m)
 	return err == nil && s.event(s.name, data)
 }
 
@@ -75,7 +76,7 @@ type lineSink struct {
 func (s *lineSink) open() { s.start("application/x-ndjson") }
 
 func (s *lineSink) message(m proto.Message) bool {
-	data, err := writer.Marshal(m)
+	data, err := jsonbody.Marshal(m)
 	return err == nil && s.send([]byte(`{"result":`), data, []byte("}\n"))
 }
 

@@ -12,7 +12,6 @@ import (
 	"strconv"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	ingestion "tocsin/gen/tocsin/ingestion/v1"
 
@@ -25,8 +24,6 @@ const (
 	chunkSize    = 256 << 10
 	maxPartValue = 4 << 10
 )
-
-var writer = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // Handler answers POST /v1/debtFiles and /upload.
 type Handler struct {
@@ -46,13 +43,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 		rest.Fail(w, r, err, "")
 		return
 	}
-	text, err := writer.Marshal(file)
-	if err != nil {
-		rest.Fail(w, r, err, "")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n'))
+	rest.Answer(w, r, file)
 }
 
 func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
