@@ -12,8 +12,7 @@ from services.aggregation.adapters.nats.reading_batch import parse_descriptor
 from services.aggregation.adapters.nats.reading_lane import LaneOptions, open_lane, stream_of_readings
 from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
 from services.aggregation.adapters.nats.window_feed import WindowFeed
-from services.aggregation.adapters.postgres.alarm_rule_listener import listen_for_rules
-from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore
+from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore, reload_on_rule_change
 from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
 from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
 from services.aggregation.adapters.postgres.history import PostgresHistory
@@ -144,7 +143,7 @@ async def wire_partitions(base: Base) -> None:
         await rule_cache.reload()
         keeper.wake(None)
 
-    app.task("rules listener", listen_for_rules(base.dsn, SERVICE, new_rules), until=Step.STOP_PULLING)
+    app.task("rules listener", reload_on_rule_change(base.dsn, SERVICE, new_rules), until=Step.STOP_PULLING)
     mailbox = InboxHandler(base.database, CONSUMER, PriorityMailbox(settings.partitions).put)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=READINGS_PRIORITY)
     consumer = Consumer(base.nats, options, mailbox, publisher=base.publisher)

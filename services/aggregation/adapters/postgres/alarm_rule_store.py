@@ -1,9 +1,10 @@
 """`AlarmRuleStore` on PostgreSQL."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from datetime import timedelta
+from typing import Any, Final, NoReturn
 
 import asyncpg
 
@@ -12,9 +13,12 @@ from services.aggregation.domain.alarms.rule import KINDS, AlarmRule, Condition,
 from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import AlarmRuleExists, AlarmRuleNotFound, TooManyAlarmRules
 from services.chassis.postgres import Connection, Database
+from services.chassis.postgres.listener import reload_on_change
 
 CHANNEL: Final = "aggregation_alarm_rules"
 """Told with every change."""
+_SETTLE: Final = timedelta(milliseconds=20)
+"""Changes come in bursts: reading the rules once for all of them is enough."""
 _KINDS: Final[Mapping[str, type[Condition]]] = {name: kind for kind, name in KINDS.items()}
 _COLUMNS = """
 id, generation, title, building, room, sensor_type, device, severity, disabled, tenant, notify, condition::text,
@@ -110,6 +114,19 @@ class PostgresAlarmRuleStore:
             if not await connection.fetchval("DELETE FROM alarm_rules WHERE id = $1 RETURNING true", id_):
                 raise AlarmRuleNotFound(id_)
             await connection.execute(_TELL, CHANNEL)
+
+
+async def reload_on_rule_change(dsn: str, schema: str, reload: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Calls `reload` after each change, whichever replica makes it, and after each (re)connect. For ever."""
+    await reload_on_change(
+        dsn,
+        schema,
+        "tocsin-aggregation-alarm-rules",
+        CHANNEL,
+        reload,
+        settle=_SETTLE,
+        lost="aggregation.alarm_rules_listener_lost",
+    )
 
 
 async def _read(connection: Connection, id_: str, lock: str = "") -> AlarmRule:

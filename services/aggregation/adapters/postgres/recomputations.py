@@ -137,13 +137,13 @@ async def forget_old(connection: Connection, raw_retention: timedelta) -> None:
 
 
 class PostgresRecomputationQueue:
-    """See `Recomputations`."""
+    """See `RecomputationQueue`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def ask(self, command: RecomputeRoom) -> Sequence[int]:
-        """See `Recomputations`."""
+        """See `RecomputationQueue`."""
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
                 f"""
@@ -163,7 +163,7 @@ class PostgresRecomputationQueue:
         return [row["id"] for row in rows]
 
     async def done(self, entries: Sequence[int]) -> Totals | None:
-        """See `Recomputations`."""
+        """See `RecomputationQueue`."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 """

@@ -91,7 +91,7 @@ class Progress(NamedTuple):
 class Write:
     """Everything that one batch changes; it is committed as a whole or not at all.
 
-    Columns refer to series by local index; `ids` translates to stored ids, `max_gaps` and `counters` belong to them.
+    Columns refer to series by local index; `ids` translates to stored ids, `max_gaps` and `kinds` belong to them.
     """
 
     ids: Ints

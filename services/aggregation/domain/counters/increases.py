@@ -1,7 +1,7 @@
 """True increases of counters (meters), many at once.
 
 Counters that only grow, within their caps, are worked out in columns; the others reading by reading (see
-`services.aggregation.domain.meter`), so that a storm of odd values slows down nobody else.
+`services.aggregation.domain.counters.meter`), so that a storm of odd values slows down nobody else.
 
 An increase belongs to the span from the accepted reading before (`since`) to the reading that brought it.
 """

@@ -1,5 +1,5 @@
-"""Late readings of many series at once: as `revision.place` does it one by one, for series that are no counters (no
-reading of theirs changes the judgement on another)."""
+"""Late readings of many series at once: as `late_readings.apply_late` does it one by one, for series that are no
+counters (no reading of theirs changes the judgement on another)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -121,7 +121,7 @@ def _replace(
     now: Folded,
     revised: list[list[RevisedWindow]],
 ) -> None:
-    """`climb.replace` for many series at once; adds to `revised` of each group."""
+    """`propagation.replace_windows` for many series at once; adds to `revised` of each group."""
     states, step = engine.states.rows, engine.rules.steps[level]
     seen = visibly_changed(Profile(states["kind"][series], states["max_gap"][series]), known, now, step)
     known_keys, keys = _key(known.series, known.start, step), _key(now.series, now.start, step)

@@ -30,9 +30,8 @@ class StoredWindows(NamedTuple):
 
 
 class RevisedWindow(NamedTuple):
-    """A stored window's new content. Not `visible`: only what is remembered beside its
-    statistics has changed; the revision
-    stays."""
+    """A stored window's new content. Not `visible`: only what is remembered beside its statistics has changed; the
+    revision stays."""
 
     step: int
     series: int

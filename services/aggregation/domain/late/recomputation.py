@@ -55,8 +55,8 @@ class StepChange(NamedTuple):
 
 class RecomputedChunk(NamedTuple):
     """What a chunk comes to. `steps`: its windows, where any has changed, from which `revised` follows (see
-    `replaced`). `corrections` are all there are of readings from `recounted_from` to its end; `open`: windows in memory
-    have changed."""
+    `with_revisions`). `corrections` are all there are of readings from `recounted_from` to its end; `open`: windows in
+    memory have changed."""
 
     steps: list[StepChange]
     revised: list[RevisedWindow]

@@ -2,7 +2,7 @@
 
 Readings newer than the last settled one of their series wait in a small buffer until the series' newest reading is
 `grace` ahead; until then any order and any repeat costs nothing. Readings at or before the last settled one are late:
-see `services.aggregation.domain.revision`. Nothing here does I/O: what has to be stored comes out as `Changes`.
+see `services.aggregation.domain.late`. Nothing here does I/O: what has to be stored comes out as `Changes`.
 """
 
 from dataclasses import dataclass, field
