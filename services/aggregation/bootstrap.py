@@ -35,6 +35,7 @@ from services.aggregation.application.queries.averages import Averages
 from services.aggregation.application.queries.corrections import Corrections
 from services.aggregation.application.queries.lists import Lists
 from services.aggregation.application.queries.live_watch import Watchers
+from services.aggregation.application.queries.series_list import SeriesList
 from services.aggregation.domain.rules import Rules
 from services.aggregation.settings import AggregationSettings
 from services.chassis.app import App, Step
@@ -161,6 +162,7 @@ async def wire_queries(base: Base) -> None:
     servicer = AggregationServicer(
         Averages(history, base.rules, wall_clock_us),
         Lists(history, base.rules),
+        SeriesList(history),
         Corrections(PostgresCorrectionLog(base.database)),
         RoomRecomputation(PostgresRecomputationQueue(base.database)),
         watchers,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.chassis.mesh_names import MeshNames
 from services.cli.errors import CommandError
+from services.cli.output import in_larger_units
 from services.cli.runtime.instance import Instance, running_instance
 from services.cli.runtime.state import StateDir, state_dir_path
 
@@ -187,7 +188,8 @@ def _problem(response: "httpx.Response") -> str:
         # What stands in the detail already, or in another part, is not said twice.
         if part not in told and not _stands_in(part.partition(": ")[2], told):
             told = f"{told.rstrip('.')}; {part}"
-    return told
+    # Rules name spans in seconds, as JSON has them; commands take and show them in larger units.
+    return in_larger_units(told) if content.get("errors") else told
 
 
 def _stands_in(value: str, text: str) -> bool:

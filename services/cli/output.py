@@ -1,6 +1,9 @@
 """How commands print: Rich for people, JSON with `--json` for programs."""
 
 import json
+import os
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +12,19 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_SECONDS = re.compile(r"(?<![\w.:/-])(\d{1,9})s(?![\w-])")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_UNBROKEN = 100_000
+"""Columns: more than any line has."""
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """The terminal; plain text where output is no terminal."""
+    """The terminal; where output is none, plain text of which no line is broken (COLUMNS sets a width)."""
     from rich.console import Console
 
-    return Console(highlight=False, stderr=stderr)
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(highlight=False, stderr=stderr, width=None if terminal or "COLUMNS" in os.environ else _UNBROKEN)
 
 
 def print_json(value: Any) -> None:
@@ -53,6 +61,17 @@ def fields(title: str, values: Mapping[str, object]) -> "RenderableType":
 def number(value: float | None, digits: int = 2) -> str:
     """A number for people; `-` when it is unknown."""
     return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def in_larger_units(text: str) -> str:
+    """The text with spans of time like 900s (as JSON has them) as 15m, where they are whole minutes, hours or days."""
+    return _SECONDS.sub(_larger_unit, text)
+
+
+def _larger_unit(found: re.Match[str]) -> str:
+    seconds = int(found[1])
+    units = ((86400, "d"), (3600, "h"), (60, "m"))
+    return next((f"{seconds // size}{unit}" for size, unit in units if seconds and seconds % size == 0), found[0])
 
 
 def _shown(cell: object) -> str:

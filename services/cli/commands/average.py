@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from services.cli.errors import CommandError
+from services.cli.known_series import refuse_unknown
 from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, fields, number, print_json, table
 from services.cli.sparkline import sparkline
@@ -38,9 +38,12 @@ def average(
     whole = f"/v1/buildings/{quote(building, safe='')}"
     path = f"{whole}/rooms/{quote(room, safe='')}/average" if room else f"{whole}/average"
     query = {"sensorType": sensor_type, "window": span(window, "--window")} | ({"at": at} if at else {})
-    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
+    with open_mesh(state_dir).http(scopes=["readings:read", "catalogue:read"]) as client:
         result: dict[str, Any] = answer(client.get(path, params=query))
         past = _past(client, path, query, result, recent)
+        known = any(value is not None for _, value in past) or result.get("devicesWithoutData")
+        if result["state"] == "NO_DATA" and not known:
+            refuse_unknown(client, building, room, result["sensorType"])
         rooms: dict[str, Any] = {}
         if not room:
             asked = query | {"at": result["end"], "pageSize": str(limit)}
@@ -49,10 +52,6 @@ def average(
         more = {} if room else {"roomAverages": rooms.get("averages", [])}
         print_json(result | {"recent": [{"end": end, "value": value} for end, value in past]} | more)
         return
-    known = any(value is not None for _, value in past) or result.get("devicesWithoutData")
-    if result["state"] == "NO_DATA" and not known:
-        where = f"room {room} of building {building}" if room else f"building {building}"
-        raise CommandError(f"no device has ever sent {sensor_type} from {where}; --type names another sensor type")
     _show(f"{building}/{room}" if room else building, result, [value for _, value in past])
     if rooms.get("averages"):
         _show_rooms(rooms)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite, span
-from services.cli.output import JsonOption, console, number, print_json, table
+from services.cli.output import JsonOption, console, in_larger_units, number, print_json, table
 
 app = typer.Typer(help="Send readings, and watch their windows close.", no_args_is_help=True)
 
@@ -22,7 +23,7 @@ def send(
     building: Annotated[str, typer.Argument(help="Building id, for example `tower`.")],
     room: Annotated[str, typer.Argument(help="Room id, for example `lobby`.")],
     sensor_type: Annotated[str, typer.Argument(help="Sensor type, for example `temperature`.")],
-    value: Annotated[float, typer.Argument(callback=finite, help="The measured value.")],
+    value: Annotated[float, typer.Argument(callback=finite, help="The measured value, for example 21.5 or -5.")],
     unit: Annotated[str, typer.Option(help="Unit of the value; the sensor type's own by default.")] = "",
     device: Annotated[str, typer.Option(help="Device that measured it.")] = "",
     at: Annotated[str, typer.Option(help="Event time, RFC 3339; now by default.")] = "",
@@ -45,7 +46,7 @@ def send(
     stored = outcome["reading"]
     note = " (was known already)" if outcome.get("duplicate") else ""
     console().print(
-        f"[green]accepted[/] {building}/{room} {sensor_type} = {stored['value']:g} {stored['unit']} "
+        f"[green]accepted[/] {building}/{room} {sensor_type} = {stored['value']:.15g} {stored['unit']} "
         f"at {stored['eventTime']}{note}"
     )
 
@@ -58,22 +59,28 @@ def import_file(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Send a file of readings; bad lines are listed, good ones are kept."""
+    """Send a file of readings; bad lines are listed, good ones are kept. Exit code 1 when there are bad ones."""
     from services.cli.client import answer, open_mesh
 
     with open_mesh(state_dir).http(scopes=["readings:write"], timeout=600) as client, file.open("rb") as content:
         outcome = answer(
             client.post("/v1/readings:import", content=content, headers={"content-type": "application/x-ndjson"})
         )
+    accepted, rejected = int(outcome.get("accepted", 0)), int(outcome.get("rejected", 0))
     if json:
         print_json(outcome)
-        return
-    accepted, rejected = int(outcome.get("accepted", 0)), int(outcome.get("rejected", 0))
+    else:
+        _show_import(accepted, rejected, outcome.get("rejections", []))
+    if rejected:
+        raise CommandError(f"{rejected:,} of {accepted + rejected:,} lines were rejected")
+
+
+def _show_import(accepted: int, rejected: int, rejections: list[dict[str, Any]]) -> None:
     out = console()
     out.print(f"[green]{accepted:,} accepted[/]" + (f", [red]{rejected:,} rejected[/]" if rejected else ""))
     rows = [
         (rejection.get("index", 0) + 1, rejection.get("field", ""), rejection.get("message", ""))
-        for rejection in outcome.get("rejections", [])
+        for rejection in rejections
     ]
     if rows:
         out.print(table("Rejected lines", ("line>", "field", "why"), rows))
@@ -120,7 +127,7 @@ def _print_window(window: dict[str, Any]) -> None:
     # A window with a single reading has no time-weighted mean.
     mean = statistics.get("timeWeightedMean", statistics.get("mean"))
     console().print(
-        f"[dim]{window['start']}[/] {window['step']:>6} {series['building']}/{series['room']}{device} "
+        f"[dim]{window['start']}[/] {in_larger_units(window['step']):>6} {series['building']}/{series['room']}{device} "
         f"{series['sensorType']}: [bold]{number(mean)}[/] {series.get('unit', '')} "
         f"[dim]n={statistics.get('count', 0)} covered={statistics.get('coveredRatio', 0):.0%} "
         f"rev={window.get('revision', 1)}[/]"

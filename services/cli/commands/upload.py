@@ -26,7 +26,7 @@ def upload(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Upload a file of debts; each registered debt leads to one invoice."""
+    """Upload a file of debts; each registered debt leads to one invoice. Exit code 1 when rows are rejected."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
     from services.cli.client import answer, open_mesh
@@ -64,6 +64,8 @@ def upload(
         _show(result, rejects)
     if result["state"] == "FAILED":
         raise CommandError(f"{file.name} was refused: {result.get('error', '')}")
+    if rejected := int(result.get("rejected", 0)):
+        raise CommandError(f"{rejected:,} of {int(result.get('rows', 0)):,} rows were rejected")
 
 
 def _show(result: dict[str, Any], rejects: list[dict[str, Any]]) -> None:

@@ -6,8 +6,9 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
+from services.cli.known_series import refuse_unknown
 from services.cli.options import StateDirOption, span
-from services.cli.output import JsonOption, console, fields, number, print_json, table
+from services.cli.output import JsonOption, console, fields, in_larger_units, number, print_json, table
 
 _PATIENCE_SECONDS = 3600.0
 _STILL_WORKING = 504
@@ -40,9 +41,11 @@ def list_(
     query: dict[str, str | int] = {"sensorType": sensor_type, "step": span(step, "--step"), "pageSize": limit}
     optional = {"device": device, "from": start, "to": end, "oldestFirst": "true" if oldest_first else ""}
     query |= {name: text for name, text in optional.items() if text}
-    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
+    with open_mesh(state_dir).http(scopes=["readings:read", "catalogue:read"]) as client:
         page: dict[str, Any] = answer(client.get(_path(building, room), params=query))
-    windows: list[dict[str, Any]] = page.get("windows", [])
+        windows: list[dict[str, Any]] = page.get("windows", [])
+        if not windows:
+            refuse_unknown(client, building, room, sensor_type)
     if json:
         print_json(windows)
     elif not windows:
@@ -137,7 +140,7 @@ def _show(name: str, windows: list[dict[str, Any]]) -> None:
     figure = "used>" if counter else "mean>"
     columns = ("start (UTC)", *(["device"] if several else []), figure, "min>", "max>", "n>", "covered>", "rev>")
     unit = windows[0]["series"].get("unit", "")
-    console().print(table(f"{name}, {windows[0]['step']} windows, in {unit}", columns, rows))
+    console().print(table(f"{name}, {in_larger_units(windows[0]['step'])} windows, in {unit}", columns, rows))
     if around:
         what = "" if counter else "; the mean is the time-weighted one"
         console().print(f"[dim]n 0: no reading inside, known from those around it{what}[/]")

@@ -108,8 +108,8 @@ class ValueOutOfRange(InvalidArgument):
         """`register`: `maximum` is the register size of a ROLLOVER counter."""
         text, bounds = _bounds(minimum, maximum, unit, register)
         super().__init__(
-            violations=[FieldViolation("value", f"must be {text}, is {value:g} {unit}", self.reason)],
-            metadata={"value": repr(value), **bounds},
+            violations=[FieldViolation("value", f"must be {text}, is {value:.15g} {unit}", self.reason)],
+            metadata={"value": f"{value:.15g}", **bounds},
         )
 
 
@@ -118,11 +118,11 @@ def _bounds(minimum: float | None, maximum: float | None, unit: str, register: b
     """For people, and for programs. Refusals come in storms, of values of few kinds."""
     texts, metadata = list[str](), {"unit": unit}
     if minimum is not None:
-        texts.append(f"not below {minimum} {unit}")
-        metadata["min"] = repr(minimum)
+        texts.append(f"not below {minimum:.15g} {unit}")
+        metadata["min"] = f"{minimum:.15g}"
     if maximum is not None:
-        texts.append(f"not above {maximum} {unit}" + (" (registerSize)" if register else ""))
-        metadata["max"] = repr(maximum)
+        texts.append(f"not above {maximum:.15g} {unit}" + (" (registerSize)" if register else ""))
+        metadata["max"] = f"{maximum:.15g}"
     return " and ".join(texts), metadata
 
 

@@ -26,6 +26,7 @@ from services.aggregation.application.queries.averages import (
     RoomAverage,
 )
 from services.aggregation.application.queries.history import History, RoomKey
+from services.aggregation.application.queries.series_list import SeriesFilter, SeriesList
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind, SeriesInfo, SeriesKey
@@ -138,6 +139,44 @@ async def test_a_building_is_all_of_its_readings_and_nothing_else(rig: Rig) -> N
     assert not found.rolled.provisional
     room = await rig.averages.get(GetRoomAverage(building="b1", room="r2", at=end))
     assert room.statistics.mean == pytest.approx((180 * 300 + 90 * 310) / 270)
+
+
+async def test_what_has_ever_been_sent_is_listed_in_pages(rig: Rig) -> None:
+    known = [
+        series("r2", "d2"),
+        series("r2", "d10"),
+        series("R3", sensor_type="humidity", unit="%"),
+        series("r2", "", sensor_type="energy", kind=Kind.COUNTER, unit="Wh"),
+        series("r1", building="b2"),
+    ]
+    await rig.feed(known, [(number, T0, 5.0) for number in range(len(known))])
+    query = SeriesList(rig.history)
+
+    async def listed(wanted: SeriesFilter, size: int) -> list[tuple[str, str, str, str]]:
+        found: list[SeriesInfo] = []
+        token = ""
+        while True:
+            page = await query.page(wanted, size, token)
+            assert len(page.items) <= size
+            found += page.items
+            if not (token := page.next_token):
+                return [(one.room, one.sensor_type, one.device, one.unit) for one in found]
+
+    everything = [
+        ("R3", "humidity", "d1", "%"),
+        ("r2", "energy", "", "Wh"),
+        ("r2", "temperature", "d10", "K"),
+        ("r2", "temperature", "d2", "K"),
+    ]
+    for size in (1, 2, 4, 5):
+        assert await listed(SeriesFilter("b1"), size) == everything
+    assert await listed(SeriesFilter("b1", "r2"), 2) == everything[1:]
+    assert await listed(SeriesFilter("b1", "r2", "temperature"), 1) == everything[2:]
+    assert await listed(SeriesFilter("b1", sensor_type="humidity"), 1) == everything[:1]
+    assert await listed(SeriesFilter("b3"), 10) == []
+    page = await query.page(SeriesFilter("b1"), 1, "")
+    with pytest.raises(PageTokenInvalid):
+        await query.page(SeriesFilter("b1", "r2"), 1, page.next_token)
 
 
 @pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.COUNTER])

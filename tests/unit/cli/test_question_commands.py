@@ -135,14 +135,52 @@ def test_numbers_are_finite(edge: Put, capsys: pytest.CaptureFixture[str], comma
     assert not fake.asked
 
 
-def test_where_nobody_has_ever_sent_is_an_error_and_a_silent_room_is_not(
-    edge: Put, capsys: pytest.CaptureFixture[str]
+def known_places(request: httpx.Request) -> Any:
+    """A building `tower`, its room `lobby` that has sent energy and humidity, and a new room `attic`."""
+    parts = request.url.path.split("/")[3:]
+    if parts[-1] == "series":
+        room = request.url.params.get("room", "lobby")
+        kinds = ["humidity", "energy", "energy"] if parts[0] == "tower" and room == "lobby" else []
+        return {"series": [{"building": "tower", "room": "lobby", "sensorType": kind} for kind in kinds]}
+    if parts[-1] == "average":
+        return average(NOW, None)
+    if parts[-1] == "windows":
+        return {"windows": []}
+    known = parts[0] == "tower" and parts[2:] in ([], ["lobby"], ["attic"])
+    return httpx.Response(200 if known else 404, json={})
+
+
+@pytest.mark.parametrize("command", ["average", "windows list"])
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (
+            "tower lobby",
+            "no device has ever sent temperature from room lobby of building tower; --type takes what it has:",
+        ),
+        ("tower attic", "no device has ever sent a reading from room attic of building tower"),
+        ("tower nowhere", "there is no room nowhere in building tower"),
+        ("nosuch lobby", "there is no building nosuch"),
+    ],
+)
+def test_what_is_unknown_is_said_and_what_there_is(
+    edge: Put, capsys: pytest.CaptureFixture[str], command: str, place: str, told: str
 ) -> None:
-    edge(lambda request: average(NOW, None))
-    assert run(["average", "nosuch", "room"]) == 1
+    edge(known_places)
+    assert run(f"{command} {place}".split()) == 1
     printed = capsys.readouterr()
-    assert "no device has ever sent temperature from room room of building nosuch" in printed.err
+    assert told in printed.err
+    assert ("energy, humidity" in printed.err) == ("--type" in told)
     assert not printed.out
+
+
+def test_of_a_building_the_types_of_all_its_rooms_are_told(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    edge(known_places)
+    assert run(["average", "tower"]) == 1
+    assert "from building tower; --type takes what it has: energy, humidity" in capsys.readouterr().err
+
+
+def test_a_silent_room_is_no_error(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     edge(lambda request: average(NOW, None, devicesWithoutData=2))
     assert run(["average", "tower", "lobby"]) == 0
     assert "no data" in capsys.readouterr().out
@@ -295,7 +333,8 @@ def test_windows_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> No
     text = printed(capsys)
     assert "used" in text
     assert "12.50" in text
-    edge(lambda request: {})
+    known = {"series": [{"room": "lobby", "sensorType": "temperature"}]}
+    edge(lambda request: known if request.url.path.endswith("series") else {})
     assert run(["windows", "list", "tower", "lobby"]) == 0
     assert "no windows" in printed(capsys)
 
@@ -472,3 +511,58 @@ def test_a_sparkline_has_a_character_for_each_value(values: list[float | None]) 
     ]
     known = [(value, mark) for value, mark in zip(values, line, strict=True) if value is not None]
     assert [mark for _, mark in sorted(known)] == sorted(mark for _, mark in known)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1234567.8, "1234567.8"), (-5.0, "-5"), (100.00000001, "100.00000001")])
+def test_numbers_keep_their_digits(edge: Put, capsys: pytest.CaptureFixture[str], value: float, shown: str) -> None:
+    edge(lambda request: {"reading": json.loads(request.content) | {"eventTime": NOW, "unit": "Wh"}})
+    assert run(["readings", "send", "tower", "lobby", "energy", str(value), "--unit", "Wh"]) == 0
+    assert f" = {shown} Wh " in capsys.readouterr().out
+
+
+def test_a_refused_step_is_told_as_it_is_given(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    problem = {
+        "detail": "step: must be one of 5s, 60s, 900s, 3600s, 86400s",
+        "errors": [{"field": "step", "detail": "must be one of 5s, 60s, 900s, 3600s, 86400s"}],
+        "metadata": {"step": "120s"},
+    }
+    edge(lambda request: httpx.Response(400, json=problem))
+    assert run(["windows", "list", "tower", "lobby", "--step", "2m"]) == 1
+    assert "must be one of 5s, 1m, 15m, 1h, 1d; step: 2m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_partly_refused_files_end_with_an_exit_code(
+    edge: Put, capsys: pytest.CaptureFixture[str], tmp_path: Path, json_option: list[str]
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text("{}\n")
+    edge(lambda request: {"accepted": 3, "rejected": 2, "rejections": [{"index": 1, "message": "is no reading"}]})
+    assert run(["readings", "import", str(file), *json_option]) == 1
+    printed = capsys.readouterr()
+    assert "2 of 5 lines were rejected" in printed.err
+    assert "is no reading" in printed.out
+    found = {"id": "f1", "state": "COMPLETED", "rows": "5", "accepted": "4", "rejected": "1"}
+    edge(lambda request: {"rejects": []} if request.method == "GET" else found)
+    assert run(["upload", str(file), *json_option]) == 1
+    assert "1 of 5 rows were rejected" in capsys.readouterr().err
+
+
+def test_a_pipe_gets_whole_lines(
+    edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    edge(lambda request: average(NOW, None, devicesWithoutData=2))
+    assert run(["average", "a-building-with-a-long-name-indeed", "a-room-with-a-long-name-as-well"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("no data for temperature in a-building")
+    assert first.endswith("2 silent")
+
+
+def test_series_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(known_places)
+    assert run(["series", "tower", "lobby", "--type", "energy"]) == 0
+    assert "humidity" in printed(capsys)
+    assert dict(fake.asked[0].url.params) == {"room": "lobby", "sensorType": "energy", "pageSize": "200"}
+    assert run(["series", "nosuch"]) == 1
+    assert "no device has ever sent a reading from building nosuch" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from services.aggregation.application.queries.averages import Averages
 from services.aggregation.application.queries.corrections import Corrections
 from services.aggregation.application.queries.lists import Lists
 from services.aggregation.application.queries.live_watch import Watchers
+from services.aggregation.application.queries.series_list import SeriesFilter, SeriesList
 from services.aggregation.domain.errors import StepUnknown
 from services.aggregation.domain.times import SECOND
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
@@ -26,6 +27,7 @@ class AggregationServicer(AggregationServiceServicer):
         self,
         averages: Averages,
         lists: Lists,
+        series_list: SeriesList,
         corrections: Corrections,
         recomputing: RoomRecomputation,
         watchers: Watchers,
@@ -36,6 +38,7 @@ class AggregationServicer(AggregationServiceServicer):
         self._averages = averages
         self._lists = lists
         self._window_pages = WindowPages(lists)
+        self._series_list = series_list
         self._corrections = corrections
         self._recomputing = recomputing
         self._watchers = watchers
@@ -64,6 +67,13 @@ class AggregationServicer(AggregationServiceServicer):
         page, unit = await self._lists.readings(to.range_query(request))
         return pb.ListReadingsResponse(
             readings=[to.reading_message(item) for item in page.items], unit=unit, next_page_token=page.next_token
+        )
+
+    async def ListSeries(self, request: pb.ListSeriesRequest, context: Any) -> pb.ListSeriesResponse:
+        wanted = SeriesFilter(request.building, request.room, request.sensor_type)
+        page = await self._series_list.page(wanted, request.page_size, request.page_token)
+        return pb.ListSeriesResponse(
+            series=[to.series_message(info) for info in page.items], next_page_token=page.next_token
         )
 
     async def ListCorrections(self, request: pb.ListCorrectionsRequest, context: Any) -> pb.ListCorrectionsResponse:

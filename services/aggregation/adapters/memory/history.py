@@ -28,6 +28,18 @@ class InMemorySnapshot:
         """See `Snapshot`."""
         return [info for room in rooms for info in await self.series(*room, "")]
 
+    async def list_series(
+        self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        infos = [self._store.info(series_id) for series_id in self._store.series]
+        found = {
+            (info.room, info.sensor_type, info.device): info
+            for info in infos
+            if info.building == building and room in ("", info.room) and sensor_type in ("", info.sensor_type)
+        }
+        return [found[place] for place in sorted(found) if after is None or place > after][:limit]
+
     async def building(
         self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
     ) -> Sequence[SeriesInfo]:

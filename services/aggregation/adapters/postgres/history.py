@@ -78,6 +78,24 @@ class PostgresSnapshot:
         rows = await self._connection.fetch(SERIES_OF_ROOMS, *columns)
         return sorted((series_info(row, self._rules) for row in rows), key=_by_device)
 
+    async def list_series(
+        self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        rows = await self._connection.fetch(
+            f"""
+            {SERIES} WHERE s.building = $1 AND ($2 = '' OR s.room = $2) AND ($3 = '' OR s.sensor_type = $3)
+                AND (s.room COLLATE "C", s.sensor_type COLLATE "C", s.device COLLATE "C") > ($4, $5, $6)
+            ORDER BY s.room COLLATE "C", s.sensor_type COLLATE "C", s.device COLLATE "C" LIMIT $7
+            """,
+            building,
+            room,
+            sensor_type,
+            *(after or ("", "", "")),
+            limit,
+        )
+        return [series_info(row, self._rules) for row in rows]
+
     async def building(
         self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
     ) -> Sequence[SeriesInfo]:

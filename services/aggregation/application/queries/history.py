@@ -32,6 +32,13 @@ class Snapshot(Protocol):
         """The series of all these rooms, in any order. No room is named twice."""
         ...
 
+    async def list_series(
+        self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int
+    ) -> Sequence[SeriesInfo]:
+        """The first `limit` series of a building by (room, sensor type, device), as bytes compare; those beyond `after`
+        where it is given, of one room and of one sensor type where they are not empty."""
+        ...
+
     async def building(
         self, building: str, sensor_type: str, after: tuple[str, str] | None, limit: int
     ) -> Sequence[SeriesInfo]:

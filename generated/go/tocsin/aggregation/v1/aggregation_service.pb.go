@@ -1447,6 +1447,143 @@ func (x *RecomputeWindowsResponse) GetChanged() int64 {
 	return 0
 }
 
+// ListSeriesRequest names the building, and what the list is limited to.
+type ListSeriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// building to ask about.
+	Building string `protobuf:"bytes,3,opt,name=building,proto3" json:"building,omitempty"`
+	// room to which the list is limited; empty for all.
+	Room string `protobuf:"bytes,4,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type to which the list is limited; empty for all.
+	SensorType    string `protobuf:"bytes,5,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSeriesRequest) Reset() {
+	*x = ListSeriesRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesRequest) ProtoMessage() {}
+
+func (x *ListSeriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesRequest.ProtoReflect.Descriptor instead.
+func (*ListSeriesRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListSeriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSeriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+// ListSeriesResponse is a page of series.
+type ListSeriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// series of the page.
+	Series []*Series `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSeriesResponse) Reset() {
+	*x = ListSeriesResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesResponse) ProtoMessage() {}
+
+func (x *ListSeriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesResponse.ProtoReflect.Descriptor instead.
+func (*ListSeriesResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListSeriesResponse) GetSeries() []*Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_tocsin_aggregation_v1_aggregation_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
@@ -1471,13 +1608,13 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
-	"\aNO_DATA\x10\x02\"\x83\x02\n" +
+	"\aNO_DATA\x10\x02\"\xf0\x01\n" +
 	"\x15GetRoomAverageRequest\x12)\n" +
 	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
 	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
-	"sensorType\x12D\n" +
-	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
+	"sensorType\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
 	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xae\x03\n" +
 	"\x12ListWindowsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
@@ -1517,12 +1654,12 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x04room\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x12-\n" +
-	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xe4\x01\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xd1\x01\n" +
 	"\x19GetBuildingAverageRequest\x12)\n" +
 	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12*\n" +
 	"\vsensor_type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
-	"sensorType\x12D\n" +
-	"\x06window\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
+	"sensorType\x121\n" +
+	"\x06window\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xed\x03\n" +
 	"\x0fBuildingAverage\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x1f\n" +
@@ -1540,15 +1677,15 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x05rooms\x18\n" +
 	" \x01(\x05R\x05rooms\x12&\n" +
 	"\x0frooms_with_data\x18\v \x01(\x05R\rroomsWithData\x120\n" +
-	"\x14devices_without_data\x18\f \x01(\x05R\x12devicesWithoutData\"\xb1\x02\n" +
+	"\x14devices_without_data\x18\f \x01(\x05R\x12devicesWithoutData\"\x9e\x02\n" +
 	"\x17ListRoomAveragesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12)\n" +
 	"\bbuilding\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12*\n" +
 	"\vsensor_type\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
-	"sensorType\x12D\n" +
-	"\x06window\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xbd\xa3\x012\x02\b\x05R\x06window\x12*\n" +
+	"sensorType\x121\n" +
+	"\x06window\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
 	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"~\n" +
 	"\x18ListRoomAveragesResponse\x12:\n" +
 	"\baverages\x18\x01 \x03(\v2\x1e.tocsin.aggregation.v1.AverageR\baverages\x12&\n" +
@@ -1582,7 +1719,18 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x06series\x18\x01 \x01(\x05R\x06series\x12\x1a\n" +
 	"\breadings\x18\x02 \x01(\x03R\breadings\x12\x18\n" +
 	"\awindows\x18\x03 \x01(\x03R\awindows\x12\x18\n" +
-	"\achanged\x18\x04 \x01(\x03R\achanged2\xba\v\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged\"\xd8\x01\n" +
+	"\x11ListSeriesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12)\n" +
+	"\bbuilding\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12\x1d\n" +
+	"\x04room\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12*\n" +
+	"\vsensor_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\"s\n" +
+	"\x12ListSeriesResponse\x125\n" +
+	"\x06series\x18\x01 \x03(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xdd\f\n" +
 	"\x12AggregationService\x12\xab\x01\n" +
 	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xae\x01\n" +
@@ -1597,7 +1745,10 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x0fListCorrections\x12-.tocsin.aggregation.v1.ListCorrectionsRequest\x1a..tocsin.aggregation.v1.ListCorrectionsResponse\"O\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x023\x121/v1/buildings/{building}/rooms/{room}/corrections\x90\x02\x01\x12\xca\x01\n" +
 	"\x10RecomputeWindows\x12..tocsin.aggregation.v1.RecomputeWindowsRequest\x1a/.tocsin.aggregation.v1.RecomputeWindowsResponse\"U\x8a\xb5\x18\x0f\n" +
-	"\rwindows:admin\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/buildings/{building}/rooms/{room}/windows:recompute\x12\x8c\x01\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/buildings/{building}/rooms/{room}/windows:recompute\x12\xa0\x01\n" +
+	"\n" +
+	"ListSeries\x12(.tocsin.aggregation.v1.ListSeriesRequest\x1a).tocsin.aggregation.v1.ListSeriesResponse\"=\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x02!\x12\x1f/v1/buildings/{building}/series\x90\x02\x01\x12\x8c\x01\n" +
 	"\fWatchWindows\x12*.tocsin.aggregation.v1.WatchWindowsRequest\x1a\x1d.tocsin.aggregation.v1.Window\"/\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/windows:watch\x90\x02\x010\x01B\xda\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x17AggregationServiceProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
@@ -1615,7 +1766,7 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_aggregation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(Average_State)(0),                // 0: tocsin.aggregation.v1.Average.State
 	(*Average)(nil),                   // 1: tocsin.aggregation.v1.Average
@@ -1633,63 +1784,69 @@ var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(*ListCorrectionsResponse)(nil),   // 13: tocsin.aggregation.v1.ListCorrectionsResponse
 	(*RecomputeWindowsRequest)(nil),   // 14: tocsin.aggregation.v1.RecomputeWindowsRequest
 	(*RecomputeWindowsResponse)(nil),  // 15: tocsin.aggregation.v1.RecomputeWindowsResponse
-	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
-	(*Statistics)(nil),                // 17: tocsin.aggregation.v1.Statistics
-	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
-	(*Window)(nil),                    // 19: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),             // 20: tocsin.aggregation.v1.StoredReading
-	(*Correction)(nil),                // 21: tocsin.aggregation.v1.Correction
+	(*ListSeriesRequest)(nil),         // 16: tocsin.aggregation.v1.ListSeriesRequest
+	(*ListSeriesResponse)(nil),        // 17: tocsin.aggregation.v1.ListSeriesResponse
+	(*timestamppb.Timestamp)(nil),     // 18: google.protobuf.Timestamp
+	(*Statistics)(nil),                // 19: tocsin.aggregation.v1.Statistics
+	(*durationpb.Duration)(nil),       // 20: google.protobuf.Duration
+	(*Window)(nil),                    // 21: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),             // 22: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),                // 23: tocsin.aggregation.v1.Correction
+	(*Series)(nil),                    // 24: tocsin.aggregation.v1.Series
 }
 var file_tocsin_aggregation_v1_aggregation_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.Average.state:type_name -> tocsin.aggregation.v1.Average.State
-	16, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
-	16, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
-	17, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	18, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
-	16, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
-	18, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
-	16, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	16, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	19, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
-	16, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
-	16, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
-	20, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
-	18, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
-	18, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
-	16, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
+	18, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
+	18, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
+	19, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	20, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
+	18, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
+	20, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
+	18, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	21, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
+	18, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	22, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
+	20, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
+	20, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
+	18, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: tocsin.aggregation.v1.BuildingAverage.state:type_name -> tocsin.aggregation.v1.Average.State
-	16, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
-	16, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
-	17, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	18, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
-	16, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
+	18, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
+	18, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
+	19, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	20, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
+	18, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
 	1,  // 22: tocsin.aggregation.v1.ListRoomAveragesResponse.averages:type_name -> tocsin.aggregation.v1.Average
-	16, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
-	16, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
-	21, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
-	16, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	16, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	2,  // 28: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
-	8,  // 29: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
-	10, // 30: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
-	3,  // 31: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
-	5,  // 32: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
-	12, // 33: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
-	14, // 34: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
-	7,  // 35: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
-	1,  // 36: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
-	9,  // 37: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
-	11, // 38: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
-	4,  // 39: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
-	6,  // 40: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
-	13, // 41: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
-	15, // 42: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
-	19, // 43: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
-	36, // [36:44] is the sub-list for method output_type
-	28, // [28:36] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	18, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
+	23, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
+	18, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	18, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	24, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
+	2,  // 29: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
+	8,  // 30: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
+	10, // 31: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
+	3,  // 32: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
+	5,  // 33: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
+	12, // 34: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
+	14, // 35: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
+	16, // 36: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
+	7,  // 37: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
+	1,  // 38: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
+	9,  // 39: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
+	11, // 40: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
+	4,  // 41: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
+	6,  // 42: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
+	13, // 43: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
+	15, // 44: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
+	17, // 45: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
+	21, // 46: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
+	38, // [38:47] is the sub-list for method output_type
+	29, // [29:38] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_aggregation_service_proto_init() }
@@ -1704,7 +1861,7 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc), len(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	AggregationService_ListReadings_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ListReadings"
 	AggregationService_ListCorrections_FullMethodName    = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
 	AggregationService_RecomputeWindows_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/RecomputeWindows"
+	AggregationService_ListSeries_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/ListSeries"
 	AggregationService_WatchWindows_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
 )
 
@@ -57,6 +58,9 @@ type AggregationServiceClient interface {
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error)
+	// ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+	// asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
+	ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error)
 	// WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
 	// hold readings close; ListWindows has the others, too.
 	WatchWindows(ctx context.Context, in *WatchWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Window], error)
@@ -140,6 +144,16 @@ func (c *aggregationServiceClient) RecomputeWindows(ctx context.Context, in *Rec
 	return out, nil
 }
 
+func (c *aggregationServiceClient) ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSeriesResponse)
+	err := c.cc.Invoke(ctx, AggregationService_ListSeries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *aggregationServiceClient) WatchWindows(ctx context.Context, in *WatchWindowsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Window], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &AggregationService_ServiceDesc.Streams[0], AggregationService_WatchWindows_FullMethodName, cOpts...)
@@ -187,6 +201,9 @@ type AggregationServiceServer interface {
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
 	// it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
 	RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error)
+	// ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+	// asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
+	ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error)
 	// WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
 	// hold readings close; ListWindows has the others, too.
 	WatchWindows(*WatchWindowsRequest, grpc.ServerStreamingServer[Window]) error
@@ -220,6 +237,9 @@ func (UnimplementedAggregationServiceServer) ListCorrections(context.Context, *L
 }
 func (UnimplementedAggregationServiceServer) RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecomputeWindows not implemented")
+}
+func (UnimplementedAggregationServiceServer) ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSeries not implemented")
 }
 func (UnimplementedAggregationServiceServer) WatchWindows(*WatchWindowsRequest, grpc.ServerStreamingServer[Window]) error {
 	return status.Error(codes.Unimplemented, "method WatchWindows not implemented")
@@ -371,6 +391,24 @@ func _AggregationService_RecomputeWindows_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AggregationService_ListSeries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSeriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).ListSeries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_ListSeries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).ListSeries(ctx, req.(*ListSeriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AggregationService_WatchWindows_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchWindowsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -416,6 +454,10 @@ var AggregationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RecomputeWindows",
 			Handler:    _AggregationService_RecomputeWindows_Handler,
+		},
+		{
+			MethodName: "ListSeries",
+			Handler:    _AggregationService_ListSeries_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

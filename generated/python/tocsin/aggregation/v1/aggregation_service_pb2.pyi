@@ -259,3 +259,25 @@ class RecomputeWindowsResponse(_message.Message):
     windows: int
     changed: int
     def __init__(self, series: _Optional[int] = ..., readings: _Optional[int] = ..., windows: _Optional[int] = ..., changed: _Optional[int] = ...) -> None: ...
+
+class ListSeriesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "room", "sensor_type")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    room: str
+    sensor_type: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ...) -> None: ...
+
+class ListSeriesResponse(_message.Message):
+    __slots__ = ("series", "next_page_token")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    series: _containers.RepeatedCompositeFieldContainer[_window_pb2.Series]
+    next_page_token: str
+    def __init__(self, series: _Optional[_Iterable[_Union[_window_pb2.Series, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -71,6 +71,11 @@ class AggregationServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.FromString,
                 _registered_method=True)
+        self.ListSeries = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/ListSeries',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesResponse.FromString,
+                _registered_method=True)
         self.WatchWindows = channel.unary_stream(
                 '/tocsin.aggregation.v1.AggregationService/WatchWindows',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.WatchWindowsRequest.SerializeToString,
@@ -139,6 +144,14 @@ class AggregationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSeries(self, request, context):
+        """ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+        asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchWindows(self, request, context):
         """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
         hold readings close; ListWindows has the others, too.
@@ -184,6 +197,11 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     servicer.RecomputeWindows,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.SerializeToString,
+            ),
+            'ListSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeries,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesResponse.SerializeToString,
             ),
             'WatchWindows': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchWindows,
@@ -381,6 +399,33 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/RecomputeWindows',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/ListSeries',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,10 @@ class AggregationServiceStub:
     Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
     """
+    ListSeries: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListSeriesRequest, _aggregation_service_pb2.ListSeriesResponse]
+    """ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+    asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
+    """
     WatchWindows: _grpc.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]
     """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
     hold readings close; ListWindows has the others, too.
@@ -95,6 +99,10 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
     Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
     it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+    """
+    ListSeries: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListSeriesRequest, _aggregation_service_pb2.ListSeriesResponse]  # type: ignore[assignment]
+    """ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+    asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
     """
     WatchWindows: _aio.UnaryStreamMultiCallable[_aggregation_service_pb2.WatchWindowsRequest, _window_pb2.Window]  # type: ignore[assignment]
     """WatchWindows streams windows as they close (and close again with a higher revision), from now on. Only windows that
@@ -170,6 +178,16 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
         Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
         it is done; calling again is safe. DEADLINE_EXCEEDED leaves the work going on.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSeries(
+        self,
+        request: _aggregation_service_pb2.ListSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.ListSeriesResponse, _abc.Awaitable[_aggregation_service_pb2.ListSeriesResponse]]:
+        """ListSeries returns the series of a building that have ever sent a reading, by room, sensor type and device: what can be
+        asked about. A building or a room of which none is listed has never sent one, and may be unknown to the catalogue.
         """
 
     @_abc_1.abstractmethod
