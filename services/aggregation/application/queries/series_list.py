@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from services.aggregation.application.queries.history import History
-from services.aggregation.application.queries.lists import Page
 from services.aggregation.domain.series import SeriesInfo
-from services.chassis.paging import PageTokens, page_limit
+from services.chassis.paging import Page, PageTokens, page_limit
 
 
 @dataclass(frozen=True, slots=True)
