@@ -17,8 +17,8 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // maxBuffer in bytes that is kept for the next answer.
 const maxBuffer = 256 << 10
 
-// Marshal writes what protojson would, with default values and without the spaces that it varies on purpose, at a tenth
-// of the time: by a plan of the message's type. What a plan does not cover, and whatever is an error (text that is not
+// Marshal writes what protojson would, with default values and without the spaces that it varies on purpose, at a sixth to
+// a ninth of the time: by a plan of the message's type. What a plan does not cover, and whatever is an error (text that is not
 // UTF-8, a time out of range), is protojson's. The result has room for the end of a line.
 func Marshal(message proto.Message) ([]byte, error) {
 	buffer, _ := buffers.Get().(*[]byte)
