@@ -44,7 +44,7 @@ class NotificationSettings(ChassisSettings):
     webhook_disable_after: Duration = timedelta(days=5)
     """A subscription with nothing but failures for this long is disabled."""
 
-    concurrency: int = 64
+    concurrency: int = 128
     """Deliveries attempted at the same time by this process."""
     attempt_timeout: Duration = timedelta(seconds=20)
     """How long one attempt at a delivery may take."""

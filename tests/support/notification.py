@@ -50,6 +50,10 @@ class ManualClock:
         """See Clock."""
         return self.time
 
+    def at(self, server_time: datetime) -> datetime:
+        """See Clock."""
+        return self.time
+
 
 @dataclass
 class Service:

@@ -3,11 +3,12 @@
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
@@ -33,23 +34,23 @@ CONSOLE = Endpoint("console", ChannelName.CONSOLE, "console")
 _CRASHES = 10
 """Claims beyond the schedule after which a delivery that never reports an outcome is given up: it kills processes."""
 _PAUSE_AFTER_FAILURE = 0.5
-_IN_HAND = 16
-"""Deliveries that are claimed, attempted, or wait for their commit, at most: in multiples of `concurrency`. A commit
-may take as long as some hundred attempts."""
-_CLAIM = 500
-"""Deliveries of one claim, at the most: it holds a lock for each of their users."""
+_GATHER = timedelta(milliseconds=20)
+"""How long a claim waits for room for a good many."""
+_UNWRITTEN = 8
+"""Deliveries that were attempted and wait for their commit, at most: in multiples of `concurrency`. A commit may take
+as long as some hundred attempts."""
 _HANDLERS = {channel: f"notifications.{channel.lower()}" for channel in ChannelName}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherOptions:
     """`notifications` and `events` are the retry schedules; an attempt at all addresses of a delivery ends after
-    `attempt_timeout`. What was claimed begins its attempt within `patience` or is handed back: with an attempt it must
-    fit well into the queue's lease."""
+    `attempt_timeout`. What took longer than `patience` to claim is handed back: with an attempt it must fit well into
+    the queue's lease."""
 
     notifications: RetrySchedule = field(default_factory=RetrySchedule)
     events: RetrySchedule = field(default_factory=RetrySchedule)
-    concurrency: int = 64
+    concurrency: int = 128
     poll: timedelta = timedelta(seconds=5)
     attempt_timeout: timedelta = timedelta(seconds=30)
     patience: timedelta = timedelta(seconds=5)
@@ -59,11 +60,33 @@ class DispatcherOptions:
     by its id when it comes again: one that hangs need not hold up a stop."""
 
 
+class Places(AbstractAsyncContextManager["Places"]):
+    """Room for `count` attempts, kept free for the length of the block. See `Dispatcher.reserve`."""
+
+    def __init__(self, dispatcher: "Dispatcher", count: int) -> None:
+        self.count = count
+        self._dispatcher = dispatcher
+        self._begin_by = dispatcher.begin_by()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def begin(self, claimed: Sequence[Claimed]) -> None:
+        """Attempts what was claimed for these places: at most `count`, once in the block."""
+        await self._dispatcher.begin(claimed, by=self._begin_by)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._dispatcher.leave(self.count)
+
+
 class Dispatcher:
     """Runs attempts, at most `concurrency` at a time, in the order in which they were claimed.
 
-    Claims go ahead of them: what the next attempts need is there when their turn comes, and what was attempted waits
-    for its commit without holding up anybody. So claims and commits are of many, and their cost is shared.
+    What is claimed is attempted at once: a claim says that the attempt may have been made, so nothing is claimed that
+    must wait for others. What was attempted waits for its commit without holding up anybody. So claims and commits are
+    of many where there is much to do, and their cost is shared.
     """
 
     def __init__(
@@ -83,65 +106,91 @@ class Dispatcher:
         self._meter = meter
         self._randomness = randomness
         self._woken = asyncio.Event()
-        self._in_flight: dict[asyncio.Task[Notification | None], Claimed] = {}
-        self._ready: deque[tuple[float, Claimed]] = deque()
-        """Claimed, and not begun; with the time by which they must begin."""
-        self._attempts = 0
-        self._stuck = False
-        """Whether what was claimed had to be handed back, and no attempt has ended since: others may be quicker."""
-        self._unwritten = 0
+        self._under_way: dict[asyncio.Task[Notification | None], Claimed] = {}
+        """Attempts that have not ended."""
+        self._attempted: set[asyncio.Task[Notification | None]] = set()
+        """Attempts that have ended, and whose outcome is not durable yet."""
+        self._reserved = 0
+        self._short_of_room = False
+        """Whether places that become free are waited for."""
+        self._many = max(options.concurrency // 2, 1)
+        """What a claim waits for, and takes, at the most."""
+        self._away = 0
         """Outcomes that the store was away for. Until they are written, nothing is begun, and nothing claimed: their
         leases may be over, and who claimed them would send them again."""
+        self._stopping = False
 
     def poke(self) -> None:
         """Makes it look at the queue now."""
         self._woken.set()
 
+    def reserve(self, wanted: int) -> Places:
+        """Places for up to `wanted` attempts (perhaps none), for who claims by other means than the queue."""
+        places = Places(self, max(min(wanted, self._room()), 0))
+        self._reserved += places.count
+        return places
+
+    def leave(self, reserved: int) -> None:
+        """Gives reserved places back."""
+        self._reserved -= reserved
+        self._look_if_short()
+
     async def deliver(self, claimed: Claimed) -> Notification | None:
         """Attempts what the caller has claimed, now. A caller that is cancelled does not stop the attempt."""
-        return await asyncio.shield(self._start(claimed, self._process(claimed)))
+        return await asyncio.shield(self._start(claimed))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then lets attempts finish within their budgets and hands back the rest."""
-        most = _IN_HAND * self._options.concurrency
         while not stop.is_set():
             self._woken.clear()
-            await self._hand_back_late()
-            room = most - len(self._ready) - len(self._in_flight)
-            # A claim costs nearly the same for one as for many: wait until there is room for a good many.
-            if self._stuck or self._unwritten or room < max(most // 3, 1):
-                await self._wait(stop, self._until_late())
+            if self._room() < self._many:
+                # A claim costs nearly the same for one as for many; but attempts that hang hold up nobody for long.
+                await self._wait_for_room(stop)
+            # The other places are left to who claims what they accept.
+            room = min(self._room(), self._many)
+            if room <= 0 or stop.is_set():
                 continue
-            begin_by = self._now() + self._options.patience.total_seconds()
+            by = self.begin_by()
+            self._reserved += room
             try:
-                claims = await self._queue.claim(min(room, _CLAIM))
+                claims = await self._queue.claim(room)
             except DomainError as error:
                 log.warning("dispatcher.claim_failed", error=repr(error))
                 await self._wait(stop, timedelta(seconds=_PAUSE_AFTER_FAILURE))
                 continue
-            self._ready.extend((begin_by, claimed) for claimed in claims.claimed)
-            self._begin()
+            finally:
+                self._reserved -= room
+            await self.begin(claims.claimed, by=by)
             if not claims.claimed:
                 due = self._options.poll if claims.next_due is None else min(claims.next_due, self._options.poll)
-                await self._wait(stop, min(max(due, timedelta(milliseconds=5)), self._until_late() or due))
+                await self._wait(stop, max(due, timedelta(milliseconds=5)))
+        self._stopping = True
         await self._finish()
 
-    def _begin(self) -> None:
-        while self._ready and self._attempts < self._options.concurrency and not self._unwritten:
-            _, claimed = self._ready.popleft()
-            self._attempts += 1
-            self._start(claimed, self._process_in_turn(claimed))
+    async def _wait_for_room(self, stop: asyncio.Event) -> None:
+        self._short_of_room = True
+        try:
+            await self._wait(stop, _GATHER if self._room() > 0 else None)
+        finally:
+            self._short_of_room = False
 
-    def _until_late(self) -> timedelta | None:
-        return timedelta(seconds=max(self._ready[0][0] - self._now(), 0.001)) if self._ready else None
+    def begin_by(self) -> float:
+        """When what is claimed now must have begun, by the clock of the event loop."""
+        return asyncio.get_running_loop().time() + self._options.patience.total_seconds()
 
-    async def _hand_back_late(self) -> None:
-        """Those before them were slow. Their lease must not end while they wait, and whoever is next may have them."""
-        late: list[Claimed] = []
-        while self._ready and self._ready[0][0] <= self._now():
-            late.append(self._ready.popleft()[1])
-        self._stuck = self._stuck or bool(late)
-        await self._hand_back(late)
+    async def begin(self, claimed: Sequence[Claimed], *, by: float) -> None:
+        """Attempts what was claimed; hands it back where that took too long, and where no attempt may begin now."""
+        if self._stopping or self._away or asyncio.get_running_loop().time() > by:
+            await self._hand_back(claimed)
+            return
+        for one in claimed:
+            self._start(one)
+
+    def _room(self) -> int:
+        """How many attempts may begin."""
+        if self._stopping or self._away or len(self._attempted) > _UNWRITTEN * self._options.concurrency:
+            return 0
+        return self._options.concurrency - len(self._under_way) - self._reserved
 
     async def _hand_back(self, left: Sequence[Claimed]) -> None:
         if left:
@@ -152,30 +201,26 @@ class Dispatcher:
             else:
                 log.warning("dispatcher.handed_back", deliveries=len(left))
 
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
-
-    def _start(
-        self, claimed: Claimed, work: Coroutine[Any, Any, Notification | None]
-    ) -> "asyncio.Task[Notification | None]":
-        task = asyncio.create_task(work, name=f"deliver {claimed.id}")
-        self._in_flight[task] = claimed
+    def _start(self, claimed: Claimed) -> "asyncio.Task[Notification | None]":
+        task = asyncio.create_task(self._process(claimed), name=f"deliver {claimed.id}")
+        self._under_way[task] = claimed
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: "asyncio.Task[Notification | None]") -> None:
-        del self._in_flight[task]
-        self._woken.set()
+        self._under_way.pop(task, None)
+        self._attempted.discard(task)
+        self._look_if_short()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dispatcher.attempt_died", task=task.get_name(), exc_info=error)
 
+    def _look_if_short(self) -> None:
+        if self._short_of_room and self._room() >= self._many:
+            self._woken.set()
+
     async def _finish(self) -> None:
-        unbegun = [claimed for _, claimed in self._ready]
-        self._ready.clear()
-        await self._hand_back(unbegun)
-        events = {task for task, claimed in self._in_flight.items() if isinstance(claimed.message, EventMessage)}
-        others = self._in_flight.keys() - events
+        events = {task for task, claimed in self._under_way.items() if isinstance(claimed.message, EventMessage)}
+        others = (self._under_way.keys() - events) | self._attempted
         await asyncio.gather(
             self._end(events, self._options.event_stop_budget), self._end(others, self._options.stop_budget)
         )
@@ -184,21 +229,18 @@ class Dispatcher:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=budget.total_seconds())
-        left = [self._in_flight[task] for task in late]
+        # What was attempted is not handed back, it would go again: the group commit keeps its outcome and ends later.
+        left = [self._under_way[task] for task in late if task in self._under_way]
         await cancel(*late)
         await self._hand_back(left)
 
     async def _process(self, claimed: Claimed) -> Notification | None:
-        return await self._settle(claimed, await self._decide(claimed))
-
-    async def _process_in_turn(self, claimed: Claimed) -> Notification | None:
-        try:
-            decision = await self._decide(claimed)
-        finally:
-            self._attempts -= 1
-            self._stuck = False
-            self._begin()
-            self._woken.set()
+        decision = await self._decide(claimed)
+        task = asyncio.current_task()
+        assert task is not None
+        del self._under_way[task]
+        self._attempted.add(task)
+        self._look_if_short()
         return await self._settle(claimed, decision)
 
     async def _decide(self, claimed: Claimed) -> Decision:
@@ -219,13 +261,12 @@ class Dispatcher:
                     # The outcome is known: writing it down late beats sending twice.
                     if isinstance(error, Unavailable) and not away:
                         away = True
-                        self._unwritten += 1
+                        self._away += 1
                     await asyncio.sleep(_PAUSE_AFTER_FAILURE)
         finally:
             if away:
-                self._unwritten -= 1
-                self._begin()
-                self._woken.set()
+                self._away -= 1
+                self._look_if_short()
 
     async def _attempt(self, claimed: Claimed) -> Decision:
         event = isinstance(claimed.message, EventMessage)

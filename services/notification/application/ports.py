@@ -24,10 +24,12 @@ from services.notification.domain.webhook import Subscription
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A notification that is durable. `existing`: an earlier call with the same idempotency key had made it."""
+    """A notification that is durable. `existing`: an earlier call with the same idempotency key had made it. `claimed`:
+    its delivery, if it was claimed with it."""
 
     notification: Notification
     existing: bool = False
+    claimed: Claimed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,13 @@ class DeliveryQueue(Protocol):
 class NotificationStore(Protocol):
     """Notifications of all tenants."""
 
-    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
-        """Makes the notifications durable and due, all in one transaction; the outcome of each in their order."""
+    async def accept(
+        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+    ) -> Sequence[Accepted | DomainError]:
+        """Makes the notifications durable and due, all in one transaction; the outcome of each in their order.
+
+        Up to `claim` of them are claimed with it, by the rules of `DeliveryQueue.claim` (none while older work is due).
+        """
         ...
 
     async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:

@@ -73,10 +73,16 @@ class Sender:
             for draft, channel in zip(good, channels, strict=True)
             if not isinstance(channel, DomainError)
         ]
-        accepted = iter(await self._store.accept(chosen))
-        made = iter(channel if isinstance(channel, DomainError) else next(accepted) for channel in channels)
-        outcomes = [draft if isinstance(draft, DomainError) else next(made) for draft in drafts]
-        self._dispatcher.poke()
+        async with self._dispatcher.reserve(len(chosen)) as places:
+            kept = await self._store.accept(chosen, claim=places.count)
+            made = [one for one in kept if isinstance(one, Accepted) and not one.existing]
+            claimed = [one.claimed for one in made if one.claimed is not None]
+            await places.begin(claimed)
+        if len(claimed) < len(made):
+            self._dispatcher.poke()
+        accepted = iter(kept)
+        judged = iter(channel if isinstance(channel, DomainError) else next(accepted) for channel in channels)
+        outcomes = [draft if isinstance(draft, DomainError) else next(judged) for draft in drafts]
         return [outcome.notification if isinstance(outcome, Accepted) else outcome for outcome in outcomes]
 
     async def send_for_event(self, event: str, drafts: Sequence[Draft]) -> int:

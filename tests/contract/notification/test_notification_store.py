@@ -8,9 +8,10 @@ import pytest
 from services.chassis.errors import DomainError
 from services.notification.application.ports import Accepted, NotificationFilter
 from services.notification.application.work import Claimed
+from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status, Type
-from tests.contract.notification.conftest import GIVEN_UP, SENT, Rig, again, draft
+from tests.contract.notification.conftest import GIVEN_UP, LEASE, SENT, Rig, again, draft
 
 CONSOLE = ChannelName.CONSOLE
 UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
@@ -105,6 +106,81 @@ async def test_accepting_and_claiming_in_one(rig: Rig) -> None:
     [sent] = await rig.settle(SENT, claimed)
     assert sent is not None
     assert await rig.told() == [(sent.id, "PENDING", 1), (sent.id, "SENT", 2)]
+
+
+async def claimed_at_once(rig: Rig, claim: int, *drafts: Draft, channel: ChannelName = CONSOLE) -> list[Claimed | None]:
+    """What was claimed of each, in one call."""
+    outcomes = await rig.notifications.accept([(one, channel) for one in drafts], claim=claim)
+    assert all(isinstance(one, Accepted) for one in outcomes), outcomes
+    return [one.claimed for one in outcomes if isinstance(one, Accepted)]
+
+
+async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -> None:
+    point, _, _ = await rig.endpoints.register("test", "ada", ChannelName.FCM, "t1", "")
+    first, second, none = await claimed_at_once(
+        rig, 2, draft("a", body="b"), draft(user="bob"), draft(user="eve"), channel=ChannelName.FCM
+    )
+    assert first is not None
+    assert second is not None
+    assert none is None
+    found = await rig.notifications.get("test", first.reference)
+    assert (found.status, found.next_attempt_at) == (Status.PENDING, None)
+    assert first == Claimed(
+        id=first.id,
+        lease=first.lease,
+        tenant="test",
+        reference=found.id,
+        channel=ChannelName.FCM,
+        message=Outgoing(
+            id=found.id,
+            tenant="test",
+            user="ada",
+            type=Type.ALERT,
+            title="a",
+            body="b",
+            data="",
+            created_at=found.created_at,
+        ),
+        endpoints=(point,),
+    )
+    [last] = await rig.claim()
+    assert last.message.user == "eve"  # pyright: ignore
+    await rig.settle(SENT, first, last)
+    await rig.queue.release([second])
+    assert [one.id for one in await rig.claim()] == [second.id]
+
+
+async def test_what_is_claimed_at_once_is_lost_with_its_lease_like_others(rig: Rig) -> None:
+    [claimed] = await claimed_at_once(rig, 9, draft())
+    assert claimed is not None
+    rig.advance(LEASE.total_seconds() - 0.001)
+    assert await rig.claim() == []
+    rig.advance(0.001)
+    [taken] = await rig.claim()
+    assert (taken.id, taken.claims) == (claimed.id, 2)
+    assert await rig.settle(SENT, claimed) == [None]
+
+
+async def test_nothing_is_claimed_at_once_before_older_work_or_beyond_the_limit(rig: Rig) -> None:
+    found = await claimed_at_once(rig, 9, *(draft(f"n{n}") for n in range(5)), draft(user="bob"))
+    assert [one is not None for one in found] == [True, True, True, False, False, True]
+    assert await claimed_at_once(rig, 9, draft(user="eve")) == [None]  # two wait to be claimed
+    assert [one.message.user for one in await rig.claim()] == ["eve"]  # pyright: ignore
+    [other] = await claimed_at_once(rig, 9, draft(user="dan"))  # those of Ada have their turns later
+    assert other is not None
+
+
+async def test_keys_and_claims_at_once(rig: Rig) -> None:
+    await rig.accept(draft(key="k"))
+    await rig.claim()
+    outcomes = await rig.notifications.accept([(draft(key="k"), CONSOLE), (draft(key="l"), CONSOLE)], claim=9)
+    assert [one.claimed is not None for one in outcomes if isinstance(one, Accepted)] == [False, True]
+
+
+async def test_many_calls_that_claim_at_once_keep_the_limit(rig: Rig) -> None:
+    calls = await asyncio.gather(*(claimed_at_once(rig, 2, draft(), draft()) for _ in range(6)))
+    assert sum(one is not None for call in calls for one in call) <= 3
+    assert len([one for call in calls for one in call if one is not None]) + len(await rig.claim()) == 3
 
 
 async def test_over_the_limit_nothing_is_accepted_and_claimed(rig: Rig) -> None:

@@ -73,6 +73,47 @@ async def test_a_claim_of_a_killed_process_comes_back_once(
         assert [message["data"]["id"] for message in fcm.messages] == [sent.id]
 
 
+async def test_only_what_was_being_attempted_is_lost_with_a_killed_process(
+    dsn: str,
+    nats_url: str,
+    nats_connection: NatsConnection,
+    issuer: DevIssuer,
+    fcm: Fcm,
+    database: "asyncpg.Connection[asyncpg.Record]",
+    tmp_path: Path,
+) -> None:
+    del nats_connection  # it has made the streams
+    fcm_options = {"fcm_account_file": fcm.account_file, "fcm_base_url": fcm.url}
+    options = {**SHORT, **fcm_options, "concurrency": 2, "lease": "1h"}
+    asked, held = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        asked.set()
+        await held.wait()
+
+    fcm.before_grant = hold
+    async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
+        async with channel_to(first, issuer) as channel:
+            await EndpointServiceStub(channel.channel).RegisterEndpoint(
+                endpoint_pb.RegisterEndpointRequest(tenant="test", user="ada", channel=pb.Channel.FCM, address="t-1")
+            )
+            item = pb.SendNotificationRequest(tenant="test", user="ada", type=ALERT, title="Fire")
+            request = pb.SendBulkNotificationsRequest(notifications=[item] * 9)
+            sent = await NotificationServiceStub(channel.channel).SendBulkNotifications(request)
+        async with asyncio.timeout(10):
+            await asked.wait()
+        await first.kill()
+    held.set()
+    ids = [outcome.id for outcome in sent.outcomes]
+    # Two were under way, may have been sent, and count; the other seven wait for no lease.
+    assert await database.fetchval("SELECT count(*) FROM rate_slots") == 2
+    leased = await database.fetch("SELECT id::text AS id FROM deliveries WHERE lease IS NOT NULL ORDER BY id")
+    assert [row["id"] for row in leased] == ids[:2]
+    async with service_process(dsn, nats_url, issuer, tmp_path / "two.log", **options):
+        await eventually(lambda: len(fcm.messages) == 7, timeout=20)
+    assert sorted(message["data"]["id"] for message in fcm.messages) == ids[2:]
+
+
 def debts(count: int) -> debts_pb2.DebtsRegistered:
     return debts_pb2.DebtsRegistered(
         debt_file="f1",

@@ -17,11 +17,11 @@ from services.notification.adapters.memory.notifications import InMemoryNotifica
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports import NotificationFilter, PublicEvent
 from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
-from services.notification.application.work import Claimed, EventMessage, Settlement
+from services.notification.application.work import Claimed, Claims, EventMessage, Settlement
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
@@ -66,6 +66,24 @@ class Hanging:
         raise AssertionError
 
 
+class Queue(InMemoryDeliveries):
+    """Tells what was handed back; claims may take their time."""
+
+    slow = 0.0
+    released = 0
+
+    async def claim(self, limit: int) -> Claims:
+        """See DeliveryQueue."""
+        claims = await super().claim(limit)
+        await asyncio.sleep(self.slow)
+        return claims
+
+    async def release(self, claimed: Sequence[Claimed]) -> None:
+        """See DeliveryQueue."""
+        self.released += len(claimed)
+        await super().release(claimed)
+
+
 class NoMeter:
     """Measures nothing."""
 
@@ -82,11 +100,15 @@ class World:
     channel: Script
     events: Hanging
     endpoints: InMemoryEndpoints
-    queue: InMemoryDeliveries
+    queue: Queue
     dispatcher: Dispatcher
     sender: Sender
     reader: Reader
     stop: asyncio.Event
+    gate: asyncio.Event
+    """Settlements wait for it."""
+    running: "asyncio.Task[None]"
+    settling: int = 0
     lost: list[Exception] = field(default_factory=list[Exception])
     """What the store answers to the next settlements instead of taking them."""
 
@@ -128,7 +150,7 @@ async def world(
     state = State(now=lambda: clock.time)
     store, queue, endpoints, channel = (
         InMemoryNotifications(state),
-        InMemoryDeliveries(state),
+        Queue(state),
         InMemoryEndpoints(state),
         Script(),
     )
@@ -138,6 +160,8 @@ async def world(
     made: list[World] = []
 
     async def settle(settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+        made[0].settling += len(settlements)
+        await made[0].gate.wait()
         if made[0].lost:
             raise made[0].lost.pop()
         return await queue.settle(settlements)
@@ -151,8 +175,12 @@ async def world(
         dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
         sender = Sender(tenants, store, endpoints, dispatcher, list(channels))
         reader = Reader(tenants, store)
-        made.append(World(clock, state, channel, events, endpoints, queue, dispatcher, sender, reader, stop))
         running = asyncio.create_task(dispatcher.run(stop))
+        gate = asyncio.Event()
+        gate.set()
+        made.append(
+            World(clock, state, channel, events, endpoints, queue, dispatcher, sender, reader, stop, gate, running)
+        )
         try:
             yield made[0]
         finally:
@@ -268,44 +296,70 @@ async def test_stopping_hands_back_what_does_not_end() -> None:
     assert (claimed.attempts, claimed.claims) == (0, 1)  # an orderly stop is no crash
 
 
-async def test_claims_go_ahead_of_attempts_and_keep_the_order() -> None:
-    async with world(concurrency=1) as it:
+async def test_only_what_begins_is_claimed_and_in_order() -> None:
+    async with world(concurrency=2) as it:
         it.channel.hold = asyncio.Event()
         titles = [str(n) for n in range(5)]
-        for title in titles:
-            await it.send(title)
-        await eventually(lambda: it.taken() == 5, interval=0.001)
-        assert [title for title, _ in it.channel.sent] == ["0"]
+        drafts = [Draft(tenant="test", user="ada", type=Type.ALERT, title=title) for title in titles]
+        await it.sender.send_bulk(drafts)
+        await eventually(lambda: len(it.channel.sent) == 2, interval=0.001)
+        assert it.taken() == 2
         it.channel.hold.set()
         await eventually(lambda: len(it.channel.sent) == 5, interval=0.001)
         assert [title for title, _ in it.channel.sent] == titles
 
 
-async def test_what_does_not_get_its_turn_in_time_is_handed_back_and_loses_nothing() -> None:
-    async with world(concurrency=1, patience=timedelta(milliseconds=20), stop_budget=timedelta(0)) as it:
+async def test_attempts_that_hang_leave_the_other_places_to_others() -> None:
+    async with world(concurrency=6) as it:
         it.channel.hold = asyncio.Event()
-        await it.send("slow")
-        await eventually(lambda: it.channel.sent, interval=0.001)
-        await it.send("behind")
-        await eventually(lambda: it.taken() == 2, interval=0.001)
-        await eventually(lambda: it.taken() == 1, interval=0.001)
+        for n in range(5):
+            await it.send(str(n))
+        await eventually(lambda: len(it.channel.sent) == 5, interval=0.001)
+        draft = Draft(tenant="test", user="ada", type=Type.ALERT, title="last")
+        await it.sender.send_for_event("e", [draft])
+        await eventually(lambda: len(it.channel.sent) == 6, interval=0.001)
         it.channel.hold.set()
-        await eventually(lambda: len(it.channel.sent) == 2, interval=0.001)
-        assert [title for title, _ in it.channel.sent] == ["slow", "behind"]
 
 
-async def test_a_stop_begins_nothing_that_was_only_claimed() -> None:
+async def test_what_took_too_long_to_claim_is_handed_back_and_loses_nothing() -> None:
+    async with world(patience=timedelta(milliseconds=5)) as it:
+        it.queue.slow = 0.02
+        draft = Draft(tenant="test", user="ada", type=Type.ALERT, title="late")
+        await it.sender.send_for_event("e", [draft])
+        await eventually(lambda: it.queue.released, interval=0.001)
+        assert it.channel.sent == []
+        it.queue.slow = 0
+        await eventually(lambda: it.channel.sent, interval=0.001)
+        [delivered] = await it.reader.page(NotificationFilter(tenant="test"), limit=9, after=None)
+        await it.becomes(delivered.id, Status.SENT, 1)
+        assert [slot.at for slot in it.state.slots.values()] == [it.clock.time]
+
+
+async def test_a_stop_begins_nothing_more() -> None:
     async with world(concurrency=1, stop_budget=timedelta(milliseconds=50)) as it:
         it.channel.hold = asyncio.Event()
         for title in ("under way", "behind"):
             await it.send(title)
-        await eventually(lambda: it.taken() == 2, interval=0.001)
         it.stop.set()
-        await eventually(lambda: it.taken() == 1, interval=0.001)
+        await eventually(lambda: it.channel.sent, interval=0.001)
+        await it.running
+        assert it.dispatcher.reserve(9).count == 0
         it.channel.hold.set()
     assert [title for title, _ in it.channel.sent] == ["under way"]
-    [left] = (await it.queue.claim(9)).claimed
-    assert left.claims == 1
+    assert [one.claims for one in (await it.queue.claim(9)).claimed] == [1, 1]
+
+
+async def test_a_stop_does_not_hand_back_what_was_attempted_and_waits_for_its_commit() -> None:
+    async with world(stop_budget=timedelta(milliseconds=1)) as it:
+        it.gate.clear()
+        one = await it.send()
+        await eventually(lambda: it.settling == 1, interval=0.001)
+        it.stop.set()
+        await it.running
+        assert (it.taken(), it.queue.released) == (1, 0)
+        it.gate.set()
+        await it.becomes(one.id, Status.SENT, 1)
+    assert len(it.channel.sent) == 1
 
 
 async def test_receivers_of_events_that_hang_do_not_hold_up_a_stop() -> None:

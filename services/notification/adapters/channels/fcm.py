@@ -14,6 +14,7 @@ from services.notification.domain.retry import parse_retry_after
 
 DEFAULT_BASE_URL = "https://fcm.googleapis.com"
 _THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class FcmChannel:
@@ -28,7 +29,7 @@ class FcmChannel:
         """One attempt; a token that is refused is renewed once within it."""
         if isinstance(message, EventMessage):
             return Failure(kind=FailureKind.PERMANENT, code="NOT_FOR_FCM", message="events go to webhooks only")
-        body = json.dumps(payload(message, endpoint.address), ensure_ascii=False).encode()
+        body = _to_json(payload(message, endpoint.address)).encode()
         refused = ""
         while True:
             try:

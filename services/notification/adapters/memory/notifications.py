@@ -19,9 +19,23 @@ class InMemoryNotifications:
         self._state = state
         self._events: set[str] = set()
 
-    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+    async def accept(
+        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+    ) -> Sequence[Accepted | DomainError]:
         """See NotificationStore."""
-        return [self._known(draft) or self._add(draft, channel) for draft, channel in drafts]
+        state, now = self._state, self._state.now()
+        if any(one.status is Status.PENDING and one.due <= now for one in state.deliveries.values()):
+            claim = 0
+        outcomes: list[Accepted | DomainError] = []
+        for draft, channel in drafts:
+            outcome = self._known(draft) or self._add(draft, channel)
+            free = state.limit.free(state.slots_of((draft.tenant, draft.user), now).taken)
+            if claim and free and isinstance(outcome, Accepted) and not outcome.existing:
+                claim -= 1
+                made = state.deliveries[outcome.notification.id, ""]
+                outcome = replace(outcome, claimed=take(state, [made])[0])
+            outcomes.append(outcome)
+        return outcomes
 
     async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore."""

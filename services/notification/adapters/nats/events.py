@@ -6,8 +6,10 @@ from datetime import datetime
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chassis.nats import Encoded, Event, Failure, compose_dead_letter, encode
+from services.chassis.nats import Bundle, Encoded, Event, Failure, compose_dead_letter, encode
+from services.chassis.nats.envelope import timestamp
 from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
 from services.notification.adapters.event_types import new_message
 from services.notification.domain.delivery import Attempt
@@ -24,11 +26,29 @@ DELIVERY_HEADER = "Tocsin-Delivery"
 """What a dead letter of ours is about: `notification/<tenant>/<id>`, `event/<subscription>/<event id>` or
 `invoice/<debt>`."""
 TENANT_HEADER = "Tocsin-Tenant"
+_STATUS_CHANGED = notifications_pb2.NotificationStatusChanged.DESCRIPTOR.full_name
 
 
-def status_changed(notification: Notification, at: datetime) -> Event:
-    """The change of a notification's status; its id is made of the version. Changes are to leave in their order."""
-    message = notifications_pb2.NotificationStatusChanged(
+def status_changes(notifications: Sequence[Notification], at: datetime) -> Bundle:
+    """The changes of the notifications' statuses, in their order; their ids are made of id and version."""
+    when = Timestamp()
+    when.FromDatetime(at)
+    count, time = len(notifications), timestamp(at)
+    return Bundle(
+        type=_STATUS_CHANGED,
+        subjects=[NOTIFICATION_STATUS_SUBJECT] * count,
+        ids=[_status_id(one) for one in notifications],
+        times=[time] * count,
+        payloads=[_status_message(one, when).SerializeToString() for one in notifications],
+    )
+
+
+def _status_id(notification: Notification) -> str:
+    return f"{notification.id}-{notification.version}"
+
+
+def _status_message(notification: Notification, at: Timestamp) -> notifications_pb2.NotificationStatusChanged:
+    return notifications_pb2.NotificationStatusChanged(
         notification=notification.id,
         tenant=notification.tenant,
         user=notification.user,
@@ -37,13 +57,7 @@ def status_changed(notification: Notification, at: datetime) -> Event:
         channel=notification.channel,
         attempts=notification.attempts,
         error=notification.error,
-    )
-    message.change_time.FromDatetime(at)
-    return Event(
-        NOTIFICATION_STATUS_SUBJECT,
-        message,
-        id=f"{notification.id}-{notification.version}",
-        time=at,
+        change_time=at,
     )
 
 
@@ -51,7 +65,10 @@ def notification_letter(
     notification: Notification, history: Sequence[Attempt], at: datetime
 ) -> tuple[Encoded, str | None]:
     """The dead letter of a notification that was given up."""
-    original = encode(status_changed(notification, at), source=SOURCE)
+    when = Timestamp()
+    when.FromDatetime(at)
+    message = _status_message(notification, when)
+    original = encode(Event(NOTIFICATION_STATUS_SUBJECT, message, id=_status_id(notification), time=at), source=SOURCE)
     about = f"notification/{notification.tenant}/{notification.id}"
     return _letter(original, about, history, notification.created_at, notification.version, notification.tenant)
 

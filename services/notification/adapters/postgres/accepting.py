@@ -1,8 +1,11 @@
-"""Makes notifications durable: the notification, its idempotency key, its place in the schedule and the event."""
+"""Makes notifications durable: the notification, its idempotency key, its place in the schedule and the event.
 
-import json
+Who accepts may claim at once what it has room for: such a delivery is written once, with its lease and its slot, and no
+claim of its own follows.
+"""
+
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -12,11 +15,13 @@ from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database, Outbox, first_time
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rate_limit, rows
-from services.notification.adapters.postgres.claims import load
+from services.notification.adapters.postgres.addresses import Addresses, addresses_of
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.ports import Accepted
 from services.notification.application.work import Claimed
+from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate import RateLimit
@@ -38,20 +43,27 @@ _KNOWN_KEYS = f"""
     FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification {rows.SCHEDULED}
     WHERE k.key = ANY($1::text[])
 """
+_OLDER_WORK = "SELECT EXISTS (SELECT FROM deliveries WHERE state = 'OPEN' AND next_attempt_at <= $1)"
 _INSERT = """
-    INSERT INTO TENANT.notifications (id, recipient, type, title, body, data, channel, created_at)
-    SELECT id, recipient, type, title, body, data::json, channel, $8
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-        AS n (id, recipient, type, title, body, data, channel)
+    WITH new AS (
+        SELECT * FROM unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[]
+        ) AS n (id, recipient, type, title, body, data, channel, claimed)
+    ), kept AS (
+        INSERT INTO TENANT.notifications (id, recipient, type, title, body, data, channel, created_at)
+        SELECT id, recipient, type, title, body, data::json, channel, $9::timestamptz FROM new
+    ), slots AS (
+        INSERT INTO rate_slots (delivery, lease, tenant, recipient)
+        SELECT id, $11::uuid, $10::text, recipient FROM new WHERE claimed
+    ), scheduled AS (
+        INSERT INTO deliveries
+            (id, kind, tenant, recipient, channel, reference, created_at, next_attempt_at, lease, claims)
+        SELECT id, 'NOTIFICATION', $10, recipient, channel, id, $9,
+            CASE WHEN claimed THEN $12::timestamptz ELSE $9 END, CASE WHEN claimed THEN $11::uuid END, claimed::integer
+        FROM new
+    )
+    SELECT pg_notify('notification_work', '') WHERE EXISTS (SELECT FROM new WHERE NOT claimed)
 """
-_SCHEDULE = """
-    INSERT INTO deliveries
-        (id, kind, tenant, recipient, channel, reference, next_attempt_at, created_at, lease, claims)
-    SELECT id, 'NOTIFICATION', tenant, recipient, channel, reference, $6, $7, $8, $9
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[])
-        AS d (id, tenant, recipient, channel, reference)
-"""
-_SCHEDULE_AND_TELL = f"WITH added AS ({_SCHEDULE}) SELECT pg_notify('notification_work', '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,10 @@ class _New:
     """Of the notification, and of its delivery."""
     draft: Draft
     channel: ChannelName
+
+    @property
+    def user(self) -> User:
+        return self.draft.tenant, self.draft.user
 
 
 class Accepter:
@@ -72,40 +88,67 @@ class Accepter:
         self._limit = limit
         self._lease = lease
 
-    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+    async def accept(
+        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int
+    ) -> Sequence[Accepted | DomainError]:
         """See NotificationStore.accept."""
         if not drafts:
             return []
         async with self._database.transaction() as connection:
-            return await self._accept(connection, drafts)
+            return await self._accept(connection, drafts, claim)
 
     async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore.accept_event."""
         async with self._database.transaction() as connection:
             if not await first_time(connection, _CONSUMER, event):
                 return 0
-            outcomes = await self._accept(connection, drafts)
+            outcomes = await self._accept(connection, drafts, 0)
         return sum(isinstance(one, Accepted) and not one.existing for one in outcomes)
 
     async def _accept(
-        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]], claim: int
     ) -> Sequence[Accepted | DomainError]:
         # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
         ids = sorted(new_id() for _ in drafts)
         news = [_New(id_, draft, channel) for id_, (draft, channel) in zip(ids, drafts, strict=True)]
-        now = await self._clock.now(connection)
-        known = await self._claim_keys(connection, news, now)
+        known: dict[str, Accepted | DomainError] = {}
+        if any(new.draft.idempotency_key for new in news):
+            # Before any user's lock: whoever waits for a key must hold none.
+            known = await self._claim_keys(connection, news, await self._clock.now(connection))
         fresh = [new for new in news if new.id not in known]
         if not fresh:
             return [known[new.id] for new in news]
-        made = await self._insert(connection, fresh, now)
-        await self._schedule(connection, fresh, now, lease=None)
-        return [known.get(new.id) or made[new.id] for new in news]
+        if claim:
+            going, now = await self._select(connection, fresh, claim)
+        else:
+            going, now = [], await self._clock.now(connection)
+        lease = str(uuid4())
+        await self._insert(connection, fresh, {new.id for new in going}, lease, now)
+        claimed = {one.id: one for one in await _claimed(connection, going, lease, now)}
+        return [known.get(new.id) or Accepted(_fresh(new, now), claimed=claimed.get(new.id)) for new in news]
+
+    async def _select(self, connection: Connection, fresh: Sequence[_New], limit: int) -> tuple[list[_New], datetime]:
+        """Those that may go now, and the time. None while older work is due: it has the first turn, and so has what
+        was accepted first of each user."""
+        users = list(dict.fromkeys(new.user for new in fresh))
+        ours, server_time = await rate_limit.try_lock(connection, users)
+        now = self._clock.at(server_time)
+        if await connection.fetchval(_OLDER_WORK, now):
+            return [], now
+        slots = await rate_limit.slots(connection, sorted(ours), self._limit, now)
+        free = {user: self._limit.free(taken.taken) for user, taken in slots.items()}
+        going: list[_New] = []
+        for new in fresh:
+            if len(going) == limit:
+                break
+            if free.get(new.user, 0):
+                free[new.user] -= 1
+                going.append(new)
+        return going, now
 
     async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
         """See NotificationStore.accept_claimed."""
         new = _New(new_id(), draft, channel)
-        user = (draft.tenant, draft.user)
         lease = str(uuid4())
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
@@ -114,16 +157,14 @@ class Accepter:
                 return known
             if isinstance(known, DomainError):
                 raise known
-            await rate_limit.lock(connection, user)
+            await rate_limit.lock(connection, new.user)
             now = await self._clock.now(connection)
-            slots = (await rate_limit.slots(connection, [user], self._limit, now))[user]
+            slots = (await rate_limit.slots(connection, [new.user], self._limit, now))[new.user]
             if not self._limit.free(slots.taken):
                 turn = self._limit.turns(slots.completed, slots.under_way, now, count=1)[0]
                 raise RateLimited(draft.user, self._limit.limit, self._limit.period, turn - now)
-            await rate_limit.take(connection, lease, [(new.id, user)])
-            await self._insert(connection, [new], now)
-            await self._schedule(connection, [new], now, lease=lease)
-            claimed = await load(connection, [_as_row(new)], lease)
+            await self._insert(connection, [new], {new.id}, lease, now)
+            claimed = await _claimed(connection, [new], lease, now)
         return claimed[0]
 
     async def _claim_keys(
@@ -157,7 +198,9 @@ class Accepter:
                 known |= {new.id: _judged(new, first.draft.fingerprint(), existing) for new in repeats}
         return known
 
-    async def _insert(self, connection: Connection, news: Sequence[_New], now: datetime) -> dict[str, Accepted]:
+    async def _insert(
+        self, connection: Connection, news: Sequence[_New], claimed: Collection[str], lease: str, now: datetime
+    ) -> None:
         by_tenant: dict[str, list[_New]] = defaultdict(list)
         for new in news:
             by_tenant[new.draft.tenant].append(new)
@@ -171,33 +214,55 @@ class Accepter:
                 [new.draft.body for new in group],
                 [new.draft.data or None for new in group],
                 [new.channel for new in group],
+                [new.id in claimed for new in group],
                 now,
+                tenant,
+                lease,
+                now + self._lease,
             )
-        made = {new.id: Accepted(_fresh(new, now)) for new in news}
-        await self._outbox.add_in_order(
-            connection, [events.status_changed(accepted.notification, now) for accepted in made.values()]
-        )
-        return made
+        changes = events.status_changes([_fresh(new, now) for new in news], now)
+        await self._outbox.add_bundles(connection, [changes])
 
-    async def _schedule(
-        self, connection: Connection, news: Sequence[_New], now: datetime, *, lease: str | None
-    ) -> None:
-        await connection.execute(
-            _SCHEDULE_AND_TELL if lease is None else _SCHEDULE,
-            [new.id for new in news],
-            [new.draft.tenant for new in news],
-            [new.draft.user for new in news],
-            [new.channel for new in news],
-            [new.id for new in news],
-            now if lease is None else now + self._lease,
-            now,
-            lease,
-            0 if lease is None else 1,
+
+async def _claimed(connection: Connection, going: Sequence[_New], lease: str, now: datetime) -> list[Claimed]:
+    """What was just accepted and claimed, with all that an attempt needs."""
+    users: dict[str, set[str]] = defaultdict(set)
+    for new in going:
+        if new.channel is not ChannelName.CONSOLE:
+            users[new.draft.tenant].add(new.draft.user)
+    known: Mapping[str, Addresses] = {
+        tenant: await addresses_of(connection, tenant, wanted) for tenant, wanted in users.items()
+    }
+    return [
+        Claimed(
+            id=new.id,
+            lease=lease,
+            tenant=new.draft.tenant,
+            reference=new.id,
+            channel=new.channel,
+            message=_outgoing(new, now),
+            endpoints=known.get(new.draft.tenant, {}).get((new.draft.user, new.channel), ()),
         )
+        for new in going
+    ]
 
 
 def _judged(new: _New, fingerprint: bytes, existing: Accepted) -> Accepted | IdempotencyConflict:
     return existing if new.draft.fingerprint() == fingerprint else IdempotencyConflict(new.draft.idempotency_key)
+
+
+def _outgoing(new: _New, now: datetime) -> Outgoing:
+    draft = new.draft
+    return Outgoing(
+        id=new.id,
+        tenant=draft.tenant,
+        user=draft.user,
+        type=draft.type,
+        title=draft.title,
+        body=draft.body,
+        data=draft.data,
+        created_at=now,
+    )
 
 
 def _fresh(new: _New, now: datetime) -> Notification:
@@ -215,18 +280,3 @@ def _fresh(new: _New, now: datetime) -> Notification:
         error="",
         created_at=now,
     )
-
-
-def _as_row(new: _New) -> dict[str, object]:
-    return {
-        "id": new.id,
-        "kind": "NOTIFICATION",
-        "tenant": new.draft.tenant,
-        "recipient": new.draft.user,
-        "channel": new.channel,
-        "reference": new.id,
-        "attempts": 0,
-        "claims": 0,
-        "done": (),
-        "history": json.dumps([]),
-    }

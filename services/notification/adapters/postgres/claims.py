@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rate_limit, rows
+from services.notification.adapters.postgres.addresses import addresses_of
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
@@ -29,9 +30,13 @@ _CONTENT = """
     SELECT id::text AS id, recipient, type, title, body, data::text AS data, created_at
     FROM TENANT.notifications WHERE id = ANY($1::uuid[])
 """
-_ADDRESSES = """
-    SELECT recipient, id::text AS id, channel, address, secret FROM TENANT.endpoints
-    WHERE recipient = ANY($1::text[]) ORDER BY id
+_TAKE = """
+    WITH taken AS (
+        UPDATE deliveries SET lease = $2::uuid, next_attempt_at = $3, claims = claims + 1
+        WHERE id = ANY($1::uuid[]) RETURNING id, kind, tenant, recipient
+    )
+    INSERT INTO rate_slots (delivery, lease, tenant, recipient)
+    SELECT id, $2::uuid, tenant, recipient FROM taken WHERE kind = 'NOTIFICATION'
 """
 
 
@@ -50,52 +55,43 @@ class Claimer:
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             due = await connection.fetch(_DUE, now, limit)
-            taken = await self._select(connection, due, now, lease) if due else []
-            if taken:
-                await connection.execute(
-                    """
-                    UPDATE deliveries SET lease = $2, next_attempt_at = $3, claims = claims + 1
-                    WHERE id = ANY($1::uuid[])
-                    """,
-                    [row["id"] for row in taken],
-                    lease,
-                    now + self._lease,
-                )
-        async with self._database.connection() as connection:
+            taken = await self._select(connection, due, now) if due else []
             if not taken:
-                return Claims((), await self._next_due(connection))
-            return Claims(tuple(await load(connection, taken, lease)), None)
+                return Claims((), await self._next_due(connection, now))
+            await connection.execute(_TAKE, [row["id"] for row in taken], lease, now + self._lease)
+            # Before the commit: what cannot be attempted is not claimed.
+            return Claims(tuple(await _load(connection, taken, lease)), None)
 
-    async def _next_due(self, connection: Connection) -> timedelta | None:
+    @staticmethod
+    async def _next_due(connection: Connection, now: datetime) -> timedelta | None:
         due = await connection.fetchval("SELECT min(next_attempt_at) FROM deliveries WHERE state = 'OPEN'")
-        return None if due is None else max(due - await self._clock.now(connection), timedelta(0))
+        return None if due is None else max(due - now, timedelta(0))
 
-    async def _select(self, connection: Connection, due: Sequence[Record], now: datetime, lease: str) -> list[Record]:
+    async def _select(self, connection: Connection, due: Sequence[Record], now: datetime) -> list[Record]:
         """Those of the due that may go now. The others of their users get their turns; those of users that another
         replica is busy with stay due."""
-        if crashed := [row["id"] for row in due if row["crashed"] and row["kind"] == "NOTIFICATION"]:
-            await rate_limit.crashed(connection, crashed, now)
         by_user: dict[User, list[Record]] = defaultdict(list)
         for row in due:
             if row["kind"] == "NOTIFICATION":
                 by_user[row["tenant"], row["recipient"]].append(row)
+        if crashed := [(row["id"], user) for user, group in by_user.items() for row in group if row["crashed"]]:
+            await rate_limit.crashed(connection, crashed, now)
         chosen = [row for row in due if row["kind"] == "EVENT"]
         if not by_user:
             return chosen
-        ours = sorted(await rate_limit.try_lock(connection, list(by_user)))
+        locked, _ = await rate_limit.try_lock(connection, list(by_user))
+        ours = sorted(locked)
         slots = await rate_limit.slots(connection, ours, self._limit, now)
         over: dict[User, list[Record]] = {}
-        going: list[tuple[str, User]] = []
+        going: dict[User, int] = {}
         for user in ours:
             free = self._limit.free(slots[user].taken)
-            going += [(row["id"], user) for row in by_user[user][:free]]
+            going[user] = len(by_user[user][:free])
             chosen += by_user[user][:free]
             if late := by_user[user][free:]:
                 over[user] = late
-        if going:
-            await rate_limit.take(connection, lease, going)
         if over:
-            await self._defer(connection, over, slots, now, Going(going))
+            await self._defer(connection, over, slots, now, going)
         return chosen
 
     async def _defer(
@@ -104,13 +100,13 @@ class Claimer:
         over: Mapping[User, Sequence[Record]],
         slots: Mapping[User, Slots],
         now: datetime,
-        going: "Going",
+        going: Mapping[User, int],
     ) -> None:
         ahead = await self._waiting(connection, list(over), now)
         ids: list[str] = []
         turns: list[datetime] = []
         for user, late in over.items():
-            under_way = slots[user].under_way + going.count(user)
+            under_way = slots[user].under_way + going[user]
             # Who had a turn and lost it to a call that did not wait keeps a place in front; new ones queue up behind.
             back = [row for row in late if row["deferred"]]
             new = [row for row in late if not row["deferred"]]
@@ -144,20 +140,7 @@ class Claimer:
         return {(row["tenant"], row["recipient"]): row["waiting"] for row in found}
 
 
-class Going:
-    """How many of each user go in this claim."""
-
-    def __init__(self, going: Sequence[tuple[str, User]]) -> None:
-        self._counts: dict[User, int] = defaultdict(int)
-        for _, user in going:
-            self._counts[user] += 1
-
-    def count(self, user: User) -> int:
-        """How many of this user."""
-        return self._counts[user]
-
-
-async def load(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
+async def _load(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
     """The claimed deliveries with all that an attempt needs."""
     by_tenant: dict[str, list[Record]] = defaultdict(list)
     events: list[Record] = []
@@ -181,12 +164,8 @@ async def _load_notifications(
         row["id"]: row
         for row in await connection.fetch(in_tenant(_CONTENT, tenant), [row["reference"] for row in taken])
     }
-    points: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-    if users := {row["recipient"] for row in taken if row["channel"] != ChannelName.CONSOLE}:
-        for row in await connection.fetch(in_tenant(_ADDRESSES, tenant), list(users)):
-            points[row["recipient"], row["channel"]].append(
-                Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"])
-            )
+    users = {row["recipient"] for row in taken if row["channel"] != ChannelName.CONSOLE}
+    addresses = await addresses_of(connection, tenant, users)
     return [
         Claimed(
             id=row["id"],
@@ -195,7 +174,7 @@ async def _load_notifications(
             reference=row["reference"],
             channel=ChannelName(row["channel"]),
             message=_outgoing(contents[row["reference"]], tenant),
-            endpoints=tuple(points[row["recipient"], row["channel"]]),
+            endpoints=addresses.get((row["recipient"], row["channel"]), ()),
             **_progress(row),
         )
         for row in taken

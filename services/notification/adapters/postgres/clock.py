@@ -13,6 +13,10 @@ class Clock(Protocol):
         """The time, aware (UTC)."""
         ...
 
+    def at(self, server_time: datetime) -> datetime:
+        """The time, of which a statement has just told by the way that the server's clock shows `server_time`."""
+        ...
+
 
 class DatabaseClock:
     """The clock of the database server; it moves within a transaction."""
@@ -20,3 +24,7 @@ class DatabaseClock:
     async def now(self, connection: Connection) -> datetime:
         """The server's time."""
         return await connection.fetchval("SELECT clock_timestamp()")
+
+    def at(self, server_time: datetime) -> datetime:
+        """The same."""
+        return server_time

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database, Outbox
-from services.notification.adapters.postgres import rows
+from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.accepting import Accepter
 from services.notification.adapters.postgres.claims import Claimer
 from services.notification.adapters.postgres.clock import Clock
@@ -17,6 +17,7 @@ from services.notification.adapters.postgres.settling import Settler
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.ports import Accepted, NotificationFilter, Position
 from services.notification.application.work import Claimed, Claims, Settlement
+from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.notification import ChannelName, Draft, Notification
 from services.notification.domain.rate import RateLimit
@@ -66,9 +67,11 @@ class PostgresNotifications:
         self._settler = Settler(database, clock, outbox, disable_after=disable_after)
         self._marking = database.group_commit("marks", self._mark_read)
 
-    async def accept(self, drafts: Sequence[tuple[Draft, ChannelName]]) -> Sequence[Accepted | DomainError]:
+    async def accept(
+        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+    ) -> Sequence[Accepted | DomainError]:
         """See NotificationStore."""
-        return await self._accepter.accept(drafts)
+        return await self._accepter.accept(drafts, claim=claim)
 
     async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore."""
@@ -89,21 +92,26 @@ class PostgresNotifications:
     async def release(self, claimed: Sequence[Claimed]) -> None:
         """See DeliveryQueue."""
         async with self._database.transaction() as connection:
-            arguments = [claim.id for claim in claimed], [claim.lease for claim in claimed]
             await connection.execute(
                 """
                 UPDATE deliveries d SET lease = NULL, next_attempt_at = $3, claims = greatest(d.claims - 1, 0)
-                FROM unnest($1::uuid[], $2::uuid[]) AS c (id, lease) WHERE d.id = c.id AND d.lease = c.lease
+                FROM (
+                    SELECT d.id FROM deliveries d
+                    JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, lease) ON d.id = c.id AND d.lease = c.lease
+                    ORDER BY d.id FOR UPDATE OF d
+                ) AS ours WHERE d.id = ours.id
                 """,
-                *arguments,
+                [claim.id for claim in claimed],
+                [claim.lease for claim in claimed],
                 await self._clock.now(connection),
             )
-            await connection.execute(
-                """
-                DELETE FROM rate_slots s USING unnest($1::uuid[], $2::uuid[]) AS c (id, lease)
-                WHERE s.delivery = c.id AND s.lease = c.lease AND s.at = 'infinity'
-                """,
-                *arguments,
+            await rate_limit.give_back(
+                connection,
+                [
+                    (claim.id, (claim.tenant, claim.message.user), claim.lease)
+                    for claim in claimed
+                    if isinstance(claim.message, Outgoing)
+                ],
             )
             await connection.execute("SELECT pg_notify('notification_work', '')")
 

@@ -13,24 +13,32 @@ User = tuple[str, str]
 _SEED = 7_041_846_352
 """Keeps these advisory locks apart from others in the database."""
 
+_GIVEN = """
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS c (delivery, tenant, recipient)
+    WHERE s.tenant = c.tenant AND s.recipient = c.recipient AND s.delivery = c.delivery
+"""
+
 
 async def lock(connection: Connection, user: User) -> None:
     """Waits for the user's lock; it is held until the transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", "/".join(user), _SEED)
 
 
-async def try_lock(connection: Connection, users: Sequence[User]) -> set[User]:
-    """Takes the locks that are free; the others are left to whoever holds them: nobody waits in a circle."""
-    rows = await connection.fetch(
+async def try_lock(connection: Connection, users: Sequence[User]) -> tuple[set[User], datetime]:
+    """Takes the locks that are free; the others are left to whoever holds them: nobody waits in a circle. Tells the
+    server's time by the way."""
+    row = await connection.fetchrow(
         """
-        SELECT tenant, recipient FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
-        WHERE pg_try_advisory_xact_lock(hashtextextended(tenant || '/' || recipient, $3))
+        SELECT clock_timestamp() AS now, ARRAY(
+            SELECT place FROM unnest($1::text[]) WITH ORDINALITY AS u (name, place)
+            WHERE pg_try_advisory_xact_lock(hashtextextended(name, $2))
+        ) AS places
         """,
-        [tenant for tenant, _ in users],
-        [recipient for _, recipient in users],
+        ["/".join(user) for user in users],
         _SEED,
     )
-    return {(row["tenant"], row["recipient"]) for row in rows}
+    assert row is not None
+    return {users[place - 1] for place in row["places"]}, row["now"]
 
 
 async def slots(connection: Connection, users: Sequence[User], limit: RateLimit, now: datetime) -> dict[User, Slots]:
@@ -56,63 +64,46 @@ async def slots(connection: Connection, users: Sequence[User], limit: RateLimit,
     return {user: Slots(tuple(times), under_way[user]) for user, times in completed.items()}
 
 
-async def take(connection: Connection, lease: str, deliveries: Sequence[tuple[str, User]]) -> None:
-    """Takes a slot for each delivery; it counts until it is given back, or for a period after its completion."""
-    await connection.execute(
-        """
-        INSERT INTO rate_slots (delivery, lease, tenant, recipient)
-        SELECT delivery, $1, tenant, recipient
-        FROM unnest($2::uuid[], $3::text[], $4::text[]) AS s (delivery, tenant, recipient)
-        """,
-        lease,
-        [id_ for id_, _ in deliveries],
-        [user[0] for _, user in deliveries],
-        [user[1] for _, user in deliveries],
-    )
-
-
-async def complete(connection: Connection, claims: Sequence[tuple[str, str, bool]], now: datetime) -> None:
-    """Ends the slots of (delivery, lease): those that were sent count for a period from now, the others not at all."""
-    sent = [claim for claim in claims if claim[2]]
-    failed = [claim for claim in claims if not claim[2]]
-    if sent:
-        await connection.execute(
-            """
-            UPDATE rate_slots s SET at = $3 FROM unnest($1::uuid[], $2::uuid[]) AS c (delivery, lease)
-            WHERE s.delivery = c.delivery AND s.lease = c.lease
-            """,
-            [id_ for id_, _, _ in sent],
-            [lease for _, lease, _ in sent],
-            now,
-        )
-    if failed:
-        await connection.execute(
-            """
-            DELETE FROM rate_slots s USING unnest($1::uuid[], $2::uuid[]) AS c (delivery, lease)
-            WHERE s.delivery = c.delivery AND s.lease = c.lease
-            """,
-            [id_ for id_, _, _ in failed],
-            [lease for _, lease, _ in failed],
-        )
-
-
-async def crashed(connection: Connection, deliveries: Sequence[str], now: datetime) -> None:
+async def crashed(connection: Connection, deliveries: Sequence[tuple[str, User]], now: datetime) -> None:
     """Ends the slots of attempts that never reported: they may have been sent, so they count."""
     await connection.execute(
-        "UPDATE rate_slots SET at = $2 WHERE delivery = ANY($1::uuid[]) AND at = 'infinity'", deliveries, now
+        f"UPDATE rate_slots s SET at = $4 {_GIVEN} AND s.at = 'infinity'", *_columns(deliveries), now
     )
 
 
-async def prune(connection: Connection, older_than: datetime, limit: int = 5000) -> None:
-    """Deletes slots that count no more."""
+async def give_back(connection: Connection, lease_of: Sequence[tuple[str, User, str]]) -> None:
+    """Gives back the slots of (delivery, user, lease) that nothing was sent with."""
     await connection.execute(
         """
-        DELETE FROM rate_slots WHERE (delivery, lease) IN (
-            SELECT delivery, lease FROM rate_slots WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-        )
+        DELETE FROM rate_slots s
+        USING unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[]) AS c (delivery, tenant, recipient, lease)
+        WHERE s.tenant = c.tenant AND s.recipient = c.recipient AND s.delivery = c.delivery AND s.lease = c.lease
+            AND s.at = 'infinity'
+        """,
+        *_columns([(id_, user) for id_, user, _ in lease_of]),
+        [lease for _, _, lease in lease_of],
+    )
+
+
+async def prune(connection: Connection, older_than: datetime, limit: int) -> int:
+    """Deletes at most `limit` slots that count no more; how many it deleted."""
+    deleted = await connection.execute(
+        """
+        DELETE FROM rate_slots WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM rate_slots WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+        ))
         """,
         older_than,
         limit,
+    )
+    return int(deleted.split()[-1])
+
+
+def _columns(deliveries: Sequence[tuple[str, User]]) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [id_ for id_, _ in deliveries],
+        [tenant for _, (tenant, _) in deliveries],
+        [recipient for _, (_, recipient) in deliveries],
     )
 
 

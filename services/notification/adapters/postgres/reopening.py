@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Outbox
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
@@ -23,15 +22,14 @@ async def reopen_notification(connection: Connection, outbox: Outbox, tenant: st
     await connection.execute(
         """
         INSERT INTO deliveries (id, kind, tenant, recipient, channel, reference, next_attempt_at, created_at)
-        VALUES ($1, 'NOTIFICATION', $2, $3, $4, $5, $6, $6)
+        VALUES ($1, 'NOTIFICATION', $2, $3, $4, $1, $5, $5)
         """,
-        new_id(),
+        id_,
         tenant,
         notification.user,
         notification.channel,
-        id_,
         now,
     )
-    await outbox.add_in_order(connection, [events.status_changed(notification, now)])
+    await outbox.add_bundles(connection, [events.status_changes([notification], now)])
     await connection.execute("SELECT pg_notify('notification_work', '')")
     return True

@@ -24,8 +24,8 @@ NOTIFICATION_COLUMNS = """
 """
 
 SCHEDULED = """
-    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.reference = n.id AND d.event_id = ''
-        AND d.lease IS NULL AND d.next_attempt_at > n.created_at
+    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.id = n.id AND d.lease IS NULL
+        AND d.next_attempt_at > n.created_at
 """
 """Joins the delivery `d` of a notification `n` that waits for its next attempt."""
 

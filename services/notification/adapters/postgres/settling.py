@@ -6,28 +6,65 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.chassis.nats import Encoded, Event
+from services.chassis.nats import Encoded
 from services.chassis.postgres import Connection, Database, Outbox
 from services.notification.adapters.nats import events
-from services.notification.adapters.postgres import rate_limit, rows
+from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.work import Claimed, EventMessage, Settlement
-from services.notification.domain.delivery import Attempt
+from services.notification.domain.delivery import Attempt, Outgoing
 from services.notification.domain.notification import Notification
 from services.notification.domain.webhook import GONE
 
+_STILL_OURS = """
+    SELECT clock_timestamp() AS now, ARRAY(
+        SELECT place FROM deliveries d
+        JOIN unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS c (id, lease, place) ON d.id = c.id AND d.lease = c.lease
+        ORDER BY d.id FOR UPDATE OF d
+    ) AS places
+"""
 _NOTIFICATIONS = f"""
+    WITH given AS (
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[])
+            AS g (delivery, lease, notification, recipient, status, error, over)
+    ), finished AS (
+        DELETE FROM deliveries d USING given g WHERE d.id = g.delivery AND g.over
+    ), sent AS (
+        UPDATE rate_slots s SET at = $9 FROM given g WHERE g.status = 'SENT'
+            AND s.tenant = $8 AND s.recipient = g.recipient AND s.delivery = g.delivery AND s.lease = g.lease
+    ), unsent AS (
+        DELETE FROM rate_slots s USING given g WHERE g.status <> 'SENT'
+            AND s.tenant = $8 AND s.recipient = g.recipient AND s.delivery = g.delivery AND s.lease = g.lease
+    )
     UPDATE TENANT.notifications n SET
-        status = o.status,
-        attempts = n.attempts + o.made,
-        error = o.error,
-        sent_at = CASE WHEN o.status = 'SENT' THEN $5 ELSE n.sent_at END,
+        status = g.status,
+        attempts = n.attempts + 1,
+        error = g.error,
+        sent_at = CASE WHEN g.status = 'SENT' THEN $9 ELSE n.sent_at END,
         version = n.version + 1
-    FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::text[]) AS o (id, status, made, error)
-    WHERE n.id = o.id
+    FROM given g WHERE n.id = g.notification
     RETURNING {rows.NOTIFICATION_COLUMNS}
 """
+_SUBSCRIPTIONS = """
+    UPDATE webhook_subscriptions s SET
+        failing_since = CASE WHEN well THEN NULL WHEN gone OR NOT s.enabled THEN s.failing_since ELSE since END,
+        enabled = s.enabled AND NOT gone AND (well OR since > $5),
+        disabled_reason = CASE
+            WHEN NOT s.enabled OR (NOT gone AND (well OR since > $5)) THEN s.disabled_reason
+            WHEN gone THEN $6
+            ELSE 'nothing but failures since ' || to_char(since, 'YYYY-MM-DD HH24:MI')
+        END
+    FROM (
+        SELECT s.id AS about, g.well, g.gone, coalesce(s.failing_since, $4) AS since
+        FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS g (id, well, gone)
+        JOIN webhook_subscriptions s ON s.id = g.id
+        WHERE CASE WHEN g.well AND NOT g.gone THEN s.failing_since IS NOT NULL ELSE s.enabled OR g.well END
+        ORDER BY s.id FOR NO KEY UPDATE OF s
+    ) AS f
+    WHERE s.id = about
+"""
+"""Locked in the order of their ids, in one statement: two replicas never wait for each other."""
 
 
 class Settler:
@@ -42,19 +79,10 @@ class Settler:
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
         """See DeliveryQueue.settle."""
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
-            ours = await _still_ours(connection, [settlement.claimed for settlement in settlements])
+            ours, server_time = await _still_ours(connection, [settlement.claimed for settlement in settlements])
+            now = self._clock.at(server_time)
             held = [(settlement, settlement.history(now)) for settlement in settlements if _lease(settlement) in ours]
             await self._write_schedule(connection, held, now)
-            await rate_limit.complete(
-                connection,
-                [
-                    (s.claimed.id, s.claimed.lease, s.decision.sent)
-                    for s, _ in held
-                    if not isinstance(s.claimed.message, EventMessage)
-                ],
-                now,
-            )
             changed = await self._write_notifications(connection, held, now)
             letters = [letter for s, history in held for letter in self._event_letters(s, history)]
             await self._outbox.add_encoded(connection, letters)
@@ -80,11 +108,9 @@ class Settler:
                 [rows.dump_history(history) for _, history, _ in again],
                 [json.dumps(sorted(s.decision.done)) for s, _, _ in again],
             )
-        over = [s for s, _ in held if s.decision.wait is None]
-        if gone := [s.claimed.id for s in over if not isinstance(s.claimed.message, EventMessage)]:
-            await connection.execute("DELETE FROM deliveries WHERE id = ANY($1::uuid[])", gone)
         # Events keep their row for a while: its key is what makes a redelivered event harmless.
-        if kept := [s for s in over if isinstance(s.claimed.message, EventMessage)]:
+        kept = [s for s, _ in held if s.decision.wait is None and isinstance(s.claimed.message, EventMessage)]
+        if kept:
             await connection.execute(
                 """
                 UPDATE deliveries d SET lease = NULL, state = o.state, body = NULL, attempts = d.attempts + 1
@@ -97,21 +123,26 @@ class Settler:
     async def _write_notifications(
         self, connection: Connection, held: Sequence[tuple[Settlement, tuple[Attempt, ...]]], now: datetime
     ) -> dict[str, Notification]:
-        by_tenant: dict[str, list[tuple[Settlement, tuple[Attempt, ...]]]] = defaultdict(list)
+        by_tenant: dict[str, list[tuple[Settlement, Outgoing, tuple[Attempt, ...]]]] = defaultdict(list)
         for settlement, history in held:
-            if not isinstance(settlement.claimed.message, EventMessage):
-                by_tenant[settlement.claimed.tenant].append((settlement, history))
+            if isinstance(message := settlement.claimed.message, Outgoing):
+                by_tenant[settlement.claimed.tenant].append((settlement, message, history))
         changed: dict[str, Notification] = {}
-        told: list[Event] = []
+        told: list[Notification] = []
         letters: list[tuple[Encoded, str | None]] = []
-        for tenant, group in by_tenant.items():
-            histories = {s.claimed.reference: (s, history) for s, history in group}
+        for tenant, unordered in by_tenant.items():
+            group = sorted(unordered, key=lambda one: one[0].claimed.reference)
+            histories = {s.claimed.reference: (s, history) for s, _, history in group}
             found = await connection.fetch(
                 in_tenant(_NOTIFICATIONS, tenant),
-                [s.claimed.reference for s, _ in group],
-                [s.status for s, _ in group],
-                [1 for _ in group],
-                [s.decision.failure.text if s.decision.failure else "" for s, _ in group],
+                [s.claimed.id for s, _, _ in group],
+                [s.claimed.lease for s, _, _ in group],
+                [s.claimed.reference for s, _, _ in group],
+                [message.user for _, message, _ in group],
+                [s.status for s, _, _ in group],
+                [s.decision.failure.text if s.decision.failure else "" for s, _, _ in group],
+                [s.decision.wait is None for s, _, _ in group],
+                tenant,
                 now,
             )
             for row in found:
@@ -119,13 +150,14 @@ class Settler:
                 settlement, history = histories[notification.id]
                 wait = settlement.decision.wait
                 if wait is None:
-                    told.append(events.status_changed(notification, now))
+                    told.append(notification)
                     if not settlement.decision.sent:
                         letters.append(events.notification_letter(notification, history, now))
                 changed[notification.id] = (
                     notification if wait is None else replace(notification, next_attempt_at=now + wait)
                 )
-        await self._outbox.add_in_order(connection, told)
+        if told:
+            await self._outbox.add_bundles(connection, [events.status_changes(told, now)])
         await self._outbox.add_encoded(connection, letters)
         return changed
 
@@ -145,60 +177,28 @@ class Settler:
         about = [s for s in settlements if isinstance(s.claimed.message, EventMessage) and s.claimed.blocked is None]
         if not about:
             return
-        well = sorted({s.claimed.reference for s in about if s.decision.sent})
-        gone = sorted({s.claimed.reference for s in about if s.decision.gone})
-        failing = sorted({s.claimed.reference for s in about if not s.decision.sent})
-        if well:
-            await connection.execute(
-                """
-                UPDATE webhook_subscriptions SET failing_since = NULL
-                WHERE id = ANY($1::uuid[]) AND failing_since IS NOT NULL
-                """,
-                well,
-            )
-        if gone:
-            await connection.execute(
-                """
-                UPDATE webhook_subscriptions SET enabled = false, disabled_reason = $2
-                WHERE id = ANY($1::uuid[]) AND enabled
-                """,
-                gone,
-                GONE,
-            )
-        if failing:
-            await connection.execute(
-                """
-                UPDATE webhook_subscriptions SET
-                    failing_since = since,
-                    enabled = since > $3,
-                    disabled_reason = CASE WHEN since > $3 THEN ''
-                        ELSE 'nothing but failures since ' || to_char(since, 'YYYY-MM-DD HH24:MI') END
-                FROM (
-                    SELECT id AS failing, coalesce(failing_since, $2) AS since FROM webhook_subscriptions
-                    WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
-                ) AS f
-                WHERE id = failing AND enabled
-                """,
-                [id_ for id_ in failing if id_ not in well],
-                now,
-                now - self._disable_after,
-            )
-        if gone or failing:
+        well = {s.claimed.reference for s in about if s.decision.sent}
+        gone = {s.claimed.reference for s in about if s.decision.gone}
+        ids = sorted({s.claimed.reference for s in about})
+        await connection.execute(
+            _SUBSCRIPTIONS,
+            ids,
+            [id_ in well for id_ in ids],
+            [id_ in gone for id_ in ids],
+            now,
+            now - self._disable_after,
+            GONE,
+        )
+        if gone or len(well) < len(ids):
             await connection.execute("SELECT pg_notify('notification_subscriptions', '')")
 
 
-async def _still_ours(connection: Connection, claimed: Sequence[Claimed]) -> set[tuple[str, str]]:
-    """By delivery and lease: who lost a delivery may report in the same breath as who took it over."""
-    found = await connection.fetch(
-        """
-        SELECT d.id::text AS id, d.lease::text AS lease FROM deliveries d
-        JOIN unnest($1::uuid[], $2::uuid[]) AS c (id, lease) ON d.id = c.id AND d.lease = c.lease
-        ORDER BY d.id FOR UPDATE OF d
-        """,
-        [claim.id for claim in claimed],
-        [claim.lease for claim in claimed],
-    )
-    return {(row["id"], row["lease"]) for row in found}
+async def _still_ours(connection: Connection, claimed: Sequence[Claimed]) -> tuple[set[tuple[str, str]], datetime]:
+    """By delivery and lease: who lost a delivery may report in the same breath as who took it over. Tells the server's
+    time by the way."""
+    row = await connection.fetchrow(_STILL_OURS, [claim.id for claim in claimed], [claim.lease for claim in claimed])
+    assert row is not None
+    return {(claimed[place - 1].id, claimed[place - 1].lease) for place in row["places"]}, row["now"]
 
 
 def _lease(settlement: Settlement) -> tuple[str, str]:

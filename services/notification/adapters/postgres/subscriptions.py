@@ -31,7 +31,7 @@ _SCHEDULE = """
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
         AS n (id, reference, event_id, event_type, body)
     ORDER BY reference, event_id
-    ON CONFLICT (reference, event_id)
+    ON CONFLICT (reference, event_id) WHERE kind = 'EVENT'
 """
 _ONCE = f"{_SCHEDULE} DO NOTHING"
 _ANEW = f"""
@@ -100,7 +100,7 @@ class PostgresSubscriptions:
         async with self._database.transaction() as connection:
             if await connection.execute("DELETE FROM webhook_subscriptions WHERE id = $1", id_) != "DELETE 1":
                 return False
-            await connection.execute("DELETE FROM deliveries WHERE reference = $1", id_)
+            await connection.execute("DELETE FROM deliveries WHERE kind = 'EVENT' AND reference = $1", id_)
             await connection.execute(_CHANGED)
         return True
 

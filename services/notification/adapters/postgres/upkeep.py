@@ -1,9 +1,9 @@
 """Deletes what has served its time, in bounded steps: inbox marks, rate slots, keys, finished deliveries."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
 
-from services.chassis.postgres import Database, prune
+from services.chassis.postgres import Connection, Database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.postgres import rate_limit
 from services.notification.adapters.postgres.clock import Clock
@@ -28,12 +28,25 @@ _DELIVERIES = """
 
 
 async def prune_all(database: Database, clock: Clock, tenants: Iterable[str]) -> None:
-    """One step of each."""
+    """Deletes all that has served its time; each step is a transaction of its own."""
     async with database.connection() as connection:
         now = await clock.now(connection)
-        marks = await prune(connection)
-        await rate_limit.prune(connection, now - rate_limit.PRUNE_AFTER)
-        deliveries = await connection.execute(_DELIVERIES, now - DELIVERIES_LAST, _STEP)
+        marks = await _in_steps(lambda: prune(connection, limit=_STEP))
+        slots = await _in_steps(lambda: rate_limit.prune(connection, now - rate_limit.PRUNE_AFTER, _STEP))
+        deliveries = await _in_steps(lambda: _delete(connection, _DELIVERIES, now - DELIVERIES_LAST))
         for tenant in tenants:
-            await connection.execute(in_tenant(_KEYS, tenant), now - KEYS_LAST, _STEP)
-    log.debug("upkeep.done", inbox_marks=marks, deliveries=deliveries)
+            statement = in_tenant(_KEYS, tenant)
+            await _in_steps(lambda statement=statement: _delete(connection, statement, now - KEYS_LAST))
+    log.debug("upkeep.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries)
+
+
+async def _delete(connection: Connection, statement: str, before: datetime) -> int:
+    return int((await connection.execute(statement, before, _STEP)).split()[-1])
+
+
+async def _in_steps(step: Callable[[], Awaitable[int]]) -> int:
+    """Takes the step until nothing is left for it; how many it deleted."""
+    total = 0
+    while (deleted := await step()) == _STEP:
+        total += deleted
+    return total + deleted
