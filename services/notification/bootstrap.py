@@ -35,17 +35,17 @@ from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.feed import PublicFeed
 from services.notification.adapters.postgres.clock import Clock, DatabaseClock
 from services.notification.adapters.postgres.listener import Listener
+from services.notification.adapters.postgres.retention import prune_all
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
-from services.notification.adapters.postgres.upkeep import prune_all
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.dead_letters import DeadLetters
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.endpoints import Endpoints, Subscriptions
-from services.notification.application.invoice_reading import InvoiceReader
+from services.notification.application.inbox import Inbox
+from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Channel
-from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender
 from services.notification.application.tenants import Tenants
 from services.notification.domain.invoice import UnknownOutcome
@@ -58,7 +58,7 @@ from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceSe
 from tocsin.notification.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
 from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
-_UPKEEP_EVERY = timedelta(minutes=10)
+_RETENTION_EVERY = timedelta(minutes=10)
 _PATIENCE = timedelta(seconds=10)
 FCM_TIMEOUT = timedelta(seconds=10)
 
@@ -100,7 +100,7 @@ async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | Non
     feed = await wire_webhooks(base, stores)
     invoicing = await wire_invoices(base, stores)
     wire_dead_letters(base, stores)
-    await wire_upkeep(base, Wakes(dispatcher, feed, invoicing))
+    await wire_retention(base, Wakes(dispatcher, feed, invoicing))
 
 
 async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> Base:
@@ -162,7 +162,7 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     """Sending and reading notifications, and the dispatcher of everything."""
     settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
-    settling = await app.enter(GroupCommit("settlements", store.settle, limit=500, keep_abandoned=True))
+    completing = await app.enter(GroupCommit("completions", store.complete, limit=500, keep_abandoned=True))
     options = DispatcherOptions(
         notifications=settings.schedule("retry_schedule"),
         events=settings.schedule("webhook_retry_schedule"),
@@ -172,11 +172,11 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
         # Half of what a lease leaves beside an attempt; the other half is for the commit.
         patience=(settings.lease - settings.attempt_timeout) / 2,
     )
-    dispatcher = Dispatcher(store, channels, settling, options, base.meter)
+    dispatcher = Dispatcher(store, channels, completing, options, base.meter)
     app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)
     sender = Sender(base.tenants, store, endpoints, dispatcher, list(channels))
     await app.enter(sender.queueing)
-    servicer = NotificationServicer(sender, Reader(base.tenants, store))
+    servicer = NotificationServicer(sender, Inbox(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
     wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
@@ -248,7 +248,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     handle = base.meter.around("debts", debts.debts_handler(store, invoicing.poke))
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
-    servicer = InvoiceServicer(InvoiceReader(store, documents))
+    servicer = InvoiceServicer(InvoiceQueries(store, documents))
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing
 
@@ -263,7 +263,7 @@ def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
     base.app.task("redelivery", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 
-async def wire_upkeep(base: Base, wakes: Wakes) -> None:
+async def wire_retention(base: Base, wakes: Wakes) -> None:
     """What other processes announce, and what must not grow for ever."""
     listener = Listener(
         base.settings.postgres_dsn.get_secret_value(),
@@ -275,7 +275,7 @@ async def wire_upkeep(base: Base, wakes: Wakes) -> None:
         },
     )
     base.app.task("listener", listener.run(base.app.stopping), patience=timedelta(seconds=3))
-    base.app.task("upkeep", _upkeep(base), until=Step.STOP_PULLING)
+    base.app.task("retention", _retention(base), until=Step.STOP_PULLING)
 
 
 def smtp_options(settings: NotificationSettings) -> SmtpOptions:
@@ -292,10 +292,10 @@ def smtp_options(settings: NotificationSettings) -> SmtpOptions:
     )
 
 
-async def _upkeep(base: Base) -> None:
+async def _retention(base: Base) -> None:
     while True:
-        await asyncio.sleep(_UPKEEP_EVERY.total_seconds())
+        await asyncio.sleep(_RETENTION_EVERY.total_seconds())
         try:
             await prune_all(base.database, base.clock, base.tenants.names)
         except DomainError as error:
-            log.warning("upkeep.postponed", error=error.message)
+            log.warning("retention.postponed", error=error.message)

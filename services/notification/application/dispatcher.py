@@ -14,8 +14,8 @@ from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
+from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
 from services.notification.application.ports import Channel, DeliveryQueue, Meter
-from services.notification.application.work import Claimed, EventMessage, Settlement
 from services.notification.domain.delivery import (
     Decision,
     Endpoint,
@@ -93,7 +93,7 @@ class Dispatcher:
         self,
         queue: DeliveryQueue,
         channels: Mapping[ChannelName, Channel],
-        settling: GroupCommit[Settlement, Notification | None],
+        completing: GroupCommit[Completion, Notification | None],
         options: DispatcherOptions,
         meter: Meter,
         *,
@@ -101,7 +101,7 @@ class Dispatcher:
     ) -> None:
         self._queue = queue
         self._channels = channels
-        self._settling = settling
+        self._completing = completing
         self._options = options
         self._meter = meter
         self._randomness = randomness
@@ -241,7 +241,7 @@ class Dispatcher:
         del self._under_way[task]
         self._attempted.add(task)
         self._look_if_short()
-        return await self._settle(claimed, decision)
+        return await self._complete(claimed, decision)
 
     async def _decide(self, claimed: Claimed) -> Decision:
         began = time.perf_counter()
@@ -251,12 +251,12 @@ class Dispatcher:
         self._tell(claimed, decision)
         return decision
 
-    async def _settle(self, claimed: Claimed, decision: Decision) -> Notification | None:
+    async def _complete(self, claimed: Claimed, decision: Decision) -> Notification | None:
         away = False
         try:
             while True:
                 try:
-                    return await self._settling.submit(Settlement(claimed, decision))
+                    return await self._completing.submit(Completion(claimed, decision))
                 except (Aborted, Unavailable) as error:
                     # The outcome is known: writing it down late beats sending twice.
                     if isinstance(error, Unavailable) and not away:

@@ -22,6 +22,7 @@ from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
+from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, Mailed, Sending
 from services.notification.application.endpoints import is_email
 from services.notification.application.ports import (
     DocumentStore,
@@ -32,7 +33,6 @@ from services.notification.application.ports import (
     Renderer,
     RenderFailed,
 )
-from services.notification.application.work import ClaimedInvoice, InvoiceChange, Mailed, Sending
 from services.notification.domain.delivery import Failure, FailureKind, Sent
 from services.notification.domain.invoice import Debt, InvoiceState, Place, UnknownOutcome
 from services.notification.domain.retry import RetrySchedule

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Protocol
 
 from services.chassis.errors import DomainError
-from services.notification.application.work import (
+from services.notification.application.claimed_delivery import (
     Claimed,
     ClaimedInvoice,
     Claims,
+    Completion,
     EventMessage,
     InvoiceChange,
     InvoiceClaims,
-    Settlement,
 )
 from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
@@ -23,7 +23,7 @@ from services.notification.domain.webhook import Subscription
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Enqueued:
     """A notification that is durable. `existing`: an earlier call with the same idempotency key had made it. `claimed`:
     its delivery, if it was claimed with it."""
 
@@ -64,7 +64,7 @@ class DeliveryQueue(Protocol):
         go in the order in which they were accepted or had their turns; no order is promised between users."""
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+    async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
         """Writes outcomes, status changes and dead letters in one transaction. The answer has the notification after
         its change; None for events, and for deliveries whose lease another process has taken over."""
         ...
@@ -77,22 +77,22 @@ class DeliveryQueue(Protocol):
 class NotificationStore(Protocol):
     """Notifications of all tenants."""
 
-    async def accept(
+    async def enqueue(
         self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
-    ) -> Sequence[Accepted | DomainError]:
+    ) -> Sequence[Enqueued | DomainError]:
         """Makes the notifications durable and due, all in one transaction; the outcome of each in their order.
 
         Up to `claim` of them are claimed with it, by the rules of `DeliveryQueue.claim` (none while older work is due).
         """
         ...
 
-    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
-        """Like `accept`, for notifications that follow from an event: once for each event id. How many were made; a
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """Like `enqueue`, for notifications that follow from an event: once for each event id. How many were made; a
         user whose idempotency key was used before has had theirs."""
         ...
 
-    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
-        """Makes the notification durable and claims it for an attempt now; `Accepted` (existing) where the idempotency
+    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
+        """Makes the notification durable and claims it for an attempt now; `Enqueued` (existing) where the idempotency
         key was used before. Raises RateLimited and IdempotencyConflict, and then leaves nothing behind."""
         ...
 
@@ -108,7 +108,7 @@ class NotificationStore(Protocol):
         """Marks it read; the time of the first reading stays. Raises NotificationNotFound."""
         ...
 
-    async def reopen(self, tenant: str, id_: str) -> bool:
+    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
         """FAILED becomes PENDING and due now, with attempts from zero; False when it is in another state, or gone."""
         ...
 
@@ -204,7 +204,7 @@ class InvoiceStore(Protocol):
         """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
         ...
 
-    async def reopen(self, debt: str) -> bool:
+    async def retry_abandoned(self, debt: str) -> bool:
         """A FAILED invoice becomes due now, with attempts from zero; False when it is in another state, or unknown."""
         ...
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
+from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.dispatcher import Dispatcher
-from services.notification.application.ports import Accepted, EndpointStore, NotificationStore
+from services.notification.application.ports import EndpointStore, Enqueued, NotificationStore
 from services.notification.application.tenants import Tenants
-from services.notification.application.work import Claimed
 from services.notification.domain.errors import DeliveryFailed
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, choose_channel
 
@@ -74,8 +74,8 @@ class Sender:
             if not isinstance(channel, DomainError)
         ]
         async with self._dispatcher.reserve(len(chosen)) as places:
-            kept = await self._store.accept(chosen, claim=places.count)
-            made = [one for one in kept if isinstance(one, Accepted) and not one.existing]
+            kept = await self._store.enqueue(chosen, claim=places.count)
+            made = [one for one in kept if isinstance(one, Enqueued) and not one.existing]
             claimed = [one.claimed for one in made if one.claimed is not None]
             await places.begin(claimed)
         if len(claimed) < len(made):
@@ -83,7 +83,7 @@ class Sender:
         accepted = iter(kept)
         judged = iter(channel if isinstance(channel, DomainError) else next(accepted) for channel in channels)
         outcomes = [draft if isinstance(draft, DomainError) else next(judged) for draft in drafts]
-        return [outcome.notification if isinstance(outcome, Accepted) else outcome for outcome in outcomes]
+        return [outcome.notification if isinstance(outcome, Enqueued) else outcome for outcome in outcomes]
 
     async def send_for_event(self, event: str, drafts: Sequence[Draft]) -> int:
         """Sends what follows from an event of the mesh, once for each event id; how many were made. The drafts name no
@@ -95,13 +95,13 @@ class Sender:
             if isinstance(channel, DomainError):
                 raise channel
             chosen.append((draft, channel))
-        made = await self._store.accept_event(event, chosen)
+        made = await self._store.enqueue_for_event(event, chosen)
         self._dispatcher.poke()
         return made
 
     async def _send_now(self, draft: Draft, channel: ChannelName) -> Notification:
-        claimed = await self._store.accept_claimed(draft, channel)
-        if isinstance(claimed, Accepted):
+        claimed = await self._store.enqueue_claimed(draft, channel)
+        if isinstance(claimed, Enqueued):
             return claimed.notification
         return await self._attempted(draft, claimed)
 

@@ -20,15 +20,15 @@ from services.notification.adapters.memory.subscriptions import InMemorySubscrip
 from services.notification.adapters.nats.events import DELIVERY_HEADER
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants, schema_of
+from services.notification.application.claimed_delivery import Claimed, Completion
 from services.notification.application.ports import (
-    Accepted,
     DeliveryQueue,
     EndpointStore,
+    Enqueued,
     InvoiceStore,
     NotificationStore,
     SubscriptionStore,
 )
-from services.notification.application.work import Claimed, Settlement
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
 from services.notification.domain.rate import RateLimit
@@ -79,19 +79,19 @@ class Rig(ABC):
         """Moves the clock."""
         self.clock.time += timedelta(seconds=seconds)
 
-    async def accept(self, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE) -> list[Notification]:
+    async def enqueue(self, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE) -> list[Notification]:
         """Accepts new notifications in one call."""
-        outcomes = await self.notifications.accept([(one, channel) for one in drafts])
-        assert all(isinstance(outcome, Accepted) and not outcome.existing for outcome in outcomes), outcomes
-        return [outcome.notification for outcome in outcomes if isinstance(outcome, Accepted)]
+        outcomes = await self.notifications.enqueue([(one, channel) for one in drafts])
+        assert all(isinstance(outcome, Enqueued) and not outcome.existing for outcome in outcomes), outcomes
+        return [outcome.notification for outcome in outcomes if isinstance(outcome, Enqueued)]
 
     async def claim(self, limit: int = 100) -> list[Claimed]:
         """What can be claimed now."""
         return list((await self.queue.claim(limit)).claimed)
 
-    async def settle(self, decision: Decision, *claimed: Claimed) -> Sequence[Notification | None]:
+    async def complete(self, decision: Decision, *claimed: Claimed) -> Sequence[Notification | None]:
         """The same decision for all."""
-        return await self.queue.settle([Settlement(one, decision) for one in claimed])
+        return await self.queue.complete([Completion(one, decision) for one in claimed])
 
     async def subscribe(self, *types: str) -> Subscription:
         """A new subscription."""

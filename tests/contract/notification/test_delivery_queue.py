@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
 from services.notification.application.ports import NotificationFilter, PublicEvent
-from services.notification.application.work import Claimed, EventMessage, Settlement
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Decision, Failure, FailureKind, Outgoing
 from services.notification.domain.notification import ChannelName, Status, Type
 from services.notification.domain.webhook import GONE, Subscription
@@ -26,7 +26,7 @@ async def test_a_claim_has_what_an_attempt_needs(rig: Rig) -> None:
     await rig.endpoints.register("test", "ada", ChannelName.EMAIL, "ada@example.org", "")
     await rig.endpoints.register("test", "bob", ChannelName.WEBHOOK, "https://bob.example", "s3")
     await rig.endpoints.register("wellness", "ada", ChannelName.WEBHOOK, "https://w.example", "s4")
-    [one] = await rig.accept(draft(body="b"), channel=ChannelName.WEBHOOK)
+    [one] = await rig.enqueue(draft(body="b"), channel=ChannelName.WEBHOOK)
     [claimed] = await rig.claim()
     assert claimed == Claimed(
         id=claimed.id,
@@ -46,13 +46,13 @@ async def test_a_claim_has_what_an_attempt_needs(rig: Rig) -> None:
         ),
         endpoints=tuple(ours),
     )
-    await rig.accept(draft(user="bob"))
+    await rig.enqueue(draft(user="bob"))
     [console] = await rig.claim()
     assert (console.channel, console.endpoints) == (ChannelName.CONSOLE, ())
 
 
 async def test_claims_at_once_share_the_work(rig: Rig) -> None:
-    await rig.accept(*(draft(user=f"u{n}") for n in range(12)))
+    await rig.enqueue(*(draft(user=f"u{n}") for n in range(12)))
     # Whoever finds a user busy leaves that user's work to the other, so what is missed comes in the next round.
     claims = await asyncio.gather(*(rig.claim(5) for _ in range(3)))
     found = [one.reference for claim in (*claims, await rig.claim()) for one in claim]
@@ -60,9 +60,9 @@ async def test_claims_at_once_share_the_work(rig: Rig) -> None:
 
 
 async def test_what_was_accepted_first_goes_first(rig: Rig) -> None:
-    await rig.accept(*(draft(f"a{n}") for n in range(3)))
+    await rig.enqueue(*(draft(f"a{n}") for n in range(3)))
     rig.advance(0.001)
-    await rig.accept(*(draft(f"b{n}", user="bob") for n in range(3)))
+    await rig.enqueue(*(draft(f"b{n}", user="bob") for n in range(3)))
     assert titles(await rig.claim(2)) == ["a0", "a1"]
     assert sorted(titles(await rig.claim(2))) == ["a2", "b0"]
     assert titles(await rig.claim(9)) == ["b1", "b2"]
@@ -71,15 +71,15 @@ async def test_what_was_accepted_first_goes_first(rig: Rig) -> None:
 async def test_an_empty_queue_tells_when_to_look_again(rig: Rig) -> None:
     assert await rig.queue.claim(9) == await rig.queue.claim(1)
     assert (await rig.queue.claim(9)).next_due is None
-    await rig.accept(draft())
+    await rig.enqueue(draft())
     [claimed] = await rig.claim()
     assert (await rig.queue.claim(9)).next_due == LEASE
-    await rig.settle(again(7), claimed)
+    await rig.complete(again(7), claimed)
     assert (await rig.queue.claim(9)).next_due == timedelta(seconds=7)
 
 
 async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
-    await rig.accept(draft())
+    await rig.enqueue(draft())
     [lost] = await rig.claim()
     rig.advance(LEASE.total_seconds() - 0.001)
     assert await rig.claim() == []
@@ -89,22 +89,22 @@ async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
     assert taken.lease != lost.lease
     await rig.queue.release([lost])
     assert await rig.claim() == []
-    assert await rig.settle(GIVEN_UP, lost) == [None]
+    assert await rig.complete(GIVEN_UP, lost) == [None]
     # Both may report in one breath: only who holds the lease is heard.
-    [none, sent] = await rig.queue.settle([Settlement(lost, GIVEN_UP), Settlement(taken, SENT)])
+    [none, sent] = await rig.queue.complete([Completion(lost, GIVEN_UP), Completion(taken, SENT)])
     assert none is None
     assert sent is not None
     assert (sent.status, sent.attempts) == (Status.SENT, 1)
     assert await rig.letters() == []
-    assert await rig.settle(SENT, taken) == [None]
+    assert await rig.complete(SENT, taken) == [None]
 
 
 async def test_sent(rig: Rig) -> None:
-    [one] = await rig.accept(draft())
+    [one] = await rig.enqueue(draft())
     [claimed] = await rig.claim()
     rig.advance(1)
     partly = Decision(sent=True, failure=BUSY)
-    [sent] = await rig.settle(partly, claimed)
+    [sent] = await rig.complete(partly, claimed)
     assert sent is not None
     assert sent == await rig.notifications.get("test", one.id)
     assert (sent.status, sent.attempts, sent.error, sent.sent_at, sent.version, sent.next_attempt_at) == (
@@ -121,10 +121,10 @@ async def test_sent(rig: Rig) -> None:
 
 
 async def test_tried_again_then_given_up(rig: Rig) -> None:
-    [one] = await rig.accept(draft())
+    [one] = await rig.enqueue(draft())
     [claimed] = await rig.claim()
     start = rig.clock.time
-    [waiting] = await rig.settle(again(2, done=frozenset({"e1", "!e2"})), claimed)
+    [waiting] = await rig.complete(again(2, done=frozenset({"e1", "!e2"})), claimed)
     assert waiting == await rig.notifications.get("test", one.id)
     assert waiting is not None
     assert (waiting.status, waiting.attempts, waiting.version) == (Status.PENDING, 1, 2)
@@ -135,7 +135,7 @@ async def test_tried_again_then_given_up(rig: Rig) -> None:
     assert (claimed.attempts, claimed.claims, claimed.done) == (1, 2, frozenset({"e1", "!e2"}))
     assert claimed.history == (Attempt(start, "HTTP_503", "busy"),)
     gone = Failure(kind=FailureKind.PERMANENT, code="HTTP_410", message="gone")
-    [failed] = await rig.settle(Decision(sent=False, failure=gone), claimed)
+    [failed] = await rig.complete(Decision(sent=False, failure=gone), claimed)
     assert failed is not None
     assert (failed.status, failed.attempts, failed.error) == (Status.FAILED, 2, "HTTP_410: gone")
     assert failed == await rig.notifications.get("test", one.id)
@@ -144,30 +144,30 @@ async def test_tried_again_then_given_up(rig: Rig) -> None:
 
 
 async def test_the_history_keeps_the_latest(rig: Rig) -> None:
-    await rig.accept(draft())
+    await rig.enqueue(draft())
     for number in range(HISTORY_LIMIT + 2):
         [claimed] = await rig.claim()
         failure = Failure(kind=FailureKind.TRANSIENT, code=f"C{number}", message="")
-        await rig.settle(Decision(sent=False, wait=timedelta(0), failure=failure), claimed)
+        await rig.complete(Decision(sent=False, wait=timedelta(0), failure=failure), claimed)
     [claimed] = await rig.claim()
     assert [attempt.code for attempt in claimed.history] == [f"C{n}" for n in range(2, HISTORY_LIMIT + 2)]
 
 
 async def test_dead_addresses_are_forgotten(rig: Rig) -> None:
     one, two = [(await rig.endpoints.register("test", "ada", ChannelName.FCM, token, ""))[0] for token in ("t1", "t2")]
-    await rig.accept(draft(), channel=ChannelName.FCM)
+    await rig.enqueue(draft(), channel=ChannelName.FCM)
     [claimed] = await rig.claim()
-    await rig.settle(again(0, done=frozenset({two.id}), gone=frozenset({one.id})), claimed)
+    await rig.complete(again(0, done=frozenset({two.id}), gone=frozenset({one.id})), claimed)
     [claimed] = await rig.claim()
     assert claimed.endpoints == (two,)
     assert [point.id for point, _ in await rig.endpoints.page("test", "ada", limit=9, after="")] == [two.id]
 
 
 async def test_the_limit_is_kept_and_everybody_gets_a_turn_in_order(rig: Rig) -> None:
-    await rig.accept(*(draft(f"n{n}") for n in range(8)), draft("w", tenant="wellness"), draft("b", user="bob"))
+    await rig.enqueue(*(draft(f"n{n}") for n in range(8)), draft("w", tenant="wellness"), draft("b", user="bob"))
     first = await rig.claim()
     assert sorted(titles(first)) == ["b", "n0", "n1", "n2", "w"]
-    await rig.settle(SENT, *first)
+    await rig.complete(SENT, *first)
     assert await rig.claim() == []
     waiting = await rig.notifications.page(NotificationFilter(tenant="test", user="ada"), limit=5, after=None)
     assert [one.next_attempt_at for one in waiting] != [None] * 5
@@ -176,7 +176,7 @@ async def test_the_limit_is_kept_and_everybody_gets_a_turn_in_order(rig: Rig) ->
         rig.advance(1)
         going = await rig.claim()
         sent += titles(going)
-        await rig.settle(SENT, *going)
+        await rig.complete(SENT, *going)
     assert sent == ["n3", "n4", "n5"]
     rig.advance(58)
     going = await rig.claim()
@@ -185,14 +185,14 @@ async def test_the_limit_is_kept_and_everybody_gets_a_turn_in_order(rig: Rig) ->
 
 
 async def test_only_what_was_sent_counts(rig: Rig) -> None:
-    await rig.accept(*(draft(f"n{n}") for n in range(7)))
+    await rig.enqueue(*(draft(f"n{n}") for n in range(7)))
     failed, released, kept = await rig.claim()
-    await rig.settle(again(100), failed)
+    await rig.complete(again(100), failed)
     await rig.queue.release([released])
     rig.advance(1)  # those over the limit look again when something under way may have ended
     going = await rig.claim()
     assert titles(going) == ["n1", "n3"]
-    await rig.settle(SENT, kept, *going)
+    await rig.complete(SENT, kept, *going)
     rig.advance(59.999)
     assert await rig.claim() == []
     rig.advance(0.001)
@@ -200,7 +200,7 @@ async def test_only_what_was_sent_counts(rig: Rig) -> None:
 
 
 async def test_what_never_reported_counts(rig: Rig) -> None:
-    await rig.accept(*(draft(f"n{n}") for n in range(3)))
+    await rig.enqueue(*(draft(f"n{n}") for n in range(3)))
     assert len(await rig.claim()) == 3
     rig.advance(LEASE.total_seconds())
     assert await rig.claim() == []  # they may have been sent just now
@@ -209,15 +209,15 @@ async def test_what_never_reported_counts(rig: Rig) -> None:
 
 
 async def test_those_under_way_are_not_waited_for_twice(rig: Rig) -> None:
-    await rig.accept(*(draft(f"n{n}") for n in range(6)))
-    await rig.settle(SENT, *await rig.claim())
+    await rig.enqueue(*(draft(f"n{n}") for n in range(6)))
+    await rig.complete(SENT, *await rig.claim())
     assert await rig.claim() == []
     rig.advance(60)
     going = await rig.claim()
     assert titles(going) == ["n3", "n4", "n5"]
-    [late] = await rig.accept(draft("late"))
+    [late] = await rig.enqueue(draft("late"))
     assert await rig.claim() == []
-    await rig.settle(GIVEN_UP, *going)
+    await rig.complete(GIVEN_UP, *going)
     found = await rig.notifications.get("test", late.id)
     assert found.next_attempt_at == rig.clock.time + timedelta(seconds=1)
     rig.advance(1)
@@ -240,16 +240,16 @@ async def test_events_have_no_limit_and_no_notification(rig: Rig) -> None:
     assert (one.reference, one.tenant, one.channel, one.blocked) == (made.id, "", ChannelName.WEBHOOK, None)
     [point] = one.endpoints
     assert (point.id, point.address, point.secret) == (made.id, made.url, "whsec_s")
-    assert await rig.settle(SENT, *claimed) == [None] * 5
+    assert await rig.complete(SENT, *claimed) == [None] * 5
     assert await rig.told() == []
     assert (await rig.queue.claim(9)).next_due is None
 
 
 async def test_an_event_given_up_is_a_dead_letter(rig: Rig) -> None:
     made, [claimed] = await fanned(rig, "e1")
-    assert await rig.settle(again(0), claimed) == [None]
+    assert await rig.complete(again(0), claimed) == [None]
     [claimed] = await rig.claim()
-    await rig.settle(GIVEN_UP, claimed)
+    await rig.complete(GIVEN_UP, claimed)
     assert await rig.letters() == [(f"event/{made.id}/e1", ["HTTP_503", "HTTP_503"])]
     assert await rig.claim() == []
 
@@ -257,21 +257,21 @@ async def test_an_event_given_up_is_a_dead_letter(rig: Rig) -> None:
 async def test_a_subscription_that_only_fails_is_disabled(rig: Rig) -> None:
     made, claimed = await fanned(rig, "e1", "e2", "e3")
     since = rig.clock.time
-    await rig.settle(again(86400 * 5 - 1), *claimed)
+    await rig.complete(again(86400 * 5 - 1), *claimed)
     rig.advance(86400 * 5 - 1)
     claimed = await rig.claim()
     # One success outweighs the failures that are written with it.
-    await rig.queue.settle(
-        [Settlement(claimed[0], SENT), Settlement(claimed[1], again(1)), Settlement(claimed[2], again(1))]
+    await rig.queue.complete(
+        [Completion(claimed[0], SENT), Completion(claimed[1], again(1)), Completion(claimed[2], again(1))]
     )
     rig.advance(2)
     assert (await rig.subscriptions.get(made.id)).enabled
     claimed = await rig.claim()
     since = rig.clock.time
-    await rig.settle(again(86400 * 5), *claimed)
+    await rig.complete(again(86400 * 5), *claimed)
     rig.advance(86400 * 5)
     one, two = await rig.claim()
-    await rig.settle(again(0), one)
+    await rig.complete(again(0), one)
     found = await rig.subscriptions.get(made.id)
     assert (found.enabled, found.disabled_reason) == (False, f"nothing but failures since {since:%Y-%m-%d %H:%M}")
     [blocked] = await rig.claim()
@@ -279,14 +279,14 @@ async def test_a_subscription_that_only_fails_is_disabled(rig: Rig) -> None:
         kind=FailureKind.PERMANENT, code="SUBSCRIPTION_DISABLED", message=found.disabled_reason
     )
     # It is disabled: why stays what it was.
-    await rig.settle(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), two)
+    await rig.complete(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), two)
     assert await rig.subscriptions.get(made.id) == found
 
 
 async def test_a_receiver_that_is_gone_disables_its_subscription(rig: Rig) -> None:
     made, [claimed] = await fanned(rig, "e1")
     other = await rig.subscribe(PROBED)
-    await rig.settle(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
+    await rig.complete(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
     found = await rig.subscriptions.get(made.id)
     assert (found.enabled, found.disabled_reason) == (False, GONE)
     assert (await rig.subscriptions.get(other.id)).enabled
@@ -295,20 +295,20 @@ async def test_a_receiver_that_is_gone_disables_its_subscription(rig: Rig) -> No
 async def test_a_single_failure_may_be_enough(open_rig: OpenRig) -> None:
     rig = open_rig(disable_after=timedelta(0))
     made, [claimed] = await fanned(rig, "e1")
-    await rig.settle(again(1), claimed)
+    await rig.complete(again(1), claimed)
     assert not (await rig.subscriptions.get(made.id)).enabled
 
 
-async def test_what_is_settled_together_is_independent(rig: Rig) -> None:
+async def test_what_is_completed_together_is_independent(rig: Rig) -> None:
     made, _ = await fanned(rig)
     event = PublicEvent(id="e", type=PROBED, body=BODY, published_at=rig.clock.time)
     await rig.subscriptions.fan_out([event])
-    await rig.accept(draft("a"), draft("b", tenant="wellness"), draft("c", user="bob"))
+    await rig.enqueue(draft("a"), draft("b", tenant="wellness"), draft("c", user="bob"))
     claimed = await rig.claim()
     decisions = {"a": SENT, "b": again(3), "c": GIVEN_UP}
-    outcomes = await rig.queue.settle(
+    outcomes = await rig.queue.complete(
         [
-            Settlement(one, decisions[one.message.title] if isinstance(one.message, Outgoing) else SENT)
+            Completion(one, decisions[one.message.title] if isinstance(one.message, Outgoing) else SENT)
             for one in claimed
         ]
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notification.application.work import ClaimedInvoice, InvoiceClaims, Mailed, Sending
+from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceClaims, Mailed, Sending
 from services.notification.domain.delivery import HISTORY_LIMIT
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
@@ -137,9 +137,9 @@ async def test_nobody_knows_how_a_dialogue_ended_that_a_crash_cut(rig: Rig) -> N
     assert not taken.unknown
 
 
-async def test_tried_again_then_given_up_then_reopened(rig: Rig) -> None:
+async def test_tried_again_then_given_up_then_retried(rig: Rig) -> None:
     claimed = await stored(rig)
-    assert not await rig.invoices.reopen("d1")
+    assert not await rig.invoices.retry_abandoned("d1")
     for number in range(HISTORY_LIMIT + 1):
         await rig.invoices.change([Sending(claimed)])
         assert await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY, wait=timedelta(seconds=2))]) == [True]
@@ -154,20 +154,20 @@ async def test_tried_again_then_given_up_then_reopened(rig: Rig) -> None:
     assert (found.state, found.error) == (InvoiceState.FAILED, "HTTP_503: busy")
     assert await rig.letters() == [("invoice/d1", ["HTTP_503"] * HISTORY_LIMIT)]
     assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), None)
-    assert await rig.invoices.reopen("d1")
-    assert not await rig.invoices.reopen("d1")
-    assert not await rig.invoices.reopen("nothing")
+    assert await rig.invoices.retry_abandoned("d1")
+    assert not await rig.invoices.retry_abandoned("d1")
+    assert not await rig.invoices.retry_abandoned("nothing")
     [claimed] = await claim(rig)
     assert (claimed.state, claimed.attempts, claimed.place, claimed.unknown) == (InvoiceState.STORED, 0, PLACE, False)
     await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
     assert (await rig.letters())[1:] == [("invoice/d1", ["HTTP_503"])]
 
 
-async def test_what_could_not_be_drawn_is_drawn_again_when_reopened(rig: Rig) -> None:
+async def test_what_could_not_be_drawn_is_drawn_again_when_retried(rig: Rig) -> None:
     await rig.invoices.register("e1", [debt()])
     [claimed] = await claim(rig)
     await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
-    assert await rig.invoices.reopen("d1")
+    assert await rig.invoices.retry_abandoned("d1")
     [claimed] = await claim(rig, mail=False)
     assert claimed.state is InvoiceState.PENDING
 

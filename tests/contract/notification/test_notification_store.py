@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from services.chassis.errors import DomainError
-from services.notification.application.ports import Accepted, NotificationFilter
-from services.notification.application.work import Claimed
+from services.notification.application.claimed_delivery import Claimed
+from services.notification.application.ports import Enqueued, NotificationFilter
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status, Type
@@ -25,8 +25,8 @@ async def titles(rig: Rig, limit: int = 100, after: Notification | None = None, 
 
 async def test_what_was_accepted_is_read_by_its_tenant(rig: Rig) -> None:
     full = Draft(tenant="test", user="ada", type=Type.INFO, title="t", body="b", data='{"a": [1, "é"]}')
-    [one] = await rig.accept(full, channel=ChannelName.EMAIL)
-    [other] = await rig.accept(draft(tenant="wellness"))
+    [one] = await rig.enqueue(full, channel=ChannelName.EMAIL)
+    [other] = await rig.enqueue(draft(tenant="wellness"))
     assert one == Notification(
         id=one.id,
         tenant="test",
@@ -44,7 +44,7 @@ async def test_what_was_accepted_is_read_by_its_tenant(rig: Rig) -> None:
     assert await rig.notifications.get("test", one.id) == one
     assert await rig.notifications.get("wellness", other.id) == other
     assert await rig.told() == [(one.id, "PENDING", 1), (other.id, "PENDING", 1)]
-    assert await rig.notifications.accept([]) == []
+    assert await rig.notifications.enqueue([]) == []
     absent = ("wellness", one.id), ("test", UNKNOWN), ("test", "nothing"), ("test", one.id.upper())
     for tenant, id_ in absent:
         with pytest.raises(NotificationNotFound):
@@ -53,20 +53,20 @@ async def test_what_was_accepted_is_read_by_its_tenant(rig: Rig) -> None:
 
 async def accepted(rig: Rig, *drafts: Draft) -> list[tuple[str, bool] | type[DomainError]]:
     """Id and `existing` of each, or its error."""
-    outcomes = await rig.notifications.accept([(one, CONSOLE) for one in drafts])
-    return [(one.notification.id, one.existing) if isinstance(one, Accepted) else type(one) for one in outcomes]
+    outcomes = await rig.notifications.enqueue([(one, CONSOLE) for one in drafts])
+    return [(one.notification.id, one.existing) if isinstance(one, Enqueued) else type(one) for one in outcomes]
 
 
 async def test_a_key_makes_one_notification_of_one_content(rig: Rig) -> None:
-    [one] = await rig.accept(draft(key="k"))
+    [one] = await rig.enqueue(draft(key="k"))
     assert await accepted(rig, draft(key="k")) == [(one.id, True)]
     assert await accepted(rig, draft(key="k", body="other")) == [IdempotencyConflict]
-    [other] = await rig.accept(draft(key="k", body="other", tenant="wellness"))
+    [other] = await rig.enqueue(draft(key="k", body="other", tenant="wellness"))
     assert other.id != one.id
     rig.clock.time += KEYS_LAST
     assert await accepted(rig, draft(key="k")) == [(one.id, True)]
     rig.advance(0.001)
-    [renewed] = await rig.accept(draft(key="k", body="other"))
+    [renewed] = await rig.enqueue(draft(key="k", body="other"))
     assert renewed.id != one.id
     assert await accepted(rig, draft(key="k", body="other")) == [(renewed.id, True)]
 
@@ -83,36 +83,36 @@ async def test_keys_within_one_call(rig: Rig) -> None:
 
 
 async def test_a_repeated_key_tells_where_the_notification_stands(rig: Rig) -> None:
-    await rig.accept(draft(key="k"))
+    await rig.enqueue(draft(key="k"))
     [claimed] = await rig.claim()
-    await rig.settle(again(4), claimed)
-    [outcome] = await rig.notifications.accept([(draft(key="k"), CONSOLE)])
-    assert isinstance(outcome, Accepted)
+    await rig.complete(again(4), claimed)
+    [outcome] = await rig.notifications.enqueue([(draft(key="k"), CONSOLE)])
+    assert isinstance(outcome, Enqueued)
     assert outcome.notification == await rig.notifications.get("test", claimed.reference)
     assert outcome.notification.next_attempt_at == rig.clock.time + timedelta(seconds=4)
 
 
 async def test_accepting_and_claiming_in_one(rig: Rig) -> None:
-    claimed = await rig.notifications.accept_claimed(draft(key="k"), CONSOLE)
+    claimed = await rig.notifications.enqueue_claimed(draft(key="k"), CONSOLE)
     assert isinstance(claimed, Claimed)
     assert (claimed.attempts, claimed.claims, claimed.endpoints) == (0, 1, ())
     assert await rig.claim() == []
     found = await rig.notifications.get("test", claimed.reference)
     assert (found.status, found.next_attempt_at) == (Status.PENDING, None)
-    existing = await rig.notifications.accept_claimed(draft(key="k"), CONSOLE)
-    assert existing == Accepted(found, existing=True)
+    existing = await rig.notifications.enqueue_claimed(draft(key="k"), CONSOLE)
+    assert existing == Enqueued(found, existing=True)
     with pytest.raises(IdempotencyConflict):
-        await rig.notifications.accept_claimed(draft(key="k", body="other"), CONSOLE)
-    [sent] = await rig.settle(SENT, claimed)
+        await rig.notifications.enqueue_claimed(draft(key="k", body="other"), CONSOLE)
+    [sent] = await rig.complete(SENT, claimed)
     assert sent is not None
     assert await rig.told() == [(sent.id, "PENDING", 1), (sent.id, "SENT", 2)]
 
 
 async def claimed_at_once(rig: Rig, claim: int, *drafts: Draft, channel: ChannelName = CONSOLE) -> list[Claimed | None]:
     """What was claimed of each, in one call."""
-    outcomes = await rig.notifications.accept([(one, channel) for one in drafts], claim=claim)
-    assert all(isinstance(one, Accepted) for one in outcomes), outcomes
-    return [one.claimed for one in outcomes if isinstance(one, Accepted)]
+    outcomes = await rig.notifications.enqueue([(one, channel) for one in drafts], claim=claim)
+    assert all(isinstance(one, Enqueued) for one in outcomes), outcomes
+    return [one.claimed for one in outcomes if isinstance(one, Enqueued)]
 
 
 async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -> None:
@@ -145,7 +145,7 @@ async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -
     )
     [last] = await rig.claim()
     assert last.message.user == "eve"  # pyright: ignore
-    await rig.settle(SENT, first, last)
+    await rig.complete(SENT, first, last)
     await rig.queue.release([second])
     assert [one.id for one in await rig.claim()] == [second.id]
 
@@ -158,7 +158,7 @@ async def test_what_is_claimed_at_once_is_lost_with_its_lease_like_others(rig: R
     rig.advance(0.001)
     [taken] = await rig.claim()
     assert (taken.id, taken.claims) == (claimed.id, 2)
-    assert await rig.settle(SENT, claimed) == [None]
+    assert await rig.complete(SENT, claimed) == [None]
 
 
 async def test_nothing_is_claimed_at_once_before_older_work_or_beyond_the_limit(rig: Rig) -> None:
@@ -171,10 +171,10 @@ async def test_nothing_is_claimed_at_once_before_older_work_or_beyond_the_limit(
 
 
 async def test_keys_and_claims_at_once(rig: Rig) -> None:
-    await rig.accept(draft(key="k"))
+    await rig.enqueue(draft(key="k"))
     await rig.claim()
-    outcomes = await rig.notifications.accept([(draft(key="k"), CONSOLE), (draft(key="l"), CONSOLE)], claim=9)
-    assert [one.claimed is not None for one in outcomes if isinstance(one, Accepted)] == [False, True]
+    outcomes = await rig.notifications.enqueue([(draft(key="k"), CONSOLE), (draft(key="l"), CONSOLE)], claim=9)
+    assert [one.claimed is not None for one in outcomes if isinstance(one, Enqueued)] == [False, True]
 
 
 async def test_many_calls_that_claim_at_once_keep_the_limit(rig: Rig) -> None:
@@ -185,50 +185,50 @@ async def test_many_calls_that_claim_at_once_keep_the_limit(rig: Rig) -> None:
 
 async def test_over_the_limit_nothing_is_accepted_and_claimed(rig: Rig) -> None:
     for _ in range(2):
-        claimed = await rig.notifications.accept_claimed(draft(), CONSOLE)
+        claimed = await rig.notifications.enqueue_claimed(draft(), CONSOLE)
         assert isinstance(claimed, Claimed)
-        await rig.settle(SENT, claimed)
+        await rig.complete(SENT, claimed)
         rig.advance(20)
-    held = await rig.notifications.accept_claimed(draft(), CONSOLE)
+    held = await rig.notifications.enqueue_claimed(draft(), CONSOLE)
     assert isinstance(held, Claimed)
     with pytest.raises(RateLimited) as limited:
-        await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE)
+        await rig.notifications.enqueue_claimed(draft("Late", key="k"), CONSOLE)
     # What is under way may end at any time.
     assert limited.value.retry_after == timedelta(seconds=1)
-    await rig.settle(SENT, held)
+    await rig.complete(SENT, held)
     with pytest.raises(RateLimited) as limited:
-        await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE)
+        await rig.notifications.enqueue_claimed(draft("Late", key="k"), CONSOLE)
     assert limited.value.retry_after == timedelta(seconds=20)
     assert limited.value.metadata == {"user": "ada", "limit": "3", "period": "60s"}
     assert "Late" not in await titles(rig)
     for user, tenant in (("bob", "test"), ("ada", "wellness")):
-        assert isinstance(await rig.notifications.accept_claimed(draft(user=user, tenant=tenant), CONSOLE), Claimed)
+        assert isinstance(await rig.notifications.enqueue_claimed(draft(user=user, tenant=tenant), CONSOLE), Claimed)
     rig.advance(20)
-    assert isinstance(await rig.notifications.accept_claimed(draft("Late", key="k"), CONSOLE), Claimed)
+    assert isinstance(await rig.notifications.enqueue_claimed(draft("Late", key="k"), CONSOLE), Claimed)
 
 
 async def test_calls_at_once_make_one_of_a_key_and_keep_the_limit(rig: Rig) -> None:
-    same = await asyncio.gather(*(rig.notifications.accept_claimed(draft(key="k"), CONSOLE) for _ in range(5)))
+    same = await asyncio.gather(*(rig.notifications.enqueue_claimed(draft(key="k"), CONSOLE) for _ in range(5)))
     assert sum(isinstance(one, Claimed) for one in same) == 1
     assert len({one.reference if isinstance(one, Claimed) else one.notification.id for one in same}) == 1
-    calls = (rig.notifications.accept_claimed(draft(user="bob"), CONSOLE) for _ in range(6))
+    calls = (rig.notifications.enqueue_claimed(draft(user="bob"), CONSOLE) for _ in range(6))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [isinstance(one, Claimed) for one in outcomes].count(True) == 3
     assert [isinstance(one, RateLimited) for one in outcomes].count(True) == 3
 
 
 async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> None:
-    await rig.accept(draft("n1"), draft("n2"), draft("n3"))
+    await rig.enqueue(draft("n1"), draft("n2"), draft("n3"))
     rig.advance(1)
-    await rig.accept(draft("bob", user="bob"), draft("n4"), draft("other", tenant="wellness"))
+    await rig.enqueue(draft("bob", user="bob"), draft("n4"), draft("other", tenant="wellness"))
     first = await rig.notifications.page(NotificationFilter(tenant="test", user="ada"), limit=3, after=None)
     assert [one.title for one in first] == ["n4", "n3", "n2"]
     assert await titles(rig, after=first[-1], user="ada") == ["n1"]
     assert await titles(rig, 2) == ["n4", "bob"]
     assert await titles(rig, user="nobody") == []
     claimed = {one.message.title: one for one in await rig.claim() if not hasattr(one.message, "event_id")}  # pyright: ignore
-    await rig.settle(SENT, claimed["n1"], claimed["n3"])
-    await rig.settle(GIVEN_UP, claimed["n2"])
+    await rig.complete(SENT, claimed["n1"], claimed["n3"])
+    await rig.complete(GIVEN_UP, claimed["n2"])
     assert await titles(rig, status=Status.SENT) == ["n3", "n1"]
     assert await titles(rig, status=Status.FAILED) == ["n2"]
     await rig.notifications.mark_read("test", claimed["n3"].reference)
@@ -237,14 +237,14 @@ async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> No
 
 
 async def test_a_mark_happens_once_and_keeps_the_first_time(rig: Rig) -> None:
-    one, other = await rig.accept(draft(), draft(tenant="wellness"))
+    one, other = await rig.enqueue(draft(), draft(tenant="wellness"))
     pending = await rig.notifications.mark_read("test", one.id)
     assert (pending.status, pending.read_at, pending.version) == (Status.PENDING, rig.clock.time, 2)
     first = rig.clock.time
     rig.advance(1)
     assert await rig.notifications.mark_read("test", one.id) == pending
     claimed = {claim.reference: claim for claim in await rig.claim()}
-    [sent] = await rig.settle(SENT, claimed[one.id])
+    [sent] = await rig.complete(SENT, claimed[one.id])
     assert sent is not None
     assert (sent.read_at, sent.version) == (first, 3)
     rig.advance(1)
@@ -253,7 +253,7 @@ async def test_a_mark_happens_once_and_keeps_the_first_time(rig: Rig) -> None:
 
 
 async def test_marks_at_once_are_each_answered_for_itself(rig: Rig) -> None:
-    made = await rig.accept(*(draft(f"n{n}") for n in range(5)))
+    made = await rig.enqueue(*(draft(f"n{n}") for n in range(5)))
     wanted = [("test", one.id) for one in made for _ in range(2)]
     strange = [("wellness", made[0].id), ("test", UNKNOWN), ("test", "nothing"), ("test", made[0].id.upper())]
     marks = [rig.notifications.mark_read(*which) for which in (*strange, *wanted)]
@@ -267,20 +267,20 @@ async def test_marks_at_once_are_each_answered_for_itself(rig: Rig) -> None:
     assert await titles(rig, unread=True) == []
 
 
-async def test_only_what_failed_is_reopened(rig: Rig) -> None:
-    [one] = await rig.accept(draft())
+async def test_only_what_failed_is_retried(rig: Rig) -> None:
+    [one] = await rig.enqueue(draft())
     for id_ in (one.id, UNKNOWN, "nothing"):
-        assert not await rig.notifications.reopen("test", id_)
+        assert not await rig.notifications.retry_abandoned("test", id_)
     [claimed] = await rig.claim()
-    await rig.settle(again(0), claimed)
+    await rig.complete(again(0), claimed)
     [claimed] = await rig.claim()
-    await rig.settle(GIVEN_UP, claimed)
-    assert not await rig.notifications.reopen("wellness", one.id)
-    assert await rig.notifications.reopen("test", one.id)
-    assert not await rig.notifications.reopen("test", one.id)
+    await rig.complete(GIVEN_UP, claimed)
+    assert not await rig.notifications.retry_abandoned("wellness", one.id)
+    assert await rig.notifications.retry_abandoned("test", one.id)
+    assert not await rig.notifications.retry_abandoned("test", one.id)
     [claimed] = await rig.claim()
     assert (claimed.reference, claimed.attempts, claimed.history) == (one.id, 0, ())
-    [sent] = await rig.settle(SENT, claimed)
+    [sent] = await rig.complete(SENT, claimed)
     assert sent is not None
     assert (sent.attempts, sent.error) == (3, "")
     assert [change[1:] for change in await rig.told()] == [("PENDING", 1), ("FAILED", 3), ("PENDING", 4), ("SENT", 5)]
@@ -288,9 +288,9 @@ async def test_only_what_failed_is_reopened(rig: Rig) -> None:
 
 async def test_what_follows_from_an_event_is_made_once(rig: Rig) -> None:
     drafts = [(draft(user=user, key=f"alarm-1-{user}"), CONSOLE) for user in ("ada", "bob")]
-    assert await rig.notifications.accept_event("event 1", drafts) == 2
-    assert await rig.notifications.accept_event("event 1", drafts) == 0
+    assert await rig.notifications.enqueue_for_event("event 1", drafts) == 2
+    assert await rig.notifications.enqueue_for_event("event 1", drafts) == 0
     # Another event about the same: who has been told is not told again.
     third = (draft(user="cleo", key="alarm-1-cleo"), CONSOLE)
-    assert await rig.notifications.accept_event("event 2", [*drafts, third]) == 1
-    assert await rig.notifications.accept_event("event 3", []) == 0
+    assert await rig.notifications.enqueue_for_event("event 2", [*drafts, third]) == 1
+    assert await rig.notifications.enqueue_for_event("event 3", []) == 0

@@ -8,8 +8,8 @@ import pytest
 
 from services.chassis.errors import Unavailable
 from services.chassis.ids import new_id
+from services.notification.application.claimed_delivery import Claimed, EventMessage
 from services.notification.application.ports import PublicEvent
-from services.notification.application.work import Claimed, EventMessage
 from services.notification.domain.delivery import Decision
 from services.notification.domain.errors import SubscriptionNotFound
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
@@ -64,7 +64,7 @@ async def test_types_are_wanted_while_a_subscription_is_enabled(rig: Rig) -> Non
     assert await rig.subscriptions.wanted_types() == {PROBED, CLEARED}
     await rig.subscriptions.fan_out([event(rig)])
     [claimed] = [one for one in await rig.claim() if one.reference == made.id]
-    await rig.settle(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
+    await rig.complete(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
     assert await rig.subscriptions.wanted_types() == {PROBED}
     acts: list[str] = []
     for type_, unwanted in ((PROBED, False), (CLEARED, True)):
@@ -110,8 +110,8 @@ async def test_an_event_is_due_once_for_each_that_wants_it(rig: Rig) -> None:
     assert await rig.subscriptions.fan_out([first]) == [2]
     claimed = await rig.claim()
     assert ids(claimed) == [(one.id, "e1"), (two.id, "e1"), (two.id, "e2")]
-    await rig.settle(SENT, *(item for item in claimed if item.reference == one.id))
-    await rig.settle(GIVEN_UP, *(item for item in claimed if item.reference == two.id))
+    await rig.complete(SENT, *(item for item in claimed if item.reference == one.id))
+    await rig.complete(GIVEN_UP, *(item for item in claimed if item.reference == two.id))
     assert await rig.subscriptions.fan_out([first, other]) == [2, 1]
     assert await rig.claim() == []
     assert await rig.subscriptions.fan_out([]) == []
@@ -135,7 +135,7 @@ async def test_a_deleted_subscription_takes_its_work_with_it(rig: Rig) -> None:
         assert not await rig.subscriptions.delete(id_)
     assert await rig.subscriptions.delete(made.id)
     assert not await rig.subscriptions.delete(made.id)
-    assert await rig.settle(GIVEN_UP, claimed) == [None]
+    assert await rig.complete(GIVEN_UP, claimed) == [None]
     assert await rig.letters() == []
     rig.advance(60)
     assert {one.reference for one in await rig.claim()} == {other.id}
@@ -146,11 +146,11 @@ async def test_only_what_was_given_up_is_sent_again(rig: Rig) -> None:
     made, other = await rig.subscribe(PROBED), await rig.subscribe(PROBED)
     await rig.subscriptions.fan_out([event(rig)])
     claimed = await rig.claim()
-    await rig.settle(again(0), *claimed)
+    await rig.complete(again(0), *claimed)
     claimed = await rig.claim()
     assert await rig.subscriptions.resend(event(rig), made.id)
     assert await rig.claim() == []
-    await rig.settle(GIVEN_UP, *claimed)
+    await rig.complete(GIVEN_UP, *claimed)
     anew = replace(event(rig), body=BODY.replace("cam-1", "cam-2"))
     assert await rig.subscriptions.resend(anew, made.id)
     [claimed_anew] = await rig.claim()
@@ -159,7 +159,7 @@ async def test_only_what_was_given_up_is_sent_again(rig: Rig) -> None:
     assert claimed_anew.history == ()
     assert isinstance(claimed_anew.message, EventMessage)
     assert "cam-2" in claimed_anew.message.body
-    await rig.settle(SENT, claimed_anew)
+    await rig.complete(SENT, claimed_anew)
     assert await rig.subscriptions.resend(event(rig), made.id)
     assert await rig.claim() == []
     # An event so old that its row is gone is taken up as well.
@@ -175,8 +175,8 @@ async def test_nobody_gets_again_what_it_does_not_want(rig: Rig) -> None:
         assert not await rig.subscriptions.resend(event(rig), id_)
     await rig.subscriptions.fan_out([event(rig)])
     [claimed] = await rig.claim()
-    await rig.settle(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
+    await rig.complete(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
     assert not await rig.subscriptions.resend(event(rig), made.id)
     assert await rig.subscriptions.fan_out([event(rig, "e2")]) == [0]
-    await rig.accept(draft())
+    await rig.enqueue(draft())
     assert ids(await rig.claim()) == []

@@ -10,11 +10,11 @@ import pytest
 
 from services.chassis.postgres import Database, Outbox, open_database
 from services.notification.adapters.postgres.clock import DatabaseClock
+from services.notification.adapters.postgres.retention import prune_all
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
-from services.notification.adapters.postgres.upkeep import prune_all
+from services.notification.application.claimed_delivery import Completion
 from services.notification.application.ports import PublicEvent
-from services.notification.application.work import Settlement
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Type
 from services.notification.domain.rate import RateLimit
@@ -60,24 +60,24 @@ async def test_subscriptions_are_locked_in_the_order_of_their_ids(database: Data
     event = PublicEvent(id="e", type=PROBED, body="{}", published_at=now + timedelta(seconds=1))
     await stores.subscriptions.fan_out([event])
     claimed = sorted((await stores.notifications.claim(9)).claimed, key=lambda one: one.reference)
-    settlements = [
-        Settlement(claimed[0], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY)),
-        Settlement(claimed[1], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY, gone=frozenset({SECOND}))),
+    completions = [
+        Completion(claimed[0], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY)),
+        Completion(claimed[1], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY, gone=frozenset({SECOND}))),
     ]
     lock = "SELECT FROM webhook_subscriptions WHERE id = $1 FOR UPDATE NOWAIT"
     async with database.transaction() as connection:
         await connection.execute(lock, FIRST)
-        settling = asyncio.create_task(stores.notifications.settle(settlements))
+        completing = asyncio.create_task(stores.notifications.complete(completions))
         waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
         await eventually(lambda: value(database, waiting), what="it waits for the first")
         await connection.execute(lock, SECOND)
-    await settling
+    await completing
     assert [(await stores.subscriptions.get(id_)).enabled for id_ in (FIRST, SECOND)] == [True, False]
 
 
 async def test_what_cannot_be_loaded_is_not_claimed(database: Database, stores: PostgresStores) -> None:
     draft = Draft(tenant="test", user="ada", type=Type.ALERT, title="Fire")
-    await stores.notifications.accept([(draft, ChannelName.FCM)])
+    await stores.notifications.enqueue([(draft, ChannelName.FCM)])
     await value(database, 'ALTER TABLE "notification_test".endpoints RENAME TO elsewhere')
     with pytest.raises(asyncpg.UndefinedTableError):
         await stores.notifications.claim(9)

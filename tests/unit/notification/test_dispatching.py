@@ -16,12 +16,12 @@ from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.notifications import InMemoryNotifications
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
+from services.notification.application.claimed_delivery import Claimed, Claims, Completion, EventMessage
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
+from services.notification.application.inbox import Inbox
 from services.notification.application.ports import NotificationFilter, PublicEvent
-from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
-from services.notification.application.work import Claimed, Claims, EventMessage, Settlement
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
@@ -103,14 +103,14 @@ class World:
     queue: Queue
     dispatcher: Dispatcher
     sender: Sender
-    reader: Reader
+    inbox: Inbox
     stop: asyncio.Event
     gate: asyncio.Event
-    """Settlements wait for it."""
+    """Completions wait for it."""
     running: "asyncio.Task[None]"
-    settling: int = 0
+    completing: int = 0
     lost: list[Exception] = field(default_factory=list[Exception])
-    """What the store answers to the next settlements instead of taking them."""
+    """What the store answers to the next completions instead of taking them."""
 
     async def send(self, title: str = "Fire", *, wait: bool = False, **more: str) -> Notification:
         """Sends a notification to Ada."""
@@ -122,7 +122,7 @@ class World:
         """The notification once it stands so."""
 
         async def look() -> Notification:
-            found = await self.reader.get("test", id_)
+            found = await self.inbox.get("test", id_)
             assert (found.status, found.attempts) == (status, attempts)
             return found
 
@@ -159,27 +159,27 @@ async def world(
     stop = asyncio.Event()
     made: list[World] = []
 
-    async def settle(settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
-        made[0].settling += len(settlements)
+    async def complete(completions: Sequence[Completion]) -> Sequence[Notification | None]:
+        made[0].completing += len(completions)
         await made[0].gate.wait()
         if made[0].lost:
             raise made[0].lost.pop()
-        return await queue.settle(settlements)
+        return await queue.complete(completions)
 
-    async with GroupCommit("settlements", settle, keep_abandoned=True) as settling:
+    async with GroupCommit("completions", complete, keep_abandoned=True) as completing:
         events = Hanging()
         channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
         options = DispatcherOptions(
             stop_budget=stop_budget, event_stop_budget=event_stop_budget, concurrency=concurrency, patience=patience
         )
-        dispatcher = Dispatcher(queue, channels, settling, options, NoMeter(), randomness=lambda: 0.0)
+        dispatcher = Dispatcher(queue, channels, completing, options, NoMeter(), randomness=lambda: 0.0)
         sender = Sender(tenants, store, endpoints, dispatcher, list(channels))
-        reader = Reader(tenants, store)
+        inbox = Inbox(tenants, store)
         running = asyncio.create_task(dispatcher.run(stop))
         gate = asyncio.Event()
         gate.set()
         made.append(
-            World(clock, state, channel, events, endpoints, queue, dispatcher, sender, reader, stop, gate, running)
+            World(clock, state, channel, events, endpoints, queue, dispatcher, sender, inbox, stop, gate, running)
         )
         try:
             yield made[0]
@@ -330,7 +330,7 @@ async def test_what_took_too_long_to_claim_is_handed_back_and_loses_nothing() ->
         assert it.channel.sent == []
         it.queue.slow = 0
         await eventually(lambda: it.channel.sent, interval=0.001)
-        [delivered] = await it.reader.page(NotificationFilter(tenant="test"), limit=9, after=None)
+        [delivered] = await it.inbox.page(NotificationFilter(tenant="test"), limit=9, after=None)
         await it.becomes(delivered.id, Status.SENT, 1)
         assert [slot.at for slot in it.state.slots.values()] == [it.clock.time]
 
@@ -353,7 +353,7 @@ async def test_a_stop_does_not_hand_back_what_was_attempted_and_waits_for_its_co
     async with world(stop_budget=timedelta(milliseconds=1)) as it:
         it.gate.clear()
         one = await it.send()
-        await eventually(lambda: it.settling == 1, interval=0.001)
+        await eventually(lambda: it.completing == 1, interval=0.001)
         it.stop.set()
         await it.running
         assert (it.taken(), it.queue.released) == (1, 0)
@@ -414,5 +414,5 @@ async def test_who_may_not_or_cannot_be_told_is_refused() -> None:
 async def test_marking_read_survives_a_change_in_between() -> None:
     async with world() as it:
         one = await it.send(wait=True)
-        readers = [it.reader.mark_read("test", one.id) for _ in range(10)]
+        readers = [it.inbox.mark_read("test", one.id) for _ in range(10)]
         assert {found.version for found in await asyncio.gather(*readers)} == {3}

@@ -12,10 +12,10 @@ from services.chassis.errors import Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.memory.invoices import InMemoryInvoices
-from services.notification.application.invoice_reading import InvoiceReader
+from services.notification.application.claimed_delivery import InvoiceChange, Sending
+from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Mail, RenderFailed
-from services.notification.application.work import InvoiceChange, Sending
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, UnknownOutcome
@@ -135,7 +135,7 @@ async def test_a_batch_is_one_object_and_an_email_each(office: Office) -> None:
             await office.becomes(id_, InvoiceState.MAILED)
     assert office.rendered == [5]
     assert sorted(office.mailed) == [pdf(id_).decode() for id_ in ids]
-    reader = InvoiceReader(office.store, office.documents)
+    reader = InvoiceQueries(office.store, office.documents)
     places = [(await reader.get(id_)).place for id_ in ids]
     assert len({place.object for place in places if place is not None}) == 1
     assert [await reader.download(id_) for id_ in ids] == [pdf(id_) for id_ in ids]

@@ -4,7 +4,7 @@ import sys
 from typing import TextIO
 
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.work import EventMessage
+from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing, Sent
 from services.notification.domain.notification import Type
 

@@ -1,8 +1,8 @@
 """The e-mail channel."""
 
 from services.notification.adapters.channels.mails import Composer
+from services.notification.application.claimed_delivery import EventMessage
 from services.notification.application.ports import Mailer
-from services.notification.application.work import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing
 
 

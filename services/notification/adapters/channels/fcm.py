@@ -6,7 +6,7 @@ from typing import Any
 
 from services.notification.adapters.channels.fcm_token import AccessTokens, ServiceAccount, TokenRefused
 from services.notification.adapters.channels.http import Answer, HttpClient, NotReached
-from services.notification.application.work import EventMessage
+from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.fcm_errors import FCM_ERROR, OPERATOR_FLOOR, classify_fcm
 from services.notification.domain.notification import Type

@@ -8,7 +8,7 @@ from standardwebhooks import Webhook
 
 from services.chassis.net_guard import AddressBlocked, NameUnresolved
 from services.notification.adapters.channels.http import HttpClient, NotReached
-from services.notification.application.work import EventMessage
+from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing
 from services.notification.domain.http_replies import classify_http
 from services.notification.domain.retry import parse_retry_after

@@ -6,7 +6,7 @@ from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.notifications import Context
 from services.notification.adapters.grpc.positions import read_position
-from services.notification.application.invoice_reading import InvoiceReader
+from services.notification.application.invoice_queries import InvoiceQueries
 from tocsin.notification.v1 import invoice_service_pb2 as pb
 from tocsin.notification.v1 import invoice_service_pb2_grpc as rpc
 
@@ -14,12 +14,12 @@ from tocsin.notification.v1 import invoice_service_pb2_grpc as rpc
 class InvoiceServicer(rpc.InvoiceServiceServicer):
     """Messages in, queries to the use cases, messages out."""
 
-    def __init__(self, reader: InvoiceReader) -> None:
-        self._reader = reader
+    def __init__(self, queries: InvoiceQueries) -> None:
+        self._queries = queries
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.Invoice:
         """See the contract."""
-        return mappers.invoice(await self._reader.get(request.debt))
+        return mappers.invoice(await self._queries.get(request.debt))
 
     async def ListInvoices(self, request: pb.ListInvoicesRequest, context: Context) -> pb.ListInvoicesResponse:
         """See the contract."""
@@ -27,7 +27,7 @@ class InvoiceServicer(rpc.InvoiceServiceServicer):
         tokens = PageTokens("invoices", debt_file=request.debt_file, state=state)
         limit = page_limit(request.page_size)
         after = read_position(tokens, request.page_token)
-        found = await self._reader.page(debt_file=request.debt_file, state=state, limit=limit + 1, after=after)
+        found = await self._queries.page(debt_file=request.debt_file, state=state, limit=limit + 1, after=after)
         return pb.ListInvoicesResponse(
             invoices=[mappers.invoice(item) for item in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda item: (item.created_at.isoformat(), item.debt.id)),
@@ -35,4 +35,4 @@ class InvoiceServicer(rpc.InvoiceServiceServicer):
 
     async def DownloadInvoice(self, request: pb.DownloadInvoiceRequest, context: Context) -> HttpBody:
         """See the contract."""
-        return HttpBody(content_type="application/pdf", data=await self._reader.download(request.debt))
+        return HttpBody(content_type="application/pdf", data=await self._queries.download(request.debt))

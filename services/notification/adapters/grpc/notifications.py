@@ -7,8 +7,8 @@ from services.chassis.grpc import validation
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.positions import read_own_position
+from services.notification.application.inbox import Inbox
 from services.notification.application.ports import NotificationFilter
-from services.notification.application.reading import Reader
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.domain.notification import Draft, Notification
 from tocsin.notification.v1 import notification_service_pb2 as pb
@@ -21,9 +21,9 @@ Context = grpc.aio.ServicerContext[object, object]
 class NotificationServicer(rpc.NotificationServiceServicer):
     """Messages in, commands to the use cases, messages out."""
 
-    def __init__(self, sender: Sender, reader: Reader) -> None:
+    def __init__(self, sender: Sender, inbox: Inbox) -> None:
         self._sender = sender
-        self._reader = reader
+        self._inbox = inbox
 
     async def SendNotification(self, request: pb.SendNotificationRequest, context: Context) -> pb.Notification:
         """See the contract."""
@@ -42,7 +42,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
 
     async def GetNotification(self, request: pb.GetNotificationRequest, context: Context) -> pb.Notification:
         """See the contract."""
-        return mappers.notification(await self._reader.get(request.tenant, request.id))
+        return mappers.notification(await self._inbox.get(request.tenant, request.id))
 
     async def ListNotifications(
         self, request: pb.ListNotificationsRequest, context: Context
@@ -56,7 +56,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         )
         limit = page_limit(request.page_size, default=DEFAULT_PAGE)
         after = read_own_position(tokens, request.page_token)
-        found = await self._reader.page(wanted, limit=limit + 1, after=after)
+        found = await self._inbox.page(wanted, limit=limit + 1, after=after)
         return pb.ListNotificationsResponse(
             notifications=[mappers.notification(item) for item in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda item: (item.created_at.isoformat(), item.id)),
@@ -64,7 +64,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
 
     async def MarkNotificationRead(self, request: pb.MarkNotificationReadRequest, context: Context) -> pb.Notification:
         """See the contract."""
-        return mappers.notification(await self._reader.mark_read(request.tenant, request.id))
+        return mappers.notification(await self._inbox.mark_read(request.tenant, request.id))
 
 
 def _judged(item: pb.SendNotificationRequest) -> Draft | DomainError:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, Letter, Slot, State, User, key_of
-from services.notification.application.work import Claimed, Claims, EventMessage, Settlement
+from services.notification.application.claimed_delivery import Claimed, Claims, Completion, EventMessage
 from services.notification.domain.delivery import Attempt, Endpoint, Outgoing
 from services.notification.domain.notification import ChannelName, Notification, Status
 from services.notification.domain.webhook import GONE, disabled
@@ -59,25 +59,25 @@ class InMemoryDeliveries:
             for one, turn in zip(group, turns, strict=True):
                 one.due, one.deferred, one.lease = turn, True, ""
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+    async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
         """See DeliveryQueue."""
         now = self._state.now()
         outcomes: list[Notification | None] = []
-        held: list[Settlement] = []
-        for settlement in settlements:
-            delivery = self._state.held(settlement.claimed)
-            outcomes.append(None if delivery is None else self._settle(settlement, delivery, now))
+        held: list[Completion] = []
+        for completion in completions:
+            delivery = self._state.held(completion.claimed)
+            outcomes.append(None if delivery is None else self._complete(completion, delivery, now))
             if delivery is not None:
-                held.append(settlement)
+                held.append(completion)
         self._judge_subscriptions(held, now)
-        for settlement in held:
-            for id_ in settlement.decision.gone:
-                self._state.endpoints.pop((settlement.claimed.tenant, id_), None)
+        for completion in held:
+            for id_ in completion.decision.gone:
+                self._state.endpoints.pop((completion.claimed.tenant, id_), None)
         return outcomes
 
-    def _settle(self, settlement: Settlement, delivery: Delivery, now: datetime) -> Notification | None:
-        state, claimed, decision = self._state, settlement.claimed, settlement.decision
-        history = settlement.history(now)
+    def _complete(self, completion: Completion, delivery: Delivery, now: datetime) -> Notification | None:
+        state, claimed, decision = self._state, completion.claimed, completion.decision
+        history = completion.history(now)
         delivery.lease = ""
         delivery.attempts += 1
         if decision.wait is not None:
@@ -87,7 +87,7 @@ class InMemoryDeliveries:
             del state.deliveries[key_of(claimed)]
         else:
             # Events keep their row: its key is what makes a redelivered event harmless.
-            delivery.status = settlement.status
+            delivery.status = completion.status
             if not decision.sent:
                 state.letters.append(Letter(f"event/{claimed.reference}/{delivery.event.event_id}", history))
         if delivery.event is not None:
@@ -96,14 +96,14 @@ class InMemoryDeliveries:
             state.slots[claimed.id, claimed.lease].at = now
         else:
             del state.slots[claimed.id, claimed.lease]
-        return self._change(settlement, history, now)
+        return self._change(completion, history, now)
 
-    def _change(self, settlement: Settlement, history: tuple[Attempt, ...], now: datetime) -> Notification:
-        state, claimed, decision = self._state, settlement.claimed, settlement.decision
+    def _change(self, completion: Completion, history: tuple[Attempt, ...], now: datetime) -> Notification:
+        state, claimed, decision = self._state, completion.claimed, completion.decision
         before = state.notifications[claimed.tenant, claimed.reference]
         after = replace(
             before,
-            status=settlement.status,
+            status=completion.status,
             attempts=before.attempts + 1,
             error=decision.failure.text if decision.failure else "",
             sent_at=now if decision.sent else before.sent_at,
@@ -117,7 +117,7 @@ class InMemoryDeliveries:
             state.letters.append(Letter(f"notification/{claimed.tenant}/{claimed.reference}", history))
         return after
 
-    def _judge_subscriptions(self, held: Sequence[Settlement], now: datetime) -> None:
+    def _judge_subscriptions(self, held: Sequence[Completion], now: datetime) -> None:
         """One success among the outcomes that are written together outweighs the failures."""
         about = [s for s in held if isinstance(s.claimed.message, EventMessage) and s.claimed.blocked is None]
         well = {s.claimed.reference for s in about if s.decision.sent}

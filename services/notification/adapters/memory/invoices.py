@@ -6,8 +6,14 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from services.notification.adapters.memory.state import Letter, utc_now
+from services.notification.application.claimed_delivery import (
+    ClaimedInvoice,
+    InvoiceChange,
+    InvoiceClaims,
+    Mailed,
+    Sending,
+)
 from services.notification.application.ports import Position
-from services.notification.application.work import ClaimedInvoice, InvoiceChange, InvoiceClaims, Mailed, Sending
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Failure
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
@@ -45,7 +51,7 @@ class InMemoryInvoices:
             self._rows[debt.id] = _Row(made, now)
         return len(new)
 
-    async def reopen(self, debt: str) -> bool:
+    async def retry_abandoned(self, debt: str) -> bool:
         """See InvoiceStore."""
         row = self._rows.get(debt)
         if row is None or row.invoice.state is not InvoiceState.FAILED:

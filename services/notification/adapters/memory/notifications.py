@@ -6,8 +6,8 @@ from dataclasses import replace
 from services.chassis.errors import DomainError
 from services.notification.adapters.memory.deliveries import take
 from services.notification.adapters.memory.state import Delivery, Key, State
-from services.notification.application.ports import Accepted, NotificationFilter, Position
-from services.notification.application.work import Claimed
+from services.notification.application.claimed_delivery import Claimed
+from services.notification.application.ports import Enqueued, NotificationFilter, Position
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 
@@ -19,32 +19,32 @@ class InMemoryNotifications:
         self._state = state
         self._events: set[str] = set()
 
-    async def accept(
+    async def enqueue(
         self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
-    ) -> Sequence[Accepted | DomainError]:
+    ) -> Sequence[Enqueued | DomainError]:
         """See NotificationStore."""
         state, now = self._state, self._state.now()
         if any(one.status is Status.PENDING and one.due <= now for one in state.deliveries.values()):
             claim = 0
-        outcomes: list[Accepted | DomainError] = []
+        outcomes: list[Enqueued | DomainError] = []
         for draft, channel in drafts:
             outcome = self._known(draft) or self._add(draft, channel)
             free = state.limit.free(state.slots_of((draft.tenant, draft.user), now).taken)
-            if claim and free and isinstance(outcome, Accepted) and not outcome.existing:
+            if claim and free and isinstance(outcome, Enqueued) and not outcome.existing:
                 claim -= 1
                 made = state.deliveries[outcome.notification.id, ""]
                 outcome = replace(outcome, claimed=take(state, [made])[0])
             outcomes.append(outcome)
         return outcomes
 
-    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore."""
         if event in self._events:
             return 0
         self._events.add(event)
-        return sum(isinstance(one, Accepted) and not one.existing for one in await self.accept(drafts))
+        return sum(isinstance(one, Enqueued) and not one.existing for one in await self.enqueue(drafts))
 
-    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
+    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
         """See NotificationStore."""
         state, now = self._state, self._state.now()
         known = self._known(draft)
@@ -59,15 +59,15 @@ class InMemoryNotifications:
         made = self._add(draft, channel).notification
         return take(state, [state.deliveries[made.id, ""]])[0]
 
-    def _known(self, draft: Draft) -> Accepted | IdempotencyConflict | None:
+    def _known(self, draft: Draft) -> Enqueued | IdempotencyConflict | None:
         used = self._state.keys.get((draft.tenant, draft.idempotency_key)) if draft.idempotency_key else None
         if used is None or used.created_at < self._state.now() - KEYS_LAST:
             return None
         if used.fingerprint != draft.fingerprint():
             return IdempotencyConflict(draft.idempotency_key)
-        return Accepted(self._read(self._state.notifications[draft.tenant, used.notification]), existing=True)
+        return Enqueued(self._read(self._state.notifications[draft.tenant, used.notification]), existing=True)
 
-    def _add(self, draft: Draft, channel: ChannelName) -> Accepted:
+    def _add(self, draft: Draft, channel: ChannelName) -> Enqueued:
         state, now = self._state, self._state.now()
         notification = Notification(
             id=self._state.new_id(),
@@ -88,7 +88,7 @@ class InMemoryNotifications:
             key = Key(draft.fingerprint(), notification.id, now)
             state.keys[draft.tenant, draft.idempotency_key] = key
         self._schedule(notification)
-        return Accepted(notification)
+        return Enqueued(notification)
 
     def _schedule(self, notification: Notification) -> None:
         self._state.deliveries[notification.id, ""] = Delivery(
@@ -135,7 +135,7 @@ class InMemoryNotifications:
             self._state.notifications[tenant, id_] = replace(kept, read_at=self._state.now(), version=kept.version + 1)
         return await self.get(tenant, id_)
 
-    async def reopen(self, tenant: str, id_: str) -> bool:
+    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
         """See NotificationStore."""
         before = self._state.notifications.get((tenant, id_))
         if before is None or before.status is not Status.FAILED:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.chassis.ids import uuid7
-from services.notification.application.work import Claimed, EventMessage
+from services.notification.application.claimed_delivery import Claimed, EventMessage
 from services.notification.domain.delivery import Attempt, Endpoint
 from services.notification.domain.notification import ChannelName, Notification, Status
 from services.notification.domain.rate import RateLimit, Slots

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, State
+from services.notification.application.claimed_delivery import EventMessage
 from services.notification.application.ports import PublicEvent
-from services.notification.application.work import EventMessage
 from services.notification.domain.errors import SubscriptionNotFound
 from services.notification.domain.notification import ChannelName, Status
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription

@@ -35,11 +35,11 @@ class Redelivery:
         """Raises Permanent for what names nothing of ours."""
         match delivery.headers.get(events.DELIVERY_HEADER, "").split("/"):
             case ["notification", tenant, id_] if tenant in self._tenants.names:
-                await self._notifications.reopen(tenant, id_)
+                await self._notifications.retry_abandoned(tenant, id_)
             case ["event", subscription, _]:
                 if not await self._subscriptions.resend(public_event(delivery), subscription):
                     raise Permanent("the subscription is gone or disabled")
             case ["invoice", debt]:
-                await self._invoices.reopen(debt)
+                await self._invoices.retry_abandoned(debt)
             case _:
                 raise Permanent("no work of this service")

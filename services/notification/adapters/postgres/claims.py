@@ -12,7 +12,7 @@ from services.notification.adapters.postgres.addresses import addresses_of
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.work import Claimed, Claims, EventMessage
+from services.notification.application.claimed_delivery import Claimed, Claims, EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, Outgoing
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.domain.rate import RateLimit, Slots

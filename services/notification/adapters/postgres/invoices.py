@@ -9,8 +9,14 @@ from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.conditions import Conditions
+from services.notification.application.claimed_delivery import (
+    ClaimedInvoice,
+    InvoiceChange,
+    InvoiceClaims,
+    Mailed,
+    Sending,
+)
 from services.notification.application.ports import Position
-from services.notification.application.work import ClaimedInvoice, InvoiceChange, InvoiceClaims, Mailed, Sending
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
@@ -40,7 +46,7 @@ _REGISTER = """
     )
     SELECT count(*) FROM made
 """
-_REOPEN = """
+_RETRY = """
     UPDATE invoices SET
         state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
         attempts = 0, history = '[]', lease = NULL, sending_at = NULL, next_attempt_at = $2
@@ -80,10 +86,10 @@ class PostgresInvoices:
             await connection.execute(_WAKE)
         return made
 
-    async def reopen(self, debt: str) -> bool:
+    async def retry_abandoned(self, debt: str) -> bool:
         """See InvoiceStore."""
         async with self._database.transaction() as connection:
-            done = await connection.execute(_REOPEN, debt, await self._clock.now(connection))
+            done = await connection.execute(_RETRY, debt, await self._clock.now(connection))
             await connection.execute(_WAKE)
         return done == "UPDATE 1"
 

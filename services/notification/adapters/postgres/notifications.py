@@ -7,16 +7,16 @@ from datetime import timedelta
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database, Outbox
 from services.notification.adapters.postgres import rate_limit, rows
-from services.notification.adapters.postgres.accepting import Accepter
 from services.notification.adapters.postgres.claims import Claimer
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.completion import Completer
 from services.notification.adapters.postgres.conditions import Conditions
-from services.notification.adapters.postgres.reopening import reopen_notification
+from services.notification.adapters.postgres.enqueue import Enqueuer
+from services.notification.adapters.postgres.retry_abandoned import retry_abandoned
 from services.notification.adapters.postgres.rows import is_own_id
-from services.notification.adapters.postgres.settling import Settler
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Accepted, NotificationFilter, Position
-from services.notification.application.work import Claimed, Claims, Settlement
+from services.notification.application.claimed_delivery import Claimed, Claims, Completion
+from services.notification.application.ports import Enqueued, NotificationFilter, Position
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.notification import ChannelName, Draft, Notification
@@ -62,32 +62,32 @@ class PostgresNotifications:
         self._database = database
         self._clock = clock
         self._outbox = outbox
-        self._accepter = Accepter(database, clock, outbox, limit, lease)
+        self._enqueuer = Enqueuer(database, clock, outbox, limit, lease)
         self._claimer = Claimer(database, clock, limit, lease)
-        self._settler = Settler(database, clock, outbox, disable_after=disable_after)
+        self._completer = Completer(database, clock, outbox, disable_after=disable_after)
         self._marking = database.group_commit("marks", self._mark_read)
 
-    async def accept(
+    async def enqueue(
         self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
-    ) -> Sequence[Accepted | DomainError]:
+    ) -> Sequence[Enqueued | DomainError]:
         """See NotificationStore."""
-        return await self._accepter.accept(drafts, claim=claim)
+        return await self._enqueuer.enqueue(drafts, claim=claim)
 
-    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore."""
-        return await self._accepter.accept_event(event, drafts)
+        return await self._enqueuer.enqueue_for_event(event, drafts)
 
-    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
+    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
         """See NotificationStore."""
-        return await self._accepter.accept_claimed(draft, channel)
+        return await self._enqueuer.enqueue_claimed(draft, channel)
 
     async def claim(self, limit: int) -> Claims:
         """See DeliveryQueue."""
         return await self._claimer.claim(limit)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
+    async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
         """See DeliveryQueue."""
-        return await self._settler.settle(settlements)
+        return await self._completer.complete(completions)
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
         """See DeliveryQueue."""
@@ -158,12 +158,12 @@ class PostgresNotifications:
             found |= {(tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in kept}
         return [found.get(mark) or NotificationNotFound(metadata={"id": mark[1]}) for mark in marks]
 
-    async def reopen(self, tenant: str, id_: str) -> bool:
+    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
         """See NotificationStore."""
         if not is_own_id(id_):
             return False
         async with self._database.transaction() as connection:
-            return await reopen_notification(connection, self._outbox, tenant, id_, await self._clock.now(connection))
+            return await retry_abandoned(connection, self._outbox, tenant, id_, await self._clock.now(connection))
 
 
 async def get_notification(connection: Connection, tenant: str, id_: str) -> Notification:

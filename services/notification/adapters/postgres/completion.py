@@ -12,7 +12,7 @@ from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.work import Claimed, EventMessage, Settlement
+from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
 from services.notification.domain.delivery import Attempt, Outgoing
 from services.notification.domain.notification import Notification
 from services.notification.domain.webhook import GONE
@@ -67,8 +67,8 @@ _SUBSCRIPTIONS = """
 """Locked in the order of their ids, in one statement: two replicas never wait for each other."""
 
 
-class Settler:
-    """Settles claims that still hold; a lease that another process has taken over is left alone."""
+class Completer:
+    """Completes claims that still hold; a lease that another process has taken over is left alone."""
 
     def __init__(self, database: Database, clock: Clock, outbox: Outbox, *, disable_after: timedelta) -> None:
         self._database = database
@@ -76,22 +76,22 @@ class Settler:
         self._outbox = outbox
         self._disable_after = disable_after
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Notification | None]:
-        """See DeliveryQueue.settle."""
+    async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
+        """See DeliveryQueue.complete."""
         async with self._database.transaction() as connection:
-            ours, server_time = await _still_ours(connection, [settlement.claimed for settlement in settlements])
+            ours, server_time = await _still_ours(connection, [completion.claimed for completion in completions])
             now = self._clock.at(server_time)
-            held = [(settlement, settlement.history(now)) for settlement in settlements if _lease(settlement) in ours]
+            held = [(completion, completion.history(now)) for completion in completions if _lease(completion) in ours]
             await self._write_schedule(connection, held, now)
             changed = await self._write_notifications(connection, held, now)
             letters = [letter for s, history in held for letter in self._event_letters(s, history)]
             await self._outbox.add_encoded(connection, letters)
             await self._write_subscriptions(connection, [s for s, _ in held], now)
             await _forget_addresses(connection, [s for s, _ in held])
-        return [changed.get(s.claimed.reference) if _lease(s) in ours else None for s in settlements]
+        return [changed.get(s.claimed.reference) if _lease(s) in ours else None for s in completions]
 
     async def _write_schedule(
-        self, connection: Connection, held: Sequence[tuple[Settlement, tuple[Attempt, ...]]], now: datetime
+        self, connection: Connection, held: Sequence[tuple[Completion, tuple[Attempt, ...]]], now: datetime
     ) -> None:
         again = [(s, history, s.decision.wait) for s, history in held if s.decision.wait is not None]
         if again:
@@ -121,12 +121,12 @@ class Settler:
             )
 
     async def _write_notifications(
-        self, connection: Connection, held: Sequence[tuple[Settlement, tuple[Attempt, ...]]], now: datetime
+        self, connection: Connection, held: Sequence[tuple[Completion, tuple[Attempt, ...]]], now: datetime
     ) -> dict[str, Notification]:
-        by_tenant: dict[str, list[tuple[Settlement, Outgoing, tuple[Attempt, ...]]]] = defaultdict(list)
-        for settlement, history in held:
-            if isinstance(message := settlement.claimed.message, Outgoing):
-                by_tenant[settlement.claimed.tenant].append((settlement, message, history))
+        by_tenant: dict[str, list[tuple[Completion, Outgoing, tuple[Attempt, ...]]]] = defaultdict(list)
+        for completion, history in held:
+            if isinstance(message := completion.claimed.message, Outgoing):
+                by_tenant[completion.claimed.tenant].append((completion, message, history))
         changed: dict[str, Notification] = {}
         told: list[Notification] = []
         letters: list[tuple[Encoded, str | None]] = []
@@ -147,11 +147,11 @@ class Settler:
             )
             for row in found:
                 notification = rows.notification(row, tenant)
-                settlement, history = histories[notification.id]
-                wait = settlement.decision.wait
+                completion, history = histories[notification.id]
+                wait = completion.decision.wait
                 if wait is None:
                     told.append(notification)
-                    if not settlement.decision.sent:
+                    if not completion.decision.sent:
                         letters.append(events.notification_letter(notification, history, now))
                 changed[notification.id] = (
                     notification if wait is None else replace(notification, next_attempt_at=now + wait)
@@ -162,9 +162,9 @@ class Settler:
         return changed
 
     @staticmethod
-    def _event_letters(settlement: Settlement, history: tuple[Attempt, ...]) -> list[tuple[Encoded, str | None]]:
-        claimed, message = settlement.claimed, settlement.claimed.message
-        if not isinstance(message, EventMessage) or settlement.decision.sent or settlement.decision.wait is not None:
+    def _event_letters(completion: Completion, history: tuple[Attempt, ...]) -> list[tuple[Encoded, str | None]]:
+        claimed, message = completion.claimed, completion.claimed.message
+        if not isinstance(message, EventMessage) or completion.decision.sent or completion.decision.wait is not None:
             return []
         first_seen = history[0].at
         return [
@@ -172,9 +172,9 @@ class Settler:
         ]
 
     async def _write_subscriptions(
-        self, connection: Connection, settlements: Sequence[Settlement], now: datetime
+        self, connection: Connection, completions: Sequence[Completion], now: datetime
     ) -> None:
-        about = [s for s in settlements if isinstance(s.claimed.message, EventMessage) and s.claimed.blocked is None]
+        about = [s for s in completions if isinstance(s.claimed.message, EventMessage) and s.claimed.blocked is None]
         if not about:
             return
         well = {s.claimed.reference for s in about if s.decision.sent}
@@ -201,15 +201,15 @@ async def _still_ours(connection: Connection, claimed: Sequence[Claimed]) -> tup
     return {(claimed[place - 1].id, claimed[place - 1].lease) for place in row["places"]}, row["now"]
 
 
-def _lease(settlement: Settlement) -> tuple[str, str]:
-    return settlement.claimed.id, settlement.claimed.lease
+def _lease(completion: Completion) -> tuple[str, str]:
+    return completion.claimed.id, completion.claimed.lease
 
 
-async def _forget_addresses(connection: Connection, settlements: Sequence[Settlement]) -> None:
+async def _forget_addresses(connection: Connection, completions: Sequence[Completion]) -> None:
     by_tenant: dict[str, set[str]] = defaultdict(set)
-    for settlement in settlements:
-        if not isinstance(settlement.claimed.message, EventMessage):
-            by_tenant[settlement.claimed.tenant] |= settlement.decision.gone
+    for completion in completions:
+        if not isinstance(completion.claimed.message, EventMessage):
+            by_tenant[completion.claimed.tenant] |= completion.decision.gone
     for tenant, gone in by_tenant.items():
         if gone:
             await connection.execute(

@@ -48,7 +48,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class Completion:
     """A claimed delivery and what became of it."""
 
     claimed: Claimed

@@ -7,15 +7,15 @@ from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.tenants import in_tenant
 
-_REOPEN = f"""
+_RETRY = f"""
     UPDATE TENANT.notifications n SET status = 'PENDING', version = version + 1
     WHERE id = $1 AND status = 'FAILED' RETURNING {rows.NOTIFICATION_COLUMNS}
 """
 
 
-async def reopen_notification(connection: Connection, outbox: Outbox, tenant: str, id_: str, now: datetime) -> bool:
+async def retry_abandoned(connection: Connection, outbox: Outbox, tenant: str, id_: str, now: datetime) -> bool:
     """FAILED becomes PENDING and due now, as an event too; False when it is in another state, or gone."""
-    row = await connection.fetchrow(in_tenant(_REOPEN, tenant), id_)
+    row = await connection.fetchrow(in_tenant(_RETRY, tenant), id_)
     if row is None:
         return False
     notification = rows.notification(row, tenant)

@@ -7,7 +7,7 @@ from services.notification.application.tenants import Tenants
 from services.notification.domain.notification import Notification
 
 
-class Reader:
+class Inbox:
     """Handles queries, and MarkRead."""
 
     def __init__(self, tenants: Tenants, store: NotificationStore) -> None:

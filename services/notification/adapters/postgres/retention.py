@@ -37,7 +37,7 @@ async def prune_all(database: Database, clock: Clock, tenants: Iterable[str]) ->
         for tenant in tenants:
             statement = in_tenant(_KEYS, tenant)
             await _in_steps(lambda statement=statement: _delete(connection, statement, now - KEYS_LAST))
-    log.debug("upkeep.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries)
+    log.debug("retention.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries)
 
 
 async def _delete(connection: Connection, statement: str, before: datetime) -> int:

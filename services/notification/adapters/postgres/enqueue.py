@@ -19,8 +19,8 @@ from services.notification.adapters.postgres.addresses import Addresses, address
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Accepted
-from services.notification.application.work import Claimed
+from services.notification.application.claimed_delivery import Claimed
+from services.notification.application.ports import Enqueued
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
@@ -78,7 +78,7 @@ class _New:
         return self.draft.tenant, self.draft.user
 
 
-class Accepter:
+class Enqueuer:
     """Accepts notifications, alone or many at once."""
 
     def __init__(self, database: Database, clock: Clock, outbox: Outbox, limit: RateLimit, lease: timedelta) -> None:
@@ -88,30 +88,30 @@ class Accepter:
         self._limit = limit
         self._lease = lease
 
-    async def accept(
+    async def enqueue(
         self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int
-    ) -> Sequence[Accepted | DomainError]:
-        """See NotificationStore.accept."""
+    ) -> Sequence[Enqueued | DomainError]:
+        """See NotificationStore.enqueue."""
         if not drafts:
             return []
         async with self._database.transaction() as connection:
-            return await self._accept(connection, drafts, claim)
+            return await self._enqueue(connection, drafts, claim)
 
-    async def accept_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
-        """See NotificationStore.accept_event."""
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+        """See NotificationStore.enqueue_for_event."""
         async with self._database.transaction() as connection:
             if not await first_time(connection, _CONSUMER, event):
                 return 0
-            outcomes = await self._accept(connection, drafts, 0)
-        return sum(isinstance(one, Accepted) and not one.existing for one in outcomes)
+            outcomes = await self._enqueue(connection, drafts, 0)
+        return sum(isinstance(one, Enqueued) and not one.existing for one in outcomes)
 
-    async def _accept(
+    async def _enqueue(
         self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]], claim: int
-    ) -> Sequence[Accepted | DomainError]:
+    ) -> Sequence[Enqueued | DomainError]:
         # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
         ids = sorted(new_id() for _ in drafts)
         news = [_New(id_, draft, channel) for id_, (draft, channel) in zip(ids, drafts, strict=True)]
-        known: dict[str, Accepted | DomainError] = {}
+        known: dict[str, Enqueued | DomainError] = {}
         if any(new.draft.idempotency_key for new in news):
             # Before any user's lock: whoever waits for a key must hold none.
             known = await self._claim_keys(connection, news, await self._clock.now(connection))
@@ -125,7 +125,7 @@ class Accepter:
         lease = str(uuid4())
         await self._insert(connection, fresh, {new.id for new in going}, lease, now)
         claimed = {one.id: one for one in await _claimed(connection, going, lease, now)}
-        return [known.get(new.id) or Accepted(_fresh(new, now), claimed=claimed.get(new.id)) for new in news]
+        return [known.get(new.id) or Enqueued(_fresh(new, now), claimed=claimed.get(new.id)) for new in news]
 
     async def _select(self, connection: Connection, fresh: Sequence[_New], limit: int) -> tuple[list[_New], datetime]:
         """Those that may go now, and the time. None while older work is due: it has the first turn, and so has what
@@ -146,14 +146,14 @@ class Accepter:
                 going.append(new)
         return going, now
 
-    async def accept_claimed(self, draft: Draft, channel: ChannelName) -> Accepted | Claimed:
-        """See NotificationStore.accept_claimed."""
+    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
+        """See NotificationStore.enqueue_claimed."""
         new = _New(new_id(), draft, channel)
         lease = str(uuid4())
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             known = (await self._claim_keys(connection, [new], now)).get(new.id)
-            if isinstance(known, Accepted):
+            if isinstance(known, Enqueued):
                 return known
             if isinstance(known, DomainError):
                 raise known
@@ -169,13 +169,13 @@ class Accepter:
 
     async def _claim_keys(
         self, connection: Connection, news: Sequence[_New], now: datetime
-    ) -> dict[str, Accepted | DomainError]:
+    ) -> dict[str, Enqueued | DomainError]:
         """What is known already, by the id that the new notification would have had."""
         by_tenant: dict[str, dict[str, list[_New]]] = defaultdict(lambda: defaultdict(list))
         for new in news:
             if key := new.draft.idempotency_key:
                 by_tenant[new.draft.tenant][key].append(new)
-        known: dict[str, Accepted | DomainError] = {}
+        known: dict[str, Enqueued | DomainError] = {}
         for tenant in sorted(by_tenant):
             groups = by_tenant[tenant]
             firsts = [group[0] for group in groups.values()]
@@ -190,11 +190,11 @@ class Accepter:
             used = set(groups) - {row["key"] for row in claimed}
             kept = await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)) if used else []
             for row in kept:
-                existing = Accepted(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
+                existing = Enqueued(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
                 known |= {new.id: _judged(new, row["fingerprint"], existing) for new in groups[row["key"]]}
             for key in set(groups) - used:
                 first, *repeats = groups[key]
-                existing = Accepted(_fresh(first, now), existing=True)
+                existing = Enqueued(_fresh(first, now), existing=True)
                 known |= {new.id: _judged(new, first.draft.fingerprint(), existing) for new in repeats}
         return known
 
@@ -247,7 +247,7 @@ async def _claimed(connection: Connection, going: Sequence[_New], lease: str, no
     ]
 
 
-def _judged(new: _New, fingerprint: bytes, existing: Accepted) -> Accepted | IdempotencyConflict:
+def _judged(new: _New, fingerprint: bytes, existing: Enqueued) -> Enqueued | IdempotencyConflict:
     return existing if new.draft.fingerprint() == fingerprint else IdempotencyConflict(new.draft.idempotency_key)
 
 

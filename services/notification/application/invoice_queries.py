@@ -7,7 +7,7 @@ from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Invoice, InvoiceState
 
 
-class InvoiceReader:
+class InvoiceQueries:
     """Handles queries of invoices."""
 
     def __init__(self, store: InvoiceStore, documents: DocumentStore) -> None:
