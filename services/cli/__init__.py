@@ -1,0 +1,1 @@
+"""The `tocsin` command; it knows the services by their contracts only, and how they are started."""

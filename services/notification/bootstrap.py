@@ -1,7 +1,7 @@
 """Puts the notification service together: the only place where its parts meet. One `wire_<area>` for each area."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
 from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
+from services.chassis.postgres.listener import listen
 from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.console import ConsoleChannel
@@ -32,9 +33,8 @@ from services.notification.adapters.nats import alarms, debts, redelivery
 from services.notification.adapters.nats.dead_letters import StreamDeadLetters
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
-from services.notification.adapters.nats.feed import PublicFeed
+from services.notification.adapters.nats.public_feed import PublicFeed
 from services.notification.adapters.postgres.clock import Clock, DatabaseClock
-from services.notification.adapters.postgres.listener import Listener
 from services.notification.adapters.postgres.retention import prune_all
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
@@ -50,7 +50,7 @@ from services.notification.application.sending import Sender
 from services.notification.application.tenants import Tenants
 from services.notification.domain.invoice import UnknownOutcome
 from services.notification.domain.notification import ChannelName
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.dead_letter_service_pb2_grpc import add_DeadLetterServiceServicer_to_server
 from tocsin.notification.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
@@ -265,17 +265,20 @@ def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
 
 async def wire_retention(base: Base, wakes: Wakes) -> None:
     """What other processes announce, and what must not grow for ever."""
-    listener = Listener(
-        base.settings.postgres_dsn.get_secret_value(),
-        SERVICE,
-        {
-            "notification_work": wakes.dispatcher.poke,
-            "notification_subscriptions": wakes.feed.poke,
-            "notification_invoices": wakes.invoicing.poke,
-        },
-    )
-    base.app.task("listener", listener.run(base.app.stopping), patience=timedelta(seconds=3))
+    heard = {
+        "notification_work": wakes.dispatcher.poke,
+        "notification_subscriptions": wakes.feed.poke,
+        "notification_invoices": wakes.invoicing.poke,
+    }
+    wake = {channel: partial(_poked, poke) for channel, poke in heard.items()}
+    dsn = base.settings.postgres_dsn.get_secret_value()
+    listening = listen(dsn, SERVICE, f"tocsin-{SERVICE}-listener", wake, lost="listener.lost")
+    base.app.task("listener", listening, until=Step.STOP_PULLING)
     base.app.task("retention", _retention(base), until=Step.STOP_PULLING)
+
+
+def _poked(poke: Callable[[], None], _payload: str | None) -> None:
+    poke()
 
 
 def smtp_options(settings: NotificationSettings) -> SmtpOptions:

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from services.chassis.ids import is_id
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
-from services.notification.domain.retry import RetrySchedule
+from services.notification.domain.retry_schedule import RetrySchedule
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)

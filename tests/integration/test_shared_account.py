@@ -43,7 +43,7 @@ from services.cli.runtime.lag import read_lag_by_client
 from services.cli.runtime.settings import STREAMS
 from services.notification.adapters.nats.dead_letters import StreamDeadLetters
 from services.notification.adapters.nats.documents import JetStreamDocuments
-from services.notification.adapters.nats.feed import PublicFeed
+from services.notification.adapters.nats.public_feed import PublicFeed
 from tests.support.eventually import eventually
 from tests.support.messaging import event, running_consumer
 from tocsin.events.v1.windows_pb2 import WindowClosed

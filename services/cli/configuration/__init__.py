@@ -1,0 +1,1 @@
+"""All settings of all parts: their reference, and their check before anything starts."""

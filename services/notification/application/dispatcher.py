@@ -16,17 +16,9 @@ from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
 from services.notification.application.ports import Channel, DeliveryQueue, Meter
-from services.notification.domain.delivery import (
-    Decision,
-    Endpoint,
-    Failure,
-    FailureKind,
-    Outcome,
-    decide,
-    still_open,
-)
+from services.notification.domain.delivery import Decision, Endpoint, Failure, FailureKind, Outcome, decide, still_open
 from services.notification.domain.notification import ChannelName, Notification
-from services.notification.domain.retry import RetrySchedule
+from services.notification.domain.retry_schedule import RetrySchedule
 
 log = get_logger(__name__)
 

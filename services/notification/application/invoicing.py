@@ -35,7 +35,7 @@ from services.notification.application.ports import (
 )
 from services.notification.domain.delivery import Failure, FailureKind, Sent
 from services.notification.domain.invoice import Debt, InvoiceState, Place, UnknownOutcome
-from services.notification.domain.retry import RetrySchedule
+from services.notification.domain.retry_schedule import RetrySchedule
 
 log = get_logger(__name__)
 _PAUSE_AFTER_FAILURE = 0.5

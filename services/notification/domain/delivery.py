@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.notification.domain.notification import ChannelName, Type
-from services.notification.domain.retry import RetrySchedule
+from services.notification.domain.retry_schedule import RetrySchedule
 
 HISTORY_LIMIT = 20
 _HOPELESS = "!"

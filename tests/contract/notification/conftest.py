@@ -31,7 +31,7 @@ from services.notification.application.ports import (
 )
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.webhook import Subscription
 from tests.support.notification import MIGRATIONS, TENANTS, ManualClock
 from tests.support.postgres import PostgresServer

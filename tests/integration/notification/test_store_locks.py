@@ -17,7 +17,7 @@ from services.notification.application.claimed_delivery import Completion
 from services.notification.application.ports import PublicEvent
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Type
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.webhook import Subscription
 from tests.support.eventually import eventually
 from tests.support.notification import TENANTS

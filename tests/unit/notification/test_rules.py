@@ -18,8 +18,8 @@ from services.notification.domain.delivery import (
 )
 from services.notification.domain.errors import ChannelNotConfigured, DataTooLarge, NoEndpoint
 from services.notification.domain.notification import ChannelName, Draft, Type, choose_channel
-from services.notification.domain.rate import RateLimit
-from services.notification.domain.retry import RetrySchedule, parse_retry_after
+from services.notification.domain.rate_limit import RateLimit
+from services.notification.domain.retry_schedule import RetrySchedule, parse_retry_after
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SECONDS = st.floats(0, 10_000).map(lambda value: timedelta(seconds=value))

@@ -10,7 +10,7 @@ from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.fcm_errors import FCM_ERROR, OPERATOR_FLOOR, classify_fcm
 from services.notification.domain.notification import Type
-from services.notification.domain.retry import parse_retry_after
+from services.notification.domain.retry_schedule import parse_retry_after
 
 DEFAULT_BASE_URL = "https://fcm.googleapis.com"
 _THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"

@@ -11,7 +11,7 @@ from services.notification.adapters.channels.http import HttpClient, NotReached
 from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing
 from services.notification.domain.http_replies import classify_http
-from services.notification.domain.retry import parse_retry_after
+from services.notification.domain.retry_schedule import parse_retry_after
 
 
 def _utc_now() -> datetime:

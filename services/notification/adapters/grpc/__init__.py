@@ -1,0 +1,1 @@
+"""The gRPC services: message to use case and back; no rules and no SQL."""

@@ -9,7 +9,7 @@ from services.chassis.ids import uuid7
 from services.notification.application.claimed_delivery import Claimed, EventMessage
 from services.notification.domain.delivery import Attempt, Endpoint
 from services.notification.domain.notification import ChannelName, Notification, Status
-from services.notification.domain.rate import RateLimit, Slots
+from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import Subscription
 
 User = tuple[str, str]

@@ -1,0 +1,1 @@
+"""Ports on PostgreSQL, and the rows and locks that they share; tables are made in `migrations`."""

@@ -15,7 +15,7 @@ from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, Outgoing
 from services.notification.domain.notification import ChannelName, Type
-from services.notification.domain.rate import RateLimit, Slots
+from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import disabled
 
 Record = rows.Row

@@ -24,7 +24,7 @@ from services.notification.application.ports import Enqueued
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 
 _CONSUMER = "alarm_notices"
 """Whose marks in the inbox say which events have had their notifications."""

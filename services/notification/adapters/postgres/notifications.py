@@ -20,7 +20,7 @@ from services.notification.application.ports import Enqueued, NotificationFilter
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.notification import ChannelName, Draft, Notification
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 
 _GET = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}

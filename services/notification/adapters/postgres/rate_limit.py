@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import MAXYEAR, datetime, timedelta
 
 from services.chassis.postgres import Connection
-from services.notification.domain.rate import RateLimit, Slots
+from services.notification.domain.rate_limit import RateLimit, Slots
 
 User = tuple[str, str]
 """Tenant and user."""

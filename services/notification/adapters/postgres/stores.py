@@ -9,7 +9,7 @@ from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
 from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
-from services.notification.domain.rate import RateLimit
+from services.notification.domain.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

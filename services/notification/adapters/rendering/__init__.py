@@ -1,0 +1,1 @@
+"""PDFs of invoices, made in processes of their own; nothing here knows of e-mails."""
