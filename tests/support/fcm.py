@@ -1,6 +1,7 @@
 """A local server that speaks what Firebase Cloud Messaging speaks: OAuth 2 tokens for a service account (RFC 7523), and
 `messages:send` of HTTP v1 with its documented errors."""
 
+import asyncio
 import json
 import time
 from collections import deque
@@ -20,6 +21,12 @@ PROJECT = "demo-project"
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_MAX_PAYLOAD = 4096
+_TEXTS = {
+    "INVALID_ARGUMENT": "The registration token is not a valid FCM registration token",
+    "TOO_BIG": "Android message is too big",
+    "SENDER_ID_MISMATCH": "SenderId mismatch",
+}
 _STATUS = {
     "UNREGISTERED": (404, "NOT_FOUND"),
     "INVALID_ARGUMENT": (400, "INVALID_ARGUMENT"),
@@ -33,8 +40,8 @@ _STATUS = {
 
 @dataclass
 class Fcm:
-    """`errors` are the codes of coming answers (with optional headers), then messages are taken. `BAD_PAYLOAD` is an
-    INVALID_ARGUMENT about the payload instead of the token."""
+    """`errors` are the codes of coming answers (with optional headers), then messages are taken. `BAD_PAYLOAD` and
+    `TOO_BIG` are INVALID_ARGUMENT about the payload instead of the token, with and without a violation."""
 
     url: str = ""
     account_file: Path = Path()
@@ -44,6 +51,10 @@ class Fcm:
     errors: deque[tuple[str, dict[str, str]]] = field(default_factory=deque[tuple[str, dict[str, str]]])
     unregistered: set[str] = field(default_factory=set[str])
     """Tokens of apps that are gone."""
+    in_two_pieces: bool = False
+    """Answers come as two chunks, the second one later."""
+    strange: bytes = b""
+    """What comes with 200 in place of FCM's answer, when it is not empty."""
     tokens: set[str] = field(default_factory=set[str])
     """Access tokens that are good; clear it to have clients renew theirs."""
     refuse_grants: bool = False
@@ -68,8 +79,22 @@ class Fcm:
         self.tokens.add(token)
         return web.json_response({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
-    async def send(self, request: web.Request) -> web.Response:
+    async def send(self, request: web.Request) -> web.StreamResponse:
         """Takes a message."""
+        whole = await self._take(request)
+        if not self.in_two_pieces:
+            return whole
+        assert isinstance(whole.body, bytes)
+        pieces = web.StreamResponse(status=whole.status, headers={"content-type": "application/json"})
+        pieces.enable_chunked_encoding()
+        await pieces.prepare(request)
+        half = len(whole.body) // 2
+        await pieces.write(whole.body[:half])
+        await asyncio.sleep(0.05)  # as between two packets
+        await pieces.write(whole.body[half:])
+        return pieces
+
+    async def _take(self, request: web.Request) -> web.Response:
         self.requests += 1
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return _error(401, "UNAUTHENTICATED", [])
@@ -80,7 +105,11 @@ class Fcm:
             return self._refuse(*self.errors.popleft())
         if message["token"] in self.unregistered:
             return self._refuse("UNREGISTERED", {})
+        if _size(message["notification"]) + _size(message.get("data", {})) > _MAX_PAYLOAD:
+            return self._refuse("TOO_BIG", {})
         self.messages.append(message)
+        if self.strange:
+            return web.Response(body=self.strange)
         return web.json_response({"name": f"projects/{PROJECT}/messages/{uuid4().hex}"})
 
     @staticmethod
@@ -91,14 +120,25 @@ class Fcm:
                 {"@type": _BAD_REQUEST, "fieldViolations": [{"field": "message.data", "description": "bad"}]},
             ]
             return _error(400, "INVALID_ARGUMENT", details, headers)
+        text = _TEXTS.get(code, "no")
+        if code == "TOO_BIG":
+            code = "INVALID_ARGUMENT"
         status, name = _STATUS[code]
-        return _error(status, name, [{"@type": _FCM_ERROR, "errorCode": code}], headers)
+        return _error(status, name, [{"@type": _FCM_ERROR, "errorCode": code}], headers, text)
+
+
+def _size(values: dict[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
 
 
 def _error(
-    status: int, name: str, details: list[dict[str, Any]], headers: dict[str, str] | None = None
+    status: int,
+    name: str,
+    details: list[dict[str, Any]],
+    headers: dict[str, str] | None = None,
+    text: str = "no",
 ) -> web.Response:
-    body = {"error": {"code": status, "message": "no", "status": name, "details": details}}
+    body = {"error": {"code": status, "message": text, "status": name, "details": details}}
     return web.json_response(body, status=status, headers=headers)
 
 

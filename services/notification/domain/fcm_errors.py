@@ -1,6 +1,6 @@
 """What an error of Firebase Cloud Messaging (HTTP v1) means: by `FcmError.errorCode`, else by the HTTP status."""
 
-from collections.abc import Collection
+import re
 from datetime import timedelta
 
 from services.notification.domain.delivery import Failure, FailureKind
@@ -10,26 +10,31 @@ QUOTA_FLOOR = timedelta(minutes=1)
 BACKOFF_FLOOR = timedelta(seconds=1)
 OPERATOR_FLOOR = timedelta(minutes=1)
 
-BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
-FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+MAX_PAYLOAD = 4096
+"""Bytes of keys and values of `notification` and `data` together, beyond which FCM refuses a message."""
+_TOKEN_NAMED = re.compile(r"registration[ -]?token", re.IGNORECASE | re.ASCII)
 
 
 def classify_fcm(
-    status: int, error_code: str, *, details: Collection[str] = (), retry_after: timedelta | None = None
+    status: int, error_code: str, *, message: str = "", field: str = "", retry_after: timedelta | None = None
 ) -> Failure:
     """The failure of an answer other than 2xx.
 
-    `error_code` is the `errorCode` of the FcmError detail, empty without one; `details` are the types of all details.
+    `error_code` is the `errorCode` of the FcmError detail, `field` that of a violation in a BadRequest detail, and
+    `message` the error's text; each empty without one. FCM answers INVALID_ARGUMENT to a token that is none and to a
+    payload that it does not take, mostly without a violation: then the text alone tells which of them it means. A token
+    is forgotten only where the answer is about the token, never for our payload or our account.
     """
+    said = " ".join(message.split())[:200]
     code = f"FCM_{error_code or f'HTTP_{status}'}"
 
     def failure(
-        kind: FailureKind, message: str, *, floor: timedelta | None = None, gone: bool = False, critical: bool = False
+        kind: FailureKind, meaning: str, *, floor: timedelta | None = None, gone: bool = False, critical: bool = False
     ) -> Failure:
         return Failure(
             kind=kind,
             code=code,
-            message=message,
+            message=f"{meaning} ({said})" if said else meaning,
             asked=retry_after,
             floor=floor,
             endpoint_gone=gone,
@@ -39,12 +44,13 @@ def classify_fcm(
     match error_code:
         case "UNREGISTERED":
             return failure(FailureKind.PERMANENT, "the app is gone from the device", gone=True)
-        case "INVALID_ARGUMENT" if BAD_REQUEST not in details:
+        case "INVALID_ARGUMENT" if field == "message.token" or (not field and _TOKEN_NAMED.search(said)):
             return failure(FailureKind.PERMANENT, "no valid registration token", gone=True)
         case "INVALID_ARGUMENT":
-            return failure(FailureKind.PERMANENT, "the payload is refused")
+            return failure(FailureKind.PERMANENT, "the message is refused")
         case "SENDER_ID_MISMATCH":
-            return failure(FailureKind.PERMANENT, "the token belongs to another project", gone=True, critical=True)
+            # With the key file of another project every token answers so: they are good again once it is put right.
+            return failure(FailureKind.PERMANENT, "the token is of another project than our account", critical=True)
         case "QUOTA_EXCEEDED":
             return failure(FailureKind.THROTTLED, "the quota is used up", floor=QUOTA_FLOOR)
         case "UNAVAILABLE" | "INTERNAL":

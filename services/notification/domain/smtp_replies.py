@@ -31,7 +31,7 @@ def classify_smtp(code: int, text: str) -> Failure:
 
     if code in _AUTH:
         return failure(FailureKind.TRANSIENT, floor=OPERATOR_FLOOR, critical=True)
-    if enhanced == (2, 2) or code == 552:
+    if enhanced == (2, 2) or (code == 552 and enhanced is None):
         return failure(FailureKind.TRANSIENT, floor=FULL_FLOOR)
     transient = match[1] == "4" if match else 400 <= code < 500
     if not transient:

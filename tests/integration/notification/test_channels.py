@@ -27,8 +27,9 @@ def fcm_options(fcm: Fcm) -> dict[str, object]:
     [
         ("UNREGISTERED", False, None),
         ("INVALID_ARGUMENT", False, None),
-        ("SENDER_ID_MISMATCH", False, None),
+        ("SENDER_ID_MISMATCH", True, None),
         ("BAD_PAYLOAD", True, None),
+        ("TOO_BIG", True, None),
         ("THIRD_PARTY_AUTH_ERROR", True, None),
         ("QUOTA_EXCEEDED", True, 60),
         ("UNAVAILABLE", True, 2),
@@ -53,6 +54,99 @@ async def test_fcm_errors(open_service: OpenService, fcm: Fcm, code: str, kept: 
             await service.advance(timedelta(seconds=wait))
             await service.becomes(pending.id, "SENT", attempts=2)
         assert await addresses(service) == (["token-1"] if kept else [])
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "kept"),
+    [
+        ("UNREGISTERED", "FCM_UNREGISTERED", False),
+        ("INVALID_ARGUMENT", "FCM_INVALID_ARGUMENT", False),
+        ("TOO_BIG", "FCM_INVALID_ARGUMENT", True),
+        ("SENDER_ID_MISMATCH", "FCM_SENDER_ID_MISMATCH", True),
+        ("THIRD_PARTY_AUTH_ERROR", "FCM_THIRD_PARTY_AUTH_ERROR", True),
+    ],
+)
+async def test_an_answer_in_two_pieces_is_read_whole(
+    open_service: OpenService, fcm: Fcm, code: str, error: str, kept: bool
+) -> None:
+    fcm.in_two_pieces = True
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        fcm.errors.append((code, {}))
+        with pytest.raises(FailedPrecondition) as failed:
+            await service.send(wait=True)
+        assert failed.value.metadata["error"].startswith(f"{error}: ")
+        assert await addresses(service) == (["token-1"] if kept else [])
+
+
+@pytest.mark.parametrize("strange", [b"<html>a proxy</html>", b"{}", b'{"name": ""}', b"[]", b'{"name": 5}'])
+async def test_what_is_not_fcm_s_answer_is_no_success(open_service: OpenService, fcm: Fcm, strange: bytes) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        fcm.strange = strange
+        pending = await service.send(wait=True)
+        assert pending.status == pb.Notification.PENDING
+        assert pending.error.startswith("FCM_ANSWER_200")
+        fcm.strange = b""
+        await service.advance(timedelta(seconds=2))
+        await service.becomes(pending.id, "SENT", attempts=2)
+        # The same tag and collapse id: the second takes the place of the first on the screen.
+        first, second = fcm.messages
+        assert first == second
+        assert first["android"]["notification"]["tag"] == first["apns"]["headers"]["apns-collapse-id"] == pending.id
+
+
+@pytest.mark.parametrize("data", [{}, {"order": "x" * 1000}])
+async def test_a_text_beyond_what_fcm_takes_is_cut(open_service: OpenService, fcm: Fcm, data: dict[str, str]) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        body = "\u00e4" * 2100
+        sent = await service.send(wait=True, body=body, data=data)
+        assert sent.status == pb.Notification.SENT
+        (message,) = fcm.messages
+        assert message["data"]["cut"] == "true"
+        shown = message["notification"]["body"]
+        assert shown.endswith("\u2026")
+        assert body.startswith(shown[:-1])
+        taken = sum(len(f"{k}{v}".encode()) for part in ("notification", "data") for k, v in message[part].items())
+        assert 4090 <= taken <= 4096
+        assert await addresses(service) == ["token-1"]
+
+
+async def test_data_that_leave_no_room_for_the_title_are_refused_without_asking_fcm(
+    open_service: OpenService, fcm: Fcm
+) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        with pytest.raises(FailedPrecondition) as failed:
+            await service.send(wait=True, data={"order": "x" * 4060})
+        assert failed.value.metadata["error"].startswith("FCM_TOO_LARGE")
+        assert fcm.requests == 0
+        assert await addresses(service) == ["token-1"]
+
+
+async def test_while_the_token_server_refuses_all_who_wait_share_its_answer(
+    open_service: OpenService, fcm: Fcm
+) -> None:
+    arrived = asyncio.Event()
+    asked = 0
+
+    async def hold() -> None:
+        nonlocal asked
+        asked += 1
+        await arrived.wait()
+
+    fcm.before_grant, fcm.refuse_grants = hold, True
+    async with open_service(**fcm_options(fcm)) as service:
+        for user in range(8):
+            await service.register("FCM", f"token-{user}", user=f"u{user}")
+        sending = [asyncio.create_task(service.send(f"u{user}", wait=True)) for user in range(8)]
+        await eventually(lambda: asked)
+        assert asked == 1
+        arrived.set()
+        for one in await asyncio.gather(*sending):
+            assert one.error.startswith("FCM_TOKEN_400")
+        assert asked < len(sending)
 
 
 async def _letters(service: Service) -> list[letter_pb.DeadLetter]:

@@ -1,8 +1,10 @@
 """What callers read of broken rules."""
 
+import pytest
+
 from services.chassis.grpc.validation import violations
 from tocsin.ingestion.v1 import catalogue_pb2, catalogue_service_pb2
-from tocsin.notification.v1 import endpoint_service_pb2
+from tocsin.notification.v1 import endpoint_service_pb2, notification_service_pb2
 
 
 def test_enums_are_told_by_name() -> None:
@@ -22,3 +24,36 @@ def test_numbers_that_no_enum_has() -> None:
     sensor_type = catalogue_pb2.SensorType(id="x", unit="K", kind=99)
     [kind] = violations(catalogue_service_pb2.CreateSensorTypeRequest(sensor_type=sensor_type))
     assert (kind.reason, kind.description) == ("ENUM_DEFINED_ONLY", "must be one of GAUGE, COUNTER, LEVEL")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "a\u0085b",
+        "a\u2028b",
+        "a\u2029b",
+        "a\nb",
+        "a\x00b",
+        "a\x7fb",
+        "a\x9bb",
+        "a\u202eb",
+        "a\u2066b",
+        " ",
+        "\u200b",
+        "\u00a0\u3000",
+        "\ufeff",
+    ],
+)
+def test_a_title_is_one_line_with_something_to_see(title: str) -> None:
+    request = notification_service_pb2.SendNotificationRequest(tenant="t", user="u", type=1, title=title)
+    [broken] = violations(request)
+    assert (broken.field, broken.description) == (
+        "title",
+        "must be one line, without control characters, and not blank",
+    )
+
+
+@pytest.mark.parametrize("title", ["a", "a b", "\u00e4", "\u05d0\u200f", "\U0001f525", "\u0627\u0644", "x" * 200, "0"])
+def test_titles_of_all_scripts_are_titles(title: str) -> None:
+    request = notification_service_pb2.SendNotificationRequest(tenant="t", user="u", type=1, title=title)
+    assert violations(request) == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notification.domain.delivery import Failure, FailureKind, Sent
-from services.notification.domain.fcm_errors import BAD_REQUEST, FCM_ERROR, classify_fcm
+from services.notification.domain.fcm_errors import classify_fcm
 from services.notification.domain.http_replies import classify_http
 from services.notification.domain.smtp_replies import classify_smtp
 
@@ -27,6 +27,9 @@ P, T, X = FailureKind.PERMANENT, FailureKind.TRANSIENT, FailureKind.THROTTLED
         (450, "5.7.1 never", P, 0, False, False),
         (554, "5.7.1 spam", P, 0, False, False),
         (552, "too much", T, 3600, False, False),
+        (552, "5.3.4 message too big", P, 0, False, False),
+        (552, "5.2.3 longer than the mailbox takes", P, 0, False, False),
+        (552, "5.2.2 full", T, 3600, False, False),
         (550, "5.2.2 full", T, 3600, False, False),
         (535, "5.7.8 bad login", T, 60, False, True),
         (530, "5.7.0 log in first", T, 60, False, True),
@@ -52,8 +55,8 @@ def test_smtp_knows_every_reply(code: int, text: str) -> None:
     ("status", "code", "kind", "gone", "critical", "floor"),
     [
         (404, "UNREGISTERED", P, True, False, None),
-        (400, "INVALID_ARGUMENT", P, True, False, None),
-        (403, "SENDER_ID_MISMATCH", P, True, True, None),
+        (400, "INVALID_ARGUMENT", P, False, False, None),
+        (403, "SENDER_ID_MISMATCH", P, False, True, None),
         (429, "QUOTA_EXCEEDED", X, False, False, 60),
         (503, "UNAVAILABLE", T, False, False, 1),
         (500, "INTERNAL", T, False, False, 1),
@@ -67,14 +70,29 @@ def test_smtp_knows_every_reply(code: int, text: str) -> None:
     ],
 )
 def test_fcm(status: int, code: str, kind: FailureKind, gone: bool, critical: bool, floor: int | None) -> None:
-    failure = classify_fcm(status, code, details=[FCM_ERROR])
+    failure = classify_fcm(status, code)
     assert (failure.kind, failure.endpoint_gone, failure.critical) == (kind, gone, critical)
     assert failure.floor == (None if floor is None else timedelta(seconds=floor))
 
 
-def test_a_payload_that_fcm_refuses_costs_no_token() -> None:
-    failure = classify_fcm(400, "INVALID_ARGUMENT", details=[FCM_ERROR, BAD_REQUEST])
-    assert (failure.kind, failure.endpoint_gone) == (P, False)
+@pytest.mark.parametrize(
+    ("text", "field", "gone"),
+    [
+        ("The registration token is not a valid FCM registration token", "", True),
+        ("The registration token is not a valid FCM registration token", "message.token", True),
+        ("Request contains an invalid argument.", "message.token", True),
+        ("Android message is too big", "", False),
+        ("Message too long", "", False),
+        ("Invalid JSON payload received.", "message.data", False),
+        ("Request contains an invalid argument.", "message.android.ttl", False),
+        ("not the registration token, but this field", "message.data[0].value", False),
+        ("", "", False),
+    ],
+)
+def test_a_token_is_forgotten_only_where_fcm_means_the_token(text: str, field: str, gone: bool) -> None:
+    failure = classify_fcm(400, "INVALID_ARGUMENT", message=text, field=field)
+    assert (failure.kind, failure.endpoint_gone) == (P, gone)
+    assert text in failure.message
 
 
 @given(st.integers(100, 599), st.none() | st.just(timedelta(seconds=9)))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pypdf
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.notification.adapters.channels.mails import Composer
@@ -97,6 +97,10 @@ def test_any_invoice_mail_can_be_parsed(id_: str, name: str) -> None:
     st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=200),
     st.text(st.characters(exclude_categories=("Cs",)), max_size=300),
 )
+@example("=?utf-8?q?=1b=5b31m_red?=", "")
+@example("=?utf-8?q?=00?=", "")
+@example("a =?utf-8?b?4pyT?= b", "")
+@example("x" * 200, "")
 def test_any_notification_mail_can_be_parsed(title: str, body: str) -> None:
     message = Outgoing(
         id="n1",
@@ -112,5 +116,7 @@ def test_any_notification_mail_can_be_parsed(title: str, body: str) -> None:
     parsed = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
     assert parsed["Message-ID"] == "<n1@tocsin.test>"
     assert "".join(parsed["Subject"].split()) == "".join(title.split())
+    head = mail.content.split(b"\r\n\r\n")[0].replace(b"\r\n", b"")
+    assert all(0x20 <= byte < 0x7F or byte == 0x09 for byte in head)
     assert parsed.get_body(("html",)) is not None
     assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))

@@ -17,4 +17,8 @@ class EmailChannel:
         """One attempt; every attempt carries the same Message-ID."""
         if isinstance(message, EventMessage):
             return Failure(kind=FailureKind.PERMANENT, code="NOT_FOR_EMAIL", message="events go to webhooks only")
-        return await self._mailer.send(self._composer.notification(message, endpoint.address))
+        try:
+            mail = self._composer.notification(message, endpoint.address)
+        except ValueError as error:  # it will not be composed the next time, either
+            return Failure(kind=FailureKind.PERMANENT, code="NO_EMAIL", message=f"no e-mail can be made of it: {error}")
+        return await self._mailer.send(mail)

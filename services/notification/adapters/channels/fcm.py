@@ -8,11 +8,13 @@ from services.notification.adapters.channels.fcm_token import AccessTokens, Serv
 from services.notification.adapters.channels.http import Answer, HttpClient, NotReached
 from services.notification.application.claimed_delivery import EventMessage
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
-from services.notification.domain.fcm_errors import FCM_ERROR, OPERATOR_FLOOR, classify_fcm
+from services.notification.domain.fcm_errors import BACKOFF_FLOOR, MAX_PAYLOAD, OPERATOR_FLOOR, classify_fcm
 from services.notification.domain.notification import Type
 from services.notification.domain.retry_schedule import parse_retry_after
 
 DEFAULT_BASE_URL = "https://fcm.googleapis.com"
+_ELLIPSIS = "\u2026"
+_FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -29,7 +31,14 @@ class FcmChannel:
         """One attempt; a token that is refused is renewed once within it."""
         if isinstance(message, EventMessage):
             return Failure(kind=FailureKind.PERMANENT, code="NOT_FOR_FCM", message="events go to webhooks only")
-        body = _to_json(payload(message, endpoint.address)).encode()
+        content = payload(message, endpoint.address)
+        if content is None:
+            return Failure(
+                kind=FailureKind.PERMANENT,
+                code="FCM_TOO_LARGE",
+                message=f"title and data alone have more than the {MAX_PAYLOAD} bytes that FCM takes",
+            )
+        body = _to_json(content).encode()
         refused = ""
         while True:
             try:
@@ -43,39 +52,82 @@ class FcmChannel:
                     kind=FailureKind.TRANSIENT, code=f"FCM_{error.code}", message=str(error), unknown=error.unknown
                 )
             if answer.status == 200:
-                return Sent(answer.body[:200].decode(errors="replace"))
-            code, details = _error(answer)
+                return _taken(answer)
+            code, text, field = _error(answer)
             if answer.status == 401 and code != _THIRD_PARTY and not refused:
                 refused = token
                 continue
             asked = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
-            return classify_fcm(answer.status, code, details=details, retry_after=asked)
+            return classify_fcm(answer.status, code, message=text, field=field, retry_after=asked)
 
 
-def payload(message: Outgoing, token: str) -> dict[str, Any]:
-    """The request body. Data values are strings, as FCM demands; `id` lets the app tell a repeat."""
+def payload(message: Outgoing, token: str) -> dict[str, Any] | None:
+    """The request body; None when the message is too large for FCM even without its text.
+
+    Data values are strings, as FCM demands. `data.id`, the tag and the collapse id are the notification's: where an
+    attempt is repeated, the second one takes the place of the first on the screen. A text that does not fit is cut, and
+    `data.cut` says so: the app can fetch the whole by the id.
+    """
     data = {"id": message.id, "tenant": message.tenant, "type": message.type.value}
     if message.data:
         data["data"] = message.data
+    shown = {"title": message.title, "body": message.body}
+    if (over := _size(shown) + _size(data) - MAX_PAYLOAD) > 0:
+        data["cut"] = "true"
+        kept = len(message.body.encode()) - over - _size({"cut": "true"}) - len(_ELLIPSIS.encode())
+        if kept < 0:
+            return None
+        shown["body"] = message.body.encode()[:kept].decode(errors="ignore") + _ELLIPSIS
     return {
         "message": {
             "token": token,
-            "notification": {"title": message.title, "body": message.body},
+            "notification": shown,
             "data": data,
-            "android": {"priority": "HIGH" if message.type is Type.ALERT else "NORMAL"},
+            "android": {
+                "priority": "HIGH" if message.type is Type.ALERT else "NORMAL",
+                "notification": {"tag": message.id},
+            },
+            "apns": {"headers": {"apns-collapse-id": message.id}},
+            "webpush": {"notification": {"tag": message.id}},
         }
     }
 
 
-def _error(answer: Answer) -> tuple[str, list[str]]:
-    """The FcmError code and the types of the details; empty for an answer of another shape."""
+def _size(values: dict[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
+
+
+def _taken(answer: Answer) -> Outcome:
+    """FCM has taken a message when it gives it a name. What else comes with 200 is a proxy's."""
     try:
-        details = json.loads(answer.body)["error"].get("details", [])
-        types = [str(detail.get("@type", "")) for detail in details]
-        codes = [str(detail.get("errorCode", "")) for detail in details if detail.get("@type") == FCM_ERROR]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", []
-    return (codes[0] if codes else ""), types
+        name = json.loads(answer.body)["name"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        name = None
+    if isinstance(name, str) and name:
+        return Sent(name[:200])
+    return Failure(
+        kind=FailureKind.TRANSIENT,
+        code="FCM_ANSWER_200",
+        message="the answer names no message: it is not FCM's",
+        floor=BACKOFF_FLOOR,
+        unknown=True,
+    )
+
+
+def _error(answer: Answer) -> tuple[str, str, str]:
+    """The FcmError code, the text, and the first field that is violated; empty where the answer has none."""
+    code = text = field = ""
+    try:
+        error = json.loads(answer.body)["error"]
+        text = str(error.get("message", ""))
+        for detail in error.get("details", []):
+            if detail.get("@type") == _FCM_ERROR:
+                code = code or str(detail.get("errorCode", ""))
+            for violation in detail.get("fieldViolations", []):
+                field = field or str(violation.get("field", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return code, text, field
+    return code, text, field
 
 
 def _no_token(error: TokenRefused) -> Failure:

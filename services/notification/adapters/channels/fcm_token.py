@@ -53,7 +53,8 @@ class ServiceAccount:
 
 
 class AccessTokens:
-    """One token for all; at most one request for a new one is under way."""
+    """One token for all; at most one request for a new one is under way, and whoever waits for it shares what comes of
+    it, a refusal too: while the server hangs, nobody waits for longer than one request takes."""
 
     def __init__(self, account: ServiceAccount, client: HttpClient, *, clock: Callable[[], float] = time.time) -> None:
         self._account = account
@@ -61,19 +62,19 @@ class AccessTokens:
         self._clock = clock
         self._token = ""
         self._until = 0.0
-        self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def get(self, *, instead_of: str = "") -> str:
         """The token to use; a new one when it is the refused `instead_of`. Raises TokenRefused."""
-        if self._good(instead_of):
-            return self._token
-        async with self._lock:
-            if not self._good(instead_of):
-                await self._renew()
-            return self._token
+        if not self._good(instead_of):
+            if self._renewal is None or self._renewal.done():
+                self._renewal = asyncio.create_task(self._renew(), name="access token of FCM")
+            # Whoever gives up leaves it to the others.
+            await asyncio.shield(self._renewal)
+        return self._token
 
     def _good(self, refused: str) -> bool:
-        return bool(self._token) and self._token != refused and self._clock() < self._until - _RENEW_BEFORE_SECONDS
+        return bool(self._token) and self._token != refused and self._clock() < self._until
 
     async def _renew(self) -> None:
         account, now = self._account, int(self._clock())
@@ -94,6 +95,8 @@ class AccessTokens:
             raise TokenRefused(answer.status, f"the authorization server answered {answer.status}")
         try:
             granted: Any = json.loads(answer.body)
-            self._token, self._until = str(granted["access_token"]), self._clock() + float(granted["expires_in"])
+            token, life = str(granted["access_token"]), float(granted["expires_in"])
         except (ValueError, KeyError, TypeError) as error:
             raise TokenRefused(200, "the authorization server's answer is not understood") from error
+        # A token of a short life is used for half of it.
+        self._token, self._until = token, self._clock() + max(life - _RENEW_BEFORE_SECONDS, life / 2)

@@ -18,7 +18,10 @@ import aiohttp
 from services.chassis.guarded_http import guarded_session
 from services.chassis.net_guard import AddressBlocked, AddressGuard, MeshBlocked, NameUnresolved
 from services.chassis.origins import Origin
+from services.chassis.telemetry.logs import get_logger
 from services.notification.domain.errors import TargetBlocked
+
+log = get_logger(__name__)
 
 MAX_ANSWER = 64 * 1024
 _CONNECT_SECONDS = 5.0
@@ -91,8 +94,7 @@ class HttpClient:
             async with self._session.post(
                 url, headers=headers, data=body, allow_redirects=False, proxy=self._proxy(url)
             ) as response:
-                answer = await response.content.read(MAX_ANSWER)
-                return Answer(response.status, response.headers, answer)
+                return Answer(response.status, response.headers, await _read(response))
         except aiohttp.InvalidURL as error:
             raise AddressBlocked("the URL is none") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -101,6 +103,19 @@ class HttpClient:
             raise NotReached("Timeout", "no answer in time", unknown=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise NotReached(type(error).__name__, "the connection was lost", unknown=True) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, up to MAX_ANSWER. What breaks off is what has come of it: the status is an answer already."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) >= MAX_ANSWER:
+                break
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        log.debug("http.answer_broken_off", status=response.status, bytes=len(body))
+    return bytes(body[:MAX_ANSWER])
 
 
 class Guard:

@@ -3,6 +3,7 @@
 import base64
 import html
 from datetime import UTC, datetime
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -35,14 +36,13 @@ class Composer:
         mail = EmailMessage(policy=_POLICY)
         mail["From"] = self._from
         mail["To"] = recipient
-        mail["Subject"] = message.title
         mail["Date"] = format_datetime(message.created_at)
         mail["Message-ID"] = self.message_id(message.id)
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Tocsin-Type"] = message.type
         mail.set_content(message.body or message.title)
         mail.add_alternative(_page(message), subtype="html")
-        return Mail(recipient=recipient, content=mail.as_bytes())
+        return Mail(recipient=recipient, content=_subject(message.title) + mail.as_bytes())
 
     def invoice(self, debt: Debt, pdf: bytes) -> Mail:
         """A debt's invoice with the PDF attached. Composed by hand: a million of them are sent in a row, and every
@@ -75,6 +75,14 @@ class Composer:
             )
         )
         return Mail(recipient=debt.email, content=content)
+
+
+def _subject(title: str) -> bytes:
+    """The line of the header that says exactly the title. EmailMessage would take what looks like an encoded word
+    (RFC 2047) for one, and put what it stands for into the header."""
+    plain = title.isascii() and title.isprintable() and "=?" not in title
+    header = Header(title, "us-ascii" if plain else "utf-8", header_name="Subject", maxlinelen=76)
+    return b"Subject: " + header.encode(linesep="\r\n").encode("ascii") + b"\r\n"
 
 
 def _wrapped(content: bytes) -> bytes:

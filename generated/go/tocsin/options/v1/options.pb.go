@@ -245,7 +245,8 @@ var (
 	//
 	// optional bool printable_text = 50003;
 	E_PrintableText = &file_tocsin_options_v1_options_proto_extTypes[5]
-	// one_line accepts a line of text for people: no control characters at all.
+	// one_line accepts a line of text for people: no control characters at all, nothing that breaks a line or turns the
+	// direction of writing around, and, unless it is empty, something to see.
 	//
 	// optional bool one_line = 50004;
 	E_OneLine = &file_tocsin_options_v1_options_proto_extTypes[6]
@@ -282,10 +283,10 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x1bstring.optional_resource_id\x12Pmust be empty or 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -\x1aH!rule || this == '' || this.matches('^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$')R\x12optionalResourceId:\xca\x01\n" +
 	"\x0eprintable_text\x12\x19.buf.validate.StringRules\x18ӆ\x03 \x01(\bB\x85\x01\xc2H\x81\x01\n" +
 	"\x7f\n" +
-	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableText:\xaa\x01\n" +
-	"\bone_line\x12\x19.buf.validate.StringRules\x18Ԇ\x03 \x01(\bBr\xc2Ho\n" +
-	"m\n" +
-	"\x0fstring.one_line\x12,must be one line, without control characters\x1a,!rule || !this.matches('[\\\\x00-\\\\x1f\\\\x7f]')R\aoneLine:\xbd\x01\n" +
+	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableText:\x8c\x03\n" +
+	"\bone_line\x12\x19.buf.validate.StringRules\x18Ԇ\x03 \x01(\bB\xd3\x02\xc2H\xcf\x02\n" +
+	"\xcc\x02\n" +
+	"\x0fstring.one_line\x12;must be one line, without control characters, and not blank\x1a\xfb\x01!rule || this == '' || (!this.matches('[\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]') && this.matches('[^ \\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u2000-\\u200f\\u202f\\u205f-\\u2064\\u2800\\u3000\\u3164\\ufeff\\uffa0]'))R\aoneLine:\xbd\x01\n" +
 	"\tno_spaces\x12\x19.buf.validate.StringRules\x18Ն\x03 \x01(\bB\x82\x01\xc2H\x7f\n" +
 	"}\n" +
 	"\x10string.no_spaces\x12>must hold visible ASCII characters only; percent-encode others\x1a)!rule || this.matches('^[\\\\x21-\\\\x7e]*$')R\bnoSpaces:\xe0\x01\n" +
