@@ -95,10 +95,12 @@ class Attempt:
 class Decision:
     """What follows from an attempt: sent, tried again after `wait`, or given up (`wait` None and not `sent`).
 
-    `done` are the addresses that have been served for good, over all attempts; `gone` those to forget.
+    `done` are the addresses that have been served for good, over all attempts; `gone` those to forget. `reached`: this
+    attempt may have reached somebody, so that it counts for the user's limit.
     """
 
     sent: bool
+    reached: bool = False
     wait: timedelta | None = None
     failure: Failure | None = None
     done: frozenset[str] = frozenset()
@@ -121,8 +123,9 @@ def decide(
     served = done | {id_ for id_, outcome in outcomes.items() if isinstance(outcome, Sent)}
     failed = {id_: outcome for id_, outcome in outcomes.items() if isinstance(outcome, Failure)}
     gone = frozenset(id_ for id_, failure in failed.items() if failure.endpoint_gone)
+    reached = len(failed) < len(outcomes) or any(failure.unknown for failure in failed.values())
     if not failed:
-        return Decision(sent=True, done=served)
+        return Decision(sent=True, reached=True, done=served)
     retriable = [failure for failure in failed.values() if failure.kind is not FailureKind.PERMANENT]
     hopeless = frozenset(id_ for id_, failure in failed.items() if failure.kind is FailureKind.PERMANENT)
     worst = next(iter(failed.values()))
@@ -136,9 +139,10 @@ def decide(
         )
         if wait is not None:
             # What can never work is remembered with a mark: it is not tried again, and was not served either.
-            return Decision(sent=False, wait=wait, failure=worst, done=served | _marked(hopeless), gone=gone)
+            done = served | _marked(hopeless)
+            return Decision(sent=False, reached=reached, wait=wait, failure=worst, done=done, gone=gone)
     told = any(not id_.startswith(_HOPELESS) for id_ in served)
-    return Decision(sent=told, failure=worst, done=served, gone=gone)
+    return Decision(sent=told, reached=reached, failure=worst, done=served, gone=gone)
 
 
 def _marked(ids: frozenset[str]) -> frozenset[str]:

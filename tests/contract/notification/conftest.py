@@ -40,7 +40,7 @@ from tocsin.events.v1 import notifications_pb2
 LIMIT = RateLimit(3, timedelta(minutes=1))
 LEASE = timedelta(seconds=30)
 BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
-SENT = Decision(sent=True)
+SENT = Decision(sent=True, reached=True)
 GIVEN_UP = Decision(sent=False, failure=BUSY)
 _SHARED = ("deliveries", "rate_slots", "webhook_subscriptions", "invoices", "inbox", "outbox")
 _OWN = ("notifications", "endpoints", "idempotency_keys")

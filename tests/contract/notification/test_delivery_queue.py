@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
 from services.notification.application.ports import NotificationFilter, PublicEvent
 from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Decision, Failure, FailureKind, Outgoing
@@ -103,7 +105,7 @@ async def test_sent(rig: Rig) -> None:
     [one] = await rig.enqueue(draft())
     [claimed] = await rig.claim()
     rig.advance(1)
-    partly = Decision(sent=True, failure=BUSY)
+    partly = Decision(sent=True, reached=True, failure=BUSY)
     [sent] = await rig.complete(partly, claimed)
     assert sent is not None
     assert sent == await rig.notifications.get("test", one.id)
@@ -118,6 +120,18 @@ async def test_sent(rig: Rig) -> None:
     assert await rig.told() == [(one.id, "PENDING", 1), (one.id, "SENT", 2)]
     assert await rig.queue.claim(9) == await rig.queue.claim(9)
     assert (await rig.queue.claim(9)).next_due is None
+
+
+@pytest.mark.parametrize("reached", [True, False])
+async def test_an_attempt_that_reached_one_of_several_addresses_counts_for_the_limit(rig: Rig, reached: bool) -> None:
+    await rig.enqueue(*(draft() for _ in range(3)))
+    claimed = await rig.claim()
+    assert len(claimed) == 3, "as many as the limit of these tests allows"
+    await rig.complete(again(600, done=frozenset({"e1"}), reached=reached), *claimed)
+    await rig.enqueue(draft())
+    assert len(await rig.claim()) == (0 if reached else 1)
+    rig.advance(61)
+    assert len(await rig.claim()) == (1 if reached else 0)
 
 
 async def test_tried_again_then_given_up(rig: Rig) -> None:

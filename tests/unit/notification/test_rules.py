@@ -25,8 +25,8 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SECONDS = st.floats(0, 10_000).map(lambda value: timedelta(seconds=value))
 
 
-def failure(kind: FailureKind, *, asked: timedelta | None = None, gone: bool = False) -> Failure:
-    return Failure(kind=kind, code="X", message="x", asked=asked, endpoint_gone=gone)
+def failure(kind: FailureKind, *, asked: timedelta | None = None, gone: bool = False, unknown: bool = False) -> Failure:
+    return Failure(kind=kind, code="X", message="x", asked=asked, endpoint_gone=gone, unknown=unknown)
 
 
 OUTCOMES = st.one_of(
@@ -129,8 +129,25 @@ def test_what_one_decision_says() -> None:
     assert gone.wait == timedelta(seconds=9)
     assert gone.gone == frozenset({"a"})
     assert decide({"a": Sent()}, failures=1, done=frozenset(), schedule=RetrySchedule()) == Decision(
-        sent=True, done=frozenset({"a"})
+        sent=True, reached=True, done=frozenset({"a"})
     )
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "reached"),
+    [
+        ({"a": Sent(), "b": failure(FailureKind.TRANSIENT)}, True),
+        ({"a": Sent(), "b": failure(FailureKind.PERMANENT)}, True),
+        ({"a": failure(FailureKind.TRANSIENT), "b": failure(FailureKind.PERMANENT)}, False),
+        ({"a": failure(FailureKind.TRANSIENT, unknown=True)}, True),
+    ],
+)
+@pytest.mark.parametrize("done", [frozenset[str](), frozenset({"c"})])
+def test_an_attempt_counts_that_may_have_reached_somebody(
+    outcomes: dict[str, Sent | Failure], reached: bool, done: frozenset[str]
+) -> None:
+    for failures in (1, 4):
+        assert decide(outcomes, failures=failures, done=done, schedule=RetrySchedule()).reached == reached
 
 
 def test_the_channel_is_chosen_by_wish_then_address() -> None:

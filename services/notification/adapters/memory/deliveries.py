@@ -92,7 +92,7 @@ class InMemoryDeliveries:
                 state.letters.append(Letter(f"event/{claimed.reference}/{delivery.event.event_id}", history))
         if delivery.event is not None:
             return None
-        if decision.sent:
+        if decision.reached:
             state.slots[claimed.id, claimed.lease].at = now
         else:
             del state.slots[claimed.id, claimed.lease]

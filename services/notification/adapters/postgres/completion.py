@@ -26,15 +26,16 @@ _STILL_OURS = """
 """
 _NOTIFICATIONS = f"""
     WITH given AS (
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[])
-            AS g (delivery, lease, notification, recipient, status, error, over)
+        SELECT * FROM unnest(
+            $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[], $10::boolean[]
+        ) AS g (delivery, lease, notification, recipient, status, error, over, reached)
     ), finished AS (
         DELETE FROM deliveries d USING given g WHERE d.id = g.delivery AND g.over
-    ), sent AS (
-        UPDATE rate_slots s SET at = $9 FROM given g WHERE g.status = 'SENT'
+    ), counted AS (
+        UPDATE rate_slots s SET at = $9 FROM given g WHERE g.reached
             AND s.tenant = $8 AND s.recipient = g.recipient AND s.delivery = g.delivery AND s.lease = g.lease
-    ), unsent AS (
-        DELETE FROM rate_slots s USING given g WHERE g.status <> 'SENT'
+    ), released AS (
+        DELETE FROM rate_slots s USING given g WHERE NOT g.reached
             AND s.tenant = $8 AND s.recipient = g.recipient AND s.delivery = g.delivery AND s.lease = g.lease
     )
     UPDATE TENANT.notifications n SET
@@ -144,6 +145,7 @@ class Completer:
                 [s.decision.wait is None for s, _, _ in group],
                 tenant,
                 now,
+                [s.decision.reached for s, _, _ in group],
             )
             for row in found:
                 notification = rows.notification(row, tenant)
