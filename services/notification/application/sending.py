@@ -101,9 +101,12 @@ class Sender:
 
     async def _send_now(self, draft: Draft, channel: ChannelName) -> Notification:
         claimed = await self._store.enqueue_claimed(draft, channel)
-        if isinstance(claimed, Enqueued):
-            return claimed.notification
-        return await self._attempted(draft, claimed)
+        if not isinstance(claimed, Enqueued):
+            return await self._attempted(draft, claimed)
+        known = claimed.notification
+        if known.status is Status.FAILED:  # the same key again has the same answer
+            raise DeliveryFailed(known.id, known.channel, known.error)
+        return known
 
     async def _attempted(self, draft: Draft, claimed: Claimed) -> Notification:
         notification = await self._dispatcher.deliver(claimed)
@@ -111,7 +114,7 @@ class Sender:
             # The attempt outlived its lease; whoever took over tells the outcome.
             raise Unavailable("the attempt took too long; its outcome will show in the notification")
         if notification.status is Status.FAILED:
-            raise DeliveryFailed(notification.channel, notification.error)
+            raise DeliveryFailed(notification.id, notification.channel, notification.error)
         return notification
 
     async def _channels(self, drafts: Sequence[Draft]) -> list[ChannelName | DomainError]:

@@ -86,8 +86,8 @@ class DeliveryFailed(FailedPrecondition):
 
     reason = "DELIVERY_FAILED"
 
-    def __init__(self, channel: str, error: str) -> None:
-        super().__init__(metadata={"channel": channel, "error": error})
+    def __init__(self, id_: str, channel: str, error: str) -> None:
+        super().__init__(metadata={"id": id_, "channel": channel, "error": error})
 
 
 class IdempotencyConflict(AlreadyExists):

@@ -6,7 +6,7 @@ from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName
 from tests.contract.notification.conftest import Rig
 
-EMAIL, WEBHOOK = ChannelName.EMAIL, ChannelName.WEBHOOK
+EMAIL, FCM, WEBHOOK = ChannelName.EMAIL, ChannelName.FCM, ChannelName.WEBHOOK
 UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
 
 
@@ -85,3 +85,42 @@ async def test_the_channels_of_many_users(rig: Rig) -> None:
         ("wellness", "ada"): {EMAIL},
     }
     assert await rig.endpoints.channels([]) == {}
+
+
+async def owners(rig: Rig, tenant: str, *users: str) -> list[str]:
+    """The users who have an address."""
+    return [user for user in users if await rig.endpoints.page(tenant, user, limit=9, after="")]
+
+
+async def test_a_token_moves_to_the_user_who_registers_it_last(rig: Rig) -> None:
+    first, _, _ = await rig.endpoints.register("test", "ada", FCM, "phone", "")
+    other, _, _ = await rig.endpoints.register("wellness", "ada", FCM, "phone", "")
+    tablet, _, _ = await rig.endpoints.register("test", "ada", FCM, "tablet", "")
+    second, _, new = await rig.endpoints.register("test", "bob", FCM, "phone", "")
+    assert new
+    assert len({first.id, second.id, other.id, tablet.id}) == 4
+    assert [point for point, _ in await rig.endpoints.page("test", "ada", limit=9, after="")] == [tablet]
+    assert [point for point, _ in await rig.endpoints.page("test", "bob", limit=9, after="")] == [second]
+    assert [point for point, _ in await rig.endpoints.page("wellness", "ada", limit=9, after="")] == [other]
+    again, _, new = await rig.endpoints.register("test", "bob", FCM, "phone", "")
+    assert (again, new) == (second, False)
+    back, _, new = await rig.endpoints.register("test", "ada", FCM, "phone", "")
+    assert new
+    assert back.id not in {first.id, second.id}
+    assert await owners(rig, "test", "ada", "bob") == ["ada"]
+
+
+async def test_other_addresses_may_be_shared(rig: Rig) -> None:
+    for channel, address in ((EMAIL, "family@example.org"), (WEBHOOK, "https://a.example")):
+        for user in ("ada", "bob"):
+            await rig.endpoints.register("test", user, channel, address, "")
+    assert await owners(rig, "test", "ada", "bob") == ["ada", "bob"]
+
+
+async def test_a_token_that_many_register_at_once_is_one_user_s(rig: Rig) -> None:
+    users = [f"u{number}" for number in range(8)]
+    made = await asyncio.gather(*(rig.endpoints.register("test", user, FCM, "phone", "") for user in users * 2))
+    assert all(new for _, _, new in made[:1])
+    [owner] = await owners(rig, "test", *users)
+    [(kept, _)] = await rig.endpoints.page("test", owner, limit=9, after="")
+    assert kept in [endpoint for (endpoint, _, _), user in zip(made, users * 2, strict=True) if user == owner]

@@ -244,3 +244,37 @@ async def test_failures_are_retried_on_schedule_then_given_up(service: Service, 
         await service.becomes(first.id, "FAILED" if attempt == 4 else "PENDING", attempts=attempt)
     assert service.clock.time - start == timedelta(seconds=14)
     assert len({hook.id for hook in receiver.hooks}) == 1
+
+
+async def test_a_bulk_with_a_key_is_sent_once(service: Service) -> None:
+    def items(*titles: str) -> pb.SendBulkNotificationsRequest:
+        made = [pb.SendNotificationRequest(tenant="test", user=f"u{n}", type=1, title=t) for n, t in enumerate(titles)]
+        made[1].idempotency_key = "own"
+        return pb.SendBulkNotificationsRequest(notifications=made, idempotency_key="bulk")
+
+    first = await service.notifications.SendBulkNotifications(items("a", "b", "c"))
+    again = await service.notifications.SendBulkNotifications(items("a", "b", "c"))
+    assert first.accepted == again.accepted == 3
+    assert [one.id for one in first.outcomes] == [one.id for one in again.outcomes]
+    assert len({one.id for one in first.outcomes}) == 3
+    other = await service.notifications.SendBulkNotifications(items("a", "b", "other"))
+    assert [one.reason for one in other.outcomes] == ["", "", "IDEMPOTENCY_CONFLICT"]
+
+
+async def test_a_failure_names_its_notification_and_is_the_answer_to_the_same_key(
+    open_service: OpenService, fcm: Fcm
+) -> None:
+    async with open_service(fcm_account_file=fcm.account_file, fcm_base_url=fcm.url) as service:
+        await service.register("FCM", "token-1")
+        fcm.errors.append(("BAD_PAYLOAD", {}))
+        told: list[dict[str, str]] = []
+        for _ in range(2):
+            with pytest.raises(FailedPrecondition) as failed:
+                await service.send(wait=True, idempotency_key="k", channel=pb.Notification.FCM)
+            assert failed.value.reason == "DELIVERY_FAILED"
+            told.append(dict(failed.value.metadata))
+        assert told[0] == told[1]
+        kept = await service.get(told[0]["id"])
+        assert kept.status == pb.Notification.FAILED
+        assert told[0]["error"] == kept.error
+        assert fcm.requests == 1

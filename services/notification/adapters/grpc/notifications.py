@@ -1,5 +1,7 @@
 """NotificationService over gRPC."""
 
+from collections.abc import Iterator
+
 import grpc.aio
 
 from services.chassis.errors import DomainError, InvalidArgument
@@ -34,7 +36,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         self, request: pb.SendBulkNotificationsRequest, context: Context
     ) -> pb.SendBulkNotificationsResponse:
         """See the contract."""
-        outcomes = await self._sender.send_bulk([_judged(item) for item in request.notifications])
+        outcomes = await self._sender.send_bulk(list(_judged_items(request)))
         return pb.SendBulkNotificationsResponse(
             outcomes=[_outcome(index, outcome) for index, outcome in enumerate(outcomes)],
             accepted=sum(isinstance(outcome, Notification) for outcome in outcomes),
@@ -65,6 +67,13 @@ class NotificationServicer(rpc.NotificationServiceServicer):
     async def MarkNotificationRead(self, request: pb.MarkNotificationReadRequest, context: Context) -> pb.Notification:
         """See the contract."""
         return mappers.notification(await self._inbox.mark_read(request.tenant, request.id))
+
+
+def _judged_items(request: pb.SendBulkNotificationsRequest) -> Iterator[Draft | DomainError]:
+    for place, item in enumerate(request.notifications):
+        if request.idempotency_key and not item.idempotency_key:
+            item.idempotency_key = f"{request.idempotency_key}/{place}"
+        yield _judged(item)
 
 
 def _judged(item: pb.SendNotificationRequest) -> Draft | DomainError:

@@ -25,9 +25,17 @@ class InMemoryEndpoints:
             if kept.user == (tenant, user) and (known.channel, known.address) == (channel, address):
                 kept.updated_at = now
                 return known, now, False
+        if channel is ChannelName.FCM:
+            self._take_from_others(tenant, address)
         endpoint = Endpoint(self._state.new_id(), channel, address, secret)
         self._state.endpoints[tenant, endpoint.id] = KeptEndpoint((tenant, user), endpoint, now)
         return endpoint, now, True
+
+    def _take_from_others(self, tenant: str, token: str) -> None:
+        for key, kept in list(self._state.endpoints.items()):
+            known = kept.endpoint
+            if kept.user[0] == tenant and (known.channel, known.address) == (ChannelName.FCM, token):
+                del self._state.endpoints[key]
 
     async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:
         """See EndpointStore."""

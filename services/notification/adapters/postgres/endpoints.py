@@ -15,15 +15,25 @@ from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
-_REGISTER = """
+_INSERT = """
     INSERT INTO TENANT.endpoints AS e (id, recipient, channel, address, address_digest, secret, updated_at)
     SELECT id, recipient, channel, address, address_digest, secret, $7
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
         AS n (id, recipient, channel, address, address_digest, secret)
-    ORDER BY recipient, channel, address_digest
-    ON CONFLICT (recipient, channel, address_digest) DO UPDATE SET updated_at = excluded.updated_at
-    RETURNING e.id::text AS id, e.recipient, e.channel, e.address, e.secret
+    ORDER BY channel, address_digest, recipient
 """
+_REGISTERED = "RETURNING e.id::text AS id, e.recipient, e.channel, e.address, e.secret"
+_REGISTER = f"""
+    {_INSERT} ON CONFLICT (recipient, channel, address_digest) DO UPDATE SET updated_at = excluded.updated_at
+    {_REGISTERED}
+"""
+_REGISTER_TOKENS = f"""
+    {_INSERT} ON CONFLICT (address_digest) WHERE channel = 'FCM' DO UPDATE SET
+        id = CASE WHEN e.recipient = excluded.recipient THEN e.id ELSE excluded.id END,
+        recipient = excluded.recipient, updated_at = excluded.updated_at
+    {_REGISTERED}
+"""
+"""A token that another user of the tenant has registered moves: its device has changed hands."""
 _PAGE = """
     SELECT id::text AS id, channel, address, secret, updated_at FROM TENANT.endpoints
     WHERE recipient = $1 AND id > $2 ORDER BY id LIMIT $3
@@ -64,15 +74,21 @@ class PostgresEndpoints:
         self, connection: Connection, addresses: Sequence[_Address]
     ) -> list[tuple[Endpoint, datetime, bool]]:
         now = await self._clock.now(connection)
-        by_tenant: dict[str, dict[tuple[str, ChannelName, str], tuple[str, _Address]]] = defaultdict(dict)
-        for one in addresses:
-            # Whoever names the same again finds what the first has registered.
-            by_tenant[one.tenant].setdefault(one.key, (new_id(), one))
         kept: dict[tuple[str, tuple[str, ChannelName, str]], tuple[Endpoint, bool]] = {}
-        for tenant in sorted(by_tenant):
-            group = by_tenant[tenant]
+        last = {(one.tenant, one.address): one.user for one in addresses if one.channel is ChannelName.FCM}
+        groups: dict[tuple[str, bool], dict[tuple[str, ChannelName, str], tuple[str, _Address]]] = defaultdict(dict)
+        for one in addresses:
+            token = one.channel is ChannelName.FCM
+            if token and last[one.tenant, one.address] != one.user:
+                # Registered, and moved by a later one of the same group.
+                kept[one.tenant, one.key] = Endpoint(new_id(), one.channel, one.address, one.secret), True
+            else:
+                # Whoever names the same again finds what the first has registered.
+                groups[one.tenant, token].setdefault(one.key, (new_id(), one))
+        for tenant, token in sorted(groups):
+            group = groups[tenant, token]
             found = await connection.fetch(
-                in_tenant(_REGISTER, tenant),
+                in_tenant(_REGISTER_TOKENS if token else _REGISTER, tenant),
                 [id_ for id_, _ in group.values()],
                 [one.user for _, one in group.values()],
                 [one.channel for _, one in group.values()],

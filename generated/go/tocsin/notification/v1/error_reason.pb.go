@@ -47,7 +47,8 @@ const (
 	ErrorReason_ERROR_REASON_TARGET_BLOCKED ErrorReason = 8
 	// ERROR_REASON_DATA_TOO_LARGE: `data` is over 4 KiB (INVALID_ARGUMENT). Metadata: bytes, limit.
 	ErrorReason_ERROR_REASON_DATA_TOO_LARGE ErrorReason = 9
-	// ERROR_REASON_DELIVERY_FAILED: a waiting call's attempt failed for good (FAILED_PRECONDITION). Metadata: channel, error.
+	// ERROR_REASON_DELIVERY_FAILED: a waiting call's attempt failed for good (FAILED_PRECONDITION); the notification is kept,
+	// FAILED. Metadata: id (of the notification), channel, error.
 	ErrorReason_ERROR_REASON_DELIVERY_FAILED ErrorReason = 10
 )
 

@@ -515,8 +515,11 @@ type SendBulkNotificationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// notifications to send; each is judged on its own. `wait` and `dry_run` of the items are ignored.
 	Notifications []*SendNotificationRequest `protobuf:"bytes,1,rep,name=notifications,proto3" json:"notifications,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// idempotency_key makes a retry of the whole call safe (the `Idempotency-Key` header over REST): an item without a key of
+	// its own has this one, with its place appended (`key/0`, `key/1`...).
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SendBulkNotificationsRequest) Reset() {
@@ -554,6 +557,13 @@ func (x *SendBulkNotificationsRequest) GetNotifications() []*SendNotificationReq
 		return x.Notifications
 	}
 	return nil
+}
+
+func (x *SendBulkNotificationsRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
 }
 
 // SendBulkNotificationsResponse tells the outcome of each item.
@@ -990,10 +1000,11 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x04wait\x18\b \x01(\bR\x04wait\x12\x17\n" +
 	"\adry_run\x18\t \x01(\bR\x06dryRun\x125\n" +
 	"\x0fidempotency_key\x18\n" +
-	" \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\x8b\x01\n" +
+	" \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\xc2\x01\n" +
 	"\x1cSendBulkNotificationsRequest\x12k\n" +
 	"\rnotifications\x18\x01 \x03(\v2/.tocsin.notification.v1.SendNotificationRequestB\x14\xe2A\x01\x02\xbaH\r\x92\x01\n" +
-	"\b\x01\x10\xe8\a\"\x03\xd8\x01\x03R\rnotifications\"\x8f\x02\n" +
+	"\b\x01\x10\xe8\a\"\x03\xd8\x01\x03R\rnotifications\x125\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xfa\x01R\x0eidempotencyKey\"\x8f\x02\n" +
 	"\x1dSendBulkNotificationsResponse\x12Y\n" +
 	"\boutcomes\x18\x01 \x03(\v2=.tocsin.notification.v1.SendBulkNotificationsResponse.OutcomeR\boutcomes\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\x05R\baccepted\x1aw\n" +

@@ -110,10 +110,12 @@ class SendNotificationRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[NotificationType, str]] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., wait: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class SendBulkNotificationsRequest(_message.Message):
-    __slots__ = ("notifications",)
+    __slots__ = ("notifications", "idempotency_key")
     NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     notifications: _containers.RepeatedCompositeFieldContainer[SendNotificationRequest]
-    def __init__(self, notifications: _Optional[_Iterable[_Union[SendNotificationRequest, _Mapping]]] = ...) -> None: ...
+    idempotency_key: str
+    def __init__(self, notifications: _Optional[_Iterable[_Union[SendNotificationRequest, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class SendBulkNotificationsResponse(_message.Message):
     __slots__ = ("outcomes", "accepted")
