@@ -270,7 +270,7 @@ async def test_a_failure_names_its_notification_and_is_the_answer_to_the_same_ke
         told: list[dict[str, str]] = []
         for _ in range(2):
             with pytest.raises(FailedPrecondition) as failed:
-                await service.send(wait=True, idempotency_key="k", channel=pb.Notification.FCM)
+                await service.send(wait=True, idempotency_key="k")
             assert failed.value.reason == "DELIVERY_FAILED"
             told.append(dict(failed.value.metadata))
         assert told[0] == told[1]
