@@ -14,17 +14,20 @@ from services.aggregation.adapters.nats.window_events import WindowEncoder, clos
 from services.aggregation.adapters.nats.window_feed import WindowFeed
 from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore, reload_on_rule_change
 from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
+from services.aggregation.adapters.postgres.amendments import PostgresAmendmentQueue
 from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
 from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
 from services.aggregation.adapters.postgres.priority_mailbox import PriorityMailbox, listen_for_mail
+from services.aggregation.adapters.postgres.reading_conflict_log import PostgresReadingConflictLog
 from services.aggregation.adapters.postgres.recomputations import PostgresRecomputationQueue, forget_old
 from services.aggregation.adapters.postgres.table_partitions import Retention
 from services.aggregation.application.alarms.alarm_rules import AlarmRules
 from services.aggregation.application.alarms.alarms import Alarms
 from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
 from services.aggregation.application.alarms.rule_cache import RuleCache
+from services.aggregation.application.partition.amendment_request import ReadingAmendments
 from services.aggregation.application.partition.lease_keeper import LeaseKeeper, LeaseKeeperOptions
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.loss_reports import LossReports
@@ -35,6 +38,7 @@ from services.aggregation.application.queries.averages import Averages
 from services.aggregation.application.queries.corrections import Corrections
 from services.aggregation.application.queries.lists import Lists
 from services.aggregation.application.queries.live_watch import Watchers
+from services.aggregation.application.queries.reading_conflicts import ReadingConflicts
 from services.aggregation.application.queries.series_list import SeriesList
 from services.aggregation.domain.rules import Rules
 from services.aggregation.settings import AggregationSettings
@@ -165,6 +169,8 @@ async def wire_queries(base: Base) -> None:
         SeriesList(history),
         Corrections(PostgresCorrectionLog(base.database)),
         RoomRecomputation(PostgresRecomputationQueue(base.database)),
+        ReadingAmendments(PostgresAmendmentQueue(base.database)),
+        ReadingConflicts(PostgresReadingConflictLog(base.database)),
         watchers,
         announced=base.rules.announced,
         stopping=base.app.server.stopping,

@@ -69,6 +69,7 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 	if !c.submit(token, one) {
 		return c.alone(ctx, request)
 	}
+	var conflict *ingestion.ReadingConflict
 	select {
 	case found := <-one.done:
 		if found.refusal != nil {
@@ -78,11 +79,12 @@ func (c *coalescer) create(ctx context.Context, token string, request *ingestion
 		if !found.accepted || kind.missing {
 			return c.alone(ctx, request)
 		}
+		conflict = found.conflict
 	case <-ctx.Done():
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
 	// Not the message that was sent: an encoder may still be at it.
-	return &ingestion.CreateReadingResponse{Reading: &ingestion.Reading{
+	return &ingestion.CreateReadingResponse{Conflict: conflict, Reading: &ingestion.Reading{
 		Building:   reading.GetBuilding(),
 		Room:       reading.GetRoom(),
 		SensorType: reading.GetSensorType(),

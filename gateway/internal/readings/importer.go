@@ -213,6 +213,13 @@ func (run *importRun) receive(stream ingestion.ReadingService_StreamReadingsClie
 		}
 		run.outcome.Accepted += int64(response.GetAccepted())
 		run.outcome.Rejected += int64(len(response.GetRejections()))
+		run.outcome.Ignored += int64(response.GetIgnored())
+		for _, conflict := range response.GetConflicts() {
+			if at := int(conflict.GetIndex()); at >= 0 && at < len(numbers) && len(run.outcome.GetConflicts()) < maxRejections {
+				conflict.Index = int32(numbers[at])
+				run.outcome.Conflicts = append(run.outcome.Conflicts, conflict)
+			}
+		}
 		for _, rejection := range response.GetRejections() {
 			if at := int(rejection.GetIndex()); at >= 0 && at < len(numbers) && len(run.outcome.Rejections) < maxRejections {
 				rejection.Index = int32(numbers[at])

@@ -34,9 +34,11 @@ type waiting struct {
 	done    chan outcome
 }
 
-// outcome of a reading: accepted, refused, or neither: then only a call with it alone can tell.
+// outcome of a reading: accepted, refused, or neither: then only a call with it alone can tell. An accepted one may have met
+// another value of its event time.
 type outcome struct {
 	accepted bool
+	conflict *ingestion.ReadingConflict
 	refusal  *problem.Problem
 }
 
@@ -189,8 +191,15 @@ func exchangeBatch(stream ingestion.ReadingService_StreamReadingsClient, batch [
 			batch[at] = nil
 		}
 	}
+	for _, item := range response.GetConflicts() {
+		if at := int(item.GetIndex()); at >= 0 && at < len(batch) && batch[at] != nil {
+			item.Index = 0
+			batch[at].done <- outcome{accepted: true, conflict: item}
+			batch[at] = nil
+		}
+	}
 	settle(batch, true)
-	return int(response.GetAccepted()), nil
+	return int(response.GetAccepted() + response.GetIgnored()), nil
 }
 
 func ask(stream ingestion.ReadingService_StreamReadingsClient, batch []*waiting) (*ingestion.StreamReadingsResponse, error) {

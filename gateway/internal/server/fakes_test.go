@@ -201,6 +201,11 @@ func (f *fakes) StreamReadings(stream ingestion.ReadingService_StreamReadingsSer
 				answer.Rejections = append(answer.Rejections, item)
 			case reading.GetValue() < -273.15:
 				answer.Rejections = append(answer.Rejections, tooColdItem(i))
+			case reading.GetValue() >= 1e6: // the event time had another value
+				answer.Ignored++
+				answer.Conflicts = append(answer.Conflicts, &ingestion.ReadingConflict{
+					Index: int32(i), Outcome: ingestion.ReadingConflict_IGNORED, CountingValue: 1, OtherValue: reading.GetValue(),
+				})
 			default:
 				answer.Accepted++
 			}

@@ -23,6 +23,11 @@ type answer struct {
 			Device, Unit, EventTime string
 			Value                   any
 		}
+		Conflict *struct {
+			Index                     int
+			Outcome                   string
+			CountingValue, OtherValue float64
+		}
 	}
 }
 
@@ -96,6 +101,66 @@ func TestConcurrentReadingsAreMergedAndAnsweredOneByOne(t *testing.T) {
 		if _, ok := f.tokens.Load(fmt.Sprintf("Bearer %d", i)); !ok {
 			t.Errorf("no stream of caller %d", i)
 		}
+	}
+}
+
+func TestAConflictFromABatchIsToldToItsOwnReading(t *testing.T) {
+	f, url, _ := setup(t)
+	if got, err := create(url, "Bearer 0", `{"building":"b","room":"r","sensorType":"temperature","value":1}`); err != nil || got.body.Conflict != nil {
+		t.Fatalf("%+v %v", got, err) // teaches the canonical unit
+	}
+	f.alone.Store(0)
+	var group sync.WaitGroup
+	for i := range 60 {
+		group.Go(func() {
+			value := float64(i)
+			if i%3 == 0 {
+				value += 1e6
+			}
+			got, err := create(url, "Bearer 0", fmt.Sprintf(`{"building":"b","room":"r","sensorType":"temperature","value":%g}`, value))
+			if err != nil || got.status != 200 {
+				t.Errorf("reading %d: %d %v", i, got.status, err)
+				return
+			}
+			conflict := got.body.Conflict
+			if (conflict != nil) != (i%3 == 0) {
+				t.Errorf("reading %d: %+v", i, conflict)
+			}
+			if conflict != nil && (conflict.Index != 0 || conflict.Outcome != "IGNORED" || conflict.CountingValue != 1 || conflict.OtherValue != value) {
+				t.Errorf("reading %d has another's conflict: %+v", i, conflict)
+			}
+		})
+	}
+	group.Wait()
+	if f.alone.Load() != 0 {
+		t.Errorf("%d were sent again", f.alone.Load())
+	}
+}
+
+func TestAnImportTellsConflictsByLine(t *testing.T) {
+	_, url, _ := setup(t)
+	var lines strings.Builder
+	for i := range 1500 {
+		value := 5.0
+		if i == 3 || i == 1200 {
+			value = 1e6
+		}
+		fmt.Fprintf(&lines, "{\"building\":\"b\",\"room\":\"r\",\"sensorType\":\"temperature\",\"value\":%g}\n", value)
+	}
+	response, err := http.Post(url+"/v1/readings:import", "application/x-ndjson", strings.NewReader(lines.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got struct {
+		Accepted, Ignored string
+		Conflicts         []struct{ Index int }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Accepted != "1498" || got.Ignored != "2" || len(got.Conflicts) != 2 || got.Conflicts[0].Index != 3 || got.Conflicts[1].Index != 1200 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestTheLineEndsAfterEveryAnswer(t *testing.T) {
 func TestAnswersShowDefaultsButNotWhatIsAbsent(t *testing.T) {
 	_, url, _ := setup(t)
 	_, text := do(t, "POST", url+"/v1/readings:batch", `{"readings":[]}`)
-	if compact(text) != `{"accepted":0,"rejections":[],"duplicate":false}`+"\n" {
+	if compact(text) != `{"accepted":0,"rejections":[],"duplicate":false,"ignored":0,"conflicts":[]}`+"\n" {
 		t.Error(text)
 	}
 	_, text = do(t, "POST", url+"/v1/readings", `{"building":"b"}`, "Idempotency-Key", "k")

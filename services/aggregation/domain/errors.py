@@ -1,5 +1,8 @@
 """What can go wrong with a question, by the reasons of the contract."""
 
+from datetime import UTC, datetime, timedelta
+
+from services.aggregation.domain.series import SeriesKey
 from services.chassis.errors import (
     Aborted,
     AlreadyExists,
@@ -69,6 +72,26 @@ class TooManyAlarmRules(ResourceExhausted):
 
     def __init__(self, limit: int) -> None:
         super().__init__(metadata={"limit": str(limit)})
+
+
+class ReadingNotFound(NotFound):
+    """The series holds no reading of this event time."""
+
+    reason = "READING_NOT_FOUND"
+
+    def __init__(self, key: SeriesKey, time: int) -> None:
+        at = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=time)).isoformat().replace("+00:00", "Z")
+        device = f"device {key.device}" if key.device else "without a device"
+        super().__init__(
+            f"{key.building}/{key.room} holds no {key.sensor_type} of {at} ({device})",
+            metadata={
+                "building": key.building,
+                "room": key.room,
+                "sensorType": key.sensor_type,
+                "device": key.device,
+                "eventTime": at,
+            },
+        )
 
 
 class AlarmNotFound(NotFound):

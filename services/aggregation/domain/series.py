@@ -38,6 +38,8 @@ class Descriptor(NamedTuple):
     counting: CounterRules = CounterRules()
     own: bool = False
     revision: int = 0
+    last_wins: bool = False
+    """Of several values of one event time the last one counts, not the first."""
 
     def updated(self, news: "Descriptor") -> "Descriptor":
         """What is known of the series after a message has described it."""

@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.commands import stored_readings
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite, span
 from services.cli.output import JsonOption, console, in_larger_units, number, print_json, table
 
-app = typer.Typer(help="Send readings, and watch their windows close.", no_args_is_help=True)
+app = typer.Typer(help="Send, list and mend readings, and watch their windows close.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
     """Adds the commands."""
+    stored_readings.register(app)
     root.add_typer(app, name="readings")
 
 
@@ -44,7 +46,18 @@ def send(
         print_json(outcome)
         return
     stored = outcome["reading"]
+    conflict = outcome.get("conflict")
+    if conflict and conflict["outcome"] == "IGNORED":
+        console().print(
+            f"[yellow]ignored[/]: {building}/{room} {sensor_type} of {stored['eventTime']} is "
+            f"{conflict.get('countingValue', 0):.15g} {stored['unit']}, and the first value counts; "
+            "`tocsin readings replace` has another one count",
+            soft_wrap=True,
+        )
+        return
     note = " (was known already)" if outcome.get("duplicate") else ""
+    if conflict:
+        note += f", in place of {conflict.get('otherValue', 0):.15g}"
     console().print(
         f"[green]accepted[/] {building}/{room} {sensor_type} = {stored['value']:.15g} {stored['unit']} "
         f"at {stored['eventTime']}{note}"
@@ -71,6 +84,7 @@ def import_file(
         print_json(outcome)
     else:
         _show_import(accepted, rejected, outcome.get("rejections", []))
+        _show_conflicts(int(outcome.get("ignored", 0)), outcome.get("conflicts", []))
     if rejected:
         raise CommandError(f"{rejected:,} of {accepted + rejected:,} lines were rejected")
 
@@ -84,6 +98,22 @@ def _show_import(accepted: int, rejected: int, rejections: list[dict[str, Any]])
     ]
     if rows:
         out.print(table("Rejected lines", ("line>", "field", "why"), rows))
+
+
+def _show_conflicts(ignored: int, conflicts: list[dict[str, Any]]) -> None:
+    if ignored:
+        console().print(f"[yellow]{ignored:,} ignored[/]: their series have other values for these event times")
+    rows = [
+        (
+            one.get("index", 0) + 1,
+            f"{one.get('countingValue', 0):.15g}",
+            f"{one.get('otherValue', 0):.15g}",
+            "ignored, the first counts" if one["outcome"] == "IGNORED" else "counts in place of the other",
+        )
+        for one in conflicts
+    ]
+    if rows:
+        console().print(table("Event times with another value", ("line>", "counts>", "does not>", "line"), rows))
 
 
 @app.command()

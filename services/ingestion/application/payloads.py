@@ -24,6 +24,7 @@ from services.ingestion.domain.reading import (
     check_event_time,
     to_datetime,
 )
+from services.ingestion.domain.recent_readings import Conflict
 from services.ingestion.domain.series import Series, SeriesKey
 
 NO_FORMAT = "unknown"
@@ -34,10 +35,12 @@ _priority = metrics.ACCEPTED.labels("priority")
 
 @dataclass(frozen=True, slots=True)
 class PayloadAccepted:
-    """The readings that are durable; `priority`: they went over the priority lane."""
+    """The readings that are durable; `priority`: they went over the priority lane; `conflicts`: those whose event time
+    had another value, as far as is known."""
 
     readings: Sequence[StoredReading]
     priority: bool
+    conflicts: Sequence[Conflict] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,10 @@ class Payloads:
             await self._priority.publish(Emptied(series, reading.event_time_us, forced=False))
             _priority.inc()
         else:
-            await self._group_commit.submit_row(series, reading.event_time_us, reading.value, found.flags)
+            conflict = await self._group_commit.submit_row(series, reading.event_time_us, reading.value, found.flags)
             _accepted.inc()
+            if conflict is not None:
+                return PayloadAccepted((reading,), False, (conflict._replace(row=0),))
         return PayloadAccepted((reading,), found.emptied)
 
     def _judge(self, series: Series, found: PayloadReading) -> tuple[int, float]:

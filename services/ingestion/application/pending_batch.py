@@ -2,21 +2,26 @@
 
 import asyncio
 import time
+from bisect import bisect_right
+from collections.abc import Sequence
 
 import numpy as np
 
 from services.ingestion.domain.reading_columns import ROW_BYTES, Indices, Piece
+from services.ingestion.domain.recent_readings import Conflict
 from services.ingestion.domain.series import Series
 
 
 class Ticket:
-    """One caller's stake in one or several batches: done when all are durable, failed when one is not."""
+    """One caller's stake in one or several batches: done when all are durable, with what is known of its rows whose
+    event time had another value; failed when one is not."""
 
-    __slots__ = ("_error", "_left", "future", "weight")
+    __slots__ = ("_error", "_left", "conflicts", "future", "weight")
 
     def __init__(self, batches: int, weight: int) -> None:
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Sequence[Conflict]] = asyncio.get_running_loop().create_future()
         self.weight = weight
+        self.conflicts: list[Conflict] = []
         self._left = batches
         self._error: Exception | None = None
 
@@ -29,7 +34,7 @@ class Ticket:
         # A caller that was cancelled has left its future behind, done.
         if not self.future.done():
             if self._error is None:
-                self.future.set_result(None)
+                self.future.set_result(self.conflicts)
             else:
                 self.future.set_exception(self._error)
         return True
@@ -50,6 +55,7 @@ class PendingBatch:
         "begun",
         "id",
         "rows",
+        "stakes",
         "tickets",
         "weight",
     )
@@ -61,6 +67,8 @@ class PendingBatch:
         self.rows = 0
         self.weight = 0
         self.tickets: list[Ticket] = []
+        self.stakes: list[int] = []
+        """Where the rows of each ticket begin."""
         self._places: dict[Series, int] = {}
         self._pieces: list[Piece] = []
         self._remapped: tuple[tuple[Series, ...], Indices] | None = None
@@ -68,6 +76,16 @@ class PendingBatch:
         self._times: list[int] = []
         self._values: list[float] = []
         self._flags: list[int] = []
+
+    def enter(self, ticket: Ticket) -> None:
+        """The rows that come next are this caller's."""
+        self.tickets.append(ticket)
+        self.stakes.append(self.rows)
+
+    def tell(self, conflicts: Sequence[Conflict]) -> None:
+        """Rows whose event time had another value, to those whose they are."""
+        for conflict in conflicts:
+            self.tickets[bisect_right(self.stakes, conflict.row) - 1].conflicts.append(conflict)
 
     def _place(self, series: Series) -> int:
         place = self._places.get(series)

@@ -21,6 +21,7 @@ from services.ingestion.application.pending_batch import PendingBatch, Ticket
 from services.ingestion.application.ports import ReadingLane
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading_columns import ROW_BYTES, Piece
+from services.ingestion.domain.recent_readings import Conflict, RecentReadings
 from services.ingestion.domain.series import Series
 
 log = get_logger(__name__)
@@ -43,12 +44,13 @@ class ReadingGroupCommitOptions:
 class _Partition:
     """What waits to be published in one partition."""
 
-    __slots__ = ("arrived", "number", "queue")
+    __slots__ = ("arrived", "number", "queue", "recent")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.queue: deque[PendingBatch] = deque()
         self.arrived = asyncio.Event()
+        self.recent = RecentReadings()
 
 
 class ReadingGroupCommit:
@@ -69,20 +71,23 @@ class ReadingGroupCommit:
         """About the bytes that wait for their acknowledgement."""
         return self._pending
 
-    async def submit_row(self, series: Series, event_time_us: int, value: float, flags: int = 0) -> None:
-        """Returns once the row is durable. Raises StreamUnavailable."""
+    async def submit_row(self, series: Series, event_time_us: int, value: float, flags: int = 0) -> Conflict | None:
+        """Returns once the row is durable; what is known of another value of its event time. Raises
+        StreamUnavailable."""
         weight = series.weight + ROW_BYTES
         await self._admit(weight)
         partition = self._partitions[series.partition]
         batch = self._open(partition, 1, weight)
-        batch.add_row(series, event_time_us, value, flags)
         ticket = Ticket(1, weight)
-        batch.tickets.append(ticket)
+        batch.enter(ticket)
+        batch.add_row(series, event_time_us, value, flags)
         partition.arrived.set()
-        await ticket.future
+        conflicts = await ticket.future
+        return conflicts[0] if conflicts else None
 
-    async def submit(self, pieces: Sequence[Piece], key: str | None = None) -> "asyncio.Future[None]":
-        """Admits the pieces, and returns a future that is done once all are durable (or fails with StreamUnavailable).
+    async def submit(self, pieces: Sequence[Piece], key: str | None = None) -> "asyncio.Future[Sequence[Conflict]]":
+        """Admits the pieces, and returns a future that is done once all are durable (or fails with StreamUnavailable):
+        what is known of rows whose event time had another value.
 
         With a `key` they are messages of their own, whose ids derive from the key: the same again is stored once.
         """
@@ -99,11 +104,11 @@ class ReadingGroupCommit:
                 # Named by its content: where the same request is cut in another way, other parts are other messages.
                 batch = PendingBatch(f"{key}-{part.digest()}")
                 partition.queue.append(batch)
+            batch.enter(ticket)
             batch.add(part)
-            batch.tickets.append(ticket)
             partition.arrived.set()
         if not parts:
-            ticket.future.set_result(None)
+            ticket.future.set_result(())
         return ticket.future
 
     async def run(self) -> None:
@@ -130,21 +135,23 @@ class ReadingGroupCommit:
                 metrics.PUBLISH_FAILED.inc()
                 error = StreamUnavailable("the readings before these took too long to be stored")
             else:
-                error = await self._publish(partition.number, batch)
+                error = await self._publish(partition, batch)
             self._release(sum(ticket.weight for ticket in batch.tickets if ticket.settle(error)))
 
-    async def _publish(self, partition: int, batch: PendingBatch) -> Exception | None:
+    async def _publish(self, partition: _Partition, batch: PendingBatch) -> Exception | None:
         metrics.BATCH_ROWS.observe(batch.rows)
         try:
             with metrics.PUBLISH_SECONDS.time():
-                await self._lane.publish(batch.seal(partition), batch.id or str(uuid4()))
+                piece = batch.seal(partition.number)
+                await self._lane.publish(piece, batch.id or str(uuid4()))
+            batch.tell(partition.recent.take(piece))
         except StreamUnavailable as error:
             metrics.PUBLISH_FAILED.inc()
             return error
         except Exception as error:
             # A defect: it is its callers' alone, and the other partitions go on.
             metrics.PUBLISH_FAILED.inc()
-            log.exception("readings.publish_defect", partition=partition, error=repr(error))
+            log.exception("readings.publish_defect", partition=partition.number, error=repr(error))
             return error
         return None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
@@ -35,6 +35,7 @@ from services.ingestion.domain.reading_columns import (
     pieces_of,
     used,
 )
+from services.ingestion.domain.recent_readings import Conflict, ignored, located, located_in_columns
 from services.ingestion.domain.series import Series, SeriesKey
 
 _IMPORT_CHUNK = 1000
@@ -55,10 +56,12 @@ class CreateReading:
 
 @dataclass(frozen=True, slots=True)
 class ReadingCreated:
-    """`duplicate`: the key had been used with the same content."""
+    """`duplicate`: the key had been used with the same content. `conflict`: another value of its event time, where one
+    is known of."""
 
     reading: StoredReading
     duplicate: bool
+    conflict: Conflict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +74,46 @@ class CreateReadings:
 
 @dataclass(frozen=True, slots=True)
 class ReadingsCreated:
-    """What became of a batch."""
+    """What became of a batch. `conflicts`: items whose event time had another value, as far as is known; `accepted`
+    does not count those that are ignored for it."""
 
     accepted: int
     rejections: Sequence[Rejection]
     duplicate: bool = False
+    conflicts: Sequence[Conflict] = ()
+
+    @property
+    def ignored(self) -> int:
+        """Items that count nowhere, since another value of their event time does."""
+        return ignored(self.conflicts)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingsImported:
-    """What became of an import; `rejections` are the first ones."""
+    """What became of an import; `rejections` and `conflicts` are the first ones."""
 
     accepted: int
     rejected: int
     rejections: Sequence[Rejection]
+    ignored: int = 0
+    conflicts: Sequence[Conflict] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A batch under way: what will have been accepted once `durable` is done."""
+    """A batch under way: what will have been accepted once `durable` is done. `locate` finds the items of conflicts."""
 
-    durable: "asyncio.Future[None]"
+    durable: "asyncio.Future[Sequence[Conflict]]"
     accepted: int
     rejections: Sequence[Rejection]
+    locate: Callable[[Sequence[Conflict]], Sequence[Conflict]]
 
     async def outcome(self) -> ReadingsCreated:
         """Waits for the acknowledgement. Raises StreamUnavailable."""
-        await self.durable
-        return ReadingsCreated(self.accepted, self.rejections)
+        conflicts = await self.durable
+        if not conflicts:
+            return ReadingsCreated(self.accepted, self.rejections)
+        return ReadingsCreated(self.accepted - ignored(conflicts), self.rejections, False, self.locate(conflicts))
 
 
 class Readings:
@@ -133,17 +148,18 @@ class Readings:
             metrics.REJECTED.labels(error.reason).inc()
             raise
         if not key:
-            await self._group_commit.submit_row(stored.series, stored.event_time_us, stored.value)
+            conflict = await self._group_commit.submit_row(stored.series, stored.event_time_us, stored.value)
             _rows.inc()
-            return ReadingCreated(stored, duplicate=False)
+            return ReadingCreated(stored, duplicate=False, conflict=conflict)
         claim, scope = await self._claim(key, [raw])
         if raw.event_time_us is None:  # whichever attempt stores it, it is the same reading
             stored = StoredReading(stored.series, claim.received_us, stored.value)
+        conflicts: Sequence[Conflict] = ()
         if not claim.done:
-            await (await self._group_commit.submit(pieces_of([stored]), _message_id(scope, key)))
+            conflicts = await (await self._group_commit.submit(pieces_of([stored]), _message_id(scope, key)))
             await self._keys.finish(scope, key)
             _rows.inc()
-        return ReadingCreated(stored, duplicate=not claim.first)
+        return ReadingCreated(stored, not claim.first, conflicts[0] if conflicts else None)
 
     async def create_many(self, command: CreateReadings) -> ReadingsCreated:
         """Raises IdempotencyConflict, or StreamUnavailable when one of them could not be stored."""
@@ -151,41 +167,54 @@ class Readings:
         if not key:
             return await (await self.start(command.readings)).outcome()
         claim, scope = await self._claim(key, command.readings)
-        stored, rejections = await self._judge_many(command.readings, claim.received_us)
+        stored, places, rejections = await self._judge_many(command.readings, claim.received_us)
+        conflicts: Sequence[Conflict] = ()
         if not claim.done:
-            await (await self._group_commit.submit(pieces_of(stored), _message_id(scope, key)))
+            durable = await self._group_commit.submit(pieces_of(stored), _message_id(scope, key))
+            conflicts = located(await durable, stored, places)
             await self._keys.finish(scope, key)
             _rows.inc(len(stored))
-        return ReadingsCreated(len(stored), rejections, duplicate=not claim.first)
+        return ReadingsCreated(len(stored) - ignored(conflicts), rejections, not claim.first, conflicts)
 
     async def import_all(self, readings: AsyncIterator[RawReading]) -> ReadingsImported:
         """Takes a stream of readings in, holding only a few chunks of it at a time. Raises StreamUnavailable."""
-        accepted = rejected = start = 0
+        accepted = rejected = start = not_counting = 0
         rejections: list[Rejection] = []
-        under_way: list[Pending] = []
+        conflicts: list[Conflict] = []
+        under_way: list[tuple[int, Pending]] = []
+
+        async def finish() -> None:
+            nonlocal accepted, not_counting
+            first, pending = under_way.pop(0)
+            done = await pending.outcome()
+            accepted += done.accepted
+            not_counting += done.ignored
+            room = MAX_IMPORT_REJECTIONS - len(conflicts)
+            conflicts.extend(found._replace(row=first + found.row) for found in done.conflicts[:room])
+
         try:
             async for chunk in _chunks(readings, _IMPORT_CHUNK):
                 pending = await self.start(chunk)
                 rejected += len(pending.rejections)
                 room = MAX_IMPORT_REJECTIONS - len(rejections)
                 rejections += [replace(found, index=start + found.index) for found in pending.rejections[:room]]
+                under_way.append((start, pending))
                 start += len(chunk)
-                under_way.append(pending)
                 if len(under_way) >= _IMPORT_IN_FLIGHT:
-                    accepted += (await under_way.pop(0).outcome()).accepted
+                    await finish()
             while under_way:
-                accepted += (await under_way.pop(0).outcome()).accepted
+                await finish()
         finally:
-            for pending in under_way:
+            for _, pending in under_way:
                 pending.durable.cancel()
-        return ReadingsImported(accepted, rejected, rejections)
+        return ReadingsImported(accepted, rejected, rejections, not_counting, conflicts)
 
     async def start(self, readings: Sequence[RawReading]) -> Pending:
         """Judges a batch in rows and sets it under way. Raises StreamUnavailable when too much is pending."""
-        stored, rejections = await self._judge_many(readings, self._clock())
+        stored, places, rejections = await self._judge_many(readings, self._clock())
         durable = await self._group_commit.submit(pieces_of(stored))
         durable.add_done_callback(partial(_count_accepted, _rows, len(stored)))
-        return Pending(durable, len(stored), rejections)
+        return Pending(durable, len(stored), rejections, partial(located, stored=stored, places=places))
 
     async def table(
         self, series: Sequence[tuple[SeriesKey, str]], index: Indices, event_time_us: Longs, value: Floats
@@ -222,7 +251,8 @@ class Readings:
             _count(judged.rejections)
         durable = await self._group_commit.submit(judged.pieces)
         durable.add_done_callback(partial(_count_accepted, _columns, judged.accepted))
-        return Pending(durable, judged.accepted, judged.rejections)
+        locate = partial(located_in_columns, table=table, index=index, event_time_us=event_time_us, value=value)
+        return Pending(durable, judged.accepted, judged.rejections, locate)
 
     async def _judge(self, raw: RawReading, now_us: int) -> StoredReading:
         key, event_time_us, value = self._judge_content(raw, now_us, now_us, {})
@@ -244,7 +274,8 @@ class Readings:
 
     async def _judge_many(
         self, readings: Sequence[RawReading], now_us: int
-    ) -> tuple[list[StoredReading], list[Rejection]]:
+    ) -> tuple[list[StoredReading], list[int], list[Rejection]]:
+        """The readings to store, the place of each in the batch, and why the others are not stored."""
         rejections: list[Rejection] = []
         sound: list[tuple[int, SeriesKey, int, float]] = []
         expected: dict[SeriesKey, Series] = {}
@@ -258,15 +289,17 @@ class Readings:
                 rejections.append(Rejection(at, broken_rules(raw) or error))
         resolved = await self._directory.resolve(dict.fromkeys(key for _, key, _, _ in sound))
         stored: list[StoredReading] = []
+        places: list[int] = []
         for at, key, event_time_us, value in sound:
             series = resolved[key]
             if isinstance(series, DomainError):
                 rejections.append(Rejection(at, series))
             else:
                 stored.append(StoredReading(series, event_time_us, value))
+                places.append(at)
         rejections.sort(key=attrgetter("index"))
         _count(rejections)
-        return stored, rejections
+        return stored, places, rejections
 
     async def _claim(self, key: str, readings: Sequence[RawReading]) -> tuple[Claim, str]:
         scope = principal.current().subject
@@ -284,7 +317,7 @@ def _count(rejections: Sequence[Rejection]) -> None:
         metrics.REJECTED.labels(reason).inc(count)
 
 
-def _count_accepted(counter: Counter, rows: int, durable: "asyncio.Future[None]") -> None:
+def _count_accepted(counter: Counter, rows: int, durable: "asyncio.Future[Sequence[Conflict]]") -> None:
     if not durable.cancelled() and durable.exception() is None:
         counter.inc(rows)
 

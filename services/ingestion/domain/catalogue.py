@@ -42,6 +42,8 @@ class SensorType:
     expected_interval: timedelta | None = None
     counter_rules: CounterRules | None = None
     revision: int = field(default=0, compare=False)
+    last_wins: bool = False
+    """Of two values of one event time the one that came last counts, not the first."""
 
     def check(self) -> None:
         """Raises InvalidEntry that names every broken rule."""

@@ -23,7 +23,7 @@ def concerns_readings(before: SensorType, after: SensorType) -> bool:
 
 def _rules(entry: SensorType) -> tuple[object, ...]:
     counting = (entry.counter_rules or CounterRules()) if entry.kind == Kind.COUNTER else None
-    return entry.kind, entry.unit, entry.expected_interval, counting
+    return entry.kind, entry.unit, entry.expected_interval, counting, entry.last_wins
 
 
 def own_rules_changed(before: Device | None, after: Device | None) -> dict[str, CounterRules | None]:

@@ -8,6 +8,7 @@ from services.chassis.ids import ID_RULE, is_id
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 
+_NEVER = -(2**63)
 FLAG_MAY_DECREASE = 1
 """Bit of a row's flags: the device is known to send decreasing counter values now and then."""
 
@@ -46,7 +47,7 @@ class Series:
     `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type. `maximum`: the
     greatest possible value in the canonical unit, None: any."""
 
-    __slots__ = ("counter_rules", "key", "maximum", "own_rules", "partition", "type", "weight")
+    __slots__ = ("counter_rules", "key", "maximum", "newest_us", "own_rules", "partition", "salt", "type", "weight")
 
     def __init__(
         self, key: SeriesKey, sensor_type: SensorType, partitions: int, counter_rules: CounterRules | None = None
@@ -61,6 +62,10 @@ class Series:
         if size is not None:  # a register cannot show more
             self.maximum = size if self.maximum is None else min(size, self.maximum)
         self.partition = partition_of(key, partitions)
+        self.salt = hash(key) & 0xFFFFFFFFFFFFFFFF
+        """Tells it from others of its partition, mostly."""
+        self.newest_us = _NEVER
+        """The newest event time that this process has made durable (see `RecentReadings`)."""
         self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 63
         """About the bytes that its description takes in a message."""
 

@@ -46,6 +46,7 @@ def describe(series: Descriptor) -> SeriesDescriptor:
         max_increase_per_hour=series.counting.cap,
         own_counter_rules=series.own,
         rules_revision=series.revision,
+        last_wins=series.last_wins,
     )
 
 

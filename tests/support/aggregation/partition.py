@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from services.aggregation.adapters.memory.amendments import StoredAmendment
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.partition_store import Recomputation, Totals
 from services.aggregation.application.partition.processor import Processor
 from services.aggregation.application.partition.reading_lane import Message
+from services.aggregation.domain.late.amendments import AmendmentOutcome, AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
 from services.aggregation.domain.times import HOUR
@@ -99,6 +101,21 @@ class Bench:
 
         asyncio.run(work())
         return self.store.done[job.id]
+
+    def amend(self, series_id: int, time: int, value: float | None) -> AmendmentOutcome | None:
+        """Somebody voids a reading, or replaces its value."""
+        id_ = len(self.store.amendments) + 1
+        self.store.amendments[id_] = StoredAmendment(series_id, time, value, "somebody", "a test")
+        asked = AskedAmendment(id_, time, value)
+        job = Recomputation(1_000_000 + id_, series_id, None, 2**62, False, Totals(), True, [asked])
+        self.store.jobs[job.id] = (0, job)
+
+        async def work() -> None:
+            while await self.processor.recompute(at_once):
+                pass
+
+        asyncio.run(work())
+        return self.store.amendments[id_].outcome
 
     def fall_quiet(self) -> None:
         """Long after the last reading."""

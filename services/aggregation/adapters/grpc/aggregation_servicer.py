@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from services.aggregation.adapters.grpc import amendment_mappers as amendments
 from services.aggregation.adapters.grpc import correction_mappers as also
 from services.aggregation.adapters.grpc import mappers as to
 from services.aggregation.adapters.grpc.window_pages import WindowPages
+from services.aggregation.application.partition.amendment_request import AmendReading, ReadingAmendments
 from services.aggregation.application.partition.recomputation_request import RoomRecomputation
 from services.aggregation.application.queries.averages import Averages
 from services.aggregation.application.queries.corrections import Corrections
 from services.aggregation.application.queries.lists import Lists
 from services.aggregation.application.queries.live_watch import Watchers
+from services.aggregation.application.queries.reading_conflicts import ReadingConflicts
 from services.aggregation.application.queries.series_list import SeriesFilter, SeriesList
 from services.aggregation.domain.errors import StepUnknown
+from services.aggregation.domain.late.amendments import AmendmentOutcome
 from services.aggregation.domain.times import SECOND
+from services.chassis.auth import principal
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2
 from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceServicer
@@ -30,6 +35,8 @@ class AggregationServicer(AggregationServiceServicer):
         series_list: SeriesList,
         corrections: Corrections,
         recomputing: RoomRecomputation,
+        amending: ReadingAmendments,
+        conflicts: ReadingConflicts,
         watchers: Watchers,
         *,
         announced: Sequence[int],
@@ -41,6 +48,8 @@ class AggregationServicer(AggregationServiceServicer):
         self._series_list = series_list
         self._corrections = corrections
         self._recomputing = recomputing
+        self._amending = amending
+        self._conflicts = conflicts
         self._watchers = watchers
         self._announced = announced
         self._stopping = stopping
@@ -84,6 +93,26 @@ class AggregationServicer(AggregationServiceServicer):
             next_page_token=page.next_token,
             total_size=total,
         )
+
+    async def ListReadingConflicts(
+        self, request: pb.ListReadingConflictsRequest, context: Any
+    ) -> pb.ListReadingConflictsResponse:
+        page = await self._conflicts.page(also.conflicts_query(request), request.page_size, request.page_token)
+        return pb.ListReadingConflictsResponse(
+            conflicts=[also.conflict_message(item) for item in page.items], next_page_token=page.next_token
+        )
+
+    async def VoidReading(self, request: pb.VoidReadingRequest, context: Any) -> pb.VoidReadingResponse:
+        reading, changed, windows = await self._amend(amendments.void_command(request, principal.current().subject))
+        return pb.VoidReadingResponse(reading=reading, changed=changed, windows=windows)
+
+    async def ReplaceReading(self, request: pb.ReplaceReadingRequest, context: Any) -> pb.ReplaceReadingResponse:
+        reading, changed, windows = await self._amend(amendments.replace_command(request, principal.current().subject))
+        return pb.ReplaceReadingResponse(reading=reading, changed=changed, windows=windows)
+
+    async def _amend(self, command: AmendReading) -> tuple[window_pb2.StoredReading, bool, int]:
+        done = await self._amending.amend(command)
+        return amendments.amended_message(command, done), done.outcome == AmendmentOutcome.APPLIED, done.windows
 
     async def RecomputeWindows(self, request: pb.RecomputeWindowsRequest, context: Any) -> pb.RecomputeWindowsResponse:
         return also.recomputed_message(await self._recomputing.recompute(also.recompute_command(request)))

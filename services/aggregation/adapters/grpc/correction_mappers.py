@@ -2,6 +2,7 @@
 
 from services.aggregation.application.partition.recomputation_request import Outcome, RecomputeRoom
 from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
+from services.aggregation.application.queries.reading_conflicts import ListedConflict
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 
@@ -9,6 +10,31 @@ from tocsin.aggregation.v1 import window_pb2 as wm
 def corrections_query(request: pb.ListCorrectionsRequest) -> CorrectionFilter:
     """What the list is limited to."""
     return CorrectionFilter(request.building, request.room, request.sensor_type, request.device, *_range(request))
+
+
+def conflicts_query(request: pb.ListReadingConflictsRequest) -> CorrectionFilter:
+    """What the list is limited to."""
+    return CorrectionFilter(request.building, request.room, request.sensor_type, request.device, *_range(request))
+
+
+def conflict_message(found: ListedConflict) -> wm.StoredReadingConflict:
+    """A conflict."""
+    message = wm.StoredReadingConflict(
+        series=wm.Series(
+            building=found.key.building,
+            room=found.key.room,
+            sensor_type=found.key.sensor_type,
+            device=found.key.device,
+            unit=found.unit,
+        ),
+        value=found.value,
+        counting_value=found.counting,
+        outcome="SUPERSEDED" if found.superseded else "IGNORED",
+        count=found.times,
+    )
+    message.event_time.FromMicroseconds(found.time)
+    message.create_time.FromMicroseconds(found.created)
+    return message
 
 
 def correction_message(found: StoredCorrection) -> wm.Correction:
@@ -51,7 +77,9 @@ def recomputed_message(found: Outcome) -> pb.RecomputeWindowsResponse:
     )
 
 
-def _range(request: pb.ListCorrectionsRequest | pb.RecomputeWindowsRequest) -> tuple[int | None, int | None]:
+def _range(
+    request: pb.ListCorrectionsRequest | pb.RecomputeWindowsRequest | pb.ListReadingConflictsRequest,
+) -> tuple[int | None, int | None]:
     """(`from` is a word of Python: the field is read by name.)"""
     start = getattr(request, "from")
     return (

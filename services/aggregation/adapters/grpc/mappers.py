@@ -2,8 +2,7 @@
 
 from typing import TypedDict
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from services.aggregation.adapters.grpc.amendment_mappers import moment, stored_reading
 from services.aggregation.application.queries.averages import (
     DEFAULT_SENSOR_TYPE,
     AverageQuery,
@@ -14,7 +13,6 @@ from services.aggregation.application.queries.averages import (
 )
 from services.aggregation.application.queries.lists import ReadingItem, RoomRange, WindowItem
 from services.aggregation.application.queries.live_watch import WatchFilter
-from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.series import SeriesInfo
 from services.aggregation.domain.times import MINUTE
 from services.aggregation.domain.windows.statistics import Statistics
@@ -23,14 +21,6 @@ from tocsin.aggregation.v1 import window_pb2 as wm
 from tocsin.events.v1.windows_pb2 import WindowClosed
 
 DEFAULT_STEP = 15 * MINUTE
-
-
-def _moment(field: str, moment: Timestamp) -> int:
-    """In microseconds. Raises FieldInvalid for what is no instant: REST has no words for it, gRPC has numbers."""
-    try:
-        return moment.ToMicroseconds()
-    except ValueError:
-        raise FieldInvalid(field, "must lie in the years 1 to 9999, with nanoseconds from 0 to 999999999") from None
 
 
 def average_query(request: pb.GetRoomAverageRequest) -> GetRoomAverage:
@@ -60,7 +50,7 @@ def _span(request: pb.GetRoomAverageRequest | pb.GetBuildingAverageRequest | pb.
     return _Span(
         sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
         window=request.window.ToMicroseconds() if request.HasField("window") else None,
-        at=_moment("at", request.at) if request.HasField("at") else None,
+        at=moment("at", request.at) if request.HasField("at") else None,
     )
 
 
@@ -131,8 +121,8 @@ def range_query(request: pb.ListWindowsRequest | pb.ListReadingsRequest) -> Room
         room=request.room,
         sensor_type=request.sensor_type or DEFAULT_SENSOR_TYPE,
         device=request.device,
-        start=_moment("from", start) if request.HasField("from") else None,
-        end=_moment("to", request.to) if request.HasField("to") else None,
+        start=moment("from", start) if request.HasField("from") else None,
+        end=moment("to", request.to) if request.HasField("to") else None,
         oldest_first=request.oldest_first,
         page_size=request.page_size,
         page_token=request.page_token,
@@ -171,9 +161,7 @@ def window_message(item: WindowItem) -> wm.Window:
 
 def reading_message(item: ReadingItem) -> wm.StoredReading:
     """A raw reading."""
-    message = wm.StoredReading(value=item.value, device=item.series.device)
-    message.event_time.FromMicroseconds(item.time)
-    return message
+    return stored_reading(item.series.device, item.time, item.value, item.amendment)
 
 
 def wanted(request: pb.WatchWindowsRequest) -> WatchFilter:

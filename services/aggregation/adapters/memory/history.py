@@ -1,12 +1,14 @@
 """`History` over the store in memory, for tests and as the reference of its contract suite."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
 
+from services.aggregation.adapters.memory.amendments import applied
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
 from services.aggregation.application.queries.history import RoomKey, RoomSnapshot
+from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import SeriesInfo
 from services.aggregation.domain.times import NEVER
@@ -70,7 +72,21 @@ class InMemorySnapshot:
 
     def _readings(self, info: SeriesInfo) -> list[tuple[int, float]]:
         held = (self._store.counted, self._store.skipped)
-        return [item for readings in held for item in readings.get(info.id, {}).items()]
+        voided = [(time, reading.value) for time, reading in self._store.voided.get(info.id, {}).items()]
+        return [*voided, *(item for readings in held for item in readings.get(info.id, {}).items())]
+
+    async def amendments(
+        self, infos: Sequence[SeriesInfo], start: int, end: int
+    ) -> Mapping[tuple[int, int], Amendment]:
+        """See `Snapshot`."""
+        return {
+            (place, one.time): applied(self._store.amendments, info.id, one.time)[-1].shown
+            for place, info in enumerate(infos)
+            for one in self._store.amendments.values()
+            if one.series_id == info.id
+            and start <= one.time < end
+            and applied(self._store.amendments, info.id, one.time)
+        }
 
     async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
         """See `Snapshot`."""

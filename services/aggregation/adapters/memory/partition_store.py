@@ -1,11 +1,12 @@
 """`PartitionStore` in memory: the same promises as the one on PostgreSQL, for tests and the reference of its contract
 suite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from services.aggregation.adapters.memory.alarm_stores import InMemoryAlarmStore
+from services.aggregation.adapters.memory.amendments import StoredAmendment, applied, settle_amendments
 from services.aggregation.application.partition.announcements import Announcement
 from services.aggregation.application.partition.lease_store import Lease, LeaseLost
 from services.aggregation.application.partition.partition_store import (
@@ -20,6 +21,8 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.columns import Ints, Rows
 from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.late.amendments import AskedAmendment, RawReading
+from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
 from services.aggregation.domain.late.propagation import StoredWindows
 from services.aggregation.domain.late.recomputation import READ_AHEAD, StoredChunk
@@ -46,6 +49,10 @@ class InMemoryPartitionStore:
         self.states: dict[int, SavedState] = {}
         self.counted: dict[int, dict[int, float]] = {}
         self.skipped: dict[int, dict[int, float]] = {}
+        self.voided: dict[int, dict[int, RawReading]] = {}
+        self.vacant: dict[Key, int] = {}
+        self.amendments: dict[int, StoredAmendment] = {}
+        self.conflicts: dict[tuple[int, int], tuple[int, ReadingConflict]] = {}
         self.windows: dict[Key, tuple[int, Rows]] = {}
         self.announced: list[Announcement] = []
         self.bookmarks: dict[int, Bookmark] = {}
@@ -72,8 +79,18 @@ class InMemoryPartitionStore:
             if one.id not in self.states or time > self.states[one.id].settled
         ]
         columns = list(zip(*rows, strict=True)) or [(), (), ()]
+        ids = {one.id for one in found}
+        voided = [
+            (series_id, time)
+            for series_id, held in self.voided.items()
+            for time in held
+            if series_id in ids and (series_id not in self.states or time > self.states[series_id].settled)
+        ]
         return Loaded(
-            found, (np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64))
+            found,
+            (np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)),
+            voided,
+            [(*key, revision) for key, revision in self.vacant.items() if key[0] in ids],
         )
 
     def _stored(self, series_id: int) -> StoredSeries:
@@ -124,7 +141,7 @@ class InMemoryPartitionStore:
             accepted = self._level(series_id, late.start)[1:]
             first = late.start if accepted[0] == NEVER else min(late.start, accepted[0] + 1)
         own = sorted(item for item in self.counted.get(series_id, {}).items() if first <= item[0] < late.end)
-        other = sorted(time for time in self.skipped.get(series_id, {}) if late.start <= time < late.end)
+        other = [time for time in self._other(series_id) if late.start <= time < late.end]
         steps = self._rules.steps
         stored: list[StoredWindows] = []
         for depth, step in enumerate(steps):
@@ -140,6 +157,10 @@ class InMemoryPartitionStore:
             late.end,
             *accepted,
         )
+
+    def _other(self, series_id: int) -> list[int]:
+        """Event times of the readings that do not count."""
+        return sorted({**self.skipped.get(series_id, {}), **self.voided.get(series_id, {})})
 
     def _before(self, series_id: int, step: int, end: int) -> list[tuple[int, Rows]]:
         return sorted(
@@ -165,7 +186,7 @@ class InMemoryPartitionStore:
 
     async def first_reading(self, series_id: int, since: int) -> int | None:
         """See `PartitionStore`."""
-        held = (self.counted.get(series_id, {}), self.skipped.get(series_id, {}))
+        held = (self.counted.get(series_id, {}), self._other(series_id))
         return min((time for readings in held for time in readings if time >= since), default=None)
 
     async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> StoredChunk:
@@ -181,7 +202,28 @@ class InMemoryPartitionStore:
         windows = [self._windows(series_id, step, start, end) for step in self._rules.steps]
         time = np.array(sorted(own), np.int64)
         value = np.array([own[at] for at in time.tolist()], np.float64)
-        return StoredChunk(time, value, following, windows, *accepted)
+        other = [at for at in self._other(series_id) if start <= at < end]
+        return StoredChunk(time, value, following, windows, *accepted, other)
+
+    async def at(self, series_id: int, times: Sequence[int]) -> Mapping[int, RawReading]:
+        """See `PartitionStore`."""
+        found = {time: RawReading(value) for time, value in self.counted.get(series_id, {}).items()}
+        found |= {time: RawReading(value, too_late=True) for time, value in self.skipped.get(series_id, {}).items()}
+        found |= self.voided.get(series_id, {})
+        return {time: found[time] for time in times if time in found}
+
+    async def stored(self, keys: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], StoredReading]:
+        """See `PartitionStore`."""
+        found: dict[tuple[int, int], StoredReading] = {}
+        for series_id, time in keys:
+            for reading in (await self.at(series_id, [time])).values():
+                people = [one for one in applied(self.amendments, series_id, time) if one.author]
+                found[series_id, time] = StoredReading(reading, bool(people))
+        return found
+
+    async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
+        """See `PartitionStore`."""
+        return max((item for item in self.counted.get(series_id, {}).items() if item[0] < time), default=None)
 
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
         """See `PartitionStore`."""
@@ -212,11 +254,19 @@ class InMemoryPartitionStore:
                 key = (int(write.ids[closed.series[at]]), closed.step, int(closed.start[at]))
                 assert closed.revision[at] > 1 or key not in self.windows, "a window closed twice with revision 1"
                 self.windows[key] = (int(closed.revision[at]), closed.rows[at].copy())
+        for place in write.filled:
+            del self.vacant[int(write.ids[place[0]]), *place[1:]]
         for window in write.revised:
             key = (int(write.ids[window.series]), window.step, window.start)
-            self.windows[key] = (window.revision, window.row.copy())
+            if window.row["count"]:
+                self.windows[key] = (window.revision, window.row.copy())
+            else:
+                del self.windows[key]
+                self.vacant[key] = window.revision
         self.states.update((state.series_id, state) for state in write.states)
         self.made_for.update((state.series_id, self._rules.steps) for state in write.states)
+        self._amended(write)
+        self._conflicts(write)
         self._recomputed(write)
         for series, time in write.withdrawn:
             self.corrections.pop((int(write.ids[series]), time), None)
@@ -236,6 +286,34 @@ class InMemoryPartitionStore:
                 Announcement(key.descriptor, key.series_id, key.step, key.start, key.revision, found.statistics)
             )
 
+    def _conflicts(self, write: Write) -> None:
+        for one in write.conflicts:
+            key = int(write.ids[one.series]), one.time
+            self.conflicts[key] = (self.conflicts.get(key, (0, one))[0] + 1, one)
+        by_series: dict[int, list[AskedAmendment]] = {}
+        for series, time, value in write.superseding:
+            series_id, entry = int(write.ids[series]), len(self.amendments) + 1
+            self.amendments[entry] = StoredAmendment(series_id, time, value)
+            by_series.setdefault(series_id, []).append(AskedAmendment(entry, time, value))
+        for series_id, asked in by_series.items():
+            job = Recomputation(-asked[0].id, series_id, None, 0, False, Totals(), True, asked)
+            self.jobs[job.id] = (self.series[series_id][0], job)
+
+    def _amended(self, write: Write) -> None:
+        if write.amended is None:
+            return
+        series_id = int(write.ids[write.amended.series])
+        counted, skipped = self.counted.setdefault(series_id, {}), self.skipped.setdefault(series_id, {})
+        voided = self.voided.setdefault(series_id, {})
+        for time, reading in write.amended.amended.readings.items():
+            for own in (counted, skipped, voided):
+                own.pop(time, None)
+            if reading.voided:
+                voided[time] = reading
+            else:
+                (skipped if reading.too_late else counted)[time] = reading.value
+        settle_amendments(self.amendments, write.amended.amended.settled)
+
     def _recomputed(self, write: Write) -> None:
         for series, start, end in write.readmitted:
             key = int(write.ids[series])
@@ -250,7 +328,9 @@ class InMemoryPartitionStore:
             if progress.done:
                 self.done[progress.id] = progress.totals
             else:
-                self.jobs[progress.id] = (owner, job._replace(cursor=progress.cursor, totals=progress.totals))
+                job = job._replace(cursor=progress.cursor, totals=progress.totals, through=progress.through)
+                job = job._replace(amendments=(), end=job.end if progress.end is None else progress.end)
+                self.jobs[progress.id] = (owner, job)
 
     def info(self, series_id: int) -> SeriesInfo:
         """What a reader knows of a series."""

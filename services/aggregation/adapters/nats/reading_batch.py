@@ -102,7 +102,8 @@ def _described(data: bytes) -> Descriptor:
     revision = max(found.rules_revision, 0)
     # Whoever does not tell a revision does not tell whose rules they are either: then the type's do not replace them.
     own = found.own_counter_rules or not revision
-    return Descriptor(key, Kind(found.kind), found.unit, max(found.expected_interval_us, 0), rules, own, revision)
+    interval = max(found.expected_interval_us, 0)
+    return Descriptor(key, Kind(found.kind), found.unit, interval, rules, own, revision, found.last_wins)
 
 
 def _parse(data: bytes) -> Columns:

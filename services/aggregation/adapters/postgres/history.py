@@ -1,10 +1,11 @@
 """`History` on PostgreSQL: what the queries read, in one snapshot of committed data."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
 
+from services.aggregation.adapters.postgres import amendments
 from services.aggregation.adapters.postgres.list_lookups import newest_readings, next_known, stored_revisions
 from services.aggregation.adapters.postgres.room_snapshot import RoomSnapshots
 from services.aggregation.adapters.postgres.series_info import SERIES, SERIES_OF_ROOMS, series_info
@@ -16,6 +17,7 @@ from services.aggregation.adapters.postgres.stored_columns import (
     stored_windows,
 )
 from services.aggregation.application.queries.history import NO_END, RoomKey, RoomSnapshot
+from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Kind, SeriesInfo
@@ -125,6 +127,12 @@ class PostgresSnapshot:
         time."""
         counted, late = await raw_readings(self._connection, [(info.id, start, end) for info in infos])
         return (counted + late).sorted()
+
+    async def amendments(
+        self, infos: Sequence[SeriesInfo], start: int, end: int
+    ) -> Mapping[tuple[int, int], Amendment]:
+        """See `Snapshot`."""
+        return await amendments.shown(self._connection, infos, start, end)
 
     async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:
         """The start of a segment near the first one at or after `bound`, or of the last one before it; None: there is

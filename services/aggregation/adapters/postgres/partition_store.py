@@ -1,11 +1,17 @@
 """`PartitionStore` on PostgreSQL: one transaction per batch, fenced by the epoch of the lease."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from services.aggregation.adapters.nats.alarm_events import alarm_events
-from services.aggregation.adapters.postgres import binary_copy, bookmarks, partition_writes, recomputations
+from services.aggregation.adapters.postgres import (
+    amendments,
+    binary_copy,
+    bookmarks,
+    partition_writes,
+    recomputations,
+)
 from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.adapters.postgres.revised_announcements import revised_announcements
 from services.aggregation.adapters.postgres.series import describe_series, read_series, register_series
@@ -29,6 +35,8 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.alarms.alarm import AlarmEvent
 from services.aggregation.domain.columns import Ints
+from services.aggregation.domain.late.amendments import RawReading
+from services.aggregation.domain.late.conflicts import StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
 from services.aggregation.domain.late.propagation import StoredWindows
 from services.aggregation.domain.late.recomputation import StoredChunk
@@ -72,27 +80,39 @@ class PostgresPartitionStore:
             series = await read_series(connection, self._rules, "WHERE s.partition = $1 ORDER BY s.id", partition)
             rows = await connection.fetch(
                 f"""
-                SELECT s.id, coalesce(st.settled_us, -1) AS settled,
+                SELECT s.id, coalesce(st.settled_us, -1) AS settled, g.late,
                     array_send(g.times_us) AS times, array_send(g.vals) AS vals
                 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
-                JOIN segments g ON g.series_id = s.id AND g.late = 0
+                JOIN segments g ON g.series_id = s.id AND g.late <> 1
                     AND g.first_us > coalesce(st.settled_us, 0) - {binary_copy.QUARTER}
                 WHERE s.partition = $1
+                """,
+                partition,
+            )
+            vacant = await connection.fetch(
+                """
+                SELECT v.series_id, v.step_us, v.start_us, v.revision
+                FROM series s JOIN vacant_windows v ON v.series_id = s.id WHERE s.partition = $1
                 """,
                 partition,
             )
         ids = [np.zeros(0, np.int64)]
         times = [np.zeros(0, np.int64)]
         values = [np.zeros(0)]
+        voided: list[tuple[int, int]] = []
         for row in rows:
             time, value = decode_times(row["times"]), decode_values(row["vals"])
             open_ones = time > row["settled"]
+            if row["late"]:
+                voided += [(row["id"], at) for at in time[open_ones].tolist()]
+                continue
             times.append(time[open_ones])
             values.append(value[open_ones])
             ids.append(np.full(int(open_ones.sum()), row["id"]))
         columns = np.concatenate(ids), np.concatenate(times), np.concatenate(values)
         order = np.lexsort((columns[1], columns[0]))
-        return Loaded(series, (columns[0][order], columns[1][order], columns[2][order]))
+        unsettled = columns[0][order], columns[1][order], columns[2][order]
+        return Loaded(series, unsettled, voided, [tuple(row) for row in vacant])
 
     async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
         """See `PartitionStore`."""
@@ -171,6 +191,21 @@ class PostgresPartitionStore:
         async with self._database.connection() as connection:
             return await recomputations.first_reading(connection, series_id, since)
 
+    async def at(self, series_id: int, times: Sequence[int]) -> Mapping[int, RawReading]:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await amendments.readings_at(connection, series_id, times)
+
+    async def stored(self, keys: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], StoredReading]:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await amendments.stored_readings(connection, keys)
+
+    async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return await amendments.last_before(connection, series_id, time)
+
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
@@ -218,6 +253,10 @@ class PostgresPartitionStore:
             await partition_writes.write_readings(connection, write)
             await partition_writes.write_windows(connection, write)
             await partition_writes.write_states(connection, write.states, self._rules.steps)
+            if write.amended is not None:
+                await amendments.write_amended(connection, int(write.ids[write.amended.series]), write.amended)
+            if write.conflicts:
+                await amendments.write_conflicts(connection, write)
             await recomputations.write_recomputed(connection, write)
             await partition_writes.write_remarks(connection, write)
             bundles = [self._bundle(announcements) for announcements in write.announcements]

@@ -7,6 +7,7 @@ import numpy as np
 from services.aggregation.adapters.postgres import binary_copy
 from services.aggregation.application.partition.partition_store import SavedState, Write
 from services.aggregation.domain.columns import Ints, Rows
+from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.series import Kind
 from services.aggregation.domain.windows.open_windows import ClosedWindows
 from services.aggregation.domain.windows.series_state import VERSION
@@ -70,10 +71,33 @@ async def write_windows(connection: Connection, write: Write) -> None:
                 int(closed.revision[at]),
                 closed.rows[at].item(),
             )
+    empty = [window for window in write.revised if not window.row["count"]]
     for window in write.revised:
-        _append(columns, write, window.series, window.step, window.start, window.revision, window.row.item())
+        if window.row["count"]:
+            _append(columns, write, window.series, window.step, window.start, window.revision, window.row.item())
     if columns[0]:
         await connection.execute(_UPSERT, *columns)
+    if empty or write.filled:
+        await _write_vacant(connection, write, empty)
+
+
+async def _write_vacant(connection: Connection, write: Write, empty: Sequence[RevisedWindow]) -> None:
+    """Windows that hold no reading any more are not stored; how often they had closed is."""
+    keys = [(int(write.ids[series]), step, start) for series, step, start in write.filled]
+    await connection.executemany(
+        "DELETE FROM vacant_windows WHERE series_id = $1 AND step_us = $2 AND start_us = $3", keys
+    )
+    left = [(int(write.ids[window.series]), window.step, window.start, window.revision) for window in empty]
+    await connection.executemany(
+        "DELETE FROM windows WHERE series_id = $1 AND step_us = $2 AND start_us = $3", [row[:3] for row in left]
+    )
+    await connection.executemany(
+        """
+        INSERT INTO vacant_windows (series_id, step_us, start_us, revision) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (series_id, step_us, start_us) DO UPDATE SET revision = excluded.revision
+        """,
+        left,
+    )
 
 
 async def write_states(connection: Connection, states: Sequence[SavedState], steps: Sequence[int]) -> None:

@@ -4,6 +4,7 @@ written."""
 from collections.abc import Sequence
 from datetime import timedelta
 
+from services.aggregation.adapters.postgres.amendments import waiting
 from services.aggregation.adapters.postgres.correction_log import END_OF_TIME, OF_ROOM
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
 from services.aggregation.adapters.postgres.stored_columns import (
@@ -26,8 +27,8 @@ async def pending(connection: Connection, partition: int, limit: int) -> Sequenc
     """See `PartitionStore.recomputations`."""
     rows = await connection.fetch(
         """
-        SELECT id, series_id, cursor_us, end_us, include_too_late, readings, windows, changed FROM recomputations
-        WHERE partition = $1 AND done_time IS NULL ORDER BY id LIMIT $2
+        SELECT id, series_id, cursor_us, end_us, include_too_late, readings, windows, changed, amends, through_us
+        FROM recomputations WHERE partition = $1 AND done_time IS NULL ORDER BY amends DESC, id LIMIT $2
         """,
         partition,
         limit,
@@ -40,6 +41,9 @@ async def pending(connection: Connection, partition: int, limit: int) -> Sequenc
             row["end_us"],
             row["include_too_late"],
             Totals(row["readings"], row["windows"], row["changed"]),
+            row["amends"],
+            await waiting(connection, row["id"]) if row["amends"] else (),
+            row["through_us"],
         )
         for row in rows
     ]
@@ -76,7 +80,7 @@ async def read_past(
         # Not the last accepted reading, which the next one may still revoke, but one before it.
         (before,) = await levels_before(connection, steps[0], [(series_id, last.start)])
         level_time, level, first = before.time, before.value, before.read_from(last.start)
-    readings, _ = await raw_readings(connection, [(series_id, first, end)])
+    readings, other = await raw_readings(connection, [(series_id, first, end)])
     following: list[tuple[int, float]] = []
     if counter:
         (following,) = await readings_after(connection, [(series_id, end)], READ_AHEAD)
@@ -92,6 +96,7 @@ async def read_past(
         ],
         level_time,
         level,
+        other.time.tolist(),
     )
 
 
@@ -118,21 +123,31 @@ async def write_recomputed(connection: Connection, write: Write) -> None:
         await connection.execute(
             """
             UPDATE recomputations SET cursor_us = $2, readings = $3, windows = $4, changed = $5,
-                done_time = CASE WHEN $6 THEN now() END
+                done_time = CASE WHEN $6 THEN now() END, through_us = $7, end_us = coalesce($8, end_us)
             WHERE id = $1
             """,
             progress.id,
             progress.cursor,
             *progress.totals,
             progress.done,
+            progress.through,
+            progress.end,
         )
 
 
 async def forget_old(connection: Connection, raw_retention: timedelta) -> None:
-    """Removes corrections whose readings are gone, and recomputations done a day ago: whoever asked has gone too."""
+    """Removes corrections and amendments whose readings are gone, and recomputations done a day ago: whoever asked has
+    gone too."""
     await connection.execute("DELETE FROM recomputations WHERE done_time < now() - interval '1 day'")
     await connection.execute(
         "DELETE FROM corrections WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000", raw_retention
+    )
+    await connection.execute(
+        "DELETE FROM reading_conflicts WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000",
+        raw_retention,
+    )
+    await connection.execute(
+        "DELETE FROM amendments WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000", raw_retention
     )
 
 

@@ -13,16 +13,16 @@ from services.chassis.postgres import Connection
 _TOGETHER: Final = 5_000
 _SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
-    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, st.state, st.version, st.steps,
-    st.settled_us, st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
+    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, s.last_wins,
+    st.state, st.version, st.steps, st.settled_us, st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 _REGISTER: Final = """
 INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us, counter_policy,
-    register_size, max_increase_per_hour, own_rules, rules_revision, cautious)
+    register_size, max_increase_per_hour, own_rules, rules_revision, last_wins, cautious)
 SELECT $1, * FROM unnest(
     $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[], $9::int[],
-    $10::double precision[], $11::double precision[], $12::boolean[], $13::bigint[], $14::boolean[])
+    $10::double precision[], $11::double precision[], $12::boolean[], $13::bigint[], $14::boolean[], $15::boolean[])
 ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
     partition = excluded.partition, cautious = s.cautious OR excluded.cautious
 WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious OR excluded.cautious)
@@ -32,18 +32,18 @@ WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious
 _DESCRIBE: Final = """
 UPDATE series s SET kind = n.kind, unit = n.unit, interval_us = n.interval_us, counter_policy = n.counter_policy,
     register_size = n.register_size, max_increase_per_hour = n.max_increase_per_hour, own_rules = n.own_rules,
-    rules_revision = n.rules_revision
+    rules_revision = n.rules_revision, last_wins = n.last_wins
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::bigint[], $8::int[],
-    $9::double precision[], $10::double precision[], $11::boolean[], $12::bigint[]
+    $9::double precision[], $10::double precision[], $11::boolean[], $12::bigint[], $13::boolean[]
 ) AS n (building, room, sensor_type, device, kind, unit, interval_us, counter_policy, register_size,
-    max_increase_per_hour, own_rules, rules_revision)
+    max_increase_per_hour, own_rules, rules_revision, last_wins)
 WHERE s.building = n.building AND s.sensor_type = n.sensor_type
     AND s.room COLLATE "C" = n.room AND s.device COLLATE "C" = n.device
     AND s.rules_revision <= n.rules_revision
     AND (s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size, s.max_increase_per_hour, s.own_rules,
-        s.rules_revision) IS DISTINCT FROM (n.kind, n.unit, n.interval_us, n.counter_policy, n.register_size,
-        n.max_increase_per_hour, n.own_rules, n.rules_revision)
+        s.rules_revision, s.last_wins) IS DISTINCT FROM (n.kind, n.unit, n.interval_us, n.counter_policy,
+        n.register_size, n.max_increase_per_hour, n.own_rules, n.rules_revision, n.last_wins)
 """
 
 
@@ -87,6 +87,7 @@ def _columns(descriptors: Sequence[Descriptor]) -> list[list[Any]]:
         [descriptor.counting.cap for descriptor in descriptors],
         [descriptor.own for descriptor in descriptors],
         [descriptor.revision for descriptor in descriptors],
+        [descriptor.last_wins for descriptor in descriptors],
     ]
 
 
@@ -96,7 +97,7 @@ async def read_series(connection: Connection, rules: Rules, where: str, *argumen
     for row in await connection.fetch(_SERIES + where, *arguments):
         key = SeriesKey(row["building"], row["room"], row["sensor_type"], row["device"])
         told = Kind(row["kind"]), row["unit"], row["interval_us"], counter_rules(row)
-        descriptor = Descriptor(key, *told, row["own_rules"], row["rules_revision"])
+        descriptor = Descriptor(key, *told, row["own_rules"], row["rules_revision"], row["last_wins"])
         outdated = None
         if row["state"] is not None and (row["version"], tuple(row["steps"])) != (VERSION, rules.steps):
             outdated = Outdated(

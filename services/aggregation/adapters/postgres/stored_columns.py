@@ -138,7 +138,7 @@ async def raw_readings(connection: Connection, ranges: Sequence[tuple[int, int, 
         return no_readings(), no_readings()
     held: tuple[list[tuple[int, bytes, bytes]], list[tuple[int, bytes, bytes]]] = ([], [])
     for place, times, values, late in await connection.fetch(_RAW, *bounds_of_segments(ranges)):
-        held[late].append((place, times, values))
+        held[late > 0].append((place, times, values))
     return decode_readings(held[0], ranges), decode_readings(held[1], ranges)
 
 

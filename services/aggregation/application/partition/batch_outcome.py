@@ -23,8 +23,9 @@ def saved(engine: Engine, ids: Ints, series: Sequence[int]) -> list[SavedState]:
         ids[at].tolist(),
         rows["interval"].tolist(),
         rows["max_gap"].tolist(),
-        rows["open"]["start"].tolist(),
-        rows["settled_time"].tolist(),
+        # Where all readings were voided nothing is complete, and nothing settled.
+        np.maximum(rows["open"]["start"], 0).tolist(),
+        np.maximum(rows["settled_time"], -1).tolist(),
         (content[first : first + size] for first in range(0, len(content), size)),
         strict=True,
     )

@@ -1,6 +1,6 @@
 """The port of a partition's data: what its owner reads and writes, in one transaction for each batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -9,6 +9,8 @@ from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.late.amendments import Amended, AskedAmendment, RawReading
+from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.late.recomputation import StoredChunk
@@ -41,10 +43,13 @@ class Outdated(NamedTuple):
 
 class Loaded(NamedTuple):
     """A partition as it is stored. `unsettled`: (series id, event time, value) columns of the readings that the states
-    do not hold yet, sorted by series and time."""
+    do not hold yet, sorted by series and time. `voided`: (series id, event time) of voided ones as new as those.
+    `vacant`: (series id, step, start, revision) of windows whose readings were all voided."""
 
     series: Sequence[StoredSeries]
     unsettled: tuple[Ints, Ints, Floats]
+    voided: Sequence[tuple[int, int]] = ()
+    vacant: Sequence[tuple[int, int, int, int]] = ()
 
 
 class SavedState(NamedTuple):
@@ -60,7 +65,8 @@ class SavedState(NamedTuple):
 
 class Recomputation(NamedTuple):
     """A series whose windows are to be folded anew from `cursor` (None: from its first reading) to `end`. `totals`:
-    what was done so far."""
+    what was done so far. `amends`: its readings may be fewer than its windows hold, and `amendments` are to be applied
+    before; `through`: the first chunk is as long as to there, whether it holds readings or not."""
 
     id: int
     series_id: int
@@ -68,6 +74,9 @@ class Recomputation(NamedTuple):
     end: int
     include_too_late: bool
     totals: "Totals"
+    amends: bool = False
+    amendments: Sequence[AskedAmendment] = ()
+    through: int | None = None
 
 
 class Totals(NamedTuple):
@@ -79,12 +88,22 @@ class Totals(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a recomputation stands after a write; `done`: there is nothing left of it."""
+    """Where a recomputation stands after a write; `done`: there is nothing left of it. `through` as in `Recomputation`;
+    `end`: another one from now on."""
 
     id: int
     cursor: int
     totals: Totals
     done: bool
+    through: int | None = None
+    end: int | None = None
+
+
+class AmendedReadings(NamedTuple):
+    """Readings of a series (a local index) that are others from now on."""
+
+    series: int
+    amended: Amended
 
 
 @dataclass(slots=True)
@@ -116,6 +135,12 @@ class Write:
     readmitted: Sequence[tuple[int, int, int]] = ()
     """(local index, from, to): readings in between that came too late count from now on."""
     progress: Progress | None = None
+    amended: AmendedReadings | None = None
+    conflicts: Sequence[ReadingConflict] = ()
+    superseding: Sequence[tuple[int, int, float]] = ()
+    """(local index, event time, value): asks for amendments by nobody, since a later value counts."""
+    filled: Sequence[tuple[int, int, int]] = ()
+    """(local index, step, start) of windows that were vacant, and hold readings again."""
     withdrawn: Sequence[tuple[int, int]] = ()
     """(local index, event time) of corrections that are none any more."""
     late: Sequence[tuple[int, int, int]] = ()
@@ -166,6 +191,18 @@ class PartitionStore(Protocol):
     async def first_reading(self, series_id: int, since: int) -> int | None:
         """A time at or before which the first reading at or after `since` (also one that came too late) lies, by less
         than a quarter of an hour; None: there is none."""
+        ...
+
+    async def at(self, series_id: int, times: Sequence[int]) -> Mapping[int, RawReading]:
+        """The stored readings of these event times."""
+        ...
+
+    async def stored(self, keys: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], StoredReading]:
+        """The stored readings of these (series id, event time)."""
+        ...
+
+    async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
+        """The last reading before the time that counts in windows."""
         ...
 
     async def mailbox(self, partition: int, limit: int) -> Sequence[Emptied]:

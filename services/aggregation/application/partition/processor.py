@@ -13,13 +13,30 @@ from services.aggregation.application.partition.batch_outcome import count_late,
 from services.aggregation.application.partition.late_readings import apply_late_readings, keep_too_late, revoke_all
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.loss_reports import LossReports
-from services.aggregation.application.partition.partition_store import Emptied, PartitionStore, StoredSeries, Write
+from services.aggregation.application.partition.partition_store import (
+    AmendedReadings,
+    Emptied,
+    PartitionStore,
+    Progress,
+    Recomputation,
+    StoredSeries,
+    Totals,
+    Write,
+)
 from services.aggregation.application.partition.reading_lane import Message
-from services.aggregation.application.partition.recomputation import Chunk, Rebuild, next_chunk, readmitted
+from services.aggregation.application.partition.recomputation import (
+    Chunk,
+    Rebuild,
+    begin_amended,
+    next_chunk,
+    readmitted,
+)
+from services.aggregation.application.partition.repeats import add_conflicts
 from services.aggregation.application.partition.series_registry import SeriesRegistry
 from services.aggregation.application.partition.spanned_windows import merge_revisions, reclose_spanned
 from services.aggregation.domain.columns import Bools
 from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.late.amendments import amend, take_out_unsettled
 from services.aggregation.domain.late.context import SeriesRevision
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.late.revocation import due_revocations
@@ -62,6 +79,8 @@ class Processor:
         self._registry = SeriesRegistry(store, lease.partition, self.engine, describe, clock, self._rebuild)
         self.alarms = open_alarms(self.engine, self._registry.descriptors)
         self._losses = losses or LossReports()
+        self.amending = False
+        """Readings that were processed have asked for amendments: `recompute` has something to do."""
 
     async def load(self) -> None:
         """Brings back what is stored of the partition."""
@@ -71,10 +90,14 @@ class Processor:
             loaded = await self._store.load(self._lease.partition)
         now = self._clock()
         self._registry.add(loaded.series, now)
+        index = self.engine.states.index
+        self.engine.voided.update((index[series_id], at) for series_id, at in loaded.voided)
+        self.engine.vacant.leave(
+            ((index[series_id], step, start), revision) for series_id, step, start, revision in loaded.vacant
+        )
         ids, event_time, value = loaded.unsettled
         changes, revoked = Changes(), dict[int, SeriesRevision]()
         if len(ids):
-            index = self.engine.states.index
             places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
             # As if it had just arrived, except that it is stored already.
             unsettled = Readings(places, event_time, value)
@@ -89,10 +112,14 @@ class Processor:
     async def recompute(self, caught_up: Callable[[], Awaitable[bool]]) -> bool:
         """The next chunk of what is asked to be recomputed, unless `caught_up` says that it must wait; whether there
         was any."""
+        self.amending = False
         jobs = await self._store.recomputations(self._lease.partition, 1)
         if not jobs:
             return False
         if not await caught_up():
+            return True
+        if jobs[0].amendments:
+            await self._amend(jobs[0])
             return True
         if counted := readmitted(self.engine, jobs[0]):
             write = self._write(Changes())
@@ -103,6 +130,28 @@ class Processor:
         write.progress = progress
         await self._commit(write)
         return True
+
+    async def _amend(self, job: Recomputation) -> None:
+        """Raw readings become what people say. Windows of settled ones follow by the rest of the job."""
+        engine, series = self.engine, self.engine.states.index[job.series_id]
+        amended = amend(job.amendments, await self._store.at(job.series_id, [one.time for one in job.amendments]))
+        counting = {time: reading for time, reading in amended.readings.items() if not reading.too_late}
+        settled = engine.states.rows["settled_time"][series]
+        past = [time for time in counting if time <= settled]
+        unsettled = {time: reading for time, reading in counting.items() if time > settled}
+        progress = Progress(job.id, 0, Totals(), True)
+        if past:
+            progress = await begin_amended(self._store, engine, job, past)
+        changes, revoked = Changes(), dict[int, SeriesRevision]()
+        if unsettled:
+            again = take_out_unsettled(engine, series, unsettled)
+            revoked = await self._revoke(again)
+            changes = engine.apply(again, self._clock(), np.array([series], np.int64))
+            # They are stored already.
+            changes.raw = no_readings()
+        write = self._write(changes, revoked, reclosed=await self._reclose(changes, revoked))
+        write.amended, write.progress = AmendedReadings(series, amended), progress
+        await self._commit(write)
 
     async def _rebuild(self, outdated: Sequence[StoredSeries]) -> None:
         """Makes states anew whose layout or steps are others now: each in an engine of its own."""
@@ -199,6 +248,10 @@ class Processor:
         pending |= revoked
         write = self._write(changes, pending, skipped, await self._reclose(changes, pending), described)
         write.emptied = [entry.id for entry in emptied]
+        late_repeats = sum(found.duplicates for found in revisions.values())
+        if admission.duplicates + changes.duplicates + repeated + late_repeats:
+            await add_conflicts(self._store, self._registry.ids, self._registry.descriptors, batch, write)
+            self.amending |= bool(write.superseding)
         self._mark(write, bookmark, lost)
         metrics.COMPUTE.observe(time.perf_counter() - began)
         await self._commit(write)
@@ -224,6 +277,22 @@ class Processor:
         for event in write.alarms.events:
             metrics.ALARMS.labels(event.alarm.kind, "raised" if event.alarm.open else "cleared").inc()
 
+    def _follow_vacant(
+        self, revised: Sequence[RevisedWindow]
+    ) -> tuple[list[RevisedWindow], list[tuple[int, int, int]]]:
+        """The windows with revisions that go on from those of vacant ones, and which these were."""
+        vacant, found = self.engine.vacant, list[RevisedWindow]()
+        filled: list[tuple[int, int, int]] = []
+        for window in revised:
+            place = window.series, window.step, window.start
+            if not window.row["count"]:
+                vacant.leave([(place, window.revision)])
+            elif before := vacant.fill(place):
+                window = window._replace(revision=window.revision + before)
+                filled.append(place)
+            found.append(window)
+        return found, filled
+
     def _write(
         self,
         changes: Changes,
@@ -235,7 +304,8 @@ class Processor:
         revisions, skipped = revisions or {}, skipped or no_readings()
         states = self.engine.states.rows
         late = [Readings(np.full(len(own.time), series), own.time, own.value) for series, own in revisions.items()]
-        revised = merge_revisions(changes, revisions, reclosed)
+        filled = self.engine.vacant.fill_closed(states, self._rules.steps, changes.closed)
+        revised, more = self._follow_vacant(merge_revisions(changes, revisions, reclosed))
         corrections: list[Correction] = list(changes.corrections)
         withdrawn: list[tuple[int, int]] = []
         for series, found in revisions.items():
@@ -247,7 +317,7 @@ class Processor:
         moved = {series for series, found in revisions.items() if len(found.time) or found.corrections}
         dirty = sorted(moved.union(described, changes.touched.tolist(), (window.series for window in reclosed)))
         now = wall_clock_us()
-        self.alarms.windows(changes.closed, revised)
+        self.alarms.windows(changes.closed, [window for window in revised if window.row["count"]])
         return Write(
             ids=self._registry.ids,
             max_gaps=states["max_gap"].copy(),
@@ -259,6 +329,7 @@ class Processor:
             states=saved(self.engine, self._registry.ids, dirty),
             corrections=corrections,
             alarms=self.alarms.take(),
+            filled=[*filled, *more],
             withdrawn=withdrawn,
             late=count_late(revisions, skipped),
             announcements=[

@@ -1,5 +1,7 @@
 """Folds windows anew from what is stored: when it is asked for, and when the layout or the steps have changed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from services.aggregation.application.partition.partition_store import (
@@ -35,12 +37,14 @@ async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) 
     series = engine.states.index.get(job.series_id)
     settled = NEVER if series is None else int(engine.states.rows["settled_time"][series])
     start = None if series is None else await _start(store, engine, job.series_id, job.cursor or 0)
+    if job.through is not None:
+        start = job.cursor
     cursor, totals = job.cursor or 0, job.totals
     # A counter is followed further: what came before may have been judged otherwise than what comes after it knows.
     further = series is not None and is_counter(engine, series) and totals.changed > 0
     if series is None or start is None or start > settled or (start >= job.end and not further):
         return None, Progress(job.id, cursor, totals, True)
-    end = start + chunk_length(engine.rules)
+    end = start + chunk_length(engine.rules) if job.through is None else job.through
     past = await store.past(
         job.series_id,
         start,
@@ -48,13 +52,16 @@ async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) 
         settled,
         counter=is_counter(engine, series),
     )
-    found = recompute_chunk(engine, series, start, end, past)
+    if job.amends:
+        past = past._replace(earlier=await store.last_before(job.series_id, start))
+    found = recompute_chunk(engine, series, start, end, past, amended=job.amends)
     if found.changed:
         ids, reach = np.array(engine.states.ids, np.int64), int(engine.states.rows["max_gap"][series])
         around = [LateRange(series, start - reach, start), LateRange(series, end, end + reach + 1)]
         contexts = await store.contexts(ids, around)
         found = with_revisions(engine, series, found, [context.windows for context in contexts])
     totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
+    # An amended reading may have been the last settled one.
     done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
     return Chunk(series, start, end, found), Progress(job.id, end, totals, done)
 
@@ -68,6 +75,16 @@ def readmitted(engine: Engine, job: Recomputation) -> list[tuple[int, int, int]]
     length, settled = chunk_length(engine.rules), int(engine.states.rows["settled_time"][series])
     since, until = job.cursor or 0, job.end + -job.end % length
     return [(series, since - since % length, min(until, settled + 1))]
+
+
+async def begin_amended(store: PartitionStore, engine: Engine, job: Recomputation, times: Sequence[int]) -> Progress:
+    """Where to begin after settled readings at these event times have been amended: with the windows of the reading
+    before them, which may be the open ones now."""
+    length, first = chunk_length(engine.rules), min(times)
+    before = await store.last_before(job.series_id, first)
+    start = first if before is None else before[0]
+    through = first - first % length + length
+    return Progress(job.id, start - start % length, Totals(), False, through, max(times) + 1)
 
 
 async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
@@ -108,8 +125,8 @@ class Rebuild:
         length = chunk_length(engine.rules)
         start = await _start(self._store, engine, self._stored.id, self._cursor)
         if start is None or start > settled:
-            # The readings are gone; what remains are windows.
-            start = settled - settled % length
+            # The readings are gone; what remains are windows, if any.
+            start = max(settled, 0) - max(settled, 0) % length
         end = start + length
         last = end > settled
         self._cursor = None if last else end

@@ -211,6 +211,8 @@ class _Session:
                     self._recomputing, self._asked = True, wall_clock_us()
                 await self._work(messages, emptied)
                 await self._close_quiet(caught_up=not messages)
+                if self._processor.amending:
+                    self._recomputing, self._asked = True, wall_clock_us()
                 if self._recomputing:
                     # A chunk at a time: what comes in meanwhile does not wait for all of it.
                     self._recomputing = await self._processor.recompute(self._caught_up)

@@ -1,9 +1,10 @@
 """The port of committed data: what queries read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple, Protocol
 
+from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import SeriesInfo
 from services.aggregation.domain.windows.fold import Folded
@@ -53,6 +54,12 @@ class Snapshot(Protocol):
     async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
         """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and
         time."""
+        ...
+
+    async def amendments(
+        self, infos: Sequence[SeriesInfo], start: int, end: int
+    ) -> Mapping[tuple[int, int], Amendment]:
+        """(place in infos, event time) -> what was made of the reading, of those in [start, end) that were amended."""
         ...
 
     async def next_reading(self, infos: Sequence[SeriesInfo], bound: int, *, after: bool) -> int | None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from services.aggregation.application.queries.history import NO_END, History, Snapshot
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
+from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.series import SeriesInfo
 from services.aggregation.domain.times import DAY, MINUTE, NEVER, SECOND
@@ -67,11 +68,12 @@ class WindowItem(NamedTuple):
 
 
 class ReadingItem(NamedTuple):
-    """A raw reading."""
+    """A raw reading. `amendment`: what was made of it after it had come."""
 
     time: int
     value: float
     series: SeriesInfo
+    amendment: Amendment | None = None
 
 
 Find = Callable[[int], Awaitable[int | None]]
@@ -135,8 +137,9 @@ class Lists:
             find = partial(snapshot.next_reading, infos, after=query.oldest_first)
             while infos and len(found) <= size and (span := await walk.next(find)) is not None:
                 readings = await snapshot.readings(infos, *span)
+                amended = await snapshot.amendments(infos, *span)
                 items = [
-                    ReadingItem(time, value, infos[place])
+                    ReadingItem(time, value, infos[place], amended.get((place, time)))
                     for place, time, value in zip(*(column.tolist() for column in readings), strict=True)
                 ]
                 items.sort(key=_reading_order, reverse=not query.oldest_first)

@@ -13,7 +13,7 @@ from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine
 from services.aggregation.domain.windows.fold import Folded, Profile, fold_summaries
 from services.aggregation.domain.windows.statistics import Edge, edge_share
-from services.aggregation.domain.windows.summary import SUMMARY, floor_to
+from services.aggregation.domain.windows.summary import SUMMARY, floor_to, no_summaries
 
 _SEEN_FROM_OUTSIDE = [
     (SUMMARY.names or ()).index(name)
@@ -31,7 +31,7 @@ class StoredWindows(NamedTuple):
 
 class RevisedWindow(NamedTuple):
     """A stored window's new content. Not `visible`: only what is remembered beside its statistics has changed; the
-    revision stays."""
+    revision stays. One that holds no reading any more is stored no longer."""
 
     step: int
     series: int
@@ -72,11 +72,13 @@ def replace_windows(
 ) -> list[RevisedWindow]:
     """The windows of one step that are others `now` than as `known` before, or that visibly changed. The open one is
     replaced in the state, and closes (again) when it visibly changed; with `rules_may_differ` also when it is not
-    but has been announced with what has not settled yet, maybe under other rules."""
+    but has been announced with what has not settled yet, maybe under other rules. Stored windows that are not there
+    `now` hold no reading any more: they are told a last time, empty."""
     states, step = engine.states.rows, engine.rules.steps[level]
     profile = Profile(states["kind"][series].reshape(1), states["max_gap"][series].reshape(1))
     parts = _folded(now)
-    inside = _changed_inside(known, now)
+    gone = sorted(known.keys() - now.keys())
+    inside = None if gone else _changed_inside(known, now)
     if inside is None:
         visible_changes = visibly_changed(profile, _folded(known), parts, step).tolist()
         before = np.array([known.get(start, now[start]) for start in sorted(now)], SUMMARY)
@@ -100,6 +102,8 @@ def replace_windows(
             was = int(opened["revision"][series, level])
         visible = seen or not was
         revised.append(RevisedWindow(step, series, start, was + visible, row, visible))
+    empty = no_summaries(1)[0]
+    revised += [RevisedWindow(step, series, start, revisions[start] + 1, empty) for start in gone if start in revisions]
     return revised
 
 
@@ -127,6 +131,12 @@ def _folded(windows: dict[int, Rows]) -> Folded:
     starts = np.array(sorted(windows), np.int64)
     rows = np.array([windows[start] for start in starts.tolist()], SUMMARY)
     return Folded(np.zeros(len(starts), np.int64), starts, rows)
+
+
+def forget_before(engine: Engine, series: int, earlier: tuple[int, float] | None) -> None:
+    """What was the reading before an open window may count no more; the one before all that is known is `earlier`."""
+    opened = engine.states.rows["open"]
+    opened["before_time"][series], opened["before"][series] = earlier or (NEVER, 0.0)
 
 
 def move_before(engine: Engine, series: int, time: Ints, value: Floats) -> bool:

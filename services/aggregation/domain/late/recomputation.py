@@ -16,6 +16,7 @@ from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,
     close_again,
+    forget_before,
     move_before,
     replace_windows,
 )
@@ -43,6 +44,10 @@ class StoredChunk(NamedTuple):
     windows: Sequence[StoredWindows]
     level_time: int = NEVER
     level: float = 0.0
+    other: Sequence[int] = ()
+    """Event times of those that do not count."""
+    earlier: tuple[int, float] | None = None
+    """The last reading before the chunk that counts; told of a series whose readings were amended."""
 
 
 class StepChange(NamedTuple):
@@ -75,10 +80,17 @@ def chunk_length(rules: Rules) -> int:
 
 
 def recompute_chunk(
-    engine: Engine, series: int, start: int, end: int, past: StoredChunk, *, rebuild: bool = False
+    engine: Engine,
+    series: int,
+    start: int,
+    end: int,
+    past: StoredChunk,
+    *,
+    rebuild: bool = False,
+    amended: bool = False,
 ) -> RecomputedChunk:
     """Folds the windows in [start, end). Where that reaches the last settled reading, the state of the series in memory
-    follows; `rebuild`: it knows of no windows yet."""
+    follows; `rebuild`: it knows of no windows yet; `amended`: readings may be fewer than those that windows hold."""
     states = engine.states.rows[series : series + 1]
     time, value, recounted, meter = _recounted(states, past)
     tail = bool(end > states["settled_time"][0])
@@ -103,13 +115,22 @@ def recompute_chunk(
             _reopen(engine, series, level, folded, stored)
             opened = True
         known = _known(engine, series, level, stored, start, end)
-        others = _others(engine, series, level, folded, stored)
+        others = _others(engine, series, level, folded, stored, fewer=amended)
+        gone = known.keys() - set(folded.start.tolist()) if amended else set[int]()
+        if tail and int(engine.states.rows["open"]["start"][series, level]) in gone:
+            _close_for_good(engine, series, level)
+            if len(folded.start):
+                _reopen(engine, series, level, folded, stored)
         if rebuild:
             # What has not been stored yet was no less known.
             known = dict(zip(folded.start.tolist(), folded.rows, strict=True)) | known
-        steps.append(StepChange(stored, known, known | others))
+        now = {at: row for at, row in known.items() if at not in gone} if gone else known
+        steps.append(StepChange(stored, known, now | others))
         windows += len(folded.start)
-        changed += len(others)
+        changed += len(others) + len(gone)
+    if amended and tail:
+        _settle_anew(engine, series, past)
+        opened = True
     opened |= move_before(engine, series, time, value)
     since = start if past.level_time == NEVER else min(start, past.level_time + 1)
     return RecomputedChunk(steps if changed else [], [], corrections, since, len(own_time), windows, changed, opened)
@@ -156,7 +177,27 @@ def _recounted(states: Rows, past: StoredChunk) -> tuple[Ints, Floats, Recount, 
     return time, value, Recount(time, gains, meter), meter
 
 
-def _others(engine: Engine, series: int, level: int, folded: Folded, stored: StoredWindows) -> dict[int, Rows]:
+def _settle_anew(engine: Engine, series: int, past: StoredChunk) -> None:
+    """The last settled reading, and the one before the open windows, may be others now. What came after the last one
+    is known as having come, and does not count."""
+    last = (int(past.time[-1]), float(past.value[-1])) if len(past.time) else past.earlier
+    state = engine.states.rows[series : series + 1]
+    state["settled_time"], state["settled"] = last or (NEVER, 0.0)
+    engine.voided.update((series, time) for time in past.other if last is None or time > last[0])
+    forget_before(engine, series, past.earlier)
+
+
+def _close_for_good(engine: Engine, series: int, level: int) -> None:
+    """The open window holds no reading any more."""
+    opened = engine.states.rows["open"]
+    opened[series, level] = np.zeros(1, opened.dtype)[0]
+    for name in ("start", "before_time", "after_time"):
+        opened[name][series, level] = NEVER
+
+
+def _others(
+    engine: Engine, series: int, level: int, folded: Folded, stored: StoredWindows, *, fewer: bool
+) -> dict[int, Rows]:
     """The windows that are not stored like this, nor open."""
     states = engine.states.rows
     timed = bool(states["declared"][series])
@@ -164,9 +205,10 @@ def _others(engine: Engine, series: int, level: int, folded: Folded, stored: Sto
     known = np.isin(folded.start, stored.start)
     changed = ~known
     at = np.searchsorted(stored.start, folded.start[known])
-    changed[known] = differs(folded.rows[known], stored.rows[at], timed=timed)
+    changed[known] = differs(folded.rows[known], stored.rows[at], timed=timed, fewer=fewer)
     at = np.flatnonzero(folded.start == opened["start"])
-    changed[at] = differs(folded.rows[at], np.array([opened["summary"]] * len(at), SUMMARY), timed=timed)
+    held = np.array([opened["summary"]] * len(at), SUMMARY)
+    changed[at] = differs(folded.rows[at], held, timed=timed, fewer=fewer)
     return {int(folded.start[place]): folded.rows[place] for place in np.flatnonzero(changed).tolist()}
 
 

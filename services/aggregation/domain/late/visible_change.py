@@ -83,10 +83,10 @@ def _differ(
 
 
 @unbounded
-def differs(new: Rows, old: Rows, *, timed: bool = True) -> Bools:
+def differs(new: Rows, old: Rows, *, timed: bool = True, fewer: bool = False) -> Bools:
     """Which windows are not what is stored, up to rounding. `timed`: the known time counts too. (Where the interval of
     a series is estimated, what is known was judged by the estimate of its time, which is not there any more.) A stored
-    window that holds more readings than are left is never replaced."""
+    window that holds more readings than are left is only replaced with `fewer`: mostly they were dropped by age."""
     found = np.zeros(len(new), bool)
     for name in (*_SHOWN, *_REMEMBERED):
         found |= new[name] != old[name]
@@ -99,4 +99,4 @@ def differs(new: Rows, old: Rows, *, timed: bool = True) -> Bools:
     for name, scale in close.items():
         same = (new[name] == old[name]) | (np.isnan(new[name]) & np.isnan(old[name]))
         found |= ~(same | (np.abs(new[name] - old[name]) <= _ROUNDING * scale))
-    return found & (new["count"] >= old["count"])
+    return found if fewer else found & (new["count"] >= old["count"])

@@ -21,6 +21,7 @@ from services.aggregation.domain.windows.closing import Deadlines, NextReadings,
 from services.aggregation.domain.windows.fold import fold_readings
 from services.aggregation.domain.windows.open_windows import ClosedWindows, no_edges
 from services.aggregation.domain.windows.series_state import SeriesStates
+from services.aggregation.domain.windows.vacant_windows import VacantWindows
 
 
 def _repeats(batch: Readings) -> Bools:
@@ -76,13 +77,17 @@ class Engine:
         self.rules = rules
         self.states = SeriesStates(rules)
         self.buffer = no_readings()
+        self.voided: set[tuple[int, int]] = set()
+        """(series, event time) of readings that were voided before they have settled: those that come again are no
+        news."""
+        self.vacant = VacantWindows()
 
     def admit(self, batch: Readings) -> Admission:
         """Sorts out a batch (in order of arrival)."""
         settled = self.states.rows["settled_time"][batch.series]
         behind = batch.time <= settled
         too_late = self._too_late(batch)
-        if too_late is None and not behind.any():
+        if too_late is None and not behind.any() and not self.voided:
             return Admission(batch, no_readings(), no_readings(), 0)
         if too_late is None:
             too_late = np.zeros(len(behind), bool)
@@ -90,6 +95,8 @@ class Engine:
         if too_late.any():
             # What has come once more in this very batch is not stored yet, and still the first.
             again |= too_late & _repeats(batch)
+        if self.voided:
+            again |= self._voided(batch)
         gone = again | too_late
         return Admission(
             batch.take(~behind & ~gone),
@@ -97,6 +104,14 @@ class Engine:
             batch.take(too_late & ~again).sorted(),
             int(again.sum()),
         )
+
+    def _voided(self, batch: Readings) -> Bools:
+        settled = self.states.rows["settled_time"]
+        self.voided = {(series, time) for series, time in self.voided if time > settled[series]}
+        found = np.isin(batch.time, [time for _, time in self.voided])
+        for at in np.flatnonzero(found).tolist():
+            found[at] = (int(batch.series[at]), int(batch.time[at])) in self.voided
+        return found
 
     def _too_late(self, batch: Readings) -> Bools | None:
         """Which readings were further behind the newest one of their series, when they arrived, than the lateness

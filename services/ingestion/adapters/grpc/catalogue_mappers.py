@@ -46,6 +46,7 @@ def sensor_type_message(entry: SensorType) -> catalogue_pb2.SensorType:
         min_value=entry.min_value,
         max_value=entry.max_value,
         counter_rules=_rules_message(entry.counter_rules),
+        repeat_policy="LAST_WINS" if entry.last_wins else "FIRST_WINS",
     )
     if entry.expected_interval is not None:
         message.expected_interval.FromTimedelta(entry.expected_interval)
@@ -121,6 +122,13 @@ def _interval(message: Any) -> timedelta | None:
     return interval.ToTimedelta()
 
 
+def _last_wins(message: Any) -> bool:
+    policies = catalogue_pb2.SensorType.RepeatPolicy
+    if message.repeat_policy not in policies.values():
+        raise InvalidField("sensorType.repeatPolicy", "must be FIRST_WINS or LAST_WINS", rule="ENUM")
+    return message.repeat_policy == policies.Value("LAST_WINS")
+
+
 def _optional(name: str) -> Callable[[Any], Any]:
     return lambda message: getattr(message, name) if message.HasField(name) else None
 
@@ -143,6 +151,7 @@ SENSOR_TYPE: Fields = {
     "max_value": _optional("max_value"),
     "expected_interval": _interval,
     "counter_rules": _rules("sensorType"),
+    "repeat_policy": _last_wins,
 }
 ATTRIBUTES: Fields = {"attributes": _map}
 DEVICE: Fields = {

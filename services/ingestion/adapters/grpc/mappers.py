@@ -12,6 +12,7 @@ from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
 from services.ingestion.domain.reading_columns import Floats, Indices, Longs
+from services.ingestion.domain.recent_readings import Conflict
 from services.ingestion.domain.series import SeriesKey
 from tocsin.ingestion.v1 import alert_service_pb2, payload_service_pb2, reading_pb2, reading_service_pb2
 
@@ -47,6 +48,21 @@ def reading(stored: StoredReading) -> reading_pb2.Reading:
         unit=stored.series.type.unit,
         event_time=timestamp_us(stored.event_time_us),
     )
+
+
+def conflict(found: Conflict) -> reading_pb2.ReadingConflict:
+    """As it goes out."""
+    return reading_pb2.ReadingConflict(
+        index=found.row,
+        outcome="SUPERSEDES" if found.wins else "IGNORED",
+        counting_value=found.counting,
+        other_value=found.other if found.wins else found.value,
+    )
+
+
+def conflicts(found: Sequence[Conflict]) -> list[reading_pb2.ReadingConflict]:
+    """The first of them, as they go out."""
+    return [conflict(item) for item in found[:MAX_EXPLAINED]]
 
 
 def rejections(found: Iterable[Rejection]) -> list[reading_pb2.ItemRejection]:

@@ -43,4 +43,8 @@ class PayloadServicer(PayloadServiceServicer):
 
 
 def _accepted(outcome: PayloadAccepted) -> pb.SubmitPayloadResponse:
-    return pb.SubmitPayloadResponse(readings=[to.reading(item) for item in outcome.readings], priority=outcome.priority)
+    return pb.SubmitPayloadResponse(
+        readings=[to.reading(item) for item in outcome.readings],
+        priority=outcome.priority,
+        conflicts=to.conflicts(outcome.conflicts),
+    )

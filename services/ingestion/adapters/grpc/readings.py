@@ -25,7 +25,10 @@ class ReadingServicer(ReadingServiceServicer):
     async def CreateReading(self, request: pb.CreateReadingRequest, context: Any) -> pb.CreateReadingResponse:
         command = CreateReading(to.raw_reading(request.reading), request.idempotency_key)
         created = await self._readings.create(command)
-        return pb.CreateReadingResponse(reading=to.reading(created.reading), duplicate=created.duplicate)
+        answer = pb.CreateReadingResponse(reading=to.reading(created.reading), duplicate=created.duplicate)
+        if created.conflict is not None:
+            answer.conflict.CopyFrom(to.conflict(created.conflict))
+        return answer
 
     async def BatchCreateReadings(
         self, request: pb.BatchCreateReadingsRequest, context: Any
@@ -36,6 +39,8 @@ class ReadingServicer(ReadingServiceServicer):
             accepted=created.accepted,
             rejections=to.explained(created.rejections),
             duplicate=created.duplicate,
+            ignored=created.ignored,
+            conflicts=to.conflicts(created.conflicts),
         )
 
     async def ImportReadings(
@@ -46,6 +51,8 @@ class ReadingServicer(ReadingServiceServicer):
             accepted=imported.accepted,
             rejected=imported.rejected,
             rejections=to.explained(imported.rejections),
+            ignored=imported.ignored,
+            conflicts=to.conflicts(imported.conflicts),
         )
 
     async def StreamReadings(
@@ -95,5 +102,8 @@ async def _answer(sequence: int, pending: Pending, *, explain: bool) -> pb.Strea
         accepted=pending.accepted,
         rejections=(to.explained if explain else to.rejections)(pending.rejections),
     )
-    await pending.durable
+    done = await pending.outcome()
+    if done.conflicts:
+        answer.accepted, answer.ignored = done.accepted, done.ignored
+        answer.conflicts.extend(to.conflicts(done.conflicts))
     return answer

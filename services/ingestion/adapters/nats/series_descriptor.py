@@ -58,4 +58,5 @@ def _rules(sensor_type: SensorType, counting: CounterRules | None, *, own: bool)
         max_increase_per_hour=rules.max_increase_per_hour,
         own_counter_rules=own,
         rules_revision=sensor_type.revision,
+        last_wins=sensor_type.last_wins,
     )

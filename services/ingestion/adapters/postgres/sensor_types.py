@@ -6,7 +6,7 @@ from services.chassis.postgres import Connection
 from services.ingestion.adapters.postgres.counter_rule_columns import RULES, rules_in, values_of
 from services.ingestion.domain.catalogue import Kind, SensorType
 
-VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}"
+VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}, last_wins"
 COLUMNS = f"{VALUES}, revision"
 # By the clock, so that it grows also beyond what was told before the database was brought back from a copy.
 NEXT = "greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
@@ -15,7 +15,8 @@ NEXT = "greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000000)
 def sensor_type_values(entry: SensorType) -> tuple[object, ...]:
     """In the order of `VALUES`."""
     rules = values_of(entry.counter_rules)
-    return entry.id, int(entry.kind), entry.unit, entry.min_value, entry.max_value, entry.expected_interval, *rules
+    limits = entry.min_value, entry.max_value
+    return entry.id, int(entry.kind), entry.unit, *limits, entry.expected_interval, *rules, entry.last_wins
 
 
 def sensor_type_in(row: asyncpg.Record) -> SensorType:
@@ -29,6 +30,7 @@ def sensor_type_in(row: asyncpg.Record) -> SensorType:
         expected_interval=row["expected_interval"],
         counter_rules=rules_in(row),
         revision=row["revision"],
+        last_wins=row["last_wins"],
     )
 
 

@@ -106,7 +106,9 @@ def test_a_description_without_a_revision_may_be_of_the_devices_own_rules() -> N
     named.rules_revision = 1
     assert parse_descriptor(named.SerializeToString()).own is False
     named.own_counter_rules = True
-    assert parse_descriptor(named.SerializeToString())[5:] == (True, 1)
+    assert parse_descriptor(named.SerializeToString())[5:] == (True, 1, False)
+    named.last_wins = True
+    assert parse_descriptor(named.SerializeToString()).last_wins
 
 
 @given(st.binary(max_size=200))

@@ -1584,6 +1584,498 @@ func (x *ListSeriesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// VoidReadingRequest names the reading, and says why it must not count.
+type VoidReadingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building of the series.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// room of the series.
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type of the series.
+	SensorType string `protobuf:"bytes,3,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device of the series; empty for the one without a device.
+	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// event_time of the reading, to the microsecond.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// reason is kept and listed with the reading, beside the subject of the token.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidReadingRequest) Reset() {
+	*x = VoidReadingRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidReadingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidReadingRequest) ProtoMessage() {}
+
+func (x *VoidReadingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidReadingRequest.ProtoReflect.Descriptor instead.
+func (*VoidReadingRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *VoidReadingRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *VoidReadingRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *VoidReadingRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *VoidReadingRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *VoidReadingRequest) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *VoidReadingRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// VoidReadingResponse says how the reading stands.
+type VoidReadingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reading as it is listed now.
+	Reading *StoredReading `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// changed is false when it was void already; then who voided it and why stay as they were.
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// windows that are others now: they have a higher revision.
+	Windows       int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidReadingResponse) Reset() {
+	*x = VoidReadingResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidReadingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidReadingResponse) ProtoMessage() {}
+
+func (x *VoidReadingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidReadingResponse.ProtoReflect.Descriptor instead.
+func (*VoidReadingResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *VoidReadingResponse) GetReading() *StoredReading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *VoidReadingResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *VoidReadingResponse) GetWindows() int64 {
+	if x != nil {
+		return x.Windows
+	}
+	return 0
+}
+
+// ReplaceReadingRequest names the reading, and says which value counts and why.
+type ReplaceReadingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building of the series.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// room of the series.
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type of the series.
+	SensorType string `protobuf:"bytes,3,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device of the series; empty for the one without a device.
+	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// event_time of the reading, to the microsecond.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// value that counts, in the unit of the series; finite. Required.
+	Value *float64 `protobuf:"fixed64,6,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// unit of the value: that of the series, which is assumed when it is empty; another one is INVALID_ARGUMENT.
+	Unit string `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
+	// reason is kept and listed with the reading, beside the subject of the token.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceReadingRequest) Reset() {
+	*x = ReplaceReadingRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceReadingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceReadingRequest) ProtoMessage() {}
+
+func (x *ReplaceReadingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceReadingRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceReadingRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReplaceReadingRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *ReplaceReadingRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *ReplaceReadingRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *ReplaceReadingRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *ReplaceReadingRequest) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *ReplaceReadingRequest) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *ReplaceReadingRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *ReplaceReadingRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReplaceReadingResponse says how the reading stands.
+type ReplaceReadingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reading as it is listed now.
+	Reading *StoredReading `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// changed is false when this value counted already; then who made it so and why stay as they were.
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// windows that are others now: they have a higher revision.
+	Windows       int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceReadingResponse) Reset() {
+	*x = ReplaceReadingResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceReadingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceReadingResponse) ProtoMessage() {}
+
+func (x *ReplaceReadingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceReadingResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceReadingResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReplaceReadingResponse) GetReading() *StoredReading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ReplaceReadingResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *ReplaceReadingResponse) GetWindows() int64 {
+	if x != nil {
+		return x.Windows
+	}
+	return 0
+}
+
+// ListReadingConflictsRequest names the room, the sensor type and the range.
+type ListReadingConflictsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// building to ask about.
+	Building string `protobuf:"bytes,3,opt,name=building,proto3" json:"building,omitempty"`
+	// room to ask about.
+	Room string `protobuf:"bytes,4,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type to ask about; all when empty.
+	SensorType string `protobuf:"bytes,5,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device to which the list is limited; empty for all.
+	Device string `protobuf:"bytes,6,opt,name=device,proto3" json:"device,omitempty"`
+	// from is the earliest event time, inclusive; the beginning when absent.
+	From *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the latest event time, exclusive; the end when absent.
+	To            *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReadingConflictsRequest) Reset() {
+	*x = ListReadingConflictsRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReadingConflictsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReadingConflictsRequest) ProtoMessage() {}
+
+func (x *ListReadingConflictsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReadingConflictsRequest.ProtoReflect.Descriptor instead.
+func (*ListReadingConflictsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListReadingConflictsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReadingConflictsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListReadingConflictsRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *ListReadingConflictsRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *ListReadingConflictsRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *ListReadingConflictsRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *ListReadingConflictsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListReadingConflictsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// ListReadingConflictsResponse is a page of conflicts.
+type ListReadingConflictsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// conflicts of the page.
+	Conflicts []*StoredReadingConflict `protobuf:"bytes,1,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReadingConflictsResponse) Reset() {
+	*x = ListReadingConflictsResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReadingConflictsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReadingConflictsResponse) ProtoMessage() {}
+
+func (x *ListReadingConflictsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReadingConflictsResponse.ProtoReflect.Descriptor instead.
+func (*ListReadingConflictsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListReadingConflictsResponse) GetConflicts() []*StoredReadingConflict {
+	if x != nil {
+		return x.Conflicts
+	}
+	return nil
+}
+
+func (x *ListReadingConflictsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_tocsin_aggregation_v1_aggregation_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
@@ -1730,7 +2222,52 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"sensorType\"s\n" +
 	"\x12ListSeriesResponse\x125\n" +
 	"\x06series\x18\x01 \x03(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xdd\f\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x02\n" +
+	"\x12VoidReadingRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12.\n" +
+	"\vsensor_type\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12E\n" +
+	"\n" +
+	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\teventTime\x12*\n" +
+	"\x06reason\x18\x06 \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\x98\xb5\x18\x01\x10\x01\x18\xf4\x03R\x06reason\"\x89\x01\n" +
+	"\x13VoidReadingResponse\x12>\n" +
+	"\areading\x18\x01 \x01(\v2$.tocsin.aggregation.v1.StoredReadingR\areading\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows\"\xfd\x02\n" +
+	"\x15ReplaceReadingRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12.\n" +
+	"\vsensor_type\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12E\n" +
+	"\n" +
+	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\teventTime\x12)\n" +
+	"\x05value\x18\x06 \x01(\x01B\x0e\xe2A\x01\x02\xbaH\a\xc8\x01\x01\x12\x02@\x01H\x00R\x05value\x88\x01\x01\x12\x1b\n" +
+	"\x04unit\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\x12*\n" +
+	"\x06reason\x18\b \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\x98\xb5\x18\x01\x10\x01\x18\xf4\x03R\x06reasonB\b\n" +
+	"\x06_value\"\x8c\x01\n" +
+	"\x16ReplaceReadingResponse\x12>\n" +
+	"\areading\x18\x01 \x01(\v2$.tocsin.aggregation.v1.StoredReadingR\areading\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows\"\xe5\x02\n" +
+	"\x1bListReadingConflictsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12)\n" +
+	"\bbuilding\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x04 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12*\n" +
+	"\vsensor_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12.\n" +
+	"\x04from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x92\x01\n" +
+	"\x1cListReadingConflictsResponse\x12J\n" +
+	"\tconflicts\x18\x01 \x03(\v2,.tocsin.aggregation.v1.StoredReadingConflictR\tconflicts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb5\x11\n" +
 	"\x12AggregationService\x12\xab\x01\n" +
 	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xae\x01\n" +
@@ -1741,7 +2278,13 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\vListWindows\x12).tocsin.aggregation.v1.ListWindowsRequest\x1a*.tocsin.aggregation.v1.ListWindowsResponse\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/windows\x90\x02\x01\x12\xb5\x01\n" +
 	"\fListReadings\x12*.tocsin.aggregation.v1.ListReadingsRequest\x1a+.tocsin.aggregation.v1.ListReadingsResponse\"L\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\xc1\x01\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\xb7\x01\n" +
+	"\vVoidReading\x12).tocsin.aggregation.v1.VoidReadingRequest\x1a*.tocsin.aggregation.v1.VoidReadingResponse\"Q\x8a\xb5\x18\x0f\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x028:\x01*\"3/v1/buildings/{building}/rooms/{room}/readings:void\x12\xc3\x01\n" +
+	"\x0eReplaceReading\x12,.tocsin.aggregation.v1.ReplaceReadingRequest\x1a-.tocsin.aggregation.v1.ReplaceReadingResponse\"T\x8a\xb5\x18\x0f\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x02;:\x01*\"6/v1/buildings/{building}/rooms/{room}/readings:replace\x12\xd5\x01\n" +
+	"\x14ListReadingConflicts\x122.tocsin.aggregation.v1.ListReadingConflictsRequest\x1a3.tocsin.aggregation.v1.ListReadingConflictsResponse\"T\x8a\xb5\x18\x0f\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x028\x126/v1/buildings/{building}/rooms/{room}/readingConflicts\x90\x02\x01\x12\xc1\x01\n" +
 	"\x0fListCorrections\x12-.tocsin.aggregation.v1.ListCorrectionsRequest\x1a..tocsin.aggregation.v1.ListCorrectionsResponse\"O\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x023\x121/v1/buildings/{building}/rooms/{room}/corrections\x90\x02\x01\x12\xca\x01\n" +
 	"\x10RecomputeWindows\x12..tocsin.aggregation.v1.RecomputeWindowsRequest\x1a/.tocsin.aggregation.v1.RecomputeWindowsResponse\"U\x8a\xb5\x18\x0f\n" +
@@ -1766,87 +2309,107 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_aggregation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
-	(Average_State)(0),                // 0: tocsin.aggregation.v1.Average.State
-	(*Average)(nil),                   // 1: tocsin.aggregation.v1.Average
-	(*GetRoomAverageRequest)(nil),     // 2: tocsin.aggregation.v1.GetRoomAverageRequest
-	(*ListWindowsRequest)(nil),        // 3: tocsin.aggregation.v1.ListWindowsRequest
-	(*ListWindowsResponse)(nil),       // 4: tocsin.aggregation.v1.ListWindowsResponse
-	(*ListReadingsRequest)(nil),       // 5: tocsin.aggregation.v1.ListReadingsRequest
-	(*ListReadingsResponse)(nil),      // 6: tocsin.aggregation.v1.ListReadingsResponse
-	(*WatchWindowsRequest)(nil),       // 7: tocsin.aggregation.v1.WatchWindowsRequest
-	(*GetBuildingAverageRequest)(nil), // 8: tocsin.aggregation.v1.GetBuildingAverageRequest
-	(*BuildingAverage)(nil),           // 9: tocsin.aggregation.v1.BuildingAverage
-	(*ListRoomAveragesRequest)(nil),   // 10: tocsin.aggregation.v1.ListRoomAveragesRequest
-	(*ListRoomAveragesResponse)(nil),  // 11: tocsin.aggregation.v1.ListRoomAveragesResponse
-	(*ListCorrectionsRequest)(nil),    // 12: tocsin.aggregation.v1.ListCorrectionsRequest
-	(*ListCorrectionsResponse)(nil),   // 13: tocsin.aggregation.v1.ListCorrectionsResponse
-	(*RecomputeWindowsRequest)(nil),   // 14: tocsin.aggregation.v1.RecomputeWindowsRequest
-	(*RecomputeWindowsResponse)(nil),  // 15: tocsin.aggregation.v1.RecomputeWindowsResponse
-	(*ListSeriesRequest)(nil),         // 16: tocsin.aggregation.v1.ListSeriesRequest
-	(*ListSeriesResponse)(nil),        // 17: tocsin.aggregation.v1.ListSeriesResponse
-	(*timestamppb.Timestamp)(nil),     // 18: google.protobuf.Timestamp
-	(*Statistics)(nil),                // 19: tocsin.aggregation.v1.Statistics
-	(*durationpb.Duration)(nil),       // 20: google.protobuf.Duration
-	(*Window)(nil),                    // 21: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),             // 22: tocsin.aggregation.v1.StoredReading
-	(*Correction)(nil),                // 23: tocsin.aggregation.v1.Correction
-	(*Series)(nil),                    // 24: tocsin.aggregation.v1.Series
+	(Average_State)(0),                   // 0: tocsin.aggregation.v1.Average.State
+	(*Average)(nil),                      // 1: tocsin.aggregation.v1.Average
+	(*GetRoomAverageRequest)(nil),        // 2: tocsin.aggregation.v1.GetRoomAverageRequest
+	(*ListWindowsRequest)(nil),           // 3: tocsin.aggregation.v1.ListWindowsRequest
+	(*ListWindowsResponse)(nil),          // 4: tocsin.aggregation.v1.ListWindowsResponse
+	(*ListReadingsRequest)(nil),          // 5: tocsin.aggregation.v1.ListReadingsRequest
+	(*ListReadingsResponse)(nil),         // 6: tocsin.aggregation.v1.ListReadingsResponse
+	(*WatchWindowsRequest)(nil),          // 7: tocsin.aggregation.v1.WatchWindowsRequest
+	(*GetBuildingAverageRequest)(nil),    // 8: tocsin.aggregation.v1.GetBuildingAverageRequest
+	(*BuildingAverage)(nil),              // 9: tocsin.aggregation.v1.BuildingAverage
+	(*ListRoomAveragesRequest)(nil),      // 10: tocsin.aggregation.v1.ListRoomAveragesRequest
+	(*ListRoomAveragesResponse)(nil),     // 11: tocsin.aggregation.v1.ListRoomAveragesResponse
+	(*ListCorrectionsRequest)(nil),       // 12: tocsin.aggregation.v1.ListCorrectionsRequest
+	(*ListCorrectionsResponse)(nil),      // 13: tocsin.aggregation.v1.ListCorrectionsResponse
+	(*RecomputeWindowsRequest)(nil),      // 14: tocsin.aggregation.v1.RecomputeWindowsRequest
+	(*RecomputeWindowsResponse)(nil),     // 15: tocsin.aggregation.v1.RecomputeWindowsResponse
+	(*ListSeriesRequest)(nil),            // 16: tocsin.aggregation.v1.ListSeriesRequest
+	(*ListSeriesResponse)(nil),           // 17: tocsin.aggregation.v1.ListSeriesResponse
+	(*VoidReadingRequest)(nil),           // 18: tocsin.aggregation.v1.VoidReadingRequest
+	(*VoidReadingResponse)(nil),          // 19: tocsin.aggregation.v1.VoidReadingResponse
+	(*ReplaceReadingRequest)(nil),        // 20: tocsin.aggregation.v1.ReplaceReadingRequest
+	(*ReplaceReadingResponse)(nil),       // 21: tocsin.aggregation.v1.ReplaceReadingResponse
+	(*ListReadingConflictsRequest)(nil),  // 22: tocsin.aggregation.v1.ListReadingConflictsRequest
+	(*ListReadingConflictsResponse)(nil), // 23: tocsin.aggregation.v1.ListReadingConflictsResponse
+	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
+	(*Statistics)(nil),                   // 25: tocsin.aggregation.v1.Statistics
+	(*durationpb.Duration)(nil),          // 26: google.protobuf.Duration
+	(*Window)(nil),                       // 27: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),                // 28: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),                   // 29: tocsin.aggregation.v1.Correction
+	(*Series)(nil),                       // 30: tocsin.aggregation.v1.Series
+	(*StoredReadingConflict)(nil),        // 31: tocsin.aggregation.v1.StoredReadingConflict
 }
 var file_tocsin_aggregation_v1_aggregation_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.Average.state:type_name -> tocsin.aggregation.v1.Average.State
-	18, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
-	18, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
-	19, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	20, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
-	18, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
-	20, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
-	18, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	21, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
-	18, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
-	22, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
-	20, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
-	20, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
-	18, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
+	24, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
+	24, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
+	25, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	26, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
+	24, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
+	26, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
+	24, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	24, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	27, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
+	24, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	24, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	28, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
+	26, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
+	26, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
+	24, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: tocsin.aggregation.v1.BuildingAverage.state:type_name -> tocsin.aggregation.v1.Average.State
-	18, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
-	18, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
-	19, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	20, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
-	18, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
+	24, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
+	24, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
+	25, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	26, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
+	24, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
 	1,  // 22: tocsin.aggregation.v1.ListRoomAveragesResponse.averages:type_name -> tocsin.aggregation.v1.Average
-	18, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
-	23, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
-	18, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	18, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	24, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
-	2,  // 29: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
-	8,  // 30: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
-	10, // 31: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
-	3,  // 32: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
-	5,  // 33: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
-	12, // 34: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
-	14, // 35: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
-	16, // 36: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
-	7,  // 37: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
-	1,  // 38: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
-	9,  // 39: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
-	11, // 40: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
-	4,  // 41: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
-	6,  // 42: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
-	13, // 43: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
-	15, // 44: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
-	17, // 45: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
-	21, // 46: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
-	38, // [38:47] is the sub-list for method output_type
-	29, // [29:38] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	24, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
+	24, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
+	29, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
+	24, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	24, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	30, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
+	24, // 29: tocsin.aggregation.v1.VoidReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	28, // 30: tocsin.aggregation.v1.VoidReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	24, // 31: tocsin.aggregation.v1.ReplaceReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	28, // 32: tocsin.aggregation.v1.ReplaceReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	24, // 33: tocsin.aggregation.v1.ListReadingConflictsRequest.from:type_name -> google.protobuf.Timestamp
+	24, // 34: tocsin.aggregation.v1.ListReadingConflictsRequest.to:type_name -> google.protobuf.Timestamp
+	31, // 35: tocsin.aggregation.v1.ListReadingConflictsResponse.conflicts:type_name -> tocsin.aggregation.v1.StoredReadingConflict
+	2,  // 36: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
+	8,  // 37: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
+	10, // 38: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
+	3,  // 39: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
+	5,  // 40: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
+	18, // 41: tocsin.aggregation.v1.AggregationService.VoidReading:input_type -> tocsin.aggregation.v1.VoidReadingRequest
+	20, // 42: tocsin.aggregation.v1.AggregationService.ReplaceReading:input_type -> tocsin.aggregation.v1.ReplaceReadingRequest
+	22, // 43: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:input_type -> tocsin.aggregation.v1.ListReadingConflictsRequest
+	12, // 44: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
+	14, // 45: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
+	16, // 46: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
+	7,  // 47: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
+	1,  // 48: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
+	9,  // 49: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
+	11, // 50: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
+	4,  // 51: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
+	6,  // 52: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
+	19, // 53: tocsin.aggregation.v1.AggregationService.VoidReading:output_type -> tocsin.aggregation.v1.VoidReadingResponse
+	21, // 54: tocsin.aggregation.v1.AggregationService.ReplaceReading:output_type -> tocsin.aggregation.v1.ReplaceReadingResponse
+	23, // 55: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:output_type -> tocsin.aggregation.v1.ListReadingConflictsResponse
+	13, // 56: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
+	15, // 57: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
+	17, // 58: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
+	27, // 59: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
+	48, // [48:60] is the sub-list for method output_type
+	36, // [36:48] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_aggregation_service_proto_init() }
@@ -1855,13 +2418,14 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_init() {
 		return
 	}
 	file_tocsin_aggregation_v1_window_proto_init()
+	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc), len(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

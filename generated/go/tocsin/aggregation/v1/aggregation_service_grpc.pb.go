@@ -19,15 +19,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AggregationService_GetRoomAverage_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/GetRoomAverage"
-	AggregationService_GetBuildingAverage_FullMethodName = "/tocsin.aggregation.v1.AggregationService/GetBuildingAverage"
-	AggregationService_ListRoomAverages_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/ListRoomAverages"
-	AggregationService_ListWindows_FullMethodName        = "/tocsin.aggregation.v1.AggregationService/ListWindows"
-	AggregationService_ListReadings_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ListReadings"
-	AggregationService_ListCorrections_FullMethodName    = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
-	AggregationService_RecomputeWindows_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/RecomputeWindows"
-	AggregationService_ListSeries_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/ListSeries"
-	AggregationService_WatchWindows_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
+	AggregationService_GetRoomAverage_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/GetRoomAverage"
+	AggregationService_GetBuildingAverage_FullMethodName   = "/tocsin.aggregation.v1.AggregationService/GetBuildingAverage"
+	AggregationService_ListRoomAverages_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/ListRoomAverages"
+	AggregationService_ListWindows_FullMethodName          = "/tocsin.aggregation.v1.AggregationService/ListWindows"
+	AggregationService_ListReadings_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/ListReadings"
+	AggregationService_VoidReading_FullMethodName          = "/tocsin.aggregation.v1.AggregationService/VoidReading"
+	AggregationService_ReplaceReading_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ReplaceReading"
+	AggregationService_ListReadingConflicts_FullMethodName = "/tocsin.aggregation.v1.AggregationService/ListReadingConflicts"
+	AggregationService_ListCorrections_FullMethodName      = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
+	AggregationService_RecomputeWindows_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/RecomputeWindows"
+	AggregationService_ListSeries_FullMethodName           = "/tocsin.aggregation.v1.AggregationService/ListSeries"
+	AggregationService_WatchWindows_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
 )
 
 // AggregationServiceClient is the client API for AggregationService service.
@@ -51,6 +54,18 @@ type AggregationServiceClient interface {
 	ListWindows(ctx context.Context, in *ListWindowsRequest, opts ...grpc.CallOption) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(ctx context.Context, in *ListReadingsRequest, opts ...grpc.CallOption) (*ListReadingsResponse, error)
+	// VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+	// consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+	// why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+	// of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+	// the work going on.
+	VoidReading(ctx context.Context, in *VoidReadingRequest, opts ...grpc.CallOption) (*VoidReadingResponse, error)
+	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+	// Everything else is as in VoidReading.
+	ReplaceReading(ctx context.Context, in *ReplaceReadingRequest, opts ...grpc.CallOption) (*ReplaceReadingResponse, error)
+	// ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+	// and over whichever way, newest event time first: the last value that does not count, and how many there were.
+	ListReadingConflicts(ctx context.Context, in *ListReadingConflictsRequest, opts ...grpc.CallOption) (*ListReadingConflictsResponse, error)
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
@@ -118,6 +133,36 @@ func (c *aggregationServiceClient) ListReadings(ctx context.Context, in *ListRea
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListReadingsResponse)
 	err := c.cc.Invoke(ctx, AggregationService_ListReadings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) VoidReading(ctx context.Context, in *VoidReadingRequest, opts ...grpc.CallOption) (*VoidReadingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VoidReadingResponse)
+	err := c.cc.Invoke(ctx, AggregationService_VoidReading_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) ReplaceReading(ctx context.Context, in *ReplaceReadingRequest, opts ...grpc.CallOption) (*ReplaceReadingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplaceReadingResponse)
+	err := c.cc.Invoke(ctx, AggregationService_ReplaceReading_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) ListReadingConflicts(ctx context.Context, in *ListReadingConflictsRequest, opts ...grpc.CallOption) (*ListReadingConflictsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReadingConflictsResponse)
+	err := c.cc.Invoke(ctx, AggregationService_ListReadingConflicts_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +239,18 @@ type AggregationServiceServer interface {
 	ListWindows(context.Context, *ListWindowsRequest) (*ListWindowsResponse, error)
 	// ListReadings returns raw readings of a room by time.
 	ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error)
+	// VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+	// consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+	// why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+	// of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+	// the work going on.
+	VoidReading(context.Context, *VoidReadingRequest) (*VoidReadingResponse, error)
+	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+	// Everything else is as in VoidReading.
+	ReplaceReading(context.Context, *ReplaceReadingRequest) (*ReplaceReadingResponse, error)
+	// ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+	// and over whichever way, newest event time first: the last value that does not count, and how many there were.
+	ListReadingConflicts(context.Context, *ListReadingConflictsRequest) (*ListReadingConflictsResponse, error)
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
@@ -231,6 +288,15 @@ func (UnimplementedAggregationServiceServer) ListWindows(context.Context, *ListW
 }
 func (UnimplementedAggregationServiceServer) ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListReadings not implemented")
+}
+func (UnimplementedAggregationServiceServer) VoidReading(context.Context, *VoidReadingRequest) (*VoidReadingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidReading not implemented")
+}
+func (UnimplementedAggregationServiceServer) ReplaceReading(context.Context, *ReplaceReadingRequest) (*ReplaceReadingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceReading not implemented")
+}
+func (UnimplementedAggregationServiceServer) ListReadingConflicts(context.Context, *ListReadingConflictsRequest) (*ListReadingConflictsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReadingConflicts not implemented")
 }
 func (UnimplementedAggregationServiceServer) ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCorrections not implemented")
@@ -355,6 +421,60 @@ func _AggregationService_ListReadings_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AggregationService_VoidReading_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidReadingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).VoidReading(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_VoidReading_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).VoidReading(ctx, req.(*VoidReadingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AggregationService_ReplaceReading_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceReadingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).ReplaceReading(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_ReplaceReading_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).ReplaceReading(ctx, req.(*ReplaceReadingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AggregationService_ListReadingConflicts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReadingConflictsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).ListReadingConflicts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_ListReadingConflicts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).ListReadingConflicts(ctx, req.(*ListReadingConflictsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AggregationService_ListCorrections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListCorrectionsRequest)
 	if err := dec(in); err != nil {
@@ -446,6 +566,18 @@ var AggregationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListReadings",
 			Handler:    _AggregationService_ListReadings_Handler,
+		},
+		{
+			MethodName: "VoidReading",
+			Handler:    _AggregationService_VoidReading_Handler,
+		},
+		{
+			MethodName: "ReplaceReading",
+			Handler:    _AggregationService_ReplaceReading_Handler,
+		},
+		{
+			MethodName: "ListReadingConflicts",
+			Handler:    _AggregationService_ListReadingConflicts_Handler,
 		},
 		{
 			MethodName: "ListCorrections",

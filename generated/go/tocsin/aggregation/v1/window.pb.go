@@ -23,6 +23,112 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Outcome says what became of the value.
+type StoredReadingConflict_Outcome int32
+
+const (
+	// OUTCOME_UNSPECIFIED is never returned.
+	StoredReadingConflict_OUTCOME_UNSPECIFIED StoredReadingConflict_Outcome = 0
+	// IGNORED came later than the value that counted then.
+	StoredReadingConflict_IGNORED StoredReadingConflict_Outcome = 1
+	// SUPERSEDED had counted, until a later one took its place (LAST_WINS).
+	StoredReadingConflict_SUPERSEDED StoredReadingConflict_Outcome = 2
+)
+
+// Enum value maps for StoredReadingConflict_Outcome.
+var (
+	StoredReadingConflict_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "IGNORED",
+		2: "SUPERSEDED",
+	}
+	StoredReadingConflict_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"IGNORED":             1,
+		"SUPERSEDED":          2,
+	}
+)
+
+func (x StoredReadingConflict_Outcome) Enum() *StoredReadingConflict_Outcome {
+	p := new(StoredReadingConflict_Outcome)
+	*p = x
+	return p
+}
+
+func (x StoredReadingConflict_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StoredReadingConflict_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_window_proto_enumTypes[0].Descriptor()
+}
+
+func (StoredReadingConflict_Outcome) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_window_proto_enumTypes[0]
+}
+
+func (x StoredReadingConflict_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StoredReadingConflict_Outcome.Descriptor instead.
+func (StoredReadingConflict_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4, 0}
+}
+
+// Kind says what was made of it.
+type Amendment_Kind int32
+
+const (
+	// KIND_UNSPECIFIED is never returned.
+	Amendment_KIND_UNSPECIFIED Amendment_Kind = 0
+	// VOIDED counts nowhere.
+	Amendment_VOIDED Amendment_Kind = 1
+	// REPLACED has another value that counts.
+	Amendment_REPLACED Amendment_Kind = 2
+)
+
+// Enum value maps for Amendment_Kind.
+var (
+	Amendment_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "VOIDED",
+		2: "REPLACED",
+	}
+	Amendment_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"VOIDED":           1,
+		"REPLACED":         2,
+	}
+)
+
+func (x Amendment_Kind) Enum() *Amendment_Kind {
+	p := new(Amendment_Kind)
+	*p = x
+	return p
+}
+
+func (x Amendment_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Amendment_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_window_proto_enumTypes[1].Descriptor()
+}
+
+func (Amendment_Kind) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_window_proto_enumTypes[1]
+}
+
+func (x Amendment_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Amendment_Kind.Descriptor instead.
+func (Amendment_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{5, 0}
+}
+
 // Kind says what became of it.
 type Correction_Kind int32
 
@@ -76,11 +182,11 @@ func (x Correction_Kind) String() string {
 }
 
 func (Correction_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_aggregation_v1_window_proto_enumTypes[0].Descriptor()
+	return file_tocsin_aggregation_v1_window_proto_enumTypes[2].Descriptor()
 }
 
 func (Correction_Kind) Type() protoreflect.EnumType {
-	return &file_tocsin_aggregation_v1_window_proto_enumTypes[0]
+	return &file_tocsin_aggregation_v1_window_proto_enumTypes[2]
 }
 
 func (x Correction_Kind) Number() protoreflect.EnumNumber {
@@ -89,7 +195,7 @@ func (x Correction_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Correction_Kind.Descriptor instead.
 func (Correction_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4, 0}
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Series is what readings of one device of one sensor type in one room form over time.
@@ -313,7 +419,7 @@ func (x *Statistics) GetConsumption() float64 {
 
 // Window is a tumbling window of one series. Without a reading (`count` 0) it is listed where the readings around it make
 // it known: then it has no min, max, first, last and mean, but what follows from them (time_weighted_mean, covered_ratio,
-// consumption).
+// consumption). One whose last reading was voided is announced once more with the next revision and `count` 0.
 type Window struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// series of the window.
@@ -419,10 +525,12 @@ type StoredReading struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// event_time of the reading.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// value in the series' unit.
+	// value in the series' unit: the one that counts; of a voided reading the one that did.
 	Value float64 `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
 	// device of the reading; may be empty.
-	Device        string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	// amendment says what was made of it after it had come; absent where it stands as it came.
+	Amendment     *Amendment `protobuf:"bytes,4,opt,name=amendment,proto3" json:"amendment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -478,6 +586,195 @@ func (x *StoredReading) GetDevice() string {
 	return ""
 }
 
+func (x *StoredReading) GetAmendment() *Amendment {
+	if x != nil {
+		return x.Amendment
+	}
+	return nil
+}
+
+// StoredReadingConflict is a value that was sent for an event time of which the series had another value.
+type StoredReadingConflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// series of the reading.
+	Series *Series `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
+	// event_time of the reading.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// value that was sent and does not count: the last one of them.
+	Value float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	// counting_value is the one that counted when this was found.
+	CountingValue float64 `protobuf:"fixed64,4,opt,name=counting_value,json=countingValue,proto3" json:"counting_value,omitempty"`
+	// outcome of the value.
+	Outcome StoredReadingConflict_Outcome `protobuf:"varint,5,opt,name=outcome,proto3,enum=tocsin.aggregation.v1.StoredReadingConflict_Outcome" json:"outcome,omitempty"`
+	// create_time is when it was found.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// count of such values that came for this event time.
+	Count         int64 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredReadingConflict) Reset() {
+	*x = StoredReadingConflict{}
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredReadingConflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredReadingConflict) ProtoMessage() {}
+
+func (x *StoredReadingConflict) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredReadingConflict.ProtoReflect.Descriptor instead.
+func (*StoredReadingConflict) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StoredReadingConflict) GetSeries() *Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *StoredReadingConflict) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *StoredReadingConflict) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *StoredReadingConflict) GetCountingValue() float64 {
+	if x != nil {
+		return x.CountingValue
+	}
+	return 0
+}
+
+func (x *StoredReadingConflict) GetOutcome() StoredReadingConflict_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return StoredReadingConflict_OUTCOME_UNSPECIFIED
+}
+
+func (x *StoredReadingConflict) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *StoredReadingConflict) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Amendment is what was made of a stored reading last. The reading as it came is kept in it.
+type Amendment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind of the amendment.
+	Kind Amendment_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=tocsin.aggregation.v1.Amendment_Kind" json:"kind,omitempty"`
+	// original_value is what came.
+	OriginalValue float64 `protobuf:"fixed64,2,opt,name=original_value,json=originalValue,proto3" json:"original_value,omitempty"`
+	// author is the subject of the token; empty where the sensor type says LAST_WINS and a later value was sent.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// reason that was given.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// create_time is when it was asked for.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Amendment) Reset() {
+	*x = Amendment{}
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Amendment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Amendment) ProtoMessage() {}
+
+func (x *Amendment) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Amendment.ProtoReflect.Descriptor instead.
+func (*Amendment) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Amendment) GetKind() Amendment_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Amendment_KIND_UNSPECIFIED
+}
+
+func (x *Amendment) GetOriginalValue() float64 {
+	if x != nil {
+		return x.OriginalValue
+	}
+	return 0
+}
+
+func (x *Amendment) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Amendment) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Amendment) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
 // Correction is a reading of a counter that was not taken at its word. The raw reading is kept as it came.
 type Correction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -497,7 +794,7 @@ type Correction struct {
 
 func (x *Correction) Reset() {
 	*x = Correction{}
-	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +806,7 @@ func (x *Correction) String() string {
 func (*Correction) ProtoMessage() {}
 
 func (x *Correction) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[4]
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +819,7 @@ func (x *Correction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Correction.ProtoReflect.Descriptor instead.
 func (*Correction) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Correction) GetSeries() *Series {
@@ -604,12 +901,40 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"statistics\x18\x05 \x01(\v2!.tocsin.aggregation.v1.StatisticsR\n" +
 	"statistics\x12 \n" +
 	"\vprovisional\x18\x06 \x01(\bR\vprovisional\x12\x1a\n" +
-	"\brevision\x18\a \x01(\x05R\brevision\"x\n" +
+	"\brevision\x18\a \x01(\x05R\brevision\"\xb8\x01\n" +
 	"\rStoredReading\x129\n" +
 	"\n" +
 	"event_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
-	"\x06device\x18\x03 \x01(\tR\x06device\"\xce\x02\n" +
+	"\x06device\x18\x03 \x01(\tR\x06device\x12>\n" +
+	"\tamendment\x18\x04 \x01(\v2 .tocsin.aggregation.v1.AmendmentR\tamendment\"\xaa\x03\n" +
+	"\x15StoredReadingConflict\x125\n" +
+	"\x06series\x18\x01 \x01(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x129\n" +
+	"\n" +
+	"event_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\x12%\n" +
+	"\x0ecounting_value\x18\x04 \x01(\x01R\rcountingValue\x12N\n" +
+	"\aoutcome\x18\x05 \x01(\x0e24.tocsin.aggregation.v1.StoredReadingConflict.OutcomeR\aoutcome\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x14\n" +
+	"\x05count\x18\a \x01(\x03R\x05count\"?\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aIGNORED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"SUPERSEDED\x10\x02\"\x92\x02\n" +
+	"\tAmendment\x129\n" +
+	"\x04kind\x18\x01 \x01(\x0e2%.tocsin.aggregation.v1.Amendment.KindR\x04kind\x12%\n" +
+	"\x0eoriginal_value\x18\x02 \x01(\x01R\roriginalValue\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"6\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06VOIDED\x10\x01\x12\f\n" +
+	"\bREPLACED\x10\x02\"\xce\x02\n" +
 	"\n" +
 	"Correction\x125\n" +
 	"\x06series\x18\x01 \x01(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x129\n" +
@@ -641,34 +966,45 @@ func file_tocsin_aggregation_v1_window_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_window_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_aggregation_v1_window_proto_goTypes = []any{
-	(Correction_Kind)(0),          // 0: tocsin.aggregation.v1.Correction.Kind
-	(*Series)(nil),                // 1: tocsin.aggregation.v1.Series
-	(*Statistics)(nil),            // 2: tocsin.aggregation.v1.Statistics
-	(*Window)(nil),                // 3: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),         // 4: tocsin.aggregation.v1.StoredReading
-	(*Correction)(nil),            // 5: tocsin.aggregation.v1.Correction
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(StoredReadingConflict_Outcome)(0), // 0: tocsin.aggregation.v1.StoredReadingConflict.Outcome
+	(Amendment_Kind)(0),                // 1: tocsin.aggregation.v1.Amendment.Kind
+	(Correction_Kind)(0),               // 2: tocsin.aggregation.v1.Correction.Kind
+	(*Series)(nil),                     // 3: tocsin.aggregation.v1.Series
+	(*Statistics)(nil),                 // 4: tocsin.aggregation.v1.Statistics
+	(*Window)(nil),                     // 5: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),              // 6: tocsin.aggregation.v1.StoredReading
+	(*StoredReadingConflict)(nil),      // 7: tocsin.aggregation.v1.StoredReadingConflict
+	(*Amendment)(nil),                  // 8: tocsin.aggregation.v1.Amendment
+	(*Correction)(nil),                 // 9: tocsin.aggregation.v1.Correction
+	(*durationpb.Duration)(nil),        // 10: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
 }
 var file_tocsin_aggregation_v1_window_proto_depIdxs = []int32{
-	6,  // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
-	1,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
-	6,  // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
-	7,  // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
-	7,  // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
-	2,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	7,  // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
-	1,  // 7: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
-	7,  // 8: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
-	0,  // 9: tocsin.aggregation.v1.Correction.kind:type_name -> tocsin.aggregation.v1.Correction.Kind
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	10, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
+	3,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
+	10, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
+	11, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
+	11, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
+	4,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	11, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
+	8,  // 7: tocsin.aggregation.v1.StoredReading.amendment:type_name -> tocsin.aggregation.v1.Amendment
+	3,  // 8: tocsin.aggregation.v1.StoredReadingConflict.series:type_name -> tocsin.aggregation.v1.Series
+	11, // 9: tocsin.aggregation.v1.StoredReadingConflict.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 10: tocsin.aggregation.v1.StoredReadingConflict.outcome:type_name -> tocsin.aggregation.v1.StoredReadingConflict.Outcome
+	11, // 11: tocsin.aggregation.v1.StoredReadingConflict.create_time:type_name -> google.protobuf.Timestamp
+	1,  // 12: tocsin.aggregation.v1.Amendment.kind:type_name -> tocsin.aggregation.v1.Amendment.Kind
+	11, // 13: tocsin.aggregation.v1.Amendment.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 14: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
+	11, // 15: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
+	2,  // 16: tocsin.aggregation.v1.Correction.kind:type_name -> tocsin.aggregation.v1.Correction.Kind
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_window_proto_init() }
@@ -682,8 +1018,8 @@ func file_tocsin_aggregation_v1_window_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_window_proto_rawDesc), len(file_tocsin_aggregation_v1_window_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   5,
+			NumEnums:      3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -282,6 +282,8 @@ type SeriesDescriptor struct {
 	// rules_revision grows with every change of rules of the sensor type and of its devices in the catalogue. A description
 	// with a lower one than is known already is out of date. 0: unknown, and so is own_counter_rules.
 	RulesRevision int64 `protobuf:"varint,12,opt,name=rules_revision,json=rulesRevision,proto3" json:"rules_revision,omitempty"`
+	// last_wins is true when of several values of one event time the last one counts; else the first one does.
+	LastWins      bool `protobuf:"varint,13,opt,name=last_wins,json=lastWins,proto3" json:"last_wins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +402,13 @@ func (x *SeriesDescriptor) GetRulesRevision() int64 {
 	return 0
 }
 
+func (x *SeriesDescriptor) GetLastWins() bool {
+	if x != nil {
+		return x.LastWins
+	}
+	return false
+}
+
 // ContainerEmptied says that a container was emptied (level 0), on a lane of its own that bulk traffic cannot delay.
 // Internal to the mesh.
 type ContainerEmptied struct {
@@ -480,7 +489,7 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\vaccept_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"acceptTime\x12<\n" +
 	"\achanged\x18\b \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\achanged:$\x8a\xb5\x18 \n" +
-	"\x1etocsin.readings.v1.{partition}\"\xae\x05\n" +
+	"\x1etocsin.readings.v1.{partition}\"\xcb\x05\n" +
 	"\x10SeriesDescriptor\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -495,7 +504,8 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x15max_increase_per_hour\x18\n" +
 	" \x01(\x01R\x12maxIncreasePerHour\x12*\n" +
 	"\x11own_counter_rules\x18\v \x01(\bR\x0fownCounterRules\x12%\n" +
-	"\x0erules_revision\x18\f \x01(\x03R\rrulesRevision\"?\n" +
+	"\x0erules_revision\x18\f \x01(\x03R\rrulesRevision\x12\x1b\n" +
+	"\tlast_wins\x18\r \x01(\bR\blastWins\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +

@@ -83,6 +83,59 @@ func (SensorType_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// RepeatPolicy says which value counts when a series is sent a second one for the same event time.
+type SensorType_RepeatPolicy int32
+
+const (
+	// REPEAT_POLICY_UNSPECIFIED is FIRST_WINS.
+	SensorType_REPEAT_POLICY_UNSPECIFIED SensorType_RepeatPolicy = 0
+	// FIRST_WINS keeps the first value; later ones are ignored, and listed (ListReadingConflicts).
+	SensorType_FIRST_WINS SensorType_RepeatPolicy = 1
+	// LAST_WINS has the last value count; the others are superseded, and listed.
+	SensorType_LAST_WINS SensorType_RepeatPolicy = 2
+)
+
+// Enum value maps for SensorType_RepeatPolicy.
+var (
+	SensorType_RepeatPolicy_name = map[int32]string{
+		0: "REPEAT_POLICY_UNSPECIFIED",
+		1: "FIRST_WINS",
+		2: "LAST_WINS",
+	}
+	SensorType_RepeatPolicy_value = map[string]int32{
+		"REPEAT_POLICY_UNSPECIFIED": 0,
+		"FIRST_WINS":                1,
+		"LAST_WINS":                 2,
+	}
+)
+
+func (x SensorType_RepeatPolicy) Enum() *SensorType_RepeatPolicy {
+	p := new(SensorType_RepeatPolicy)
+	*p = x
+	return p
+}
+
+func (x SensorType_RepeatPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SensorType_RepeatPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1].Descriptor()
+}
+
+func (SensorType_RepeatPolicy) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1]
+}
+
+func (x SensorType_RepeatPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SensorType_RepeatPolicy.Descriptor instead.
+func (SensorType_RepeatPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // Policy for a value below the level of the counter (its last accepted value).
 type CounterRules_Policy int32
 
@@ -131,11 +184,11 @@ func (x CounterRules_Policy) String() string {
 }
 
 func (CounterRules_Policy) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1].Descriptor()
+	return file_tocsin_ingestion_v1_catalogue_proto_enumTypes[2].Descriptor()
 }
 
 func (CounterRules_Policy) Type() protoreflect.EnumType {
-	return &file_tocsin_ingestion_v1_catalogue_proto_enumTypes[1]
+	return &file_tocsin_ingestion_v1_catalogue_proto_enumTypes[2]
 }
 
 func (x CounterRules_Policy) Number() protoreflect.EnumNumber {
@@ -163,7 +216,9 @@ type SensorType struct {
 	// expected_interval between two readings of one series; estimated from the series itself when absent.
 	ExpectedInterval *durationpb.Duration `protobuf:"bytes,6,opt,name=expected_interval,json=expectedInterval,proto3" json:"expected_interval,omitempty"`
 	// counter_rules for the counters of this type, where their device has none of its own; only for COUNTER.
-	CounterRules  *CounterRules `protobuf:"bytes,7,opt,name=counter_rules,json=counterRules,proto3" json:"counter_rules,omitempty"`
+	CounterRules *CounterRules `protobuf:"bytes,7,opt,name=counter_rules,json=counterRules,proto3" json:"counter_rules,omitempty"`
+	// repeat_policy for all series of the type. A change holds for the readings that come after it.
+	RepeatPolicy  SensorType_RepeatPolicy `protobuf:"varint,8,opt,name=repeat_policy,json=repeatPolicy,proto3,enum=tocsin.ingestion.v1.SensorType_RepeatPolicy" json:"repeat_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +300,13 @@ func (x *SensorType) GetCounterRules() *CounterRules {
 		return x.CounterRules
 	}
 	return nil
+}
+
+func (x *SensorType) GetRepeatPolicy() SensorType_RepeatPolicy {
+	if x != nil {
+		return x.RepeatPolicy
+	}
+	return SensorType_REPEAT_POLICY_UNSPECIFIED
 }
 
 // CounterRules say what a decreasing or an implausible value of a counter means. Whatever they say, a value that is not
@@ -556,7 +618,7 @@ var File_tocsin_ingestion_v1_catalogue_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe5\x03\n" +
+	"#tocsin/ingestion/v1/catalogue.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x90\x05\n" +
 	"\n" +
 	"SensorType\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12H\n" +
@@ -565,12 +627,18 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\tmin_value\x18\x04 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x00R\bminValue\x88\x01\x01\x12)\n" +
 	"\tmax_value\x18\x05 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x01R\bmaxValue\x88\x01\x01\x12P\n" +
 	"\x11expected_interval\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x02*\x00R\x10expectedInterval\x12F\n" +
-	"\rcounter_rules\x18\a \x01(\v2!.tocsin.ingestion.v1.CounterRulesR\fcounterRules\"?\n" +
+	"\rcounter_rules\x18\a \x01(\v2!.tocsin.ingestion.v1.CounterRulesR\fcounterRules\x12[\n" +
+	"\rrepeat_policy\x18\b \x01(\x0e2,.tocsin.ingestion.v1.SensorType.RepeatPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\frepeatPolicy\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +
 	"\aCOUNTER\x10\x02\x12\t\n" +
-	"\x05LEVEL\x10\x03B\f\n" +
+	"\x05LEVEL\x10\x03\"L\n" +
+	"\fRepeatPolicy\x12\x1d\n" +
+	"\x19REPEAT_POLICY_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FIRST_WINS\x10\x01\x12\r\n" +
+	"\tLAST_WINS\x10\x02B\f\n" +
 	"\n" +
 	"_min_valueB\f\n" +
 	"\n" +
@@ -633,37 +701,39 @@ func file_tocsin_ingestion_v1_catalogue_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_catalogue_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tocsin_ingestion_v1_catalogue_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_tocsin_ingestion_v1_catalogue_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_ingestion_v1_catalogue_proto_goTypes = []any{
 	(SensorType_Kind)(0),          // 0: tocsin.ingestion.v1.SensorType.Kind
-	(CounterRules_Policy)(0),      // 1: tocsin.ingestion.v1.CounterRules.Policy
-	(*SensorType)(nil),            // 2: tocsin.ingestion.v1.SensorType
-	(*CounterRules)(nil),          // 3: tocsin.ingestion.v1.CounterRules
-	(*Building)(nil),              // 4: tocsin.ingestion.v1.Building
-	(*Room)(nil),                  // 5: tocsin.ingestion.v1.Room
-	(*Device)(nil),                // 6: tocsin.ingestion.v1.Device
-	nil,                           // 7: tocsin.ingestion.v1.Building.AttributesEntry
-	nil,                           // 8: tocsin.ingestion.v1.Room.AttributesEntry
-	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(SensorType_RepeatPolicy)(0),  // 1: tocsin.ingestion.v1.SensorType.RepeatPolicy
+	(CounterRules_Policy)(0),      // 2: tocsin.ingestion.v1.CounterRules.Policy
+	(*SensorType)(nil),            // 3: tocsin.ingestion.v1.SensorType
+	(*CounterRules)(nil),          // 4: tocsin.ingestion.v1.CounterRules
+	(*Building)(nil),              // 5: tocsin.ingestion.v1.Building
+	(*Room)(nil),                  // 6: tocsin.ingestion.v1.Room
+	(*Device)(nil),                // 7: tocsin.ingestion.v1.Device
+	nil,                           // 8: tocsin.ingestion.v1.Building.AttributesEntry
+	nil,                           // 9: tocsin.ingestion.v1.Room.AttributesEntry
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_catalogue_proto_depIdxs = []int32{
 	0,  // 0: tocsin.ingestion.v1.SensorType.kind:type_name -> tocsin.ingestion.v1.SensorType.Kind
-	9,  // 1: tocsin.ingestion.v1.SensorType.expected_interval:type_name -> google.protobuf.Duration
-	3,  // 2: tocsin.ingestion.v1.SensorType.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
-	1,  // 3: tocsin.ingestion.v1.CounterRules.policy:type_name -> tocsin.ingestion.v1.CounterRules.Policy
-	7,  // 4: tocsin.ingestion.v1.Building.attributes:type_name -> tocsin.ingestion.v1.Building.AttributesEntry
-	10, // 5: tocsin.ingestion.v1.Building.create_time:type_name -> google.protobuf.Timestamp
-	8,  // 6: tocsin.ingestion.v1.Room.attributes:type_name -> tocsin.ingestion.v1.Room.AttributesEntry
-	10, // 7: tocsin.ingestion.v1.Room.create_time:type_name -> google.protobuf.Timestamp
-	10, // 8: tocsin.ingestion.v1.Device.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 9: tocsin.ingestion.v1.Device.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	10, // 1: tocsin.ingestion.v1.SensorType.expected_interval:type_name -> google.protobuf.Duration
+	4,  // 2: tocsin.ingestion.v1.SensorType.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
+	1,  // 3: tocsin.ingestion.v1.SensorType.repeat_policy:type_name -> tocsin.ingestion.v1.SensorType.RepeatPolicy
+	2,  // 4: tocsin.ingestion.v1.CounterRules.policy:type_name -> tocsin.ingestion.v1.CounterRules.Policy
+	8,  // 5: tocsin.ingestion.v1.Building.attributes:type_name -> tocsin.ingestion.v1.Building.AttributesEntry
+	11, // 6: tocsin.ingestion.v1.Building.create_time:type_name -> google.protobuf.Timestamp
+	9,  // 7: tocsin.ingestion.v1.Room.attributes:type_name -> tocsin.ingestion.v1.Room.AttributesEntry
+	11, // 8: tocsin.ingestion.v1.Room.create_time:type_name -> google.protobuf.Timestamp
+	11, // 9: tocsin.ingestion.v1.Device.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 10: tocsin.ingestion.v1.Device.counter_rules:type_name -> tocsin.ingestion.v1.CounterRules
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_catalogue_proto_init() }
@@ -678,7 +748,7 @@ func file_tocsin_ingestion_v1_catalogue_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_catalogue_proto_rawDesc), len(file_tocsin_ingestion_v1_catalogue_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -87,7 +87,9 @@ type SubmitPayloadResponse struct {
 	// readings that the payload held.
 	Readings []*Reading `protobuf:"bytes,1,rep,name=readings,proto3" json:"readings,omitempty"`
 	// priority is true when the payload went over the priority lane (a container was emptied).
-	Priority      bool `protobuf:"varint,2,opt,name=priority,proto3" json:"priority,omitempty"`
+	Priority bool `protobuf:"varint,2,opt,name=priority,proto3" json:"priority,omitempty"`
+	// conflicts: readings among these whose event time had another value, by their place.
+	Conflicts     []*ReadingConflict `protobuf:"bytes,3,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +136,13 @@ func (x *SubmitPayloadResponse) GetPriority() bool {
 		return x.Priority
 	}
 	return false
+}
+
+func (x *SubmitPayloadResponse) GetConflicts() []*ReadingConflict {
+	if x != nil {
+		return x.Conflicts
+	}
+	return nil
 }
 
 // TestPayloadRequest carries a captured payload.
@@ -611,10 +620,11 @@ const file_tocsin_ingestion_v1_payload_service_proto_rawDesc = "" +
 	"\x14SubmitPayloadRequest\x12%\n" +
 	"\x06format\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06format\x12\x99\x01\n" +
 	"\apayload\x18\x02 \x01(\v2\x14.google.api.HttpBodyBi\xe2A\x01\x02\xbaHb\xba\x01\\\n" +
-	"\fpayload.size\x12\x18must be 1 to 65536 bytes\x1a2this.data.size() >= 1 && this.data.size() <= 65536\xc8\x01\x01R\apayload\"m\n" +
+	"\fpayload.size\x12\x18must be 1 to 65536 bytes\x1a2this.data.size() >= 1 && this.data.size() <= 65536\xc8\x01\x01R\apayload\"\xb1\x01\n" +
 	"\x15SubmitPayloadResponse\x128\n" +
 	"\breadings\x18\x01 \x03(\v2\x1c.tocsin.ingestion.v1.ReadingR\breadings\x12\x1a\n" +
-	"\bpriority\x18\x02 \x01(\bR\bpriority\"\xd7\x01\n" +
+	"\bpriority\x18\x02 \x01(\bR\bpriority\x12B\n" +
+	"\tconflicts\x18\x03 \x03(\v2$.tocsin.ingestion.v1.ReadingConflictR\tconflicts\"\xd7\x01\n" +
 	"\x12TestPayloadRequest\x12%\n" +
 	"\x06format\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06format\x12\x99\x01\n" +
 	"\apayload\x18\x02 \x01(\v2\x14.google.api.HttpBodyBi\xe2A\x01\x02\xbaHb\xba\x01\\\n" +
@@ -686,33 +696,35 @@ var file_tocsin_ingestion_v1_payload_service_proto_goTypes = []any{
 	(*ReplayQuarantinedPayloadRequest)(nil), // 9: tocsin.ingestion.v1.ReplayQuarantinedPayloadRequest
 	(*httpbody.HttpBody)(nil),               // 10: google.api.HttpBody
 	(*Reading)(nil),                         // 11: tocsin.ingestion.v1.Reading
-	(*ItemRejection)(nil),                   // 12: tocsin.ingestion.v1.ItemRejection
-	(*timestamppb.Timestamp)(nil),           // 13: google.protobuf.Timestamp
+	(*ReadingConflict)(nil),                 // 12: tocsin.ingestion.v1.ReadingConflict
+	(*ItemRejection)(nil),                   // 13: tocsin.ingestion.v1.ItemRejection
+	(*timestamppb.Timestamp)(nil),           // 14: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_payload_service_proto_depIdxs = []int32{
 	10, // 0: tocsin.ingestion.v1.SubmitPayloadRequest.payload:type_name -> google.api.HttpBody
 	11, // 1: tocsin.ingestion.v1.SubmitPayloadResponse.readings:type_name -> tocsin.ingestion.v1.Reading
-	10, // 2: tocsin.ingestion.v1.TestPayloadRequest.payload:type_name -> google.api.HttpBody
-	11, // 3: tocsin.ingestion.v1.TestPayloadResponse.readings:type_name -> tocsin.ingestion.v1.Reading
-	12, // 4: tocsin.ingestion.v1.TestPayloadResponse.errors:type_name -> tocsin.ingestion.v1.ItemRejection
-	11, // 5: tocsin.ingestion.v1.EmptyDeviceResponse.reading:type_name -> tocsin.ingestion.v1.Reading
-	13, // 6: tocsin.ingestion.v1.QuarantinedPayload.create_time:type_name -> google.protobuf.Timestamp
-	6,  // 7: tocsin.ingestion.v1.ListQuarantinedPayloadsResponse.payloads:type_name -> tocsin.ingestion.v1.QuarantinedPayload
-	0,  // 8: tocsin.ingestion.v1.PayloadService.SubmitPayload:input_type -> tocsin.ingestion.v1.SubmitPayloadRequest
-	2,  // 9: tocsin.ingestion.v1.PayloadService.TestPayload:input_type -> tocsin.ingestion.v1.TestPayloadRequest
-	4,  // 10: tocsin.ingestion.v1.PayloadService.EmptyDevice:input_type -> tocsin.ingestion.v1.EmptyDeviceRequest
-	7,  // 11: tocsin.ingestion.v1.PayloadService.ListQuarantinedPayloads:input_type -> tocsin.ingestion.v1.ListQuarantinedPayloadsRequest
-	9,  // 12: tocsin.ingestion.v1.PayloadService.ReplayQuarantinedPayload:input_type -> tocsin.ingestion.v1.ReplayQuarantinedPayloadRequest
-	1,  // 13: tocsin.ingestion.v1.PayloadService.SubmitPayload:output_type -> tocsin.ingestion.v1.SubmitPayloadResponse
-	3,  // 14: tocsin.ingestion.v1.PayloadService.TestPayload:output_type -> tocsin.ingestion.v1.TestPayloadResponse
-	5,  // 15: tocsin.ingestion.v1.PayloadService.EmptyDevice:output_type -> tocsin.ingestion.v1.EmptyDeviceResponse
-	8,  // 16: tocsin.ingestion.v1.PayloadService.ListQuarantinedPayloads:output_type -> tocsin.ingestion.v1.ListQuarantinedPayloadsResponse
-	1,  // 17: tocsin.ingestion.v1.PayloadService.ReplayQuarantinedPayload:output_type -> tocsin.ingestion.v1.SubmitPayloadResponse
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	12, // 2: tocsin.ingestion.v1.SubmitPayloadResponse.conflicts:type_name -> tocsin.ingestion.v1.ReadingConflict
+	10, // 3: tocsin.ingestion.v1.TestPayloadRequest.payload:type_name -> google.api.HttpBody
+	11, // 4: tocsin.ingestion.v1.TestPayloadResponse.readings:type_name -> tocsin.ingestion.v1.Reading
+	13, // 5: tocsin.ingestion.v1.TestPayloadResponse.errors:type_name -> tocsin.ingestion.v1.ItemRejection
+	11, // 6: tocsin.ingestion.v1.EmptyDeviceResponse.reading:type_name -> tocsin.ingestion.v1.Reading
+	14, // 7: tocsin.ingestion.v1.QuarantinedPayload.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 8: tocsin.ingestion.v1.ListQuarantinedPayloadsResponse.payloads:type_name -> tocsin.ingestion.v1.QuarantinedPayload
+	0,  // 9: tocsin.ingestion.v1.PayloadService.SubmitPayload:input_type -> tocsin.ingestion.v1.SubmitPayloadRequest
+	2,  // 10: tocsin.ingestion.v1.PayloadService.TestPayload:input_type -> tocsin.ingestion.v1.TestPayloadRequest
+	4,  // 11: tocsin.ingestion.v1.PayloadService.EmptyDevice:input_type -> tocsin.ingestion.v1.EmptyDeviceRequest
+	7,  // 12: tocsin.ingestion.v1.PayloadService.ListQuarantinedPayloads:input_type -> tocsin.ingestion.v1.ListQuarantinedPayloadsRequest
+	9,  // 13: tocsin.ingestion.v1.PayloadService.ReplayQuarantinedPayload:input_type -> tocsin.ingestion.v1.ReplayQuarantinedPayloadRequest
+	1,  // 14: tocsin.ingestion.v1.PayloadService.SubmitPayload:output_type -> tocsin.ingestion.v1.SubmitPayloadResponse
+	3,  // 15: tocsin.ingestion.v1.PayloadService.TestPayload:output_type -> tocsin.ingestion.v1.TestPayloadResponse
+	5,  // 16: tocsin.ingestion.v1.PayloadService.EmptyDevice:output_type -> tocsin.ingestion.v1.EmptyDeviceResponse
+	8,  // 17: tocsin.ingestion.v1.PayloadService.ListQuarantinedPayloads:output_type -> tocsin.ingestion.v1.ListQuarantinedPayloadsResponse
+	1,  // 18: tocsin.ingestion.v1.PayloadService.ReplayQuarantinedPayload:output_type -> tocsin.ingestion.v1.SubmitPayloadResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_payload_service_proto_init() }

@@ -25,8 +25,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Outcome says which value counts.
+type ReadingConflict_Outcome int32
+
+const (
+	// OUTCOME_UNSPECIFIED is never returned.
+	ReadingConflict_OUTCOME_UNSPECIFIED ReadingConflict_Outcome = 0
+	// IGNORED means that the other value counts: it came first. To amend it is a matter of ReplaceReading.
+	ReadingConflict_IGNORED ReadingConflict_Outcome = 1
+	// SUPERSEDES means that this value counts in place of the other one, as the sensor type says LAST_WINS.
+	ReadingConflict_SUPERSEDES ReadingConflict_Outcome = 2
+)
+
+// Enum value maps for ReadingConflict_Outcome.
+var (
+	ReadingConflict_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "IGNORED",
+		2: "SUPERSEDES",
+	}
+	ReadingConflict_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"IGNORED":             1,
+		"SUPERSEDES":          2,
+	}
+)
+
+func (x ReadingConflict_Outcome) Enum() *ReadingConflict_Outcome {
+	p := new(ReadingConflict_Outcome)
+	*p = x
+	return p
+}
+
+func (x ReadingConflict_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReadingConflict_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_reading_proto_enumTypes[0].Descriptor()
+}
+
+func (ReadingConflict_Outcome) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_reading_proto_enumTypes[0]
+}
+
+func (x ReadingConflict_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReadingConflict_Outcome.Descriptor instead.
+func (ReadingConflict_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{2, 0}
+}
+
 // Reading is one measured value of one series. A series is (building, room, sensor type, device); it holds one value
-// for each event time, and the first one wins: the same reading sent again changes nothing.
+// for each event time, the first or the last one by the repeat_policy of its sensor type: the same reading sent again changes
+// nothing.
 type Reading struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// building where it was measured.
@@ -203,6 +257,81 @@ func (x *ReadingColumns) GetValue() []float64 {
 	return nil
 }
 
+// ReadingConflict is a reading whose event time had another value in its series. It is told where the service knows of the
+// other value at once: one that it has made durable itself a while ago at the most. Where none is told, the reading is accepted
+// for processing, which finds out for certain; what it finds is listed by ListReadingConflicts of the aggregation service.
+type ReadingConflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// index of the item within its batch, from 0.
+	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// outcome of the reading.
+	Outcome ReadingConflict_Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=tocsin.ingestion.v1.ReadingConflict_Outcome" json:"outcome,omitempty"`
+	// counting_value is the one that counts, in the canonical unit.
+	CountingValue float64 `protobuf:"fixed64,3,opt,name=counting_value,json=countingValue,proto3" json:"counting_value,omitempty"`
+	// other_value is the one that does not.
+	OtherValue    float64 `protobuf:"fixed64,4,opt,name=other_value,json=otherValue,proto3" json:"other_value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadingConflict) Reset() {
+	*x = ReadingConflict{}
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadingConflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadingConflict) ProtoMessage() {}
+
+func (x *ReadingConflict) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadingConflict.ProtoReflect.Descriptor instead.
+func (*ReadingConflict) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ReadingConflict) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ReadingConflict) GetOutcome() ReadingConflict_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return ReadingConflict_OUTCOME_UNSPECIFIED
+}
+
+func (x *ReadingConflict) GetCountingValue() float64 {
+	if x != nil {
+		return x.CountingValue
+	}
+	return 0
+}
+
+func (x *ReadingConflict) GetOtherValue() float64 {
+	if x != nil {
+		return x.OtherValue
+	}
+	return 0
+}
+
 // ItemRejection tells why one item of a batch was not accepted; its neighbours are not affected.
 type ItemRejection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -228,7 +357,7 @@ type ItemRejection struct {
 
 func (x *ItemRejection) Reset() {
 	*x = ItemRejection{}
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +369,7 @@ func (x *ItemRejection) String() string {
 func (*ItemRejection) ProtoMessage() {}
 
 func (x *ItemRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +382,7 @@ func (x *ItemRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemRejection.ProtoReflect.Descriptor instead.
 func (*ItemRejection) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ItemRejection) GetIndex() int32 {
@@ -324,7 +453,7 @@ type ReadingColumns_Series struct {
 
 func (x *ReadingColumns_Series) Reset() {
 	*x = ReadingColumns_Series{}
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +465,7 @@ func (x *ReadingColumns_Series) String() string {
 func (*ReadingColumns_Series) ProtoMessage() {}
 
 func (x *ReadingColumns_Series) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +531,7 @@ type ItemRejection_Violation struct {
 
 func (x *ItemRejection_Violation) Reset() {
 	*x = ItemRejection_Violation{}
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +543,7 @@ func (x *ItemRejection_Violation) String() string {
 func (*ItemRejection_Violation) ProtoMessage() {}
 
 func (x *ItemRejection_Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_reading_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +556,7 @@ func (x *ItemRejection_Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ItemRejection_Violation.ProtoReflect.Descriptor instead.
 func (*ItemRejection_Violation) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{2, 0}
+	return file_tocsin_ingestion_v1_reading_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *ItemRejection_Violation) GetField() string {
@@ -478,7 +607,18 @@ const file_tocsin_ingestion_v1_reading_proto_rawDesc = "" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
 	"sensorType\x12!\n" +
 	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12\x1b\n" +
-	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\xab\x03\n" +
+	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\xf8\x01\n" +
+	"\x0fReadingConflict\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x12F\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2,.tocsin.ingestion.v1.ReadingConflict.OutcomeR\aoutcome\x12%\n" +
+	"\x0ecounting_value\x18\x03 \x01(\x01R\rcountingValue\x12\x1f\n" +
+	"\vother_value\x18\x04 \x01(\x01R\n" +
+	"otherValue\"?\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aIGNORED\x10\x01\x12\x0e\n" +
+	"\n" +
+	"SUPERSEDES\x10\x02\"\xab\x03\n" +
 	"\rItemRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
@@ -510,26 +650,30 @@ func file_tocsin_ingestion_v1_reading_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_reading_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tocsin_ingestion_v1_reading_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tocsin_ingestion_v1_reading_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_ingestion_v1_reading_proto_goTypes = []any{
-	(*Reading)(nil),                 // 0: tocsin.ingestion.v1.Reading
-	(*ReadingColumns)(nil),          // 1: tocsin.ingestion.v1.ReadingColumns
-	(*ItemRejection)(nil),           // 2: tocsin.ingestion.v1.ItemRejection
-	(*ReadingColumns_Series)(nil),   // 3: tocsin.ingestion.v1.ReadingColumns.Series
-	(*ItemRejection_Violation)(nil), // 4: tocsin.ingestion.v1.ItemRejection.Violation
-	nil,                             // 5: tocsin.ingestion.v1.ItemRejection.MetadataEntry
-	(*timestamppb.Timestamp)(nil),   // 6: google.protobuf.Timestamp
+	(ReadingConflict_Outcome)(0),    // 0: tocsin.ingestion.v1.ReadingConflict.Outcome
+	(*Reading)(nil),                 // 1: tocsin.ingestion.v1.Reading
+	(*ReadingColumns)(nil),          // 2: tocsin.ingestion.v1.ReadingColumns
+	(*ReadingConflict)(nil),         // 3: tocsin.ingestion.v1.ReadingConflict
+	(*ItemRejection)(nil),           // 4: tocsin.ingestion.v1.ItemRejection
+	(*ReadingColumns_Series)(nil),   // 5: tocsin.ingestion.v1.ReadingColumns.Series
+	(*ItemRejection_Violation)(nil), // 6: tocsin.ingestion.v1.ItemRejection.Violation
+	nil,                             // 7: tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	(*timestamppb.Timestamp)(nil),   // 8: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_reading_proto_depIdxs = []int32{
-	6, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
-	3, // 1: tocsin.ingestion.v1.ReadingColumns.series:type_name -> tocsin.ingestion.v1.ReadingColumns.Series
-	5, // 2: tocsin.ingestion.v1.ItemRejection.metadata:type_name -> tocsin.ingestion.v1.ItemRejection.MetadataEntry
-	4, // 3: tocsin.ingestion.v1.ItemRejection.violations:type_name -> tocsin.ingestion.v1.ItemRejection.Violation
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8, // 0: tocsin.ingestion.v1.Reading.event_time:type_name -> google.protobuf.Timestamp
+	5, // 1: tocsin.ingestion.v1.ReadingColumns.series:type_name -> tocsin.ingestion.v1.ReadingColumns.Series
+	0, // 2: tocsin.ingestion.v1.ReadingConflict.outcome:type_name -> tocsin.ingestion.v1.ReadingConflict.Outcome
+	7, // 3: tocsin.ingestion.v1.ItemRejection.metadata:type_name -> tocsin.ingestion.v1.ItemRejection.MetadataEntry
+	6, // 4: tocsin.ingestion.v1.ItemRejection.violations:type_name -> tocsin.ingestion.v1.ItemRejection.Violation
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_reading_proto_init() }
@@ -543,13 +687,14 @@ func file_tocsin_ingestion_v1_reading_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_reading_proto_rawDesc), len(file_tocsin_ingestion_v1_reading_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   6,
+			NumEnums:      1,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_ingestion_v1_reading_proto_goTypes,
 		DependencyIndexes: file_tocsin_ingestion_v1_reading_proto_depIdxs,
+		EnumInfos:         file_tocsin_ingestion_v1_reading_proto_enumTypes,
 		MessageInfos:      file_tocsin_ingestion_v1_reading_proto_msgTypes,
 	}.Build()
 	File_tocsin_ingestion_v1_reading_proto = out.File

@@ -80,13 +80,16 @@ func (x *CreateReadingRequest) GetIdempotencyKey() string {
 	return ""
 }
 
-// CreateReadingResponse confirms that the reading is durable.
+// CreateReadingResponse confirms that the reading is durable, and says what is known of another value of its event time.
 type CreateReadingResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// reading as it is stored: canonical unit, event time filled in.
 	Reading *Reading `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
 	// duplicate is true when the idempotency key had been seen with the same content.
-	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// conflict is there when the event time had another value; with the outcome IGNORED the reading counts nowhere. Absent:
+	// accepted for processing (see ReadingConflict).
+	Conflict      *ReadingConflict `protobuf:"bytes,3,opt,name=conflict,proto3" json:"conflict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +136,13 @@ func (x *CreateReadingResponse) GetDuplicate() bool {
 		return x.Duplicate
 	}
 	return false
+}
+
+func (x *CreateReadingResponse) GetConflict() *ReadingConflict {
+	if x != nil {
+		return x.Conflict
+	}
+	return nil
 }
 
 // BatchCreateReadingsRequest carries up to 10,000 readings.
@@ -193,12 +203,16 @@ func (x *BatchCreateReadingsRequest) GetIdempotencyKey() string {
 // BatchCreateReadingsResponse tells the outcome of a batch.
 type BatchCreateReadingsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// accepted readings, durable now.
+	// accepted readings, durable now. Those that are ignored are not counted.
 	Accepted int32 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// rejections, by index.
 	Rejections []*ItemRejection `protobuf:"bytes,2,rep,name=rejections,proto3" json:"rejections,omitempty"`
 	// duplicate is true when the idempotency key had been seen with the same content.
-	Duplicate     bool `protobuf:"varint,3,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	Duplicate bool `protobuf:"varint,3,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// ignored readings: another value of their event time counts.
+	Ignored int32 `protobuf:"varint,4,opt,name=ignored,proto3" json:"ignored,omitempty"`
+	// conflicts that are known of, by index: the first 1,000.
+	Conflicts     []*ReadingConflict `protobuf:"bytes,5,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,15 +268,33 @@ func (x *BatchCreateReadingsResponse) GetDuplicate() bool {
 	return false
 }
 
+func (x *BatchCreateReadingsResponse) GetIgnored() int32 {
+	if x != nil {
+		return x.Ignored
+	}
+	return 0
+}
+
+func (x *BatchCreateReadingsResponse) GetConflicts() []*ReadingConflict {
+	if x != nil {
+		return x.Conflicts
+	}
+	return nil
+}
+
 // ImportReadingsResponse tells the outcome of an import.
 type ImportReadingsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// accepted readings, durable now.
+	// accepted readings, durable now. Those that are ignored are not counted.
 	Accepted int64 `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// rejected readings in all.
 	Rejected int64 `protobuf:"varint,2,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	// rejections: the first 1,000; the index is the line number from 0.
-	Rejections    []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	Rejections []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	// ignored readings: another value of their event time counts.
+	Ignored int64 `protobuf:"varint,4,opt,name=ignored,proto3" json:"ignored,omitempty"`
+	// conflicts that are known of: the first 1,000; the index is the line number from 0.
+	Conflicts     []*ReadingConflict `protobuf:"bytes,5,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +346,20 @@ func (x *ImportReadingsResponse) GetRejected() int64 {
 func (x *ImportReadingsResponse) GetRejections() []*ItemRejection {
 	if x != nil {
 		return x.Rejections
+	}
+	return nil
+}
+
+func (x *ImportReadingsResponse) GetIgnored() int64 {
+	if x != nil {
+		return x.Ignored
+	}
+	return 0
+}
+
+func (x *ImportReadingsResponse) GetConflicts() []*ReadingConflict {
+	if x != nil {
+		return x.Conflicts
 	}
 	return nil
 }
@@ -428,10 +474,14 @@ type StreamReadingsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// sequence of the request.
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// accepted readings.
+	// accepted readings. Those that are ignored are not counted.
 	Accepted int32 `protobuf:"varint,2,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// rejections, by row.
-	Rejections    []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	Rejections []*ItemRejection `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	// ignored readings: another value of their event time counts.
+	Ignored int32 `protobuf:"varint,5,opt,name=ignored,proto3" json:"ignored,omitempty"`
+	// conflicts that are known of, by row: the first 1,000.
+	Conflicts     []*ReadingConflict `protobuf:"bytes,6,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,6 +533,20 @@ func (x *StreamReadingsResponse) GetAccepted() int32 {
 func (x *StreamReadingsResponse) GetRejections() []*ItemRejection {
 	if x != nil {
 		return x.Rejections
+	}
+	return nil
+}
+
+func (x *StreamReadingsResponse) GetIgnored() int32 {
+	if x != nil {
+		return x.Ignored
+	}
+	return 0
+}
+
+func (x *StreamReadingsResponse) GetConflicts() []*ReadingConflict {
+	if x != nil {
+		return x.Conflicts
 	}
 	return nil
 }
@@ -541,26 +605,31 @@ const file_tocsin_ingestion_v1_reading_service_proto_rawDesc = "" +
 	"\x14CreateReadingRequest\x12B\n" +
 	"\areading\x18\x01 \x01(\v2\x1c.tocsin.ingestion.v1.ReadingB\n" +
 	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\areading\x125\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"m\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\xaf\x01\n" +
 	"\x15CreateReadingResponse\x126\n" +
 	"\areading\x18\x01 \x01(\v2\x1c.tocsin.ingestion.v1.ReadingR\areading\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xa3\x01\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12@\n" +
+	"\bconflict\x18\x03 \x01(\v2$.tocsin.ingestion.v1.ReadingConflictR\bconflict\"\xa3\x01\n" +
 	"\x1aBatchCreateReadingsRequest\x12N\n" +
 	"\breadings\x18\x01 \x03(\v2\x1c.tocsin.ingestion.v1.ReadingB\x14\xe2A\x01\x02\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x90N\"\x03\xd8\x01\x03R\breadings\x125\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\x9b\x01\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\xf9\x01\n" +
 	"\x1bBatchCreateReadingsResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\x05R\baccepted\x12B\n" +
 	"\n" +
 	"rejections\x18\x02 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
 	"rejections\x12\x1c\n" +
-	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"\x94\x01\n" +
+	"\tduplicate\x18\x03 \x01(\bR\tduplicate\x12\x18\n" +
+	"\aignored\x18\x04 \x01(\x05R\aignored\x12B\n" +
+	"\tconflicts\x18\x05 \x03(\v2$.tocsin.ingestion.v1.ReadingConflictR\tconflicts\"\xf2\x01\n" +
 	"\x16ImportReadingsResponse\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\x03R\baccepted\x12\x1a\n" +
 	"\brejected\x18\x02 \x01(\x03R\brejected\x12B\n" +
 	"\n" +
 	"rejections\x18\x03 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
-	"rejections\"\xcf\x02\n" +
+	"rejections\x12\x18\n" +
+	"\aignored\x18\x04 \x01(\x03R\aignored\x12B\n" +
+	"\tconflicts\x18\x05 \x03(\v2$.tocsin.ingestion.v1.ReadingConflictR\tconflicts\"\xcf\x02\n" +
 	"\x15StreamReadingsRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12T\n" +
 	"\breadings\x18\x02 \x01(\v26.tocsin.ingestion.v1.StreamReadingsRequest.ReadingListH\x00R\breadings\x12?\n" +
@@ -569,13 +638,15 @@ const file_tocsin_ingestion_v1_reading_service_proto_rawDesc = "" +
 	"\vReadingList\x12J\n" +
 	"\breadings\x18\x01 \x03(\v2\x1c.tocsin.ingestion.v1.ReadingB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x90N\"\x03\xd8\x01\x03R\breadingsB\x0e\n" +
-	"\x05batch\x12\x05\xbaH\x02\b\x01\"\xa2\x01\n" +
+	"\x05batch\x12\x05\xbaH\x02\b\x01\"\x80\x02\n" +
 	"\x16StreamReadingsResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\x05R\baccepted\x12B\n" +
 	"\n" +
 	"rejections\x18\x03 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
-	"rejectionsJ\x04\b\x04\x10\x05R\x06errors2\xfc\x04\n" +
+	"rejections\x12\x18\n" +
+	"\aignored\x18\x05 \x01(\x05R\aignored\x12B\n" +
+	"\tconflicts\x18\x06 \x03(\v2$.tocsin.ingestion.v1.ReadingConflictR\tconflictsJ\x04\b\x04\x10\x05R\x06errors2\xfc\x04\n" +
 	"\x0eReadingService\x12\x99\x01\n" +
 	"\rCreateReading\x12).tocsin.ingestion.v1.CreateReadingRequest\x1a*.tocsin.ingestion.v1.CreateReadingResponse\"1\x8a\xb5\x18\x10\n" +
 	"\x0ereadings:write\x82\xd3\xe4\x93\x02\x17:\areading\"\f/v1/readings\x12\xab\x01\n" +
@@ -610,32 +681,37 @@ var file_tocsin_ingestion_v1_reading_service_proto_goTypes = []any{
 	(*StreamReadingsResponse)(nil),            // 6: tocsin.ingestion.v1.StreamReadingsResponse
 	(*StreamReadingsRequest_ReadingList)(nil), // 7: tocsin.ingestion.v1.StreamReadingsRequest.ReadingList
 	(*Reading)(nil),                           // 8: tocsin.ingestion.v1.Reading
-	(*ItemRejection)(nil),                     // 9: tocsin.ingestion.v1.ItemRejection
-	(*ReadingColumns)(nil),                    // 10: tocsin.ingestion.v1.ReadingColumns
+	(*ReadingConflict)(nil),                   // 9: tocsin.ingestion.v1.ReadingConflict
+	(*ItemRejection)(nil),                     // 10: tocsin.ingestion.v1.ItemRejection
+	(*ReadingColumns)(nil),                    // 11: tocsin.ingestion.v1.ReadingColumns
 }
 var file_tocsin_ingestion_v1_reading_service_proto_depIdxs = []int32{
 	8,  // 0: tocsin.ingestion.v1.CreateReadingRequest.reading:type_name -> tocsin.ingestion.v1.Reading
 	8,  // 1: tocsin.ingestion.v1.CreateReadingResponse.reading:type_name -> tocsin.ingestion.v1.Reading
-	8,  // 2: tocsin.ingestion.v1.BatchCreateReadingsRequest.readings:type_name -> tocsin.ingestion.v1.Reading
-	9,  // 3: tocsin.ingestion.v1.BatchCreateReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
-	9,  // 4: tocsin.ingestion.v1.ImportReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
-	7,  // 5: tocsin.ingestion.v1.StreamReadingsRequest.readings:type_name -> tocsin.ingestion.v1.StreamReadingsRequest.ReadingList
-	10, // 6: tocsin.ingestion.v1.StreamReadingsRequest.columns:type_name -> tocsin.ingestion.v1.ReadingColumns
-	9,  // 7: tocsin.ingestion.v1.StreamReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
-	8,  // 8: tocsin.ingestion.v1.StreamReadingsRequest.ReadingList.readings:type_name -> tocsin.ingestion.v1.Reading
-	0,  // 9: tocsin.ingestion.v1.ReadingService.CreateReading:input_type -> tocsin.ingestion.v1.CreateReadingRequest
-	2,  // 10: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:input_type -> tocsin.ingestion.v1.BatchCreateReadingsRequest
-	8,  // 11: tocsin.ingestion.v1.ReadingService.ImportReadings:input_type -> tocsin.ingestion.v1.Reading
-	5,  // 12: tocsin.ingestion.v1.ReadingService.StreamReadings:input_type -> tocsin.ingestion.v1.StreamReadingsRequest
-	1,  // 13: tocsin.ingestion.v1.ReadingService.CreateReading:output_type -> tocsin.ingestion.v1.CreateReadingResponse
-	3,  // 14: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:output_type -> tocsin.ingestion.v1.BatchCreateReadingsResponse
-	4,  // 15: tocsin.ingestion.v1.ReadingService.ImportReadings:output_type -> tocsin.ingestion.v1.ImportReadingsResponse
-	6,  // 16: tocsin.ingestion.v1.ReadingService.StreamReadings:output_type -> tocsin.ingestion.v1.StreamReadingsResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	9,  // 2: tocsin.ingestion.v1.CreateReadingResponse.conflict:type_name -> tocsin.ingestion.v1.ReadingConflict
+	8,  // 3: tocsin.ingestion.v1.BatchCreateReadingsRequest.readings:type_name -> tocsin.ingestion.v1.Reading
+	10, // 4: tocsin.ingestion.v1.BatchCreateReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
+	9,  // 5: tocsin.ingestion.v1.BatchCreateReadingsResponse.conflicts:type_name -> tocsin.ingestion.v1.ReadingConflict
+	10, // 6: tocsin.ingestion.v1.ImportReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
+	9,  // 7: tocsin.ingestion.v1.ImportReadingsResponse.conflicts:type_name -> tocsin.ingestion.v1.ReadingConflict
+	7,  // 8: tocsin.ingestion.v1.StreamReadingsRequest.readings:type_name -> tocsin.ingestion.v1.StreamReadingsRequest.ReadingList
+	11, // 9: tocsin.ingestion.v1.StreamReadingsRequest.columns:type_name -> tocsin.ingestion.v1.ReadingColumns
+	10, // 10: tocsin.ingestion.v1.StreamReadingsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
+	9,  // 11: tocsin.ingestion.v1.StreamReadingsResponse.conflicts:type_name -> tocsin.ingestion.v1.ReadingConflict
+	8,  // 12: tocsin.ingestion.v1.StreamReadingsRequest.ReadingList.readings:type_name -> tocsin.ingestion.v1.Reading
+	0,  // 13: tocsin.ingestion.v1.ReadingService.CreateReading:input_type -> tocsin.ingestion.v1.CreateReadingRequest
+	2,  // 14: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:input_type -> tocsin.ingestion.v1.BatchCreateReadingsRequest
+	8,  // 15: tocsin.ingestion.v1.ReadingService.ImportReadings:input_type -> tocsin.ingestion.v1.Reading
+	5,  // 16: tocsin.ingestion.v1.ReadingService.StreamReadings:input_type -> tocsin.ingestion.v1.StreamReadingsRequest
+	1,  // 17: tocsin.ingestion.v1.ReadingService.CreateReading:output_type -> tocsin.ingestion.v1.CreateReadingResponse
+	3,  // 18: tocsin.ingestion.v1.ReadingService.BatchCreateReadings:output_type -> tocsin.ingestion.v1.BatchCreateReadingsResponse
+	4,  // 19: tocsin.ingestion.v1.ReadingService.ImportReadings:output_type -> tocsin.ingestion.v1.ImportReadingsResponse
+	6,  // 20: tocsin.ingestion.v1.ReadingService.StreamReadings:output_type -> tocsin.ingestion.v1.StreamReadingsResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_reading_service_proto_init() }

@@ -281,3 +281,86 @@ class ListSeriesResponse(_message.Message):
     series: _containers.RepeatedCompositeFieldContainer[_window_pb2.Series]
     next_page_token: str
     def __init__(self, series: _Optional[_Iterable[_Union[_window_pb2.Series, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class VoidReadingRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "event_time", "reason")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    event_time: _timestamp_pb2.Timestamp
+    reason: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class VoidReadingResponse(_message.Message):
+    __slots__ = ("reading", "changed", "windows")
+    READING_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    reading: _window_pb2.StoredReading
+    changed: bool
+    windows: int
+    def __init__(self, reading: _Optional[_Union[_window_pb2.StoredReading, _Mapping]] = ..., changed: _Optional[bool] = ..., windows: _Optional[int] = ...) -> None: ...
+
+class ReplaceReadingRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "event_time", "value", "unit", "reason")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    event_time: _timestamp_pb2.Timestamp
+    value: float
+    unit: str
+    reason: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ReplaceReadingResponse(_message.Message):
+    __slots__ = ("reading", "changed", "windows")
+    READING_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    reading: _window_pb2.StoredReading
+    changed: bool
+    windows: int
+    def __init__(self, reading: _Optional[_Union[_window_pb2.StoredReading, _Mapping]] = ..., changed: _Optional[bool] = ..., windows: _Optional[int] = ...) -> None: ...
+
+class ListReadingConflictsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "building", "room", "sensor_type", "device", "to")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class ListReadingConflictsResponse(_message.Message):
+    __slots__ = ("conflicts", "next_page_token")
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    conflicts: _containers.RepeatedCompositeFieldContainer[_window_pb2.StoredReadingConflict]
+    next_page_token: str
+    def __init__(self, conflicts: _Optional[_Iterable[_Union[_window_pb2.StoredReadingConflict, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

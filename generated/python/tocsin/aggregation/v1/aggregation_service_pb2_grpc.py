@@ -61,6 +61,21 @@ class AggregationServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.FromString,
                 _registered_method=True)
+        self.VoidReading = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/VoidReading',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.FromString,
+                _registered_method=True)
+        self.ReplaceReading = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/ReplaceReading',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingResponse.FromString,
+                _registered_method=True)
+        self.ListReadingConflicts = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/ListReadingConflicts',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsResponse.FromString,
+                _registered_method=True)
         self.ListCorrections = channel.unary_unary(
                 '/tocsin.aggregation.v1.AggregationService/ListCorrections',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.SerializeToString,
@@ -127,6 +142,33 @@ class AggregationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VoidReading(self, request, context):
+        """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+        consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+        why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+        of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+        the work going on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceReading(self, request, context):
+        """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+        Everything else is as in VoidReading.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReadingConflicts(self, request, context):
+        """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+        and over whichever way, newest event time first: the last value that does not count, and how many there were.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCorrections(self, request, context):
         """ListCorrections returns readings of counters that were not taken at their word, newest first.
         """
@@ -187,6 +229,21 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     servicer.ListReadings,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.SerializeToString,
+            ),
+            'VoidReading': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidReading,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.SerializeToString,
+            ),
+            'ReplaceReading': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceReading,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingResponse.SerializeToString,
+            ),
+            'ListReadingConflicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReadingConflicts,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsResponse.SerializeToString,
             ),
             'ListCorrections': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCorrections,
@@ -345,6 +402,87 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/ListReadings',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidReading(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/VoidReading',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceReading(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/ReplaceReading',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReadingConflicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/ListReadingConflicts',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListReadingConflictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

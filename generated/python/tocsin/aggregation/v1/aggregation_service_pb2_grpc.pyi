@@ -52,6 +52,21 @@ class AggregationServiceStub:
     """
     ListReadings: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]
     """ListReadings returns raw readings of a room by time."""
+    VoidReading: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingRequest, _aggregation_service_pb2.VoidReadingResponse]
+    """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+    consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+    why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+    of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+    the work going on.
+    """
+    ReplaceReading: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]
+    """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+    Everything else is as in VoidReading.
+    """
+    ListReadingConflicts: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingConflictsRequest, _aggregation_service_pb2.ListReadingConflictsResponse]
+    """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+    and over whichever way, newest event time first: the last value that does not count, and how many there were.
+    """
     ListCorrections: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
@@ -92,6 +107,21 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     """
     ListReadings: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingsRequest, _aggregation_service_pb2.ListReadingsResponse]  # type: ignore[assignment]
     """ListReadings returns raw readings of a room by time."""
+    VoidReading: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingRequest, _aggregation_service_pb2.VoidReadingResponse]  # type: ignore[assignment]
+    """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+    consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+    why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+    of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+    the work going on.
+    """
+    ReplaceReading: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]  # type: ignore[assignment]
+    """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+    Everything else is as in VoidReading.
+    """
+    ListReadingConflicts: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingConflictsRequest, _aggregation_service_pb2.ListReadingConflictsResponse]  # type: ignore[assignment]
+    """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+    and over whichever way, newest event time first: the last value that does not count, and how many there were.
+    """
     ListCorrections: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]  # type: ignore[assignment]
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
     RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
@@ -159,6 +189,39 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.ListReadingsResponse, _abc.Awaitable[_aggregation_service_pb2.ListReadingsResponse]]:
         """ListReadings returns raw readings of a room by time."""
+
+    @_abc_1.abstractmethod
+    def VoidReading(
+        self,
+        request: _aggregation_service_pb2.VoidReadingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.VoidReadingResponse, _abc.Awaitable[_aggregation_service_pb2.VoidReadingResponse]]:
+        """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
+        consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
+        why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
+        of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+        the work going on.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplaceReading(
+        self,
+        request: _aggregation_service_pb2.ReplaceReadingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.ReplaceReadingResponse, _abc.Awaitable[_aggregation_service_pb2.ReplaceReadingResponse]]:
+        """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
+        Everything else is as in VoidReading.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReadingConflicts(
+        self,
+        request: _aggregation_service_pb2.ListReadingConflictsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.ListReadingConflictsResponse, _abc.Awaitable[_aggregation_service_pb2.ListReadingConflictsResponse]]:
+        """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
+        and over whichever way, newest event time first: the last value that does not count, and how many there were.
+        """
 
     @_abc_1.abstractmethod
     def ListCorrections(

@@ -69,14 +69,64 @@ class Window(_message.Message):
     def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class StoredReading(_message.Message):
-    __slots__ = ("event_time", "value", "device")
+    __slots__ = ("event_time", "value", "device", "amendment")
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    AMENDMENT_FIELD_NUMBER: _ClassVar[int]
     event_time: _timestamp_pb2.Timestamp
     value: float
     device: str
-    def __init__(self, event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., device: _Optional[str] = ...) -> None: ...
+    amendment: Amendment
+    def __init__(self, event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., device: _Optional[str] = ..., amendment: _Optional[_Union[Amendment, _Mapping]] = ...) -> None: ...
+
+class StoredReadingConflict(_message.Message):
+    __slots__ = ("series", "event_time", "value", "counting_value", "outcome", "create_time", "count")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[StoredReadingConflict.Outcome]
+        IGNORED: _ClassVar[StoredReadingConflict.Outcome]
+        SUPERSEDED: _ClassVar[StoredReadingConflict.Outcome]
+    OUTCOME_UNSPECIFIED: StoredReadingConflict.Outcome
+    IGNORED: StoredReadingConflict.Outcome
+    SUPERSEDED: StoredReadingConflict.Outcome
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    COUNTING_VALUE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    series: Series
+    event_time: _timestamp_pb2.Timestamp
+    value: float
+    counting_value: float
+    outcome: StoredReadingConflict.Outcome
+    create_time: _timestamp_pb2.Timestamp
+    count: int
+    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., counting_value: _Optional[float] = ..., outcome: _Optional[_Union[StoredReadingConflict.Outcome, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Amendment(_message.Message):
+    __slots__ = ("kind", "original_value", "author", "reason", "create_time")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Amendment.Kind]
+        VOIDED: _ClassVar[Amendment.Kind]
+        REPLACED: _ClassVar[Amendment.Kind]
+    KIND_UNSPECIFIED: Amendment.Kind
+    VOIDED: Amendment.Kind
+    REPLACED: Amendment.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_VALUE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    kind: Amendment.Kind
+    original_value: float
+    author: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[Amendment.Kind, str]] = ..., original_value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Correction(_message.Message):
     __slots__ = ("series", "event_time", "value", "level", "kind")

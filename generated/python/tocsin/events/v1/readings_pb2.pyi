@@ -32,7 +32,7 @@ class ReadingBatch(_message.Message):
     def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ...) -> None: ...
 
 class SeriesDescriptor(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision")
+    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision", "last_wins")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SeriesDescriptor.Kind]
@@ -67,6 +67,7 @@ class SeriesDescriptor(_message.Message):
     MAX_INCREASE_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
     OWN_COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
     RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
+    LAST_WINS_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
@@ -79,7 +80,8 @@ class SeriesDescriptor(_message.Message):
     max_increase_per_hour: float
     own_counter_rules: bool
     rules_revision: int
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., own_counter_rules: _Optional[bool] = ..., rules_revision: _Optional[int] = ...) -> None: ...
+    last_wins: bool
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., own_counter_rules: _Optional[bool] = ..., rules_revision: _Optional[int] = ..., last_wins: _Optional[bool] = ...) -> None: ...
 
 class ContainerEmptied(_message.Message):
     __slots__ = ("series", "event_time", "forced")

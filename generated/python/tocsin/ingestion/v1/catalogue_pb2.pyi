@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SensorType(_message.Message):
-    __slots__ = ("id", "kind", "unit", "min_value", "max_value", "expected_interval", "counter_rules")
+    __slots__ = ("id", "kind", "unit", "min_value", "max_value", "expected_interval", "counter_rules", "repeat_policy")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SensorType.Kind]
@@ -26,6 +26,14 @@ class SensorType(_message.Message):
     GAUGE: SensorType.Kind
     COUNTER: SensorType.Kind
     LEVEL: SensorType.Kind
+    class RepeatPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REPEAT_POLICY_UNSPECIFIED: _ClassVar[SensorType.RepeatPolicy]
+        FIRST_WINS: _ClassVar[SensorType.RepeatPolicy]
+        LAST_WINS: _ClassVar[SensorType.RepeatPolicy]
+    REPEAT_POLICY_UNSPECIFIED: SensorType.RepeatPolicy
+    FIRST_WINS: SensorType.RepeatPolicy
+    LAST_WINS: SensorType.RepeatPolicy
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +41,7 @@ class SensorType(_message.Message):
     MAX_VALUE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
+    REPEAT_POLICY_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: SensorType.Kind
     unit: str
@@ -40,7 +49,8 @@ class SensorType(_message.Message):
     max_value: float
     expected_interval: _duration_pb2.Duration
     counter_rules: CounterRules
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SensorType.Kind, str]] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., expected_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., counter_rules: _Optional[_Union[CounterRules, _Mapping]] = ...) -> None: ...
+    repeat_policy: SensorType.RepeatPolicy
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SensorType.Kind, str]] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., expected_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., counter_rules: _Optional[_Union[CounterRules, _Mapping]] = ..., repeat_policy: _Optional[_Union[SensorType.RepeatPolicy, str]] = ...) -> None: ...
 
 class CounterRules(_message.Message):
     __slots__ = ("policy", "register_size", "max_increase_per_hour")

@@ -24,12 +24,14 @@ class SubmitPayloadRequest(_message.Message):
     def __init__(self, format: _Optional[str] = ..., payload: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
 class SubmitPayloadResponse(_message.Message):
-    __slots__ = ("readings", "priority")
+    __slots__ = ("readings", "priority", "conflicts")
     READINGS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
     readings: _containers.RepeatedCompositeFieldContainer[_reading_pb2.Reading]
     priority: bool
-    def __init__(self, readings: _Optional[_Iterable[_Union[_reading_pb2.Reading, _Mapping]]] = ..., priority: _Optional[bool] = ...) -> None: ...
+    conflicts: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ReadingConflict]
+    def __init__(self, readings: _Optional[_Iterable[_Union[_reading_pb2.Reading, _Mapping]]] = ..., priority: _Optional[bool] = ..., conflicts: _Optional[_Iterable[_Union[_reading_pb2.ReadingConflict, _Mapping]]] = ...) -> None: ...
 
 class TestPayloadRequest(_message.Message):
     __slots__ = ("format", "payload")

@@ -5,6 +5,7 @@ from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -54,6 +55,26 @@ class ReadingColumns(_message.Message):
     event_time_us: _containers.RepeatedScalarFieldContainer[int]
     value: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, series: _Optional[_Iterable[_Union[ReadingColumns.Series, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ReadingConflict(_message.Message):
+    __slots__ = ("index", "outcome", "counting_value", "other_value")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[ReadingConflict.Outcome]
+        IGNORED: _ClassVar[ReadingConflict.Outcome]
+        SUPERSEDES: _ClassVar[ReadingConflict.Outcome]
+    OUTCOME_UNSPECIFIED: ReadingConflict.Outcome
+    IGNORED: ReadingConflict.Outcome
+    SUPERSEDES: ReadingConflict.Outcome
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    COUNTING_VALUE_FIELD_NUMBER: _ClassVar[int]
+    OTHER_VALUE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    outcome: ReadingConflict.Outcome
+    counting_value: float
+    other_value: float
+    def __init__(self, index: _Optional[int] = ..., outcome: _Optional[_Union[ReadingConflict.Outcome, str]] = ..., counting_value: _Optional[float] = ..., other_value: _Optional[float] = ...) -> None: ...
 
 class ItemRejection(_message.Message):
     __slots__ = ("index", "reason", "field", "message", "metadata", "code", "violations")

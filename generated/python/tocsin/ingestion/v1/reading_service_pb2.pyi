@@ -20,12 +20,14 @@ class CreateReadingRequest(_message.Message):
     def __init__(self, reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class CreateReadingResponse(_message.Message):
-    __slots__ = ("reading", "duplicate")
+    __slots__ = ("reading", "duplicate", "conflict")
     READING_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
     reading: _reading_pb2.Reading
     duplicate: bool
-    def __init__(self, reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., duplicate: _Optional[bool] = ...) -> None: ...
+    conflict: _reading_pb2.ReadingConflict
+    def __init__(self, reading: _Optional[_Union[_reading_pb2.Reading, _Mapping]] = ..., duplicate: _Optional[bool] = ..., conflict: _Optional[_Union[_reading_pb2.ReadingConflict, _Mapping]] = ...) -> None: ...
 
 class BatchCreateReadingsRequest(_message.Message):
     __slots__ = ("readings", "idempotency_key")
@@ -36,24 +38,32 @@ class BatchCreateReadingsRequest(_message.Message):
     def __init__(self, readings: _Optional[_Iterable[_Union[_reading_pb2.Reading, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class BatchCreateReadingsResponse(_message.Message):
-    __slots__ = ("accepted", "rejections", "duplicate")
+    __slots__ = ("accepted", "rejections", "duplicate", "ignored", "conflicts")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
     accepted: int
     rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
     duplicate: bool
-    def __init__(self, accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., duplicate: _Optional[bool] = ...) -> None: ...
+    ignored: int
+    conflicts: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ReadingConflict]
+    def __init__(self, accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., duplicate: _Optional[bool] = ..., ignored: _Optional[int] = ..., conflicts: _Optional[_Iterable[_Union[_reading_pb2.ReadingConflict, _Mapping]]] = ...) -> None: ...
 
 class ImportReadingsResponse(_message.Message):
-    __slots__ = ("accepted", "rejected", "rejections")
+    __slots__ = ("accepted", "rejected", "rejections", "ignored", "conflicts")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
     accepted: int
     rejected: int
     rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
-    def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
+    ignored: int
+    conflicts: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ReadingConflict]
+    def __init__(self, accepted: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., ignored: _Optional[int] = ..., conflicts: _Optional[_Iterable[_Union[_reading_pb2.ReadingConflict, _Mapping]]] = ...) -> None: ...
 
 class StreamReadingsRequest(_message.Message):
     __slots__ = ("sequence", "readings", "columns", "explain")
@@ -73,11 +83,15 @@ class StreamReadingsRequest(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., readings: _Optional[_Union[StreamReadingsRequest.ReadingList, _Mapping]] = ..., columns: _Optional[_Union[_reading_pb2.ReadingColumns, _Mapping]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class StreamReadingsResponse(_message.Message):
-    __slots__ = ("sequence", "accepted", "rejections")
+    __slots__ = ("sequence", "accepted", "rejections", "ignored", "conflicts")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     accepted: int
     rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
-    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
+    ignored: int
+    conflicts: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ReadingConflict]
+    def __init__(self, sequence: _Optional[int] = ..., accepted: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ..., ignored: _Optional[int] = ..., conflicts: _Optional[_Iterable[_Union[_reading_pb2.ReadingConflict, _Mapping]]] = ...) -> None: ...

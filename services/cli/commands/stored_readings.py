@@ -1,0 +1,139 @@
+"""`tocsin readings list|void|replace`: stored readings, and what people make of them."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from services.cli.errors import CommandError
+from services.cli.options import StateDirOption, finite
+from services.cli.output import JsonOption, console, print_json, table
+
+_PATIENCE_SECONDS = 600.0
+_STILL_WORKING = 504
+
+BuildingArgument = Annotated[str, typer.Argument(help="Building id.")]
+RoomArgument = Annotated[str, typer.Argument(help="Room id.")]
+TypeArgument = Annotated[str, typer.Argument(help="Sensor type.")]
+AtOption = Annotated[str, typer.Option(help="Event time of the reading, RFC 3339.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept and listed with the reading.")]
+DeviceOption = Annotated[str, typer.Option(help="Device that measured it; without one by default.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to `tocsin readings`."""
+    app.command("list")(list_)
+    app.command()(void)
+    # So that -300 is a value and no option.
+    app.command(context_settings={"ignore_unknown_options": True})(replace)
+
+
+def list_(
+    building: BuildingArgument,
+    room: RoomArgument,
+    sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
+    device: Annotated[str, typer.Option(help="Only this device.")] = "",
+    start: Annotated[str, typer.Option("--from", help="Earliest event time, RFC 3339.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Latest event time, RFC 3339, exclusive.")] = "",
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Instead of newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """List raw readings, and which of them were voided or replaced, by whom and why."""
+    from services.cli.client import answer, open_mesh
+
+    query: dict[str, str | int] = {"sensorType": sensor_type, "pageSize": limit}
+    optional = {"device": device, "from": start, "to": end, "oldestFirst": "true" if oldest_first else ""}
+    query |= {name: text for name, text in optional.items() if text}
+    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
+        page: dict[str, Any] = answer(client.get(_path(building, room), params=query))
+    readings: list[dict[str, Any]] = page.get("readings", [])
+    if json:
+        print_json(readings)
+        return
+    if not readings:
+        console().print(f"no readings of {sensor_type} in {building}/{room}", markup=False)
+        return
+    rows = [
+        (one["eventTime"], one.get("device", ""), f"{one.get('value', 0):.15g}", _what(one.get("amendment")))
+        for one in readings
+    ]
+    title = f"{building}/{room} {sensor_type}, in {page.get('unit', '')}"
+    console().print(table(title, ("event time (UTC)", "device", "value>", "amended"), rows))
+    if page.get("nextPageToken"):
+        console().print("[dim]and more; --limit, --from and --to choose[/]")
+
+
+def void(
+    building: BuildingArgument,
+    room: RoomArgument,
+    sensor_type: TypeArgument,
+    at: AtOption,
+    reason: ReasonOption,
+    device: DeviceOption = "",
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Take a wrong reading out of windows, averages and consumption. It stays listed as a raw reading."""
+    body = {"sensorType": sensor_type, "device": device, "eventTime": at, "reason": reason}
+    found = _amend(building, room, "void", body, state_dir)
+    _show(building, room, sensor_type, found, json=json)
+
+
+def replace(
+    building: BuildingArgument,
+    room: RoomArgument,
+    sensor_type: TypeArgument,
+    value: Annotated[float, typer.Argument(callback=finite, help="The value that counts, in the series' own unit.")],
+    at: AtOption,
+    reason: ReasonOption,
+    device: DeviceOption = "",
+    unit: Annotated[str, typer.Option(help="Unit of the value, to be sure: another than the series' is refused.")] = "",
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Have another value count in place of a wrong one, also of one that was voided."""
+    body = {"sensorType": sensor_type, "device": device, "eventTime": at, "reason": reason, "value": value}
+    found = _amend(building, room, "replace", body | ({"unit": unit} if unit else {}), state_dir)
+    _show(building, room, sensor_type, found, json=json)
+
+
+def _amend(building: str, room: str, verb: str, body: dict[str, Any], state_dir: Any) -> dict[str, Any]:
+    from services.cli.client import answer, open_mesh
+
+    with open_mesh(state_dir).http(scopes=["windows:admin"], timeout=_PATIENCE_SECONDS) as client:
+        response = client.post(f"{_path(building, room)}:{verb}", json=body)
+    if response.status_code == _STILL_WORKING:
+        raise CommandError(
+            "it takes longer than a request may last; the work goes on, and revised windows are announced"
+        )
+    found: dict[str, Any] = answer(response)
+    return found
+
+
+def _show(building: str, room: str, sensor_type: str, found: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(found)
+        return
+    reading = found["reading"]
+    what = _what(reading.get("amendment")) or "as it came"
+    changed = f"{int(found.get('windows', 0)):,} windows changed" if found.get("changed") else "nothing to change"
+    console().print(
+        f"{building}/{room} {sensor_type} of {reading['eventTime']}, {reading.get('value', 0):.15g}: {what}; {changed}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _what(amendment: dict[str, Any] | None) -> str:
+    if not amendment:
+        return ""
+    return (
+        f"{amendment['kind'].lower()} by {amendment.get('author', '')}, {amendment.get('createTime', '')[:19]}: "
+        f"{amendment.get('reason', '')} (came as {amendment.get('originalValue', 0):.15g})"
+    )
+
+
+def _path(building: str, room: str) -> str:
+    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}/readings"

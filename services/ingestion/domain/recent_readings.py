@@ -1,0 +1,233 @@
+"""What was made durable last in one partition: whether another value of the same event time is among it.
+
+It is a memory of one process, and bounded. So a conflict that it finds is one, and one that it does not find may be
+one, too: the owner of the partition knows when it processes the reading.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.chassis.errors import DomainError
+from services.ingestion.domain.reading import StoredReading
+from services.ingestion.domain.reading_columns import Floats, Indices, Longs, Piece, SeriesTable
+from services.ingestion.domain.series import Series
+
+_FEW = 64
+"""Rows that are taken up one by one; more stay in columns until many are looked for."""
+_PLACES = 1 << 20
+_WORD = 2**64 - 1
+_SHIFT, _GOLDEN = np.uint64(64 - 20), np.uint64(0x9E3779B97F4A7C15)
+
+
+class Conflict(NamedTuple):
+    """A row whose event time had another value. Either its own counts now (`wins`: the sensor type says that the last
+    one does), or the other."""
+
+    row: int
+    series: Series
+    event_time_us: int
+    value: float
+    other: float
+    wins: bool
+
+    @property
+    def counting(self) -> float:
+        """The value that counts."""
+        return self.value if self.wins else self.other
+
+
+class _Generation:
+    """Rows as they came: a few by key, many in columns. `seen` is set where a row was, and may be where none was."""
+
+    def __init__(self) -> None:
+        self.marks = bytearray(_PLACES)
+        self.seen = np.frombuffer(self.marks, np.bool_)
+        self.values: dict[tuple[Series, int], float] = {}
+        self.pieces: list[tuple[int, int, Piece]] = []
+        self.unmarked: list[Piece] = []
+        self.rows = 0
+
+    def add(self, piece: Piece) -> None:
+        """Takes many rows in; of several of one event time the first one, unless it is there by key."""
+        self.rows += len(piece)
+        self.unmarked.append(piece)
+
+    def mark(self) -> None:
+        """Somebody looks: `seen` and `pieces` are complete then."""
+        for piece in self.unmarked:
+            self.seen[_places(piece)] = True
+            self.pieces.append((int(piece.event_time_us.min()), int(piece.event_time_us.max()), piece))
+        self.unmarked.clear()
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self.seen.fill(False)
+        self.values, self.pieces, self.unmarked, self.rows = {}, [], [], 0
+
+    def index(self) -> None:
+        """All by key: many are about to be looked for."""
+        for _, _, piece in self.pieces:
+            columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
+            for at, time, value in zip(*columns, strict=True):
+                self.values.setdefault((piece.series[at], time), value)
+        self.pieces.clear()
+
+    def find(self, series: Series, time: int) -> float | None:
+        """The value of a row."""
+        found = self.values.get((series, time))
+        if found is not None:
+            return found
+        for first, last, piece in self.pieces:
+            if first <= time <= last:
+                for row in np.flatnonzero(piece.event_time_us == time).tolist():
+                    if piece.series[piece.index[row]] is series:
+                        return float(piece.value[row])
+        return None
+
+
+class RecentReadings:
+    """The last `most` rows, and up to as many before them."""
+
+    def __init__(self, most: int = 8_192) -> None:
+        self._most = most
+        self._old, self._new = _Generation(), _Generation()
+
+    def take(self, piece: Piece) -> list[Conflict]:
+        """Rows that have become durable after all before them; those of them that another value stands against. Mostly
+        every row is newer than all that is known of its series, and nothing is looked for."""
+        found = self._take_few(piece) if len(piece) <= _FEW else self._take_many(piece)
+        if self._new.rows > self._most:
+            self._old, self._new = self._new, self._old
+            self._new.clear()
+        return found
+
+    def _take_few(self, piece: Piece) -> list[Conflict]:
+        found: list[Conflict] = []
+        old, new = self._old, self._new
+        columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
+        for row, (at, time, value) in enumerate(zip(*columns, strict=True)):
+            series = piece.series[at]
+            place = ((series.salt ^ time) * int(_GOLDEN) & _WORD) >> int(_SHIFT)
+            if time > series.newest_us:
+                series.newest_us = time
+                new.values[series, time] = value
+            else:
+                old.mark()
+                new.mark()
+                if old.marks[place] or new.marks[place]:
+                    found += self._meet(piece, [row])
+                else:
+                    new.values[series, time] = value
+            new.marks[place] = 1
+        new.rows += len(piece)
+        return found
+
+    def _take_many(self, piece: Piece) -> list[Conflict]:
+        suspects = _again(piece)
+        late = _late(piece)
+        if late is not None:
+            self._old.mark()
+            self._new.mark()
+            places = _places(piece)
+            known = self._old.seen[places[late]] | self._new.seen[places[late]]
+            suspects = np.union1d(suspects, late[known])
+        found = self._meet(piece, suspects.tolist()) if len(suspects) else []
+        self._new.add(piece)
+        return found
+
+    def _meet(self, piece: Piece, suspects: Sequence[int]) -> list[Conflict]:
+        for generation in (self._old, self._new):
+            generation.mark()
+            if len(suspects) > _FEW:
+                generation.index()
+        found: list[Conflict] = []
+        for row in suspects:
+            series, time, value = piece.series[piece.index[row]], int(piece.event_time_us[row]), float(piece.value[row])
+            key = series, time
+            other = self._new.find(*key)
+            if other is None:
+                other = self._old.find(*key)
+            wins = series.type.last_wins
+            self._new.values[key] = value if other is None or wins else other
+            if other is not None and other != value:
+                found.append(Conflict(row, series, time, value, other, wins))
+        return found
+
+
+def _places(piece: Piece) -> NDArray[np.uint64]:
+    """Where in `seen` each row stands: the upper bits of a product (Fibonacci hashing)."""
+    salts = np.fromiter((series.salt for series in piece.series), np.uint64, len(piece.series))
+    mixed = (salts[piece.index] ^ piece.event_time_us.view(np.uint64)) * _GOLDEN
+    return mixed >> _SHIFT
+
+
+def _late(piece: Piece) -> Longs | None:
+    """The rows that are not newer than what their series had before; None: there are none."""
+    index, time = piece.index, piece.event_time_us
+    newest = np.fromiter((series.newest_us for series in piece.series), np.int64, len(piece.series))
+    late = time <= newest[index]
+    np.maximum.at(newest, index, time)
+    for series, at in zip(piece.series, newest.tolist(), strict=True):
+        series.newest_us = at
+    return np.flatnonzero(late) if late.any() else None
+
+
+def _again(piece: Piece) -> Longs:
+    """The rows that have the event time of another one of these."""
+    index, time = piece.index, piece.event_time_us
+    if _ascending(time, index) or _ascending(index, time):
+        return np.zeros(0, np.int64)
+    order = np.lexsort((time, index))
+    same = (time[order][1:] == time[order][:-1]) & (index[order][1:] == index[order][:-1])
+    return np.sort(order[np.append(same, [False]) | np.append([False], same)])
+
+
+def _ascending(first: Longs | Indices, second: Longs | Indices) -> bool:
+    """Whether the rows are strictly ascending by the first column, then the second: so none is there twice."""
+    after, before = first[1:], first[:-1]
+    return bool(((after > before) | ((after == before) & (second[1:] > second[:-1]))).all())
+
+
+def ignored(conflicts: Sequence[Conflict]) -> int:
+    """How many of the rows count nowhere."""
+    return sum(not conflict.wins for conflict in conflicts)
+
+
+def located(conflicts: Sequence[Conflict], stored: Sequence[StoredReading], places: Sequence[int]) -> list[Conflict]:
+    """The conflicts with the items of the caller's batch in which these readings stood at these places."""
+    if not conflicts:
+        return []
+    items: dict[tuple[Series, int, float], list[int]] = {}
+    for reading, place in zip(stored, places, strict=True):
+        items.setdefault((reading.series, reading.event_time_us, reading.value), []).append(place)
+    return _named(conflicts, items)
+
+
+def located_in_columns(
+    conflicts: Sequence[Conflict], table: SeriesTable, index: Indices, event_time_us: Longs, value: Floats
+) -> list[Conflict]:
+    """The conflicts with the rows of the caller's columns."""
+    if not conflicts:
+        return []
+    times = np.unique(np.array([conflict.event_time_us for conflict in conflicts], np.int64))
+    items: dict[tuple[Series, int, float], list[int]] = {}
+    for row in np.flatnonzero(np.isin(event_time_us, times) & (index < len(table))).tolist():
+        place = int(index[row])
+        outcome = table.outcomes[place]
+        if not isinstance(outcome, DomainError):
+            canonical = float(value[row] * table.scale[place] + table.offset[place]) if table.converts else value[row]
+            items.setdefault((outcome[0], int(event_time_us[row]), float(canonical)), []).append(row)
+    return _named(conflicts, items)
+
+
+def _named(conflicts: Sequence[Conflict], items: dict[tuple[Series, int, float], list[int]]) -> list[Conflict]:
+    found: list[Conflict] = []
+    for conflict in conflicts:
+        rows = items.get((conflict.series, conflict.event_time_us, conflict.value))
+        # The last ones: of equal rows the first may be the one that counts.
+        found.append(conflict._replace(row=rows.pop() if rows else 0))
+    return sorted(found, key=attrgetter("row"))

@@ -1,0 +1,129 @@
+"""Voiding and replacing readings on the real parts: asked for over gRPC, done by the owner of the partition."""
+
+import asyncio
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.times import MINUTE, SECOND
+from services.chassis.errors import InvalidArgument, NotFound
+from tests.support.aggregation.mesh import Mesh, Row
+from tests.support.eventually import eventually
+from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
+from tocsin.aggregation.v1 import window_pb2 as wm
+from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceStub
+
+METER = Descriptor(SeriesKey("b1", "r1", "energy", "m1"), Kind.COUNTER, "Wh", 60 * SECOND)
+LONE = Descriptor(SeriesKey("b1", "r1", "temperature", ""), Kind.GAUGE, "K", 60 * SECOND)
+
+
+def void(one: Descriptor, at: int, reason: str = "wrong") -> pb.VoidReadingRequest:
+    key = one.key
+    request = pb.VoidReadingRequest(
+        building=key.building, room=key.room, sensor_type=key.sensor_type, device=key.device, reason=reason
+    )
+    request.event_time.FromMicroseconds(at)
+    return request
+
+
+def replace(one: Descriptor, at: int, value: float, unit: str = "") -> pb.ReplaceReadingRequest:
+    key = one.key
+    request = pb.ReplaceReadingRequest(
+        building=key.building,
+        room=key.room,
+        sensor_type=key.sensor_type,
+        device=key.device,
+        reason="read off by hand",
+        value=value,
+        unit=unit,
+    )
+    request.event_time.FromMicroseconds(at)
+    return request
+
+
+async def used(stub: AggregationServiceStub) -> float:
+    page = await stub.ListWindows(
+        pb.ListWindowsRequest(building="b1", room="r1", sensor_type="energy", device="m1", page_size=1000)
+    )
+    return sum(window.statistics.consumption for window in page.windows)
+
+
+async def test_a_person_mends_a_meter_and_it_stays_mended(mesh: Mesh) -> None:
+    replica = await mesh.replica(TOCSIN_AGGREGATION_EDGE_WAIT="200ms", TOCSIN_AGGREGATION_GRACE="200ms")
+    stub = await mesh.stub(replica)
+    start = (time.time_ns() // 1000 // MINUTE - 40) * MINUTE
+    values = [100.0, 101, 102, 5000, 5001, 5002, 5003]
+    rows: list[Row] = [(METER, start + at * MINUTE, value) for at, value in enumerate(values)]
+    rows.append((LONE, start, 290.0))
+    await mesh.send(rows)
+    await mesh.until_stored(len(rows))
+    # From the fourth on they are 4,897 too high.
+    for at, value in enumerate(values[3:], 3):
+        found = await stub.ReplaceReading(replace(METER, start + at * MINUTE, value - 4897, "Wh"), timeout=60)
+        assert found.changed
+        assert (found.reading.value, found.reading.amendment.original_value) == (value - 4897, value)
+    assert await used(stub) == pytest.approx(6)
+    voided = await stub.VoidReading(void(METER, start + MINUTE, "a test"))
+    assert voided.changed
+    mark = voided.reading.amendment
+    assert (mark.kind, mark.reason, voided.reading.value) == (wm.Amendment.VOIDED, "a test", 101)
+    assert mark.author
+    assert abs(mark.create_time.ToSeconds() - time.time()) < 300
+    again = await stub.VoidReading(void(METER, start + MINUTE, "once more"))
+    assert (again.changed, again.reading.amendment.reason) == (False, "a test")
+    assert await used(stub) == pytest.approx(6)
+    # The first reading, and the only one of a series.
+    await stub.VoidReading(void(METER, start))
+    assert await used(stub) == pytest.approx(4)
+    lone = await stub.VoidReading(void(LONE, start))
+    assert lone.changed
+    assert await mesh.value("SELECT count(*) FROM windows w JOIN series s ON s.id = w.series_id WHERE device = ''") == 0
+    # What the device sends again changes nothing, nor does another owner, nor a recomputation.
+    await mesh.send(rows)
+    await replica.end()
+    other = await mesh.replica()
+    stub = await mesh.stub(other)
+    assert (await stub.RecomputeWindows(pb.RecomputeWindowsRequest(building="b1", room="r1"), timeout=60)).changed == 0
+    assert await used(stub) == pytest.approx(4)
+    listed = await stub.ListReadings(
+        pb.ListReadingsRequest(building="b1", room="r1", sensor_type="energy", oldest_first=True)
+    )
+    assert [one.value for one in listed.readings] == [100, 101, 102, 103, 104, 105, 106]
+    assert [one.amendment.kind for one in listed.readings] == [1, 1, 0, 2, 2, 2, 2]
+    assert await mesh.value("SELECT count(*) FROM readings WHERE voided") == 3
+    with pytest.raises(NotFound, match="holds no energy of"):
+        await stub.VoidReading(void(METER, start + SECOND))
+    with pytest.raises(NotFound, match="without a device"):
+        await stub.VoidReading(void(METER._replace(key=METER.key._replace(device="")), start))
+    with pytest.raises(InvalidArgument, match="unit"):
+        await stub.ReplaceReading(replace(METER, start, 1.0, "kWh"), timeout=60)
+
+
+async def test_kills_between_leave_nothing_half_done(mesh: Mesh) -> None:
+    replica = await mesh.replica()
+    start = (time.time_ns() // 1000 // MINUTE - 60) * MINUTE
+    rows: list[Row] = [(METER, start + at * MINUTE, 100.0 + at) for at in range(50)]
+    await mesh.send(rows)
+    await mesh.until_stored(len(rows))
+    for place in range(0, 40, 8):
+        stub = await mesh.stub(replica)
+        calls = [
+            asyncio.ensure_future(stub.ReplaceReading(replace(METER, start + at * MINUTE, 100.5 + at)))
+            for at in range(place, place + 8)
+        ]
+        await eventually(partial(mesh.value, "SELECT count(*) > $1 FROM amendments", place))
+        await replica.end(signal.SIGKILL)
+        await asyncio.gather(*calls, return_exceptions=True)
+        replica = await mesh.replica()
+        await eventually(lambda: mesh.value("SELECT count(*) = 0 FROM recomputations WHERE done_time IS NULL"))
+    stub = await mesh.stub(replica)
+    for at in range(40):
+        found = await stub.ReplaceReading(replace(METER, start + at * MINUTE, 100.5 + at), timeout=60)
+        assert found.reading.value == 100.5 + at
+    assert (await stub.RecomputeWindows(pb.RecomputeWindowsRequest(building="b1", room="r1"), timeout=60)).changed == 0
+    # From 100.5 to 139.5, and from there to 149.
+    assert await used(stub) == pytest.approx(48.5)
+    assert await mesh.stored() == len(rows)
