@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.commands import stored_readings
+from services.cli import stored_readings
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite, span
 from services.cli.output import JsonOption, console, in_larger_units, number, print_json, table
