@@ -99,13 +99,13 @@ def held_reset() -> Canvas:
     """A new meter."""
     return _draw(
         "HOLD_THEN_RESET: a reset",
-        "The meter starts anew; after three values that agree counting goes on from the first of them.",
+        "The meter starts anew; once it has counted twice, counting goes on from the first value.",
         [820, 900, 980, 20, 90, 170, 260, 340],
         CounterRules(),
         [(30, 110, "RESET")],
         [
-            "The third value in a row that stays below without decreasing confirms the reset.",
-            "What grew since the first of them counts; the step down does not.",
+            "That it counts twice on the new level confirms the reset; a value that stays the same does not.",
+            "What grew since the first value counts where it grew; the step down does not.",
         ],
     )
 
@@ -114,7 +114,7 @@ def reset() -> Canvas:
     """Believed at once, and revoked when it was none."""
     return _draw(
         "RESET: believed at once, revoked if it was none",
-        "A lower value is a new start and counts from 0, unless the next one is back at the old level.",
+        "A lower value is a new start and counts from 0, unless the values go on from the old level.",
         [600, 700, 800, 350, 900, 1000, 80, 180, 280],
         CounterRules(Policy.RESET),
         [(30, 165, "REVOKED"), (60, 190, "RESET")],

@@ -29,12 +29,12 @@ def judge(readings: list[tuple[float, float]], rules: CounterRules) -> list[Judg
     found: list[Judged] = []
     for place, (time, value) in enumerate(readings):
         meter.take(place, round(time * MINUTE), value)
-        found.append(Judged(time, value, sum(one.amount for one in meter.accepted)))
+        total = sum(one.amount for one in meter.accepted.values())
+        found.append(Judged(time, value, total, held=place not in meter.accepted))
     for one in meter.corrections:
         found[[judged.time * MINUTE for judged in found].index(one.time)].correction = one.kind
-    accepted = {one.place for one in meter.accepted}
     for place, one in enumerate(found):
-        one.held = place not in accepted and one.correction not in IGNORED
-        one.accepted = place in accepted or one.held
+        one.accepted = place in meter.accepted
+        one.held = one.held and one.accepted
         one.breaks = one.correction in ("RESET", "ROLLOVER", "JUMP")
     return found

@@ -5,6 +5,10 @@ from typing import Final
 NEVER: Final = -(2**63)
 
 
+NO_END: Final = 2**62
+"""Later than every reading."""
+
+
 SECOND: Final = 1_000_000
 
 

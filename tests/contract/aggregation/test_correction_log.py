@@ -129,6 +129,9 @@ def arrivals(seed: int, count: int) -> list[Arrival]:
         if chance.random() < 0.01:
             levels[number] = 0.0
         value = chance.choice([0.0, 500.0]) if chance.random() < 0.05 else levels[number]
+        if number == 1 and place > count // 2:
+            # Replaced by another one that has counted more.
+            value += 900.0
         at = T0 + place // len(SERIES) * 5 * SECOND
         delay = chance.randrange(20 * MINUTE) if chance.random() < 0.1 else 0
         found.append((at + delay, (number, at, value)))

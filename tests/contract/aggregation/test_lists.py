@@ -229,7 +229,7 @@ async def test_every_known_window_is_listed_as_its_average_says(rig: Rig, seed: 
 
 async def test_windows_outlive_their_readings(rig: Rig) -> None:
     interval = 40 * MINUTE
-    await rig.feed([[(0, T0 + at * interval, float(at))] for at in range(100)], Kind.COUNTER, interval)
+    await rig.feed([[(0, T0 + at * interval, float(at + 1))] for at in range(100)], Kind.COUNTER, interval)
     before = [item.start for item in await rig.windows(QUARTER, 1000) if item.statistics.count]
     await rig.forget_readings()
     for oldest_first in (True, False):

@@ -1,6 +1,6 @@
 """What windows should hold, computed the slow and obvious way: one reading, one segment, one window at a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
@@ -41,75 +41,253 @@ class Counting:
     cautious: bool = False
 
 
-def meter_steps(
-    readings: list[tuple[int, Fraction]], rules: Counting = Counting()
-) -> tuple[list[tuple[int, int, Fraction]], dict[int, str]]:
-    """(since, until, increase) of a counter, and by event time the readings that were not taken at their word (those
-    that are judged). Reads ahead where it wants to know what comes next."""
+Point = tuple[int, Fraction]
+Step = tuple[int, int, Fraction]
+"""(since, until, increase)."""
+_HOUR, _DAY = 3_600_000_000, 86_400_000_000
 
-    def fits(old: tuple[int, Fraction], new: tuple[int, Fraction]) -> bool:
-        return not rules.cap or new[1] - old[1] <= Fraction(rules.cap * (new[0] - old[0]), 3_600_000_000)
 
-    def rolled(old: tuple[int, Fraction], new: tuple[int, Fraction]) -> Fraction | None:
-        step = rules.register - old[1] + new[1]
-        if rules.policy != "ROLLOVER" or not 0 <= new[1] < old[1] <= rules.register:
+def _rate(amount: Fraction, old: int, new: int) -> Fraction:
+    return amount * _HOUR / max(new - old, 60_000_000)
+
+
+def _power(rate: Fraction) -> Fraction:
+    """The smallest power of two that is not below."""
+    found = Fraction(1)
+    while found < rate:
+        found *= 2
+    while found / 2 >= rate > 0:
+        found /= 2
+    return found if rate > 0 else Fraction(0)
+
+
+@dataclass
+class _Branch:
+    """Its readings, its increases, and what its beginning is."""
+
+    points: list[Point]
+    kind: str
+    gain: Fraction
+    believed: bool
+    rises: int = 0
+    counted: Fraction = Fraction(0)
+    pace: Fraction = Fraction(0)
+    level: Fraction = Fraction(0)
+    gains: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
+    """Increases of the readings after the first one."""
+    marks: dict[int, str] = field(default_factory=dict[int, str])
+
+    def steps(self, since: int) -> list[Step]:
+        """What it adds while it is believed; `since`: the reading that was trusted before it."""
+        found = [(since, self.points[0][0], self.gain)] if self.gain else []
+        return found + [(a, b, self.gains[b]) for (a, _), (b, _) in pairwise(self.points)]
+
+
+class _Reference:
+    """docs/counters.md, word by word."""
+
+    def __init__(self, rules: Counting, first: Point) -> None:
+        self.rules = rules
+        self.trusted = first
+        self.pace = Fraction(0)
+        self.branch: _Branch | None = None
+        self.steps: list[Step] = []
+        self.marks: dict[int, str] = {}
+
+    def fits(self, old: Point, new: Point) -> bool:
+        return new[1] - old[1] <= Fraction(self.rules.cap * (new[0] - old[0]), _HOUR)
+
+    def implausible(self, pace: Fraction, old: Point, new: Point) -> bool:
+        step = new[1] - old[1]
+        return 10 * step > abs(old[1]) and _rate(step, old[0], new[0]) > 32 * pace
+
+    def rounding(self, level: Fraction, value: Fraction, pace: Fraction) -> bool:
+        fall = level - value
+        return 1000 * fall <= abs(level) and (not pace or fall <= pace)
+
+    def over(self, old: Point, new: Point) -> Fraction | None:
+        rules, step = self.rules, self.rules.register - old[1] + new[1]
+        if rules.policy != "ROLLOVER" or max(abs(old[1]), abs(new[1])) > rules.register:
+            return None
+        if not 0 <= step < rules.register:
             return None
         if rules.cap:
-            return step if fits((old[0], Fraction(0)), (new[0], step)) else None
+            return step if self.fits((old[0], Fraction(0)), (new[0], step)) else None
         return step if 2 * step < rules.register else None
 
-    def believed(old: tuple[int, Fraction], new: tuple[int, Fraction]) -> Fraction | None:
+    def at_once(self, old: Point, new: Point) -> Fraction | None:
+        rules = self.rules
         if rules.cautious:
             return None
         if rules.policy == "RESET":
-            return new[1] if new[1] >= 0 and fits((old[0], Fraction(0)), new) else None
-        return rolled(old, new)
+            fits = not rules.cap or self.fits((old[0], Fraction(0)), new)
+            return new[1] if new[1] >= 0 and fits else None
+        over = self.over(old, new)
+        if over is None or rules.cap:
+            return over
+        usual = _rate(over, old[0], new[0]) <= 32 * self.pace if self.pace else 10 * over <= rules.register
+        return over if usual else None
 
-    steps: list[tuple[int, int, Fraction]] = []
-    marks: dict[int, str] = {}
-    level = readings[0]
-    suspects: list[tuple[int, Fraction]] = []
-
-    def glitch() -> None:
-        marks.update((time, "GLITCH") for time, _ in suspects)
-        suspects.clear()
-
-    for place, reading in enumerate(readings[1:], start=1):
-        time, value = reading
-        following = readings[place + 1] if place + 1 < len(readings) else None
-        goes_on = bool(suspects) and value >= suspects[-1][1] and fits(suspects[-1], reading)
-        jumped = bool(suspects) and suspects[0][1] >= level[1]
-        if goes_on and (jumped or value < level[1]):
-            suspects.append(reading)
-            if len(suspects) == 3:
-                first = suspects[0]
-                over = rolled(level, first)
-                if over is not None:
-                    marks[first[0]] = "ROLLOVER"
-                    steps.append((level[0], time, over + value - first[1]))
-                else:
-                    marks[first[0]] = "JUMP" if jumped else "RESET"
-                    steps.append((first[0], time, value - first[1]))
-                level = reading
-                suspects.clear()
-        elif value >= level[1] and fits(level, reading):
-            glitch()
-            steps.append((level[0], time, value - level[1]))
-            level = reading
-        elif value < level[1] and rules.policy == "REJECT":
-            marks[time] = "REJECTED"
-        elif value < level[1] and (gain := believed(level, reading)) is not None:
-            glitch()
-            if following is not None and following[1] >= level[1] and fits(level, following):
-                marks[time] = "REVOKED"
-            else:
-                marks[time] = rules.policy
-                steps.append((level[0], time, gain))
-                level = reading
+    def take(self, new: Point) -> None:
+        if self.branch is None:
+            self.judge(new)
         else:
-            glitch()
-            suspects.append(reading)
-    return steps, marks
+            self.assign(self.branch, new)
+
+    def judge(self, new: Point) -> None:
+        old, step, rules = self.trusted, new[1] - self.trusted[1], self.rules
+        if step < 0:
+            if self.rounding(old[1], new[1], self.pace):
+                self.trust(new[0], old[1], Fraction(0))
+            elif rules.policy == "REJECT":
+                self.marks[new[0]] = "REJECTED"
+            else:
+                gain = self.at_once(old, new)
+                kind = "RESET" if gain is None else rules.policy
+                self.branch = _Branch([new], kind, gain or Fraction(0), gain is not None, level=new[1])
+            return
+        fits = not rules.cap or self.fits(old, new)
+        if fits and (not step or _rate(step, old[0], new[0]) <= self.pace):
+            self.trust(new[0], new[1], step)
+            return
+        if rules.cap:
+            believed = fits
+        elif self.pace:
+            believed = not self.implausible(self.pace, old, new)
+        else:
+            believed = old[1] != 0
+        self.branch = _Branch([new], "", step, believed, level=new[1])
+
+    def trust(self, time: int, level: Fraction, gain: Fraction) -> None:
+        self.steps.append((self.trusted[0], time, gain))
+        self.trusted = time, level
+
+    def continues(self, branch: _Branch, pace: Fraction, new: Point) -> bool:
+        old = branch.points[-1][0], branch.level
+        if new[1] < branch.level:
+            return self.rounding(branch.level, new[1], pace)
+        if self.rules.cap:
+            return self.fits(old, new)
+        return not pace or not self.implausible(pace, old, new)
+
+    def goes_on(self, new: Point) -> bool:
+        old = self.trusted
+        if new[1] < old[1]:
+            return self.rounding(old[1], new[1], self.pace)
+        if self.rules.cap:
+            return self.fits(old, new)
+        if self.pace:
+            return not self.implausible(self.pace, old, new)
+        return new[1] - old[1] <= abs(old[1])
+
+    def assign(self, branch: _Branch, new: Point) -> None:
+        time, value = new
+        level = self.trusted[1]
+        pace = max(self.pace, branch.pace)
+        if branch.believed and branch.kind == "":
+            pace = max(pace, _power(_rate(branch.gain, self.trusted[0], branch.points[0][0])))
+        low = value < level and not self.rounding(level, value, self.pace)
+        if self.rules.policy == "REJECT" and low:
+            self.marks[time] = "REJECTED"
+            return
+        down = branch.points[0][1] < level
+        if self.continues(branch, pace, new):
+            counts = branch.rises >= 2 and _rate(value - branch.level, branch.points[-1][0], time) <= pace
+            if not (down and self.goes_on(new) and not counts):
+                self.extend(branch, new)
+                return
+        elif not ((down or value < branch.level) and self.goes_on(new)):
+            self.contradict(branch, new)
+            return
+        # Values go on from the trusted level.
+        if level == 0 and not self.pace and not branch.believed:
+            self.believe(branch)
+            self.settle(branch)
+        else:
+            self.drop(branch)
+        self.judge(new)
+
+    def extend(self, branch: _Branch, new: Point) -> None:
+        gain = max(new[1] - branch.level, Fraction(0))
+        lasted = new[0] - branch.points[0][0]
+        if gain:
+            branch.rises += 1
+            branch.counted += gain
+            branch.pace = max(branch.pace, _power(_rate(gain, branch.points[-1][0], new[0])))
+        branch.points.append(new)
+        branch.gains[new[0]] = gain
+        branch.level = max(branch.level, new[1])
+        if (gain and branch.rises == 2) or (not gain and not branch.believed and lasted >= 31 * _DAY):
+            self.believe(branch)
+        far = branch.gain if branch.kind in ("", "ROLLOVER") else abs(branch.points[0][1] - self.trusted[1])
+        enough = branch.rises >= 2 and (branch.counted >= far or (lasted >= _DAY and branch.rises >= 12))
+        tentative = self.trusted[1] == 0 and not self.pace
+        if branch.believed and (tentative or enough or lasted >= 31 * _DAY):
+            self.settle(branch)
+
+    def believe(self, branch: _Branch) -> None:
+        old, first, pace = self.trusted, branch.points[0], max(self.pace, branch.pace)
+        if branch.believed and branch.kind:
+            return
+        branch.believed = True
+        if first[1] >= old[1]:
+            jumped = not self.fits(old, first) if self.rules.cap else self.implausible(pace, old, first)
+            branch.kind, branch.gain = ("JUMP", Fraction(0)) if jumped else ("", first[1] - old[1])
+            return
+        over = self.over(old, first)
+        if over is not None and (self.rules.cap or _rate(over, old[0], first[0]) <= 32 * pace):
+            branch.kind, branch.gain = "ROLLOVER", over
+        else:
+            branch.kind, branch.gain = "RESET", Fraction(0)
+
+    def settle(self, branch: _Branch) -> None:
+        """It is the trusted level from now on."""
+        since = self.trusted[0]
+        if branch.kind:
+            self.marks[branch.points[0][0]] = branch.kind
+        self.marks.update(branch.marks)
+        self.steps += branch.steps(since)
+        step = Fraction(0)
+        if branch.kind in ("", "ROLLOVER"):
+            step = _power(_rate(branch.gain, since, branch.points[0][0]))
+        self.pace = max(self.pace, branch.pace, step)
+        self.trusted, self.branch = (branch.points[-1][0], branch.level), None
+
+    def contradict(self, branch: _Branch, new: Point) -> None:
+        if branch.believed and (branch.rises >= 2 or branch.points[0][1] >= self.trusted[1]):
+            self.settle(branch)
+            self.judge(new)
+            return
+        last = branch.points[-1][0], branch.level
+        gain = self.at_once(last, new) if branch.believed and new[1] < branch.level else None
+        if gain is None:
+            self.drop(branch)
+            self.judge(new)
+            return
+        branch.points.append(new)
+        branch.gains[new[0]] = gain
+        branch.counted += gain
+        branch.level = new[1]
+        branch.marks[new[0]] = self.rules.policy
+
+    def drop(self, branch: _Branch) -> None:
+        self.marks.update((time, "REVOKED" if branch.believed else "GLITCH") for time, _ in branch.points)
+        self.branch = None
+
+    def finish(self) -> None:
+        """The branch that is left adds what it adds while it is believed."""
+        if self.branch is not None and self.branch.believed:
+            self.settle(self.branch)
+
+
+def meter_steps(readings: list[Point], rules: Counting = Counting()) -> tuple[list[Step], dict[int, str]]:
+    """(since, until, increase) of a counter, and by event time the readings that were not taken at their word (those
+    that are judged)."""
+    meter = _Reference(rules, readings[0])
+    for reading in readings[1:]:
+        meter.take(reading)
+    meter.finish()
+    return sorted(meter.steps), meter.marks
 
 
 def window(

@@ -20,17 +20,17 @@ from services.aggregation.application.partition.partition_store import (
     Write,
 )
 from services.aggregation.domain.columns import Ints, Rows
-from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction
 from services.aggregation.domain.late.amendments import AskedAmendment, RawReading
 from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
 from services.aggregation.domain.late.propagation import StoredWindows
-from services.aggregation.domain.late.recomputation import READ_AHEAD, StoredChunk
+from services.aggregation.domain.late.recomputation import StoredChunk
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, SeriesInfo
-from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.times import NEVER, NO_END
 from services.aggregation.domain.windows.fold import Folded
 from services.aggregation.domain.windows.span_cover import cover
 from services.aggregation.domain.windows.span_statistics import RawRange, join, singles, spans
@@ -124,22 +124,22 @@ class InMemoryPartitionStore:
         """See `PartitionStore`."""
         return [self._context(int(ids[late.series]), late) for late in ranges]
 
-    def _level(self, series_id: int, before: int) -> tuple[int, int, float]:
-        """Start of the window, time and value of the last accepted reading of a counter."""
+    def _anchor(self, series_id: int, before: int) -> tuple[int, Anchor]:
+        """The last anchor of a counter, and the start of its window."""
         found = [
-            (start, int(row["level_time"]), float(row["level"]))
+            (start, Anchor(int(row["level_time"]), float(row["level"]), float(row["pace"])))
             for start, row in self._before(series_id, self._rules.steps[0], before)
             if row["level_time"] != NEVER
         ]
-        return found[-1] if found else (before, NEVER, 0.0)
+        return found[-1] if found else (before, NO_ANCHOR)
 
     def _context(self, series_id: int, late: LateRange) -> Context:
-        accepted = (NEVER, 0.0)
-        first = late.start
+        anchor, first = NO_ANCHOR, late.start
         if late.counter:
-            late = late._replace(start=self._level(series_id, late.start)[0])
-            accepted = self._level(series_id, late.start)[1:]
-            first = late.start if accepted[0] == NEVER else min(late.start, accepted[0] + 1)
+            for _ in range(1 + late.deep):
+                late = late._replace(start=self._anchor(series_id, late.start)[0])
+            _, anchor = self._anchor(series_id, late.start)
+            first = late.start if anchor.time == NEVER else min(late.start, anchor.time + 1)
         own = sorted(item for item in self.counted.get(series_id, {}).items() if first <= item[0] < late.end)
         other = [time for time in self._other(series_id) if late.start <= time < late.end]
         steps = self._rules.steps
@@ -155,7 +155,7 @@ class InMemoryPartitionStore:
             stored,
             late.start,
             late.end,
-            *accepted,
+            anchor,
         )
 
     def _other(self, series_id: int) -> list[int]:
@@ -189,21 +189,18 @@ class InMemoryPartitionStore:
         held = (self.counted.get(series_id, {}), self._other(series_id))
         return min((time for readings in held for time in readings if time >= since), default=None)
 
-    async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> StoredChunk:
+    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int) -> StoredChunk:
         """See `PartitionStore`."""
-        first, accepted = start, (NEVER, 0.0)
-        if counter:
-            last = self._level(series_id, start)
-            accepted = self._level(series_id, last[0])[1:]
-            first = last[0] if accepted[0] == NEVER else accepted[0] + 1
+        anchor = self._anchor(series_id, start)[1] if ahead else NO_ANCHOR
+        first = start if anchor.time == NEVER else min(start, anchor.time + 1)
         counted = {at: value for at, value in self.counted.get(series_id, {}).items() if at <= settled}
         own = {at: value for at, value in counted.items() if first <= at < end}
-        following = sorted(item for item in counted.items() if item[0] >= end)[:READ_AHEAD] if counter else []
+        following = sorted(item for item in counted.items() if item[0] >= end)[:ahead]
         windows = [self._windows(series_id, step, start, end) for step in self._rules.steps]
         time = np.array(sorted(own), np.int64)
         value = np.array([own[at] for at in time.tolist()], np.float64)
         other = [at for at in self._other(series_id) if start <= at < end]
-        return StoredChunk(time, value, following, windows, *accepted, other)
+        return StoredChunk(time, value, following, windows, anchor, other)
 
     async def at(self, series_id: int, times: Sequence[int]) -> Mapping[int, RawReading]:
         """See `PartitionStore`."""
@@ -280,7 +277,7 @@ class InMemoryPartitionStore:
         for key in write.revised_keys:
             info = self.info(key.series_id)
             end = key.start + key.step
-            pieces = self.pieces([info], key.start, end, self._rules.steps.index(key.step))
+            pieces = self.pieces([info], key.start, end, self._rules.steps.index(key.step), key.settled)
             found = spans([info], pieces, key.start, end, key.step)[0]
             self.announced.append(
                 Announcement(key.descriptor, key.series_id, key.step, key.start, key.revision, found.statistics)
@@ -347,7 +344,7 @@ class InMemoryPartitionStore:
             descriptor.counting,
         )
 
-    def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int) -> Folded:
+    def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int, settled: int = NO_END) -> Folded:
         """See `Snapshot`."""
         steps = self._rules.steps
         windows: list[Folded] = []
@@ -359,13 +356,9 @@ class InMemoryPartitionStore:
                 stored = self._windows(info.id, steps[depth], first, last)
                 windows.append(Folded(np.full(len(stored.start), place), stored.start, stored.rows))
             for first, last in found.raw:
-                accepted, back, following = self._level(info.id, first), None, list[tuple[int, float]]()
-                if info.counting.believes:
-                    following = sorted(item for item in self.counted.get(info.id, {}).items() if item[0] >= last)[:1]
-                if info.counting.believes and accepted[1] != NEVER:
-                    accepted = self._level(info.id, accepted[0])
-                    back = accepted[0]
-                ranges.append(RawRange(place, first, last, *accepted[1:], back, following))
+                following = sorted(item for item in self.counted.get(info.id, {}).items() if item[0] >= last)
+                _, anchor = self._anchor(info.id, first)
+                ranges.append(RawRange(place, first, last, anchor, following, settled))
                 own = sorted(
                     item for item in self.counted.get(info.id, {}).items() if ranges[-1].read_from <= item[0] < last
                 )

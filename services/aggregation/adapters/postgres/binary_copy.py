@@ -111,6 +111,7 @@ _COUNTER: Final = (
     ("edge", ">f8"),
     ("level_us", ">i8"),
     ("level", ">f8"),
+    ("pace", ">f8"),
 )
 WINDOW_COLUMNS: Final = tuple(name for name, _ in (*_COMMON, *_COUNTER))
 
@@ -154,7 +155,7 @@ def _window_rows(
     out["first_us"], out["last_us"] = rows["first_time"], rows["last_time"]
     out["covered_us"], out["gap_us"] = rows["covered"], rows["gap"]
     if counter:
-        for name in ("consumption", "edge", "level"):
+        for name in ("consumption", "edge", "level", "pace"):
             out[name] = rows[name]
         out["edge_from_us"], out["edge_to_us"] = rows["edge_from"], rows["edge_to"]
         out["level_us"] = rows["level_time"]

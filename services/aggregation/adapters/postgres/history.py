@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import numpy as np
 
@@ -11,21 +12,24 @@ from services.aggregation.adapters.postgres.room_snapshot import RoomSnapshots
 from services.aggregation.adapters.postgres.series_info import SERIES, SERIES_OF_ROOMS, series_info
 from services.aggregation.adapters.postgres.span_cover import cover_query
 from services.aggregation.adapters.postgres.stored_columns import (
-    levels_before,
+    anchors_before,
     raw_readings,
     readings_after,
     stored_windows,
 )
-from services.aggregation.application.queries.history import NO_END, RoomKey, RoomSnapshot
+from services.aggregation.application.queries.history import RoomKey, RoomSnapshot
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Kind, SeriesInfo
-from services.aggregation.domain.times import NEVER
+from services.aggregation.domain.times import NO_END
 from services.aggregation.domain.windows.fold import Folded
 from services.aggregation.domain.windows.span_cover import SpanQuery
-from services.aggregation.domain.windows.span_statistics import join, singles
+from services.aggregation.domain.windows.span_statistics import join, singles, undecided
 from services.chassis.postgres import Connection, Database
+
+_READ_AHEAD: Final = 32
+"""Readings of a counter after a span that are looked at first, where they judge those in it."""
 
 
 async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequence[SpanQuery]) -> Folded:
@@ -34,21 +38,19 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
-    levels = dict(zip(counters, await levels_before(connection, steps[0], asked), strict=True))
-    # The last accepted reading may be one that is yet to be revoked: then the one before it is where to begin.
-    unsure = [at for at, level in levels.items() if level.time != NEVER and infos[ranges[at].series].counting.believes]
-    asked = [(infos[ranges[at].series].id, levels[at].start) for at in unsure]
-    earlier = dict(zip(unsure, await levels_before(connection, steps[0], asked), strict=True))
-    levels |= earlier
-    for at, found_level in levels.items():
-        back = found_level.start if at in earlier else None
-        ranges[at] = ranges[at]._replace(level_time=found_level.time, level=found_level.value, back=back)
+    for at, before in zip(counters, await anchors_before(connection, steps[0], asked), strict=True):
+        ranges[at] = ranges[at]._replace(anchor=before.anchor)
     stored, _ = await stored_windows(connection, windows)
     readings, _ = await raw_readings(connection, [(infos[part.series].id, part.read_from, part.end) for part in ranges])
-    believing = [at for at in counters if infos[ranges[at].series].counting.believes]
-    asked = [(infos[ranges[at].series].id, ranges[at].end) for at in believing]
-    for at, following in zip(believing, await readings_after(connection, asked, 1), strict=True):
-        ranges[at] = ranges[at]._replace(following=following)
+    ahead = _READ_AHEAD
+    unsure = undecided(infos, ranges, readings)
+    while unsure:
+        asked = [(infos[ranges[at].series].id, ranges[at].end) for at in unsure]
+        for at, following in zip(unsure, await readings_after(connection, asked, ahead), strict=True):
+            ranges[at] = ranges[at]._replace(following=following)
+        more = {at for at in unsure if len(ranges[at].following) == ahead}
+        unsure = [at for at in undecided(infos, ranges, readings) if at in more] if more else []
+        ahead *= _READ_AHEAD
     owner = np.array(owners, np.int64)
     return join([Folded(owner[stored.series], stored.start, stored.rows), singles(infos, ranges, readings)])
 

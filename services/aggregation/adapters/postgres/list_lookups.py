@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.aggregation.adapters.postgres.binary_copy import QUARTER
-from services.aggregation.application.queries.history import NO_END
 from services.aggregation.domain.series import SeriesInfo
-from services.aggregation.domain.times import DAY
+from services.aggregation.domain.times import DAY, NO_END
 from services.chassis.postgres import Connection
 
 # $1, $2: id and max_gap of each series; $3: the bound; $4, $5: between them is looked, so that PostgreSQL leaves out

@@ -16,10 +16,10 @@ from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.adapters.postgres.revised_announcements import revised_announcements
 from services.aggregation.adapters.postgres.series import describe_series, read_series, register_series
 from services.aggregation.adapters.postgres.stored_columns import (
-    LevelBefore,
+    AnchorBefore,
+    anchors_before,
     decode_times,
     decode_values,
-    levels_before,
     raw_readings,
     stored_windows,
 )
@@ -43,7 +43,7 @@ from services.aggregation.domain.late.recomputation import StoredChunk
 from services.aggregation.domain.partition.continuity import Bookmark
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
-from services.aggregation.domain.times import DAY, NEVER
+from services.aggregation.domain.times import DAY
 from services.chassis.nats import Bundle, Event
 from services.chassis.postgres import Connection, Database, Outbox
 
@@ -128,12 +128,12 @@ class PostgresPartitionStore:
         """See `PartitionStore`."""
         steps = self._rules.steps
         async with self._database.connection() as connection:
-            ranges, levels = await self._reach_back(connection, ids, ranges)
+            ranges, anchors = await self._reach_back(connection, ids, ranges)
             counted, other = await raw_readings(
                 connection,
                 [
-                    (int(ids[late.series]), level.read_from(late.start), late.end)
-                    for late, level in zip(ranges, levels, strict=True)
+                    (int(ids[late.series]), before.read_from(late.start), late.end)
+                    for late, before in zip(ranges, anchors, strict=True)
                 ],
             )
             asked: list[tuple[int, int, int, int]] = []
@@ -144,36 +144,38 @@ class PostgresPartitionStore:
                     asked.append((int(ids[late.series]), step, first, last))
             windows, revisions = await stored_windows(connection, asked)
         contexts: list[Context] = []
-        for place, level in enumerate(levels):
+        for place, before in enumerate(anchors):
             mine, others = counted.take(counted.series == place), other.take(other.series == place)
             stored: list[StoredWindows] = []
             for depth in range(len(steps)):
                 at = windows.series == place * len(steps) + depth
                 stored.append(StoredWindows(windows.start[at], revisions[at], windows.rows[at]))
             whole, end = ranges[place].start, ranges[place].end
-            contexts.append(Context(mine.time, mine.value, others.time, stored, whole, end, level.time, level.value))
+            contexts.append(Context(mine.time, mine.value, others.time, stored, whole, end, before.anchor))
         return contexts
 
     async def _reach_back(
         self, connection: Connection, ids: Ints, ranges: Sequence[LateRange]
-    ) -> tuple[list[LateRange], list[LevelBefore]]:
-        """Counters: from the start of the last window with an accepted reading; and what was accepted before that."""
+    ) -> tuple[list[LateRange], list[AnchorBefore]]:
+        """Counters: from the start of the last window with an anchor (`deep`: of the last but one); and the anchor
+        before that."""
         moved = list(ranges)
-        levels = [LevelBefore(late.start, NEVER, 0.0) for late in ranges]
+        anchors = [AnchorBefore(late.start) for late in ranges]
         counters = [at for at, late in enumerate(ranges) if late.counter]
-        for _ in range(2):
-            asked = [(int(ids[moved[at].series]), levels[at].start) for at in counters]
-            for at, level in zip(counters, await levels_before(connection, self._rules.steps[0], asked), strict=True):
-                moved[at] = moved[at]._replace(start=levels[at].start)
-                levels[at] = level
-        return moved, levels
+        for turn in range(3):
+            counters = [at for at in counters if turn < 2 or ranges[at].deep]
+            asked = [(int(ids[moved[at].series]), anchors[at].start) for at in counters]
+            for at, before in zip(counters, await anchors_before(connection, self._rules.steps[0], asked), strict=True):
+                moved[at] = moved[at]._replace(start=anchors[at].start)
+                anchors[at] = before
+        return moved, anchors
 
     async def recomputations(self, partition: int, limit: int) -> Sequence[Recomputation]:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             return await recomputations.pending(connection, partition, limit)
 
-    async def past(self, series_id: int, start: int, end: int, settled: int, *, counter: bool) -> StoredChunk:
+    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int) -> StoredChunk:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             return await recomputations.read_past(
@@ -183,7 +185,7 @@ class PostgresPartitionStore:
                 start,
                 end,
                 settled,
-                counter=counter,
+                ahead,
             )
 
     async def first_reading(self, series_id: int, since: int) -> int | None:

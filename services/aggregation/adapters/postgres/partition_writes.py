@@ -16,7 +16,7 @@ from services.chassis.postgres import Connection
 _COPY_BYTES = 256 * 1024
 
 _TYPES = {"revision": "integer"} | dict.fromkeys(
-    ("sum", "min", "max", "first", "last", "integral", "consumption", "edge", "level"), "double precision"
+    ("sum", "min", "max", "first", "last", "integral", "consumption", "edge", "level", "pace"), "double precision"
 )
 _UPSERT = """
 INSERT INTO windows ({columns}) SELECT * FROM unnest({arrays})
@@ -174,7 +174,7 @@ def _append(
 ) -> None:
     counter = write.kinds[series] == Kind.COUNTER
     values = (int(write.ids[series]), step, start, revision, int(write.max_gaps[series]), *row[:11])
-    for column, value in zip(columns, (*values, *(row[11:] if counter else (None,) * 6)), strict=True):
+    for column, value in zip(columns, (*values, *(row[11:] if counter else (None,) * 7)), strict=True):
         column.append(value)
 
 

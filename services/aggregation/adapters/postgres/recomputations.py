@@ -8,7 +8,8 @@ from services.aggregation.adapters.postgres.amendments import waiting
 from services.aggregation.adapters.postgres.correction_log import END_OF_TIME, OF_ROOM
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
 from services.aggregation.adapters.postgres.stored_columns import (
-    levels_before,
+    AnchorBefore,
+    anchors_before,
     raw_readings,
     readings_after,
     stored_windows,
@@ -16,8 +17,8 @@ from services.aggregation.adapters.postgres.stored_columns import (
 from services.aggregation.application.partition.partition_store import Recomputation, Totals, Write
 from services.aggregation.application.partition.recomputation_request import RecomputeRoom
 from services.aggregation.domain.late.propagation import StoredWindows
-from services.aggregation.domain.late.recomputation import READ_AHEAD, StoredChunk
-from services.aggregation.domain.times import MINUTE, NEVER
+from services.aggregation.domain.late.recomputation import StoredChunk
+from services.aggregation.domain.times import MINUTE
 from services.chassis.postgres import Connection, Database
 
 _QUARTER = 15 * MINUTE
@@ -70,20 +71,17 @@ async def read_past(
     start: int,
     end: int,
     settled: int,
-    *,
-    counter: bool,
+    ahead: int,
 ) -> StoredChunk:
     """See `PartitionStore.past`."""
-    level_time, level, first = NEVER, 0.0, start
-    if counter:
-        (last,) = await levels_before(connection, steps[0], [(series_id, start)])
-        # Not the last accepted reading, which the next one may still revoke, but one before it.
-        (before,) = await levels_before(connection, steps[0], [(series_id, last.start)])
-        level_time, level, first = before.time, before.value, before.read_from(last.start)
+    before = AnchorBefore(start)
+    if ahead:
+        (before,) = await anchors_before(connection, steps[0], [(series_id, start)])
+    first = before.read_from(start)
     readings, other = await raw_readings(connection, [(series_id, first, end)])
     following: list[tuple[int, float]] = []
-    if counter:
-        (following,) = await readings_after(connection, [(series_id, end)], READ_AHEAD)
+    if ahead:
+        (following,) = await readings_after(connection, [(series_id, end)], ahead)
     readings = readings.take(readings.time <= settled)
     windows, revisions = await stored_windows(connection, [(series_id, step, start, end) for step in steps])
     return StoredChunk(
@@ -94,8 +92,7 @@ async def read_past(
             StoredWindows(windows.start[at], revisions[at], windows.rows[at])
             for at in (windows.series == place for place in range(len(steps)))
         ],
-        level_time,
-        level,
+        before.anchor,
         other.time.tolist(),
     )
 

@@ -49,4 +49,4 @@ def _ask(rules: Rules, key: WindowKey, state: asyncpg.Record) -> SpanQuery:
         state["frontiers"],
         descriptor.counting,
     )
-    return SpanQuery(info, key.start, key.start + key.step, rules.steps.index(key.step))
+    return SpanQuery(info, key.start, key.start + key.step, rules.steps.index(key.step), key.settled)

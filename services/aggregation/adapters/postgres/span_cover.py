@@ -25,5 +25,5 @@ def cover_query(steps: Sequence[int], asks: Sequence[SpanQuery]) -> CoverQuery:
         found = cover(ask.series, steps, ask.start, ask.end, ask.level)
         windows += [(ask.series.id, steps[depth], first, last) for depth, first, last in found.windows]
         owners += [place] * len(found.windows)
-        raw += [RawRange(place, first, last) for first, last in found.raw]
+        raw += [RawRange(place, first, last, settled=ask.settled) for first, last in found.raw]
     return CoverQuery(windows, owners, raw)

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.aggregation.adapters.postgres.binary_copy import QUARTER
 from services.aggregation.domain.columns import Floats, Ints, Rows
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.times import DAY, NEVER
@@ -67,15 +68,15 @@ CROSS JOIN LATERAL (
 _SUMMARY_COLUMNS: Final = """w.count, w.sum, w.min, w.max, w.first_us, w.first, w.last_us, w.last, w.covered_us,
 w.integral, w.gap_us, coalesce(w.consumption, 0), coalesce(w.edge_from_us, '-9223372036854775808'::bigint),
 coalesce(w.edge_to_us, '-9223372036854775808'::bigint), coalesce(w.edge, 0), coalesce(w.level_us,
-'-9223372036854775808'::bigint), coalesce(w.level, 0)"""
+'-9223372036854775808'::bigint), coalesce(w.level, 0), coalesce(w.pace, 0)"""
 _WINDOWS: Final = f"SELECT r.place, w.start_us, w.revision, {_SUMMARY_COLUMNS} {windows_in(1)}"
 WINDOW_RECORD: Final = f"record_send(ROW(r.place, w.start_us, {_SUMMARY_COLUMNS}))"
 """A window in one piece, for `decode_windows`."""
-_LEVELS: Final = """
-SELECT r.place, w.start_us, w.level_us, w.level
+_ANCHORS: Final = """
+SELECT r.place, w.start_us, w.level_us, w.level, coalesce(w.pace, 0) AS pace
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start, place)
 CROSS JOIN LATERAL (
-    SELECT start_us, level_us, level FROM windows
+    SELECT start_us, level_us, level, pace FROM windows
     WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start
         AND start_us >= $4 AND start_us < $5 AND level_us > '-9223372036854775808'::bigint
     ORDER BY start_us DESC LIMIT 1
@@ -83,18 +84,17 @@ CROSS JOIN LATERAL (
 """
 
 
-class LevelBefore(NamedTuple):
-    """An accepted reading of a counter (time NEVER: there is none), and the start of its window."""
+class AnchorBefore(NamedTuple):
+    """An anchor of a counter (see `meter`), and the start of its window."""
 
     start: int
-    time: int
-    value: float
+    anchor: Anchor = NO_ANCHOR
 
     def read_from(self, start: int) -> int:
         """From where readings have to be read to judge those at and after `start`."""
-        if self.time == NEVER or start - self.time > _LOOK_BACK:
+        if self.anchor.time == NEVER or start - self.anchor.time > _LOOK_BACK:
             return start
-        return min(start, self.time + 1)
+        return min(start, self.anchor.time + 1)
 
 
 def counter_rules(row: asyncpg.Record | Mapping[str, Any]) -> CounterRules:
@@ -206,12 +206,12 @@ def _place_and_start(row: tuple[Any, ...]) -> tuple[int, int]:
     return row[0], row[1]
 
 
-async def levels_before(connection: Connection, step: int, asked: Sequence[tuple[int, int]]) -> list[LevelBefore]:
-    """The last accepted reading of counters before each (series id, start of a window)."""
+async def anchors_before(connection: Connection, step: int, asked: Sequence[tuple[int, int]]) -> list[AnchorBefore]:
+    """The last anchor of counters before each (series id, start of a window)."""
     if not asked:
         return []
     ids, starts = (list(column) for column in zip(*asked, strict=True))
-    found = [LevelBefore(start, NEVER, 0.0) for start in starts]
-    for row in await connection.fetch(_LEVELS, ids, starts, step, min(starts) - _LOOK_BACK, max(starts)):
-        found[row["place"] - 1] = LevelBefore(row["start_us"], row["level_us"], row["level"])
+    found = [AnchorBefore(start) for start in starts]
+    for row in await connection.fetch(_ANCHORS, ids, starts, step, min(starts) - _LOOK_BACK, max(starts)):
+        found[row["place"] - 1] = AnchorBefore(row["start_us"], Anchor(row["level_us"], row["level"], row["pace"]))
     return found

@@ -44,13 +44,14 @@ class Announcements(NamedTuple):
 
 
 class WindowKey(NamedTuple):
-    """Identity of a window of which something has been announced, or is to be."""
+    """A window of which something is to be announced. `settled`: up to where the series had been judged then."""
 
     descriptor: Descriptor
     series_id: int
     step: int
     start: int
     revision: int
+    settled: int
 
 
 def announce(

@@ -1,4 +1,4 @@
-"""What needs a look at what is stored: late readings, readings too late, and beliefs that turn out wrong."""
+"""What needs a look at what is stored: late readings, readings too late, and what the next ones say of settled ones."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from services.aggregation.domain.columns import Ints
 from services.aggregation.domain.late.context import LateRange, SeriesRevision, late_range, unseen
 from services.aggregation.domain.late.late_batch import apply_late_batch
 from services.aggregation.domain.late.late_readings import apply_late
-from services.aggregation.domain.late.revocation import Revocation, revoke
+from services.aggregation.domain.late.rejudgement import Rejudgement, rejudge
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.series import Kind
 from services.aggregation.domain.windows.engine import Engine
@@ -62,21 +62,17 @@ async def keep_too_late(store: PartitionStore, ids: Ints, too_late: Readings) ->
     return kept, len(too_late.time) - len(kept.time)
 
 
-async def revoke_all(
-    store: PartitionStore, engine: Engine, ids: Ints, revocations: list[Revocation]
+async def rejudge_all(
+    store: PartitionStore, engine: Engine, ids: Ints, due: list[Rejudgement]
 ) -> dict[int, SeriesRevision]:
-    """Takes back what should not have been believed, by series."""
-    if not revocations:
+    """What becomes of settled readings that are judged otherwise now, by series."""
+    if not due:
         return {}
-    ranges = [
-        late_range(engine, revocation.series, np.array([revocation.time], np.int64), to_the_end=True)
-        for revocation in revocations
-    ]
+    states = engine.states.rows
+    starts = states["meter"]["level_time"]
+    ranges = [late_range(engine, one.series, starts[[one.series]], to_the_end=True) for one in due]
     contexts = await store.contexts(ids, ranges)
-    return {
-        revocation.series: revoke(engine, revocation, context)
-        for revocation, context in zip(revocations, contexts, strict=True)
-    }
+    return {one.series: rejudge(engine, one, context) for one, context in zip(due, contexts, strict=True)}
 
 
 def by_series(readings: Readings) -> list[tuple[int, Readings]]:

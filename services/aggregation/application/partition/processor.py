@@ -10,7 +10,7 @@ from services.aggregation.application import metrics
 from services.aggregation.application.alarms.partition_alarms import AlarmEvaluation, NoAlarms
 from services.aggregation.application.partition.announcements import WindowKey, announce
 from services.aggregation.application.partition.batch_outcome import count_late, measure, measure_corrections, saved
-from services.aggregation.application.partition.late_readings import apply_late_readings, keep_too_late, revoke_all
+from services.aggregation.application.partition.late_readings import apply_late_readings, keep_too_late, rejudge_all
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.loss_reports import LossReports
 from services.aggregation.application.partition.partition_store import (
@@ -39,7 +39,7 @@ from services.aggregation.domain.counters.meter import Correction
 from services.aggregation.domain.late.amendments import amend, take_out_unsettled
 from services.aggregation.domain.late.context import SeriesRevision
 from services.aggregation.domain.late.propagation import RevisedWindow
-from services.aggregation.domain.late.revocation import due_revocations
+from services.aggregation.domain.late.rejudgement import due_rejudgements
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
@@ -96,17 +96,17 @@ class Processor:
             ((index[series_id], step, start), revision) for series_id, step, start, revision in loaded.vacant
         )
         ids, event_time, value = loaded.unsettled
-        changes, revoked = Changes(), dict[int, SeriesRevision]()
+        changes, rejudged = Changes(), dict[int, SeriesRevision]()
         if len(ids):
             places = np.array([index[series_id] for series_id in ids.tolist()], np.int64)
             # As if it had just arrived, except that it is stored already.
             unsettled = Readings(places, event_time, value)
-            revoked = await self._revoke(unsettled)
-            changes = self.engine.apply(unsettled, now, np.array(sorted(revoked), np.int64))
+            rejudged = await self._rejudge(unsettled)
+            changes = self.engine.apply(unsettled, now, np.array(sorted(rejudged), np.int64))
             changes.raw = no_readings()
         await self.alarms.load(self._lease.partition, wall_clock_us())
-        write = self._write(changes, revoked, reclosed=await self._reclose(changes, revoked))
-        if write.closed or write.revised or write.corrections or revoked or write.alarms:
+        write = self._write(changes, rejudged, reclosed=await self._reclose(changes, rejudged))
+        if write.closed or write.revised or write.corrections or rejudged or write.alarms:
             await self._commit(write)
 
     async def recompute(self, caught_up: Callable[[], Awaitable[bool]]) -> bool:
@@ -142,14 +142,14 @@ class Processor:
         progress = Progress(job.id, 0, Totals(), True)
         if past:
             progress = await begin_amended(self._store, engine, job, past)
-        changes, revoked = Changes(), dict[int, SeriesRevision]()
+        changes, rejudged = Changes(), dict[int, SeriesRevision]()
         if unsettled:
             again = take_out_unsettled(engine, series, unsettled)
-            revoked = await self._revoke(again)
+            rejudged = await self._rejudge(again)
             changes = engine.apply(again, self._clock(), np.array([series], np.int64))
             # They are stored already.
             changes.raw = no_readings()
-        write = self._write(changes, revoked, reclosed=await self._reclose(changes, revoked))
+        write = self._write(changes, rejudged, reclosed=await self._reclose(changes, rejudged))
         write.amended, write.progress = AmendedReadings(series, amended), progress
         await self._commit(write)
 
@@ -189,13 +189,13 @@ class Processor:
     async def close_quiet(self) -> int:
         """Closes windows of series that have gone quiet; returns how many."""
         clock, wall = self._clock(), wall_clock_us()
-        revoked: dict[int, SeriesRevision] = {}
-        if len(self.engine.states.revocable()):
-            revoked = await self._revoke(no_readings(), self.engine.quiet(clock, wall))
+        rejudged: dict[int, SeriesRevision] = {}
+        if len(self.engine.states.branched()):
+            rejudged = await self._rejudge(no_readings(), self.engine.quiet(clock, wall))
         changes = self.engine.tick(clock, wall)
-        if not (changes.closed or changes.corrections or changes.spanned or revoked):
+        if not (changes.closed or changes.corrections or changes.spanned or rejudged):
             return 0
-        await self._commit(self._write(changes, revoked, reclosed=await self._reclose(changes, revoked)))
+        await self._commit(self._write(changes, rejudged, reclosed=await self._reclose(changes, rejudged)))
         return sum(len(closed.series) for closed in changes.closed)
 
     async def keep_up_alarms(self, until: int | None = None) -> None:
@@ -236,16 +236,16 @@ class Processor:
         revisions = await apply_late_readings(self._store, self.engine, self._registry.ids, admission.late)
         skipped, repeated = await keep_too_late(self._store, self._registry.ids, admission.too_late)
         pending = revisions
-        if due_revocations(self.engine, admission.fresh) and revisions:
-            # What is revoked is worked out from what is stored: that has to hold the late readings first.
+        if due_rejudgements(self.engine, admission.fresh) and revisions:
+            # It is worked out from what is stored: that has to hold the late readings first.
             await self._commit(self._write(Changes(), revisions))
             pending = {}
-        revoked = await self._revoke(admission.fresh)
-        also = np.array(sorted({*revisions, *revoked}), np.int64)
+        rejudged = await self._rejudge(admission.fresh)
+        also = np.array(sorted({*revisions, *rejudged}), np.int64)
         self.alarms.keep_up(wall_clock_us())
         self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh)
         changes = self.engine.apply(admission.fresh, self._clock(), also)
-        pending |= revoked
+        pending |= rejudged
         write = self._write(changes, pending, skipped, await self._reclose(changes, pending), described)
         write.emptied = [entry.id for entry in emptied]
         late_repeats = sum(found.duplicates for found in revisions.values())
@@ -259,12 +259,12 @@ class Processor:
             metrics.LAG.observe(max(time.time() - messages[0].accepted, 0.0))
         metrics.EMPTIED.inc(len(emptied))
         measure(batch, admission, changes, revisions, repeated)
-        measure_corrections(changes, revisions | revoked)
+        measure_corrections(changes, revisions | rejudged)
 
-    async def _revoke(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, SeriesRevision]:
-        """Before the engine settles them: what these readings show to have been believed wrongly."""
-        return await revoke_all(
-            self._store, self.engine, self._registry.ids, due_revocations(self.engine, fresh, quiet)
+    async def _rejudge(self, fresh: Readings, quiet: Bools | None = None) -> dict[int, SeriesRevision]:
+        """Before the engine settles them: what these readings show of settled ones."""
+        return await rejudge_all(
+            self._store, self.engine, self._registry.ids, due_rejudgements(self.engine, fresh, quiet)
         )
 
     async def _reclose(self, changes: Changes, revisions: dict[int, SeriesRevision]) -> list[RevisedWindow]:
@@ -314,7 +314,11 @@ class Processor:
         raw = changes.raw
         if late:
             raw = Readings(*(np.concatenate(column) for column in zip(raw, *late, strict=True))).sorted()
-        moved = {series for series, found in revisions.items() if len(found.time) or found.corrections}
+        moved = {
+            series
+            for series, found in revisions.items()
+            if len(found.time) or found.corrections or found.withdrawn or found.revised
+        }
         dirty = sorted(moved.union(described, changes.touched.tolist(), (window.series for window in reclosed)))
         now = wall_clock_us()
         self.alarms.windows(changes.closed, [window for window in revised if window.row["count"]])
@@ -345,6 +349,7 @@ class Processor:
                     window.step,
                     window.start,
                     window.revision,
+                    int(states["settled_time"][window.series]),
                 )
                 for window in revised
                 if window.visible and self._rules.announces(window.step, window.start + window.step, now)

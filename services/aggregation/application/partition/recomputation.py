@@ -14,8 +14,11 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.late.context import LateRange
 from services.aggregation.domain.late.recomputation import (
+    READ_AHEAD,
     RecomputedChunk,
+    StoredChunk,
     chunk_length,
+    decided,
     is_counter,
     recompute_chunk,
     with_revisions,
@@ -45,13 +48,7 @@ async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) 
     if series is None or start is None or start > settled or (start >= job.end and not further):
         return None, Progress(job.id, cursor, totals, True)
     end = start + chunk_length(engine.rules) if job.through is None else job.through
-    past = await store.past(
-        job.series_id,
-        start,
-        end,
-        settled,
-        counter=is_counter(engine, series),
-    )
+    past = await _past(store, engine, job.series_id, start, end, settled)
     if job.amends:
         past = past._replace(earlier=await store.last_before(job.series_id, start))
     found = recompute_chunk(engine, series, start, end, past, amended=job.amends)
@@ -83,8 +80,26 @@ async def begin_amended(store: PartitionStore, engine: Engine, job: Recomputatio
     length, first = chunk_length(engine.rules), min(times)
     before = await store.last_before(job.series_id, first)
     start = first if before is None else before[0]
+    if is_counter(engine, engine.states.index[job.series_id]):
+        # They may have ended a branch that began earlier.
+        ids, at = np.array(engine.states.ids, np.int64), engine.states.index[job.series_id]
+        (context,) = await store.contexts(ids, [LateRange(at, start, start + 1, counter=True, deep=True)])
+        start = min(start, context.whole)
     through = first - first % length + length
     return Progress(job.id, start - start % length, Totals(), False, through, max(times) + 1)
+
+
+async def _past(
+    store: PartitionStore, engine: Engine, series_id: int, start: int, end: int, settled: int
+) -> StoredChunk:
+    """The chunk, of a counter with as many readings after it as judge those in it."""
+    series = engine.states.index[series_id]
+    ahead = READ_AHEAD if is_counter(engine, series) else 0
+    while True:
+        past = await store.past(series_id, start, end, settled, ahead)
+        if len(past.following) < ahead or not ahead or decided(engine, series, end, past):
+            return past
+        ahead *= READ_AHEAD
 
 
 async def _start(store: PartitionStore, engine: Engine, series_id: int, since: int) -> int | None:
@@ -130,8 +145,7 @@ class Rebuild:
         end = start + length
         last = end > settled
         self._cursor = None if last else end
-        counter = is_counter(engine, self._series)
-        past = await self._store.past(self._stored.id, start, end, settled, counter=counter)
+        past = await _past(self._store, engine, self._stored.id, start, end, settled)
         found = recompute_chunk(engine, self._series, start, end, past, rebuild=True)
         own = engine.states.rows[self._series]
         if len(past.time):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
@@ -16,10 +16,6 @@ class RoomKey(NamedTuple):
     building: str
     room: str
     sensor_type: str
-
-
-NO_END: Final = 2**62
-"""The bound of a range of time that has no end: later than every reading."""
 
 
 class Snapshot(Protocol):

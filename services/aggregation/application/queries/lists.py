@@ -6,12 +6,12 @@ from functools import partial
 from math import lcm
 from typing import Final, NamedTuple
 
-from services.aggregation.application.queries.history import NO_END, History, Snapshot
+from services.aggregation.application.queries.history import History, Snapshot
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.series import SeriesInfo
-from services.aggregation.domain.times import DAY, MINUTE, NEVER, SECOND
+from services.aggregation.domain.times import DAY, MINUTE, NEVER, NO_END, SECOND
 from services.aggregation.domain.windows.span_statistics import spans
 from services.aggregation.domain.windows.statistics import Statistics
 from services.chassis.paging import Page, PageTokens, page_limit

@@ -1,50 +1,55 @@
 """One counter, reading by reading: which of its values are accepted, and what each of them adds.
 
-The level is the last accepted value. A value at or above it, by no more than the cap allows, is accepted, and adds the
-difference. Any other is judged by the policy (see `CounterRules` of the ingestion service's contract):
+There is a *trusted* level and at most one *branch*: another level, which is to show whether it is real. A value belongs
+to the one that it continues.
 
-- *Held*: it is a suspect until later values tell. One that is back (at or above the level, below a step that was too
-  steep) makes the suspects a glitch: they are ignored. When `CONFIRM` values in a row agree with each other (none below
-  the one before, none steeper than the cap), counting goes on from the first of them, and the step to it is not
-  counted: the counter was reset, or replaced (JUMP).
-- *Believed at once* (RESET, ROLLOVER): it adds what the counter then must have counted. If the very next value is back
-  at the old level, the belief is revoked: that value adds its difference to the old level, and the lower one nothing.
-- *Rejected* (REJECT): a lower value is as if it had never come.
+- A value at or above the trusted level, by no more than is usual, is accepted and adds the difference. A small fall is
+  rounding: the level is held until it is passed.
+- Any other value begins a branch. It is *believed* at once (an unusual step up; a fall that the policy believes), or
+  *held* (an implausible step up, any other fall) until it has counted `AGREE` times: what stays exactly the same
+  confirms nothing. Then what it has counted is booked where it happened; the step to it is booked only where it was
+  consumption (a burst, a register that has run over), not where the counter was reset or replaced.
+- When values go on from the trusted level the branch was false, and all that it has added is taken back.
+- A branch that has counted for long enough is trusted, and the level before it forgotten.
 
-So no step is negative, none is above the cap, and one false value never counts for a whole meter reading.
+So no step is negative, and no false value counts for good, whatever the policy. What follows from a reading depends on
+the readings before it only, and from a reading on after which there is no branch (an *anchor*) on nothing else than the
+level and the pace there.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from services.aggregation.domain.columns import Rows
+from services.aggregation.domain.counters.branch import (
+    AGREE,
+    BRANCH,
+    PATIENCE,
+    Branch,
+    Taken,
+    read_branch,
+    write_branch,
+)
+from services.aggregation.domain.counters.plausibility import STEEP, implausible, pace_of, within
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.times import NEVER
 
-CONFIRM: Final = 3
-"""Readings that must agree on a new level before it is accepted."""
-
-METER: Final = np.dtype(
-    [
-        ("level_time", "<i8"),
-        ("level", "<f8"),
-        ("held", "<i8"),
-        ("held_time", "<i8", (CONFIRM - 1,)),
-        ("held_value", "<f8", (CONFIRM - 1,)),
-        ("old_time", "<i8"),
-        ("old", "<f8"),
-    ]
-)
-"""What is remembered of a counter between readings: the last accepted one (`NEVER` when there is none), the suspects,
-and the level before, while the next reading may revoke the belief in the last accepted one (else `NEVER`)."""
+METER: Final = np.dtype([("level_time", "<i8"), ("level", "<f8"), ("pace", "<f8"), ("branch", BRANCH)])
+"""What is remembered of a counter between readings: the trusted level (`level_time` NEVER: none yet), the pace (see
+`plausibility`), the branch."""
 
 
-def no_meters(length: int) -> Rows:
-    """Counters that have not been read yet."""
-    rows = np.zeros(length, METER)
-    rows["level_time"] = rows["old_time"] = NEVER
-    return rows
+class Anchor(NamedTuple):
+    """All that is to be known of a counter after a reading that leaves no branch (`time` NEVER: nothing is)."""
+
+    time: int = NEVER
+    level: float = 0.0
+    pace: float = 0.0
+
+
+NO_ANCHOR: Final = Anchor()
 
 
 class Correction(NamedTuple):
@@ -58,111 +63,313 @@ class Correction(NamedTuple):
     kind: str
 
 
-class Accepted(NamedTuple):
-    """A reading that was accepted: its place in the columns, what it added, and since when."""
+class Decision(NamedTuple):
+    """What somebody has decided about a reading, whatever its meter makes of it. `kind`: GLITCH (it is ignored, and
+    listed), IGNORE (it is ignored), RESET (counting goes on from it, the step to it adds nothing), or VALUE (it counts
+    as `value`)."""
 
-    place: int
+    kind: str
+    value: float = 0.0
+
+
+NO_DECISIONS: Final[Mapping[int, Decision]] = {}
+
+
+class Accepted(NamedTuple):
+    """What an accepted reading added, and since when. `anchor`: what is known after it, unless there is a branch."""
+
     amount: float
     since: int
+    anchor: Anchor | None = None
+
+
+def no_meters(length: int) -> Rows:
+    """Counters that have not been read yet."""
+    rows = np.zeros(length, METER)
+    rows["level_time"] = rows["branch"]["start_time"] = rows["branch"]["time"] = NEVER
+    return rows
+
+
+def meter_from(anchor: Anchor) -> Rows:
+    """One counter as it is after a reading."""
+    meter = no_meters(1)
+    meter["level_time"], meter["level"], meter["pace"] = anchor
+    return meter
 
 
 class Meter:
-    """Takes the readings of one counter in, in the order of time."""
+    """Takes the readings of one counter in, in the order of time. `decisions`: by event time."""
 
-    def __init__(self, series: int, rules: CounterRules, row: Rows) -> None:
-        self.accepted: list[Accepted] = []
-        self.corrections: list[Correction] = []
-        self.undone = False
-        """The last reading accepted before was revoked: what it has added elsewhere is to be taken back."""
+    def __init__(
+        self, series: int, rules: CounterRules, row: Rows, decisions: Mapping[int, Decision] = NO_DECISIONS
+    ) -> None:
+        self.accepted: dict[int, Accepted] = {}
+        """By place in the columns."""
+        self.past = False
+        """Readings before these columns are judged otherwise now."""
+        self._corrections: dict[int, Correction] = {}
         self._series = series
         self._rules = rules
         self._row = row
-        self._time, self._level = int(row["level_time"]), float(row["level"])
-        held = int(row["held"])
-        self._held = list(zip(row["held_time"][:held].tolist(), row["held_value"][:held].tolist(), strict=True))
-        self._old = (int(row["old_time"]), float(row["old"]))
+        self._decisions = decisions
+        self._time, self._level, self._pace = int(row["level_time"]), float(row["level"]), float(row["pace"])
+        self._branch = read_branch(row)
+
+    @property
+    def corrections(self) -> list[Correction]:
+        """Of these columns, by time."""
+        return [self._corrections[time] for time in sorted(self._corrections)]
+
+    @property
+    def _tentative(self) -> bool:
+        """The trusted level is a first 0, which is none until it is known how the counter counts."""
+        return self._level == 0 and self._pace == 0
 
     def save(self) -> None:
         """Writes what is to be remembered into the row."""
         row = self._row
-        row["level_time"], row["level"], row["held"] = self._time, self._level, len(self._held)
-        row["held_time"], row["held_value"] = 0, 0.0
-        for at, (time, value) in enumerate(self._held):
-            row["held_time"][at], row["held_value"][at] = time, value
-        row["old_time"], row["old"] = self._old
+        row["level_time"], row["level"], row["pace"] = self._time, self._level, self._pace
+        write_branch(row, self._branch)
 
     def take(self, place: int, time: int, value: float) -> None:
         """The next reading."""
-        if self._time == NEVER:
-            self._accept(place, 0.0, NEVER, time, value)
-            return
-        if self._old[0] != NEVER and self._revokes(time, value):
-            self._revoke()
-        self._old = (NEVER, 0.0)
-        since, level, rules = self._time, self._level, self._rules
-        if self._continues(time, value):
-            self._confirm(place, time, value)
-        elif value >= level and rules.fits(since, level, time, value):
-            self._forget()
-            self._accept(place, value - level, since, time, value)
-        elif value < level and rules.policy == Policy.REJECT:
-            self._correct(time, value, "REJECTED")
-        elif value < level and (amount := rules.believed(since, level, time, value)) is not None:
-            self._forget()
-            self._correct(time, value, rules.policy.name)
-            self._accept(place, amount, since, time, value)
-            self._old = (since, level)
+        decision = self._decisions.get(time)
+        if decision is not None:
+            self._decide(place, time, value, decision)
+        elif self._time == NEVER:
+            self._go_on(place, 0.0, NEVER, time, value)
+        elif self._branch is None:
+            self._judge(place, time, value)
         else:
-            self._forget()
-            self._held.append((time, value))
+            self._assign(self._branch, place, time, value)
 
-    def _accept(self, place: int, amount: float, since: int, time: int, value: float) -> None:
-        self.accepted.append(Accepted(place, amount, since))
-        self._time, self._level = time, value
+    def _go_on(self, place: int, amount: float, since: int, time: int, level: float) -> None:
+        """The trusted level goes on."""
+        self._time, self._level = time, level
+        self.accepted[place] = Accepted(amount, since, Anchor(time, level, self._pace))
 
     def _correct(self, time: int, value: float, kind: str) -> None:
-        self.corrections.append(Correction(self._series, time, value, self._level, kind))
+        self._corrections[time] = Correction(self._series, time, value, self._level, kind)
 
-    def _forget(self) -> None:
-        """The suspects were a glitch."""
-        for time, value in self._held:
+    def _decide(self, place: int, time: int, value: float, decision: Decision) -> None:
+        if decision.kind == "IGNORE":
+            return
+        if decision.kind == "GLITCH":
             self._correct(time, value, "GLITCH")
-        self._held.clear()
-
-    def _revokes(self, time: int, value: float) -> bool:
-        since, old = self._old
-        return value >= old and self._rules.fits(since, old, time, value)
-
-    def _revoke(self) -> None:
-        time, value = self._time, self._level
-        self._time, self._level = self._old
-        if self.accepted:
-            self.accepted.pop()
-            self.corrections.pop()
+            return
+        if self._branch is not None:
+            if self._branch.believed:
+                self._promote(self._branch)
+            else:
+                self._drop(self._branch)
+        value = decision.value if decision.kind == "VALUE" else value
+        if self._time == NEVER:
+            self._go_on(place, 0.0, NEVER, time, value)
+        elif decision.kind == "RESET":
+            self._correct(time, value, "RESET")
+            self._go_on(place, 0.0, NEVER, time, value)
         else:
-            self.undone = True
-        self._correct(time, value, "REVOKED")
+            self._go_on(place, max(value - self._level, 0.0), self._time, time, value)
 
-    def _continues(self, time: int, value: float) -> bool:
-        """Whether the value agrees with the suspects and not with the level. Where a step was too steep, what agrees
-        with it counts as its confirmation even when time has made it plausible: the step is never counted."""
-        if not self._held:
-            return False
-        last_time, last = self._held[-1]
-        if value < last or not self._rules.fits(last_time, last, time, value):
-            return False
-        return value < self._level or self._held[0][1] >= self._level
+    def _judge(self, place: int, time: int, value: float) -> None:
+        """There is no branch."""
+        since, level, rules = self._time, self._level, self._rules
+        if value >= level:
+            amount = value - level
+            if within(self._pace, amount, time - since) and rules.fits(since, level, time, value):
+                self._go_on(place, amount, since, time, value)
+            else:
+                self._step_up(place, time, value)
+        elif rules.rounds(level, value, self._pace):
+            self._go_on(place, 0.0, since, time, level)
+        elif rules.policy == Policy.REJECT:
+            self._correct(time, value, "REJECTED")
+        else:
+            self._fall(place, time, value)
 
-    def _confirm(self, place: int, time: int, value: float) -> None:
-        self._held.append((time, value))
-        if len(self._held) < CONFIRM:
+    def _step_up(self, place: int, time: int, value: float) -> None:
+        since, level, rules = self._time, self._level, self._rules
+        branch = Branch(time, value, time, value, value - level, readings=[Taken(place, time, value)])
+        if rules.cap:
+            branch.believed = rules.fits(since, level, time, value)
+        elif self._pace:
+            branch.believed = not implausible(self._pace, level, branch.gain, time - since)
+        else:
+            branch.believed = not self._tentative
+        if branch.believed:
+            self.accepted[place] = Accepted(branch.gain, since)
+        self._branch = branch
+
+    def _fall(self, place: int, time: int, value: float) -> None:
+        branch = Branch(time, value, time, value, 0.0, "RESET", readings=[Taken(place, time, value)])
+        gain = self._gain_at_once(self._time, self._level, time, value)
+        if gain is not None:
+            branch.gain, branch.kind, branch.believed = gain, self._rules.policy.name, True
+            self.accepted[place] = Accepted(gain, self._time)
+            self._correct(time, value, branch.kind)
+        self._branch = branch
+
+    def _gain_at_once(self, since: int, level: float, time: int, value: float) -> float | None:
+        """What a lower value adds when the policy believes it at once."""
+        rules = self._rules
+        if rules.policy != Policy.ROLLOVER or rules.cautious:
+            return rules.restarted(since, level, time, value)
+        over = rules.over_the_end(since, level, time, value)
+        if over is None or rules.cap:
+            return over
+        usual = within(STEEP * self._pace, over, time - since) if self._pace else over <= rules.register / 10
+        return over if usual else None
+
+    def _assign(self, branch: Branch, place: int, time: int, value: float) -> None:
+        """To the trusted level, to the branch, or to neither."""
+        rules, level = self._rules, self._level
+        amount = value - branch.level
+        pace = max(self._pace, branch.pace)
+        if branch.believed and not branch.kind:
+            pace = max(pace, pace_of(branch.gain, branch.start_time - self._time))
+        if rules.policy == Policy.REJECT and value < level and not rules.rounds(level, value, self._pace):
+            last = branch.level if branch.believed else level
+            self._corrections[time] = Correction(self._series, time, value, last, "REJECTED")
+        elif self._continues(branch, pace, time, value):
+            counts = branch.rises >= AGREE and within(pace, amount, time - branch.time)
+            if branch.start < level and self._goes_on(time, value) and not counts:
+                self._return(branch, place, time, value)
+            else:
+                self._continue(branch, place, time, value)
+        elif (branch.start < level or amount < 0) and self._goes_on(time, value):
+            self._return(branch, place, time, value)
+        else:
+            self._contradict(branch, place, time, value)
+
+    def _continues(self, branch: Branch, pace: float, time: int, value: float) -> bool:
+        """Whether the value may come after those of the branch."""
+        amount = value - branch.level
+        if amount < 0:
+            return self._rules.rounds(branch.level, value, pace)
+        if self._rules.cap:
+            return self._rules.fits(branch.time, branch.level, time, value)
+        return not pace or not implausible(pace, branch.level, amount, time - branch.time)
+
+    def _goes_on(self, time: int, value: float) -> bool:
+        """Whether the value may come after the trusted level."""
+        amount = value - self._level
+        if amount < 0:
+            return self._rules.rounds(self._level, value, self._pace)
+        if self._rules.cap:
+            return self._rules.fits(self._time, self._level, time, value)
+        if self._pace:
+            return not implausible(self._pace, self._level, amount, time - self._time)
+        return amount <= abs(self._level)
+
+    def _return(self, branch: Branch, place: int, time: int, value: float) -> None:
+        if self._tentative and not branch.believed:
+            # Of a first 0 and another level the other one is real.
+            self._confirm(branch)
+            self._trust(branch)
+        else:
+            self._drop(branch)
+        self._judge(place, time, value)
+
+    def _continue(self, branch: Branch, place: int, time: int, value: float) -> None:
+        amount, since = max(value - branch.level, 0.0), branch.time
+        branch.readings.append(Taken(place, time, value))
+        branch.time, branch.level = time, max(branch.level, value)
+        if branch.believed:
+            self.accepted[place] = Accepted(amount, since)
+        if amount > 0:
+            branch.rises += 1
+            branch.counted += amount
+            branch.pace = max(branch.pace, pace_of(amount, time - since))
+            if branch.rises == AGREE:
+                self._confirm(branch)
+        elif time - branch.start_time >= PATIENCE and not branch.believed:
+            self._confirm(branch)
+        if branch.believed and (self._tentative or branch.trusted_after(self._level, time)):
+            self._trust(branch)
+
+    def _confirm(self, branch: Branch) -> None:
+        """It counts: so it is believed, and known by its own pace, too, what its first step was."""
+        kind, gain = self._meaning(branch)
+        if branch.believed:
+            if branch.kind == "" and kind:
+                self._book_start(branch, kind, gain)
             return
-        first_time, first = self._held[0]
-        self._held.clear()
-        over = self._rules.over_the_end(self._time, self._level, first_time, first)
-        if over is not None:
-            self._correct(first_time, first, "ROLLOVER")
-            self._accept(place, over + (value - first), self._time, time, value)
+        branch.believed = True
+        self._book_start(branch, kind, gain)
+        self.past |= branch.carried
+        since, level = branch.before if branch.carried else (branch.start_time, branch.start)
+        for place, time, value in branch.readings:
+            if time != branch.start_time:
+                self.accepted[place] = Accepted(max(value - level, 0.0), since)
+            since, level = time, max(level, value)
+
+    def _book_start(self, branch: Branch, kind: str, gain: float) -> None:
+        branch.kind, branch.gain = kind, gain
+        if branch.carried:
+            self.past = True
             return
-        self._correct(first_time, first, "RESET" if first < self._level else "JUMP")
-        self._accept(place, value - first, first_time, time, value)
+        counted = kind in ("", "ROLLOVER")
+        self.accepted[branch.readings[0].place] = Accepted(gain, self._time if counted else NEVER)
+        if kind:
+            self._correct(branch.start_time, branch.start, kind)
+
+    def _meaning(self, branch: Branch) -> tuple[str, float]:
+        """What the step to the branch was, and what it adds."""
+        since, level, rules = self._time, self._level, self._rules
+        elapsed, pace = branch.start_time - since, max(self._pace, branch.pace)
+        if branch.start >= level:
+            step = branch.start - level
+            if rules.cap:
+                jumped = not rules.fits(since, level, branch.start_time, branch.start)
+            else:
+                jumped = implausible(pace, level, step, elapsed)
+            return ("JUMP", 0.0) if jumped else ("", step)
+        over = rules.over_the_end(since, level, branch.start_time, branch.start)
+        if over is not None and (rules.cap or within(STEEP * pace, over, elapsed)):
+            return "ROLLOVER", over
+        return "RESET", 0.0
+
+    def _trust(self, branch: Branch) -> None:
+        """Its last reading leaves no branch."""
+        counted = branch.kind in ("", "ROLLOVER")
+        step = pace_of(branch.gain, branch.start_time - self._time) if counted else 0.0
+        self._pace = max(self._pace, branch.pace, step)
+        self._time, self._level, self._branch = branch.time, branch.level, None
+        if not branch.readings:
+            self.past = True
+            return
+        place = branch.readings[-1].place
+        self.accepted[place] = self.accepted[place]._replace(anchor=Anchor(self._time, self._level, self._pace))
+
+    def _promote(self, branch: Branch) -> None:
+        """It is trusted before it was due: the values go on elsewhere."""
+        self._trust(branch)
+
+    def _contradict(self, branch: Branch, place: int, time: int, value: float) -> None:
+        """The value belongs to neither."""
+        if branch.believed and (branch.rises >= AGREE or branch.start >= self._level):
+            self._promote(branch)
+            self._judge(place, time, value)
+            return
+        gain = None
+        if branch.believed and value < branch.level:
+            gain = self._gain_at_once(branch.time, branch.level, time, value)
+        if gain is None:
+            self._drop(branch)
+            self._judge(place, time, value)
+            return
+        # Another fall that the policy believes at once: all of the branch stays to be confirmed.
+        self.accepted[place] = Accepted(gain, branch.time)
+        self._corrections[time] = Correction(self._series, time, value, branch.level, self._rules.policy.name)
+        branch.readings.append(Taken(place, time, value))
+        branch.counted += gain
+        branch.time, branch.level = time, value
+
+    def _drop(self, branch: Branch) -> None:
+        """It was false: what it has added is taken back."""
+        kind = "REVOKED" if branch.believed else "GLITCH"
+        for place, time, value in branch.readings:
+            self.accepted.pop(place, None)
+            self._correct(time, value, kind)
+        self.past |= branch.carried
+        self._branch = None

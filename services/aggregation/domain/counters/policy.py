@@ -11,6 +11,8 @@ from services.aggregation.domain.times import HOUR
 
 ROUNDING: Final = 1e-9
 """Of the larger value: a step that is above the cap by no more is no finding, but arithmetic."""
+LAST_DIGIT: Final = 1e-3
+"""Of the level: a fall by no more is rounding."""
 
 
 class Policy(IntEnum):
@@ -22,24 +24,23 @@ class Policy(IntEnum):
     REJECT = 4
 
 
-COUNTING: Final = np.dtype([("policy", "<i8"), ("register", "<f8"), ("cap", "<f8"), ("cautious", "<i8")])
+COUNTING: Final = np.dtype(
+    [("policy", "<i8"), ("register", "<f8"), ("cap", "<f8"), ("cautious", "<i8"), ("rounding", "<f8")]
+)
 """`CounterRules` in columns, by series."""
 
 
 class CounterRules(NamedTuple):
-    """Rules of one counter. `register`: the value at which a ROLLOVER counter starts anew; `cap`: the greatest possible
-    increase per hour (0: any); `cautious`: the device is known to send decreasing values now and then, so that none is
-    believed at once."""
+    """Rules of one counter. `register`: how many values a ROLLOVER counter has before it starts anew; `cap`: the
+    greatest possible increase per hour (0: any); `cautious`: the device is known to send decreasing values now and
+    then, so that none is believed at once; `rounding`: a greater fall is no rounding, however large the level (0: what
+    the counter counts in an hour at the most)."""
 
     policy: Policy = Policy.HOLD_THEN_RESET
     register: float = 0.0
     cap: float = 0.0
     cautious: bool = False
-
-    @property
-    def believes(self) -> bool:
-        """Whether a lower value may be believed at once, and be revoked by the next one."""
-        return self.policy in (Policy.RESET, Policy.ROLLOVER) and not self.cautious
+    rounding: float = 0.0
 
     def fits(self, since: int, level: float, time: int, value: float) -> bool:
         """Whether the step upwards from (since, level) is not above the cap."""
@@ -48,24 +49,29 @@ class CounterRules(NamedTuple):
     def _allowance(self, since: int, level: float, time: int, value: float) -> float:
         return self.cap * (time - since) / HOUR + ROUNDING * max(abs(level), abs(value))
 
+    def rounds(self, level: float, value: float, pace: float) -> bool:
+        """Whether a fall from the level to the value is rounding, and not worth a doubt: small beside the level, and by
+        itself. `pace`: the most that the counter counts in an hour (0: unknown)."""
+        fall, most = level - value, self.rounding or pace
+        return fall <= LAST_DIGIT * abs(level) and (not most or fall <= most)
+
     def over_the_end(self, since: int, level: float, time: int, value: float) -> float | None:
-        """The increase when the register ran over between the two; None where that is not plausible."""
-        if self.policy != Policy.ROLLOVER or not 0 <= value < level <= self.register:
+        """The increase when the register ran over between the two; None where that is not possible. Registers may be
+        signed: then they go on from their lowest value."""
+        if self.policy != Policy.ROLLOVER or not max(abs(level), abs(value)) <= self.register:
             return None
         step = self.register - level + value
+        if not 0 <= step < self.register:
+            return None
         if self.cap:
             return step if step <= self._allowance(since, level, time, value) else None
         return step if step < self.register / 2 else None
 
-    def believed(self, since: int, level: float, time: int, value: float) -> float | None:
-        """The increase when this lower value is believed at once; None when it is not."""
-        if not self.believes:
+    def restarted(self, since: int, level: float, time: int, value: float) -> float | None:
+        """What RESET books for a lower value that it believes at once; None when it does not."""
+        if self.policy != Policy.RESET or self.cautious or value < 0:
             return None
-        if self.policy == Policy.ROLLOVER:
-            return self.over_the_end(since, level, time, value)
-        if value < 0 or (self.cap and value > self._allowance(since, level, time, value)):
-            return None
-        return value
+        return value if not self.cap or value <= self._allowance(since, level, time, value) else None
 
 
 DEFAULT_RULES: Final = CounterRules()
@@ -78,5 +84,5 @@ def counting(rules: Sequence[CounterRules]) -> Rows:
 
 def rules_of(row: Rows) -> CounterRules:
     """One row of the columns."""
-    policy, register, cap, cautious = row.item()
-    return CounterRules(Policy(policy), register, cap, bool(cautious))
+    policy, register, cap, cautious, rounding = row.item()
+    return CounterRules(Policy(policy), register, cap, bool(cautious), rounding)

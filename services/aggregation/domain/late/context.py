@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints
-from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,
 )
 from services.aggregation.domain.series import Kind
-from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine
 
 
@@ -24,15 +23,15 @@ class LateRange(NamedTuple):
     start: int
     end: int
     counter: bool = False
-    """The range begins earlier: at the start of the window before it that holds an accepted reading. Readings are read
-    from the accepted one before that."""
+    deep: bool = False
+    """The range begins earlier: at the start of the window before it that holds an anchor, or `deep` one anchor
+    before that. Readings are read from the anchor before."""
 
 
 class Context(NamedTuple):
     """What is stored about a `LateRange`. `time` and `value`: readings that count in windows, sorted; `other`: event
     times of those that do not. `whole`, `end`: between them all readings of each window are among these.
-    `level_time`, `level`: the last accepted reading of a counter before these, not the last one before the range: so
-    the reading after it has shown that it was right to accept it."""
+    `anchor`: of a counter, from where on all readings are among these."""
 
     time: Ints
     value: Floats
@@ -40,8 +39,7 @@ class Context(NamedTuple):
     windows: Sequence[StoredWindows]
     whole: int
     end: int
-    level_time: int = NEVER
-    level: float = 0.0
+    anchor: Anchor = NO_ANCHOR
 
 
 class SeriesRevision(NamedTuple):
@@ -57,13 +55,14 @@ class SeriesRevision(NamedTuple):
 
 
 def late_range(engine: Engine, series: int, times: Ints, *, to_the_end: bool = False) -> LateRange:
-    """What has to be read for late readings of one series; `to_the_end`: up to its last settled reading."""
+    """What has to be read for late readings of one series; `to_the_end`: up to its last settled reading, and from
+    further back. (Where a reading has ended a branch, the anchor before it holds for what comes after, not between.)"""
     step, reach = engine.rules.steps[0], int(engine.states.rows["max_gap"][series])
     first, last = int(times.min()) - reach, int(times.max()) + reach
     if to_the_end:
         last = max(last, int(engine.states.rows["settled_time"][series]))
     counter = int(engine.states.rows["kind"][series]) == Kind.COUNTER
-    return LateRange(series, first - first % step, last - last % step + step, counter)
+    return LateRange(series, first - first % step, last - last % step + step, counter, to_the_end)
 
 
 def unseen(time: Ints, context: Context) -> Ints:

@@ -12,13 +12,14 @@ from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.late.context import Context, SeriesRevision, unseen
 from services.aggregation.domain.late.propagation import RevisedWindow, close_again, move_before, propagate
 from services.aggregation.domain.late.recount import Recount, changed_corrections, changed_shares, recount
+from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine
 from services.aggregation.domain.windows.fold import Profile, fold_readings
 
 
 def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: Context) -> SeriesRevision | None:
     """Places late readings (sorted by time) of one series, and moves its state on. None, and nothing has changed, when
-    what they say about a counter reaches beyond the range: read on to the last settled reading."""
+    what they say about a counter reaches beyond the range: read on to the last settled reading, and further back."""
     new = unseen(time, context)
     duplicates = len(time) - len(new)
     time, value = time[new], value[new]
@@ -32,9 +33,10 @@ def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: 
     all_time, all_value = all_time[order], all_value[order]
     before = recount(engine, series, context, known_time, known_value)
     after = recount(engine, series, context, all_time, all_value)
-    if context.end > state["settled_time"]:
-        state["meter"] = after.meter[0]
-    elif before.meter.tobytes() != after.meter.tobytes():
+    to_the_end = context.end > state["settled_time"]
+    if not to_the_end and (
+        before.meter.tobytes() != after.meter.tobytes() or after.meter["branch"]["start_time"][0] != NEVER
+    ):
         return None
     at = np.searchsorted(all_time, time)
     first = int(np.searchsorted(all_time, context.whole))
@@ -42,6 +44,11 @@ def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: 
     moved = np.concatenate(
         [all_time[around], before.differs(after), changed_shares(engine, series, before, after, all_time)]
     )
+    if len(moved) and int(moved.min()) < context.whole:
+        return None
+    if to_the_end:
+        state["meter"] = after.meter[0]
+        engine.states.note_branches([series])
     revised = refold(engine, series, all_time, all_value, after, moved, context)
     move_before(engine, series, all_time, all_value)
     if before.meter.tobytes() != after.meter.tobytes():

@@ -5,13 +5,13 @@ needs no past at all: summaries know nothing of their neighbours.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints, Rows
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import Correction, no_meters
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction, meter_from
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,
@@ -29,21 +29,20 @@ from services.aggregation.domain.windows.engine import Engine
 from services.aggregation.domain.windows.fold import Folded, Profile, fold_readings, fold_summaries
 from services.aggregation.domain.windows.summary import SUMMARY
 
-READ_AHEAD = 8
-"""Readings after a chunk that are read too: they judge the last ones in it."""
+READ_AHEAD: Final = 8
+"""Readings after a chunk that are read too, more where these are not enough: they judge the last ones in it."""
 
 
 class StoredChunk(NamedTuple):
     """What is stored about a chunk of a series. `time`, `value`: the readings that count, up to its end and to the
-    last settled one, sorted; of a counter all since the accepted reading (`level_time`, `level`), which lies before.
-    `following`: the first ones after it. `windows`: by step."""
+    last settled one, sorted; of a counter all since the anchor, which lies before. `following`: the first ones after
+    it. `windows`: by step."""
 
     time: Ints
     value: Floats
     following: Sequence[tuple[int, float]]
     windows: Sequence[StoredWindows]
-    level_time: int = NEVER
-    level: float = 0.0
+    anchor: Anchor = NO_ANCHOR
     other: Sequence[int] = ()
     """Event times of those that do not count."""
     earlier: tuple[int, float] | None = None
@@ -97,6 +96,7 @@ def recompute_chunk(
     if tail:
         close_again(engine, series, states["meter"].copy(), meter)
         states["meter"] = meter
+        engine.states.note_branches([series])
     corrections = [] if recounted.gains is None else recounted.gains.corrections
     corrections = [found._replace(series=series) for found in corrections if found.time < end]
     first, count = int(np.searchsorted(time, start)), len(past.time)
@@ -132,7 +132,7 @@ def recompute_chunk(
         _settle_anew(engine, series, past)
         opened = True
     opened |= move_before(engine, series, time, value)
-    since = start if past.level_time == NEVER else min(start, past.level_time + 1)
+    since = start if past.anchor.time == NEVER else min(start, past.anchor.time + 1)
     return RecomputedChunk(steps if changed else [], [], corrections, since, len(own_time), windows, changed, opened)
 
 
@@ -157,6 +157,14 @@ def with_revisions(
     return found._replace(revised=revised, changed=len(revised) + is_open, open=found.open or is_open)
 
 
+def decided(engine: Engine, series: int, end: int, past: StoredChunk) -> bool:
+    """Whether nothing beyond the readings that follow the chunk can judge those in it otherwise."""
+    _, _, found, meter = _recounted(engine.states.rows[series : series + 1], past)
+    if found.gains is None or meter["branch"]["start_time"][0] == NEVER:
+        return True
+    return bool((found.time[found.gains.at[found.gains.anchored]] >= end).any())
+
+
 def _known(engine: Engine, series: int, level: int, stored: StoredWindows, start: int, end: int) -> dict[int, Rows]:
     """The windows of the chunk, as stored, and as open."""
     known: dict[int, Rows] = dict(zip(stored.start.tolist(), stored.rows, strict=True))
@@ -170,8 +178,7 @@ def _recounted(states: Rows, past: StoredChunk) -> tuple[Ints, Floats, Recount, 
     after = [time for time, _ in past.following], [value for _, value in past.following]
     time = np.concatenate([past.time, np.array(after[0], np.int64)])
     value = np.concatenate([past.value, np.array(after[1], np.float64)])
-    meter = no_meters(1)
-    meter["level_time"], meter["level"] = past.level_time, past.level
+    meter = meter_from(past.anchor)
     alone = np.zeros(len(time), np.int64)
     gains = increases(states["kind"], states["counting"], meter, alone, time, value)
     return time, value, Recount(time, gains, meter), meter

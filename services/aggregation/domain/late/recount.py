@@ -6,7 +6,7 @@ import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints, Rows
 from services.aggregation.domain.counters.increases import Increases, increases
-from services.aggregation.domain.counters.meter import Correction, no_meters
+from services.aggregation.domain.counters.meter import Correction, meter_from
 from services.aggregation.domain.late.context import Context
 from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine
@@ -26,15 +26,13 @@ class Recount(NamedTuple):
             return self
         own = self.time[self.gains.at] <= last
         corrections = [found for found in self.gains.corrections if found.time <= last]
-        gains = Increases(self.gains.at[own], self.gains.amount[own], self.gains.since[own], corrections, [])
-        return Recount(self.time[self.time <= last], gains, self.meter)
+        return Recount(self.time[self.time <= last], self.gains.take(own, 0, corrections), self.meter)
 
     def since(self, first: int) -> Increases | None:
         """The increases, in the columns without the `first` readings."""
         if self.gains is None:
             return None
-        own = self.gains.at >= first
-        return Increases(self.gains.at[own] - first, self.gains.amount[own], self.gains.since[own], [], [])
+        return self.gains.take(self.gains.at >= first, first, [])
 
     def differs(self, other: "Recount") -> Ints:
         """Event times of the readings that have added something else."""
@@ -43,12 +41,15 @@ class Recount(NamedTuple):
         mine, theirs = self.added(), other.added()
         return np.array([time for time in mine.keys() | theirs.keys() if mine.get(time) != theirs.get(time)], np.int64)
 
-    def added(self) -> dict[int, tuple[float, int]]:
-        """By event time what each accepted reading has added, and since when."""
+    def added(self) -> dict[int, tuple[float, int, float, float]]:
+        """By event time what each accepted reading has added, since when, and what anchor it is."""
         if self.gains is None:
             return {}
-        columns = self.time[self.gains.at].tolist(), self.gains.amount.tolist(), self.gains.since.tolist()
-        return {time: (amount, since) for time, amount, since in zip(*columns, strict=True)}
+        gains = self.gains
+        level = np.where(gains.anchored, gains.level, 0.0).tolist()
+        pace = np.where(gains.anchored, gains.pace, -1.0).tolist()
+        columns = gains.amount.tolist(), gains.since.tolist(), level, pace
+        return dict(zip(self.time[gains.at].tolist(), zip(*columns, strict=True), strict=True))
 
 
 def changed_shares(engine: Engine, series: int, before: Recount, after: Recount, time: Ints) -> Ints:
@@ -69,9 +70,8 @@ def changed_shares(engine: Engine, series: int, before: Recount, after: Recount,
 
 
 def recount(engine: Engine, series: int, context: Context, time: Ints, value: Floats) -> Recount:
-    """The readings of a series under its rules, after the accepted reading that the context begins with."""
-    meter = no_meters(1)
-    meter["level_time"], meter["level"] = context.level_time, context.level
+    """The readings of a series under its rules, after the anchor that the context begins with."""
+    meter = meter_from(context.anchor)
     alone = np.zeros(len(time), np.int64)
     states = engine.states.rows[series : series + 1]
     gains = increases(states["kind"], states["counting"], meter, alone, time, value)

@@ -11,7 +11,7 @@ from services.aggregation.domain.windows.open_windows import ClosedWindows, no_e
 
 _ROUNDING = 1e-9
 _SHOWN = ("count", "min", "max", "first", "last")
-_REMEMBERED = ("first_time", "last_time", "gap", "edge_from", "edge_to", "level_time")
+_REMEMBERED = ("first_time", "last_time", "gap", "edge_from", "edge_to", "level_time", "pace")
 
 
 def visibly_changed(profile: Profile, before: Folded, after: Folded, step: int) -> Bools:

@@ -5,15 +5,15 @@ Readings newer than the last settled one of their series wait in a small buffer 
 see `services.aggregation.domain.late`. Nothing here does I/O: what has to be stored comes out as `Changes`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from services.aggregation.domain.columns import Bools, Ints, heads_of, pick, unbounded
-from services.aggregation.domain.counters.increases import Increases, increases
+from services.aggregation.domain.counters.increases import Increases, Retold, increases
 from services.aggregation.domain.counters.meter import Correction
-from services.aggregation.domain.counters.policy import rules_of
 from services.aggregation.domain.readings import Readings, no_readings, order_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER
@@ -21,6 +21,7 @@ from services.aggregation.domain.windows.closing import Deadlines, NextReadings,
 from services.aggregation.domain.windows.fold import fold_readings
 from services.aggregation.domain.windows.open_windows import ClosedWindows, no_edges
 from services.aggregation.domain.windows.series_state import SeriesStates
+from services.aggregation.domain.windows.statistics import Edge, edge_share
 from services.aggregation.domain.windows.vacant_windows import VacantWindows
 
 
@@ -176,8 +177,10 @@ class Engine:
         changes = Changes()
         gains = increases(states["kind"], states["counting"], states["meter"], *ripe)
         if gains is not None:
-            assert not gains.undone, "a belief must be revoked before the reading that does so settles"
+            # What it changes of settled readings must have been seen to before: see `late.rejudgement`.
+            self.states.note_branches(gains.walked)
             changes.corrections = gains.corrections
+            self._reopen(gains.retold)
             changes.spanned = self._spanned(ripe, gains)
         heads = heads_of(ripe.series, np.zeros_like(ripe.series))
         if len(heads):
@@ -194,6 +197,18 @@ class Engine:
                 changes.closed.append(closed)
         return changes
 
+    def _reopen(self, retold: Sequence[Retold]) -> None:
+        """Windows that closed knowing the reading that settles first close again where it adds something else."""
+        states = self.states.rows
+        for one in retold:
+            max_gap = int(states["max_gap"][one.series])
+            edges = [None if found is None else Edge(found.since, one.time, found.amount) for found in one[2:]]
+            for opened, step in zip(states["open"][one.series], self.rules.steps, strict=True):
+                start = int(opened["start"])
+                shares = {edge_share(max_gap, edge, start, start + step) for edge in edges}
+                if len(shares) > 1 and opened["revision"] > 0 and opened["after_time"] == one.time:
+                    opened["dirty"] = 1
+
     def _spanned(self, ripe: Readings, gains: Increases) -> list[SpannedWindows]:
         """What the increases span beside windows that close just now. Windows that had closed before the last reading
         in between knew it, but not the increase."""
@@ -208,8 +223,8 @@ class Engine:
             max_gap = int(states["max_gap"][series])
             if until - since > max_gap:
                 continue
-            # A belief has told them something, too.
-            if rules_of(states["counting"][series]).believes or (amount and ripe.time[place] - since <= max_gap):
+            # What was believed has told them something, too.
+            if series in gains.past or (amount and ripe.time[place] - since <= max_gap):
                 found.append(SpannedWindows(series, since, until))
         return found
 

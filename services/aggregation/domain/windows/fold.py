@@ -73,23 +73,31 @@ def fold_readings(
     rows["integral"] = np.add.reduceat(area, heads)
     rows["gap"] = np.maximum.reduceat(length, heads)
     if increases is not None and len(increases.at):
-        _add_increases(rows, heads, time, value, increases)
+        _add_increases(rows, heads, time, increases)
     return Folded(series[heads], start[heads], rows)
 
 
-def _add_increases(rows: Rows, heads: Ints, time: Ints, value: Floats, increases: Increases) -> None:
+def _add_increases(rows: Rows, heads: Ints, time: Ints, increases: Increases) -> None:
     at = increases.at
     group = np.searchsorted(heads, at, side="right") - 1
     first = np.ones(len(at), bool)
     first[1:] = group[1:] != group[:-1]
-    last = np.append(first[1:], True)
     np.add.at(rows["consumption"], group[~first], increases.amount[~first])
     edges = group[first]
     rows["edge_from"][edges] = increases.since[first]
     rows["edge_to"][edges] = time[at[first]]
     rows["edge"][edges] = increases.amount[first]
-    rows["level_time"][group[last]] = time[at[last]]
-    rows["level"][group[last]] = value[at[last]]
+    anchors = np.flatnonzero(increases.anchored)
+    chosen = anchors[_lasts(group[anchors])]
+    rows["level_time"][group[chosen]] = time[at[chosen]]
+    rows["level"][group[chosen]], rows["pace"][group[chosen]] = increases.level[chosen], increases.pace[chosen]
+
+
+def _lasts(group: Ints) -> Bools:
+    """Which is the last one of its (ascending) group."""
+    last = np.ones(len(group), bool)
+    last[:-1] = group[1:] != group[:-1]
+    return last
 
 
 def fold_summaries(profile: Profile, parts: Folded, step: int) -> Folded:
@@ -149,9 +157,11 @@ def _merge_increases(rows: Rows, heads: Ints, given: Rows) -> None:
     group = np.searchsorted(heads, at, side="right") - 1
     first = np.ones(len(at), bool)
     first[1:] = group[1:] != group[:-1]
-    last = np.append(first[1:], True)
     np.add.at(rows["consumption"], group, given["consumption"][at] + np.where(first, 0.0, given["edge"][at]))
     for name in ("edge_from", "edge_to", "edge"):
         rows[name][group[first]] = given[name][at[first]]
-    for name in ("level_time", "level"):
+    at = at[given["level_time"][at] != NEVER]
+    group = np.searchsorted(heads, at, side="right") - 1
+    last = _lasts(group)
+    for name in ("level_time", "level", "pace"):
         rows[name][group[last]] = given[name][at[last]]

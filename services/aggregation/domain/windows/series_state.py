@@ -1,12 +1,13 @@
 """What an owner remembers of the series of its partition: a fixed number of bytes per series, in columns."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
 from services.aggregation.domain.columns import Ints, Rows
 from services.aggregation.domain.counters.meter import METER, no_meters
-from services.aggregation.domain.counters.policy import COUNTING, DEFAULT_RULES, CounterRules, counting, rules_of
+from services.aggregation.domain.counters.policy import COUNTING, DEFAULT_RULES, CounterRules, counting
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.fold import Profile
@@ -40,7 +41,7 @@ def state_dtype(levels: int) -> "np.dtype[np.void]":
     )
 
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
 
 
@@ -54,7 +55,7 @@ class SeriesStates:
         self._rows = np.zeros(64, state_dtype(len(rules.steps)))
         self._arrival = np.zeros(64)
         self._size = 0
-        self._believing: set[int] = set()
+        self._branched: set[int] = set()
 
     def __len__(self) -> int:
         return self._size
@@ -102,26 +103,31 @@ class SeriesStates:
         self._size += 1
         self.ids.append(series_id)
         self.index[series_id] = place
-        if rules_of(self._rows["counting"][place]).believes or self._rows["meter"]["old_time"][place] != NEVER:
-            self._believing.add(place)
+        self.note_branches([place])
         return place
 
     def describe(self, place: int, kind: int, declared: int, rules: CounterRules) -> None:
         """Takes over what the catalogue now says, for the readings to come."""
         row = self._rows[place]
         row["counting"] = counting([rules])[0]
-        if rules.believes:
-            self._believing.add(place)
         if row["kind"] == kind and row["declared"] == declared:
             return
         row["kind"], row["declared"] = kind, declared
         if declared:
             row["interval"], row["max_gap"] = declared, self.rules.max_gap(declared)
 
-    def revocable(self) -> Ints:
-        """Counters whose last settled reading was believed at once, and may be revoked by the next one."""
-        some = np.fromiter(self._believing, np.int64, len(self._believing))
-        return some[self.rows["meter"]["old_time"][some] != NEVER]
+    def note_branches(self, places: Iterable[int]) -> None:
+        """Has another look whether the meters of these series have a branch."""
+        start = self.rows["meter"]["branch"]["start_time"]
+        for place in places:
+            if start[place] == NEVER:
+                self._branched.discard(place)
+            else:
+                self._branched.add(place)
+
+    def branched(self) -> list[int]:
+        """Counters that have a branch: what comes next may judge settled readings otherwise."""
+        return sorted(self._branched)
 
     def observe(self, series: Ints, time: Ints, heads: Ints) -> None:
         """Estimates intervals where none is declared: the median of the last eight, once four are known (of an even

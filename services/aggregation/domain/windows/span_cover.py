@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.aggregation.domain.series import Kind, SeriesInfo
+from services.aggregation.domain.times import NO_END
 
 
 class SpanQuery(NamedTuple):
-    """A span [start, end) of a series that is to be read, with windows up to `level` (-1: none)."""
+    """A span [start, end) of a series that is to be read, with windows up to `level` (-1: none). `settled`: a counter
+    is judged by what is known up to this reading and by the first one after it."""
 
     series: SeriesInfo
     start: int
     end: int
     level: int
+    settled: int = NO_END
 
 
 @dataclass(slots=True)

@@ -6,46 +6,43 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.columns import Rows, chain
-from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import no_meters
+from services.aggregation.domain.columns import Bools, Rows, chain
+from services.aggregation.domain.counters.increases import Increases, increases
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, no_meters
 from services.aggregation.domain.counters.policy import counting
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Kind, SeriesInfo
-from services.aggregation.domain.times import DAY, NEVER
+from services.aggregation.domain.times import DAY, NEVER, NO_END
 from services.aggregation.domain.windows.fold import Folded, Profile, fold_readings, merge
 from services.aggregation.domain.windows.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
 from services.aggregation.domain.windows.summary import no_summaries
 
-_LOOK_BACK: Final = 31 * DAY
-"""A counter that has shown nothing but suspects for longer is read from the range on (its readings are no one's
-truth)."""
+_LOOK_BACK: Final = 32 * DAY
+"""A counter that has shown nothing to be trusted for longer is read from the range on. (More than a branch lasts: only
+such as are rejected, or do not come at all, leave no anchor for so long.)"""
 
 _NOTHING: Final = Summary()
 
 
 class RawRange(NamedTuple):
-    """Readings of one series in [start, end). For counters, with an accepted reading before it, and all that was read
-    since: the last accepted one, or where that may have been believed too soon, one before it."""
+    """Readings of one series in [start, end). For counters, with the last anchor before it, and all that was read
+    since."""
 
     series: int
     start: int
     end: int
-    level_time: int = NEVER
-    level: float = 0.0
-    back: int | None = None
-    """From where all was read, where there is no such accepted reading; None: from the start."""
+    anchor: Anchor = NO_ANCHOR
     following: Sequence[tuple[int, float]] = ()
-    """The reading after the range, which may revoke what the last one of it made believe."""
+    """Readings after the range that judge those in it, see `undecided`."""
+    settled: int = NO_END
+    """See `SpanQuery`."""
 
     @property
     def read_from(self) -> int:
-        """The earliest event time that has to be read: suspects before the range may be judged inside it."""
-        if self.level_time == NEVER and self.back is not None:
-            return min(self.start, self.back)
-        if self.level_time == NEVER or self.start - self.level_time > _LOOK_BACK:
+        """The earliest event time that has to be read: what came before the range may be judged inside it."""
+        if self.anchor.time == NEVER or self.start - self.anchor.time > _LOOK_BACK:
             return self.start
-        return min(self.start, self.level_time + 1)
+        return min(self.start, self.anchor.time + 1)
 
 
 class Span(NamedTuple):
@@ -169,18 +166,60 @@ def singles(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
     return Folded(owner[found.series], found.start, found.rows)
 
 
+def undecided(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> list[int]:
+    """Places of the ranges whose readings (as for `singles`) may yet be judged otherwise by what follows."""
+    if not any(infos[part.series].kind == Kind.COUNTER for part in ranges):
+        return []
+    _, gains, meters, readings, whole = _judged(infos, ranges, readings)
+    open_ones = (meters["branch"]["start_time"] != NEVER) & ~whole
+    if gains is not None:
+        anchors = gains.at[gains.anchored]
+        ends = np.array([part.end for part in ranges], np.int64)
+        open_ones[readings.series[anchors[readings.time[anchors] >= ends[readings.series[anchors]]]]] = False
+    return np.flatnonzero(open_ones).tolist()
+
+
+class _Judged(NamedTuple):
+    """What was made of ranges of readings, with those that follow them."""
+
+    profile: Profile
+    gains: Increases | None
+    meters: Rows
+    readings: Readings
+    whole: Bools
+    """Which ranges hold all that may judge them."""
+
+
 def _counted(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> Folded:
+    profile, gains, _, readings, _ = _judged(infos, ranges, readings)
+    return fold_readings(profile, *readings, 1, gains)
+
+
+def _judged(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: Readings) -> _Judged:
     profile = _profile([infos[part.series] for part in ranges])
     meters = no_meters(len(ranges))
-    meters["level_time"] = [part.level_time for part in ranges]
-    meters["level"] = [part.level for part in ranges]
+    for at, name in enumerate(("level_time", "level", "pace")):
+        meters[name] = [part.anchor[at] for part in ranges]
     rules = counting([infos[part.series].counting for part in ranges])
     beyond = [(at, time, value) for at, part in enumerate(ranges) for time, value in part.following]
     if beyond:
         place, time, value = zip(*beyond, strict=True)
         extra = Readings(np.array(place, np.int64), np.array(time, np.int64), np.array(value, np.float64))
         readings = (readings + extra).sorted()
-    return fold_readings(profile, *readings, 1, increases(profile.kind, rules, meters, *readings))
+    readings, known = _known(ranges, readings)
+    gains = increases(profile.kind, rules, meters, *readings)
+    return _Judged(profile, gains, meters, readings, known)
+
+
+def _known(ranges: Sequence[RawRange], readings: Readings) -> tuple[Readings, Bools]:
+    """Without those after the first one that has not settled; and which ranges have such a one."""
+    settled = np.array([part.settled for part in ranges], np.int64)
+    beyond = readings.time > settled[readings.series]
+    again = np.zeros(len(beyond), bool)
+    again[1:] = beyond[1:] & beyond[:-1] & (readings.series[1:] == readings.series[:-1])
+    whole = np.zeros(len(ranges), bool)
+    whole[readings.series[beyond]] = True
+    return readings.take(~again), whole
 
 
 def _alone(readings: Readings) -> Rows:

@@ -55,6 +55,7 @@ class Summary:
     edge: float = 0.0
     level_time: int = NEVER
     level: float = 0.0
+    pace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

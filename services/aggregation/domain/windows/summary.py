@@ -32,13 +32,14 @@ SUMMARY: Final = np.dtype(
         # The longest time between neighbouring readings of the span.
         ("gap", "<i8"),
         # Counters only. Increases between accepted readings of the span; then the increase that led to the first
-        # accepted reading of the span from the one before (`edge`), and the last accepted reading.
+        # accepted reading of the span from the one before (`edge`), and the last anchor (see `meter`).
         ("consumption", "<f8"),
         ("edge_from", "<i8"),
         ("edge_to", "<i8"),
         ("edge", "<f8"),
         ("level_time", "<i8"),
         ("level", "<f8"),
+        ("pace", "<f8"),
     ]
 )
 """One row per span. `count` 0 means that there is nothing in the other fields."""

@@ -48,8 +48,9 @@ def consumed(rules: CounterRules, *values: float) -> tuple[float, list[str]]:
         # Back at the old level: never the whole meter reading.
         (RESET, (12000, 0, 12001), 1, ["REVOKED"]),
         (RESET, (12000, 0, 12000), 0, ["REVOKED"]),
-        # Only the very next value can revoke it.
-        (RESET, (100, 5, 6, 101), 101, ["RESET"]),
+        # What comes back revokes it, as long as it has not counted.
+        (RESET, (100, 5, 6, 101), 1, ["REVOKED", "REVOKED"]),
+        (RESET, (100, 5, 6, 7, 8), 8, ["RESET"]),
         (RESET, (100, 5, 3, 4), 9, ["RESET", "RESET"]),
         (RESET, (100, -5, 101), 1, ["GLITCH"]),
         # A device known to send decreasing values is not believed at once.
@@ -68,13 +69,14 @@ def consumed(rules: CounterRules, *values: float) -> tuple[float, list[str]]:
         (ROLLOVER._replace(cautious=True), (998, 3, 999), 1, ["GLITCH"]),
         (REJECT, (100, 5, 6, 7, 8, 101), 1, ["REJECTED"] * 4),
         (REJECT, (100, 100, 99, 102), 2, ["REJECTED"]),
-        (REJECT._replace(cap=60), (100, 500, 50, 500, 500), 0, ["REJECTED", "JUMP"]),
+        (REJECT._replace(cap=60), (100, 500, 50, 500, 500), 0, ["REJECTED"]),
+        (REJECT._replace(cap=60), (100, 500, 50, 501, 502), 2, ["JUMP", "REJECTED"]),
         # Held like a decrease: a glitch when the values come back, else the counter was replaced.
         (CAPPED, (100, 5000, 101), 1, ["GLITCH"]),
         (CAPPED, (100, 5000, 5001, 5002, 5003), 3, ["JUMP"]),
         (CAPPED, (100, 101, 102, 103), 3, []),
         # What confirms a step upwards does so even when time has made the step plausible.
-        (CAPPED, (100, 102, 102, 102, 103), 1, ["JUMP"]),
+        (CAPPED, (100, 102, 102, 102, 103, 104), 2, ["JUMP"]),
         (CAPPED, (100, 90, 5000, 101), 1, ["GLITCH", "GLITCH"]),
         (CAPPED, (100, 0, 50, 101), 1, ["GLITCH", "GLITCH"]),
     ],

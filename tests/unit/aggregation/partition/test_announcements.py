@@ -51,7 +51,7 @@ def windows(draw: st.DrawFn, step: int) -> tuple[int, tuple[float, ...], int, tu
         *(count, draw(values), draw(values), draw(values), first, draw(values), last, draw(values), covered),
         *(draw(values) if covered else 0.0, draw(st.integers(0, last - first)), abs(draw(st.floats(0, 1e9)))),
         *draw(edges(start, step)),
-        *(NEVER, 0.0),
+        *(NEVER, 0.0, 0.0),
     )
     before = draw(st.one_of(st.just(NEVER), st.integers(max(start - 2 * step, 0), start))), draw(values)
     after = draw(st.one_of(st.just(NEVER), st.integers(start + step, start + 3 * step))), draw(values)

@@ -165,7 +165,7 @@ def fed(arrivals: Sequence[Arrival], kind: Kind, interval: int, count: int = 1) 
 
 
 def test_a_meter_that_sends_every_150_seconds() -> None:
-    bench = fed([(0, T0 + at * 150 * SECOND, 30.0 * at) for at in range(5)], Kind.COUNTER, 150 * SECOND)
+    bench = fed([(0, T0 + at * 150 * SECOND, 30.0 * (at + 1)) for at in range(5)], Kind.COUNTER, 150 * SECOND)
     found = listed(bench, MINUTE, oldest_first=True)
     # The newest reading opens the eleventh minute.
     assert [item.start for item in found] == [T0 + at * MINUTE for at in range(11)]
@@ -173,7 +173,7 @@ def test_a_meter_that_sends_every_150_seconds() -> None:
     assert [item.statistics.consumption for item in found] == pytest.approx([12.0] * 10 + [0.0])
     empty = found[1].statistics
     assert (empty.min, empty.max, empty.first, empty.last, empty.mean) == (None,) * 5
-    assert empty.time_weighted_mean == pytest.approx(18.0)
+    assert empty.time_weighted_mean == pytest.approx(48.0)
     assert (empty.covered_ratio, empty.received_ratio, empty.longest_gap) == (1.0, 0.0, MINUTE)
     assert [item.revision for item in found] == [1, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1]
 

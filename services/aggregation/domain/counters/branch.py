@@ -1,0 +1,114 @@
+"""A level of a counter beside the trusted one, which is to show whether it is real."""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from services.aggregation.domain.columns import Rows
+from services.aggregation.domain.times import DAY, NEVER
+
+AGREE: Final = 2
+"""Increases by which a branch that was not believed at once has shown that it counts."""
+SURE: Final = 12
+"""Increases in a day after which a branch is trusted."""
+PATIENCE: Final = 31 * DAY
+"""What nothing has contradicted for so long is trusted, whether it counts or not."""
+
+BRANCH: Final = np.dtype(
+    [
+        ("start_time", "<i8"),
+        ("start", "<f8"),
+        ("time", "<i8"),
+        ("level", "<f8"),
+        ("counted", "<f8"),
+        ("rises", "<i8"),
+        ("pace", "<f8"),
+        ("gain", "<f8"),
+        ("kind", "<i8"),
+        ("believed", "<i8"),
+    ]
+)
+"""A branch as it is remembered between readings; `start_time` NEVER: there is none."""
+
+KINDS: Final = ("", "RESET", "ROLLOVER", "JUMP")
+"""What the beginning of a branch is listed as when it is believed; "": it is taken at its word."""
+
+
+class Taken(NamedTuple):
+    """A reading of a branch: its place in the columns, and what is read there."""
+
+    place: int
+    time: int
+    value: float
+
+
+@dataclass(slots=True)
+class Branch:
+    """`gain`: what its first reading adds when it is believed; `counted`: what the others have. `readings`: those of
+    these columns; `carried`: there were some before."""
+
+    start_time: int
+    start: float
+    time: int
+    level: float
+    gain: float = 0.0
+    kind: str = ""
+    believed: bool = False
+    counted: float = 0.0
+    rises: int = 0
+    pace: float = 0.0
+    carried: bool = False
+    readings: list[Taken] = field(default_factory=list[Taken])
+    before: tuple[int, float] = (NEVER, 0.0)
+    """Its last reading and level before these columns."""
+
+    def trusted_after(self, level: float, time: int) -> bool:
+        """Whether the branch has counted away far enough, or for long enough, from the trusted `level`."""
+        lasted = time - self.start_time
+        if lasted >= PATIENCE:
+            return True
+        if self.rises < AGREE:
+            return False
+        distance = self.gain if self.kind in ("", "ROLLOVER") else abs(self.start - level)
+        return self.counted >= distance or (lasted >= DAY and self.rises >= SURE)
+
+
+def read_branch(meter: Rows) -> Branch | None:
+    """What is remembered in a row of `METER`."""
+    start_time, start, time, level, counted, rises, pace, gain, kind, believed = meter["branch"].item()
+    if start_time == NEVER:
+        return None
+    return Branch(
+        start_time,
+        start,
+        time,
+        level,
+        gain,
+        KINDS[kind],
+        bool(believed),
+        counted,
+        rises,
+        pace,
+        carried=True,
+        before=(time, level),
+    )
+
+
+def write_branch(meter: Rows, branch: Branch | None) -> None:
+    """Remembers it in a row of `METER`. (Nothing of one that is no more stays: rows are compared.)"""
+    if branch is None:
+        meter["branch"] = (NEVER, 0.0, NEVER, 0.0, 0.0, 0, 0.0, 0.0, 0, 0)
+        return
+    meter["branch"] = (
+        branch.start_time,
+        branch.start,
+        branch.time,
+        branch.level,
+        branch.counted,
+        branch.rises,
+        branch.pace,
+        branch.gain,
+        KINDS.index(branch.kind),
+        int(branch.believed),
+    )
