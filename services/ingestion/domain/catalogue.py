@@ -23,6 +23,13 @@ class Kind(enum.IntEnum):
     LEVEL = 3
 
 
+class RepeatPolicy(enum.IntEnum):
+    """Which of several values of one event time counts; the numbers are those of the contract."""
+
+    FIRST_WINS = 1
+    LAST_WINS = 2
+
+
 class InvalidEntry(InvalidArgument):
     """The catalogue entry breaks its rules."""
 
@@ -42,8 +49,12 @@ class SensorType:
     expected_interval: timedelta | None = None
     counter_rules: CounterRules | None = None
     revision: int = field(default=0, compare=False)
-    last_wins: bool = False
-    """Of two values of one event time the one that came last counts, not the first."""
+    repeat_policy: RepeatPolicy = RepeatPolicy.FIRST_WINS
+
+    @property
+    def last_wins(self) -> bool:
+        """Of two values of one event time the one that came last counts, not the first."""
+        return self.repeat_policy == RepeatPolicy.LAST_WINS
 
     def check(self) -> None:
         """Raises InvalidEntry that names every broken rule."""

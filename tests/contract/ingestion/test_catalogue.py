@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from services.ingestion.adapters.nats.series_descriptor import rule_events
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.application.ports import Catalogue
-from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
+from services.ingestion.domain.catalogue import Building, Device, Kind, RepeatPolicy, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
@@ -253,6 +254,16 @@ async def test_counter_rules_are_kept_changed_and_cleared(catalogue: Catalogue) 
     assert [entry.counter_rules for entry in await catalogue.list_devices(None, 9)] == [rejecting, None]
     await catalogue.update_device("meter", lambda entry: replace(entry, counter_rules=None))
     assert await catalogue.device_rules() == {}
+
+
+async def test_which_of_two_values_counts_is_kept_and_changed(catalogue: Catalogue) -> None:
+    gas = SensorType("gas", Kind.GAUGE, "m3", repeat_policy=RepeatPolicy.LAST_WINS)
+    assert await catalogue.create_sensor_type(gas) == gas
+    assert await catalogue.get_sensor_type("gas") == gas
+    for policy in (RepeatPolicy.FIRST_WINS, RepeatPolicy.LAST_WINS):
+        changed = await catalogue.update_sensor_type("gas", partial(replace, repeat_policy=policy))
+        assert changed == await catalogue.get_sensor_type("gas")
+        assert changed.last_wins == (policy == RepeatPolicy.LAST_WINS)
 
 
 async def told(catalogue: Catalogue, request: pytest.FixtureRequest) -> list[SeriesDescriptor]:

@@ -12,6 +12,7 @@ import pytest
 from services.chassis.auth import principal
 from services.ingestion.adapters.memory.stores import MemoryLane
 from services.ingestion.application.readings import CreateReading, CreateReadings
+from services.ingestion.domain.catalogue import RepeatPolicy
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import RawReading
 from services.ingestion.domain.reading_columns import Piece
@@ -19,7 +20,7 @@ from services.ingestion.domain.recent_readings import Conflict, RecentReadings
 from services.ingestion.domain.series import Series, SeriesKey
 from tests.support.ingestion import NOW_US, TYPES, kit, series
 
-LAST = replace(TYPES[0], last_wins=True)
+LAST = replace(TYPES[0], repeat_policy=RepeatPolicy.LAST_WINS)
 AT = NOW_US - 1_000_000
 
 

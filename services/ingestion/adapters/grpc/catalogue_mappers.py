@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from services.chassis.grpc.validation import json_name
 from services.ingestion.adapters.grpc.mappers import timestamp
 from services.ingestion.application.catalogue import Changes
-from services.ingestion.domain.catalogue import Building, Device, Kind, Room, SensorType
+from services.ingestion.domain.catalogue import Building, Device, Kind, RepeatPolicy, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import InvalidField
 from tocsin.ingestion.v1 import catalogue_pb2
@@ -46,7 +46,7 @@ def sensor_type_message(entry: SensorType) -> catalogue_pb2.SensorType:
         min_value=entry.min_value,
         max_value=entry.max_value,
         counter_rules=_rules_message(entry.counter_rules),
-        repeat_policy="LAST_WINS" if entry.last_wins else "FIRST_WINS",
+        repeat_policy=entry.repeat_policy.name,
     )
     if entry.expected_interval is not None:
         message.expected_interval.FromTimedelta(entry.expected_interval)
@@ -122,11 +122,10 @@ def _interval(message: Any) -> timedelta | None:
     return interval.ToTimedelta()
 
 
-def _last_wins(message: Any) -> bool:
-    policies = catalogue_pb2.SensorType.RepeatPolicy
-    if message.repeat_policy not in policies.values():
+def _repeat_policy(message: Any) -> RepeatPolicy:
+    if message.repeat_policy not in {0, *RepeatPolicy}:
         raise InvalidField("sensorType.repeatPolicy", "must be FIRST_WINS or LAST_WINS", rule="ENUM")
-    return message.repeat_policy == policies.Value("LAST_WINS")
+    return RepeatPolicy(message.repeat_policy or RepeatPolicy.FIRST_WINS)
 
 
 def _optional(name: str) -> Callable[[Any], Any]:
@@ -151,7 +150,7 @@ SENSOR_TYPE: Fields = {
     "max_value": _optional("max_value"),
     "expected_interval": _interval,
     "counter_rules": _rules("sensorType"),
-    "repeat_policy": _last_wins,
+    "repeat_policy": _repeat_policy,
 }
 ATTRIBUTES: Fields = {"attributes": _map}
 DEVICE: Fields = {

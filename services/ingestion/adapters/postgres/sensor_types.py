@@ -4,7 +4,7 @@ import asyncpg
 
 from services.chassis.postgres import Connection
 from services.ingestion.adapters.postgres.counter_rule_columns import RULES, rules_in, values_of
-from services.ingestion.domain.catalogue import Kind, SensorType
+from services.ingestion.domain.catalogue import Kind, RepeatPolicy, SensorType
 
 VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}, last_wins"
 COLUMNS = f"{VALUES}, revision"
@@ -30,7 +30,7 @@ def sensor_type_in(row: asyncpg.Record) -> SensorType:
         expected_interval=row["expected_interval"],
         counter_rules=rules_in(row),
         revision=row["revision"],
-        last_wins=row["last_wins"],
+        repeat_policy=RepeatPolicy.LAST_WINS if row["last_wins"] else RepeatPolicy.FIRST_WINS,
     )
 
 
