@@ -15,6 +15,7 @@ from services.aggregation.adapters.nats.window_feed import WindowFeed
 from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlarmRuleStore, reload_on_rule_change
 from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
 from services.aggregation.adapters.postgres.amendments import PostgresAmendmentQueue
+from services.aggregation.adapters.postgres.correction_decisions import PostgresDecisionQueue
 from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
@@ -28,6 +29,7 @@ from services.aggregation.application.alarms.alarms import Alarms
 from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
 from services.aggregation.application.alarms.rule_cache import RuleCache
 from services.aggregation.application.partition.amendment_request import ReadingAmendments
+from services.aggregation.application.partition.decision_request import CorrectionDecisions
 from services.aggregation.application.partition.lease_keeper import LeaseKeeper, LeaseKeeperOptions
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.loss_reports import LossReports
@@ -171,6 +173,7 @@ async def wire_queries(base: Base) -> None:
         RoomRecomputation(PostgresRecomputationQueue(base.database)),
         ReadingAmendments(PostgresAmendmentQueue(base.database)),
         ReadingConflicts(PostgresReadingConflictLog(base.database)),
+        CorrectionDecisions(PostgresDecisionQueue(base.database)),
         watchers,
         announced=base.rules.announced,
         stopping=base.app.server.stopping,

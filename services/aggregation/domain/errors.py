@@ -94,6 +94,15 @@ class ReadingNotFound(NotFound):
         )
 
 
+class CorrectionNotFound(NotFound):
+    """There is no such correction in the room."""
+
+    reason = "CORRECTION_NOT_FOUND"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(metadata={"id": id_})
+
+
 class AlarmNotFound(NotFound):
     """There is no such alarm."""
 

@@ -1,11 +1,12 @@
 """What identifies a series, how its values behave, and which partition carries it."""
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from services.aggregation.domain.counters.meter import Decision
 from services.aggregation.domain.counters.policy import DEFAULT_RULES, CounterRules
 
 
@@ -84,3 +85,7 @@ class SeriesInfo:
     max_gap: int
     frontiers: Sequence[int]
     counting: CounterRules = DEFAULT_RULES
+    decided: bool = False
+    """People have decided about some of its readings."""
+    decisions: Mapping[int, Decision] | None = field(default=None, compare=False)
+    """These by event time; None: not read."""

@@ -10,23 +10,29 @@ from datetime import timedelta
 import pytest
 
 from services.aggregation.adapters.memory.amendments import StoredAmendment
+from services.aggregation.adapters.memory.correction_log import InMemoryCorrectionLog
 from services.aggregation.adapters.memory.history import InMemoryHistory
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
 from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
 from services.aggregation.adapters.postgres.amendments import PostgresAmendmentQueue
+from services.aggregation.adapters.postgres.correction_decisions import PostgresDecisionQueue
+from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
 from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
 from services.aggregation.adapters.postgres.reading_conflict_log import PostgresReadingConflictLog
 from services.aggregation.adapters.postgres.stored_columns import stored_windows
 from services.aggregation.application.partition.amendment_request import AmendReading
+from services.aggregation.application.partition.decision_request import DecideCorrection
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.partition_store import PartitionStore, Recomputation, Totals
 from services.aggregation.application.partition.processor import Processor
-from services.aggregation.application.queries.corrections import CorrectionFilter
+from services.aggregation.application.queries.corrections import CorrectionFilter, Corrections
 from services.aggregation.application.queries.history import History
 from services.aggregation.application.queries.lists import Lists, RoomRange
 from services.aggregation.application.queries.reading_conflicts import ReadingConflicts
+from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.errors import CorrectionNotFound
 from services.aggregation.domain.late.amendments import AmendmentKind, AmendmentOutcome, AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind
@@ -279,3 +285,69 @@ async def test_a_second_value_is_ignored_or_supersedes_wherever_the_first_one_is
     (newest, older) = [row for row in await rig.conflicts() if row[0] == "d3" and row[1] in (settled, edge)]
     assert (newest[2], newest[4]) == (81.0, False)
     assert (older[2:5], older[5]) == ((80.0, 5.0, False), 3)
+
+
+async def test_what_people_decide_about_a_meter_is_kept_listed_and_followed(rig: Rig) -> None:
+    processor = await rig.open()
+    values = [100.0, 101, 102, 3, 103, 104, 105, 106, 107]
+    sent: list[Arrival] = [(2, T0 + at * MINUTE, value) for at, value in enumerate(values)]
+    await processor.process([message(1, sent)], [])
+    rig.now += 1e6
+    await processor.close_quiet()
+    time = T0 + 3 * MINUTE
+    wanted = CorrectionFilter(*SERIES[2].key[:2])
+    if isinstance(rig.store, InMemoryPartitionStore):
+        queue, log = None, InMemoryCorrectionLog(rig.store)
+    else:
+        assert rig.database is not None
+        queue, log = PostgresDecisionQueue(rig.database), PostgresCorrectionLog(rig.database)
+    corrections = Corrections(log)
+    (found,), total = await log.page(wanted, None, 9)
+    assert (found.time, found.value, found.kind, found.decision, total) == (time, 3.0, "GLITCH", None, 1)
+
+    async def decide(kind: str, value: float = 0.0) -> bool:
+        """Whether anything was to be done; the owner dies after each of its commits."""
+        nonlocal processor
+        if isinstance(rig.store, InMemoryPartitionStore):
+            rig.store.decide(found.series_id, time, Decision(kind, value))
+            job = Recomputation(7, found.series_id, None, time + 1, False, Totals(), True)
+            rig.store.jobs[job.id] = (0, job)
+        else:
+            assert queue is not None
+            command = DecideCorrection(*SERIES[2].key[:2], found.id, Decision(kind, value), "ann", "sure")
+            asked = await queue.ask(command)
+            assert asked is not None
+            if asked.entry is None:
+                return False
+        while await processor.recompute(at_once):
+            processor = await rig.open()
+        rig.now += 1e6
+        await processor.close_quiet()
+        return True
+
+    async def used() -> float:
+        rows = await rig.windows()
+        return sum(row[11] + row[14] for (_, step, _), (_, row) in rows.items() if step == DAY)
+
+    assert await used() == pytest.approx(7)
+    for kind, value, right in (("IGNORE", 0.0, 7), ("RESET", 0.0, 6), ("VALUE", 102.5, 7), ("GLITCH", 0.0, 7)):
+        assert await decide(kind, value)
+        assert await used() == pytest.approx(right), kind
+        listed, total = await log.page(wanted, None, 9)
+        # After a reset the step back up is a jump.
+        assert total == len(listed) == 1 + (kind == "RESET")
+        one = next(item for item in listed if item.time == time)
+        assert one.decision is not None
+        assert one.value == 3.0
+        assert (one.decision.kind, one.decision.author, one.decision.reason) == (kind, "ann", "sure")
+        assert await corrections.one(*SERIES[2].key[:2], found.series_id, time) == one
+        processor = await rig.open()
+    if queue is not None:
+        assert not await decide("GLITCH")
+        for wrong in (f"{found.series_id}-{time + 1}", f"{found.series_id + 1}-{time}"):
+            command = DecideCorrection(*SERIES[2].key[:2], wrong, Decision("RESET"), "ann", "sure")
+            assert await queue.ask(command) is None
+        elsewhere = DecideCorrection("b1", "r9", found.id, Decision("RESET"), "ann", "sure")
+        assert await queue.ask(elsewhere) is None
+        with pytest.raises(CorrectionNotFound):
+            _ = DecideCorrection("b1", "r1", "7-x", Decision("RESET"), "ann", "sure").place

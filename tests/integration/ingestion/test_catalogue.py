@@ -1,3 +1,5 @@
+import time
+
 import grpc.aio
 import pytest
 
@@ -10,7 +12,9 @@ from tocsin.ingestion.v1 import catalogue_pb2, reading_pb2, reading_service_pb2
 from tocsin.ingestion.v1 import catalogue_service_pb2 as pb
 
 SEEDED = {"temperature", "humidity", "co2", "pressure", "illuminance", "power", "energy", "water", "filling_level"}
-NOISE = catalogue_pb2.SensorType(id="noise", kind="GAUGE", unit="dB", min_value=0, max_value=194)
+NOISE = catalogue_pb2.SensorType(
+    id="noise", kind="GAUGE", unit="dB", min_value=0, max_value=194, repeat_policy="FIRST_WINS"
+)
 
 
 async def failure(call: object) -> DomainError:
@@ -53,6 +57,31 @@ async def test_a_new_sensor_type_takes_readings_at_once(world: World) -> None:
     )
     assert isinstance(error, FailedPrecondition)
     assert error.reason == "IN_USE"
+
+
+async def test_which_of_two_values_counts_is_a_matter_of_the_sensor_type(world: World) -> None:
+    await world.catalogue.CreateSensorType(pb.CreateSensorTypeRequest(sensor_type=NOISE), metadata=world.me)
+    at = time.time_ns() // 1000 - 60_000_000
+
+    async def sent(value: float) -> reading_pb2.ReadingConflict | None:
+        item = reading_pb2.Reading(building="b", room="r", sensor_type="noise", value=value)
+        item.event_time.FromMicroseconds(at)
+        answer = await world.readings.CreateReading(
+            reading_service_pb2.CreateReadingRequest(reading=item), metadata=world.me
+        )
+        return answer.conflict if answer.HasField("conflict") else None
+
+    assert await sent(40) is None
+    assert await sent(40) is None
+    first = await sent(50)
+    assert first == reading_pb2.ReadingConflict(outcome="IGNORED", counting_value=40, other_value=50)
+    last = catalogue_pb2.SensorType(id="noise", repeat_policy="LAST_WINS")
+    changed = await world.catalogue.UpdateSensorType(pb.UpdateSensorTypeRequest(sensor_type=last), metadata=world.me)
+    assert changed.repeat_policy == catalogue_pb2.SensorType.LAST_WINS
+    at += 1
+    assert await sent(40) is None
+    second = await sent(50)
+    assert second == reading_pb2.ReadingConflict(outcome="SUPERSEDES", counting_value=50, other_value=40)
 
 
 async def test_another_replica_hears_of_changes(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:

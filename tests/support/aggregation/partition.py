@@ -12,6 +12,7 @@ from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.partition_store import Recomputation, Totals
 from services.aggregation.application.partition.processor import Processor
 from services.aggregation.application.partition.reading_lane import Message
+from services.aggregation.domain.counters.meter import Decision
 from services.aggregation.domain.late.amendments import AmendmentOutcome, AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
@@ -116,6 +117,18 @@ class Bench:
 
         asyncio.run(work())
         return self.store.amendments[id_].outcome
+
+    def decide(self, series_id: int, time: int, decision: Decision) -> None:
+        """Somebody decides about a reading of a counter."""
+        self.store.decided.setdefault(series_id, {})[time] = decision
+        id_ = 2_000_000 + len(self.store.done)
+        self.store.jobs[id_] = (0, Recomputation(id_, series_id, None, time + 1, False, Totals(), True))
+
+        async def work() -> None:
+            while await self.processor.recompute(at_once):
+                pass
+
+        asyncio.run(work())
 
     def fall_quiet(self) -> None:
         """Long after the last reading."""

@@ -9,6 +9,7 @@ from services.aggregation.adapters.grpc import correction_mappers as also
 from services.aggregation.adapters.grpc import mappers as to
 from services.aggregation.adapters.grpc.window_pages import WindowPages
 from services.aggregation.application.partition.amendment_request import AmendReading, ReadingAmendments
+from services.aggregation.application.partition.decision_request import CorrectionDecisions
 from services.aggregation.application.partition.recomputation_request import RoomRecomputation
 from services.aggregation.application.queries.averages import Averages
 from services.aggregation.application.queries.corrections import Corrections
@@ -37,6 +38,7 @@ class AggregationServicer(AggregationServiceServicer):
         recomputing: RoomRecomputation,
         amending: ReadingAmendments,
         conflicts: ReadingConflicts,
+        decisions: CorrectionDecisions,
         watchers: Watchers,
         *,
         announced: Sequence[int],
@@ -50,6 +52,7 @@ class AggregationServicer(AggregationServiceServicer):
         self._recomputing = recomputing
         self._amending = amending
         self._conflicts = conflicts
+        self._decisions = decisions
         self._watchers = watchers
         self._announced = announced
         self._stopping = stopping
@@ -113,6 +116,14 @@ class AggregationServicer(AggregationServiceServicer):
     async def _amend(self, command: AmendReading) -> tuple[window_pb2.StoredReading, bool, int]:
         done = await self._amending.amend(command)
         return amendments.amended_message(command, done), done.outcome == AmendmentOutcome.APPLIED, done.windows
+
+    async def DecideCorrection(self, request: pb.DecideCorrectionRequest, context: Any) -> pb.DecideCorrectionResponse:
+        command = also.decide_command(request, principal.current().subject)
+        changed, windows = await self._decisions.decide(command, has_value=request.HasField("value"))
+        found = await self._corrections.one(request.building, request.room, *command.place)
+        return pb.DecideCorrectionResponse(
+            correction=None if found is None else also.correction_message(found), changed=changed, windows=windows
+        )
 
     async def RecomputeWindows(self, request: pb.RecomputeWindowsRequest, context: Any) -> pb.RecomputeWindowsResponse:
         return also.recomputed_message(await self._recomputing.recompute(also.recompute_command(request)))

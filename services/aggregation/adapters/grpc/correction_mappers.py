@@ -1,8 +1,10 @@
 """Messages about corrections and recomputation."""
 
+from services.aggregation.application.partition.decision_request import DecideCorrection
 from services.aggregation.application.partition.recomputation_request import Outcome, RecomputeRoom
 from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
 from services.aggregation.application.queries.reading_conflicts import ListedConflict
+from services.aggregation.domain.counters.meter import Decision
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 
@@ -50,9 +52,23 @@ def correction_message(found: StoredCorrection) -> wm.Correction:
         value=found.value,
         level=found.level,
         kind=found.kind,
+        id=found.id,
     )
     message.event_time.FromMicroseconds(found.time)
+    if (decision := found.decision) is not None:
+        message.decision.CopyFrom(
+            wm.CorrectionDecision(
+                kind=decision.kind, value=decision.value, author=decision.author, reason=decision.reason
+            )
+        )
+        message.decision.create_time.FromMicroseconds(decision.created)
     return message
+
+
+def decide_command(request: pb.DecideCorrectionRequest, author: str) -> DecideCorrection:
+    """The command."""
+    decision = Decision(wm.CorrectionDecision.Kind.Name(request.decision), request.value)
+    return DecideCorrection(request.building, request.room, request.id, decision, author, request.reason)
 
 
 def recompute_command(request: pb.RecomputeWindowsRequest) -> RecomputeRoom:

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
-from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
+from services.aggregation.application.queries.corrections import (
+    CorrectionDecision,
+    CorrectionFilter,
+    StoredCorrection,
+)
+from services.aggregation.domain.counters.meter import Decision
 
 
 class InMemoryCorrectionLog:
@@ -17,7 +22,9 @@ class InMemoryCorrectionLog:
     ) -> tuple[Sequence[StoredCorrection], int]:
         """See `CorrectionLog`."""
         found: list[StoredCorrection] = []
-        for (series_id, time), correction in self._store.corrections.items():
+        listed = self._store.overruled | self._store.corrections
+        for (series_id, time), correction in listed.items():
+            decided = self._store.decided.get(series_id, {}).get(time)
             _, descriptor = self._store.series[series_id]
             key = descriptor.key
             if (
@@ -27,9 +34,17 @@ class InMemoryCorrectionLog:
                 and (wanted.start is None or time >= wanted.start)
                 and (wanted.end is None or time < wanted.end)
             ):
-                found.append(StoredCorrection(series_id, key, descriptor.unit, time, *correction[2:]))
+                found.append(
+                    StoredCorrection(series_id, key, descriptor.unit, time, *correction[2:], _decision(decided))
+                )
         found.sort(key=_order, reverse=True)
         return [item for item in found if after is None or _order(item) < after][:limit], len(found)
+
+
+def _decision(decided: Decision | None) -> CorrectionDecision | None:
+    if decided is None:
+        return None
+    return CorrectionDecision(decided.kind, decided.value if decided.kind == "VALUE" else None, "ann", "sure", 0)
 
 
 def _order(item: StoredCorrection) -> tuple[int, int]:

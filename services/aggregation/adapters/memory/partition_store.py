@@ -20,7 +20,7 @@ from services.aggregation.application.partition.partition_store import (
     Write,
 )
 from services.aggregation.domain.columns import Ints, Rows
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction, Decision
 from services.aggregation.domain.late.amendments import AskedAmendment, RawReading
 from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
@@ -51,6 +51,9 @@ class InMemoryPartitionStore:
         self.skipped: dict[int, dict[int, float]] = {}
         self.voided: dict[int, dict[int, RawReading]] = {}
         self.vacant: dict[Key, int] = {}
+        self.decided: dict[int, dict[int, Decision]] = {}
+        self.overruled: dict[tuple[int, int], Correction] = {}
+        """What had been made of readings about which people have decided."""
         self.amendments: dict[int, StoredAmendment] = {}
         self.conflicts: dict[tuple[int, int], tuple[int, ReadingConflict]] = {}
         self.windows: dict[Key, tuple[int, Rows]] = {}
@@ -91,6 +94,7 @@ class InMemoryPartitionStore:
             (np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)),
             voided,
             [(*key, revision) for key, revision in self.vacant.items() if key[0] in ids],
+            {series_id: found for series_id, found in self.decided.items() if series_id in ids},
         )
 
     def _stored(self, series_id: int) -> StoredSeries:
@@ -218,6 +222,16 @@ class InMemoryPartitionStore:
                 found[series_id, time] = StoredReading(reading, bool(people))
         return found
 
+    def decide(self, series_id: int, time: int, decision: Decision) -> None:
+        """Somebody decides about a correction; `decisions` has it from now on."""
+        if (correction := self.corrections.get((series_id, time))) is not None:
+            self.overruled.setdefault((series_id, time), correction)
+        self.decided.setdefault(series_id, {})[time] = decision
+
+    async def decisions(self, series_id: int) -> Mapping[int, Decision]:
+        """See `PartitionStore`."""
+        return self.decided.get(series_id, {})
+
     async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
         """See `PartitionStore`."""
         return max((item for item in self.counted.get(series_id, {}).items() if item[0] < time), default=None)
@@ -342,6 +356,8 @@ class InMemoryPartitionStore:
             state.max_gap if state else self._rules.max_gap(descriptor.interval),
             state.frontiers if state else (),
             descriptor.counting,
+            series_id in self.decided,
+            self.decided.get(series_id, {}),
         )
 
     def pieces(self, infos: Sequence[SeriesInfo], start: int, end: int, level: int, settled: int = NO_END) -> Folded:

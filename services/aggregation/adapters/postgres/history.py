@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from services.aggregation.adapters.postgres import amendments
+from services.aggregation.adapters.postgres.correction_decisions import read_decisions
 from services.aggregation.adapters.postgres.list_lookups import newest_readings, next_known, stored_revisions
 from services.aggregation.adapters.postgres.room_snapshot import RoomSnapshots
 from services.aggregation.adapters.postgres.series_info import SERIES, SERIES_OF_ROOMS, series_info
@@ -37,6 +39,9 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     windows, owners, ranges = cover_query(steps, asks)
     infos = [ask.series for ask in asks]
     counters = [at for at, part in enumerate(ranges) if infos[part.series].kind == Kind.COUNTER]
+    if decided := [infos[ranges[at].series].id for at in counters if infos[ranges[at].series].decided]:
+        decisions = await read_decisions(connection, decided)
+        infos = [replace(info, decisions=decisions.get(info.id, {})) for info in infos]
     asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
     for at, before in zip(counters, await anchors_before(connection, steps[0], asked), strict=True):
         ranges[at] = ranges[at]._replace(anchor=before.anchor)

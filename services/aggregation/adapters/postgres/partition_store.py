@@ -13,6 +13,7 @@ from services.aggregation.adapters.postgres import (
     recomputations,
 )
 from services.aggregation.adapters.postgres.alarm_writes import write_alarms
+from services.aggregation.adapters.postgres.correction_decisions import read_decisions
 from services.aggregation.adapters.postgres.revised_announcements import revised_announcements
 from services.aggregation.adapters.postgres.series import describe_series, read_series, register_series
 from services.aggregation.adapters.postgres.stored_columns import (
@@ -35,6 +36,7 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.alarms.alarm import AlarmEvent
 from services.aggregation.domain.columns import Ints
+from services.aggregation.domain.counters.meter import Decision
 from services.aggregation.domain.late.amendments import RawReading
 from services.aggregation.domain.late.conflicts import StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
@@ -89,6 +91,7 @@ class PostgresPartitionStore:
                 """,
                 partition,
             )
+            decisions = await read_decisions(connection, [one.id for one in series])
             vacant = await connection.fetch(
                 """
                 SELECT v.series_id, v.step_us, v.start_us, v.revision
@@ -112,7 +115,7 @@ class PostgresPartitionStore:
         columns = np.concatenate(ids), np.concatenate(times), np.concatenate(values)
         order = np.lexsort((columns[1], columns[0]))
         unsettled = columns[0][order], columns[1][order], columns[2][order]
-        return Loaded(series, unsettled, voided, [tuple(row) for row in vacant])
+        return Loaded(series, unsettled, voided, [tuple(row) for row in vacant], decisions)
 
     async def register(self, partition: int, descriptors: Sequence[Descriptor]) -> Sequence[StoredSeries]:
         """See `PartitionStore`."""
@@ -202,6 +205,11 @@ class PostgresPartitionStore:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             return await amendments.stored_readings(connection, keys)
+
+    async def decisions(self, series_id: int) -> Mapping[int, Decision]:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            return (await read_decisions(connection, [series_id])).get(series_id, {})
 
     async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
         """See `PartitionStore`."""

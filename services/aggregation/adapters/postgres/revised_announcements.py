@@ -20,7 +20,10 @@ async def revised_announcements(connection: Connection, rules: Rules, keys: Sequ
     if not keys:
         return []
     rows = await connection.fetch(
-        "SELECT series_id, interval_us, max_gap_us, frontiers FROM series_state WHERE series_id = ANY($1::bigint[])",
+        """
+        SELECT st.series_id, st.interval_us, st.max_gap_us, st.frontiers, s.decided
+        FROM series_state st JOIN series s ON s.id = st.series_id WHERE st.series_id = ANY($1::bigint[])
+        """,
         list({key.series_id for key in keys}),
     )
     states = {row["series_id"]: row for row in rows}
@@ -48,5 +51,6 @@ def _ask(rules: Rules, key: WindowKey, state: asyncpg.Record) -> SpanQuery:
         state["max_gap_us"],
         state["frontiers"],
         descriptor.counting,
+        state["decided"],
     )
     return SpanQuery(info, key.start, key.start + key.step, rules.steps.index(key.step), key.settled)

@@ -12,7 +12,8 @@ from services.aggregation.domain.series import SeriesInfo
 SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
     coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
-    coalesce(st.frontiers, '{}') AS frontiers, s.counter_policy, s.register_size, s.max_increase_per_hour, s.cautious
+    coalesce(st.frontiers, '{}') AS frontiers, s.counter_policy, s.register_size, s.max_increase_per_hour, s.cautious,
+    s.decided
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 SERIES_OF_ROOMS: Final = f"""
@@ -35,4 +36,5 @@ def series_info(row: asyncpg.Record | Mapping[str, Any], rules: Rules) -> Series
         max_gap=row["max_gap_us"] or rules.max_gap(row["interval_us"]),
         frontiers=row["frontiers"],
         counting=counter_rules(row),
+        decided=row["decided"],
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from services.aggregation.application.partition.announcements import Announcements, WindowKey
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.columns import Floats, Ints
-from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.counters.meter import Correction, Decision
 from services.aggregation.domain.late.amendments import Amended, AskedAmendment, RawReading
 from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange
@@ -50,6 +51,8 @@ class Loaded(NamedTuple):
     unsettled: tuple[Ints, Ints, Floats]
     voided: Sequence[tuple[int, int]] = ()
     vacant: Sequence[tuple[int, int, int, int]] = ()
+    decisions: Mapping[int, Mapping[int, Decision]] = MappingProxyType({})
+    """What people have decided about readings of counters, by series id and event time."""
 
 
 class SavedState(NamedTuple):
@@ -200,6 +203,10 @@ class PartitionStore(Protocol):
 
     async def stored(self, keys: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], StoredReading]:
         """The stored readings of these (series id, event time)."""
+        ...
+
+    async def decisions(self, series_id: int) -> Mapping[int, Decision]:
+        """What people have decided about readings of a counter, by event time."""
         ...
 
     async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:

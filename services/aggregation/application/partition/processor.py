@@ -91,6 +91,7 @@ class Processor:
         now = self._clock()
         self._registry.add(loaded.series, now)
         index = self.engine.states.index
+        self.engine.decisions.update((index[series_id], found) for series_id, found in loaded.decisions.items())
         self.engine.voided.update((index[series_id], at) for series_id, at in loaded.voided)
         self.engine.vacant.leave(
             ((index[series_id], step, start), revision) for series_id, step, start, revision in loaded.vacant
@@ -118,7 +119,7 @@ class Processor:
             return False
         if not await caught_up():
             return True
-        if jobs[0].amendments:
+        if jobs[0].amends and jobs[0].cursor is None:
             await self._amend(jobs[0])
             return True
         if counted := readmitted(self.engine, jobs[0]):
@@ -138,6 +139,10 @@ class Processor:
         counting = {time: reading for time, reading in amended.readings.items() if not reading.too_late}
         settled = engine.states.rows["settled_time"][series]
         past = [time for time in counting if time <= settled]
+        if not job.amendments:
+            # Somebody has decided about a reading.
+            engine.decisions[series] = await self._store.decisions(job.series_id)
+            past = [time for time in [job.end - 1] if time <= settled]
         unsettled = {time: reading for time, reading in counting.items() if time > settled}
         progress = Progress(job.id, 0, Totals(), True)
         if past:

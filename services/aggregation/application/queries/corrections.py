@@ -21,8 +21,19 @@ class CorrectionFilter:
     end: int | None = None
 
 
+class CorrectionDecision(NamedTuple):
+    """What a person has decided; `created` in microseconds, `kind` as in the contract."""
+
+    kind: str
+    value: float | None
+    author: str
+    reason: str
+    created: int
+
+
 class StoredCorrection(NamedTuple):
-    """A correction of a series; `time` in microseconds, `kind` as in the contract."""
+    """A correction of a series; `time` in microseconds, `kind` as in the contract. `decision`: what holds in its
+    place."""
 
     series_id: int
     key: SeriesKey
@@ -31,6 +42,12 @@ class StoredCorrection(NamedTuple):
     value: float
     level: float
     kind: str
+    decision: CorrectionDecision | None = None
+
+    @property
+    def id(self) -> str:
+        """As it is listed."""
+        return f"{self.series_id}-{self.time}"
 
 
 class CorrectionLog(Protocol):
@@ -48,6 +65,12 @@ class Corrections:
 
     def __init__(self, log: CorrectionLog) -> None:
         self._log = log
+
+    async def one(self, building: str, room: str, series_id: int, time: int) -> StoredCorrection | None:
+        """The correction of a reading."""
+        wanted = CorrectionFilter(building, room, start=time, end=time + 1)
+        found, _ = await self._log.page(wanted, (time, series_id + 1), 1)
+        return found[0] if found and found[0].series_id == series_id else None
 
     async def page(
         self, wanted: CorrectionFilter, page_size: int, page_token: str

@@ -164,7 +164,8 @@ def close_again(engine: Engine, series: int, before: Rows, after: Rows) -> None:
     edges: list[Edge | None] = []
     for meter in (before.copy(), after.copy()):
         alone = np.zeros(1, np.int64)
-        gains = increases(states["kind"], states["counting"], meter, alone, ahead.time, ahead.value)
+        rules, decided = states["counting"], engine.decided(series)
+        gains = increases(states["kind"], rules, meter, alone, ahead.time, ahead.value, decided)
         known = gains is not None and len(gains.at)
         edges.append(Edge(int(gains.since[0]), int(ahead.time[0]), float(gains.amount[0])) if gains and known else None)
     max_gap = int(states["max_gap"][0])

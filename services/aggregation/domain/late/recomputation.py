@@ -91,7 +91,7 @@ def recompute_chunk(
     """Folds the windows in [start, end). Where that reaches the last settled reading, the state of the series in memory
     follows; `rebuild`: it knows of no windows yet; `amended`: readings may be fewer than those that windows hold."""
     states = engine.states.rows[series : series + 1]
-    time, value, recounted, meter = _recounted(states, past)
+    time, value, recounted, meter = _recounted(engine, series, past)
     tail = bool(end > states["settled_time"][0])
     if tail:
         close_again(engine, series, states["meter"].copy(), meter)
@@ -159,7 +159,7 @@ def with_revisions(
 
 def decided(engine: Engine, series: int, end: int, past: StoredChunk) -> bool:
     """Whether nothing beyond the readings that follow the chunk can judge those in it otherwise."""
-    _, _, found, meter = _recounted(engine.states.rows[series : series + 1], past)
+    _, _, found, meter = _recounted(engine, series, past)
     if found.gains is None or meter["branch"]["start_time"][0] == NEVER:
         return True
     return bool((found.time[found.gains.at[found.gains.anchored]] >= end).any())
@@ -174,13 +174,15 @@ def _known(engine: Engine, series: int, level: int, stored: StoredWindows, start
     return known
 
 
-def _recounted(states: Rows, past: StoredChunk) -> tuple[Ints, Floats, Recount, Rows]:
+def _recounted(engine: Engine, series: int, past: StoredChunk) -> tuple[Ints, Floats, Recount, Rows]:
+    states = engine.states.rows[series : series + 1]
     after = [time for time, _ in past.following], [value for _, value in past.following]
     time = np.concatenate([past.time, np.array(after[0], np.int64)])
     value = np.concatenate([past.value, np.array(after[1], np.float64)])
     meter = meter_from(past.anchor)
     alone = np.zeros(len(time), np.int64)
-    gains = increases(states["kind"], states["counting"], meter, alone, time, value)
+    decided = engine.decided(series)
+    gains = increases(states["kind"], states["counting"], meter, alone, time, value, decided)
     return time, value, Recount(time, gains, meter), meter
 
 

@@ -74,7 +74,7 @@ def recount(engine: Engine, series: int, context: Context, time: Ints, value: Fl
     meter = meter_from(context.anchor)
     alone = np.zeros(len(time), np.int64)
     states = engine.states.rows[series : series + 1]
-    gains = increases(states["kind"], states["counting"], meter, alone, time, value)
+    gains = increases(states["kind"], states["counting"], meter, alone, time, value, engine.decided(series))
     return Recount(time, gains, meter)
 
 

@@ -38,7 +38,8 @@ def due_rejudgements(engine: Engine, fresh: Readings, quiet: Bools | None = None
             newest = max(int(both.time[-1]), int(states["newest"][series]))
             both = both.take(both.time <= newest - engine.rules.grace)
         alone, own = np.zeros(len(both.time), np.int64), states[series : series + 1]
-        gains = increases(own["kind"], own["counting"], own["meter"].copy(), alone, both.time, both.value)
+        meter, decided = own["meter"].copy(), engine.decided(series)
+        gains = increases(own["kind"], own["counting"], meter, alone, both.time, both.value, decided)
         if gains is not None and gains.past:
             found.append(Rejudgement(series, both))
     return found

@@ -5,15 +5,15 @@ Readings newer than the last settled one of their series wait in a small buffer 
 see `services.aggregation.domain.late`. Nothing here does I/O: what has to be stored comes out as `Changes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from services.aggregation.domain.columns import Bools, Ints, heads_of, pick, unbounded
-from services.aggregation.domain.counters.increases import Increases, Retold, increases
-from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.counters.increases import NO_DECISIONS, Decisions, Increases, Retold, increases
+from services.aggregation.domain.counters.meter import Correction, Decision
 from services.aggregation.domain.readings import Readings, no_readings, order_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER
@@ -82,6 +82,8 @@ class Engine:
         """(series, event time) of readings that were voided before they have settled: those that come again are no
         news."""
         self.vacant = VacantWindows()
+        self.decisions: dict[int, Mapping[int, Decision]] = {}
+        """What people have decided about readings of counters, by series and event time."""
 
     def admit(self, batch: Readings) -> Admission:
         """Sorts out a batch (in order of arrival)."""
@@ -175,7 +177,7 @@ class Engine:
     def _settle(self, ripe: Readings, rest: Readings, touched: Ints, horizon: Ints) -> Changes:
         states = self.states.rows
         changes = Changes()
-        gains = increases(states["kind"], states["counting"], states["meter"], *ripe)
+        gains = increases(states["kind"], states["counting"], states["meter"], *ripe, self.decisions)
         if gains is not None:
             # What it changes of settled readings must have been seen to before: see `late.rejudgement`.
             self.states.note_branches(gains.walked)
@@ -242,7 +244,15 @@ class Engine:
         alone = np.arange(len(owners))
         # On copies: what has not settled is no one's truth yet.
         gains = increases(
-            states["kind"], states["counting"], states["meter"], alone, rest.time[heads], rest.value[heads]
+            states["kind"],
+            states["counting"],
+            states["meter"],
+            alone,
+            rest.time[heads],
+            rest.value[heads],
+            {at: self.decisions[owner] for at, owner in enumerate(owners.tolist()) if owner in self.decisions}
+            if self.decisions
+            else NO_DECISIONS,
         )
         if gains is not None:
             chosen = places[gains.at]
@@ -250,6 +260,10 @@ class Engine:
             edge["edge_to"][chosen] = rest.time[heads][gains.at]
             edge["edge"][chosen] = gains.amount
         return NextReadings(time, value, edge)
+
+    def decided(self, series: int) -> Decisions:
+        """What people have decided about a series, for whoever counts it alone."""
+        return {0: self.decisions[series]} if series in self.decisions else NO_DECISIONS
 
     def next_deadline(self, clock: float, wall: int) -> float | None:
         """When `tick` has something to do (the loop's clock, now `clock`; the wall clock now is `wall`

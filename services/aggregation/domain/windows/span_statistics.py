@@ -207,7 +207,8 @@ def _judged(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
         extra = Readings(np.array(place, np.int64), np.array(time, np.int64), np.array(value, np.float64))
         readings = (readings + extra).sorted()
     readings, known = _known(ranges, readings)
-    gains = increases(profile.kind, rules, meters, *readings)
+    decisions = {at: found for at, part in enumerate(ranges) if (found := infos[part.series].decisions)}
+    gains = increases(profile.kind, rules, meters, *readings, decisions)
     return _Judged(profile, gains, meters, readings, known)
 
 

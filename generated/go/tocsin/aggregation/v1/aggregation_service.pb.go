@@ -2076,6 +2076,161 @@ func (x *ListReadingConflictsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DecideCorrectionRequest names the correction, and says what holds in its place.
+type DecideCorrectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building of the series.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// room of the series.
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// id of the correction, as it is listed.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// decision that holds; with VALUE the value has to be given.
+	Decision CorrectionDecision_Kind `protobuf:"varint,4,opt,name=decision,proto3,enum=tocsin.aggregation.v1.CorrectionDecision_Kind" json:"decision,omitempty"`
+	// value that the counter had, in the unit of the series; with VALUE only.
+	Value *float64 `protobuf:"fixed64,5,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// reason is kept and listed with the correction, beside the subject of the token.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideCorrectionRequest) Reset() {
+	*x = DecideCorrectionRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideCorrectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideCorrectionRequest) ProtoMessage() {}
+
+func (x *DecideCorrectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideCorrectionRequest.ProtoReflect.Descriptor instead.
+func (*DecideCorrectionRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DecideCorrectionRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *DecideCorrectionRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *DecideCorrectionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DecideCorrectionRequest) GetDecision() CorrectionDecision_Kind {
+	if x != nil {
+		return x.Decision
+	}
+	return CorrectionDecision_KIND_UNSPECIFIED
+}
+
+func (x *DecideCorrectionRequest) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *DecideCorrectionRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DecideCorrectionResponse says how the correction stands.
+type DecideCorrectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// correction as it is listed now.
+	Correction *Correction `protobuf:"bytes,1,opt,name=correction,proto3" json:"correction,omitempty"`
+	// changed is false when the same had been decided already; then who decided and why stay as they were.
+	Changed bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// windows that are others now: they have a higher revision.
+	Windows       int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideCorrectionResponse) Reset() {
+	*x = DecideCorrectionResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideCorrectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideCorrectionResponse) ProtoMessage() {}
+
+func (x *DecideCorrectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideCorrectionResponse.ProtoReflect.Descriptor instead.
+func (*DecideCorrectionResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DecideCorrectionResponse) GetCorrection() *Correction {
+	if x != nil {
+		return x.Correction
+	}
+	return nil
+}
+
+func (x *DecideCorrectionResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+func (x *DecideCorrectionResponse) GetWindows() int64 {
+	if x != nil {
+		return x.Windows
+	}
+	return 0
+}
+
 var File_tocsin_aggregation_v1_aggregation_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
@@ -2267,7 +2422,21 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x02to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x92\x01\n" +
 	"\x1cListReadingConflictsResponse\x12J\n" +
 	"\tconflicts\x18\x01 \x03(\v2,.tocsin.aggregation.v1.StoredReadingConflictR\tconflicts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb5\x11\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x02\n" +
+	"\x17DecideCorrectionRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12\x1d\n" +
+	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x10\x03\x18(R\x02id\x12Z\n" +
+	"\bdecision\x18\x04 \x01(\x0e2..tocsin.aggregation.v1.CorrectionDecision.KindB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\bdecision\x12\"\n" +
+	"\x05value\x18\x05 \x01(\x01B\a\xbaH\x04\x12\x02@\x01H\x00R\x05value\x88\x01\x01\x12*\n" +
+	"\x06reason\x18\x06 \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\x98\xb5\x18\x01\x10\x01\x18\xf4\x03R\x06reasonB\b\n" +
+	"\x06_value\"\x91\x01\n" +
+	"\x18DecideCorrectionResponse\x12A\n" +
+	"\n" +
+	"correction\x18\x01 \x01(\v2!.tocsin.aggregation.v1.CorrectionR\n" +
+	"correction\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows2\x88\x13\n" +
 	"\x12AggregationService\x12\xab\x01\n" +
 	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xae\x01\n" +
@@ -2286,7 +2455,9 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x14ListReadingConflicts\x122.tocsin.aggregation.v1.ListReadingConflictsRequest\x1a3.tocsin.aggregation.v1.ListReadingConflictsResponse\"T\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x028\x126/v1/buildings/{building}/rooms/{room}/readingConflicts\x90\x02\x01\x12\xc1\x01\n" +
 	"\x0fListCorrections\x12-.tocsin.aggregation.v1.ListCorrectionsRequest\x1a..tocsin.aggregation.v1.ListCorrectionsResponse\"O\x8a\xb5\x18\x0f\n" +
-	"\rreadings:read\x82\xd3\xe4\x93\x023\x121/v1/buildings/{building}/rooms/{room}/corrections\x90\x02\x01\x12\xca\x01\n" +
+	"\rreadings:read\x82\xd3\xe4\x93\x023\x121/v1/buildings/{building}/rooms/{room}/corrections\x90\x02\x01\x12\xd0\x01\n" +
+	"\x10DecideCorrection\x12..tocsin.aggregation.v1.DecideCorrectionRequest\x1a/.tocsin.aggregation.v1.DecideCorrectionResponse\"[\x8a\xb5\x18\x0f\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x02B:\x01*\"=/v1/buildings/{building}/rooms/{room}/corrections/{id}:decide\x12\xca\x01\n" +
 	"\x10RecomputeWindows\x12..tocsin.aggregation.v1.RecomputeWindowsRequest\x1a/.tocsin.aggregation.v1.RecomputeWindowsResponse\"U\x8a\xb5\x18\x0f\n" +
 	"\rwindows:admin\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/buildings/{building}/rooms/{room}/windows:recompute\x12\xa0\x01\n" +
 	"\n" +
@@ -2309,7 +2480,7 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_aggregation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(Average_State)(0),                   // 0: tocsin.aggregation.v1.Average.State
 	(*Average)(nil),                      // 1: tocsin.aggregation.v1.Average
@@ -2335,81 +2506,88 @@ var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(*ReplaceReadingResponse)(nil),       // 21: tocsin.aggregation.v1.ReplaceReadingResponse
 	(*ListReadingConflictsRequest)(nil),  // 22: tocsin.aggregation.v1.ListReadingConflictsRequest
 	(*ListReadingConflictsResponse)(nil), // 23: tocsin.aggregation.v1.ListReadingConflictsResponse
-	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
-	(*Statistics)(nil),                   // 25: tocsin.aggregation.v1.Statistics
-	(*durationpb.Duration)(nil),          // 26: google.protobuf.Duration
-	(*Window)(nil),                       // 27: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),                // 28: tocsin.aggregation.v1.StoredReading
-	(*Correction)(nil),                   // 29: tocsin.aggregation.v1.Correction
-	(*Series)(nil),                       // 30: tocsin.aggregation.v1.Series
-	(*StoredReadingConflict)(nil),        // 31: tocsin.aggregation.v1.StoredReadingConflict
+	(*DecideCorrectionRequest)(nil),      // 24: tocsin.aggregation.v1.DecideCorrectionRequest
+	(*DecideCorrectionResponse)(nil),     // 25: tocsin.aggregation.v1.DecideCorrectionResponse
+	(*timestamppb.Timestamp)(nil),        // 26: google.protobuf.Timestamp
+	(*Statistics)(nil),                   // 27: tocsin.aggregation.v1.Statistics
+	(*durationpb.Duration)(nil),          // 28: google.protobuf.Duration
+	(*Window)(nil),                       // 29: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),                // 30: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),                   // 31: tocsin.aggregation.v1.Correction
+	(*Series)(nil),                       // 32: tocsin.aggregation.v1.Series
+	(*StoredReadingConflict)(nil),        // 33: tocsin.aggregation.v1.StoredReadingConflict
+	(CorrectionDecision_Kind)(0),         // 34: tocsin.aggregation.v1.CorrectionDecision.Kind
 }
 var file_tocsin_aggregation_v1_aggregation_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.Average.state:type_name -> tocsin.aggregation.v1.Average.State
-	24, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
-	24, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
-	25, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	26, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
-	24, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
-	26, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
-	24, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	24, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	27, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
-	24, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
-	24, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
-	28, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
-	26, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
-	26, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
-	24, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
+	26, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
+	26, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
+	27, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	28, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
+	26, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
+	26, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	26, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	29, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
+	26, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	26, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	30, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
+	28, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
+	28, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
+	26, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: tocsin.aggregation.v1.BuildingAverage.state:type_name -> tocsin.aggregation.v1.Average.State
-	24, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
-	24, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
-	25, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	26, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
-	24, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
+	26, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
+	26, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
+	27, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	28, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
+	26, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
 	1,  // 22: tocsin.aggregation.v1.ListRoomAveragesResponse.averages:type_name -> tocsin.aggregation.v1.Average
-	24, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
-	24, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
-	29, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
-	24, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	24, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	30, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
-	24, // 29: tocsin.aggregation.v1.VoidReadingRequest.event_time:type_name -> google.protobuf.Timestamp
-	28, // 30: tocsin.aggregation.v1.VoidReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
-	24, // 31: tocsin.aggregation.v1.ReplaceReadingRequest.event_time:type_name -> google.protobuf.Timestamp
-	28, // 32: tocsin.aggregation.v1.ReplaceReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
-	24, // 33: tocsin.aggregation.v1.ListReadingConflictsRequest.from:type_name -> google.protobuf.Timestamp
-	24, // 34: tocsin.aggregation.v1.ListReadingConflictsRequest.to:type_name -> google.protobuf.Timestamp
-	31, // 35: tocsin.aggregation.v1.ListReadingConflictsResponse.conflicts:type_name -> tocsin.aggregation.v1.StoredReadingConflict
-	2,  // 36: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
-	8,  // 37: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
-	10, // 38: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
-	3,  // 39: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
-	5,  // 40: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
-	18, // 41: tocsin.aggregation.v1.AggregationService.VoidReading:input_type -> tocsin.aggregation.v1.VoidReadingRequest
-	20, // 42: tocsin.aggregation.v1.AggregationService.ReplaceReading:input_type -> tocsin.aggregation.v1.ReplaceReadingRequest
-	22, // 43: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:input_type -> tocsin.aggregation.v1.ListReadingConflictsRequest
-	12, // 44: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
-	14, // 45: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
-	16, // 46: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
-	7,  // 47: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
-	1,  // 48: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
-	9,  // 49: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
-	11, // 50: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
-	4,  // 51: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
-	6,  // 52: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
-	19, // 53: tocsin.aggregation.v1.AggregationService.VoidReading:output_type -> tocsin.aggregation.v1.VoidReadingResponse
-	21, // 54: tocsin.aggregation.v1.AggregationService.ReplaceReading:output_type -> tocsin.aggregation.v1.ReplaceReadingResponse
-	23, // 55: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:output_type -> tocsin.aggregation.v1.ListReadingConflictsResponse
-	13, // 56: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
-	15, // 57: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
-	17, // 58: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
-	27, // 59: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
-	48, // [48:60] is the sub-list for method output_type
-	36, // [36:48] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	26, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
+	26, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
+	31, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
+	26, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	26, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	32, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
+	26, // 29: tocsin.aggregation.v1.VoidReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	30, // 30: tocsin.aggregation.v1.VoidReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	26, // 31: tocsin.aggregation.v1.ReplaceReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	30, // 32: tocsin.aggregation.v1.ReplaceReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	26, // 33: tocsin.aggregation.v1.ListReadingConflictsRequest.from:type_name -> google.protobuf.Timestamp
+	26, // 34: tocsin.aggregation.v1.ListReadingConflictsRequest.to:type_name -> google.protobuf.Timestamp
+	33, // 35: tocsin.aggregation.v1.ListReadingConflictsResponse.conflicts:type_name -> tocsin.aggregation.v1.StoredReadingConflict
+	34, // 36: tocsin.aggregation.v1.DecideCorrectionRequest.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
+	31, // 37: tocsin.aggregation.v1.DecideCorrectionResponse.correction:type_name -> tocsin.aggregation.v1.Correction
+	2,  // 38: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
+	8,  // 39: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
+	10, // 40: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
+	3,  // 41: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
+	5,  // 42: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
+	18, // 43: tocsin.aggregation.v1.AggregationService.VoidReading:input_type -> tocsin.aggregation.v1.VoidReadingRequest
+	20, // 44: tocsin.aggregation.v1.AggregationService.ReplaceReading:input_type -> tocsin.aggregation.v1.ReplaceReadingRequest
+	22, // 45: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:input_type -> tocsin.aggregation.v1.ListReadingConflictsRequest
+	12, // 46: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
+	24, // 47: tocsin.aggregation.v1.AggregationService.DecideCorrection:input_type -> tocsin.aggregation.v1.DecideCorrectionRequest
+	14, // 48: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
+	16, // 49: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
+	7,  // 50: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
+	1,  // 51: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
+	9,  // 52: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
+	11, // 53: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
+	4,  // 54: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
+	6,  // 55: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
+	19, // 56: tocsin.aggregation.v1.AggregationService.VoidReading:output_type -> tocsin.aggregation.v1.VoidReadingResponse
+	21, // 57: tocsin.aggregation.v1.AggregationService.ReplaceReading:output_type -> tocsin.aggregation.v1.ReplaceReadingResponse
+	23, // 58: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:output_type -> tocsin.aggregation.v1.ListReadingConflictsResponse
+	13, // 59: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
+	25, // 60: tocsin.aggregation.v1.AggregationService.DecideCorrection:output_type -> tocsin.aggregation.v1.DecideCorrectionResponse
+	15, // 61: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
+	17, // 62: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
+	29, // 63: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
+	51, // [51:64] is the sub-list for method output_type
+	38, // [38:51] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_aggregation_service_proto_init() }
@@ -2419,13 +2597,14 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_init() {
 	}
 	file_tocsin_aggregation_v1_window_proto_init()
 	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19].OneofWrappers = []any{}
+	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc), len(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

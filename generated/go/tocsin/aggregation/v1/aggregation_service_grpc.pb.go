@@ -28,6 +28,7 @@ const (
 	AggregationService_ReplaceReading_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ReplaceReading"
 	AggregationService_ListReadingConflicts_FullMethodName = "/tocsin.aggregation.v1.AggregationService/ListReadingConflicts"
 	AggregationService_ListCorrections_FullMethodName      = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
+	AggregationService_DecideCorrection_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/DecideCorrection"
 	AggregationService_RecomputeWindows_FullMethodName     = "/tocsin.aggregation.v1.AggregationService/RecomputeWindows"
 	AggregationService_ListSeries_FullMethodName           = "/tocsin.aggregation.v1.AggregationService/ListSeries"
 	AggregationService_WatchWindows_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/WatchWindows"
@@ -68,6 +69,10 @@ type AggregationServiceClient interface {
 	ListReadingConflicts(ctx context.Context, in *ListReadingConflictsRequest, opts ...grpc.CallOption) (*ListReadingConflictsResponse, error)
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
+	// DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+	// meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+	// when there is no such correction. The answer comes when it is done; the same again changes nothing.
+	DecideCorrection(ctx context.Context, in *DecideCorrectionRequest, opts ...grpc.CallOption) (*DecideCorrectionResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
 	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
@@ -179,6 +184,16 @@ func (c *aggregationServiceClient) ListCorrections(ctx context.Context, in *List
 	return out, nil
 }
 
+func (c *aggregationServiceClient) DecideCorrection(ctx context.Context, in *DecideCorrectionRequest, opts ...grpc.CallOption) (*DecideCorrectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DecideCorrectionResponse)
+	err := c.cc.Invoke(ctx, AggregationService_DecideCorrection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *aggregationServiceClient) RecomputeWindows(ctx context.Context, in *RecomputeWindowsRequest, opts ...grpc.CallOption) (*RecomputeWindowsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RecomputeWindowsResponse)
@@ -253,6 +268,10 @@ type AggregationServiceServer interface {
 	ListReadingConflicts(context.Context, *ListReadingConflictsRequest) (*ListReadingConflictsResponse, error)
 	// ListCorrections returns readings of counters that were not taken at their word, newest first.
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
+	// DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+	// meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+	// when there is no such correction. The answer comes when it is done; the same again changes nothing.
+	DecideCorrection(context.Context, *DecideCorrectionRequest) (*DecideCorrectionResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
 	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
 	// Windows that differ get a higher revision and are announced; the others stay as they are. The answer comes when
@@ -300,6 +319,9 @@ func (UnimplementedAggregationServiceServer) ListReadingConflicts(context.Contex
 }
 func (UnimplementedAggregationServiceServer) ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCorrections not implemented")
+}
+func (UnimplementedAggregationServiceServer) DecideCorrection(context.Context, *DecideCorrectionRequest) (*DecideCorrectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DecideCorrection not implemented")
 }
 func (UnimplementedAggregationServiceServer) RecomputeWindows(context.Context, *RecomputeWindowsRequest) (*RecomputeWindowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecomputeWindows not implemented")
@@ -493,6 +515,24 @@ func _AggregationService_ListCorrections_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AggregationService_DecideCorrection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DecideCorrectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).DecideCorrection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_DecideCorrection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).DecideCorrection(ctx, req.(*DecideCorrectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AggregationService_RecomputeWindows_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RecomputeWindowsRequest)
 	if err := dec(in); err != nil {
@@ -582,6 +622,10 @@ var AggregationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCorrections",
 			Handler:    _AggregationService_ListCorrections_Handler,
+		},
+		{
+			MethodName: "DecideCorrection",
+			Handler:    _AggregationService_DecideCorrection_Handler,
 		},
 		{
 			MethodName: "RecomputeWindows",

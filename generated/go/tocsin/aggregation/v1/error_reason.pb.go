@@ -47,21 +47,24 @@ const (
 	// ERROR_REASON_READING_NOT_FOUND: the series holds no reading of this event time (NOT_FOUND). Metadata: building, room, sensorType,
 	// device, eventTime.
 	ErrorReason_ERROR_REASON_READING_NOT_FOUND ErrorReason = 9
+	// ERROR_REASON_CORRECTION_NOT_FOUND: there is no such correction in the room (NOT_FOUND). Metadata: id.
+	ErrorReason_ERROR_REASON_CORRECTION_NOT_FOUND ErrorReason = 10
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
-		0: "ERROR_REASON_UNSPECIFIED",
-		1: "ERROR_REASON_STEP_UNKNOWN",
-		2: "ERROR_REASON_TOO_MANY_WATCHERS",
-		3: "ERROR_REASON_WATCHER_TOO_SLOW",
-		4: "ERROR_REASON_ALARM_RULE_NOT_FOUND",
-		5: "ERROR_REASON_ALARM_RULE_EXISTS",
-		6: "ERROR_REASON_ALARM_NOT_FOUND",
-		7: "ERROR_REASON_ALARM_NOT_RAISED",
-		8: "ERROR_REASON_TOO_MANY_ALARM_RULES",
-		9: "ERROR_REASON_READING_NOT_FOUND",
+		0:  "ERROR_REASON_UNSPECIFIED",
+		1:  "ERROR_REASON_STEP_UNKNOWN",
+		2:  "ERROR_REASON_TOO_MANY_WATCHERS",
+		3:  "ERROR_REASON_WATCHER_TOO_SLOW",
+		4:  "ERROR_REASON_ALARM_RULE_NOT_FOUND",
+		5:  "ERROR_REASON_ALARM_RULE_EXISTS",
+		6:  "ERROR_REASON_ALARM_NOT_FOUND",
+		7:  "ERROR_REASON_ALARM_NOT_RAISED",
+		8:  "ERROR_REASON_TOO_MANY_ALARM_RULES",
+		9:  "ERROR_REASON_READING_NOT_FOUND",
+		10: "ERROR_REASON_CORRECTION_NOT_FOUND",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -74,6 +77,7 @@ var (
 		"ERROR_REASON_ALARM_NOT_RAISED":     7,
 		"ERROR_REASON_TOO_MANY_ALARM_RULES": 8,
 		"ERROR_REASON_READING_NOT_FOUND":    9,
+		"ERROR_REASON_CORRECTION_NOT_FOUND": 10,
 	}
 )
 
@@ -108,7 +112,7 @@ var File_tocsin_aggregation_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xec\x02\n" +
+	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x93\x03\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n" +
@@ -119,7 +123,9 @@ const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_ALARM_NOT_FOUND\x10\x06\x12!\n" +
 	"\x1dERROR_REASON_ALARM_NOT_RAISED\x10\a\x12%\n" +
 	"!ERROR_REASON_TOO_MANY_ALARM_RULES\x10\b\x12\"\n" +
-	"\x1eERROR_REASON_READING_NOT_FOUND\x10\tB\xd3\x01\n" +
+	"\x1eERROR_REASON_READING_NOT_FOUND\x10\t\x12%\n" +
+	"!ERROR_REASON_CORRECTION_NOT_FOUND\x10\n" +
+	"B\xd3\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

@@ -198,6 +198,67 @@ func (Correction_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{6, 0}
 }
 
+// Kind says what holds.
+type CorrectionDecision_Kind int32
+
+const (
+	// KIND_UNSPECIFIED is never returned.
+	CorrectionDecision_KIND_UNSPECIFIED CorrectionDecision_Kind = 0
+	// GLITCH: the value says nothing; counting goes on from the level before.
+	CorrectionDecision_GLITCH CorrectionDecision_Kind = 1
+	// RESET: the counter started anew here; the step to it is not counted.
+	CorrectionDecision_RESET CorrectionDecision_Kind = 2
+	// IGNORE: as if the reading had never come.
+	CorrectionDecision_IGNORE CorrectionDecision_Kind = 3
+	// VALUE: the counter had another value.
+	CorrectionDecision_VALUE CorrectionDecision_Kind = 4
+)
+
+// Enum value maps for CorrectionDecision_Kind.
+var (
+	CorrectionDecision_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "GLITCH",
+		2: "RESET",
+		3: "IGNORE",
+		4: "VALUE",
+	}
+	CorrectionDecision_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"GLITCH":           1,
+		"RESET":            2,
+		"IGNORE":           3,
+		"VALUE":            4,
+	}
+)
+
+func (x CorrectionDecision_Kind) Enum() *CorrectionDecision_Kind {
+	p := new(CorrectionDecision_Kind)
+	*p = x
+	return p
+}
+
+func (x CorrectionDecision_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CorrectionDecision_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_window_proto_enumTypes[3].Descriptor()
+}
+
+func (CorrectionDecision_Kind) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_window_proto_enumTypes[3]
+}
+
+func (x CorrectionDecision_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CorrectionDecision_Kind.Descriptor instead.
+func (CorrectionDecision_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{7, 0}
+}
+
 // Series is what readings of one device of one sensor type in one room form over time.
 type Series struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -787,7 +848,11 @@ type Correction struct {
 	// level is the last accepted value before it.
 	Level float64 `protobuf:"fixed64,4,opt,name=level,proto3" json:"level,omitempty"`
 	// kind of the correction.
-	Kind          Correction_Kind `protobuf:"varint,5,opt,name=kind,proto3,enum=tocsin.aggregation.v1.Correction_Kind" json:"kind,omitempty"`
+	Kind Correction_Kind `protobuf:"varint,5,opt,name=kind,proto3,enum=tocsin.aggregation.v1.Correction_Kind" json:"kind,omitempty"`
+	// id names the correction, for DecideCorrection.
+	Id string `protobuf:"bytes,20,opt,name=id,proto3" json:"id,omitempty"`
+	// decision of a person, where there is one; it holds in place of the rules.
+	Decision      *CorrectionDecision `protobuf:"bytes,21,opt,name=decision,proto3" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -855,6 +920,102 @@ func (x *Correction) GetKind() Correction_Kind {
 		return x.Kind
 	}
 	return Correction_KIND_UNSPECIFIED
+}
+
+func (x *Correction) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Correction) GetDecision() *CorrectionDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// CorrectionDecision is what a person has decided about a reading of a counter.
+type CorrectionDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind of the decision.
+	Kind CorrectionDecision_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=tocsin.aggregation.v1.CorrectionDecision_Kind" json:"kind,omitempty"`
+	// value of a VALUE.
+	Value *float64 `protobuf:"fixed64,2,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// author is the subject of the token.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// reason that was given.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// create_time is when it was decided.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectionDecision) Reset() {
+	*x = CorrectionDecision{}
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectionDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectionDecision) ProtoMessage() {}
+
+func (x *CorrectionDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectionDecision.ProtoReflect.Descriptor instead.
+func (*CorrectionDecision) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CorrectionDecision) GetKind() CorrectionDecision_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return CorrectionDecision_KIND_UNSPECIFIED
+}
+
+func (x *CorrectionDecision) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *CorrectionDecision) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *CorrectionDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CorrectionDecision) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
 }
 
 var File_tocsin_aggregation_v1_window_proto protoreflect.FileDescriptor
@@ -934,7 +1095,7 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06VOIDED\x10\x01\x12\f\n" +
-	"\bREPLACED\x10\x02\"\xce\x02\n" +
+	"\bREPLACED\x10\x02\"\xa5\x03\n" +
 	"\n" +
 	"Correction\x125\n" +
 	"\x06series\x18\x01 \x01(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x129\n" +
@@ -942,7 +1103,9 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"event_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x14\n" +
 	"\x05level\x18\x04 \x01(\x01R\x05level\x12:\n" +
-	"\x04kind\x18\x05 \x01(\x0e2&.tocsin.aggregation.v1.Correction.KindR\x04kind\"f\n" +
+	"\x04kind\x18\x05 \x01(\x0e2&.tocsin.aggregation.v1.Correction.KindR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x14 \x01(\tR\x02id\x12E\n" +
+	"\bdecision\x18\x15 \x01(\v2).tocsin.aggregation.v1.CorrectionDecisionR\bdecision\"f\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -951,7 +1114,23 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\bROLLOVER\x10\x03\x12\b\n" +
 	"\x04JUMP\x10\x04\x12\f\n" +
 	"\bREJECTED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06B\xce\x01\n" +
+	"\aREVOKED\x10\x06\"\xb6\x02\n" +
+	"\x12CorrectionDecision\x12B\n" +
+	"\x04kind\x18\x01 \x01(\x0e2..tocsin.aggregation.v1.CorrectionDecision.KindR\x04kind\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"J\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06GLITCH\x10\x01\x12\t\n" +
+	"\x05RESET\x10\x02\x12\n" +
+	"\n" +
+	"\x06IGNORE\x10\x03\x12\t\n" +
+	"\x05VALUE\x10\x04B\b\n" +
+	"\x06_valueB\xce\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\vWindowProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (
@@ -966,45 +1145,50 @@ func file_tocsin_aggregation_v1_window_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_window_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_tocsin_aggregation_v1_window_proto_goTypes = []any{
 	(StoredReadingConflict_Outcome)(0), // 0: tocsin.aggregation.v1.StoredReadingConflict.Outcome
 	(Amendment_Kind)(0),                // 1: tocsin.aggregation.v1.Amendment.Kind
 	(Correction_Kind)(0),               // 2: tocsin.aggregation.v1.Correction.Kind
-	(*Series)(nil),                     // 3: tocsin.aggregation.v1.Series
-	(*Statistics)(nil),                 // 4: tocsin.aggregation.v1.Statistics
-	(*Window)(nil),                     // 5: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),              // 6: tocsin.aggregation.v1.StoredReading
-	(*StoredReadingConflict)(nil),      // 7: tocsin.aggregation.v1.StoredReadingConflict
-	(*Amendment)(nil),                  // 8: tocsin.aggregation.v1.Amendment
-	(*Correction)(nil),                 // 9: tocsin.aggregation.v1.Correction
-	(*durationpb.Duration)(nil),        // 10: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
+	(CorrectionDecision_Kind)(0),       // 3: tocsin.aggregation.v1.CorrectionDecision.Kind
+	(*Series)(nil),                     // 4: tocsin.aggregation.v1.Series
+	(*Statistics)(nil),                 // 5: tocsin.aggregation.v1.Statistics
+	(*Window)(nil),                     // 6: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),              // 7: tocsin.aggregation.v1.StoredReading
+	(*StoredReadingConflict)(nil),      // 8: tocsin.aggregation.v1.StoredReadingConflict
+	(*Amendment)(nil),                  // 9: tocsin.aggregation.v1.Amendment
+	(*Correction)(nil),                 // 10: tocsin.aggregation.v1.Correction
+	(*CorrectionDecision)(nil),         // 11: tocsin.aggregation.v1.CorrectionDecision
+	(*durationpb.Duration)(nil),        // 12: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
 }
 var file_tocsin_aggregation_v1_window_proto_depIdxs = []int32{
-	10, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
-	3,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
-	10, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
-	11, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
-	11, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
-	4,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	11, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
-	8,  // 7: tocsin.aggregation.v1.StoredReading.amendment:type_name -> tocsin.aggregation.v1.Amendment
-	3,  // 8: tocsin.aggregation.v1.StoredReadingConflict.series:type_name -> tocsin.aggregation.v1.Series
-	11, // 9: tocsin.aggregation.v1.StoredReadingConflict.event_time:type_name -> google.protobuf.Timestamp
+	12, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
+	4,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
+	12, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
+	13, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
+	13, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
+	5,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	13, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
+	9,  // 7: tocsin.aggregation.v1.StoredReading.amendment:type_name -> tocsin.aggregation.v1.Amendment
+	4,  // 8: tocsin.aggregation.v1.StoredReadingConflict.series:type_name -> tocsin.aggregation.v1.Series
+	13, // 9: tocsin.aggregation.v1.StoredReadingConflict.event_time:type_name -> google.protobuf.Timestamp
 	0,  // 10: tocsin.aggregation.v1.StoredReadingConflict.outcome:type_name -> tocsin.aggregation.v1.StoredReadingConflict.Outcome
-	11, // 11: tocsin.aggregation.v1.StoredReadingConflict.create_time:type_name -> google.protobuf.Timestamp
+	13, // 11: tocsin.aggregation.v1.StoredReadingConflict.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 12: tocsin.aggregation.v1.Amendment.kind:type_name -> tocsin.aggregation.v1.Amendment.Kind
-	11, // 13: tocsin.aggregation.v1.Amendment.create_time:type_name -> google.protobuf.Timestamp
-	3,  // 14: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
-	11, // 15: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
+	13, // 13: tocsin.aggregation.v1.Amendment.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 14: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
+	13, // 15: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: tocsin.aggregation.v1.Correction.kind:type_name -> tocsin.aggregation.v1.Correction.Kind
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 17: tocsin.aggregation.v1.Correction.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision
+	3,  // 18: tocsin.aggregation.v1.CorrectionDecision.kind:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
+	13, // 19: tocsin.aggregation.v1.CorrectionDecision.create_time:type_name -> google.protobuf.Timestamp
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_window_proto_init() }
@@ -1013,13 +1197,14 @@ func file_tocsin_aggregation_v1_window_proto_init() {
 		return
 	}
 	file_tocsin_aggregation_v1_window_proto_msgTypes[1].OneofWrappers = []any{}
+	file_tocsin_aggregation_v1_window_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_window_proto_rawDesc), len(file_tocsin_aggregation_v1_window_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   7,
+			NumEnums:      4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

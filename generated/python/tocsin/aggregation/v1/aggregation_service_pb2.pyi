@@ -364,3 +364,29 @@ class ListReadingConflictsResponse(_message.Message):
     conflicts: _containers.RepeatedCompositeFieldContainer[_window_pb2.StoredReadingConflict]
     next_page_token: str
     def __init__(self, conflicts: _Optional[_Iterable[_Union[_window_pb2.StoredReadingConflict, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DecideCorrectionRequest(_message.Message):
+    __slots__ = ("building", "room", "id", "decision", "value", "reason")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    id: str
+    decision: _window_pb2.CorrectionDecision.Kind
+    value: float
+    reason: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., id: _Optional[str] = ..., decision: _Optional[_Union[_window_pb2.CorrectionDecision.Kind, str]] = ..., value: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DecideCorrectionResponse(_message.Message):
+    __slots__ = ("correction", "changed", "windows")
+    CORRECTION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    correction: _window_pb2.Correction
+    changed: bool
+    windows: int
+    def __init__(self, correction: _Optional[_Union[_window_pb2.Correction, _Mapping]] = ..., changed: _Optional[bool] = ..., windows: _Optional[int] = ...) -> None: ...

@@ -81,6 +81,11 @@ class AggregationServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.FromString,
                 _registered_method=True)
+        self.DecideCorrection = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/DecideCorrection',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionResponse.FromString,
+                _registered_method=True)
         self.RecomputeWindows = channel.unary_unary(
                 '/tocsin.aggregation.v1.AggregationService/RecomputeWindows',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.RecomputeWindowsRequest.SerializeToString,
@@ -176,6 +181,15 @@ class AggregationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideCorrection(self, request, context):
+        """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+        meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+        when there is no such correction. The answer comes when it is done; the same again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecomputeWindows(self, request, context):
         """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
         steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
@@ -249,6 +263,11 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     servicer.ListCorrections,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.SerializeToString,
+            ),
+            'DecideCorrection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideCorrection,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionResponse.SerializeToString,
             ),
             'RecomputeWindows': grpc.unary_unary_rpc_method_handler(
                     servicer.RecomputeWindows,
@@ -510,6 +529,33 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/ListCorrections',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ListCorrectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideCorrection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/DecideCorrection',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.DecideCorrectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,11 @@ class AggregationServiceStub:
     """
     ListCorrections: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+    DecideCorrection: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.DecideCorrectionRequest, _aggregation_service_pb2.DecideCorrectionResponse]
+    """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+    meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+    when there is no such correction. The answer comes when it is done; the same again changes nothing.
+    """
     RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
     steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
@@ -124,6 +129,11 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     """
     ListCorrections: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListCorrectionsRequest, _aggregation_service_pb2.ListCorrectionsResponse]  # type: ignore[assignment]
     """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+    DecideCorrection: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.DecideCorrectionRequest, _aggregation_service_pb2.DecideCorrectionResponse]  # type: ignore[assignment]
+    """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+    meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+    when there is no such correction. The answer comes when it is done; the same again changes nothing.
+    """
     RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
     steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
@@ -230,6 +240,17 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.ListCorrectionsResponse, _abc.Awaitable[_aggregation_service_pb2.ListCorrectionsResponse]]:
         """ListCorrections returns readings of counters that were not taken at their word, newest first."""
+
+    @_abc_1.abstractmethod
+    def DecideCorrection(
+        self,
+        request: _aggregation_service_pb2.DecideCorrectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.DecideCorrectionResponse, _abc.Awaitable[_aggregation_service_pb2.DecideCorrectionResponse]]:
+        """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
+        meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
+        when there is no such correction. The answer comes when it is done; the same again changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def RecomputeWindows(

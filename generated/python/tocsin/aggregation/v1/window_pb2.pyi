@@ -129,7 +129,7 @@ class Amendment(_message.Message):
     def __init__(self, kind: _Optional[_Union[Amendment.Kind, str]] = ..., original_value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Correction(_message.Message):
-    __slots__ = ("series", "event_time", "value", "level", "kind")
+    __slots__ = ("series", "event_time", "value", "level", "kind", "id", "decision")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Correction.Kind]
@@ -151,9 +151,39 @@ class Correction(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
     series: Series
     event_time: _timestamp_pb2.Timestamp
     value: float
     level: float
     kind: Correction.Kind
-    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ...) -> None: ...
+    id: str
+    decision: CorrectionDecision
+    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ..., id: _Optional[str] = ..., decision: _Optional[_Union[CorrectionDecision, _Mapping]] = ...) -> None: ...
+
+class CorrectionDecision(_message.Message):
+    __slots__ = ("kind", "value", "author", "reason", "create_time")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[CorrectionDecision.Kind]
+        GLITCH: _ClassVar[CorrectionDecision.Kind]
+        RESET: _ClassVar[CorrectionDecision.Kind]
+        IGNORE: _ClassVar[CorrectionDecision.Kind]
+        VALUE: _ClassVar[CorrectionDecision.Kind]
+    KIND_UNSPECIFIED: CorrectionDecision.Kind
+    GLITCH: CorrectionDecision.Kind
+    RESET: CorrectionDecision.Kind
+    IGNORE: CorrectionDecision.Kind
+    VALUE: CorrectionDecision.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    kind: CorrectionDecision.Kind
+    value: float
+    author: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[CorrectionDecision.Kind, str]] = ..., value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
