@@ -56,6 +56,9 @@ lint: $(BUILD)/dev.stamp ## Formatting, lint, types, layers, contracts.
 generate: $(BUILD)/dev.stamp ## Write generated/ anew from proto/.
 	@$(BIN)/python scripts/generate.py
 
+counter-table: $(BUILD)/dev.stamp ## Write the table of docs/counters.md anew.
+	@$(BIN)/python -m tests.support.aggregation.counter_table
+
 lock: ## Pin the packages of pyproject.toml anew (ARGS=--upgrade: the newest of each).
 	@scripts/lock.sh $(ARGS)
 
@@ -69,4 +72,4 @@ clean: ## Remove what was built (not the state of a mesh).
 	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
-.PHONY: help setup mesh up demo gateway test test-unit lint generate lock bench chaos clean
+.PHONY: help setup mesh up demo gateway test test-unit lint generate counter-table lock bench chaos clean
