@@ -129,8 +129,10 @@ def _show(building: str, room: str, sensor_type: str, found: dict[str, Any], *, 
 def _what(amendment: dict[str, Any] | None) -> str:
     if not amendment:
         return ""
+    author = amendment.get("author")
+    by = f" by {author}" if author else ""
     return (
-        f"{amendment['kind'].lower()} by {amendment.get('author', '')}, {amendment.get('createTime', '')[:19]}: "
+        f"{amendment['kind'].lower()}{by}, {amendment.get('createTime', '')[:19]}: "
         f"{amendment.get('reason', '')} (came as {amendment.get('originalValue', 0):.15g})"
     )
 

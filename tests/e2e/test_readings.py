@@ -255,3 +255,39 @@ def test_a_payload_that_nobody_understands_is_kept(rest: httpx.Client, unique: C
     assert problem["errors"][0]["field"] == "content.energy"
     kept = rest.get("/v1/quarantinedPayloads", params={"format": "ep2", "pageSize": 1000}).json()["payloads"]
     assert problem["metadata"]["quarantineId"] in {entry["id"] for entry in kept}
+
+
+def test_a_wrong_value_is_told_and_mended(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    tower, at = unique("tower"), (datetime.now(UTC) - timedelta(seconds=40)).isoformat()
+    room = f"/v1/buildings/{tower}/rooms/lobby"
+    for value, counting in ((290.0, None), (390.0, 290.0), (290.0, None)):
+        answer = rest.post("/v1/readings", json=reading(tower, "lobby", value, eventTime=at))
+        assert answer.status_code == 200, answer.text
+        conflict = answer.json().get("conflict")
+        assert (None if conflict is None else conflict["countingValue"]) == counting
+    batch = {"readings": [reading(tower, "lobby", value, eventTime=at) for value in (290.0, 391.0)]}
+    outcome = rest.post("/v1/readings:batch", json=batch).json()
+    assert (outcome["accepted"], outcome["ignored"], outcome["conflicts"][0]["index"]) == (1, 1, 1)
+    assert average_of(rest, tower, "lobby", 1)["statistics"]["mean"] == pytest.approx(290.0)
+
+    def listed() -> Any:
+        found = rest.get(f"{room}/readingConflicts").json()["conflicts"]
+        return found if found and found[0]["count"] == "2" else None
+
+    (found,) = until(listed, what="both ignored values")
+    assert (found["outcome"], found["value"], found["countingValue"]) == ("IGNORED", 391.0, 290.0)
+    mended = {"sensorType": "temperature", "eventTime": at, "reason": "a typing error"}
+    answer = rest.post(f"{room}/readings:replace", json=mended | {"value": 295.0})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["reading"]["amendment"]["originalValue"] == 290.0
+    assert average_of(rest, tower, "lobby", 1)["statistics"]["mean"] == pytest.approx(295.0)
+    assert rest.post(f"{room}/readings:void", json=mended).json()["changed"] is True
+    assert average(rest, tower, "lobby")["state"] == "NO_DATA"
+    (kept,) = rest.get(f"{room}/readings", params={"sensorType": "temperature"}).json()["readings"]
+    assert (kept["value"], kept["amendment"]["kind"], kept["amendment"]["reason"]) == (
+        295.0,
+        "VOIDED",
+        "a typing error",
+    )
+    missing = rest.post(f"{room}/readings:void", json=mended | {"sensorType": "humidity"})
+    assert (missing.status_code, missing.json()["reason"]) == (404, "READING_NOT_FOUND")

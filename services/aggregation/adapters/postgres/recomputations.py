@@ -133,19 +133,13 @@ async def write_recomputed(connection: Connection, write: Write) -> None:
 
 
 async def forget_old(connection: Connection, raw_retention: timedelta) -> None:
-    """Removes corrections and amendments whose readings are gone, and recomputations done a day ago: whoever asked has
-    gone too."""
+    """Removes what is known of readings that are gone, and recomputations done a day ago: whoever asked has gone
+    too."""
     await connection.execute("DELETE FROM recomputations WHERE done_time < now() - interval '1 day'")
-    await connection.execute(
-        "DELETE FROM corrections WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000", raw_retention
-    )
-    await connection.execute(
-        "DELETE FROM reading_conflicts WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000",
-        raw_retention,
-    )
-    await connection.execute(
-        "DELETE FROM amendments WHERE time_us < extract(epoch FROM now() - $1::interval) * 1000000", raw_retention
-    )
+    oldest = "extract(epoch FROM now() - $1::interval) * 1000000"
+    for table in ("corrections", "correction_decisions", "amendments", "reading_conflicts"):
+        await connection.execute(f"DELETE FROM {table} WHERE time_us < {oldest}", raw_retention)
+    await connection.execute(f"DELETE FROM vacant_windows WHERE start_us + step_us < {oldest}", raw_retention)
 
 
 class PostgresRecomputationQueue:
