@@ -23,11 +23,13 @@ from services.aggregation.adapters.postgres.partition_store import PostgresParti
 from services.aggregation.adapters.postgres.priority_mailbox import PriorityMailbox, listen_for_mail
 from services.aggregation.adapters.postgres.reading_conflict_log import PostgresReadingConflictLog
 from services.aggregation.adapters.postgres.recomputations import PostgresRecomputationQueue, forget_old
+from services.aggregation.adapters.postgres.sensor_types import PostgresSensorTypes
 from services.aggregation.adapters.postgres.table_partitions import Retention
 from services.aggregation.application.alarms.alarm_rules import AlarmRules
 from services.aggregation.application.alarms.alarms import Alarms
 from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
 from services.aggregation.application.alarms.rule_cache import RuleCache
+from services.aggregation.application.alarms.rule_trial import RuleTrial
 from services.aggregation.application.partition.amendment_request import ReadingAmendments
 from services.aggregation.application.partition.decision_request import CorrectionDecisions
 from services.aggregation.application.partition.lease_keeper import LeaseKeeper, LeaseKeeperOptions
@@ -128,7 +130,8 @@ async def wire_partitions(base: Base) -> None:
     worker_options = WorkerOptions(max_rows=settings.max_rows, breath_messages=settings.max_messages // 2)
 
     rule_cache = RuleCache(PostgresAlarmRuleStore(base.database))
-    open_alarms = partial(PartitionAlarms, PostgresAlarmStore(base.database), rule_cache)
+    options = settings.evaluation
+    open_alarms = partial(PartitionAlarms, PostgresAlarmStore(base.database), rule_cache, options)
 
     losses = LossReports(settings.operators)
 
@@ -183,9 +186,18 @@ async def wire_queries(base: Base) -> None:
 
 def wire_alarms(base: Base) -> None:
     """Rules of alarms, and the alarms, for people."""
+    rules = PostgresAlarmRuleStore(base.database)
+    alarms = PostgresAlarmStore(base.database, Outbox(source=SOURCE), base.relay.poke)
     servicer = AlarmServicer(
-        AlarmRules(PostgresAlarmRuleStore(base.database), base.rules, base.settings.max_alarm_rules),
-        Alarms(PostgresAlarmStore(base.database)),
+        AlarmRules(
+            rules,
+            PostgresSensorTypes(base.database),
+            base.rules,
+            base.settings.max_alarm_rules,
+            base.settings.tenant_names,
+        ),
+        Alarms(alarms, rules),
+        RuleTrial(PostgresHistory(base.database, base.rules), base.rules, wall_clock_us),
     )
     add_AlarmServiceServicer_to_server(servicer, base.app.server.registrar)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from services.aggregation.domain.alarms.evaluator import EvaluatorOptions
 from services.aggregation.domain.alarms.rule import Audience
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.times import DAY, SECOND
@@ -52,6 +53,13 @@ class AggregationSettings(ChassisSettings):
     """How long cleared alarms are kept."""
     max_alarm_rules: int = 10_000
     """Alarm rules there may be."""
+    alarm_news_age: Duration = timedelta(hours=1)
+    """What is older than this when it is accepted raises alarms that tell nobody."""
+    tenants: str = Field("diabetes,wellness,maternity,test", validation_alias="TOCSIN_NOTIFICATION_TENANTS")
+    """The tenants of the deployment, as notification knows them: rules that tell people name one of them."""
+    silence_grace: Duration = timedelta(minutes=5)
+    """After a start or an outage, in which no readings could be taken, a series is waited for as long as its rule
+    says, but no longer than this, or than three of its intervals where these are longer."""
     operators_tenant: str = ""
     """On behalf of which tenant operators are told."""
     operators_users: str = ""
@@ -83,6 +91,18 @@ class AggregationSettings(ChassisSettings):
             lateness=self.lateness // _MICROSECOND,
             gap_intervals=self.gap_intervals,
             default_max_gap=self.default_max_gap // _MICROSECOND,
+        )
+
+    @property
+    def tenant_names(self) -> tuple[str, ...]:
+        """The tenants, in the order given."""
+        return tuple(filter(None, map(str.strip, self.tenants.split(","))))
+
+    @property
+    def evaluation(self) -> EvaluatorOptions:
+        """How alarm rules are evaluated."""
+        return EvaluatorOptions(
+            silence_grace=self.silence_grace // _MICROSECOND, news_age=self.alarm_news_age // _MICROSECOND
         )
 
     @property
@@ -130,6 +150,8 @@ class AggregationSettings(ChassisSettings):
             ("fine_retention", timedelta(days=2), timedelta(days=36500)),
             ("window_retention", timedelta(days=31), timedelta(days=36500)),
             ("alarm_retention", timedelta(days=1), timedelta(days=36500)),
+            ("silence_grace", timedelta(0), timedelta(days=1)),
+            ("alarm_news_age", timedelta(minutes=1), timedelta(days=366)),
             ("lease_beat", timedelta(milliseconds=50), timedelta(minutes=1)),
         ):
             require(minimum <= getattr(self, name) <= maximum, self.env(name), f"must be from {minimum} to {maximum}")

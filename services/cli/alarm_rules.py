@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.cli.errors import CommandError
-from services.cli.options import span
+from services.cli.options import span, span_text
 
 _MOST_COUNTED = 1000
 
@@ -17,6 +17,7 @@ class ConditionOptions:
     below: float | None = None
     hysteresis: float | None = None
     lasting: str = ""
+    holds: bool = False
     completeness: float | None = None
     covered: bool = False
     step: str = ""
@@ -66,19 +67,31 @@ class ConditionOptions:
             "--emptied": self.emptied,
         }
         named = [name for name, there in given.items() if there]
-        if len(named) != 1:
+        if not named:
             raise CommandError(f"say what is judged by one of {', '.join(given)} (or --file)", exit_code=2)
+        if len(named) > 1:
+            raise CommandError(f"a rule has one condition, not {len(named)}: {' and '.join(named)}", exit_code=2)
         self._only_with(named[0])
         field, content = kinds[named[0]]
         return {field: {name: value for name, value in content.items() if value not in (None, "")}}
 
+    @property
+    def any(self) -> bool:
+        """Whether anything of a condition is given."""
+        return self != ConditionOptions()
+
     def _beyond(self) -> dict[str, Any]:
-        return {"hysteresis": self.hysteresis, "minDuration": span(self.lasting, "--for")}
+        return {
+            "hysteresis": self.hysteresis,
+            "minDuration": span(self.lasting, "--for"),
+            "valueHolds": self.holds or None,
+        }
 
     def _only_with(self, kind: str) -> None:
         belongs: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             ("--hysteresis", self.hysteresis is not None, ("--above", "--below")),
             ("--for", bool(self.lasting), ("--above", "--below")),
+            ("--holds", self.holds, ("--above", "--below")),
             ("--covered", self.covered, ("--completeness",)),
             ("--step", bool(self.step), ("--completeness",)),
             ("--tolerance", self.tolerance is not None, ("--flat",)),
@@ -90,25 +103,34 @@ class ConditionOptions:
                 raise CommandError(f"{name} goes with {' or '.join(kinds)}, not with {kind}", exit_code=2)
 
 
+def digits(value: float) -> str:
+    """A number with all its digits."""
+    return f"{value:.12g}"
+
+
 def condition_text(rule: dict[str, Any]) -> str:
     """What a rule judges, in a few words."""
+    unit = f" {name}" if (name := rule.get("unit") or rule.get("canonicalUnit")) else ""
     if (found := rule.get("threshold")) is not None:
         sign = ">" if found["direction"] == "ABOVE" else "<"
-        lasting = f" for {found['minDuration']}" if found.get("minDuration") else ""
-        back = f" (hysteresis {found['hysteresis']:g})" if found.get("hysteresis") else ""
-        return f"{sign} {found.get('limit', 0):g}{lasting}{back}"
+        lasting = f" for {span_text(found['minDuration'])}" if found.get("minDuration") else ""
+        holds = " (a value stands)" if found.get("valueHolds") else ""
+        back = f" (hysteresis {digits(found['hysteresis'])}{unit})" if found.get("hysteresis") else ""
+        return f"{sign} {digits(found.get('limit', 0))}{unit}{lasting}{back}{holds}"
     if (found := rule.get("completeness")) is not None:
-        return f"{found.get('ratio', 'RECEIVED').lower()} < {found['below']:.0%} of {found.get('step', '900s')}"
+        return (
+            f"{found.get('ratio', 'RECEIVED').lower()} < {found['below']:.0%} of {span_text(found.get('step', '900s'))}"
+        )
     if (found := rule.get("noData")) is not None:
-        return f"no data for {found['after']}"
+        return f"no data for {span_text(found['after'])}"
     if (found := rule.get("flatLine")) is not None:
-        within = f" within {found['tolerance']:g}" if found.get("tolerance") else ""
-        return f"flat for {found['duration']}{within}"
+        within = f" within {digits(found['tolerance'])}{unit}" if found.get("tolerance") else ""
+        return f"flat for {span_text(found['duration'])}{within}"
     if (found := rule.get("rateOfChange")) is not None:
-        over = f" over {found['over']}" if found.get("over") else ""
-        return f"{found.get('direction', 'EITHER').lower()} > {found['limitPerHour']:g}/h{over}"
+        over = f" over {span_text(found['over'])}" if found.get("over") else ""
+        return f"{found.get('direction', 'EITHER').lower()} > {digits(found['limitPerHour'])}{unit}/h{over}"
     if (found := rule.get("containerFull")) is not None:
-        return f"full from {found['level']:g} %"
+        return f"full from {digits(found['level'])} %"
     return "emptied"
 
 

@@ -117,6 +117,8 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
         ),
     )
     await directory.reload()
+    if app.worker == 0:
+        await catalogue.tell_sensor_types()
     app.check("postgres", database.ping)
     app.check("nats", partial(durable_write, nats, SERVICE))
     app.task("nats", _watch(nats), until=Step.DRAIN_NATS)

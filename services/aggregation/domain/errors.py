@@ -1,5 +1,6 @@
 """What can go wrong with a question, by the reasons of the contract."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.aggregation.domain.series import SeriesKey
@@ -103,6 +104,19 @@ class CorrectionNotFound(NotFound):
         super().__init__(metadata={"id": id_})
 
 
+class TenantUnknown(InvalidArgument):
+    """The deployment has no such tenant."""
+
+    reason = "TENANT_UNKNOWN"
+
+    def __init__(self, tenant: str, known: Sequence[str]) -> None:
+        named = ", ".join(known)
+        super().__init__(
+            violations=[FieldViolation("rule.tenant", f"must be a tenant of the deployment: {named}", self.reason)],
+            metadata={"tenant": tenant, "known": named},
+        )
+
+
 class AlarmNotFound(NotFound):
     """There is no such alarm."""
 
@@ -113,11 +127,9 @@ class AlarmNotFound(NotFound):
 
 
 class AlarmNotRaised(FailedPrecondition):
-    """Only a raised alarm can be acknowledged."""
+    """Only a raised alarm can be acknowledged, or closed."""
 
     reason = "ALARM_NOT_RAISED"
 
-    def __init__(self, id_: str, state: str) -> None:
-        super().__init__(
-            f"the alarm is {state}: only a raised one can be acknowledged", metadata={"id": id_, "state": state}
-        )
+    def __init__(self, id_: str, state: str, what: str = "acknowledged") -> None:
+        super().__init__(f"the alarm is {state}: only a raised one can be {what}", metadata={"id": id_, "state": state})

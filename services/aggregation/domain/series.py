@@ -63,6 +63,15 @@ class Descriptor(NamedTuple):
         return news._replace(key=self.key, counting=counting, own=own)
 
 
+class DeviceMove(NamedTuple):
+    """A device has left a room at `time`; `to`: building and room where it stands now, None for one that is gone."""
+
+    device: str
+    origin: tuple[str, str]
+    to: tuple[str, str] | None
+    time: int
+
+
 def partition_of(key: SeriesKey, partitions: int) -> int:
     """The partition of a series: CRC-32 (as in zlib) of the UTF-8 text ``building/room/sensorType/device``, modulo the
     number of partitions. Part of the contract with ingestion, which routes by the same rule."""

@@ -1,26 +1,25 @@
 """`tocsin alarms`: what needs somebody, and the rules that say so."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text, series_text, silence_text
+from services.cli import alarm_rule_commands
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption, finite
+from services.cli.options import StateDirOption
 from services.cli.output import JsonOption, console, print_json, table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-_STATES = ("PENDING", "RAISED", "ACKNOWLEDGED", "CLEARED")
+_OPEN = ("PENDING", "RAISED", "ACKNOWLEDGED")
+_STATES = (*_OPEN, "CLEARED")
 _COLOURS = {"PENDING": "cyan", "RAISED": "red", "ACKNOWLEDGED": "yellow", "CLEARED": "green"}
-_SEVERITIES = ("INFO", "WARNING", "CRITICAL")
 
-app = typer.Typer(help="List alarms, acknowledge them, and keep their rules.", invoke_without_command=True)
-rule_app = typer.Typer(help="Add, list and remove rules of alarms.", no_args_is_help=True)
-app.add_typer(rule_app, name="rule")
+app = typer.Typer(help="List alarms, acknowledge or close them, and keep their rules.", invoke_without_command=True)
+app.add_typer(alarm_rule_commands.app, name="rule")
+app.command("rules")(alarm_rule_commands.rules)
 
 
 def register(root: typer.Typer) -> None:
@@ -37,11 +36,14 @@ def list_(
     building: Annotated[str, typer.Option(help="Only of this building.")] = "",
     room: Annotated[str, typer.Option(help="Only of this room.")] = "",
     rule: Annotated[str, typer.Option(help="Only of this rule.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are cleared, too, after the open ones.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """List alarms, the latest first."""
+    """List alarms that are open, the latest first; with --all those that are over after them."""
     if context.invoked_subcommand is not None:
         return
     from services.cli.client import answer, open_mesh
@@ -50,18 +52,28 @@ def list_(
     for name in states:
         if name not in _STATES:
             raise CommandError(f"--state is one of {', '.join(_STATES)}, not {name!r}", exit_code=2)
-    query: dict[str, str | int | list[str]] = {"pageSize": limit, "states": states}
-    query |= {name: text for name, text in {"building": building, "room": room, "rule": rule}.items() if text}
+    wanted = {name: text for name, text in {"building": building, "room": room, "rule": rule}.items() if text}
+    asked: list[list[str]] = [states] if states else [list(_OPEN), *([["CLEARED"]] if everything else [])]
+    alarms: list[dict[str, Any]] = []
+    more = False
     with open_mesh(state_dir).http(scopes=["alarms:read"]) as client:
-        page: dict[str, Any] = answer(client.get("/v1/alarms", params=query))
-    alarms: list[dict[str, Any]] = page.get("alarms", [])
+        for group in asked:
+            if len(alarms) == limit:
+                more = True
+                break
+            query: dict[str, str | int | list[str]] = {"pageSize": limit - len(alarms), "states": group, **wanted}
+            page: dict[str, Any] = answer(client.get("/v1/alarms", params=query))
+            alarms += page.get("alarms", [])
+            more = more or bool(page.get("nextPageToken"))
     if json:
         print_json(alarms)
     elif not alarms:
-        console().print("[green]no alarms[/]")
+        console().print(
+            "[green]no alarms[/]" if everything or states else "[green]no open alarms[/]; --all shows the rest"
+        )
     else:
-        console().print(table("Alarms", ("since", "state", "what"), [_row(alarm) for alarm in alarms]))
-        if page.get("nextPageToken"):
+        console().print(table("Alarms", ("since (UTC)", "state", "what"), [_row(alarm) for alarm in alarms]))
+        if more:
             console().print("[dim]and more; --limit and the filters choose[/]")
 
 
@@ -74,8 +86,25 @@ def _row(alarm: dict[str, Any]) -> "tuple[str, Text, Text]":
     if by := alarm.get("acknowledgedBy"):
         note = f": {alarm['note']}" if alarm.get("note") else ""
         what.append(f"\n{by}{note}", style="not bold yellow")
+    if alarm.get("historical"):
+        what.append("\nold when it came: nobody was told", style="not bold dim")
+    if why := _cleared(alarm):
+        what.append(f"\n{why}", style="not bold green")
     what.append(f"\n{alarm['id']}", style="not bold dim")
     return since, Text(f"{state}\n{alarm.get('severity', '')}", style=_COLOURS.get(state, "")), what
+
+
+def _cleared(alarm: dict[str, Any]) -> str:
+    """Why an alarm is cleared, where that is not because its condition ended."""
+    match alarm.get("clearCause"):
+        case "CLOSED_BY_HAND":
+            return f"closed by {alarm['closedBy']}: {alarm['closeReason']}"
+        case "DEVICE_LEFT":
+            return "closed: the device was moved or deleted"
+        case "RULE_CHANGED":
+            return "closed: the rule was changed, disabled or deleted"
+        case _:
+            return ""
 
 
 @app.command()
@@ -98,128 +127,19 @@ def ack(
 
 
 @app.command()
-def rules(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+def close(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The alarm, as the list shows it.")],
+    reason: Annotated[str, typer.Option(help="Why, for the others.")],
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """List the rules."""
-    from services.cli.client import answer, open_mesh
-
-    with open_mesh(state_dir).http(scopes=["alarms:read"]) as client:
-        found: list[dict[str, Any]] = answer(client.get("/v1/alarmRules", params={"pageSize": limit})).get("rules", [])
-    if json:
-        print_json(found)
-    elif not found:
-        console().print("[yellow]no rules[/]; 'tocsin alarms rule add --help' tells how to make one")
-    else:
-        rows = [
-            (
-                one["id"] + (" (disabled)" if one.get("disabled") else ""),
-                one.get("severity", ""),
-                scope_text(one),
-                series_text(one),
-                condition_text(one) + (f"\ntells {', '.join(one['notify'])}" if one.get("notify") else ""),
-            )
-            for one in found
-        ]
-        console().print(table("Rules of alarms", ("id", "severity", "where", "series", "what"), rows))
-
-
-rule_app.command("list")(rules)
-
-
-@rule_app.command()
-def add(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the rule, for example `too-hot`.")],
-    sensor_type: Annotated[str, typer.Option("--type", help="Sensor type that it is about.")] = "",
-    building: Annotated[str, typer.Option(help="Only this building.")] = "",
-    room: Annotated[str, typer.Option(help="Only this room.")] = "",
-    device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    above: Annotated[float | None, typer.Option(callback=finite, help="Values above this (canonical unit).")] = None,
-    below: Annotated[float | None, typer.Option(callback=finite, help="Values below this.")] = None,
-    hysteresis: Annotated[float | None, typer.Option(callback=finite, help="How far back ends it.")] = None,
-    lasting: Annotated[str, typer.Option("--for", help="How long it must last before it is raised, like 5m.")] = "",
-    no_data: Annotated[str, typer.Option(help="Nothing for this long, like 10m.")] = "",
-    completeness: Annotated[
-        float | None, typer.Option(callback=finite, help="Less than this share (0..1) of a window.")
-    ] = None,
-    step: Annotated[str, typer.Option(help="Length of those windows, like 15m.")] = "",
-    covered: Annotated[bool, typer.Option("--covered", help="Judge covered time, not readings received.")] = False,
-    flat: Annotated[str, typer.Option(help="The same value for this long, like 1h.")] = "",
-    tolerance: Annotated[float | None, typer.Option(callback=finite, help="What still counts as the same.")] = None,
-    rate: Annotated[float | None, typer.Option(callback=finite, help="Changes steeper than this per hour.")] = None,
-    direction: Annotated[str, typer.Option(help="RISING or FALLING; both by default.")] = "",
-    over: Annotated[str, typer.Option(help="Time between what is compared, like 10m.")] = "",
-    full: Annotated[
-        float | None, typer.Option(callback=finite, help="A container at or above this level (percent).")
-    ] = None,
-    emptied: Annotated[bool, typer.Option("--emptied", help="A container is emptied.")] = False,
-    severity: Annotated[str, typer.Option(help="INFO, WARNING or CRITICAL.")] = "WARNING",
-    title: Annotated[str, typer.Option(help="Title for people; the id by default.")] = "",
-    tenant: Annotated[str, typer.Option(help="Tenant on whose behalf people are told.")] = "",
-    notify: Annotated[list[str] | None, typer.Option(help="User to tell; may be repeated.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="The rule as JSON, in place of the other options.")
-    ] = None,
-    json: JsonOption = False,
-    state_dir: StateDirOption = None,
-) -> None:
-    """Add a rule: `tocsin alarms rule add too-hot --type temperature --above 303 --for 5m`."""
-    from services.cli.client import answer, open_mesh
-
-    options = ConditionOptions(
-        above=above,
-        below=below,
-        hysteresis=hysteresis,
-        lasting=lasting,
-        completeness=completeness,
-        covered=covered,
-        step=step,
-        no_data=no_data,
-        flat=flat,
-        tolerance=tolerance,
-        rate=rate,
-        direction=direction,
-        over=over,
-        full=full,
-        emptied=emptied,
-    )
-    if severity.upper() not in _SEVERITIES:
-        raise CommandError(f"--severity is one of {', '.join(_SEVERITIES)}, not {severity!r}", exit_code=2)
-    if file is not None:
-        rule = {**_read(file), "id": id_}
-    else:
-        texts = {"building": building, "room": room, "device": device, "title": title, "tenant": tenant}
-        rule = {"id": id_, "sensorType": sensor_type, "severity": severity.upper(), **options.condition()}
-        rule |= {name: text for name, text in texts.items() if text} | ({"notify": notify} if notify else {})
-    with open_mesh(state_dir).http(scopes=["alarms:write"]) as client:
-        made: dict[str, Any] = answer(client.post("/v1/alarmRules", json=rule))
-    if json:
-        print_json(made)
-    else:
-        console().print(f"[green]added[/] {made['id']}: {scope_text(made)} {condition_text(made)}", markup=True)
-        if not made.get("matchingSeries"):
-            console().print(f"[yellow]It raises nothing for now:[/] {silence_text(made)}.")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    import json as json_module
-
-    try:
-        rule = json_module.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CommandError(f"{file} is no JSON: {error}", exit_code=2) from None
-    if not isinstance(rule, dict):
-        raise CommandError(f"{file} holds no JSON object", exit_code=2)
-    return rule  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
-
-
-@rule_app.command()
-def remove(id_: Annotated[str, typer.Argument(metavar="ID")], state_dir: StateDirOption = None) -> None:
-    """Remove a rule; its open alarms are cleared."""
+    """Close an alarm whose condition may still be met: it rings again only when that has ended and is met anew."""
     from services.cli.client import answer, open_mesh
 
     with open_mesh(state_dir).http(scopes=["alarms:write"]) as client:
-        answer(client.delete(f"/v1/alarmRules/{quote(id_, safe='')}"))
-    console().print("[green]removed[/]")
+        body = {"reason": reason}
+        alarm: dict[str, Any] = answer(client.post(f"/v1/alarms/{quote(id_, safe='')}:close", json=body))
+    if json:
+        print_json(alarm)
+    else:
+        console().print(f"[green]{alarm['state']}[/] by {alarm['closedBy']}")

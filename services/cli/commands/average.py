@@ -27,6 +27,7 @@ def average(
     sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
     window: Annotated[str, typer.Option(help="Length of the span, for example 15m or 1h.")] = "15m",
     at: Annotated[str, typer.Option(help="End of the span, RFC 3339; now by default.")] = "",
+    unit: Annotated[str, typer.Option(help="Unit of the answer, like C; that of the values by default.")] = "",
     recent: Annotated[int, typer.Option(min=0, max=60, help="How many spans the line of the past shows.")] = 24,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rooms at most.")] = 50,
     json: JsonOption = False,
@@ -38,6 +39,7 @@ def average(
     whole = f"/v1/buildings/{quote(building, safe='')}"
     path = f"{whole}/rooms/{quote(room, safe='')}/average" if room else f"{whole}/average"
     query = {"sensorType": sensor_type, "window": span(window, "--window")} | ({"at": at} if at else {})
+    query |= {"unit": unit} if unit else {}
     with open_mesh(state_dir).http(scopes=["readings:read", "catalogue:read"]) as client:
         result: dict[str, Any] = answer(client.get(path, params=query))
         past = _past(client, path, query, result, recent)

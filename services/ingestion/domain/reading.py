@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.chassis.errors import DomainError, FieldViolation
+from services.chassis.units import IDENTITY, Conversion, conversion, known_units
 from services.ingestion.domain.catalogue import SensorType
 from services.ingestion.domain.errors import (
     EventTimeOutOfRange,
@@ -14,7 +15,6 @@ from services.ingestion.domain.errors import (
     ValueOutOfRange,
 )
 from services.ingestion.domain.series import Series, SeriesKey, broken_ids
-from services.ingestion.domain.units import IDENTITY, Conversion, conversion, known_units
 
 _MAX_UNIT = 16
 _REQUIRED, _FINITE = "value is required", "must be finite"

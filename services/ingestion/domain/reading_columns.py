@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.chassis.errors import DomainError
+from services.chassis.units import IDENTITY, Conversion
 from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField
 from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, out_of_range, time_text
 from services.ingestion.domain.series import Series
-from services.ingestion.domain.units import IDENTITY, Conversion
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]

@@ -45,7 +45,8 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a caller wants to be sent. `data` is JSON text of an object, empty for none."""
+    """What a caller wants to be sent. `data` is JSON text of an object, empty for none. `urgent`: before all that
+    waits."""
 
     tenant: str
     user: str
@@ -55,6 +56,7 @@ class Draft:
     data: str = ""
     channel: ChannelName | None = None
     idempotency_key: str = ""
+    urgent: bool = False
 
     def __post_init__(self) -> None:
         if (size := len(self.data.encode())) > MAX_DATA_BYTES:

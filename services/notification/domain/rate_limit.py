@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 LOOK_AGAIN = timedelta(seconds=1)
 """How soon to look again when the slots are taken by what is still under way."""
+AHEAD = timedelta(hours=1)
+"""What is urgent is due as if it had been accepted so long ago: before all that was since."""
 
 
 @dataclass(frozen=True, slots=True)

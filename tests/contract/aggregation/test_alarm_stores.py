@@ -13,7 +13,7 @@ from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlar
 from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
 from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.application.alarms.ports import AlarmFilter, AlarmRuleStore
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory, State, alarm_id
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, State, alarm_id
 from services.aggregation.domain.alarms.rule import (
     AlarmRule,
     Completeness,
@@ -53,13 +53,15 @@ class Rig:
     alarms: InMemoryAlarmStore | PostgresAlarmStore
     database: Database | None
 
-    async def write(self, changes: AlarmChanges) -> None:
+    async def write(self, changes: AlarmChanges) -> Sequence[AlarmEvent]:
+        """What is told of it."""
         if isinstance(self.alarms, InMemoryAlarmStore):
+            before = len(self.alarms.events)
             self.alarms.write(changes)
-            return
+            return self.alarms.events[before:]
         assert self.database is not None
         async with self.database.transaction() as connection:
-            await write_alarms(connection, changes)
+            return await write_alarms(connection, changes)
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -81,6 +83,38 @@ async def rig(request: pytest.FixtureRequest, databases: Databases) -> AsyncIter
                 PARTITION,
             )
         yield Rig(PostgresAlarmRuleStore(database), PostgresAlarmStore(database), database)
+
+
+async def test_an_alarm_is_closed_by_hand_until_its_condition_ends(rig: Rig) -> None:
+    one = alarm(1)
+    await rig.write(AlarmChanges(new=[one]))
+    with pytest.raises(AlarmNotFound):
+        await rig.alarms.close("nobody", "ann", "why", None)
+    closed = await rig.alarms.close(one.id, "ann", "the probe lies in the sun", None)
+    assert (closed.state, closed.cause, closed.lasting) == (State.CLEARED, Cause.CLOSED_BY_HAND, True)
+    assert (closed.closed_by, closed.close_reason) == ("ann", "the probe lies in the sun")
+    assert closed.cleared is not None
+    assert await rig.alarms.close(one.id, "bob", "again", None) == closed
+    # Its owner goes on with it: values change nothing, the end is noted and not told again.
+    assert [found.id for found in (await rig.alarms.open_alarms(PARTITION)).alarms] == [one.id]
+    await rig.write(AlarmChanges(changed=[replace(one, extreme=99.0)]))
+    assert await rig.alarms.get(one.id) == closed
+    over = replace(one, state=State.CLEARED, cleared=T0 + HOUR, cause=Cause.CONDITION_ENDED)
+    told = await rig.write(AlarmChanges(changed=[over], events=[AlarmEvent(over, None, 1.0)]))
+    assert not told
+    assert await rig.alarms.get(one.id) == replace(closed, lasting=False)
+    assert not (await rig.alarms.open_alarms(PARTITION)).alarms
+
+
+async def test_only_what_is_raised_can_be_closed_by_hand(rig: Rig) -> None:
+    pending = alarm(1, state=State.PENDING, raised=None)
+    over = alarm(2, state=State.CLEARED, cleared=T0 + HOUR, cause=Cause.DEVICE_LEFT)
+    await rig.write(AlarmChanges(new=[pending, over]))
+    for one in (pending, over):
+        with pytest.raises(AlarmNotRaised) as refused:
+            await rig.alarms.close(one.id, "ann", "why", None)
+        assert refused.value.metadata["state"] == one.state.name
+    assert (await rig.alarms.get(over.id)).cause is Cause.DEVICE_LEFT
 
 
 CONDITIONS = [

@@ -27,6 +27,7 @@ from services.aggregation.application.queries.averages import (
 )
 from services.aggregation.application.queries.history import History, RoomKey
 from services.aggregation.application.queries.series_list import SeriesFilter, SeriesList
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind, SeriesInfo, SeriesKey
@@ -203,6 +204,24 @@ async def test_silent_devices_are_counted_beside(rig: Rig, kind: Kind) -> None:
     assert (lasting.statistics.received_ratio, lasting.statistics.covered_ratio) == (1.0, 1.0)
     nowhere = await rig.averages.get(GetRoomAverage(building="b1", room="r9", at=T0 + 50 * MINUTE))
     assert (nowhere.statistics.known, nowhere.silent) == (False, 0)
+
+
+async def test_the_series_of_a_scope_are_found_up_to_a_limit(rig: Rig) -> None:
+    level = series("b", sensor_type="level", kind=Kind.LEVEL, unit="%")
+    known = [series("a"), series("a", "d2"), series("b"), level]
+    await rig.feed(known, [(number, T0 + number * SECOND, 290.0) for number in range(len(known))])
+
+    async def found(scope: Scope, limit: int = 10) -> list[tuple[str, str]]:
+        async with rig.history.snapshot() as snapshot:
+            return sorted((info.room, info.device) for info in await snapshot.in_scope(scope, limit))
+
+    assert await found(Scope("temperature")) == [("a", "d1"), ("a", "d2"), ("b", "d1")]
+    assert len(await found(Scope("temperature"), 2)) == 2
+    assert await found(Scope("temperature", "b1", "a")) == [("a", "d1"), ("a", "d2")]
+    assert await found(Scope("temperature", device="d2")) == [("a", "d2")]
+    assert await found(Scope("temperature", "b2")) == []
+    assert await found(Scope("level", kind=Kind.LEVEL)) == [("b", "d1")]
+    assert await found(Scope("temperature", kind=Kind.LEVEL)) == []
 
 
 async def test_no_data_is_none_of_a_building(rig: Rig) -> None:

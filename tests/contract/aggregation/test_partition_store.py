@@ -16,8 +16,9 @@ from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStor
 from services.aggregation.adapters.postgres.history import read_pieces
 from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
 from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
+from services.aggregation.adapters.postgres.sensor_types import PostgresSensorTypes
 from services.aggregation.adapters.postgres.stored_columns import stored_windows
-from services.aggregation.application.alarms.ports import AlarmFilter
+from services.aggregation.application.alarms.ports import AlarmFilter, SensorTypes
 from services.aggregation.application.partition.announcements import Announcement
 from services.aggregation.application.partition.lease_store import Lease, LeaseLost
 from services.aggregation.application.partition.loss_reports import LossReports
@@ -29,6 +30,7 @@ from services.aggregation.domain.alarms.rule import Audience, Severity
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.partition.continuity import Bookmark, Cause, Lost, Position
 from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.aggregation.domain.series import Descriptor, Kind, SeriesInfo, SeriesKey
 from services.aggregation.domain.times import DAY, HOUR, MINUTE, SECOND
 from services.aggregation.domain.windows.span_cover import SpanQuery
@@ -348,3 +350,32 @@ async def test_rules_that_change_move_with_the_position(rig: Rig) -> None:
         (stored,) = (await rig.store.load(0)).series
         assert stored.descriptor == SERIES[2]._replace(counting=rejecting, interval=MINUTE, revision=3)
         assert again.engine.states.rows["max_gap"].tolist() == [3 * MINUTE]
+
+
+async def test_a_place_that_was_left_is_remembered_until_somebody_is_back(rig: Rig) -> None:
+    processor = await rig.open()
+    await processor.process([message(1, [(0, T0, 1.0), (1, T0, 2.0)])], [])
+
+    async def left() -> dict[str, int | None]:
+        return {one.descriptor.key.device: one.left for one in (await rig.store.load(rig.lease.partition)).series}
+
+    ids = {one.descriptor.key.device: one.id for one in (await rig.store.load(rig.lease.partition)).series}
+    assert await left() == {"d0": None, "d1": None}
+    for _ in range(2):  # it can be said again
+        await rig.store.leave([(ids["d0"], T0), (ids["d1"], T0 + 1)], [])
+    assert await left() == {"d0": T0, "d1": T0 + 1}
+    await rig.store.leave([], [ids["d0"]])
+    assert await left() == {"d0": None, "d1": T0 + 1}
+
+
+async def test_what_is_told_of_sensor_types_never_goes_back(rig: Rig) -> None:
+    newer = SensorTypeInfo("t", "K", 0.0, None, 2)
+    await rig.store.learn_sensor_types([newer, SensorTypeInfo("u", "%", 0.0, 100.0, 1)])
+    await rig.store.learn_sensor_types([SensorTypeInfo("t", "C", None, None, 1)])
+    types: SensorTypes
+    if isinstance(rig.store, InMemoryPartitionStore):
+        types = rig.store
+    else:
+        assert rig.database is not None
+        types = PostgresSensorTypes(rig.database)
+    assert await types.sensor_types() == {"t": newer, "u": SensorTypeInfo("u", "%", 0.0, 100.0, 1)}

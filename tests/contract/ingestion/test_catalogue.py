@@ -3,12 +3,14 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
+from services.chassis.nats import Event
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
-from services.ingestion.adapters.nats.series_descriptor import rule_events
+from services.ingestion.adapters.nats.series_descriptor import move_events, rule_events, type_events
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.application.ports import Catalogue
@@ -16,6 +18,7 @@ from services.ingestion.domain.catalogue import Building, Device, Kind, RepeatPo
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
+from services.ingestion.domain.rule_changes import DeviceMove, RulesChange, TypesTold
 from services.ingestion.domain.series import SeriesKey
 from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
 
@@ -266,20 +269,76 @@ async def test_which_of_two_values_counts_is_kept_and_changed(catalogue: Catalog
         assert changed.last_wins == (policy == RepeatPolicy.LAST_WINS)
 
 
-async def told(catalogue: Catalogue, request: pytest.FixtureRequest) -> list[SeriesDescriptor]:
-    """What the other services have been told of changed rules since the last time; its revisions left out."""
+def events_of(change: RulesChange | DeviceMove | TypesTold) -> list[Event]:
+    match change:
+        case RulesChange():
+            return rule_events([change], 2)
+        case DeviceMove():
+            return move_events(change, 2)
+        case TypesTold():
+            return type_events(change, 2)
+
+
+Batches = list[tuple[str, str, str | None, Any]]
+
+
+async def batches_told(catalogue: Catalogue, request: pytest.FixtureRequest) -> Batches:
+    """What the other services have been told since the last time: subject, id, ordering key and message."""
     if isinstance(catalogue, MemoryCatalogue):
-        found = [event for change in catalogue.told for event in rule_events([change], 2)]
+        found = [event for change in catalogue.told for event in events_of(change)]
         batches = [(event.subject, event.id, event.key, event.message) for event in found]
         catalogue.told.clear()
-    else:
-        database: Database = request.getfixturevalue("database")
-        async with database.connection() as connection:
-            rows = await connection.fetch("DELETE FROM outbox RETURNING *")
-        batches = [
-            (row["subject"], row["headers"], row["ordering_key"], ReadingBatch.FromString(row["payload"]))
-            for row in sorted(rows, key=lambda row: row["id"])
-        ]
+        return batches
+    database: Database = request.getfixturevalue("database")
+    async with database.connection() as connection:
+        rows = await connection.fetch("DELETE FROM outbox RETURNING *")
+    return [
+        (row["subject"], row["headers"], row["ordering_key"], ReadingBatch.FromString(row["payload"]))
+        for row in sorted(rows, key=lambda row: row["id"])
+    ]
+
+
+async def test_what_values_are_possible_is_told_of(catalogue: Catalogue, request: pytest.FixtureRequest) -> None:
+    await catalogue.create_sensor_type(NOISE)
+    await catalogue.update_sensor_type("noise", lambda entry: replace(entry, min_value=None, max_value=200.0))
+    await catalogue.update_sensor_type("noise", lambda entry: replace(entry, expected_interval=None))
+    found = [batch for _, _, _, batch in await batches_told(catalogue, request) if batch.sensor_types]
+    assert sorted(batch.partition for batch in found) == [0, 0, 1, 1]
+    first, second = [batch.sensor_types[0] for batch in found if not batch.partition]
+    assert (first.sensor_type, first.unit, first.min_value, first.max_value) == ("noise", "dB", 0.0, 194.0)
+    assert (second.HasField("min_value"), second.max_value) == (False, 200.0)
+    assert second.told_us > first.told_us
+
+
+async def test_devices_that_leave_a_room_are_told_of(catalogue: Catalogue, request: pytest.FixtureRequest) -> None:
+    await catalogue.create_sensor_type(SensorType("gas", Kind.COUNTER, "m3"))
+    await catalogue.create_building(Building("b"))
+    await catalogue.create_room(Room("b", "r"))
+    await catalogue.create_room(Room("b", "elsewhere"))
+    await catalogue.create_device(Device("mover", "", "b", "r", "gas"))
+    await batches_told(catalogue, request)
+    await catalogue.update_device("mover", lambda entry: replace(entry, format="ep1"))
+    assert not await batches_told(catalogue, request)
+    await catalogue.update_device("mover", lambda entry: replace(entry, room="elsewhere"))
+    await catalogue.delete_device("mover")
+    found = await batches_told(catalogue, request)
+    assert sorted((batch.partition, key) for _, _, key, batch in found) == [
+        (0, "rules-0"),
+        (0, "rules-0"),
+        (1, "rules-1"),
+        (1, "rules-1"),
+    ]
+    moves = [move for _, _, _, batch in found if not batch.partition for move in batch.moved]
+    assert [(one.device, one.from_building, one.from_room, one.building, one.room) for one in moves] == [
+        ("mover", "b", "r", "b", "elsewhere"),
+        ("mover", "b", "elsewhere", "", ""),
+    ]
+    assert all(one.move_time.seconds for one in moves)
+
+
+async def told(catalogue: Catalogue, request: pytest.FixtureRequest) -> list[SeriesDescriptor]:
+    """What the other services have been told of changed rules since the last time; its revisions left out."""
+    batches = await batches_told(catalogue, request)
     said: dict[int, list[SeriesDescriptor]] = {0: [], 1: []}
     newest: dict[str, int] = {}
     for subject, identity, key, batch in batches:

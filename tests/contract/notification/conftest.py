@@ -51,9 +51,11 @@ def again(seconds: float = 2, **more: frozenset[str]) -> Decision:
     return Decision(sent=False, wait=timedelta(seconds=seconds), failure=BUSY, **more)
 
 
-def draft(title: str = "Fire", *, user: str = "ada", tenant: str = "test", key: str = "", body: str = "") -> Draft:
+def draft(
+    title: str = "Fire", *, user: str = "ada", tenant: str = "test", key: str = "", body: str = "", urgent: bool = False
+) -> Draft:
     """A notification to be sent."""
-    return Draft(tenant=tenant, user=user, type=Type.ALERT, title=title, body=body, idempotency_key=key)
+    return Draft(tenant=tenant, user=user, type=Type.ALERT, title=title, body=body, idempotency_key=key, urgent=urgent)
 
 
 @dataclass

@@ -70,6 +70,25 @@ async def test_what_was_accepted_first_goes_first(rig: Rig) -> None:
     assert titles(await rig.claim(9)) == ["b1", "b2"]
 
 
+async def test_what_is_urgent_goes_before_all_that_waits(rig: Rig) -> None:
+    await rig.enqueue(*(draft(f"a{n}") for n in range(3)))
+    await rig.enqueue(draft("critical", user="bob", urgent=True))
+    assert titles(await rig.claim(1)) == ["critical"]
+
+
+async def test_what_is_urgent_has_the_next_turn_of_its_user(rig: Rig) -> None:
+    """More for one user than the limit allows, the urgent one last: it is the first of those that wait."""
+    await rig.enqueue(*(draft(f"a{n}") for n in range(17)))
+    sent = await rig.claim(99)
+    assert len(sent) == 3
+    for one in sent:
+        await rig.complete(SENT, one)
+    await rig.enqueue(draft("critical", urgent=True))
+    assert await rig.claim(99) == []
+    rig.advance(60)
+    assert titles(await rig.claim(99))[0] == "critical"
+
+
 async def test_an_empty_queue_tells_when_to_look_again(rig: Rig) -> None:
     assert await rig.queue.claim(9) == await rig.queue.claim(1)
     assert (await rig.queue.claim(9)).next_due is None

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from services.aggregation.adapters.memory.alarm_stores import InMemoryAlarmRuleStore
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
@@ -11,7 +12,9 @@ from services.aggregation.application.alarms.rule_cache import RuleCache
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.partition_store import Emptied, Recomputation, Totals
 from services.aggregation.application.partition.processor import Processor
+from services.aggregation.application.partition.reading_lane import Message
 from services.aggregation.domain.alarms.alarm import Alarm
+from services.aggregation.domain.alarms.evaluator import EvaluatorOptions
 from services.aggregation.domain.alarms.rule import (
     AlarmRule,
     Condition,
@@ -23,8 +26,8 @@ from services.aggregation.domain.alarms.rule import (
     Threshold,
 )
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor
-from services.aggregation.domain.times import HOUR
+from services.aggregation.domain.series import Descriptor, DeviceMove
+from services.aggregation.domain.times import HOUR, SECOND
 from services.aggregation.domain.windows.engine import Engine
 from tests.support.aggregation.partition import Arrival, message
 
@@ -39,7 +42,14 @@ def rule(condition: Condition, id_: str = "rule", **more: object) -> AlarmRule:
 class AlarmBench:
     """Runs a processor with alarms over an in-memory store."""
 
-    def __init__(self, descriptors: Sequence[Descriptor], *alarm_rules: AlarmRule, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        descriptors: Sequence[Descriptor],
+        *alarm_rules: AlarmRule,
+        rules: Rules | None = None,
+        options: EvaluatorOptions | None = None,
+    ) -> None:
+        self.options = options or EvaluatorOptions()
         self.rules = rules or Rules(lateness=HOUR)
         self.store = InMemoryPartitionStore(self.rules)
         self.rule_store = InMemoryAlarmRuleStore()
@@ -53,7 +63,7 @@ class AlarmBench:
 
     def _open(self) -> Processor:
         def alarms(engine: Engine, descriptors: Sequence[Descriptor]) -> PartitionAlarms:
-            return PartitionAlarms(self.store.alarms, self.book, engine, descriptors)
+            return PartitionAlarms(self.store.alarms, self.book, self.options, engine, descriptors)
 
         processor = Processor(
             self.store,
@@ -70,14 +80,24 @@ class AlarmBench:
         """Another owner takes over: everything in memory is forgotten."""
         self.processor = self._open()
 
-    def feed(self, arrivals: Sequence[Arrival], emptied: Sequence[tuple[int, int]] = ()) -> None:
-        """One batch; `emptied`: (number of the series, event time) from the priority lane."""
+    def feed(
+        self,
+        arrivals: Sequence[Arrival],
+        emptied: Sequence[tuple[int, int]] = (),
+        *,
+        accepted: int = 0,
+        moved: Sequence[DeviceMove] = (),
+    ) -> None:
+        """One batch; `emptied`: (number of the series, event time) from the priority lane; `moved`: devices that stand
+        elsewhere now."""
         self._sequence += 1
         entries = [
             Emptied(self._sequence * 1000 + place, self._descriptors[number], at, forced=False)
             for place, (number, at) in enumerate(emptied)
         ]
-        messages = [message(self._sequence, arrivals)] if arrivals else []
+        messages: list[Message] = []
+        if arrivals or moved:
+            messages = [replace(message(self._sequence, arrivals), accepted=accepted / SECOND, moved=moved)]
         asyncio.run(self.processor.process(messages, entries))
 
     def create(self, one: AlarmRule) -> AlarmRule:
@@ -86,10 +106,19 @@ class AlarmBench:
         self.learn()
         return made
 
+    def change(self, id_: str, **more: Any) -> None:
+        """A rule that changes while the owner works."""
+        asyncio.run(self.rule_store.update(id_, lambda current: replace(current, **more)))
+        self.learn()
+
     def learn(self) -> None:
         """What happens when rules have changed."""
         asyncio.run(self.book.reload())
         asyncio.run(self.processor.keep_up_alarms())
+
+    def close(self, id_: str, by: str = "ann", reason: str = "known") -> Alarm:
+        """Somebody closes it by hand."""
+        return asyncio.run(self.store.alarms.close(id_, by, reason, None))
 
     def clock(self, until: int) -> None:
         """The wall clock has come to `until`, and nothing waits in the lane."""

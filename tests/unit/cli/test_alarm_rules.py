@@ -11,24 +11,24 @@ CONDITIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"above": 303.0, "lasting": "5m", "hysteresis": 1.0},
         {"threshold": {"direction": "ABOVE", "limit": 303.0, "hysteresis": 1.0, "minDuration": "300s"}},
-        "> 303 for 300s (hysteresis 1)",
+        "> 303 for 5m (hysteresis 1)",
     ),
     ({"below": 0.0}, {"threshold": {"direction": "BELOW", "limit": 0.0}}, "< 0"),
     ({"no_data": "1500ms"}, {"noData": {"after": "1.5s"}}, "no data for 1.5s"),
     (
         {"completeness": 0.8, "covered": True, "step": "1h"},
         {"completeness": {"below": 0.8, "ratio": "COVERED", "step": "3600s"}},
-        "covered < 80% of 3600s",
+        "covered < 80% of 1h",
     ),
     (
         {"flat": "1h", "tolerance": 0.5},
         {"flatLine": {"duration": "3600s", "tolerance": 0.5}},
-        "flat for 3600s within 0.5",
+        "flat for 1h within 0.5",
     ),
     (
         {"rate": 12.0, "direction": "rising", "over": "10m"},
         {"rateOfChange": {"limitPerHour": 12.0, "direction": "RISING", "over": "600s"}},
-        "rising > 12/h over 600s",
+        "rising > 12/h over 10m",
     ),
     ({"full": 80.0}, {"containerFull": {"level": 80.0}}, "full from 80 %"),
     ({"emptied": True}, {"containerEmptied": {}}, "emptied"),
@@ -45,7 +45,7 @@ def test_options_become_a_condition(options: dict[str, Any], condition: dict[str
     ("options", "expected"),
     [
         ({}, "by one of"),
-        ({"above": 1.0, "emptied": True}, "by one of"),
+        ({"above": 1.0, "emptied": True}, "one condition, not 2: --above and --emptied"),
         ({"above": 1.0, "step": "1h"}, "--step goes with --completeness"),
         ({"emptied": True, "lasting": "5m"}, "--for goes with --above or --below"),
         ({"no_data": "ten"}, "--no-data is no duration"),

@@ -7,6 +7,7 @@ from typing import Any
 from services.aggregation.adapters.grpc import amendment_mappers as amendments
 from services.aggregation.adapters.grpc import correction_mappers as also
 from services.aggregation.adapters.grpc import mappers as to
+from services.aggregation.adapters.grpc.answer_units import in_unit
 from services.aggregation.adapters.grpc.window_pages import WindowPages
 from services.aggregation.application.partition.amendment_request import AmendReading, ReadingAmendments
 from services.aggregation.application.partition.decision_request import CorrectionDecisions
@@ -59,18 +60,23 @@ class AggregationServicer(AggregationServiceServicer):
 
     async def GetRoomAverage(self, request: pb.GetRoomAverageRequest, context: Any) -> pb.Average:
         query = to.average_query(request)
-        return to.average_message(query, await self._averages.get(query))
+        answer = to.average_message(query, await self._averages.get(query))
+        in_unit(answer, request.unit)
+        return answer
 
     async def GetBuildingAverage(self, request: pb.GetBuildingAverageRequest, context: Any) -> pb.BuildingAverage:
         query = to.building_query(request)
-        return to.building_message(query, await self._averages.building(query))
+        answer = to.building_message(query, await self._averages.building(query))
+        in_unit(answer, request.unit)
+        return answer
 
     async def ListRoomAverages(self, request: pb.ListRoomAveragesRequest, context: Any) -> pb.ListRoomAveragesResponse:
         query = to.rooms_query(request)
         page = await self._averages.rooms(query)
-        return pb.ListRoomAveragesResponse(
-            averages=[to.average_message(query, item) for item in page.items], next_page_token=page.next_token
-        )
+        answers = [to.average_message(query, item) for item in page.items]
+        for answer in answers:
+            in_unit(answer, request.unit)
+        return pb.ListRoomAveragesResponse(averages=answers, next_page_token=page.next_token)
 
     async def ListWindows(self, request: pb.ListWindowsRequest, context: Any) -> pb.ListWindowsResponse:
         return await self._window_pages.get(request)

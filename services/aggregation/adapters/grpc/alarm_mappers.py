@@ -1,6 +1,7 @@
 """Alarms and their rules, to messages and back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.aggregation.application.alarms.alarms import ListAlarms
 from services.aggregation.application.alarms.ports import AlarmFilter
+from services.aggregation.application.alarms.rule_trial import TrialResult
 from services.aggregation.domain.alarms import rule as rules
 from services.aggregation.domain.alarms.alarm import Alarm, State
+from services.aggregation.domain.alarms.limits import given as given_condition
 from services.aggregation.domain.alarms.scope import Match
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.times import MINUTE
@@ -22,7 +25,7 @@ from tocsin.aggregation.v1 import alarm_service_pb2 as pb
 from tocsin.aggregation.v1.window_pb2 import Series
 
 DEFAULT_STEP: Final = 15 * MINUTE
-_FIXED: Final = ("id", "create_time", "update_time", "matching_series", "unmatched")
+_FIXED: Final = ("id", "create_time", "update_time", "matching_series", "unmatched", "canonical_unit")
 _CHANGEABLE: Final = tuple(field.name for field in am.AlarmRule.DESCRIPTOR.fields if field.name not in _FIXED)
 
 
@@ -39,6 +42,8 @@ def rule_of(message: am.AlarmRule) -> rules.AlarmRule:
         disabled=message.disabled,
         tenant=message.tenant,
         notify=tuple(message.notify),
+        notify_cleared=message.notify_cleared,
+        unit=message.unit,
         condition=_condition(message),
     )
 
@@ -49,7 +54,7 @@ def _condition(message: am.AlarmRule) -> rules.Condition:
     match name:
         case "threshold":
             above = given.direction == am.AlarmRule.Threshold.ABOVE
-            return rules.Threshold(above, given.limit, given.hysteresis, _length(given.min_duration))
+            return rules.Threshold(above, given.limit, given.hysteresis, _length(given.min_duration), given.value_holds)
         case "completeness":
             covered = given.ratio == am.AlarmRule.Completeness.COVERED
             step = _length(given.step) if given.HasField("step") else DEFAULT_STEP
@@ -84,10 +89,13 @@ def rule_message(rule: rules.AlarmRule, match: Match | None = None) -> am.AlarmR
         disabled=rule.disabled,
         tenant=rule.tenant,
         notify=rule.notify,
+        notify_cleared=rule.notify_cleared,
+        unit=rule.unit,
+        canonical_unit=rule.canonical_unit,
         create_time=_moment(rule.created),
         update_time=_moment(rule.updated),
     )
-    _set_condition(message, rule.condition)
+    _set_condition(message, given_condition(rule))
     if match is not None:
         message.matching_series = match.series
         if match.unmatched is not None:
@@ -97,10 +105,12 @@ def rule_message(rule: rules.AlarmRule, match: Match | None = None) -> am.AlarmR
 
 def _set_condition(message: am.AlarmRule, condition: rules.Condition) -> None:
     match condition:
-        case rules.Threshold(above=above, limit=limit, hysteresis=hysteresis, min_duration=duration):
+        case rules.Threshold(above=above, limit=limit, hysteresis=hysteresis, min_duration=duration, holds=holds):
             kind = am.AlarmRule.Threshold
             message.threshold.CopyFrom(
-                kind(direction=kind.ABOVE if above else kind.BELOW, limit=limit, hysteresis=hysteresis)
+                kind(
+                    direction=kind.ABOVE if above else kind.BELOW, limit=limit, hysteresis=hysteresis, value_holds=holds
+                )
             )
             if duration:
                 message.threshold.min_duration.FromMicroseconds(duration)
@@ -130,8 +140,10 @@ def rule_change(request: pb.UpdateAlarmRuleRequest) -> Callable[[rules.AlarmRule
     given, mask = request.rule, request.update_mask
 
     def change(current: rules.AlarmRule) -> rules.AlarmRule:
-        message = rule_message(current)
-        for path in _paths(given, mask):
+        paths = _paths(given, mask)
+        # Limits that do not change are told in the new unit.
+        message = rule_message(replace(current, unit=given.unit if "unit" in paths else current.unit))
+        for path in paths:
             _merge(message, given, path)
         message.ClearField("create_time")
         message.ClearField("update_time")
@@ -196,6 +208,27 @@ def list_query(request: pb.ListAlarmsRequest) -> ListAlarms:
     return ListAlarms(wanted, request.page_size, request.page_token)
 
 
+def event_time(moment: Timestamp, field: str) -> int:
+    """In microseconds. Raises FieldInvalid for what is no instant."""
+    try:
+        return moment.ToMicroseconds()
+    except ValueError:
+        raise FieldInvalid(field, "must lie in the years 1 to 9999") from None
+
+
+def trial_message(found: TrialResult) -> pb.TryAlarmRuleResponse:
+    """As it goes out."""
+    message = pb.TryAlarmRuleResponse(
+        raised=found.raised,
+        alarms=[alarm_message(alarm) for alarm in found.alarms],
+        series=found.series,
+        complete=found.complete,
+    )
+    message.start.FromMicroseconds(found.start)
+    message.end.FromMicroseconds(found.end)
+    return message
+
+
 def alarm_message(alarm: Alarm) -> am.Alarm:
     """As it goes out."""
     return am.Alarm(
@@ -222,6 +255,10 @@ def alarm_message(alarm: Alarm) -> am.Alarm:
         acknowledged_by=alarm.acknowledged_by,
         note=alarm.note,
         clear_time=_event_time(alarm.cleared),
+        clear_cause=am.Alarm.ClearCause.Name(int(alarm.cause)),  # pyright: ignore[reportArgumentType] - same numbers
+        closed_by=alarm.closed_by,
+        close_reason=alarm.close_reason,
+        historical=alarm.historical,
     )
 
 

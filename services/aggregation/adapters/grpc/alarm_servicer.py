@@ -7,6 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from services.aggregation.adapters.grpc import alarm_mappers as to
 from services.aggregation.application.alarms.alarm_rules import AlarmRules
 from services.aggregation.application.alarms.alarms import Alarms
+from services.aggregation.application.alarms.rule_trial import RuleTrial
 from services.aggregation.domain.errors import FieldInvalid
 from services.chassis.ids import ID_RULE, is_id
 from tocsin.aggregation.v1 import alarm_pb2 as am
@@ -17,12 +18,18 @@ from tocsin.aggregation.v1.alarm_service_pb2_grpc import AlarmServiceServicer
 class AlarmServicer(AlarmServiceServicer):
     """See alarm_service.proto."""
 
-    def __init__(self, rules: AlarmRules, alarms: Alarms) -> None:
+    def __init__(self, rules: AlarmRules, alarms: Alarms, trial: RuleTrial) -> None:
         self._rules = rules
+        self._trial = trial
         self._alarms = alarms
 
     async def CreateAlarmRule(self, request: pb.CreateAlarmRuleRequest, context: Any) -> am.AlarmRule:
         return to.rule_message(*await self._rules.create(to.rule_of(request.rule)))
+
+    async def TryAlarmRule(self, request: pb.TryAlarmRuleRequest, context: Any) -> pb.TryAlarmRuleResponse:
+        since = to.event_time(request.since, "since") if request.HasField("since") else None
+        rule = await self._rules.checked(to.rule_of(request.rule))
+        return to.trial_message(await self._trial.run(rule, since))
 
     async def GetAlarmRule(self, request: pb.GetAlarmRuleRequest, context: Any) -> am.AlarmRule:
         return to.rule_message(*await self._rules.get(request.id))
@@ -53,3 +60,6 @@ class AlarmServicer(AlarmServiceServicer):
 
     async def AcknowledgeAlarm(self, request: pb.AcknowledgeAlarmRequest, context: Any) -> am.Alarm:
         return to.alarm_message(await self._alarms.acknowledge(request.id, request.note))
+
+    async def CloseAlarm(self, request: pb.CloseAlarmRequest, context: Any) -> am.Alarm:
+        return to.alarm_message(await self._alarms.close(request.id, request.reason))

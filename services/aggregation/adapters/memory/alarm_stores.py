@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, State
-from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, State
+from services.aggregation.domain.alarms.rule import AlarmRule, Audience
 from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import (
     AlarmNotFound,
@@ -16,6 +16,7 @@ from services.aggregation.domain.errors import (
     TooManyAlarmRules,
 )
 from services.aggregation.domain.series import SeriesKey
+from services.aggregation.domain.times import SECOND
 
 
 class InMemoryAlarmRuleStore:
@@ -85,13 +86,19 @@ class InMemoryAlarmStore:
         self.events: list[AlarmEvent] = []
 
     def write(self, changes: AlarmChanges) -> None:
-        """What `PartitionStore.commit` does with it. Acknowledgements stay."""
+        """What `PartitionStore.commit` does with it. Acknowledgements stay, and what was closed by hand."""
+        silent: set[str] = set()
         for id_ in changes.forgotten:
             del self.alarms[id_]
         for alarm in changes.new:
             self.alarms.setdefault(alarm.id, replace(alarm))
         for alarm in changes.changed:
             known = self.alarms[alarm.id]
+            if known.state is State.CLEARED:
+                if known.lasting and alarm.state is State.CLEARED:
+                    silent.add(alarm.id)
+                    self.alarms[alarm.id] = replace(known, lasting=False)
+                continue
             keeps = known.state is State.ACKNOWLEDGED and alarm.state is not State.CLEARED
             self.alarms[alarm.id] = replace(
                 alarm,
@@ -106,7 +113,7 @@ class InMemoryAlarmStore:
                 self.memories[key] = memory
             else:
                 self.memories.pop(key, None)
-        self.events += changes.events
+        self.events += [event for event in changes.events if event.alarm.id not in silent]
 
     async def open_alarms(self, partition: int) -> OpenAlarms:
         """See `OpenAlarmStore`."""
@@ -114,7 +121,7 @@ class InMemoryAlarmStore:
             [
                 replace(one)
                 for one in self.alarms.values()
-                if one.open and self._partition_of(one.series_id) == partition
+                if (one.open or one.lasting) and self._partition_of(one.series_id) == partition
             ],
             [one for one in self.memories.values() if self._partition_of(one.series_id) == partition],
         )
@@ -142,6 +149,31 @@ class InMemoryAlarmStore:
         elif alarm.state is not State.ACKNOWLEDGED:
             raise AlarmNotRaised(id_, alarm.state.name)
         return replace(alarm)
+
+    async def close(self, id_: str, by: str, reason: str, audience: Audience | None) -> Alarm:
+        """See `AlarmStore`."""
+        alarm = await self.get(id_)
+        if alarm.cause is Cause.CLOSED_BY_HAND:
+            return alarm
+        if alarm.raised is None or not alarm.open:
+            raise AlarmNotRaised(id_, alarm.state.name, "closed")
+        alarm = replace(
+            alarm,
+            state=State.CLEARED,
+            cause=Cause.CLOSED_BY_HAND,
+            closed_by=by,
+            close_reason=reason,
+            lasting=True,
+            cleared=max(_now(), alarm.raised),
+            update=max(_now(), alarm.update),
+        )
+        self.alarms[id_] = alarm
+        self.events.append(AlarmEvent(replace(alarm), audience, None))
+        return replace(alarm)
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp() * SECOND)
 
 
 def _wanted(alarm: Alarm, wanted: AlarmFilter) -> bool:

@@ -8,9 +8,10 @@ import numpy as np
 from services.aggregation.adapters.memory.amendments import applied
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
 from services.aggregation.application.queries.history import RoomKey, RoomSnapshot
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
-from services.aggregation.domain.series import SeriesInfo
+from services.aggregation.domain.series import SeriesInfo, SeriesKey
 from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.fold import Folded
 
@@ -29,6 +30,12 @@ class InMemorySnapshot:
     async def rooms(self, rooms: Sequence[RoomKey]) -> Sequence[SeriesInfo]:
         """See `Snapshot`."""
         return [info for room in rooms for info in await self.series(*room, "")]
+
+    async def in_scope(self, scope: Scope, limit: int) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        infos = [self._store.info(series_id) for series_id in sorted(self._store.series)]
+        keys = [SeriesKey(info.building, info.room, info.sensor_type, info.device) for info in infos]
+        return [info for key, info in zip(keys, infos, strict=True) if scope.holds(key, info.kind)][:limit]
 
     async def list_series(
         self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int

@@ -29,6 +29,7 @@ from services.aggregation.domain.late.recomputation import StoredChunk
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.aggregation.domain.series import Descriptor, SeriesInfo
 from services.aggregation.domain.times import NEVER, NO_END
 from services.aggregation.domain.windows.fold import Folded
@@ -61,6 +62,8 @@ class InMemoryPartitionStore:
         self.bookmarks: dict[int, Bookmark] = {}
         self.lost: list[Lost] = []
         self.epochs: dict[int, int] = {}
+        self.left: dict[int, int] = {}
+        self.types: dict[str, SensorTypeInfo] = {}
         self.emptied: list[tuple[int, Emptied]] = []
         self.alarms = InMemoryAlarmStore(self._partition_of)
         self.corrections: dict[tuple[int, int], Correction] = {}
@@ -100,10 +103,11 @@ class InMemoryPartitionStore:
     def _stored(self, series_id: int) -> StoredSeries:
         state = self.states.get(series_id)
         if state is None or self.made_for[series_id] == self._rules.steps:
-            return StoredSeries(series_id, self.series[series_id][1], state.state if state else None)
+            found = self.series[series_id][1], state.state if state else None
+            return StoredSeries(series_id, *found, left=self.left.get(series_id))
         steps = self.made_for[series_id]
         outdated = Outdated(state.settled, state.interval, state.max_gap, steps, state.frontiers)
-        return StoredSeries(series_id, self.series[series_id][1], None, outdated)
+        return StoredSeries(series_id, self.series[series_id][1], None, outdated, self.left.get(series_id))
 
     def change_rules(self, rules: Rules) -> None:
         """The service comes back with other settings."""
@@ -123,6 +127,22 @@ class InMemoryPartitionStore:
         news = {descriptor.key: descriptor for descriptor in descriptors}
         for at, (partition, known) in self.series.items():
             self.series[at] = (partition, known.updated(news.get(known.key, known)))
+
+    async def learn_sensor_types(self, told: Sequence[SensorTypeInfo]) -> None:
+        """See `PartitionStore`."""
+        for one in told:
+            if one.id not in self.types or self.types[one.id].told < one.told:
+                self.types[one.id] = one
+
+    async def sensor_types(self) -> Mapping[str, SensorTypeInfo]:
+        """See `SensorTypes`."""
+        return self.types
+
+    async def leave(self, left: Sequence[tuple[int, int]], back: Sequence[int]) -> None:
+        """See `PartitionStore`."""
+        self.left.update(left)
+        for series_id in back:
+            self.left.pop(series_id, None)
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
         """See `PartitionStore`."""

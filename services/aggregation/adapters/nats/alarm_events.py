@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmEvent, State
 from services.aggregation.domain.alarms.rule import Audience
+from services.aggregation.domain.alarms.wording import over_sentence
 from services.aggregation.domain.times import SECOND
 from services.chassis.nats import Event
 from services.chassis.nats.topology import ALARM_CLEARED_SUBJECT, ALARM_NOTICE_SUBJECT, ALARM_RAISED_SUBJECT
@@ -22,10 +23,15 @@ def alarm_events(alarms: Iterable[AlarmEvent]) -> list[Event]:
 def _events(one: AlarmEvent) -> Sequence[Event]:
     alarm = one.alarm
     if alarm.state is State.CLEARED:
-        cleared = AlarmCleared(alarm=alarm.id, rule=alarm.rule, value=one.value)
+        cleared = AlarmCleared(alarm=alarm.id, rule=alarm.rule, value=one.value, cause=alarm.cause.name)
         at = alarm.cleared or 0
         cleared.clear_time.FromMicroseconds(at)
-        return [_event(ALARM_CLEARED_SUBJECT, cleared, alarm, "cleared", at)]
+        events = [_event(ALARM_CLEARED_SUBJECT, cleared, alarm, "cleared", at)]
+        if one.audience is not None and one.audience.cleared and _told(one):
+            over = _notice(alarm, one.audience._replace(title=f"Over: {one.audience.title}"), alarm.raised or 0)
+            over.body, over.cleared = over_sentence(alarm), True
+            events.append(_event(ALARM_NOTICE_SUBJECT, over, alarm, "notice-cleared", at))
+        return events
     at = alarm.raised or 0
     raised = AlarmRaised(
         alarm=alarm.id,
@@ -39,12 +45,18 @@ def _events(one: AlarmEvent) -> Sequence[Event]:
         message=alarm.message,
         unit=alarm.unit,
         severity=alarm.severity.name,
+        historical=alarm.historical,
     )
     raised.raise_time.FromMicroseconds(at)
-    events = [_event(ALARM_RAISED_SUBJECT, raised, alarm, "raised", at)]
-    if one.audience is not None and one.audience.users:
+    events = [_event(ALARM_RAISED_SUBJECT, raised, alarm, "lasting" if one.again else "raised", at)]
+    if one.audience is not None and _told(one):
         events.append(_event(ALARM_NOTICE_SUBJECT, _notice(alarm, one.audience, at), alarm, "notice", at))
     return events
+
+
+def _told(one: AlarmEvent) -> bool:
+    """Whether there is anybody to tell."""
+    return one.audience is not None and bool(one.audience.users) and not one.alarm.historical
 
 
 def _notice(alarm: Alarm, audience: Audience, at: int) -> AlarmNotice:

@@ -14,12 +14,14 @@ from google.protobuf.message import DecodeError
 
 from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.counters.policy import CounterRules, Policy
-from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
+from services.aggregation.domain.sensor_types import SensorTypeInfo
+from services.aggregation.domain.series import Descriptor, DeviceMove, Kind, SeriesKey
 from services.aggregation.domain.times import DAY
 from services.chassis.ids import is_id
-from tocsin.events.v1.readings_pb2 import ReadingBatch, SeriesDescriptor
+from tocsin.events.v1.readings_pb2 import DeviceMoved, ReadingBatch, SeriesDescriptor
+from tocsin.events.v1.readings_pb2 import SensorTypeInfo as SensorTypeInfoMessage
 
-_PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED, _CHANGED = range(1, 9)
+_PARTITION, _SERIES, _INDEX, _TIME, _VALUE, _FLAGS, _ACCEPTED, _CHANGED, _MOVED, _TYPES = range(1, 11)
 _LENGTH_DELIMITED: Final = 2
 _SERIES_TAG: Final = _SERIES << 3 | _LENGTH_DELIMITED
 _MAY_DECREASE: Final = 1
@@ -35,7 +37,8 @@ class Malformed(Exception):
 @dataclass(frozen=True, slots=True)
 class Columns:
     """A batch. `index` refers to `descriptors` (serialized); `cautious`: places of those whose device is known to send
-    decreasing values now and then; `changed`: rules that have changed, without building and room."""
+    decreasing values now and then; `changed`: rules that have changed, without building and room; `moved`: devices that
+    stand elsewhere now."""
 
     partition: int
     descriptors: Sequence[bytes]
@@ -44,6 +47,8 @@ class Columns:
     value: Floats
     cautious: frozenset[int] = frozenset()
     changed: Sequence[Descriptor] = ()
+    moved: Sequence[DeviceMove] = ()
+    sensor_types: Sequence[SensorTypeInfo] = ()
 
 
 _UNIT = 32
@@ -80,6 +85,29 @@ def _parse_changed(data: bytes) -> Descriptor:
     if not found.key.sensor_type:
         raise Malformed("changed rules name no sensor type")
     return found
+
+
+def _parse_moved(data: bytes) -> DeviceMove:
+    try:
+        found = DeviceMoved.FromString(data)
+    except DecodeError as error:
+        raise Malformed("a move of a device cannot be parsed") from error
+    origin, to = (found.from_building, found.from_room), (found.building, found.room)
+    if not all(map(is_id, (found.device, *origin, *filter(None, to)))) or any(to) != all(to):
+        raise Malformed("a move of a device names no device, or no room")
+    return DeviceMove(found.device, origin, to if any(to) else None, found.move_time.ToMicroseconds())
+
+
+def _parse_type(data: bytes) -> SensorTypeInfo:
+    try:
+        found = SensorTypeInfoMessage.FromString(data)
+    except DecodeError as error:
+        raise Malformed("a sensor type cannot be parsed") from error
+    if not is_id(found.sensor_type) or len(found.unit) > _UNIT or not found.unit.isprintable():
+        raise Malformed("a sensor type has no id, or no unit")
+    least = found.min_value if found.HasField("min_value") else None
+    most = found.max_value if found.HasField("max_value") else None
+    return SensorTypeInfo(found.sensor_type, found.unit, least, most, found.told_us)
 
 
 def _described(data: bytes) -> Descriptor:
@@ -119,6 +147,8 @@ def _parse(data: bytes) -> Columns:
         np.array(batch.value, np.float64),
         _cautious(np.array(batch.series_index, np.int64), np.array(batch.flags, np.int64)),
         [_parse_changed(series.SerializeToString()) for series in batch.changed],
+        [_parse_moved(move.SerializeToString()) for move in batch.moved],
+        [_parse_type(one.SerializeToString()) for one in batch.sensor_types],
     )
 
 
@@ -137,6 +167,8 @@ def _scan(data: bytes) -> Columns | None:
     partition = 0
     descriptors: list[bytes] = []
     changed: list[Descriptor] = []
+    moved: list[DeviceMove] = []
+    types: list[SensorTypeInfo] = []
     index: Ints | None = None
     time: Ints | None = None
     value: Floats | None = None
@@ -170,6 +202,10 @@ def _scan(data: bytes) -> Columns | None:
                 descriptors.append(data[first:at])
             elif field == _CHANGED:
                 changed.append(_parse_changed(data[first:at]))
+            elif field == _MOVED:
+                moved.append(_parse_moved(data[first:at]))
+            elif field == _TYPES:
+                types.append(_parse_type(data[first:at]))
             elif field == _INDEX and index is None:
                 index = _varints(np.frombuffer(data, np.uint8, size, first))
             elif field == _TIME and time is None and size % 8 == 0:
@@ -192,6 +228,8 @@ def _scan(data: bytes) -> Columns | None:
         np.zeros(0) if value is None else value,
         _cautious(index, none if flags is None else flags),
         changed,
+        moved,
+        types,
     )
 
 

@@ -104,6 +104,8 @@ class JetStreamLane:
             delivery,
             columns.cautious,
             columns.changed,
+            columns.moved,
+            columns.sensor_types,
             None if follows is None else Follows(*follows),
         )
 
@@ -115,13 +117,13 @@ class JetStreamLane:
         """See `ReadingLane`."""
         return parse_descriptor(descriptor)
 
-    async def drained(self) -> bool:
+    async def drained(self) -> bool | None:
         """See `ReadingLane`."""
         try:
             return await self._reader.drained()
         except Unavailable as error:
             log.info("aggregation.lane_unknown", error=repr(error))
-            return False
+            return None
 
 
 @asynccontextmanager

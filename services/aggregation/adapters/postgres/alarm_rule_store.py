@@ -22,9 +22,12 @@ _SETTLE: Final = timedelta(milliseconds=20)
 _KINDS: Final[Mapping[str, type[Condition]]] = {name: kind for kind, name in KINDS.items()}
 _COLUMNS = """
 id, generation, title, building, room, sensor_type, device, severity, disabled, tenant, notify, condition::text,
-created_at, updated_at
+notify_cleared, unit, canonical_unit, created_at, updated_at
 """
-_FIELDS = "title, building, room, sensor_type, device, severity, disabled, tenant, notify, condition"
+_FIELDS = (
+    "title, building, room, sensor_type, device, severity, disabled, tenant, notify, condition, notify_cleared, unit, "
+    "canonical_unit"
+)
 _TELL = "SELECT pg_notify($1, '')"
 _LOCK = "LOCK TABLE alarm_rules IN SHARE ROW EXCLUSIVE MODE"
 
@@ -51,7 +54,8 @@ class PostgresAlarmRuleStore:
                 raise TooManyAlarmRules(limit)
             row = await connection.fetchrow(
                 f"""
-                INSERT INTO alarm_rules (id, {_FIELDS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                INSERT INTO alarm_rules (id, {_FIELDS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                    $13, $14)
                 RETURNING {_COLUMNS}
                 """,
                 rule.id,
@@ -96,8 +100,9 @@ class PostgresAlarmRuleStore:
             wanted = change(current)
             row = await connection.fetchrow(
                 f"""
-                UPDATE alarm_rules SET ({_FIELDS}) = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11), updated_at = now(),
-                    generation = CASE WHEN $12 THEN generation ELSE nextval('alarm_generations') END
+                UPDATE alarm_rules SET ({_FIELDS}) = ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14),
+                    updated_at = now(),
+                    generation = CASE WHEN $15 THEN generation ELSE nextval('alarm_generations') END
                 WHERE id = $1 RETURNING {_COLUMNS}
                 """,
                 id_,
@@ -145,6 +150,7 @@ def _values(rule: AlarmRule) -> tuple[object, ...]:
         rule.tenant,
         list(rule.notify),
         json.dumps({"kind": rule.kind, **asdict(rule.condition)}),
+        *(rule.notify_cleared, rule.unit, rule.canonical_unit),
     )
 
 
@@ -163,6 +169,9 @@ def rule_of(row: asyncpg.Record) -> AlarmRule:
         tenant=row["tenant"],
         notify=tuple(row["notify"]),
         condition=_condition(json.loads(row["condition"])),
+        notify_cleared=row["notify_cleared"],
+        unit=row["unit"],
+        canonical_unit=row["canonical_unit"],
         created=row["created_at"],
         updated=row["updated_at"],
     )

@@ -1,30 +1,37 @@
 """`AlarmStore` and `OpenAlarmStore` on PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from services.aggregation.adapters.nats.alarm_events import alarm_events
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
-from services.aggregation.domain.alarms.alarm import Alarm, Memory, State
-from services.aggregation.domain.alarms.rule import Severity
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmEvent, Cause, Memory, State
+from services.aggregation.domain.alarms.rule import Audience, Severity
 from services.aggregation.domain.errors import AlarmNotFound, AlarmNotRaised
 from services.aggregation.domain.series import SeriesKey
-from services.chassis.postgres import Database
+from services.chassis.postgres import Database, Outbox
 
 _COLUMNS: Final = """
 a.id, a.rule, a.generation, a.kind, a.severity, a.series_id, a.building, a.room, a.sensor_type, a.device, a.unit,
 a.state, a.message, a.value, a.last_value, a.extreme, a.peak, a.start_us, a.raised_us, a.updated_us, a.cleared_us,
-a.acknowledged_at, a.acknowledged_by, a.note
+a.acknowledged_at, a.acknowledged_by, a.note, a.cause, a.closed_by, a.close_reason, a.lasting,
+a.historical
 """
 
 
 class PostgresAlarmStore:
-    """The stored alarms."""
+    """The stored alarms. `outbox`: where it is told that one was closed; `committed` is called then."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox | None = None, committed: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
+        self._outbox = outbox
+        self._committed = committed
 
     async def get(self, id_: str) -> Alarm:
         """See `AlarmStore`."""
@@ -82,13 +89,42 @@ class PostgresAlarmStore:
                 raise AlarmNotRaised(id_, state.name)
         return alarm_of(row)
 
+    async def close(self, id_: str, by: str, reason: str, audience: Audience | None) -> Alarm:
+        """See `AlarmStore`. Raises AlarmNotFound, AlarmNotRaised."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM alarms a WHERE id = $1 FOR UPDATE", _uuid(id_))
+            if row is None:
+                raise AlarmNotFound(id_)
+            if row["state"] == State.CLEARED and row["cause"] == Cause.CLOSED_BY_HAND:
+                return alarm_of(row)
+            if row["state"] not in (State.RAISED, State.ACKNOWLEDGED):
+                raise AlarmNotRaised(id_, State(row["state"]).name, "closed")
+            row = await connection.fetchrow(
+                f"""
+                UPDATE alarms a SET state = {State.CLEARED}, cause = {Cause.CLOSED_BY_HAND}, closed_by = $2,
+                    close_reason = $3, lasting = true,
+                    cleared_us = greatest((extract(epoch FROM now()) * 1e6)::bigint, raised_us),
+                    updated_us = greatest((extract(epoch FROM now()) * 1e6)::bigint, updated_us)
+                WHERE id = $1 RETURNING {_COLUMNS}
+                """,
+                row["id"],
+                by,
+                reason,
+            )
+            assert row is not None
+            alarm = alarm_of(row)
+            if self._outbox is not None:
+                await self._outbox.add_many(connection, alarm_events([AlarmEvent(alarm, audience, None)]))
+        self._committed()
+        return alarm
+
     async def open_alarms(self, partition: int) -> OpenAlarms:
         """See `OpenAlarmStore`."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as connection:
             alarms = await connection.fetch(
                 f"""
                 SELECT {_COLUMNS} FROM alarms a JOIN series s ON s.id = a.series_id
-                WHERE s.partition = $1 AND a.state <> {State.CLEARED}
+                WHERE s.partition = $1 AND (a.state <> {State.CLEARED} OR a.lasting)
                 """,
                 partition,
             )
@@ -111,7 +147,7 @@ class PostgresAlarmStore:
             await connection.execute(
                 f"""
                 DELETE FROM alarms WHERE id IN (
-                    SELECT id FROM alarms WHERE state = {State.CLEARED}
+                    SELECT id FROM alarms WHERE state = {State.CLEARED} AND NOT lasting
                         AND start_us < (extract(epoch FROM now() - $1::interval) * 1e6)::bigint
                         AND cleared_us < (extract(epoch FROM now() - $1::interval) * 1e6)::bigint
                     ORDER BY start_us LIMIT $2)
@@ -161,4 +197,9 @@ def alarm_of(row: asyncpg.Record) -> Alarm:
         acknowledged=row["acknowledged_at"],
         acknowledged_by=row["acknowledged_by"],
         note=row["note"],
+        cause=Cause(row["cause"]),
+        closed_by=row["closed_by"],
+        close_reason=row["close_reason"],
+        lasting=row["lasting"],
+        historical=row["historical"],
     )

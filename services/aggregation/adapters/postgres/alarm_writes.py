@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory, State
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, State
 from services.chassis.postgres import Connection
 
 
-async def write_alarms(connection: Connection, changes: AlarmChanges) -> None:
-    """All of it. Acknowledgements stay."""
+async def write_alarms(connection: Connection, changes: AlarmChanges) -> Sequence[AlarmEvent]:
+    """All of it; returns what is to be told. Acknowledgements stay, and so does what was closed by hand: of that
+    nothing is told any more."""
+    closed = await _last_of_closed(connection, changes.changed)
     if changes.forgotten:
         await connection.execute("DELETE FROM alarms WHERE id = ANY($1::text[]::uuid[])", changes.forgotten)
     if changes.new:
@@ -17,16 +19,30 @@ async def write_alarms(connection: Connection, changes: AlarmChanges) -> None:
         await _update(connection, changes.changed)
     if changes.memories:
         await _remember(connection, changes.memories)
+    return [event for event in changes.events if event.alarm.id not in closed]
+
+
+async def _last_of_closed(connection: Connection, changed: Sequence[Alarm]) -> set[str]:
+    """Conditions that end now of alarms that were closed by hand while they were met."""
+    ended = [alarm.id for alarm in changed if alarm.state is State.CLEARED]
+    if not ended:
+        return set()
+    found = await connection.fetch(
+        "UPDATE alarms SET lasting = false WHERE id = ANY($1::text[]::uuid[]) AND lasting RETURNING id::text", ended
+    )
+    return {row["id"] for row in found}
 
 
 async def _insert(connection: Connection, alarms: Sequence[Alarm]) -> None:
     await connection.execute(
         """
         INSERT INTO alarms (id, rule, generation, kind, severity, series_id, building, room, sensor_type, device, unit,
-            state, message, value, last_value, extreme, peak, start_us, raised_us, updated_us, cleared_us)
+            state, message, value, last_value, extreme, peak, start_us, raised_us, updated_us, cleared_us, cause,
+            historical)
         SELECT * FROM unnest($1::text[]::uuid[], $2::text[], $3::bigint[], $4::text[], $5::smallint[], $6::bigint[],
             $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[], $14::float8[],
-            $15::float8[], $16::float8[], $17::float8[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[])
+            $15::float8[], $16::float8[], $17::float8[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[],
+            $22::smallint[], $23::boolean[])
         ON CONFLICT (id) DO NOTHING
         """,
         [alarm.id for alarm in alarms],
@@ -47,6 +63,8 @@ async def _insert(connection: Connection, alarms: Sequence[Alarm]) -> None:
         [alarm.raised for alarm in alarms],
         [alarm.update for alarm in alarms],
         [alarm.cleared for alarm in alarms],
+        [int(alarm.cause) for alarm in alarms],
+        [alarm.historical for alarm in alarms],
     )
 
 
@@ -70,17 +88,21 @@ _PLACE: Final = (_building, _room, _sensor_type, _device)
 
 
 async def _update(connection: Connection, alarms: Sequence[Alarm]) -> None:
-    """A cleared alarm is cleared, a pending one is raised; one that was acknowledged meanwhile is not raised again."""
+    """A cleared alarm is cleared, a pending one is raised; one that was acknowledged meanwhile is not raised again,
+    and one that was closed by hand stays as it was then."""
     await connection.execute(
         f"""
         UPDATE alarms a SET
             state = CASE WHEN n.state = {State.CLEARED} OR a.state = {State.PENDING} THEN n.state ELSE a.state END,
             severity = n.severity, message = n.message, value = n.value, last_value = n.last_value,
-            extreme = n.extreme, peak = n.peak, raised_us = n.raised, updated_us = n.updated, cleared_us = n.cleared
+            extreme = n.extreme, peak = n.peak, raised_us = n.raised, updated_us = n.updated, cleared_us = n.cleared,
+            cause = n.cause, historical = n.historical
         FROM unnest($1::text[]::uuid[], $2::smallint[], $3::text[], $4::float8[], $5::float8[], $6::float8[],
-            $7::float8[], $8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[])
-            AS n (id, state, message, value, last_value, extreme, peak, raised, updated, cleared, severity)
-        WHERE a.id = n.id
+            $7::float8[], $8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::smallint[],
+            $13::boolean[])
+            AS n (id, state, message, value, last_value, extreme, peak, raised, updated, cleared, severity, cause,
+            historical)
+        WHERE a.id = n.id AND a.state <> {State.CLEARED}
         """,
         [alarm.id for alarm in alarms],
         [int(alarm.state) for alarm in alarms],
@@ -93,6 +115,8 @@ async def _update(connection: Connection, alarms: Sequence[Alarm]) -> None:
         [alarm.update for alarm in alarms],
         [alarm.cleared for alarm in alarms],
         [int(alarm.severity) for alarm in alarms],
+        [int(alarm.cause) for alarm in alarms],
+        [alarm.historical for alarm in alarms],
     )
 
 

@@ -20,6 +20,7 @@ from services.aggregation.adapters.postgres.stored_columns import (
     stored_windows,
 )
 from services.aggregation.application.queries.history import RoomKey, RoomSnapshot
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.rules import Rules
@@ -86,6 +87,23 @@ class PostgresSnapshot:
         columns = ([*column] for column in zip(*rooms, strict=True))
         rows = await self._connection.fetch(SERIES_OF_ROOMS, *columns)
         return sorted((series_info(row, self._rules) for row in rows), key=_by_device)
+
+    async def in_scope(self, scope: Scope, limit: int) -> Sequence[SeriesInfo]:
+        """See `Snapshot`."""
+        rows = await self._connection.fetch(
+            f"""
+            {SERIES} WHERE s.sensor_type = $1 AND ($2 = '' OR s.building = $2) AND ($3 = '' OR s.room = $3)
+                AND ($4 = '' OR s.device = $4) AND ($5::int IS NULL OR s.kind = $5)
+            ORDER BY s.id LIMIT $6
+            """,
+            scope.sensor_type,
+            scope.building,
+            scope.room,
+            scope.device,
+            scope.kind,
+            limit,
+        )
+        return [series_info(row, self._rules) for row in rows]
 
     async def list_series(
         self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int

@@ -15,7 +15,8 @@ from services.aggregation.adapters.postgres import (
 from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.adapters.postgres.correction_decisions import read_decisions
 from services.aggregation.adapters.postgres.revised_announcements import revised_announcements
-from services.aggregation.adapters.postgres.series import describe_series, read_series, register_series
+from services.aggregation.adapters.postgres.sensor_types import write_sensor_types
+from services.aggregation.adapters.postgres.series import describe_series, leave_series, read_series, register_series
 from services.aggregation.adapters.postgres.stored_columns import (
     AnchorBefore,
     anchors_before,
@@ -44,6 +45,7 @@ from services.aggregation.domain.late.propagation import StoredWindows
 from services.aggregation.domain.late.recomputation import StoredChunk
 from services.aggregation.domain.partition.continuity import Bookmark
 from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.times import DAY
 from services.chassis.nats import Bundle, Event
@@ -126,6 +128,16 @@ class PostgresPartitionStore:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             await describe_series(connection, descriptors)
+
+    async def learn_sensor_types(self, told: Sequence[SensorTypeInfo]) -> None:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            await write_sensor_types(connection, told)
+
+    async def leave(self, left: Sequence[tuple[int, int]], back: Sequence[int]) -> None:
+        """See `PartitionStore`."""
+        async with self._database.connection() as connection:
+            await leave_series(connection, left, back)
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:
         """See `PartitionStore`."""
@@ -275,8 +287,8 @@ class PostgresPartitionStore:
                 bundles.append(self._bundle_one_by_one(revised))
             await self._outbox.add_bundles(connection, bundles)
             if write.alarms:
-                await write_alarms(connection, write.alarms)
-                await self._outbox.add_many(connection, self._alarm_events(write.alarms.events))
+                told = await write_alarms(connection, write.alarms)
+                await self._outbox.add_many(connection, self._alarm_events(told))
         if bundles or write.alarms.events:
             self._committed()
 

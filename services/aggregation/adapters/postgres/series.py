@@ -13,7 +13,7 @@ from services.chassis.postgres import Connection
 _TOGETHER: Final = 5_000
 _SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
-    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, s.last_wins,
+    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, s.last_wins, s.left_us,
     st.state, st.version, st.steps, st.settled_us, st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
@@ -75,6 +75,18 @@ async def describe_series(connection: Connection, descriptors: Sequence[Descript
         await connection.execute(_DESCRIBE, *_columns(descriptors[first : first + _TOGETHER]))
 
 
+async def leave_series(connection: Connection, left: Sequence[tuple[int, int]], back: Sequence[int]) -> None:
+    """See `PartitionStore.leave`."""
+    await connection.execute(
+        """
+        UPDATE series s SET left_us = n.left_us FROM unnest($1::bigint[], $2::bigint[]) AS n (id, left_us)
+        WHERE s.id = n.id
+        """,
+        [*(id_ for id_, _ in left), *back],
+        [*(at for _, at in left), *(None for _ in back)],
+    )
+
+
 def _columns(descriptors: Sequence[Descriptor]) -> list[list[Any]]:
     """Identity, then what a newer revision replaces."""
     return [
@@ -103,5 +115,6 @@ async def read_series(connection: Connection, rules: Rules, where: str, *argumen
             outdated = Outdated(
                 row["settled_us"], row["state_interval_us"], row["max_gap_us"], row["steps"], row["frontiers"]
             )
-        found.append(StoredSeries(row["id"], descriptor, None if outdated else row["state"], outdated))
+        state = None if outdated else row["state"]
+        found.append(StoredSeries(row["id"], descriptor, state, outdated, row["left_us"]))
     return found

@@ -1,14 +1,17 @@
 """Keeping alarm rules, each with how many series it is about, so that a rule that would stay silent for ever is seen at
 once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from services.aggregation.application.alarms.ports import AlarmRuleStore
+from services.aggregation.application.alarms.ports import AlarmRuleStore, SensorTypes
+from services.aggregation.domain.alarms.limits import check_limits, with_sensor_type
 from services.aggregation.domain.alarms.rule import AlarmRule
 from services.aggregation.domain.alarms.scope import MAX_COUNTED, Match, narrowing, scope_of
+from services.aggregation.domain.errors import TenantUnknown
 from services.aggregation.domain.rules import Rules
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.chassis.auth import principal
 from services.chassis.paging import Page, PageTokens, page_limit
 
@@ -36,18 +39,27 @@ async def matched(store: AlarmRuleStore, rules: Sequence[AlarmRule]) -> list[Mat
 
 
 class AlarmRules:
-    """Keeping rules. Whoever touches a rule of a tenant needs a token that names the tenant; to others a rule shows all
-    but the names of people. Each comes with what it matches now."""
+    """Keeping rules, which come and go in the unit in which people give their limits. `tenants`: those of the
+    deployment, empty where nobody says. Whoever touches a rule of a tenant needs a token that names the tenant; to
+    others a rule shows all but the names of people. Each comes with what it matches now."""
 
-    def __init__(self, store: AlarmRuleStore, rules: Rules, limit: int) -> None:
+    def __init__(
+        self, store: AlarmRuleStore, types: SensorTypes, rules: Rules, limit: int, tenants: Sequence[str]
+    ) -> None:
         self._store = store
+        self._types = types
+        self._tenants = tenants
         self._rules = rules
         self._limit = limit
 
     async def create(self, rule: AlarmRule) -> MatchedRule:
-        """Raises FieldInvalid, StepUnknown, TenantDenied, AlarmRuleExists, TooManyAlarmRules."""
-        self._check(rule)
-        return await self._matched(await self._store.create(rule, self._limit))
+        """Raises FieldInvalid, StepUnknown, TenantDenied, TenantUnknown, AlarmRuleExists, TooManyAlarmRules."""
+        checked = self._checked(rule, await self._types.sensor_types())
+        return await self._matched(await self._store.create(checked, self._limit))
+
+    async def checked(self, rule: AlarmRule) -> AlarmRule:
+        """As `create` would store it. Raises what it does about the rule itself."""
+        return self._checked(rule, await self._types.sensor_types())
 
     async def get(self, id_: str) -> MatchedRule:
         """Raises AlarmRuleNotFound."""
@@ -64,12 +76,11 @@ class AlarmRules:
     async def update(self, id_: str, change: Callable[[AlarmRule], AlarmRule]) -> MatchedRule:
         """Stores what `change` makes of the rule. Raises AlarmRuleNotFound, what `change` raises, and what `create`
         does."""
+        types = await self._types.sensor_types()
 
         def checked(current: AlarmRule) -> AlarmRule:
             _may_touch(current)
-            changed = change(current)
-            self._check(changed)
-            return changed
+            return self._checked(change(current), types)
 
         return await self._matched(await self._store.update(id_, checked))
 
@@ -82,9 +93,17 @@ class AlarmRules:
         (found,) = await matched(self._store, [rule])
         return found
 
-    def _check(self, rule: AlarmRule) -> None:
+    def _checked(self, rule: AlarmRule, types: Mapping[str, SensorTypeInfo]) -> AlarmRule:
+        """With its condition in the canonical unit."""
         rule.check(self._rules)
         _may_touch(rule)
+        if rule.tenant and self._tenants and rule.tenant not in self._tenants:
+            raise TenantUnknown(rule.tenant, self._tenants)
+        known = types.get(rule.sensor_type)
+        rule = with_sensor_type(rule, known)
+        if known is not None:
+            check_limits(rule, known)
+        return rule
 
 
 def _may_touch(rule: AlarmRule) -> None:

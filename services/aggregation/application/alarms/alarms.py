@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from services.aggregation.application.alarms.ports import AlarmFilter, AlarmStore
+from services.aggregation.application.alarms.ports import AlarmFilter, AlarmRuleStore, AlarmStore
 from services.aggregation.domain.alarms.alarm import Alarm
+from services.aggregation.domain.alarms.rule import Audience
+from services.aggregation.domain.errors import AlarmRuleNotFound
 from services.chassis.auth import principal
 from services.chassis.paging import Page, PageTokenInvalid, PageTokens, fetch_page
 
@@ -24,8 +26,9 @@ class ListAlarms:
 class Alarms:
     """Looking at alarms, and taking care of them."""
 
-    def __init__(self, store: AlarmStore) -> None:
+    def __init__(self, store: AlarmStore, rules: AlarmRuleStore) -> None:
         self._store = store
+        self._rules = rules
 
     async def get(self, id_: str) -> Alarm:
         """Raises AlarmNotFound."""
@@ -53,6 +56,17 @@ class Alarms:
     async def acknowledge(self, id_: str, note: str) -> Alarm:
         """On behalf of the caller. Raises AlarmNotFound, AlarmNotRaised."""
         return await self._store.acknowledge(id_, principal.current().subject, note)
+
+    async def close(self, id_: str, reason: str) -> Alarm:
+        """On behalf of the caller. Raises AlarmNotFound, AlarmNotRaised."""
+        alarm = await self._store.get(id_)
+        return await self._store.close(id_, principal.current().subject, reason, await self._audience(alarm))
+
+    async def _audience(self, alarm: Alarm) -> Audience | None:
+        try:
+            return (await self._rules.get(alarm.rule)).audience
+        except AlarmRuleNotFound:
+            return None
 
 
 def _position(tokens: PageTokens, token: str) -> tuple[int, str] | None:

@@ -6,7 +6,7 @@ from typing import Protocol
 from services.aggregation.application.alarms.ports import OpenAlarmStore
 from services.aggregation.application.alarms.rule_cache import RuleCache
 from services.aggregation.domain.alarms.alarm import AlarmChanges
-from services.aggregation.domain.alarms.evaluator import Evaluator
+from services.aggregation.domain.alarms.evaluator import Evaluator, EvaluatorOptions
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Descriptor
@@ -25,19 +25,28 @@ class AlarmEvaluation(Protocol):
         """Evaluates by the newest rules from here on; whether they are others than before."""
         ...
 
-    def readings(self, emptied: Readings, fresh: Readings) -> None:
-        """Fresh readings (in the order of arrival) that the engine is about to apply, and containers emptied."""
+    def readings(self, emptied: Readings, fresh: Readings, accepted: int) -> None:
+        """Fresh readings (in the order of arrival) that the engine is about to apply, and containers emptied; all of
+        them had been accepted by `accepted` (the wall clock)."""
+        ...
+
+    def moved(self, left: Sequence[tuple[int, int]], back: Sequence[tuple[int, int]]) -> None:
+        """Devices have left the places of these series (local index, when); others are back."""
         ...
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
         """Windows that have closed, and older ones that have changed since they did."""
         ...
 
-    def deadline(self) -> int | None:
-        """When `silence` has something to find (the wall clock)."""
+    def resume(self, since: int) -> None:
+        """Readings can be taken since then, and could not before (the wall clock)."""
         ...
 
-    def silence(self, until: int) -> None:
+    def deadline(self) -> int | None:
+        """When `elapse` has something to find (the wall clock)."""
+        ...
+
+    def elapse(self, until: int) -> None:
         """All that had been accepted by `until` (the wall clock) has been told."""
         ...
 
@@ -56,17 +65,23 @@ class NoAlarms:
         """See `AlarmEvaluation`."""
         return False
 
-    def readings(self, emptied: Readings, fresh: Readings) -> None:
+    def readings(self, emptied: Readings, fresh: Readings, accepted: int) -> None:
+        """See `AlarmEvaluation`."""
+
+    def moved(self, left: Sequence[tuple[int, int]], back: Sequence[tuple[int, int]]) -> None:
         """See `AlarmEvaluation`."""
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """See `AlarmEvaluation`."""
+
+    def resume(self, since: int) -> None:
         """See `AlarmEvaluation`."""
 
     def deadline(self) -> int | None:
         """See `AlarmEvaluation`."""
         return None
 
-    def silence(self, until: int) -> None:
+    def elapse(self, until: int) -> None:
         """See `AlarmEvaluation`."""
 
     def take(self) -> AlarmChanges:
@@ -78,11 +93,16 @@ class PartitionAlarms:
     """`AlarmEvaluation` by the rules in the cache."""
 
     def __init__(
-        self, store: OpenAlarmStore, cache: RuleCache, engine: Engine, descriptors: Sequence[Descriptor]
+        self,
+        store: OpenAlarmStore,
+        cache: RuleCache,
+        options: EvaluatorOptions,
+        engine: Engine,
+        descriptors: Sequence[Descriptor],
     ) -> None:
         self._store = store
         self._cache = cache
-        self._evaluator = Evaluator(engine, descriptors)
+        self._evaluator = Evaluator(engine, descriptors, options)
         self._version = -1
 
     async def load(self, partition: int, now: int) -> None:
@@ -101,22 +121,30 @@ class PartitionAlarms:
         self._evaluator.plan(self._cache.rules, now)
         return True
 
-    def readings(self, emptied: Readings, fresh: Readings) -> None:
+    def readings(self, emptied: Readings, fresh: Readings, accepted: int) -> None:
         """See `AlarmEvaluation`."""
         self._evaluator.emptied(emptied.series.tolist(), emptied.time.tolist())
-        self._evaluator.readings(fresh)
+        self._evaluator.readings(fresh, accepted)
+
+    def moved(self, left: Sequence[tuple[int, int]], back: Sequence[tuple[int, int]]) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.moved(left, back)
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
         """See `AlarmEvaluation`."""
         self._evaluator.windows(closed, revised)
 
+    def resume(self, since: int) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.resume(since)
+
     def deadline(self) -> int | None:
         """See `AlarmEvaluation`."""
         return self._evaluator.deadline()
 
-    def silence(self, until: int) -> None:
+    def elapse(self, until: int) -> None:
         """See `AlarmEvaluation`."""
-        self._evaluator.silence(until)
+        self._evaluator.elapse(until)
 
     def take(self) -> AlarmChanges:
         """See `AlarmEvaluation`."""

@@ -1,12 +1,13 @@
 """What alarms need of the world outside, by role."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from services.aggregation.domain.alarms.alarm import Alarm, Memory, State
-from services.aggregation.domain.alarms.rule import AlarmRule
+from services.aggregation.domain.alarms.rule import AlarmRule, Audience
 from services.aggregation.domain.alarms.scope import Scope
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ class AlarmRuleStore(Protocol):
         ...
 
 
+class SensorTypes(Protocol):
+    """What is known of the sensor types of the catalogue."""
+
+    async def sensor_types(self) -> Mapping[str, SensorTypeInfo]:
+        """By id; a new one comes a moment after the catalogue has it."""
+        ...
+
+
 class AlarmStore(Protocol):
     """The alarms, for people."""
 
@@ -67,6 +76,12 @@ class AlarmStore(Protocol):
     async def acknowledge(self, id_: str, by: str, note: str) -> Alarm:
         """The alarm, acknowledged now or before. Raises AlarmNotFound, and AlarmNotRaised for one that is pending or
         cleared."""
+        ...
+
+    async def close(self, id_: str, by: str, reason: str, audience: Audience | None) -> Alarm:
+        """The alarm, closed by hand now or before; that it is over is told. Until its condition has ended it is among
+        the open ones of its owner. Raises AlarmNotFound, and AlarmNotRaised for one that is pending or cleared by
+        itself."""
         ...
 
 

@@ -10,6 +10,8 @@ from services.aggregation.application.partition.reading_lane import Message, Rea
 from services.aggregation.domain.times import NEVER, SECOND
 
 ASK_EVERY: Final = timedelta(milliseconds=100)
+PROBE_EVERY: Final = timedelta(seconds=4)
+"""While nothing comes, it is looked as often whether anything could."""
 BACKLOG: Final = SECOND
 """Who is further behind than this is working off a backlog."""
 
@@ -17,34 +19,51 @@ BACKLOG: Final = SECOND
 class SilenceWatch:
     """Knows up to when everything that was accepted has been processed: up to the newest message's acceptance, and,
     when the lane was found empty, up to when it was asked. While that is longer ago than a second, nothing is called
-    quiet: a backlog is being worked off, and what seems missing may be in it."""
+    quiet: a backlog is being worked off, and what seems missing may be in it.
+
+    It also knows since when readings can be taken without a break: since everything was processed for the first time,
+    and since the broker could be asked again after it could not. What was not sent before that is held against nobody.
+    """
 
     def __init__(self, lane: ReadingLane, processor: Processor) -> None:
         self._lane = lane
         self._processor = processor
         self._until = NEVER
+        self._since = NEVER
         self._asked = float("-inf")
+        self._heard = float("-inf")
 
     def patience(self, limit: float) -> float:
         """Seconds until there may be something to do, at most `limit`."""
+        clock = asyncio.get_running_loop().time()
+        again = self._asked + ASK_EVERY.total_seconds() - clock
         due = self._processor.alarms.deadline()
+        if self._since == NEVER:
+            return min(max(again, 0.0), limit)
         if due is None:
             return limit
-        wait = (due - wall_clock_us()) / SECOND
-        again = self._asked + ASK_EVERY.total_seconds() - asyncio.get_running_loop().time()
+        wait = min((due - wall_clock_us()) / SECOND, self._heard + PROBE_EVERY.total_seconds() - clock)
         return min(max(wait, again, 0.0), limit)
 
     async def watch(self, processed: Sequence[Message]) -> None:
         """Brings the rules up to date, and raises what is due; `processed`: the messages since the last time."""
         if processed:
             self._until = max(self._until, int(processed[-1].accepted * SECOND))
+            self._heard = asyncio.get_running_loop().time()
         await self._processor.keep_up_alarms()
-        now, due = wall_clock_us(), self._processor.alarms.deadline()
-        if due is None or due > now:
+        due = self._processor.alarms.deadline()
+        if due is None and self._since != NEVER:
             return
-        if not processed and (due > self._until or now - self._until > BACKLOG):
+        now = wall_clock_us()
+        if not processed and (self._probing() or self._in_doubt(due, now)):
             await self._ask()
-        if due <= self._until and now - self._until <= BACKLOG:
+        if now - self._until > BACKLOG:
+            return
+        if self._since == NEVER:
+            self._since = now
+            self._processor.alarms.resume(now)
+            due = self._processor.alarms.deadline()
+        if due is not None and due <= self._until:
             await self._processor.keep_up_alarms(self._until)
 
     async def reached(self, time: int) -> bool:
@@ -55,9 +74,21 @@ class SilenceWatch:
                 self._until = now
         return self._until >= time
 
+    def _in_doubt(self, due: int | None, now: int) -> bool:
+        return due is not None and due <= now and (due > self._until or now - self._until > BACKLOG)
+
+    def _probing(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._heard + PROBE_EVERY.total_seconds()
+
     async def _ask(self) -> None:
         clock = asyncio.get_running_loop().time()
         if clock >= self._asked + ASK_EVERY.total_seconds():
             self._asked, now = clock, wall_clock_us()
-            if await self._lane.drained():
+            drained = await self._lane.drained()
+            if drained is None:
+                # Nobody could have brought a reading either.
+                self._since = NEVER
+                return
+            self._heard = clock
+            if drained:
                 self._until = now

@@ -17,18 +17,20 @@ from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.late.recomputation import StoredChunk
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
+from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.windows.open_windows import ClosedWindows
 
 
 class StoredSeries(NamedTuple):
     """A series with its id and what its owner had remembered (`state` None: nothing). `outdated`: what it had was of
-    another layout, or for other steps."""
+    another layout, or for other steps. `left`: when its device has left its place."""
 
     id: int
     descriptor: Descriptor
     state: bytes | None
     outdated: "Outdated | None" = None
+    left: int | None = None
 
 
 class Outdated(NamedTuple):
@@ -177,6 +179,15 @@ class PartitionStore(Protocol):
 
     async def describe(self, descriptors: Sequence[Descriptor]) -> None:
         """Other rules of series that are there; those of a lower revision than is stored change nothing."""
+        ...
+
+    async def learn_sensor_types(self, told: Sequence[SensorTypeInfo]) -> None:
+        """What the catalogue says of these; what was told before what is known changes nothing."""
+        ...
+
+    async def leave(self, left: Sequence[tuple[int, int]], back: Sequence[int]) -> None:
+        """Devices have left the places of these series (id, when); others (ids) have one again. It can be said
+        again."""
         ...
 
     async def contexts(self, ids: Ints, ranges: Sequence[LateRange]) -> Sequence[Context]:

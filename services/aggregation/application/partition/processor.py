@@ -44,6 +44,7 @@ from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.times import SECOND
 from services.aggregation.domain.windows.engine import Changes, Engine
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class Processor:
             changes = self.engine.apply(unsettled, now, np.array(sorted(rejudged), np.int64))
             changes.raw = no_readings()
         await self.alarms.load(self._lease.partition, wall_clock_us())
+        self.alarms.moved(list(self._registry.left.items()), ())
         write = self._write(changes, rejudged, reclosed=await self._reclose(changes, rejudged))
         if write.closed or write.revised or write.corrections or rejudged or write.alarms:
             await self._commit(write)
@@ -208,7 +210,7 @@ class Processor:
         accepted must have been processed."""
         changed = self.alarms.keep_up(wall_clock_us())
         if until is not None:
-            self.alarms.silence(until)
+            self.alarms.elapse(until)
         elif not changed:
             return
         write = self._write(Changes())
@@ -237,6 +239,7 @@ class Processor:
         began = time.perf_counter()
         batch = await self._registry.batch(messages, emptied)
         described = await self._registry.change(messages)
+        moved = await self._registry.move(messages)
         admission = self.engine.admit(batch)
         revisions = await apply_late_readings(self._store, self.engine, self._registry.ids, admission.late)
         skipped, repeated = await keep_too_late(self._store, self._registry.ids, admission.too_late)
@@ -248,7 +251,9 @@ class Processor:
         rejudged = await self._rejudge(admission.fresh)
         also = np.array(sorted({*revisions, *rejudged}), np.int64)
         self.alarms.keep_up(wall_clock_us())
-        self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh)
+        self.alarms.moved(*moved)
+        accepted = int(messages[-1].accepted * SECOND) if messages else wall_clock_us()
+        self.alarms.readings(batch.take(np.arange(len(emptied))), admission.fresh, accepted)
         changes = self.engine.apply(admission.fresh, self._clock(), also)
         pending |= rejudged
         write = self._write(changes, pending, skipped, await self._reclose(changes, pending), described)

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.partition.continuity import Follows, Position
-from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.sensor_types import SensorTypeInfo
+from services.aggregation.domain.series import Descriptor, DeviceMove
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Message:
     """Places of descriptors whose device is known to send decreasing values now and then."""
     changed: Sequence[Descriptor] = ()
     """Rules that have changed in the catalogue (see `Descriptor.with_rules`)."""
+    moved: Sequence[DeviceMove] = ()
+    """Devices that stand elsewhere now, or are gone."""
+    sensor_types: Sequence[SensorTypeInfo] = ()
+    """What the catalogue says of them."""
     follows: Follows | None = None
     """The message that its publisher had acknowledged before it, if it says so."""
 
@@ -56,7 +61,7 @@ class ReadingLane(Protocol):
         """Parses a descriptor."""
         ...
 
-    async def drained(self) -> bool:
+    async def drained(self) -> bool | None:
         """Whether everything that had been accepted when this was called has been fetched and its effect committed;
-        False also when nobody can tell now."""
+        None when nobody can tell, since the broker cannot be reached."""
         ...

@@ -45,6 +45,8 @@ class SeriesRegistry:
         self._by_device: dict[str, list[int]] = {}
         self._warned: set[bytes] = set()
         self._new: list[int] = []
+        self.left: dict[int, int] = {}
+        """Series whose device has left their place, and when."""
         self._news: dict[tuple[str, str], Descriptor] = {}
 
     def begin(self, descriptor: Descriptor) -> None:
@@ -66,6 +68,8 @@ class SeriesRegistry:
         at = states.add(stored.id, row, now)
         self.descriptors.append(descriptor)
         self._by_device.setdefault(descriptor.key.device, []).append(at)
+        if stored.left is not None:
+            self.left[at] = stored.left
         self._take(at, descriptor)
         return at
 
@@ -135,6 +139,8 @@ class SeriesRegistry:
     async def change(self, messages: Sequence[Message]) -> list[int]:
         """What the messages say of rules that have changed in the catalogue, brought to the series that it concerns;
         returns those of which others see it by their state only (the interval that is expected)."""
+        if told := [one for message in messages for one in message.sensor_types]:
+            await self._store.learn_sensor_types(told)
         moved: dict[int, Descriptor] = {}
 
         def hear(at: int, news: Descriptor) -> None:
@@ -165,6 +171,26 @@ class SeriesRegistry:
             if before != (rows["interval"][at], rows["max_gap"][at]) and rows["settled_time"][at] != NEVER:
                 seen.append(at)
         return seen
+
+    async def move(self, messages: Sequence[Message]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """What the messages say of devices that stand elsewhere now, brought to the series: (local index, when) of
+        those whose place was left, and those to which a device is back."""
+        left: dict[int, int] = {}
+        back: dict[int, int] = {}
+        for move in (move for message in messages for move in message.moved):
+            for at in self._by_device.get(move.device, ()):
+                place = self.descriptors[at].key[:2]
+                if place == move.origin:
+                    back.pop(at, None)
+                    left[at] = move.time
+                elif place == move.to:
+                    left.pop(at, None)
+                    back[at] = move.time
+        if left or back:
+            await self._store.leave(
+                [(int(self.ids[at]), time) for at, time in left.items()], [int(self.ids[at]) for at in back]
+            )
+        return list(left.items()), list(back.items())
 
     def _remember(self, news: Descriptor) -> None:
         key = news.key.sensor_type, news.key.device

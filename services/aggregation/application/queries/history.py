@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.late.amendments import Amendment
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import SeriesInfo
@@ -34,6 +35,10 @@ class Snapshot(Protocol):
     ) -> Sequence[SeriesInfo]:
         """The first `limit` series of a building by (room, sensor type, device), as bytes compare; those beyond `after`
         where it is given, of one room and of one sensor type where they are not empty."""
+        ...
+
+    async def in_scope(self, scope: Scope, limit: int) -> Sequence[SeriesInfo]:
+        """The first `limit` series that a rule of alarms is about, by id."""
         ...
 
     async def building(

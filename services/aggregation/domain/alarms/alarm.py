@@ -21,9 +21,20 @@ class State(IntEnum):
     CLEARED = 4
 
 
+class Cause(IntEnum):
+    """Why an alarm is cleared; the numbers are those of the contract."""
+
+    NONE = 0
+    CONDITION_ENDED = 1
+    CLOSED_BY_HAND = 2
+    DEVICE_LEFT = 3
+    RULE_CHANGED = 4
+
+
 @dataclass(slots=True, kw_only=True)
 class Alarm:
-    """An alarm. The owner of the series changes all of it but the acknowledgement, which is for people."""
+    """An alarm. The owner of the series changes all of it but the acknowledgement and the closing by hand, which are
+    for people."""
 
     id: str
     rule: str
@@ -47,20 +58,28 @@ class Alarm:
     acknowledged: datetime | None = None
     acknowledged_by: str = ""
     note: str = ""
+    cause: Cause = Cause.NONE
+    closed_by: str = ""
+    close_reason: str = ""
+    historical: bool = False
+    """What raised it was old already when it was accepted: nobody is told."""
+    lasting: bool = False
+    """Closed by hand while its condition was met, and that has not ended since: it raises no other one."""
 
     @property
     def open(self) -> bool:
-        """Whether the condition is (still) met."""
+        """Whether it is raised, or may be."""
         return self.state is not State.CLEARED
 
 
 class AlarmEvent(NamedTuple):
     """Something for everybody: the alarm as it was when it was raised or cleared. `audience`: whom to notify; None for
-    a rule that is gone."""
+    a rule that is gone. `again`: it was raised by old values, and lasts."""
 
     alarm: Alarm
     audience: Audience | None
     value: float | None
+    again: bool = False
 
 
 class Memory(NamedTuple):

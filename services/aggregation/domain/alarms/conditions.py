@@ -4,16 +4,15 @@
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 from services.aggregation.domain.alarms.rule import (
     ContainerEmptied,
     ContainerFull,
     Direction,
     FlatLine,
-    NoData,
     RateOfChange,
     Threshold,
 )
@@ -21,6 +20,7 @@ from services.aggregation.domain.alarms.rule_state import RuleState
 from services.aggregation.domain.times import HOUR, NEVER
 
 Last = tuple[int, float]
+_ROUNDING = 1e-9
 REFERENCES = 16
 """Readings kept of a RateOfChange's `over`, so that what is compared is at most a sixteenth farther apart."""
 
@@ -28,6 +28,22 @@ REFERENCES = 16
 def full_bound(level: float) -> float:
     """At or above the level is above this."""
     return math.nextafter(level, -math.inf)
+
+
+def evaluate_counter(
+    state: RuleState, times: Sequence[int], values: Sequence[float], amounts: Sequence[float], since: int, last: Last
+) -> None:
+    """The same for accepted values of a counter; each has added its amount. A change is what was counted: values
+    before one from which counting went on elsewhere are moved there."""
+    if isinstance(state.rule.condition, RateOfChange) and NEVER not in (since, last[0]):
+        left = list(accumulate(reversed(amounts), initial=0.0))[::-1]
+        start = values[-1] - left[0]
+        shift = start - last[1]
+        if abs(shift) > _ROUNDING * max(abs(values[-1]), abs(last[1])):
+            state.memory = [one + shift if place % 2 else one for place, one in enumerate(state.memory)]
+            values = [values[-1] - more for more in left[1:]]
+        last = since, start
+    evaluate(state, times, values, last)
 
 
 def evaluate(state: RuleState, times: Sequence[int], values: Sequence[float], last: Last) -> None:
@@ -47,11 +63,23 @@ def evaluate(state: RuleState, times: Sequence[int], values: Sequence[float], la
             _rates(state, times, values, rate)
         case ContainerEmptied():
             _emptied(state, times, values, last)
-        case NoData():
-            if state.alarm is not None:
-                state.clear(times[0], values[0])
         case _:
-            raise AssertionError("windows are evaluated, not readings")
+            raise AssertionError("windows and silence are not evaluated by readings")
+
+
+def evaluate_silence(
+    state: RuleState, times: Sequence[int], values: Sequence[float], after: int, accepted: int
+) -> None:
+    """What readings that were accepted by `accepted` (the wall clock) say of a series that was found quiet. Late ones
+    that are older than `after` themselves say that it was heard of, and is quiet still."""
+    if state.alarm is None:
+        return
+    place = bisect_right(times, accepted - after)
+    if place == len(times):
+        state.alarm.update, state.alarm.last_value = times[-1], values[-1]
+        state.ledger.touched(state.alarm)
+        return
+    state.clear(times[place], values[place])
 
 
 def _beyond(

@@ -30,12 +30,14 @@ class Direction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Values beyond `limit` for `min_duration`; it is over when one is `hysteresis` back on the good side."""
+    """Values beyond `limit` for `min_duration`; it is over when one is `hysteresis` back on the good side. `holds`: a
+    value stands until the next one."""
 
     above: bool
     limit: float
     hysteresis: float = 0.0
     min_duration: int = 0
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,12 @@ KINDS: Final[dict[type[Condition], str]] = {
 
 
 class Audience(NamedTuple):
-    """Whom to notify, on behalf of which tenant, and under which title."""
+    """Whom to notify, on behalf of which tenant, and under which title; `cleared`: of the end, too."""
 
     tenant: str
     users: Sequence[str]
     title: str
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,10 @@ class AlarmRule:
     disabled: bool = False
     tenant: str = ""
     notify: tuple[str, ...] = ()
+    notify_cleared: bool = False
+    unit: str = ""
+    """In which people give limits and read of them; empty: the canonical one. `condition` is in the canonical one."""
+    canonical_unit: str = ""
     generation: int = 0
     created: datetime | None = None
     updated: datetime | None = None
@@ -133,7 +140,7 @@ class AlarmRule:
     @property
     def audience(self) -> Audience:
         """Whom to notify; perhaps nobody."""
-        return Audience(self.tenant, self.notify, self.title or self.id)
+        return Audience(self.tenant, self.notify, self.title or self.id, self.notify_cleared)
 
     @property
     def scope(self) -> tuple[str, str, str, str]:

@@ -75,11 +75,15 @@ class SilenceEntries(NamedTuple):
     after: Ints
     active: Bools
 
-    def due(self, newest: Ints) -> Ints:
+    def due(self, newest: Ints, patience: Ints, since: int) -> Ints:
         """When each finds silence, by the newest event times of the series; `NOT_DUE` for those that have found it or
-        have no reading."""
+        have no reading. Readings could be taken since `since` (`NEVER`: for ever): from then on each has the time that
+        its rule allows, at the most the `patience` of its series."""
         last = newest[self.series]
-        return np.where(self.active | (last == NEVER), NOT_DUE, last + self.after)
+        due = last + self.after
+        if since != NEVER:
+            due = np.maximum(due, since + np.minimum(self.after, patience[self.series]))
+        return np.where(self.active | (last == NEVER), NOT_DUE, due)
 
 
 class WatchedWindows(NamedTuple):
@@ -147,8 +151,8 @@ class RuleIndex:
         rows = pick(rows, there)
         at = slots[rows["series"]]
         low = np.where(rows["level"], np.minimum(profile.low, profile.last)[at], profile.low[at])
-        # What closed windows are evaluated by is no matter of readings.
-        hit: Bools = (rows["active"] & (rows["step"] == 0)) | rows["always"]
+        # What closed windows or the clock are evaluated by is no matter of single readings.
+        hit: Bools = (rows["active"] & (rows["step"] == 0) & (rows["after"] == 0)) | rows["always"]
         hit = hit | (profile.high[at] > rows["high"]) | (low < rows["low"])
         hit |= (profile.rise[at] > rows["rise"]) | (profile.fall[at] > rows["fall"])
         hit |= profile.step[at] <= rows["flat"]

@@ -4,10 +4,19 @@ becomes of alarms."""
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, State, alarm_id
+from services.aggregation.domain.alarms.alarm import (
+    Alarm,
+    AlarmChanges,
+    AlarmEvent,
+    Cause,
+    Memory,
+    State,
+    alarm_id,
+)
 from services.aggregation.domain.alarms.rule import AlarmRule
 from services.aggregation.domain.alarms.wording import sentence
 from services.aggregation.domain.series import SeriesKey
+from services.aggregation.domain.times import NEVER
 
 
 class Ledger:
@@ -29,9 +38,9 @@ class Ledger:
         """An alarm that has changed."""
         self._touched[alarm.id] = alarm
 
-    def announced(self, alarm: Alarm, rule: AlarmRule | None, value: float | None) -> None:
+    def announced(self, alarm: Alarm, rule: AlarmRule | None, value: float | None, *, again: bool = False) -> None:
         """Something for everybody."""
-        self._events.append(AlarmEvent(replace(alarm), None if rule is None else rule.audience, value))
+        self._events.append(AlarmEvent(replace(alarm), None if rule is None else rule.audience, value, again))
 
     def forgotten(self, alarm: Alarm) -> None:
         """A pending alarm of which nothing came."""
@@ -60,13 +69,20 @@ class Ledger:
         return changes
 
 
-def end(alarm: Alarm, at: int, value: float | None, rule: AlarmRule | None, ledger: Ledger) -> None:
+def end(
+    alarm: Alarm,
+    at: int,
+    value: float | None,
+    rule: AlarmRule | None,
+    ledger: Ledger,
+    cause: Cause = Cause.CONDITION_ENDED,
+) -> None:
     """Clears a raised alarm, never before it was raised; a pending one is forgotten. `rule` None: it is gone."""
     if alarm.raised is None:
         ledger.forgotten(alarm)
         return
     alarm.state, alarm.cleared = State.CLEARED, max(at, alarm.raised)
-    alarm.update = max(alarm.update, alarm.cleared)
+    alarm.update, alarm.cause = max(alarm.update, alarm.cleared), cause
     ledger.touched(alarm)
     ledger.announced(alarm, rule, value)
 
@@ -84,6 +100,8 @@ class RuleState:
     memory: list[float] = field(default_factory=list[float])
     place: int = -1
     """Local index of the series."""
+    news: int = NEVER
+    """What is older than this is history: nobody is told."""
 
     def begin(
         self,
@@ -110,7 +128,7 @@ class RuleState:
             state=State.PENDING,
             start=start,
             update=at,
-            message=sentence(rule, self.key, self.unit, value if shown is None else shown),
+            message=sentence(rule, self.key, self.unit, value if shown is None else shown, at),
             value=value,
             last_value=value,
             extreme=value,
@@ -126,8 +144,8 @@ class RuleState:
         """The condition is met for long enough."""
         alarm = self._open()
         alarm.state, alarm.raised, alarm.severity = State.RAISED, at, self.rule.severity
-        alarm.value = value
-        alarm.message = sentence(self.rule, self.key, self.unit, value if shown is None else shown)
+        alarm.value, alarm.historical = value, at < self.news
+        alarm.message = sentence(self.rule, self.key, self.unit, value if shown is None else shown, at)
         self.ledger.touched(alarm)
         self.ledger.announced(alarm, self.rule, value)
 
@@ -138,6 +156,9 @@ class RuleState:
         if alarm.extreme is None or farther(value, alarm.extreme):
             alarm.extreme = value
         self.ledger.touched(alarm)
+        if alarm.historical and alarm.raised is not None and at >= self.news:
+            alarm.historical = False
+            self.ledger.announced(alarm, self.rule, value, again=True)
 
     def clear(self, at: int, value: float | None) -> None:
         """The condition has ended."""

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.aggregation.domain.alarms.accepted_values import AcceptedValues, accepted_values
 from services.aggregation.domain.alarms.rule_index import BatchProfile
 from services.aggregation.domain.columns import Bools, Floats, Ints, heads_of, unbounded
-from services.aggregation.domain.readings import Readings
+from services.aggregation.domain.readings import Readings, no_readings
+from services.aggregation.domain.series import Kind
 from services.aggregation.domain.times import HOUR, NEVER
 from services.aggregation.domain.windows.engine import Engine
 
@@ -20,7 +22,8 @@ class LastReadings(NamedTuple):
 
 class SelectedReadings(NamedTuple):
     """Readings to evaluate: sorted by series, each series' strictly in the order of time and newer than its last one.
-    `owners`: the series; `heads` and `tails`: where each begins and ends (inclusive)."""
+    `owners`: the series; `heads` and `tails`: where each begins and ends (inclusive). `amount`: of counters what each
+    has added."""
 
     series: Ints
     time: Ints
@@ -28,17 +31,36 @@ class SelectedReadings(NamedTuple):
     owners: Ints
     heads: Ints
     tails: Ints
+    amount: Floats | None = None
+    since: Ints | None = None
 
 
-def newest_readings(engine: Engine) -> LastReadings:
-    """The newest reading of each series, from what the engine holds: the last one evaluated, since all are that are
-    newer than those before."""
+def last_evaluated(engine: Engine) -> LastReadings:
+    """Of each series, from what the engine holds: the newest reading, since all are evaluated that are newer than those
+    before; of a counter the newest one that is accepted."""
     states = engine.states.rows
     time, value = states["newest"].copy(), states["settled"].copy()
     buffer = engine.buffer
     newest = buffer.time == time[buffer.series]
     value[buffer.series[newest]] = buffer.value[newest]
+    counters = states["kind"] == Kind.COUNTER
+    time[counters], value[counters] = states["meter"]["level_time"][counters], states["meter"]["level"][counters]
+    found = accepted_values(engine, no_readings(), counters)
+    if found is not None:
+        # In the order of time: of each the last one stays.
+        time[found.readings.series], value[found.readings.series] = found.readings.time, found.readings.value
     return LastReadings(time, value)
+
+
+def select_accepted(found: AcceptedValues, last: LastReadings) -> SelectedReadings | None:
+    """Those that are newer than what was evaluated of their series."""
+    newer = found.readings.time > last.time[found.readings.series]
+    own = found.readings.take(newer)
+    if not len(own.time):
+        return None
+    heads = heads_of(own.series, np.zeros_like(own.series))
+    tails = np.append(heads[1:], len(own.time)) - 1
+    return SelectedReadings(*own, own.series[heads], heads, tails, found.amount[newer], found.since[newer])
 
 
 def select(fresh: Readings, watched: Bools, last: LastReadings) -> SelectedReadings | None:
@@ -76,7 +98,7 @@ def _newer(own: Readings, last: LastReadings) -> Bools:
 
 def profile_of(selected: SelectedReadings, last: LastReadings, *, steps: bool) -> BatchProfile:
     """Of each series one row; without `steps` as if there were none between neighbours."""
-    _, _, value, owners, heads, _ = selected
+    value, owners, heads = selected.value, selected.owners, selected.heads
     before = np.where(last.time[owners] == NEVER, np.inf, last.value[owners])
     high, low = np.maximum.reduceat(value, heads), np.minimum.reduceat(value, heads)
     if not steps:
@@ -88,15 +110,18 @@ def profile_of(selected: SelectedReadings, last: LastReadings, *, steps: bool) -
 @unbounded
 def _steps(selected: SelectedReadings, last: LastReadings) -> tuple[Floats, Floats, Floats]:
     """Rise, fall and least distance. The step to a first reading without one before it is no step at all."""
-    _, time, value, owners, heads, _ = selected
+    _, time, value, owners, heads, _, amount, since = selected
     before_time, before = np.empty_like(time), np.empty_like(value)
     before_time[1:], before[1:] = time[:-1], value[:-1]
     before_time[heads], before[heads] = last.time[owners], last.value[owners]
-    first = last.time[owners] == NEVER
+    if since is not None:
+        # What was judged last may lie before other accepted ones.
+        before_time[heads] = since[heads]
+    first = before_time[heads] == NEVER
     lone = heads[first]
     # Anything but NEVER: the difference must stay in range.
     before_time[lone] = time[lone] - HOUR
-    step = value - before
+    step = value - before if amount is None else amount.copy()
     rate = step / ((time - before_time) / HOUR)
     distance = np.abs(step)
     rate[lone], distance[lone] = 0.0, np.inf

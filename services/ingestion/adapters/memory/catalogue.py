@@ -9,7 +9,15 @@ from services.ingestion.domain.catalogue import UNASSIGNED, Building, Device, Ro
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound, SensorTypeUnknown
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
-from services.ingestion.domain.rule_changes import RulesChange, concerns_readings, own_rules_changed
+from services.ingestion.domain.rule_changes import (
+    DeviceMove,
+    RulesChange,
+    TypesTold,
+    concerns_limits,
+    concerns_readings,
+    move_of,
+    own_rules_changed,
+)
 from services.ingestion.domain.series import SeriesKey
 
 
@@ -23,13 +31,14 @@ class MemoryCatalogue:
         self.rooms: dict[tuple[str, str], Room] = {}
         self.devices: dict[str, Device] = {}
         self._with_readings: set[str] = set()
-        self.told: list[RulesChange] = []
-        """Rules that have changed, as whoever works with readings hears of it."""
+        self.told: list[RulesChange | DeviceMove | TypesTold] = []
+        """Rules that have changed and devices that were moved, as whoever works with readings hears of it."""
 
     async def create_sensor_type(self, entry: SensorType) -> SensorType:
         if entry.id in self.sensor_types:
             raise ResourceExists("sensorType", entry.id)
         self.sensor_types[entry.id] = self._next_revision(entry)
+        self.told.append(TypesTold([entry], next(self._revisions)))
         return entry
 
     async def get_sensor_type(self, name: str) -> SensorType:
@@ -59,6 +68,8 @@ class MemoryCatalogue:
         if concerns_readings(current, entry):
             self.sensor_types[name] = self._next_revision(entry)
             self.told.append(RulesChange(self.sensor_types[name]))
+        if concerns_limits(current, entry):
+            self.told.append(TypesTold([entry], next(self._revisions)))
         return entry
 
     def _next_revision(self, entry: SensorType) -> SensorType:
@@ -68,6 +79,8 @@ class MemoryCatalogue:
         for sensor_type, own in own_rules_changed(before, after).items():
             entry = self.sensor_types[sensor_type] = self._next_revision(self.sensor_types[sensor_type])
             self.told.append(RulesChange(entry, name, own))
+        if (move := move_of(before, after)) is not None:
+            self.told.append(move)
 
     async def delete_sensor_type(self, name: str) -> None:
         await self.get_sensor_type(name)

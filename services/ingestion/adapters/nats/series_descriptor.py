@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from services.chassis.ids import uuid7
 from services.chassis.nats.envelope import Event
 from services.chassis.nats.topology import readings_subject
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
-from services.ingestion.domain.rule_changes import RulesChange
+from services.ingestion.domain.rule_changes import DeviceMove, RulesChange, TypesTold
 from services.ingestion.domain.series import Series
 from tocsin.events.v1 import readings_pb2
 
@@ -35,6 +36,41 @@ def rule_events(changes: Sequence[RulesChange], partitions: int) -> list[Event]:
         message.accept_time.GetCurrentTime()
         event_id = f"rules-{name}-{partition}"
         found.append(Event(readings_subject(partition), message, id=event_id, key=f"rules-{partition}"))
+    return found
+
+
+def move_events(move: DeviceMove, partitions: int) -> list[Event]:
+    """One for each partition: a device may have series in any."""
+    found: list[Event] = []
+    name = uuid7()
+    for partition in range(partitions):
+        moved = readings_pb2.DeviceMoved(device=move.device, from_building=move.origin[0], from_room=move.origin[1])
+        if move.to is not None:
+            moved.building, moved.room = move.to
+        moved.move_time.GetCurrentTime()
+        message = readings_pb2.ReadingBatch(partition=partition, moved=[moved])
+        message.accept_time.GetCurrentTime()
+        event_id = f"moved-{name}-{partition}"
+        found.append(Event(readings_subject(partition), message, id=event_id, key=f"rules-{partition}"))
+    return found
+
+
+def type_events(types: TypesTold, partitions: int) -> list[Event]:
+    """One for each partition."""
+    infos = [
+        readings_pb2.SensorTypeInfo(
+            sensor_type=one.id, unit=one.unit, min_value=one.min_value, max_value=one.max_value, told_us=types.told
+        )
+        for one in types.types
+    ]
+    found: list[Event] = []
+    name = uuid7()
+    for partition in range(partitions):
+        message = readings_pb2.ReadingBatch(partition=partition, sensor_types=infos)
+        message.accept_time.GetCurrentTime()
+        found.append(
+            Event(readings_subject(partition), message, id=f"types-{name}-{partition}", key=f"rules-{partition}")
+        )
     return found
 
 

@@ -18,7 +18,7 @@ from services.ingestion.adapters.postgres.sensor_types import (
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.errors import ResourceExists, ResourceInUse, ResourceNotFound
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
-from services.ingestion.domain.rule_changes import concerns_readings
+from services.ingestion.domain.rule_changes import concerns_limits, concerns_readings
 from services.ingestion.domain.series import SeriesKey
 
 
@@ -34,11 +34,13 @@ class PostgresCatalogue(Places):
     async def create_sensor_type(self, entry: SensorType) -> SensorType:
         """Raises ResourceExists."""
         taken = {"sensor_types_pkey": lambda: ResourceExists("sensorType", entry.id)}
-        async with self._database.connection(taken) as connection:
+        async with self._database.transaction(taken) as connection:
             await connection.execute(
                 f"INSERT INTO sensor_types ({VALUES}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 *sensor_type_values(entry),
             )
+            event_ids = await self._rule_changes.of_values(connection, [entry])
+        await self._rule_changes.relayed(event_ids)
         return entry
 
     async def get_sensor_type(self, name: str) -> SensorType:
@@ -63,6 +65,12 @@ class PostgresCatalogue(Places):
         async with self._database.connection() as connection:
             return [sensor_type_in(row) for row in await connection.fetch(f"SELECT {COLUMNS} FROM sensor_types")]
 
+    async def tell_sensor_types(self) -> None:
+        """Tells all others what the sensor types say of their values: those that started anew do not know."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(f"SELECT {COLUMNS} FROM sensor_types ORDER BY id FOR SHARE")
+            await self._rule_changes.of_values(connection, [sensor_type_in(row) for row in rows])
+
     async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
         """Raises ResourceNotFound; ResourceInUse for kind or unit of a type that has readings."""
         async with self._database.transaction() as connection:
@@ -86,6 +94,8 @@ class PostgresCatalogue(Places):
             event_ids: list[int] = []
             if concerns_readings(current, entry) and (newest := await next_revision(connection, name)) is not None:
                 event_ids = await self._rule_changes.of_type(connection, newest)
+            if concerns_limits(current, entry):
+                event_ids += await self._rule_changes.of_values(connection, [entry])
         await self._rule_changes.relayed(event_ids)
         return entry
 

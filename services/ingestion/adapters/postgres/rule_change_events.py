@@ -6,10 +6,10 @@ from datetime import timedelta
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import Connection, Database, Outbox, relayed
 from services.chassis.telemetry.logs import get_logger
-from services.ingestion.adapters.nats.series_descriptor import rule_events
+from services.ingestion.adapters.nats.series_descriptor import move_events, rule_events, type_events
 from services.ingestion.adapters.postgres.sensor_types import next_revision
 from services.ingestion.domain.catalogue import Device, SensorType
-from services.ingestion.domain.rule_changes import RulesChange, own_rules_changed
+from services.ingestion.domain.rule_changes import RulesChange, TypesTold, move_of, own_rules_changed
 
 log = get_logger(__name__)
 
@@ -29,6 +29,11 @@ class RuleChangeEvents:
         """The rules of the type have changed to these. Returns what `relayed` asks for."""
         return await self._add(connection, [RulesChange(entry)])
 
+    async def of_values(self, connection: Connection, types: Sequence[SensorType]) -> list[int]:
+        """What these types, whose rows are locked, say of their values. Returns what `relayed` asks for."""
+        told = await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        return await self._outbox.add_many(connection, type_events(TypesTold(types, told), self._partitions))
+
     async def of_device(
         self, connection: Connection, name: str, before: Device | None, after: Device | None
     ) -> list[int]:
@@ -38,7 +43,10 @@ class RuleChangeEvents:
         for sensor_type, own in own_rules_changed(before, after).items():
             if (entry := await next_revision(connection, sensor_type)) is not None:
                 changes.append(RulesChange(entry, name, own))
-        return await self._add(connection, changes)
+        told = await self._add(connection, changes)
+        if (move := move_of(before, after)) is not None:
+            told += await self._outbox.add_many(connection, move_events(move, self._partitions))
+        return told
 
     async def _add(self, connection: Connection, changes: Sequence[RulesChange]) -> list[int]:
         if not changes:

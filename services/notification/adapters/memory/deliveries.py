@@ -32,6 +32,8 @@ class InMemoryDeliveries:
         for one in due:
             if one.event is None:
                 by_user[one.user].append(one)
+        for group in by_user.values():
+            group.sort(key=lambda one: not one.urgent)
         going = [one for one in due if one.event is not None]
         for user, group in by_user.items():
             free = state.limit.free(state.slots_of(user, now).taken)
@@ -43,10 +45,11 @@ class InMemoryDeliveries:
         return Claims((), None if next_due is None else max(next_due - now, timedelta(0)))
 
     def _defer(self, user: User, late: Sequence[Delivery], going: int, now: datetime) -> None:
-        """Who had a turn and lost it keeps a place in front; new ones queue up behind all that wait."""
+        """Who had a turn and lost it keeps a place in front, what is urgent takes one; new ones queue up behind all
+        that wait."""
         slots = self._state.slots_of(user, now)
-        back = [one for one in late if one.deferred]
-        new = [one for one in late if not one.deferred]
+        back = [one for one in late if one.deferred or one.urgent]
+        new = [one for one in late if not (one.deferred or one.urgent)]
         ahead = sum(
             1
             for one in self._state.deliveries.values()

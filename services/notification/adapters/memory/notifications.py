@@ -10,6 +10,7 @@ from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.ports import Enqueued, NotificationFilter, Position
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
+from services.notification.domain.rate_limit import AHEAD
 
 
 class InMemoryNotifications:
@@ -87,16 +88,17 @@ class InMemoryNotifications:
         if draft.idempotency_key:
             key = Key(draft.fingerprint(), notification.id, now)
             state.keys[draft.tenant, draft.idempotency_key] = key
-        self._schedule(notification)
+        self._schedule(notification, urgent=draft.urgent)
         return Enqueued(notification)
 
-    def _schedule(self, notification: Notification) -> None:
+    def _schedule(self, notification: Notification, *, urgent: bool = False) -> None:
         self._state.deliveries[notification.id, ""] = Delivery(
             id=self._state.new_id(),
             reference=notification.id,
             channel=notification.channel,
-            due=self._state.now(),
+            due=self._state.now() - AHEAD if urgent else self._state.now(),
             user=(notification.tenant, notification.user),
+            urgent=urgent,
         )
         self._state.told.append(notification)
 

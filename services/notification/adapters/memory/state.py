@@ -38,6 +38,7 @@ class Delivery:
     claims: int = 0
     lease: str = ""
     deferred: bool = False
+    urgent: bool = False
     done: frozenset[str] = frozenset()
     history: tuple[Attempt, ...] = ()
 

@@ -41,6 +41,8 @@ def drafts_of(notice: AlarmNotice) -> list[Draft]:
         "device": notice.device,
         "raiseTime": notice.raise_time.ToJsonString(),
     }
+    if notice.cleared:
+        data["cleared"] = "true"
     return [
         Draft(
             tenant=notice.tenant,
@@ -49,7 +51,8 @@ def drafts_of(notice: AlarmNotice) -> list[Draft]:
             title=notice.title,
             body=notice.body,
             data=json.dumps(data),
-            idempotency_key=f"alarm-{notice.alarm}-{user}",
+            idempotency_key=f"alarm-{notice.alarm}-{'over-' if notice.cleared else ''}{user}",
+            urgent=notice.severity == "CRITICAL" and not notice.cleared,
         )
         for user in dict.fromkeys(notice.users)
     ]

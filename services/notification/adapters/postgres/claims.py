@@ -22,7 +22,7 @@ Record = rows.Row
 
 _DUE = """
     SELECT id::text AS id, kind, tenant, recipient, channel, reference::text AS reference, event_id, event_type, body,
-        attempts, claims, lease IS NOT NULL AS crashed, deferred, done, history::text AS history
+        attempts, claims, lease IS NOT NULL AS crashed, deferred, urgent, done, history::text AS history
     FROM deliveries WHERE state = 'OPEN' AND next_attempt_at <= $1
     ORDER BY next_attempt_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
@@ -74,6 +74,8 @@ class Claimer:
         for row in due:
             if row["kind"] == "NOTIFICATION":
                 by_user[row["tenant"], row["recipient"]].append(row)
+        for group in by_user.values():
+            group.sort(key=lambda row: not row["urgent"])
         if crashed := [(row["id"], user) for user, group in by_user.items() for row in group if row["crashed"]]:
             await rate_limit.crashed(connection, crashed, now)
         chosen = [row for row in due if row["kind"] == "EVENT"]
@@ -107,9 +109,10 @@ class Claimer:
         turns: list[datetime] = []
         for user, late in over.items():
             under_way = slots[user].under_way + going[user]
-            # Who had a turn and lost it to a call that did not wait keeps a place in front; new ones queue up behind.
-            back = [row for row in late if row["deferred"]]
-            new = [row for row in late if not row["deferred"]]
+            # Who had a turn and lost it to a call that did not wait keeps a place in front, and what is urgent takes
+            # one; new ones queue up behind.
+            back = [row for row in late if row["deferred"] or row["urgent"]]
+            new = [row for row in late if not (row["deferred"] or row["urgent"])]
             for group, before in ((back, 0), (new, ahead.get(user, 0) + len(back))):
                 ids += [row["id"] for row in group]
                 turns += self._limit.turns(slots[user].completed, under_way, now, count=len(group), ahead=before)

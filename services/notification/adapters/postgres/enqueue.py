@@ -24,7 +24,7 @@ from services.notification.application.ports import Enqueued
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
-from services.notification.domain.rate_limit import RateLimit
+from services.notification.domain.rate_limit import AHEAD, RateLimit
 
 _CONSUMER = "alarm_notices"
 """Whose marks in the inbox say which events have had their notifications."""
@@ -47,8 +47,9 @@ _OLDER_WORK = "SELECT EXISTS (SELECT FROM deliveries WHERE state = 'OPEN' AND ne
 _INSERT = """
     WITH new AS (
         SELECT * FROM unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[]
-        ) AS n (id, recipient, type, title, body, data, channel, claimed)
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
+            $13::boolean[]
+        ) AS n (id, recipient, type, title, body, data, channel, claimed, urgent)
     ), kept AS (
         INSERT INTO TENANT.notifications (id, recipient, type, title, body, data, channel, created_at)
         SELECT id, recipient, type, title, body, data::json, channel, $9::timestamptz FROM new
@@ -57,9 +58,11 @@ _INSERT = """
         SELECT id, $11::uuid, $10::text, recipient FROM new WHERE claimed
     ), scheduled AS (
         INSERT INTO deliveries
-            (id, kind, tenant, recipient, channel, reference, created_at, next_attempt_at, lease, claims)
+            (id, kind, tenant, recipient, channel, reference, created_at, next_attempt_at, lease, claims,
+            urgent)
         SELECT id, 'NOTIFICATION', $10, recipient, channel, id, $9,
-            CASE WHEN claimed THEN $12::timestamptz ELSE $9 END, CASE WHEN claimed THEN $11::uuid END, claimed::integer
+            CASE WHEN claimed THEN $12::timestamptz WHEN urgent THEN $14::timestamptz ELSE $9 END,
+            CASE WHEN claimed THEN $11::uuid END, claimed::integer, urgent
         FROM new
     )
     SELECT pg_notify('notification_work', '') WHERE EXISTS (SELECT FROM new WHERE NOT claimed)
@@ -219,6 +222,8 @@ class Enqueuer:
                 tenant,
                 lease,
                 now + self._lease,
+                [new.draft.urgent for new in group],
+                now - AHEAD,
             )
         changes = events.status_changes([_fresh(new, now) for new in news], now)
         await self._outbox.add_bundles(connection, [changes])

@@ -229,7 +229,9 @@ type GetRoomAverageRequest struct {
 	Window *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
 	// at is the end of the span: the last multiple of 5 seconds that is not after it. When absent, the span ends at the first
 	// multiple of 5 seconds after now, so that a reading counts as soon as it is stored (provisional).
-	At            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// unit of the answer: any that can be converted to the one of the values (`C` for a temperature in `K`); that one when empty.
+	Unit          string `protobuf:"bytes,6,opt,name=unit,proto3" json:"unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,6 +299,13 @@ func (x *GetRoomAverageRequest) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *GetRoomAverageRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
 }
 
 // ListWindowsRequest names the room, the sensor type, the step and the range.
@@ -746,7 +755,9 @@ type GetBuildingAverageRequest struct {
 	// window is the length of the span, as in GetRoomAverageRequest.
 	Window *durationpb.Duration `protobuf:"bytes,3,opt,name=window,proto3" json:"window,omitempty"`
 	// at is the end of the span, as in GetRoomAverageRequest.
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// unit of the answer: any that can be converted to the one of the values (`C` for a temperature in `K`); that one when empty.
+	Unit          string `protobuf:"bytes,5,opt,name=unit,proto3" json:"unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,6 +818,13 @@ func (x *GetBuildingAverageRequest) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *GetBuildingAverageRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
 }
 
 // BuildingAverage is the average of one sensor type in one building.
@@ -968,7 +986,9 @@ type ListRoomAveragesRequest struct {
 	// window is the length of the span, as in GetRoomAverageRequest.
 	Window *durationpb.Duration `protobuf:"bytes,5,opt,name=window,proto3" json:"window,omitempty"`
 	// at is the end of the span, as in GetRoomAverageRequest.
-	At            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=at,proto3" json:"at,omitempty"`
+	// unit of the answer: any that can be converted to the one of the values (`C` for a temperature in `K`); that one when empty.
+	Unit          string `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1043,6 +1063,13 @@ func (x *ListRoomAveragesRequest) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *ListRoomAveragesRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
 }
 
 // ListRoomAveragesResponse is a page of rooms.
@@ -2255,14 +2282,15 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x06\n" +
 	"\x02OK\x10\x01\x12\v\n" +
-	"\aNO_DATA\x10\x02\"\xf0\x01\n" +
+	"\aNO_DATA\x10\x02\"\x8d\x02\n" +
 	"\x15GetRoomAverageRequest\x12)\n" +
 	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
 	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x121\n" +
 	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
-	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xae\x03\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
+	"\x04unit\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\xae\x03\n" +
 	"\x12ListWindowsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -2301,13 +2329,14 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x04room\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04room\x12*\n" +
 	"\vsensor_type\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x12-\n" +
-	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xd1\x01\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xee\x01\n" +
 	"\x19GetBuildingAverageRequest\x12)\n" +
 	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12*\n" +
 	"\vsensor_type\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x121\n" +
 	"\x06window\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
-	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xed\x03\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
+	"\x04unit\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"\xed\x03\n" +
 	"\x0fBuildingAverage\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x1f\n" +
 	"\vsensor_type\x18\x02 \x01(\tR\n" +
@@ -2324,7 +2353,7 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x05rooms\x18\n" +
 	" \x01(\x05R\x05rooms\x12&\n" +
 	"\x0frooms_with_data\x18\v \x01(\x05R\rroomsWithData\x120\n" +
-	"\x14devices_without_data\x18\f \x01(\x05R\x12devicesWithoutData\"\x9e\x02\n" +
+	"\x14devices_without_data\x18\f \x01(\x05R\x12devicesWithoutData\"\xbb\x02\n" +
 	"\x17ListRoomAveragesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -2333,7 +2362,8 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\vsensor_type\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\n" +
 	"sensorType\x121\n" +
 	"\x06window\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12*\n" +
-	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"~\n" +
+	"\x02at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1b\n" +
+	"\x04unit\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\"~\n" +
 	"\x18ListRoomAveragesResponse\x12:\n" +
 	"\baverages\x18\x01 \x03(\v2\x1e.tocsin.aggregation.v1.AverageR\baverages\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe0\x02\n" +

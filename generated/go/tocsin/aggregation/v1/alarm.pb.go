@@ -324,7 +324,7 @@ const (
 	Alarm_RAISED Alarm_State = 2
 	// ACKNOWLEDGED means that somebody takes care of it; the condition is still met.
 	Alarm_ACKNOWLEDGED Alarm_State = 3
-	// CLEARED means that the condition is no longer met.
+	// CLEARED means that the condition is no longer met, or that the alarm was closed for another reason (see clear_cause).
 	Alarm_CLEARED Alarm_State = 4
 )
 
@@ -373,9 +373,72 @@ func (Alarm_State) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{1, 0}
 }
 
+// ClearCause says why an alarm is CLEARED.
+type Alarm_ClearCause int32
+
+const (
+	// CLEAR_CAUSE_UNSPECIFIED means that it is not cleared, or was before causes were told.
+	Alarm_CLEAR_CAUSE_UNSPECIFIED Alarm_ClearCause = 0
+	// CONDITION_ENDED means that the condition is no longer met.
+	Alarm_CONDITION_ENDED Alarm_ClearCause = 1
+	// CLOSED_BY_HAND means that a person has closed it (CloseAlarm). While the condition goes on, it raises no other one.
+	Alarm_CLOSED_BY_HAND Alarm_ClearCause = 2
+	// DEVICE_LEFT means that the device was moved to another room or deleted: its series there is not judged any more.
+	Alarm_DEVICE_LEFT Alarm_ClearCause = 3
+	// RULE_CHANGED means that the rule was changed, disabled or deleted.
+	Alarm_RULE_CHANGED Alarm_ClearCause = 4
+)
+
+// Enum value maps for Alarm_ClearCause.
+var (
+	Alarm_ClearCause_name = map[int32]string{
+		0: "CLEAR_CAUSE_UNSPECIFIED",
+		1: "CONDITION_ENDED",
+		2: "CLOSED_BY_HAND",
+		3: "DEVICE_LEFT",
+		4: "RULE_CHANGED",
+	}
+	Alarm_ClearCause_value = map[string]int32{
+		"CLEAR_CAUSE_UNSPECIFIED": 0,
+		"CONDITION_ENDED":         1,
+		"CLOSED_BY_HAND":          2,
+		"DEVICE_LEFT":             3,
+		"RULE_CHANGED":            4,
+	}
+)
+
+func (x Alarm_ClearCause) Enum() *Alarm_ClearCause {
+	p := new(Alarm_ClearCause)
+	*p = x
+	return p
+}
+
+func (x Alarm_ClearCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Alarm_ClearCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_aggregation_v1_alarm_proto_enumTypes[6].Descriptor()
+}
+
+func (Alarm_ClearCause) Type() protoreflect.EnumType {
+	return &file_tocsin_aggregation_v1_alarm_proto_enumTypes[6]
+}
+
+func (x Alarm_ClearCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Alarm_ClearCause.Descriptor instead.
+func (Alarm_ClearCause) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{1, 1}
+}
+
 // AlarmRule says what is worth an alarm, where, and whom to tell. It is judged for each series of its scope on its own: an
 // alarm is about one series. Readings are judged as they arrive, by their event times; one that is older than the newest one
-// of its series that has been judged is kept, and counts in windows, but is not judged.
+// of its series that has been judged is kept, and counts in windows, but is not judged. Of counters the values that are
+// accepted are judged (no glitches), and for rates of change what they have counted. A rule that is made, changed or enabled
+// is judged at once by the last value of each series.
 type AlarmRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id names the rule.
@@ -420,7 +483,14 @@ type AlarmRule struct {
 	// none raises nothing until one comes; new ones are judged by themselves.
 	MatchingSeries *int32 `protobuf:"varint,20,opt,name=matching_series,json=matchingSeries,proto3,oneof" json:"matching_series,omitempty"`
 	// unmatched says why, when matching_series is 0.
-	Unmatched     AlarmRule_UnmatchedPart `protobuf:"varint,21,opt,name=unmatched,proto3,enum=tocsin.aggregation.v1.AlarmRule_UnmatchedPart" json:"unmatched,omitempty"`
+	Unmatched AlarmRule_UnmatchedPart `protobuf:"varint,21,opt,name=unmatched,proto3,enum=tocsin.aggregation.v1.AlarmRule_UnmatchedPart" json:"unmatched,omitempty"`
+	// unit in which limits are given and texts speak: any that can be converted to the canonical one of the sensor type (`C` for a
+	// temperature in `K`), which is meant when empty. Changed alone, it converts the limits.
+	Unit string `protobuf:"bytes,22,opt,name=unit,proto3" json:"unit,omitempty"`
+	// canonical_unit of the sensor type; empty when that is not known yet.
+	CanonicalUnit string `protobuf:"bytes,23,opt,name=canonical_unit,json=canonicalUnit,proto3" json:"canonical_unit,omitempty"`
+	// notify_cleared says that those who were told of an alarm are told when it is over, too.
+	NotifyCleared bool `protobuf:"varint,24,opt,name=notify_cleared,json=notifyCleared,proto3" json:"notify_cleared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +693,27 @@ func (x *AlarmRule) GetUnmatched() AlarmRule_UnmatchedPart {
 	return AlarmRule_UNMATCHED_PART_UNSPECIFIED
 }
 
+func (x *AlarmRule) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *AlarmRule) GetCanonicalUnit() string {
+	if x != nil {
+		return x.CanonicalUnit
+	}
+	return ""
+}
+
+func (x *AlarmRule) GetNotifyCleared() bool {
+	if x != nil {
+		return x.NotifyCleared
+	}
+	return false
+}
+
 type isAlarmRule_Condition interface {
 	isAlarmRule_Condition()
 }
@@ -712,8 +803,17 @@ type Alarm struct {
 	AcknowledgedBy string `protobuf:"bytes,15,opt,name=acknowledged_by,json=acknowledgedBy,proto3" json:"acknowledged_by,omitempty"`
 	// note of who acknowledged it.
 	Note string `protobuf:"bytes,16,opt,name=note,proto3" json:"note,omitempty"`
-	// clear_time is the event time at which the condition ended; absent before.
-	ClearTime     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=clear_time,json=clearTime,proto3" json:"clear_time,omitempty"`
+	// clear_time is the event time at which the condition ended, or when the alarm was closed; absent before.
+	ClearTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=clear_time,json=clearTime,proto3" json:"clear_time,omitempty"`
+	// clear_cause says why it is CLEARED.
+	ClearCause Alarm_ClearCause `protobuf:"varint,18,opt,name=clear_cause,json=clearCause,proto3,enum=tocsin.aggregation.v1.Alarm_ClearCause" json:"clear_cause,omitempty"`
+	// closed_by is the subject of the token of who closed it by hand; empty otherwise.
+	ClosedBy string `protobuf:"bytes,19,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
+	// close_reason of who closed it by hand.
+	CloseReason string `protobuf:"bytes,20,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
+	// historical is true when what raised it was older, when it was accepted, than the age of news of the service (1 hour): nobody
+	// was told. When it still lasts with newer values, people are told then, and it is false.
+	Historical    bool `protobuf:"varint,21,opt,name=historical,proto3" json:"historical,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,18 +967,51 @@ func (x *Alarm) GetClearTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Alarm) GetClearCause() Alarm_ClearCause {
+	if x != nil {
+		return x.ClearCause
+	}
+	return Alarm_CLEAR_CAUSE_UNSPECIFIED
+}
+
+func (x *Alarm) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
+func (x *Alarm) GetCloseReason() string {
+	if x != nil {
+		return x.CloseReason
+	}
+	return ""
+}
+
+func (x *Alarm) GetHistorical() bool {
+	if x != nil {
+		return x.Historical
+	}
+	return false
+}
+
 // Threshold is met while the values are beyond a limit.
 type AlarmRule_Threshold struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// direction of the limit.
 	Direction AlarmRule_Threshold_Direction `protobuf:"varint,1,opt,name=direction,proto3,enum=tocsin.aggregation.v1.AlarmRule_Threshold_Direction" json:"direction,omitempty"`
-	// limit in the canonical unit.
+	// limit in the unit of the rule. Refused where the sensor type's least and greatest values leave it never or always met, or
+	// where with the hysteresis an alarm could never clear.
 	Limit *float64 `protobuf:"fixed64,2,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// hysteresis: the alarm clears only when a value is this far back on the good side of the limit (or farther).
 	Hysteresis float64 `protobuf:"fixed64,3,opt,name=hysteresis,proto3" json:"hysteresis,omitempty"`
 	// min_duration for which all values must be beyond the limit before the alarm is raised, in event time; at once when
 	// absent. Until then it is PENDING.
-	MinDuration   *durationpb.Duration `protobuf:"bytes,4,opt,name=min_duration,json=minDuration,proto3" json:"min_duration,omitempty"`
+	MinDuration *durationpb.Duration `protobuf:"bytes,4,opt,name=min_duration,json=minDuration,proto3" json:"min_duration,omitempty"`
+	// value_holds says that a value stands until the next one: an alarm that is PENDING is raised by the clock when min_duration
+	// has passed without another value. It is for sensors that report on change. Values of the kind LEVEL always hold; without
+	// this others must be confirmed by a later reading.
+	ValueHolds    bool `protobuf:"varint,5,opt,name=value_holds,json=valueHolds,proto3" json:"value_holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -939,6 +1072,13 @@ func (x *AlarmRule_Threshold) GetMinDuration() *durationpb.Duration {
 		return x.MinDuration
 	}
 	return nil
+}
+
+func (x *AlarmRule_Threshold) GetValueHolds() bool {
+	if x != nil {
+		return x.ValueHolds
+	}
+	return false
 }
 
 // Completeness is met by a closed window of which too little was received or covered.
@@ -1005,10 +1145,13 @@ func (x *AlarmRule_Completeness) GetStep() *durationpb.Duration {
 	return nil
 }
 
-// NoData is met when a series has been quiet for too long. It is found by the clock, not by the next reading.
+// NoData is met when a series has been quiet for too long. It is found by the clock, not by the next reading. It ends with a
+// reading that is no older than `after` when it is accepted; one that is says only that the silence began later.
 type AlarmRule_NoData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// after this long since the newest event time of the series.
+	// after this long since the newest event time of the series. Time in which the mesh could not take readings does not
+	// count: after a start, an upgrade or an outage of the broker a series may be quiet for as long again, though no longer
+	// than three of its intervals or the silence grace of the service (5 minutes), whichever is more.
 	After         *durationpb.Duration `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1056,7 +1199,7 @@ type AlarmRule_FlatLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// duration for which they must have stayed the same, in event time.
 	Duration *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
-	// tolerance within which values count as the same as the first of them, in the canonical unit.
+	// tolerance within which values count as the same as the first of them, in the unit of the rule.
 	Tolerance     float64 `protobuf:"fixed64,2,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1111,7 +1254,7 @@ type AlarmRule_RateOfChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// direction of the change.
 	Direction AlarmRule_RateOfChange_Direction `protobuf:"varint,1,opt,name=direction,proto3,enum=tocsin.aggregation.v1.AlarmRule_RateOfChange_Direction" json:"direction,omitempty"`
-	// limit_per_hour of the change, in the canonical unit per hour; the alarm clears when a change is not steeper.
+	// limit_per_hour of the change, in the unit of the rule per hour; the alarm clears when a change is not steeper.
 	LimitPerHour float64 `protobuf:"fixed64,2,opt,name=limit_per_hour,json=limitPerHour,proto3" json:"limit_per_hour,omitempty"`
 	// over is the least time between the two readings that are compared; neighbours when absent.
 	Over          *durationpb.Duration `protobuf:"bytes,3,opt,name=over,proto3" json:"over,omitempty"`
@@ -1258,7 +1401,7 @@ var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
-	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa2\x15\n" +
+	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb4\x16\n" +
 	"\tAlarmRule\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
 	"\x05title\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18xR\x05title\x12%\n" +
@@ -1284,7 +1427,10 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\vupdate_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"updateTime\x122\n" +
 	"\x0fmatching_series\x18\x14 \x01(\x05B\x04\xe2A\x01\x03H\x01R\x0ematchingSeries\x88\x01\x01\x12R\n" +
-	"\tunmatched\x18\x15 \x01(\x0e2..tocsin.aggregation.v1.AlarmRule.UnmatchedPartB\x04\xe2A\x01\x03R\tunmatched\x1a\xdf\x02\n" +
+	"\tunmatched\x18\x15 \x01(\x0e2..tocsin.aggregation.v1.AlarmRule.UnmatchedPartB\x04\xe2A\x01\x03R\tunmatched\x12\x1b\n" +
+	"\x04unit\x18\x16 \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x04unit\x12+\n" +
+	"\x0ecanonical_unit\x18\x17 \x01(\tB\x04\xe2A\x01\x03R\rcanonicalUnit\x12%\n" +
+	"\x0enotify_cleared\x18\x18 \x01(\bR\rnotifyCleared\x1a\x80\x03\n" +
 	"\tThreshold\x12^\n" +
 	"\tdirection\x18\x01 \x01(\x0e24.tocsin.aggregation.v1.AlarmRule.Threshold.DirectionB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\tdirection\x12)\n" +
@@ -1292,7 +1438,9 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
 	"hysteresis\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01)\x00\x00\x00\x00\x00\x00\x00\x00R\n" +
 	"hysteresis\x12M\n" +
-	"\fmin_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\xbd\xa3\x012\x00R\vminDuration\"<\n" +
+	"\fmin_duration\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\xbd\xa3\x012\x00R\vminDuration\x12\x1f\n" +
+	"\vvalue_holds\x18\x05 \x01(\bR\n" +
+	"valueHolds\"<\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ABOVE\x10\x01\x12\t\n" +
@@ -1339,7 +1487,7 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\x06DEVICE\x10\x04\x12\b\n" +
 	"\x04KIND\x10\x05B\x12\n" +
 	"\tcondition\x12\x05\xbaH\x02\b\x01B\x12\n" +
-	"\x10_matching_series\"\xef\x06\n" +
+	"\x10_matching_series\"\x90\t\n" +
 	"\x05Alarm\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -1363,14 +1511,28 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\x0facknowledged_by\x18\x0f \x01(\tR\x0eacknowledgedBy\x12\x12\n" +
 	"\x04note\x18\x10 \x01(\tR\x04note\x129\n" +
 	"\n" +
-	"clear_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tclearTime\"V\n" +
+	"clear_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tclearTime\x12H\n" +
+	"\vclear_cause\x18\x12 \x01(\x0e2'.tocsin.aggregation.v1.Alarm.ClearCauseR\n" +
+	"clearCause\x12\x1b\n" +
+	"\tclosed_by\x18\x13 \x01(\tR\bclosedBy\x12!\n" +
+	"\fclose_reason\x18\x14 \x01(\tR\vcloseReason\x12\x1e\n" +
+	"\n" +
+	"historical\x18\x15 \x01(\bR\n" +
+	"historical\"V\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\n" +
 	"\n" +
 	"\x06RAISED\x10\x02\x12\x10\n" +
 	"\fACKNOWLEDGED\x10\x03\x12\v\n" +
-	"\aCLEARED\x10\x04B\b\n" +
+	"\aCLEARED\x10\x04\"u\n" +
+	"\n" +
+	"ClearCause\x12\x1b\n" +
+	"\x17CLEAR_CAUSE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fCONDITION_ENDED\x10\x01\x12\x12\n" +
+	"\x0eCLOSED_BY_HAND\x10\x02\x12\x0f\n" +
+	"\vDEVICE_LEFT\x10\x03\x12\x10\n" +
+	"\fRULE_CHANGED\x10\x04B\b\n" +
 	"\x06_valueB\r\n" +
 	"\v_last_valueB\x10\n" +
 	"\x0e_extreme_valueB\xcd\x01\n" +
@@ -1389,7 +1551,7 @@ func file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_alarm_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_alarm_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_tocsin_aggregation_v1_alarm_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
 var file_tocsin_aggregation_v1_alarm_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tocsin_aggregation_v1_alarm_proto_goTypes = []any{
 	(AlarmRule_Severity)(0),               // 0: tocsin.aggregation.v1.AlarmRule.Severity
@@ -1398,52 +1560,54 @@ var file_tocsin_aggregation_v1_alarm_proto_goTypes = []any{
 	(AlarmRule_Completeness_Ratio)(0),     // 3: tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
 	(AlarmRule_RateOfChange_Direction)(0), // 4: tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
 	(Alarm_State)(0),                      // 5: tocsin.aggregation.v1.Alarm.State
-	(*AlarmRule)(nil),                     // 6: tocsin.aggregation.v1.AlarmRule
-	(*Alarm)(nil),                         // 7: tocsin.aggregation.v1.Alarm
-	(*AlarmRule_Threshold)(nil),           // 8: tocsin.aggregation.v1.AlarmRule.Threshold
-	(*AlarmRule_Completeness)(nil),        // 9: tocsin.aggregation.v1.AlarmRule.Completeness
-	(*AlarmRule_NoData)(nil),              // 10: tocsin.aggregation.v1.AlarmRule.NoData
-	(*AlarmRule_FlatLine)(nil),            // 11: tocsin.aggregation.v1.AlarmRule.FlatLine
-	(*AlarmRule_RateOfChange)(nil),        // 12: tocsin.aggregation.v1.AlarmRule.RateOfChange
-	(*AlarmRule_ContainerFull)(nil),       // 13: tocsin.aggregation.v1.AlarmRule.ContainerFull
-	(*AlarmRule_ContainerEmptied)(nil),    // 14: tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	(*timestamppb.Timestamp)(nil),         // 15: google.protobuf.Timestamp
-	(*Series)(nil),                        // 16: tocsin.aggregation.v1.Series
-	(*durationpb.Duration)(nil),           // 17: google.protobuf.Duration
+	(Alarm_ClearCause)(0),                 // 6: tocsin.aggregation.v1.Alarm.ClearCause
+	(*AlarmRule)(nil),                     // 7: tocsin.aggregation.v1.AlarmRule
+	(*Alarm)(nil),                         // 8: tocsin.aggregation.v1.Alarm
+	(*AlarmRule_Threshold)(nil),           // 9: tocsin.aggregation.v1.AlarmRule.Threshold
+	(*AlarmRule_Completeness)(nil),        // 10: tocsin.aggregation.v1.AlarmRule.Completeness
+	(*AlarmRule_NoData)(nil),              // 11: tocsin.aggregation.v1.AlarmRule.NoData
+	(*AlarmRule_FlatLine)(nil),            // 12: tocsin.aggregation.v1.AlarmRule.FlatLine
+	(*AlarmRule_RateOfChange)(nil),        // 13: tocsin.aggregation.v1.AlarmRule.RateOfChange
+	(*AlarmRule_ContainerFull)(nil),       // 14: tocsin.aggregation.v1.AlarmRule.ContainerFull
+	(*AlarmRule_ContainerEmptied)(nil),    // 15: tocsin.aggregation.v1.AlarmRule.ContainerEmptied
+	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
+	(*Series)(nil),                        // 17: tocsin.aggregation.v1.Series
+	(*durationpb.Duration)(nil),           // 18: google.protobuf.Duration
 }
 var file_tocsin_aggregation_v1_alarm_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.AlarmRule.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
-	8,  // 1: tocsin.aggregation.v1.AlarmRule.threshold:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold
-	9,  // 2: tocsin.aggregation.v1.AlarmRule.completeness:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness
-	10, // 3: tocsin.aggregation.v1.AlarmRule.no_data:type_name -> tocsin.aggregation.v1.AlarmRule.NoData
-	11, // 4: tocsin.aggregation.v1.AlarmRule.flat_line:type_name -> tocsin.aggregation.v1.AlarmRule.FlatLine
-	12, // 5: tocsin.aggregation.v1.AlarmRule.rate_of_change:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange
-	13, // 6: tocsin.aggregation.v1.AlarmRule.container_full:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerFull
-	14, // 7: tocsin.aggregation.v1.AlarmRule.container_emptied:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	15, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
-	15, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
+	9,  // 1: tocsin.aggregation.v1.AlarmRule.threshold:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold
+	10, // 2: tocsin.aggregation.v1.AlarmRule.completeness:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness
+	11, // 3: tocsin.aggregation.v1.AlarmRule.no_data:type_name -> tocsin.aggregation.v1.AlarmRule.NoData
+	12, // 4: tocsin.aggregation.v1.AlarmRule.flat_line:type_name -> tocsin.aggregation.v1.AlarmRule.FlatLine
+	13, // 5: tocsin.aggregation.v1.AlarmRule.rate_of_change:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange
+	14, // 6: tocsin.aggregation.v1.AlarmRule.container_full:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerFull
+	15, // 7: tocsin.aggregation.v1.AlarmRule.container_emptied:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerEmptied
+	16, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
+	16, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 10: tocsin.aggregation.v1.AlarmRule.unmatched:type_name -> tocsin.aggregation.v1.AlarmRule.UnmatchedPart
 	0,  // 11: tocsin.aggregation.v1.Alarm.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
-	16, // 12: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
+	17, // 12: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
 	5,  // 13: tocsin.aggregation.v1.Alarm.state:type_name -> tocsin.aggregation.v1.Alarm.State
-	15, // 14: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
-	15, // 15: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
-	15, // 16: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
-	15, // 17: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
-	15, // 18: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
-	2,  // 19: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
-	17, // 20: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
-	3,  // 21: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
-	17, // 22: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
-	17, // 23: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
-	17, // 24: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
-	4,  // 25: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
-	17, // 26: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	16, // 14: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
+	16, // 15: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
+	16, // 16: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
+	16, // 17: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
+	16, // 18: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
+	6,  // 19: tocsin.aggregation.v1.Alarm.clear_cause:type_name -> tocsin.aggregation.v1.Alarm.ClearCause
+	2,  // 20: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
+	18, // 21: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
+	3,  // 22: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
+	18, // 23: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
+	18, // 24: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
+	18, // 25: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
+	4,  // 26: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
+	18, // 27: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_alarm_proto_init() }
@@ -1468,7 +1632,7 @@ func file_tocsin_aggregation_v1_alarm_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_alarm_proto_rawDesc), len(file_tocsin_aggregation_v1_alarm_proto_rawDesc)),
-			NumEnums:      6,
+			NumEnums:      7,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	_ "tocsin/gen/tocsin/options/v1"
@@ -72,6 +73,153 @@ func (x *CreateAlarmRuleRequest) GetRule() *AlarmRule {
 	return nil
 }
 
+// TryAlarmRuleRequest carries the rule to try.
+type TryAlarmRuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// rule to try, as CreateAlarmRule takes it; its id may be one that is taken.
+	Rule *AlarmRule `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// since when; 7 days ago when absent, at most 31 days ago.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryAlarmRuleRequest) Reset() {
+	*x = TryAlarmRuleRequest{}
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryAlarmRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryAlarmRuleRequest) ProtoMessage() {}
+
+func (x *TryAlarmRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryAlarmRuleRequest.ProtoReflect.Descriptor instead.
+func (*TryAlarmRuleRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TryAlarmRuleRequest) GetRule() *AlarmRule {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *TryAlarmRuleRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// TryAlarmRuleResponse is what would have been.
+type TryAlarmRuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// raised is how many alarms would have been.
+	Raised int32 `protobuf:"varint,1,opt,name=raised,proto3" json:"raised,omitempty"`
+	// alarms of these, the latest first, at most 20.
+	Alarms []*Alarm `protobuf:"bytes,2,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	// series that were tried.
+	Series int32 `protobuf:"varint,3,opt,name=series,proto3" json:"series,omitempty"`
+	// complete is false when something was left out: more than 100 series or 500,000 readings are in the scope and the span, or a
+	// series was quiet too often to look at each time.
+	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	// start of the span.
+	Start *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start,proto3" json:"start,omitempty"`
+	// end of the span: now.
+	End           *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryAlarmRuleResponse) Reset() {
+	*x = TryAlarmRuleResponse{}
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryAlarmRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryAlarmRuleResponse) ProtoMessage() {}
+
+func (x *TryAlarmRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryAlarmRuleResponse.ProtoReflect.Descriptor instead.
+func (*TryAlarmRuleResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TryAlarmRuleResponse) GetRaised() int32 {
+	if x != nil {
+		return x.Raised
+	}
+	return 0
+}
+
+func (x *TryAlarmRuleResponse) GetAlarms() []*Alarm {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
+func (x *TryAlarmRuleResponse) GetSeries() int32 {
+	if x != nil {
+		return x.Series
+	}
+	return 0
+}
+
+func (x *TryAlarmRuleResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *TryAlarmRuleResponse) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *TryAlarmRuleResponse) GetEnd() *timestamppb.Timestamp {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
 // GetAlarmRuleRequest names a rule.
 type GetAlarmRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -83,7 +231,7 @@ type GetAlarmRuleRequest struct {
 
 func (x *GetAlarmRuleRequest) Reset() {
 	*x = GetAlarmRuleRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[1]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -95,7 +243,7 @@ func (x *GetAlarmRuleRequest) String() string {
 func (*GetAlarmRuleRequest) ProtoMessage() {}
 
 func (x *GetAlarmRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[1]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -108,7 +256,7 @@ func (x *GetAlarmRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAlarmRuleRequest.ProtoReflect.Descriptor instead.
 func (*GetAlarmRuleRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetAlarmRuleRequest) GetId() string {
@@ -131,7 +279,7 @@ type ListAlarmRulesRequest struct {
 
 func (x *ListAlarmRulesRequest) Reset() {
 	*x = ListAlarmRulesRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[2]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -143,7 +291,7 @@ func (x *ListAlarmRulesRequest) String() string {
 func (*ListAlarmRulesRequest) ProtoMessage() {}
 
 func (x *ListAlarmRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[2]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -156,7 +304,7 @@ func (x *ListAlarmRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlarmRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListAlarmRulesRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListAlarmRulesRequest) GetPageSize() int32 {
@@ -186,7 +334,7 @@ type ListAlarmRulesResponse struct {
 
 func (x *ListAlarmRulesResponse) Reset() {
 	*x = ListAlarmRulesResponse{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[3]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -198,7 +346,7 @@ func (x *ListAlarmRulesResponse) String() string {
 func (*ListAlarmRulesResponse) ProtoMessage() {}
 
 func (x *ListAlarmRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[3]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -211,7 +359,7 @@ func (x *ListAlarmRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlarmRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListAlarmRulesResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListAlarmRulesResponse) GetRules() []*AlarmRule {
@@ -241,7 +389,7 @@ type UpdateAlarmRuleRequest struct {
 
 func (x *UpdateAlarmRuleRequest) Reset() {
 	*x = UpdateAlarmRuleRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[4]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +401,7 @@ func (x *UpdateAlarmRuleRequest) String() string {
 func (*UpdateAlarmRuleRequest) ProtoMessage() {}
 
 func (x *UpdateAlarmRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[4]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +414,7 @@ func (x *UpdateAlarmRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAlarmRuleRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAlarmRuleRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UpdateAlarmRuleRequest) GetRule() *AlarmRule {
@@ -294,7 +442,7 @@ type DeleteAlarmRuleRequest struct {
 
 func (x *DeleteAlarmRuleRequest) Reset() {
 	*x = DeleteAlarmRuleRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[5]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +454,7 @@ func (x *DeleteAlarmRuleRequest) String() string {
 func (*DeleteAlarmRuleRequest) ProtoMessage() {}
 
 func (x *DeleteAlarmRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[5]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +467,7 @@ func (x *DeleteAlarmRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAlarmRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAlarmRuleRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteAlarmRuleRequest) GetId() string {
@@ -340,7 +488,7 @@ type GetAlarmRequest struct {
 
 func (x *GetAlarmRequest) Reset() {
 	*x = GetAlarmRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[6]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +500,7 @@ func (x *GetAlarmRequest) String() string {
 func (*GetAlarmRequest) ProtoMessage() {}
 
 func (x *GetAlarmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[6]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +513,7 @@ func (x *GetAlarmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAlarmRequest.ProtoReflect.Descriptor instead.
 func (*GetAlarmRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetAlarmRequest) GetId() string {
@@ -398,7 +546,7 @@ type ListAlarmsRequest struct {
 
 func (x *ListAlarmsRequest) Reset() {
 	*x = ListAlarmsRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[7]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +558,7 @@ func (x *ListAlarmsRequest) String() string {
 func (*ListAlarmsRequest) ProtoMessage() {}
 
 func (x *ListAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[7]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +571,7 @@ func (x *ListAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListAlarmsRequest) GetPageSize() int32 {
@@ -488,7 +636,7 @@ type ListAlarmsResponse struct {
 
 func (x *ListAlarmsResponse) Reset() {
 	*x = ListAlarmsResponse{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[8]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +648,7 @@ func (x *ListAlarmsResponse) String() string {
 func (*ListAlarmsResponse) ProtoMessage() {}
 
 func (x *ListAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[8]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +661,7 @@ func (x *ListAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{8}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListAlarmsResponse) GetAlarms() []*Alarm {
@@ -543,7 +691,7 @@ type AcknowledgeAlarmRequest struct {
 
 func (x *AcknowledgeAlarmRequest) Reset() {
 	*x = AcknowledgeAlarmRequest{}
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[9]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +703,7 @@ func (x *AcknowledgeAlarmRequest) String() string {
 func (*AcknowledgeAlarmRequest) ProtoMessage() {}
 
 func (x *AcknowledgeAlarmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[9]
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +716,7 @@ func (x *AcknowledgeAlarmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeAlarmRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeAlarmRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{9}
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AcknowledgeAlarmRequest) GetId() string {
@@ -585,14 +733,80 @@ func (x *AcknowledgeAlarmRequest) GetNote() string {
 	return ""
 }
 
+// CloseAlarmRequest names an alarm.
+type CloseAlarmRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the alarm.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// reason for the others, 1 to 1,000 characters.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAlarmRequest) Reset() {
+	*x = CloseAlarmRequest{}
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAlarmRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAlarmRequest) ProtoMessage() {}
+
+func (x *CloseAlarmRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_alarm_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAlarmRequest.ProtoReflect.Descriptor instead.
+func (*CloseAlarmRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CloseAlarmRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CloseAlarmRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_tocsin_aggregation_v1_alarm_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_service_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/aggregation/v1/alarm_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a!tocsin/aggregation/v1/alarm.proto\x1a\x1ftocsin/options/v1/options.proto\"Z\n" +
+	")tocsin/aggregation/v1/alarm_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tocsin/aggregation/v1/alarm.proto\x1a\x1ftocsin/options/v1/options.proto\"Z\n" +
 	"\x16CreateAlarmRuleRequest\x12@\n" +
 	"\x04rule\x18\x01 \x01(\v2 .tocsin.aggregation.v1.AlarmRuleB\n" +
-	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x04rule\"4\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x04rule\"\x89\x01\n" +
+	"\x13TryAlarmRuleRequest\x12@\n" +
+	"\x04rule\x18\x01 \x01(\v2 .tocsin.aggregation.v1.AlarmRuleB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x04rule\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xf8\x01\n" +
+	"\x14TryAlarmRuleResponse\x12\x16\n" +
+	"\x06raised\x18\x01 \x01(\x05R\x06raised\x124\n" +
+	"\x06alarms\x18\x02 \x03(\v2\x1c.tocsin.aggregation.v1.AlarmR\x06alarms\x12\x16\n" +
+	"\x06series\x18\x03 \x01(\x05R\x06series\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x120\n" +
+	"\x05start\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12,\n" +
+	"\x03end\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03end\"4\n" +
 	"\x13GetAlarmRuleRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"f\n" +
 	"\x15ListAlarmRulesRequest\x12$\n" +
@@ -626,10 +840,15 @@ const file_tocsin_aggregation_v1_alarm_service_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Z\n" +
 	"\x17AcknowledgeAlarmRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12 \n" +
-	"\x04note\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xe8\aR\x04note2\xd9\t\n" +
+	"\x04note\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xe8\aR\x04note\"^\n" +
+	"\x11CloseAlarmRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12*\n" +
+	"\x06reason\x18\x02 \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\x98\xb5\x18\x01\x10\x01\x18\xe8\aR\x06reason2\x82\f\n" +
 	"\fAlarmService\x12\x92\x01\n" +
 	"\x0fCreateAlarmRule\x12-.tocsin.aggregation.v1.CreateAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\".\x8a\xb5\x18\x0e\n" +
 	"\falarms:write\x82\xd3\xe4\x93\x02\x16:\x04rule\"\x0e/v1/alarmRules\x12\x9b\x01\n" +
+	"\fTryAlarmRule\x12*.tocsin.aggregation.v1.TryAlarmRuleRequest\x1a+.tocsin.aggregation.v1.TryAlarmRuleResponse\"2\x8a\xb5\x18\x0e\n" +
+	"\falarms:write\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/alarmRules:try\x90\x02\x01\x12\x9b\x01\n" +
 	"\fGetAlarmRule\x12*.tocsin.aggregation.v1.GetAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\"=\x8a\xb5\x18\x1b\n" +
 	"\valarms:read\n" +
 	"\falarms:write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/alarmRules/{id}\x90\x02\x01\x12\xa7\x01\n" +
@@ -649,7 +868,10 @@ const file_tocsin_aggregation_v1_alarm_service_proto_rawDesc = "" +
 	"\falarms:write\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/alarms\x90\x02\x01\x12\x9a\x01\n" +
 	"\x10AcknowledgeAlarm\x12..tocsin.aggregation.v1.AcknowledgeAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"8\x8a\xb5\x18\x0e\n" +
-	"\falarms:write\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/alarms/{id}:acknowledgeB\xd4\x01\n" +
+	"\falarms:write\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/alarms/{id}:acknowledge\x12\x88\x01\n" +
+	"\n" +
+	"CloseAlarm\x12(.tocsin.aggregation.v1.CloseAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"2\x8a\xb5\x18\x0e\n" +
+	"\falarms:write\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/alarms/{id}:closeB\xd4\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x11AlarmServiceProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (
@@ -664,52 +886,65 @@ func file_tocsin_aggregation_v1_alarm_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_aggregation_v1_alarm_service_proto_rawDescData
 }
 
-var file_tocsin_aggregation_v1_alarm_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_tocsin_aggregation_v1_alarm_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tocsin_aggregation_v1_alarm_service_proto_goTypes = []any{
 	(*CreateAlarmRuleRequest)(nil),  // 0: tocsin.aggregation.v1.CreateAlarmRuleRequest
-	(*GetAlarmRuleRequest)(nil),     // 1: tocsin.aggregation.v1.GetAlarmRuleRequest
-	(*ListAlarmRulesRequest)(nil),   // 2: tocsin.aggregation.v1.ListAlarmRulesRequest
-	(*ListAlarmRulesResponse)(nil),  // 3: tocsin.aggregation.v1.ListAlarmRulesResponse
-	(*UpdateAlarmRuleRequest)(nil),  // 4: tocsin.aggregation.v1.UpdateAlarmRuleRequest
-	(*DeleteAlarmRuleRequest)(nil),  // 5: tocsin.aggregation.v1.DeleteAlarmRuleRequest
-	(*GetAlarmRequest)(nil),         // 6: tocsin.aggregation.v1.GetAlarmRequest
-	(*ListAlarmsRequest)(nil),       // 7: tocsin.aggregation.v1.ListAlarmsRequest
-	(*ListAlarmsResponse)(nil),      // 8: tocsin.aggregation.v1.ListAlarmsResponse
-	(*AcknowledgeAlarmRequest)(nil), // 9: tocsin.aggregation.v1.AcknowledgeAlarmRequest
-	(*AlarmRule)(nil),               // 10: tocsin.aggregation.v1.AlarmRule
-	(*fieldmaskpb.FieldMask)(nil),   // 11: google.protobuf.FieldMask
-	(Alarm_State)(0),                // 12: tocsin.aggregation.v1.Alarm.State
-	(*Alarm)(nil),                   // 13: tocsin.aggregation.v1.Alarm
-	(*emptypb.Empty)(nil),           // 14: google.protobuf.Empty
+	(*TryAlarmRuleRequest)(nil),     // 1: tocsin.aggregation.v1.TryAlarmRuleRequest
+	(*TryAlarmRuleResponse)(nil),    // 2: tocsin.aggregation.v1.TryAlarmRuleResponse
+	(*GetAlarmRuleRequest)(nil),     // 3: tocsin.aggregation.v1.GetAlarmRuleRequest
+	(*ListAlarmRulesRequest)(nil),   // 4: tocsin.aggregation.v1.ListAlarmRulesRequest
+	(*ListAlarmRulesResponse)(nil),  // 5: tocsin.aggregation.v1.ListAlarmRulesResponse
+	(*UpdateAlarmRuleRequest)(nil),  // 6: tocsin.aggregation.v1.UpdateAlarmRuleRequest
+	(*DeleteAlarmRuleRequest)(nil),  // 7: tocsin.aggregation.v1.DeleteAlarmRuleRequest
+	(*GetAlarmRequest)(nil),         // 8: tocsin.aggregation.v1.GetAlarmRequest
+	(*ListAlarmsRequest)(nil),       // 9: tocsin.aggregation.v1.ListAlarmsRequest
+	(*ListAlarmsResponse)(nil),      // 10: tocsin.aggregation.v1.ListAlarmsResponse
+	(*AcknowledgeAlarmRequest)(nil), // 11: tocsin.aggregation.v1.AcknowledgeAlarmRequest
+	(*CloseAlarmRequest)(nil),       // 12: tocsin.aggregation.v1.CloseAlarmRequest
+	(*AlarmRule)(nil),               // 13: tocsin.aggregation.v1.AlarmRule
+	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
+	(*Alarm)(nil),                   // 15: tocsin.aggregation.v1.Alarm
+	(*fieldmaskpb.FieldMask)(nil),   // 16: google.protobuf.FieldMask
+	(Alarm_State)(0),                // 17: tocsin.aggregation.v1.Alarm.State
+	(*emptypb.Empty)(nil),           // 18: google.protobuf.Empty
 }
 var file_tocsin_aggregation_v1_alarm_service_proto_depIdxs = []int32{
-	10, // 0: tocsin.aggregation.v1.CreateAlarmRuleRequest.rule:type_name -> tocsin.aggregation.v1.AlarmRule
-	10, // 1: tocsin.aggregation.v1.ListAlarmRulesResponse.rules:type_name -> tocsin.aggregation.v1.AlarmRule
-	10, // 2: tocsin.aggregation.v1.UpdateAlarmRuleRequest.rule:type_name -> tocsin.aggregation.v1.AlarmRule
-	11, // 3: tocsin.aggregation.v1.UpdateAlarmRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	12, // 4: tocsin.aggregation.v1.ListAlarmsRequest.states:type_name -> tocsin.aggregation.v1.Alarm.State
-	13, // 5: tocsin.aggregation.v1.ListAlarmsResponse.alarms:type_name -> tocsin.aggregation.v1.Alarm
-	0,  // 6: tocsin.aggregation.v1.AlarmService.CreateAlarmRule:input_type -> tocsin.aggregation.v1.CreateAlarmRuleRequest
-	1,  // 7: tocsin.aggregation.v1.AlarmService.GetAlarmRule:input_type -> tocsin.aggregation.v1.GetAlarmRuleRequest
-	2,  // 8: tocsin.aggregation.v1.AlarmService.ListAlarmRules:input_type -> tocsin.aggregation.v1.ListAlarmRulesRequest
-	4,  // 9: tocsin.aggregation.v1.AlarmService.UpdateAlarmRule:input_type -> tocsin.aggregation.v1.UpdateAlarmRuleRequest
-	5,  // 10: tocsin.aggregation.v1.AlarmService.DeleteAlarmRule:input_type -> tocsin.aggregation.v1.DeleteAlarmRuleRequest
-	6,  // 11: tocsin.aggregation.v1.AlarmService.GetAlarm:input_type -> tocsin.aggregation.v1.GetAlarmRequest
-	7,  // 12: tocsin.aggregation.v1.AlarmService.ListAlarms:input_type -> tocsin.aggregation.v1.ListAlarmsRequest
-	9,  // 13: tocsin.aggregation.v1.AlarmService.AcknowledgeAlarm:input_type -> tocsin.aggregation.v1.AcknowledgeAlarmRequest
-	10, // 14: tocsin.aggregation.v1.AlarmService.CreateAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
-	10, // 15: tocsin.aggregation.v1.AlarmService.GetAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
-	3,  // 16: tocsin.aggregation.v1.AlarmService.ListAlarmRules:output_type -> tocsin.aggregation.v1.ListAlarmRulesResponse
-	10, // 17: tocsin.aggregation.v1.AlarmService.UpdateAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
-	14, // 18: tocsin.aggregation.v1.AlarmService.DeleteAlarmRule:output_type -> google.protobuf.Empty
-	13, // 19: tocsin.aggregation.v1.AlarmService.GetAlarm:output_type -> tocsin.aggregation.v1.Alarm
-	8,  // 20: tocsin.aggregation.v1.AlarmService.ListAlarms:output_type -> tocsin.aggregation.v1.ListAlarmsResponse
-	13, // 21: tocsin.aggregation.v1.AlarmService.AcknowledgeAlarm:output_type -> tocsin.aggregation.v1.Alarm
-	14, // [14:22] is the sub-list for method output_type
-	6,  // [6:14] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	13, // 0: tocsin.aggregation.v1.CreateAlarmRuleRequest.rule:type_name -> tocsin.aggregation.v1.AlarmRule
+	13, // 1: tocsin.aggregation.v1.TryAlarmRuleRequest.rule:type_name -> tocsin.aggregation.v1.AlarmRule
+	14, // 2: tocsin.aggregation.v1.TryAlarmRuleRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 3: tocsin.aggregation.v1.TryAlarmRuleResponse.alarms:type_name -> tocsin.aggregation.v1.Alarm
+	14, // 4: tocsin.aggregation.v1.TryAlarmRuleResponse.start:type_name -> google.protobuf.Timestamp
+	14, // 5: tocsin.aggregation.v1.TryAlarmRuleResponse.end:type_name -> google.protobuf.Timestamp
+	13, // 6: tocsin.aggregation.v1.ListAlarmRulesResponse.rules:type_name -> tocsin.aggregation.v1.AlarmRule
+	13, // 7: tocsin.aggregation.v1.UpdateAlarmRuleRequest.rule:type_name -> tocsin.aggregation.v1.AlarmRule
+	16, // 8: tocsin.aggregation.v1.UpdateAlarmRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	17, // 9: tocsin.aggregation.v1.ListAlarmsRequest.states:type_name -> tocsin.aggregation.v1.Alarm.State
+	15, // 10: tocsin.aggregation.v1.ListAlarmsResponse.alarms:type_name -> tocsin.aggregation.v1.Alarm
+	0,  // 11: tocsin.aggregation.v1.AlarmService.CreateAlarmRule:input_type -> tocsin.aggregation.v1.CreateAlarmRuleRequest
+	1,  // 12: tocsin.aggregation.v1.AlarmService.TryAlarmRule:input_type -> tocsin.aggregation.v1.TryAlarmRuleRequest
+	3,  // 13: tocsin.aggregation.v1.AlarmService.GetAlarmRule:input_type -> tocsin.aggregation.v1.GetAlarmRuleRequest
+	4,  // 14: tocsin.aggregation.v1.AlarmService.ListAlarmRules:input_type -> tocsin.aggregation.v1.ListAlarmRulesRequest
+	6,  // 15: tocsin.aggregation.v1.AlarmService.UpdateAlarmRule:input_type -> tocsin.aggregation.v1.UpdateAlarmRuleRequest
+	7,  // 16: tocsin.aggregation.v1.AlarmService.DeleteAlarmRule:input_type -> tocsin.aggregation.v1.DeleteAlarmRuleRequest
+	8,  // 17: tocsin.aggregation.v1.AlarmService.GetAlarm:input_type -> tocsin.aggregation.v1.GetAlarmRequest
+	9,  // 18: tocsin.aggregation.v1.AlarmService.ListAlarms:input_type -> tocsin.aggregation.v1.ListAlarmsRequest
+	11, // 19: tocsin.aggregation.v1.AlarmService.AcknowledgeAlarm:input_type -> tocsin.aggregation.v1.AcknowledgeAlarmRequest
+	12, // 20: tocsin.aggregation.v1.AlarmService.CloseAlarm:input_type -> tocsin.aggregation.v1.CloseAlarmRequest
+	13, // 21: tocsin.aggregation.v1.AlarmService.CreateAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
+	2,  // 22: tocsin.aggregation.v1.AlarmService.TryAlarmRule:output_type -> tocsin.aggregation.v1.TryAlarmRuleResponse
+	13, // 23: tocsin.aggregation.v1.AlarmService.GetAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
+	5,  // 24: tocsin.aggregation.v1.AlarmService.ListAlarmRules:output_type -> tocsin.aggregation.v1.ListAlarmRulesResponse
+	13, // 25: tocsin.aggregation.v1.AlarmService.UpdateAlarmRule:output_type -> tocsin.aggregation.v1.AlarmRule
+	18, // 26: tocsin.aggregation.v1.AlarmService.DeleteAlarmRule:output_type -> google.protobuf.Empty
+	15, // 27: tocsin.aggregation.v1.AlarmService.GetAlarm:output_type -> tocsin.aggregation.v1.Alarm
+	10, // 28: tocsin.aggregation.v1.AlarmService.ListAlarms:output_type -> tocsin.aggregation.v1.ListAlarmsResponse
+	15, // 29: tocsin.aggregation.v1.AlarmService.AcknowledgeAlarm:output_type -> tocsin.aggregation.v1.Alarm
+	15, // 30: tocsin.aggregation.v1.AlarmService.CloseAlarm:output_type -> tocsin.aggregation.v1.Alarm
+	21, // [21:31] is the sub-list for method output_type
+	11, // [11:21] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_alarm_service_proto_init() }
@@ -724,7 +959,7 @@ func file_tocsin_aggregation_v1_alarm_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_alarm_service_proto_rawDesc), len(file_tocsin_aggregation_v1_alarm_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AlarmService_CreateAlarmRule_FullMethodName  = "/tocsin.aggregation.v1.AlarmService/CreateAlarmRule"
+	AlarmService_TryAlarmRule_FullMethodName     = "/tocsin.aggregation.v1.AlarmService/TryAlarmRule"
 	AlarmService_GetAlarmRule_FullMethodName     = "/tocsin.aggregation.v1.AlarmService/GetAlarmRule"
 	AlarmService_ListAlarmRules_FullMethodName   = "/tocsin.aggregation.v1.AlarmService/ListAlarmRules"
 	AlarmService_UpdateAlarmRule_FullMethodName  = "/tocsin.aggregation.v1.AlarmService/UpdateAlarmRule"
@@ -28,6 +29,7 @@ const (
 	AlarmService_GetAlarm_FullMethodName         = "/tocsin.aggregation.v1.AlarmService/GetAlarm"
 	AlarmService_ListAlarms_FullMethodName       = "/tocsin.aggregation.v1.AlarmService/ListAlarms"
 	AlarmService_AcknowledgeAlarm_FullMethodName = "/tocsin.aggregation.v1.AlarmService/AcknowledgeAlarm"
+	AlarmService_CloseAlarm_FullMethodName       = "/tocsin.aggregation.v1.AlarmService/CloseAlarm"
 )
 
 // AlarmServiceClient is the client API for AlarmService service.
@@ -38,6 +40,8 @@ const (
 type AlarmServiceClient interface {
 	// CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken.
 	CreateAlarmRule(ctx context.Context, in *CreateAlarmRuleRequest, opts ...grpc.CallOption) (*AlarmRule, error)
+	// TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody.
+	TryAlarmRule(ctx context.Context, in *TryAlarmRuleRequest, opts ...grpc.CallOption) (*TryAlarmRuleResponse, error)
 	// GetAlarmRule returns one rule.
 	GetAlarmRule(ctx context.Context, in *GetAlarmRuleRequest, opts ...grpc.CallOption) (*AlarmRule, error)
 	// ListAlarmRules returns rules by id.
@@ -54,6 +58,10 @@ type AlarmServiceClient interface {
 	// AcknowledgeAlarm says that the caller takes care of a raised alarm; again is a success without effect.
 	// FAILED_PRECONDITION for one that is pending or cleared.
 	AcknowledgeAlarm(ctx context.Context, in *AcknowledgeAlarmRequest, opts ...grpc.CallOption) (*Alarm, error)
+	// CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+	// alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+	// one that is pending, or cleared by itself.
+	CloseAlarm(ctx context.Context, in *CloseAlarmRequest, opts ...grpc.CallOption) (*Alarm, error)
 }
 
 type alarmServiceClient struct {
@@ -68,6 +76,16 @@ func (c *alarmServiceClient) CreateAlarmRule(ctx context.Context, in *CreateAlar
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AlarmRule)
 	err := c.cc.Invoke(ctx, AlarmService_CreateAlarmRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *alarmServiceClient) TryAlarmRule(ctx context.Context, in *TryAlarmRuleRequest, opts ...grpc.CallOption) (*TryAlarmRuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TryAlarmRuleResponse)
+	err := c.cc.Invoke(ctx, AlarmService_TryAlarmRule_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +162,16 @@ func (c *alarmServiceClient) AcknowledgeAlarm(ctx context.Context, in *Acknowled
 	return out, nil
 }
 
+func (c *alarmServiceClient) CloseAlarm(ctx context.Context, in *CloseAlarmRequest, opts ...grpc.CallOption) (*Alarm, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Alarm)
+	err := c.cc.Invoke(ctx, AlarmService_CloseAlarm_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AlarmServiceServer is the server API for AlarmService service.
 // All implementations must embed UnimplementedAlarmServiceServer
 // for forward compatibility.
@@ -152,6 +180,8 @@ func (c *alarmServiceClient) AcknowledgeAlarm(ctx context.Context, in *Acknowled
 type AlarmServiceServer interface {
 	// CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken.
 	CreateAlarmRule(context.Context, *CreateAlarmRuleRequest) (*AlarmRule, error)
+	// TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody.
+	TryAlarmRule(context.Context, *TryAlarmRuleRequest) (*TryAlarmRuleResponse, error)
 	// GetAlarmRule returns one rule.
 	GetAlarmRule(context.Context, *GetAlarmRuleRequest) (*AlarmRule, error)
 	// ListAlarmRules returns rules by id.
@@ -168,6 +198,10 @@ type AlarmServiceServer interface {
 	// AcknowledgeAlarm says that the caller takes care of a raised alarm; again is a success without effect.
 	// FAILED_PRECONDITION for one that is pending or cleared.
 	AcknowledgeAlarm(context.Context, *AcknowledgeAlarmRequest) (*Alarm, error)
+	// CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+	// alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+	// one that is pending, or cleared by itself.
+	CloseAlarm(context.Context, *CloseAlarmRequest) (*Alarm, error)
 	mustEmbedUnimplementedAlarmServiceServer()
 }
 
@@ -180,6 +214,9 @@ type UnimplementedAlarmServiceServer struct{}
 
 func (UnimplementedAlarmServiceServer) CreateAlarmRule(context.Context, *CreateAlarmRuleRequest) (*AlarmRule, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateAlarmRule not implemented")
+}
+func (UnimplementedAlarmServiceServer) TryAlarmRule(context.Context, *TryAlarmRuleRequest) (*TryAlarmRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TryAlarmRule not implemented")
 }
 func (UnimplementedAlarmServiceServer) GetAlarmRule(context.Context, *GetAlarmRuleRequest) (*AlarmRule, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAlarmRule not implemented")
@@ -201,6 +238,9 @@ func (UnimplementedAlarmServiceServer) ListAlarms(context.Context, *ListAlarmsRe
 }
 func (UnimplementedAlarmServiceServer) AcknowledgeAlarm(context.Context, *AcknowledgeAlarmRequest) (*Alarm, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeAlarm not implemented")
+}
+func (UnimplementedAlarmServiceServer) CloseAlarm(context.Context, *CloseAlarmRequest) (*Alarm, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseAlarm not implemented")
 }
 func (UnimplementedAlarmServiceServer) mustEmbedUnimplementedAlarmServiceServer() {}
 func (UnimplementedAlarmServiceServer) testEmbeddedByValue()                      {}
@@ -237,6 +277,24 @@ func _AlarmService_CreateAlarmRule_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AlarmServiceServer).CreateAlarmRule(ctx, req.(*CreateAlarmRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AlarmService_TryAlarmRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TryAlarmRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlarmServiceServer).TryAlarmRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlarmService_TryAlarmRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlarmServiceServer).TryAlarmRule(ctx, req.(*TryAlarmRuleRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -367,6 +425,24 @@ func _AlarmService_AcknowledgeAlarm_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AlarmService_CloseAlarm_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseAlarmRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlarmServiceServer).CloseAlarm(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlarmService_CloseAlarm_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlarmServiceServer).CloseAlarm(ctx, req.(*CloseAlarmRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AlarmService_ServiceDesc is the grpc.ServiceDesc for AlarmService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -377,6 +453,10 @@ var AlarmService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateAlarmRule",
 			Handler:    _AlarmService_CreateAlarmRule_Handler,
+		},
+		{
+			MethodName: "TryAlarmRule",
+			Handler:    _AlarmService_TryAlarmRule_Handler,
 		},
 		{
 			MethodName: "GetAlarmRule",
@@ -405,6 +485,10 @@ var AlarmService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcknowledgeAlarm",
 			Handler:    _AlarmService_AcknowledgeAlarm_Handler,
+		},
+		{
+			MethodName: "CloseAlarm",
+			Handler:    _AlarmService_CloseAlarm_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -40,7 +40,7 @@ const (
 	ErrorReason_ERROR_REASON_ALARM_RULE_EXISTS ErrorReason = 5
 	// ERROR_REASON_ALARM_NOT_FOUND: there is no such alarm (NOT_FOUND). Metadata: id.
 	ErrorReason_ERROR_REASON_ALARM_NOT_FOUND ErrorReason = 6
-	// ERROR_REASON_ALARM_NOT_RAISED: only a raised alarm can be acknowledged (FAILED_PRECONDITION). Metadata: id, state.
+	// ERROR_REASON_ALARM_NOT_RAISED: only a raised alarm can be acknowledged or closed (FAILED_PRECONDITION). Metadata: id, state.
 	ErrorReason_ERROR_REASON_ALARM_NOT_RAISED ErrorReason = 7
 	// ERROR_REASON_TOO_MANY_ALARM_RULES: the limit of rules is reached (RESOURCE_EXHAUSTED). Metadata: limit.
 	ErrorReason_ERROR_REASON_TOO_MANY_ALARM_RULES ErrorReason = 8
@@ -49,6 +49,8 @@ const (
 	ErrorReason_ERROR_REASON_READING_NOT_FOUND ErrorReason = 9
 	// ERROR_REASON_CORRECTION_NOT_FOUND: there is no such correction in the room (NOT_FOUND). Metadata: id.
 	ErrorReason_ERROR_REASON_CORRECTION_NOT_FOUND ErrorReason = 10
+	// ERROR_REASON_TENANT_UNKNOWN: the deployment has no such tenant (INVALID_ARGUMENT). Metadata: tenant, known.
+	ErrorReason_ERROR_REASON_TENANT_UNKNOWN ErrorReason = 11
 )
 
 // Enum value maps for ErrorReason.
@@ -65,6 +67,7 @@ var (
 		8:  "ERROR_REASON_TOO_MANY_ALARM_RULES",
 		9:  "ERROR_REASON_READING_NOT_FOUND",
 		10: "ERROR_REASON_CORRECTION_NOT_FOUND",
+		11: "ERROR_REASON_TENANT_UNKNOWN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -78,6 +81,7 @@ var (
 		"ERROR_REASON_TOO_MANY_ALARM_RULES": 8,
 		"ERROR_REASON_READING_NOT_FOUND":    9,
 		"ERROR_REASON_CORRECTION_NOT_FOUND": 10,
+		"ERROR_REASON_TENANT_UNKNOWN":       11,
 	}
 )
 
@@ -112,7 +116,7 @@ var File_tocsin_aggregation_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x93\x03\n" +
+	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xb4\x03\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n" +
@@ -125,7 +129,8 @@ const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"!ERROR_REASON_TOO_MANY_ALARM_RULES\x10\b\x12\"\n" +
 	"\x1eERROR_REASON_READING_NOT_FOUND\x10\t\x12%\n" +
 	"!ERROR_REASON_CORRECTION_NOT_FOUND\x10\n" +
-	"B\xd3\x01\n" +
+	"\x12\x1f\n" +
+	"\x1bERROR_REASON_TENANT_UNKNOWN\x10\vB\xd3\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

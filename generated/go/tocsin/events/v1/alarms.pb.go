@@ -50,7 +50,10 @@ type AlarmRaised struct {
 	// unit of the value.
 	Unit string `protobuf:"bytes,11,opt,name=unit,proto3" json:"unit,omitempty"`
 	// severity of the rule: `INFO`, `WARNING` or `CRITICAL`.
-	Severity      string `protobuf:"bytes,12,opt,name=severity,proto3" json:"severity,omitempty"`
+	Severity string `protobuf:"bytes,12,opt,name=severity,proto3" json:"severity,omitempty"`
+	// historical is true when what raised it was old already when it was accepted: no person is told. The event comes a second
+	// time, without it, when the alarm still lasts with newer values.
+	Historical    bool `protobuf:"varint,13,opt,name=historical,proto3" json:"historical,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,17 +172,26 @@ func (x *AlarmRaised) GetSeverity() string {
 	return ""
 }
 
-// AlarmCleared says that the condition of an alarm has ended. Public.
+func (x *AlarmRaised) GetHistorical() bool {
+	if x != nil {
+		return x.Historical
+	}
+	return false
+}
+
+// AlarmCleared says that an alarm is over. Public.
 type AlarmCleared struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// alarm id, as in AlarmRaised.
 	Alarm string `protobuf:"bytes,1,opt,name=alarm,proto3" json:"alarm,omitempty"`
 	// rule that raised it.
 	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
-	// clear_time is the event time at which the condition ended.
+	// clear_time is the event time at which the condition ended, or when the alarm was closed.
 	ClearTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clear_time,json=clearTime,proto3" json:"clear_time,omitempty"`
 	// value that was seen then, in the canonical unit; absent when there is none.
-	Value         *float64 `protobuf:"fixed64,4,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Value *float64 `protobuf:"fixed64,4,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// cause: `CONDITION_ENDED`, `CLOSED_BY_HAND`, `DEVICE_LEFT` (moved or deleted) or `RULE_CHANGED` (or disabled, or deleted).
+	Cause         string `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,7 +254,14 @@ func (x *AlarmCleared) GetValue() float64 {
 	return 0
 }
 
-// AlarmNotice asks the notification service to tell people of a raised alarm, once each. Internal to the mesh: it names
+func (x *AlarmCleared) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// AlarmNotice asks the notification service to tell people of a raised alarm, or of its end, once each. Internal to the mesh: it names
 // people.
 type AlarmNotice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -269,7 +288,9 @@ type AlarmNotice struct {
 	// device of the series; may be empty.
 	Device string `protobuf:"bytes,11,opt,name=device,proto3" json:"device,omitempty"`
 	// raise_time is the event time at which the condition was met.
-	RaiseTime     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=raise_time,json=raiseTime,proto3" json:"raise_time,omitempty"`
+	RaiseTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=raise_time,json=raiseTime,proto3" json:"raise_time,omitempty"`
+	// cleared is true when the alarm is over, of a rule that tells of that, too.
+	Cleared       bool `protobuf:"varint,13,opt,name=cleared,proto3" json:"cleared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -388,11 +409,18 @@ func (x *AlarmNotice) GetRaiseTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AlarmNotice) GetCleared() bool {
+	if x != nil {
+		return x.Cleared
+	}
+	return false
+}
+
 var File_tocsin_events_v1_alarms_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xff\x02\n" +
+	"\x1dtocsin/events/v1/alarms.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9f\x03\n" +
 	"\vAlarmRaised\x12\x14\n" +
 	"\x05alarm\x18\x01 \x01(\tR\x05alarm\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -408,17 +436,21 @@ const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"raise_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime\x12\x12\n" +
 	"\x04unit\x18\v \x01(\tR\x04unit\x12\x1a\n" +
-	"\bseverity\x18\f \x01(\tR\bseverity:\x1f\x8a\xb5\x18\x1b\n" +
+	"\bseverity\x18\f \x01(\tR\bseverity\x12\x1e\n" +
+	"\n" +
+	"historical\x18\r \x01(\bR\n" +
+	"historical:\x1f\x8a\xb5\x18\x1b\n" +
 	"\x17tocsin.alarms.v1.raised\x10\x01B\b\n" +
-	"\x06_value\"\xba\x01\n" +
+	"\x06_value\"\xd0\x01\n" +
 	"\fAlarmCleared\x12\x14\n" +
 	"\x05alarm\x18\x01 \x01(\tR\x05alarm\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x129\n" +
 	"\n" +
 	"clear_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tclearTime\x12\x19\n" +
-	"\x05value\x18\x04 \x01(\x01H\x00R\x05value\x88\x01\x01: \x8a\xb5\x18\x1c\n" +
+	"\x05value\x18\x04 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x14\n" +
+	"\x05cause\x18\x05 \x01(\tR\x05cause: \x8a\xb5\x18\x1c\n" +
 	"\x18tocsin.alarms.v1.cleared\x10\x01B\b\n" +
-	"\x06_value\"\xf5\x02\n" +
+	"\x06_value\"\x8f\x03\n" +
 	"\vAlarmNotice\x12\x14\n" +
 	"\x05alarm\x18\x01 \x01(\tR\x05alarm\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
@@ -434,7 +466,8 @@ const file_tocsin_events_v1_alarms_proto_rawDesc = "" +
 	"sensorType\x12\x16\n" +
 	"\x06device\x18\v \x01(\tR\x06device\x129\n" +
 	"\n" +
-	"raise_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime:$\x8a\xb5\x18 \n" +
+	"raise_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\traiseTime\x12\x18\n" +
+	"\acleared\x18\r \x01(\bR\acleared:$\x8a\xb5\x18 \n" +
 	"\x1etocsin.alarm_notices.v1.raisedB\xab\x01\n" +
 	"\x14com.tocsin.events.v1B\vAlarmsProtoP\x01Z$tocsin/gen/tocsin/events/v1;eventsv1\xa2\x02\x03TEX\xaa\x02\x10Tocsin.Events.V1\xca\x02\x10Tocsin\\Events\\V1\xe2\x02\x1cTocsin\\Events\\V1\\GPBMetadata\xea\x02\x12Tocsin::Events::V1b\x06proto3"
 

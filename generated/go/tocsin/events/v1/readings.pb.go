@@ -77,7 +77,7 @@ func (x SeriesDescriptor_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SeriesDescriptor_Kind.Descriptor instead.
 func (SeriesDescriptor_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1, 0}
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // CounterPolicy for decreasing values, as in the CounterRules of the catalogue.
@@ -138,11 +138,12 @@ func (x SeriesDescriptor_CounterPolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SeriesDescriptor_CounterPolicy.Descriptor instead.
 func (SeriesDescriptor_CounterPolicy) EnumDescriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1, 1}
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{3, 1}
 }
 
 // ReadingBatch is a durable batch of accepted readings of one partition, in columns. Internal to the mesh.
-// Row i belongs to series[series_index[i]]. A batch may have no rows: one that says which rules have changed.
+// Row i belongs to series[series_index[i]]. A batch may have no rows: one that says which rules have changed, or which
+// devices were moved.
 type ReadingBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// partition of all series in the batch.
@@ -163,7 +164,12 @@ type ReadingBatch struct {
 	// changed descriptions, sent to every partition when rules change in the catalogue, so that they do not wait for a
 	// reading. Building and room are empty. One without a device holds for all series of its sensor type, its counter rules
 	// for those whose device has none of its own; one with a device holds for the series of this device and sensor type.
-	Changed       []*SeriesDescriptor `protobuf:"bytes,8,rep,name=changed,proto3" json:"changed,omitempty"`
+	Changed []*SeriesDescriptor `protobuf:"bytes,8,rep,name=changed,proto3" json:"changed,omitempty"`
+	// moved devices, sent to every partition when the catalogue says that a device stands elsewhere, or is gone.
+	Moved []*DeviceMoved `protobuf:"bytes,9,rep,name=moved,proto3" json:"moved,omitempty"`
+	// sensor_types of the catalogue, sent to every partition when ingestion starts and when one is made or changed: those who judge
+	// values know their units and limits without a reading.
+	SensorTypes   []*SensorTypeInfo `protobuf:"bytes,10,rep,name=sensor_types,json=sensorTypes,proto3" json:"sensor_types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +260,193 @@ func (x *ReadingBatch) GetChanged() []*SeriesDescriptor {
 	return nil
 }
 
+func (x *ReadingBatch) GetMoved() []*DeviceMoved {
+	if x != nil {
+		return x.Moved
+	}
+	return nil
+}
+
+func (x *ReadingBatch) GetSensorTypes() []*SensorTypeInfo {
+	if x != nil {
+		return x.SensorTypes
+	}
+	return nil
+}
+
+// SensorTypeInfo is what a sensor type says of its values.
+type SensorTypeInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sensor_type that it is.
+	SensorType string `protobuf:"bytes,1,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// unit of the values.
+	Unit string `protobuf:"bytes,2,opt,name=unit,proto3" json:"unit,omitempty"`
+	// min_value that is possible; no limit when absent.
+	MinValue *float64 `protobuf:"fixed64,3,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`
+	// max_value that is possible; no limit when absent.
+	MaxValue *float64 `protobuf:"fixed64,4,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
+	// told_us is when it was so in the catalogue (microseconds since the Unix epoch); what was told before it is out of date.
+	ToldUs        int64 `protobuf:"varint,5,opt,name=told_us,json=toldUs,proto3" json:"told_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SensorTypeInfo) Reset() {
+	*x = SensorTypeInfo{}
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SensorTypeInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SensorTypeInfo) ProtoMessage() {}
+
+func (x *SensorTypeInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SensorTypeInfo.ProtoReflect.Descriptor instead.
+func (*SensorTypeInfo) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SensorTypeInfo) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *SensorTypeInfo) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *SensorTypeInfo) GetMinValue() float64 {
+	if x != nil && x.MinValue != nil {
+		return *x.MinValue
+	}
+	return 0
+}
+
+func (x *SensorTypeInfo) GetMaxValue() float64 {
+	if x != nil && x.MaxValue != nil {
+		return *x.MaxValue
+	}
+	return 0
+}
+
+func (x *SensorTypeInfo) GetToldUs() int64 {
+	if x != nil {
+		return x.ToldUs
+	}
+	return 0
+}
+
+// DeviceMoved says that a device has left a place. What it had sent from there stays; it is not missed there any more.
+type DeviceMoved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// device that was moved or deleted.
+	Device string `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// from_building that it has left.
+	FromBuilding string `protobuf:"bytes,2,opt,name=from_building,json=fromBuilding,proto3" json:"from_building,omitempty"`
+	// from_room that it has left.
+	FromRoom string `protobuf:"bytes,3,opt,name=from_room,json=fromRoom,proto3" json:"from_room,omitempty"`
+	// building where it stands now; empty for one that was deleted.
+	Building string `protobuf:"bytes,4,opt,name=building,proto3" json:"building,omitempty"`
+	// room where it stands now; empty for one that was deleted.
+	Room string `protobuf:"bytes,5,opt,name=room,proto3" json:"room,omitempty"`
+	// move_time is when the catalogue was changed.
+	MoveTime      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=move_time,json=moveTime,proto3" json:"move_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceMoved) Reset() {
+	*x = DeviceMoved{}
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceMoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceMoved) ProtoMessage() {}
+
+func (x *DeviceMoved) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceMoved.ProtoReflect.Descriptor instead.
+func (*DeviceMoved) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DeviceMoved) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *DeviceMoved) GetFromBuilding() string {
+	if x != nil {
+		return x.FromBuilding
+	}
+	return ""
+}
+
+func (x *DeviceMoved) GetFromRoom() string {
+	if x != nil {
+		return x.FromRoom
+	}
+	return ""
+}
+
+func (x *DeviceMoved) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *DeviceMoved) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *DeviceMoved) GetMoveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MoveTime
+	}
+	return nil
+}
+
 // SeriesDescriptor names a series and says how its values behave.
 type SeriesDescriptor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -290,7 +483,7 @@ type SeriesDescriptor struct {
 
 func (x *SeriesDescriptor) Reset() {
 	*x = SeriesDescriptor{}
-	mi := &file_tocsin_events_v1_readings_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +495,7 @@ func (x *SeriesDescriptor) String() string {
 func (*SeriesDescriptor) ProtoMessage() {}
 
 func (x *SeriesDescriptor) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_events_v1_readings_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +508,7 @@ func (x *SeriesDescriptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeriesDescriptor.ProtoReflect.Descriptor instead.
 func (*SeriesDescriptor) Descriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SeriesDescriptor) GetBuilding() string {
@@ -425,7 +618,7 @@ type ContainerEmptied struct {
 
 func (x *ContainerEmptied) Reset() {
 	*x = ContainerEmptied{}
-	mi := &file_tocsin_events_v1_readings_proto_msgTypes[2]
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +630,7 @@ func (x *ContainerEmptied) String() string {
 func (*ContainerEmptied) ProtoMessage() {}
 
 func (x *ContainerEmptied) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_events_v1_readings_proto_msgTypes[2]
+	mi := &file_tocsin_events_v1_readings_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +643,7 @@ func (x *ContainerEmptied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerEmptied.ProtoReflect.Descriptor instead.
 func (*ContainerEmptied) Descriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_events_v1_readings_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ContainerEmptied) GetSeries() *SeriesDescriptor {
@@ -478,7 +671,7 @@ var File_tocsin_events_v1_readings_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfc\x02\n" +
+	"\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf6\x03\n" +
 	"\fReadingBatch\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12:\n" +
 	"\x06series\x18\x02 \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\x06series\x12!\n" +
@@ -488,8 +681,29 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\x05flags\x18\x06 \x03(\rR\x05flags\x12;\n" +
 	"\vaccept_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"acceptTime\x12<\n" +
-	"\achanged\x18\b \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\achanged:$\x8a\xb5\x18 \n" +
-	"\x1etocsin.readings.v1.{partition}\"\xcb\x05\n" +
+	"\achanged\x18\b \x03(\v2\".tocsin.events.v1.SeriesDescriptorR\achanged\x123\n" +
+	"\x05moved\x18\t \x03(\v2\x1d.tocsin.events.v1.DeviceMovedR\x05moved\x12C\n" +
+	"\fsensor_types\x18\n" +
+	" \x03(\v2 .tocsin.events.v1.SensorTypeInfoR\vsensorTypes:$\x8a\xb5\x18 \n" +
+	"\x1etocsin.readings.v1.{partition}\"\xbe\x01\n" +
+	"\x0eSensorTypeInfo\x12\x1f\n" +
+	"\vsensor_type\x18\x01 \x01(\tR\n" +
+	"sensorType\x12\x12\n" +
+	"\x04unit\x18\x02 \x01(\tR\x04unit\x12 \n" +
+	"\tmin_value\x18\x03 \x01(\x01H\x00R\bminValue\x88\x01\x01\x12 \n" +
+	"\tmax_value\x18\x04 \x01(\x01H\x01R\bmaxValue\x88\x01\x01\x12\x17\n" +
+	"\atold_us\x18\x05 \x01(\x03R\x06toldUsB\f\n" +
+	"\n" +
+	"_min_valueB\f\n" +
+	"\n" +
+	"_max_value\"\xd0\x01\n" +
+	"\vDeviceMoved\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12#\n" +
+	"\rfrom_building\x18\x02 \x01(\tR\ffromBuilding\x12\x1b\n" +
+	"\tfrom_room\x18\x03 \x01(\tR\bfromRoom\x12\x1a\n" +
+	"\bbuilding\x18\x04 \x01(\tR\bbuilding\x12\x12\n" +
+	"\x04room\x18\x05 \x01(\tR\x04room\x127\n" +
+	"\tmove_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmoveTime\"\xcb\x05\n" +
 	"\x10SeriesDescriptor\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -539,28 +753,33 @@ func file_tocsin_events_v1_readings_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_events_v1_readings_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tocsin_events_v1_readings_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tocsin_events_v1_readings_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_tocsin_events_v1_readings_proto_goTypes = []any{
 	(SeriesDescriptor_Kind)(0),          // 0: tocsin.events.v1.SeriesDescriptor.Kind
 	(SeriesDescriptor_CounterPolicy)(0), // 1: tocsin.events.v1.SeriesDescriptor.CounterPolicy
 	(*ReadingBatch)(nil),                // 2: tocsin.events.v1.ReadingBatch
-	(*SeriesDescriptor)(nil),            // 3: tocsin.events.v1.SeriesDescriptor
-	(*ContainerEmptied)(nil),            // 4: tocsin.events.v1.ContainerEmptied
-	(*timestamppb.Timestamp)(nil),       // 5: google.protobuf.Timestamp
+	(*SensorTypeInfo)(nil),              // 3: tocsin.events.v1.SensorTypeInfo
+	(*DeviceMoved)(nil),                 // 4: tocsin.events.v1.DeviceMoved
+	(*SeriesDescriptor)(nil),            // 5: tocsin.events.v1.SeriesDescriptor
+	(*ContainerEmptied)(nil),            // 6: tocsin.events.v1.ContainerEmptied
+	(*timestamppb.Timestamp)(nil),       // 7: google.protobuf.Timestamp
 }
 var file_tocsin_events_v1_readings_proto_depIdxs = []int32{
-	3, // 0: tocsin.events.v1.ReadingBatch.series:type_name -> tocsin.events.v1.SeriesDescriptor
-	5, // 1: tocsin.events.v1.ReadingBatch.accept_time:type_name -> google.protobuf.Timestamp
-	3, // 2: tocsin.events.v1.ReadingBatch.changed:type_name -> tocsin.events.v1.SeriesDescriptor
-	0, // 3: tocsin.events.v1.SeriesDescriptor.kind:type_name -> tocsin.events.v1.SeriesDescriptor.Kind
-	1, // 4: tocsin.events.v1.SeriesDescriptor.counter_policy:type_name -> tocsin.events.v1.SeriesDescriptor.CounterPolicy
-	3, // 5: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
-	5, // 6: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5,  // 0: tocsin.events.v1.ReadingBatch.series:type_name -> tocsin.events.v1.SeriesDescriptor
+	7,  // 1: tocsin.events.v1.ReadingBatch.accept_time:type_name -> google.protobuf.Timestamp
+	5,  // 2: tocsin.events.v1.ReadingBatch.changed:type_name -> tocsin.events.v1.SeriesDescriptor
+	4,  // 3: tocsin.events.v1.ReadingBatch.moved:type_name -> tocsin.events.v1.DeviceMoved
+	3,  // 4: tocsin.events.v1.ReadingBatch.sensor_types:type_name -> tocsin.events.v1.SensorTypeInfo
+	7,  // 5: tocsin.events.v1.DeviceMoved.move_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: tocsin.events.v1.SeriesDescriptor.kind:type_name -> tocsin.events.v1.SeriesDescriptor.Kind
+	1,  // 7: tocsin.events.v1.SeriesDescriptor.counter_policy:type_name -> tocsin.events.v1.SeriesDescriptor.CounterPolicy
+	5,  // 8: tocsin.events.v1.ContainerEmptied.series:type_name -> tocsin.events.v1.SeriesDescriptor
+	7,  // 9: tocsin.events.v1.ContainerEmptied.event_time:type_name -> google.protobuf.Timestamp
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_readings_proto_init() }
@@ -568,13 +787,14 @@ func file_tocsin_events_v1_readings_proto_init() {
 	if File_tocsin_events_v1_readings_proto != nil {
 		return
 	}
+	file_tocsin_events_v1_readings_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_readings_proto_rawDesc), len(file_tocsin_events_v1_readings_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

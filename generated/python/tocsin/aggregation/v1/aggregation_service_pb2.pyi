@@ -51,18 +51,20 @@ class Average(_message.Message):
     def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., devices_without_data: _Optional[int] = ...) -> None: ...
 
 class GetRoomAverageRequest(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "window", "at")
+    __slots__ = ("building", "room", "sensor_type", "window", "at", "unit")
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
     window: _duration_pb2.Duration
     at: _timestamp_pb2.Timestamp
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    unit: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class ListWindowsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "building", "room", "sensor_type", "device", "step", "to", "oldest_first")
@@ -139,16 +141,18 @@ class WatchWindowsRequest(_message.Message):
     def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GetBuildingAverageRequest(_message.Message):
-    __slots__ = ("building", "sensor_type", "window", "at")
+    __slots__ = ("building", "sensor_type", "window", "at", "unit")
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     building: str
     sensor_type: str
     window: _duration_pb2.Duration
     at: _timestamp_pb2.Timestamp
-    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    unit: str
+    def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class BuildingAverage(_message.Message):
     __slots__ = ("building", "sensor_type", "unit", "state", "start", "end", "statistics", "provisional", "devices", "rooms", "rooms_with_data", "devices_without_data")
@@ -179,20 +183,22 @@ class BuildingAverage(_message.Message):
     def __init__(self, building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., state: _Optional[_Union[Average.State, str]] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., statistics: _Optional[_Union[_window_pb2.Statistics, _Mapping]] = ..., provisional: _Optional[bool] = ..., devices: _Optional[int] = ..., rooms: _Optional[int] = ..., rooms_with_data: _Optional[int] = ..., devices_without_data: _Optional[int] = ...) -> None: ...
 
 class ListRoomAveragesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "building", "sensor_type", "window", "at")
+    __slots__ = ("page_size", "page_token", "building", "sensor_type", "window", "at", "unit")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     BUILDING_FIELD_NUMBER: _ClassVar[int]
     SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     building: str
     sensor_type: str
     window: _duration_pb2.Duration
     at: _timestamp_pb2.Timestamp
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    unit: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., building: _Optional[str] = ..., sensor_type: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class ListRoomAveragesResponse(_message.Message):
     __slots__ = ("averages", "next_page_token")

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AlarmRule(_message.Message):
-    __slots__ = ("id", "title", "building", "room", "sensor_type", "device", "severity", "disabled", "tenant", "notify", "threshold", "completeness", "no_data", "flat_line", "rate_of_change", "container_full", "container_emptied", "create_time", "update_time", "matching_series", "unmatched")
+    __slots__ = ("id", "title", "building", "room", "sensor_type", "device", "severity", "disabled", "tenant", "notify", "threshold", "completeness", "no_data", "flat_line", "rate_of_change", "container_full", "container_emptied", "create_time", "update_time", "matching_series", "unmatched", "unit", "canonical_unit", "notify_cleared")
     class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SEVERITY_UNSPECIFIED: _ClassVar[AlarmRule.Severity]
@@ -42,7 +42,7 @@ class AlarmRule(_message.Message):
     DEVICE: AlarmRule.UnmatchedPart
     KIND: AlarmRule.UnmatchedPart
     class Threshold(_message.Message):
-        __slots__ = ("direction", "limit", "hysteresis", "min_duration")
+        __slots__ = ("direction", "limit", "hysteresis", "min_duration", "value_holds")
         class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = ()
             DIRECTION_UNSPECIFIED: _ClassVar[AlarmRule.Threshold.Direction]
@@ -55,11 +55,13 @@ class AlarmRule(_message.Message):
         LIMIT_FIELD_NUMBER: _ClassVar[int]
         HYSTERESIS_FIELD_NUMBER: _ClassVar[int]
         MIN_DURATION_FIELD_NUMBER: _ClassVar[int]
+        VALUE_HOLDS_FIELD_NUMBER: _ClassVar[int]
         direction: AlarmRule.Threshold.Direction
         limit: float
         hysteresis: float
         min_duration: _duration_pb2.Duration
-        def __init__(self, direction: _Optional[_Union[AlarmRule.Threshold.Direction, str]] = ..., limit: _Optional[float] = ..., hysteresis: _Optional[float] = ..., min_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+        value_holds: bool
+        def __init__(self, direction: _Optional[_Union[AlarmRule.Threshold.Direction, str]] = ..., limit: _Optional[float] = ..., hysteresis: _Optional[float] = ..., min_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., value_holds: _Optional[bool] = ...) -> None: ...
     class Completeness(_message.Message):
         __slots__ = ("ratio", "below", "step")
         class Ratio(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -137,6 +139,9 @@ class AlarmRule(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     MATCHING_SERIES_FIELD_NUMBER: _ClassVar[int]
     UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CANONICAL_UNIT_FIELD_NUMBER: _ClassVar[int]
+    NOTIFY_CLEARED_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     building: str
@@ -158,10 +163,13 @@ class AlarmRule(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     matching_series: int
     unmatched: AlarmRule.UnmatchedPart
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., disabled: _Optional[bool] = ..., tenant: _Optional[str] = ..., notify: _Optional[_Iterable[str]] = ..., threshold: _Optional[_Union[AlarmRule.Threshold, _Mapping]] = ..., completeness: _Optional[_Union[AlarmRule.Completeness, _Mapping]] = ..., no_data: _Optional[_Union[AlarmRule.NoData, _Mapping]] = ..., flat_line: _Optional[_Union[AlarmRule.FlatLine, _Mapping]] = ..., rate_of_change: _Optional[_Union[AlarmRule.RateOfChange, _Mapping]] = ..., container_full: _Optional[_Union[AlarmRule.ContainerFull, _Mapping]] = ..., container_emptied: _Optional[_Union[AlarmRule.ContainerEmptied, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., matching_series: _Optional[int] = ..., unmatched: _Optional[_Union[AlarmRule.UnmatchedPart, str]] = ...) -> None: ...
+    unit: str
+    canonical_unit: str
+    notify_cleared: bool
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., disabled: _Optional[bool] = ..., tenant: _Optional[str] = ..., notify: _Optional[_Iterable[str]] = ..., threshold: _Optional[_Union[AlarmRule.Threshold, _Mapping]] = ..., completeness: _Optional[_Union[AlarmRule.Completeness, _Mapping]] = ..., no_data: _Optional[_Union[AlarmRule.NoData, _Mapping]] = ..., flat_line: _Optional[_Union[AlarmRule.FlatLine, _Mapping]] = ..., rate_of_change: _Optional[_Union[AlarmRule.RateOfChange, _Mapping]] = ..., container_full: _Optional[_Union[AlarmRule.ContainerFull, _Mapping]] = ..., container_emptied: _Optional[_Union[AlarmRule.ContainerEmptied, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., matching_series: _Optional[int] = ..., unmatched: _Optional[_Union[AlarmRule.UnmatchedPart, str]] = ..., unit: _Optional[str] = ..., canonical_unit: _Optional[str] = ..., notify_cleared: _Optional[bool] = ...) -> None: ...
 
 class Alarm(_message.Message):
-    __slots__ = ("id", "rule", "kind", "severity", "series", "state", "message", "value", "last_value", "extreme_value", "start_time", "raise_time", "update_time", "acknowledge_time", "acknowledged_by", "note", "clear_time")
+    __slots__ = ("id", "rule", "kind", "severity", "series", "state", "message", "value", "last_value", "extreme_value", "start_time", "raise_time", "update_time", "acknowledge_time", "acknowledged_by", "note", "clear_time", "clear_cause", "closed_by", "close_reason", "historical")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Alarm.State]
@@ -174,6 +182,18 @@ class Alarm(_message.Message):
     RAISED: Alarm.State
     ACKNOWLEDGED: Alarm.State
     CLEARED: Alarm.State
+    class ClearCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CLEAR_CAUSE_UNSPECIFIED: _ClassVar[Alarm.ClearCause]
+        CONDITION_ENDED: _ClassVar[Alarm.ClearCause]
+        CLOSED_BY_HAND: _ClassVar[Alarm.ClearCause]
+        DEVICE_LEFT: _ClassVar[Alarm.ClearCause]
+        RULE_CHANGED: _ClassVar[Alarm.ClearCause]
+    CLEAR_CAUSE_UNSPECIFIED: Alarm.ClearCause
+    CONDITION_ENDED: Alarm.ClearCause
+    CLOSED_BY_HAND: Alarm.ClearCause
+    DEVICE_LEFT: Alarm.ClearCause
+    RULE_CHANGED: Alarm.ClearCause
     ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -191,6 +211,10 @@ class Alarm(_message.Message):
     ACKNOWLEDGED_BY_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     CLEAR_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_CAUSE_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
+    HISTORICAL_FIELD_NUMBER: _ClassVar[int]
     id: str
     rule: str
     kind: str
@@ -208,4 +232,8 @@ class Alarm(_message.Message):
     acknowledged_by: str
     note: str
     clear_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., rule: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., series: _Optional[_Union[_window_pb2.Series, _Mapping]] = ..., state: _Optional[_Union[Alarm.State, str]] = ..., message: _Optional[str] = ..., value: _Optional[float] = ..., last_value: _Optional[float] = ..., extreme_value: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., raise_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., clear_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    clear_cause: Alarm.ClearCause
+    closed_by: str
+    close_reason: str
+    historical: bool
+    def __init__(self, id: _Optional[str] = ..., rule: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., series: _Optional[_Union[_window_pb2.Series, _Mapping]] = ..., state: _Optional[_Union[Alarm.State, str]] = ..., message: _Optional[str] = ..., value: _Optional[float] = ..., last_value: _Optional[float] = ..., extreme_value: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., raise_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., clear_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., clear_cause: _Optional[_Union[Alarm.ClearCause, str]] = ..., closed_by: _Optional[str] = ..., close_reason: _Optional[str] = ..., historical: _Optional[bool] = ...) -> None: ...

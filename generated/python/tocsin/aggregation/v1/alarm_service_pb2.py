@@ -27,11 +27,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tocsin.aggregation.v1 import alarm_pb2 as tocsin_dot_aggregation_dot_v1_dot_alarm__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/aggregation/v1/alarm_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a!tocsin/aggregation/v1/alarm.proto\x1a\x1ftocsin/options/v1/options.proto\"T\n\x16\x43reateAlarmRuleRequest\x12:\n\x04rule\x18\x01 \x01(\x0b\x32 .tocsin.aggregation.v1.AlarmRuleB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"0\n\x13GetAlarmRuleRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"Q\n\x15ListAlarmRulesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"b\n\x16ListAlarmRulesResponse\x12/\n\x05rules\x18\x01 \x03(\x0b\x32 .tocsin.aggregation.v1.AlarmRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x16UpdateAlarmRuleRequest\x12:\n\x04rule\x18\x01 \x01(\x0b\x32 .tocsin.aggregation.v1.AlarmRuleB\n\xe2\x41\x01\x02\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x16\x44\x65leteAlarmRuleRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\",\n\x0fGetAlarmRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\x81\x02\n\x11ListAlarmsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\x08\x62uilding\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x17\n\x04room\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x1e\n\x0bsensor_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x17\n\x04rule\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x43\n\x06states\x18\x07 \x03(\x0e\x32\".tocsin.aggregation.v1.Alarm.StateB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\"[\n\x12ListAlarmsResponse\x12,\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x1c.tocsin.aggregation.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17\x41\x63knowledgeAlarmRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1a\n\x04note\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xe8\x07\x98\xb5\x18\x01\x32\xd9\t\n\x0c\x41larmService\x12\x92\x01\n\x0f\x43reateAlarmRule\x12-.tocsin.aggregation.v1.CreateAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\".\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x16\"\x0e/v1/alarmRules:\x04rule\x12\x9b\x01\n\x0cGetAlarmRule\x12*.tocsin.aggregation.v1.GetAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\"=\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/alarmRules/{id}\x12\xa7\x01\n\x0eListAlarmRules\x12,.tocsin.aggregation.v1.ListAlarmRulesRequest\x1a-.tocsin.aggregation.v1.ListAlarmRulesResponse\"8\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/alarmRules\x12\x9c\x01\n\x0fUpdateAlarmRule\x12-.tocsin.aggregation.v1.UpdateAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\"8\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02 2\x18/v1/alarmRules/{rule.id}:\x04rule\x12\x87\x01\n\x0f\x44\x65leteAlarmRule\x12-.tocsin.aggregation.v1.DeleteAlarmRuleRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x15*\x13/v1/alarmRules/{id}\x12\x8b\x01\n\x08GetAlarm\x12&.tocsin.aggregation.v1.GetAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"9\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/alarms/{id}\x12\x97\x01\n\nListAlarms\x12(.tocsin.aggregation.v1.ListAlarmsRequest\x1a).tocsin.aggregation.v1.ListAlarmsResponse\"4\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alarms\x12\x9a\x01\n\x10\x41\x63knowledgeAlarm\x12..tocsin.aggregation.v1.AcknowledgeAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"8\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02 \"\x1b/v1/alarms/{id}:acknowledge:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/aggregation/v1/alarm_service.proto\x12\x15tocsin.aggregation.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tocsin/aggregation/v1/alarm.proto\x1a\x1ftocsin/options/v1/options.proto\"T\n\x16\x43reateAlarmRuleRequest\x12:\n\x04rule\x18\x01 \x01(\x0b\x32 .tocsin.aggregation.v1.AlarmRuleB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"|\n\x13TryAlarmRuleRequest\x12:\n\x04rule\x18\x01 \x01(\x0b\x32 .tocsin.aggregation.v1.AlarmRuleB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xca\x01\n\x14TryAlarmRuleResponse\x12\x0e\n\x06raised\x18\x01 \x01(\x05\x12,\n\x06\x61larms\x18\x02 \x03(\x0b\x32\x1c.tocsin.aggregation.v1.Alarm\x12\x0e\n\x06series\x18\x03 \x01(\x05\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12)\n\x05start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x13GetAlarmRuleRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"Q\n\x15ListAlarmRulesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"b\n\x16ListAlarmRulesResponse\x12/\n\x05rules\x18\x01 \x03(\x0b\x32 .tocsin.aggregation.v1.AlarmRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x16UpdateAlarmRuleRequest\x12:\n\x04rule\x18\x01 \x01(\x0b\x32 .tocsin.aggregation.v1.AlarmRuleB\n\xe2\x41\x01\x02\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x16\x44\x65leteAlarmRuleRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\",\n\x0fGetAlarmRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\x81\x02\n\x11ListAlarmsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\x08\x62uilding\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x17\n\x04room\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x1e\n\x0bsensor_type\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x17\n\x04rule\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x43\n\x06states\x18\x07 \x03(\x0e\x32\".tocsin.aggregation.v1.Alarm.StateB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\"[\n\x12ListAlarmsResponse\x12,\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x1c.tocsin.aggregation.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17\x41\x63knowledgeAlarmRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1a\n\x04note\x18\x02 \x01(\tB\x0c\xbaH\tr\x07\x18\xe8\x07\x98\xb5\x18\x01\"R\n\x11\x43loseAlarmRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\"\n\x06reason\x18\x02 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\xe8\x07\x98\xb5\x18\x01\x32\x82\x0c\n\x0c\x41larmService\x12\x92\x01\n\x0f\x43reateAlarmRule\x12-.tocsin.aggregation.v1.CreateAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\".\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x16\"\x0e/v1/alarmRules:\x04rule\x12\x9b\x01\n\x0cTryAlarmRule\x12*.tocsin.aggregation.v1.TryAlarmRuleRequest\x1a+.tocsin.aggregation.v1.TryAlarmRuleResponse\"2\x90\x02\x01\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/alarmRules:try:\x01*\x12\x9b\x01\n\x0cGetAlarmRule\x12*.tocsin.aggregation.v1.GetAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\"=\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/alarmRules/{id}\x12\xa7\x01\n\x0eListAlarmRules\x12,.tocsin.aggregation.v1.ListAlarmRulesRequest\x1a-.tocsin.aggregation.v1.ListAlarmRulesResponse\"8\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/alarmRules\x12\x9c\x01\n\x0fUpdateAlarmRule\x12-.tocsin.aggregation.v1.UpdateAlarmRuleRequest\x1a .tocsin.aggregation.v1.AlarmRule\"8\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02 2\x18/v1/alarmRules/{rule.id}:\x04rule\x12\x87\x01\n\x0f\x44\x65leteAlarmRule\x12-.tocsin.aggregation.v1.DeleteAlarmRuleRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x15*\x13/v1/alarmRules/{id}\x12\x8b\x01\n\x08GetAlarm\x12&.tocsin.aggregation.v1.GetAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"9\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/alarms/{id}\x12\x97\x01\n\nListAlarms\x12(.tocsin.aggregation.v1.ListAlarmsRequest\x1a).tocsin.aggregation.v1.ListAlarmsResponse\"4\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61larms:read\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alarms\x12\x9a\x01\n\x10\x41\x63knowledgeAlarm\x12..tocsin.aggregation.v1.AcknowledgeAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"8\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02 \"\x1b/v1/alarms/{id}:acknowledge:\x01*\x12\x88\x01\n\nCloseAlarm\x12(.tocsin.aggregation.v1.CloseAlarmRequest\x1a\x1c.tocsin.aggregation.v1.Alarm\"2\x8a\xb5\x18\x0e\n\x0c\x61larms:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/alarms/{id}:close:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEALARMRULEREQUEST'].fields_by_name['rule']._loaded_options = None
   _globals['_CREATEALARMRULEREQUEST'].fields_by_name['rule']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_TRYALARMRULEREQUEST'].fields_by_name['rule']._loaded_options = None
+  _globals['_TRYALARMRULEREQUEST'].fields_by_name['rule']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_GETALARMRULEREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETALARMRULEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_LISTALARMRULESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -70,8 +73,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKNOWLEDGEALARMREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_ACKNOWLEDGEALARMREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_ACKNOWLEDGEALARMREQUEST'].fields_by_name['note']._serialized_options = b'\272H\tr\007\030\350\007\230\265\030\001'
+  _globals['_CLOSEALARMREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CLOSEALARMREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_CLOSEALARMREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CLOSEALARMREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002\272H\013r\t\020\001\030\350\007\230\265\030\001'
   _globals['_ALARMSERVICE'].methods_by_name['CreateAlarmRule']._loaded_options = None
   _globals['_ALARMSERVICE'].methods_by_name['CreateAlarmRule']._serialized_options = b'\212\265\030\016\n\014alarms:write\202\323\344\223\002\026\"\016/v1/alarmRules:\004rule'
+  _globals['_ALARMSERVICE'].methods_by_name['TryAlarmRule']._loaded_options = None
+  _globals['_ALARMSERVICE'].methods_by_name['TryAlarmRule']._serialized_options = b'\220\002\001\212\265\030\016\n\014alarms:write\202\323\344\223\002\027\"\022/v1/alarmRules:try:\001*'
   _globals['_ALARMSERVICE'].methods_by_name['GetAlarmRule']._loaded_options = None
   _globals['_ALARMSERVICE'].methods_by_name['GetAlarmRule']._serialized_options = b'\220\002\001\212\265\030\033\n\013alarms:read\n\014alarms:write\202\323\344\223\002\025\022\023/v1/alarmRules/{id}'
   _globals['_ALARMSERVICE'].methods_by_name['ListAlarmRules']._loaded_options = None
@@ -86,26 +95,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALARMSERVICE'].methods_by_name['ListAlarms']._serialized_options = b'\220\002\001\212\265\030\033\n\013alarms:read\n\014alarms:write\202\323\344\223\002\014\022\n/v1/alarms'
   _globals['_ALARMSERVICE'].methods_by_name['AcknowledgeAlarm']._loaded_options = None
   _globals['_ALARMSERVICE'].methods_by_name['AcknowledgeAlarm']._serialized_options = b'\212\265\030\016\n\014alarms:write\202\323\344\223\002 \"\033/v1/alarms/{id}:acknowledge:\001*'
-  _globals['_CREATEALARMRULEREQUEST']._serialized_start=291
-  _globals['_CREATEALARMRULEREQUEST']._serialized_end=375
-  _globals['_GETALARMRULEREQUEST']._serialized_start=377
-  _globals['_GETALARMRULEREQUEST']._serialized_end=425
-  _globals['_LISTALARMRULESREQUEST']._serialized_start=427
-  _globals['_LISTALARMRULESREQUEST']._serialized_end=508
-  _globals['_LISTALARMRULESRESPONSE']._serialized_start=510
-  _globals['_LISTALARMRULESRESPONSE']._serialized_end=608
-  _globals['_UPDATEALARMRULEREQUEST']._serialized_start=611
-  _globals['_UPDATEALARMRULEREQUEST']._serialized_end=744
-  _globals['_DELETEALARMRULEREQUEST']._serialized_start=746
-  _globals['_DELETEALARMRULEREQUEST']._serialized_end=797
-  _globals['_GETALARMREQUEST']._serialized_start=799
-  _globals['_GETALARMREQUEST']._serialized_end=843
-  _globals['_LISTALARMSREQUEST']._serialized_start=846
-  _globals['_LISTALARMSREQUEST']._serialized_end=1103
-  _globals['_LISTALARMSRESPONSE']._serialized_start=1105
-  _globals['_LISTALARMSRESPONSE']._serialized_end=1196
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1198
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1278
-  _globals['_ALARMSERVICE']._serialized_start=1281
-  _globals['_ALARMSERVICE']._serialized_end=2522
+  _globals['_ALARMSERVICE'].methods_by_name['CloseAlarm']._loaded_options = None
+  _globals['_ALARMSERVICE'].methods_by_name['CloseAlarm']._serialized_options = b'\212\265\030\016\n\014alarms:write\202\323\344\223\002\032\"\025/v1/alarms/{id}:close:\001*'
+  _globals['_CREATEALARMRULEREQUEST']._serialized_start=324
+  _globals['_CREATEALARMRULEREQUEST']._serialized_end=408
+  _globals['_TRYALARMRULEREQUEST']._serialized_start=410
+  _globals['_TRYALARMRULEREQUEST']._serialized_end=534
+  _globals['_TRYALARMRULERESPONSE']._serialized_start=537
+  _globals['_TRYALARMRULERESPONSE']._serialized_end=739
+  _globals['_GETALARMRULEREQUEST']._serialized_start=741
+  _globals['_GETALARMRULEREQUEST']._serialized_end=789
+  _globals['_LISTALARMRULESREQUEST']._serialized_start=791
+  _globals['_LISTALARMRULESREQUEST']._serialized_end=872
+  _globals['_LISTALARMRULESRESPONSE']._serialized_start=874
+  _globals['_LISTALARMRULESRESPONSE']._serialized_end=972
+  _globals['_UPDATEALARMRULEREQUEST']._serialized_start=975
+  _globals['_UPDATEALARMRULEREQUEST']._serialized_end=1108
+  _globals['_DELETEALARMRULEREQUEST']._serialized_start=1110
+  _globals['_DELETEALARMRULEREQUEST']._serialized_end=1161
+  _globals['_GETALARMREQUEST']._serialized_start=1163
+  _globals['_GETALARMREQUEST']._serialized_end=1207
+  _globals['_LISTALARMSREQUEST']._serialized_start=1210
+  _globals['_LISTALARMSREQUEST']._serialized_end=1467
+  _globals['_LISTALARMSRESPONSE']._serialized_start=1469
+  _globals['_LISTALARMSRESPONSE']._serialized_end=1560
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1562
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1642
+  _globals['_CLOSEALARMREQUEST']._serialized_start=1644
+  _globals['_CLOSEALARMREQUEST']._serialized_end=1726
+  _globals['_ALARMSERVICE']._serialized_start=1729
+  _globals['_ALARMSERVICE']._serialized_end=3267
 # @@protoc_insertion_point(module_scope)

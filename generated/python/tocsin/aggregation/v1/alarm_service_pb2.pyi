@@ -1,8 +1,11 @@
+import datetime
+
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tocsin.aggregation.v1 import alarm_pb2 as _alarm_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -18,6 +21,30 @@ class CreateAlarmRuleRequest(_message.Message):
     RULE_FIELD_NUMBER: _ClassVar[int]
     rule: _alarm_pb2.AlarmRule
     def __init__(self, rule: _Optional[_Union[_alarm_pb2.AlarmRule, _Mapping]] = ...) -> None: ...
+
+class TryAlarmRuleRequest(_message.Message):
+    __slots__ = ("rule", "since")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    rule: _alarm_pb2.AlarmRule
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, rule: _Optional[_Union[_alarm_pb2.AlarmRule, _Mapping]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class TryAlarmRuleResponse(_message.Message):
+    __slots__ = ("raised", "alarms", "series", "complete", "start", "end")
+    RAISED_FIELD_NUMBER: _ClassVar[int]
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    raised: int
+    alarms: _containers.RepeatedCompositeFieldContainer[_alarm_pb2.Alarm]
+    series: int
+    complete: bool
+    start: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    def __init__(self, raised: _Optional[int] = ..., alarms: _Optional[_Iterable[_Union[_alarm_pb2.Alarm, _Mapping]]] = ..., series: _Optional[int] = ..., complete: _Optional[bool] = ..., start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetAlarmRuleRequest(_message.Message):
     __slots__ = ("id",)
@@ -94,3 +121,11 @@ class AcknowledgeAlarmRequest(_message.Message):
     id: str
     note: str
     def __init__(self, id: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class CloseAlarmRequest(_message.Message):
+    __slots__ = ("id", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -42,6 +42,11 @@ class AlarmServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CreateAlarmRuleRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.AlarmRule.FromString,
                 _registered_method=True)
+        self.TryAlarmRule = channel.unary_unary(
+                '/tocsin.aggregation.v1.AlarmService/TryAlarmRule',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleResponse.FromString,
+                _registered_method=True)
         self.GetAlarmRule = channel.unary_unary(
                 '/tocsin.aggregation.v1.AlarmService/GetAlarmRule',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.GetAlarmRuleRequest.SerializeToString,
@@ -77,6 +82,11 @@ class AlarmServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.AcknowledgeAlarmRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.FromString,
                 _registered_method=True)
+        self.CloseAlarm = channel.unary_unary(
+                '/tocsin.aggregation.v1.AlarmService/CloseAlarm',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.FromString,
+                _registered_method=True)
 
 
 class AlarmServiceServicer:
@@ -85,6 +95,13 @@ class AlarmServiceServicer:
 
     def CreateAlarmRule(self, request, context):
         """CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TryAlarmRule(self, request, context):
+        """TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +158,15 @@ class AlarmServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloseAlarm(self, request, context):
+        """CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+        alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+        one that is pending, or cleared by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlarmServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +174,11 @@ def add_AlarmServiceServicer_to_server(servicer, server):
                     servicer.CreateAlarmRule,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CreateAlarmRuleRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.AlarmRule.SerializeToString,
+            ),
+            'TryAlarmRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.TryAlarmRule,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleResponse.SerializeToString,
             ),
             'GetAlarmRule': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAlarmRule,
@@ -184,6 +215,11 @@ def add_AlarmServiceServicer_to_server(servicer, server):
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.AcknowledgeAlarmRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.SerializeToString,
             ),
+            'CloseAlarm': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseAlarm,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tocsin.aggregation.v1.AlarmService', rpc_method_handlers)
@@ -213,6 +249,33 @@ class AlarmService:
             '/tocsin.aggregation.v1.AlarmService/CreateAlarmRule',
             tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CreateAlarmRuleRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.AlarmRule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TryAlarmRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AlarmService/TryAlarmRule',
+            tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.TryAlarmRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -401,6 +464,33 @@ class AlarmService:
             target,
             '/tocsin.aggregation.v1.AlarmService/AcknowledgeAlarm',
             tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.AcknowledgeAlarmRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseAlarm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AlarmService/CloseAlarm',
+            tocsin_dot_aggregation_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_alarm__pb2.Alarm.FromString,
             options,
             channel_credentials,

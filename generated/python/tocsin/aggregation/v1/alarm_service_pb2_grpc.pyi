@@ -37,6 +37,8 @@ class AlarmServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AlarmServiceAsyncStub: ...
     CreateAlarmRule: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.CreateAlarmRuleRequest, _alarm_pb2.AlarmRule]
     """CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken."""
+    TryAlarmRule: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.TryAlarmRuleRequest, _alarm_service_pb2.TryAlarmRuleResponse]
+    """TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody."""
     GetAlarmRule: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.GetAlarmRuleRequest, _alarm_pb2.AlarmRule]
     """GetAlarmRule returns one rule."""
     ListAlarmRules: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.ListAlarmRulesRequest, _alarm_service_pb2.ListAlarmRulesResponse]
@@ -55,6 +57,11 @@ class AlarmServiceStub:
     """AcknowledgeAlarm says that the caller takes care of a raised alarm; again is a success without effect.
     FAILED_PRECONDITION for one that is pending or cleared.
     """
+    CloseAlarm: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.CloseAlarmRequest, _alarm_pb2.Alarm]
+    """CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+    alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+    one that is pending, or cleared by itself.
+    """
 
 @_typing.type_check_only
 class AlarmServiceAsyncStub(AlarmServiceStub):
@@ -63,6 +70,8 @@ class AlarmServiceAsyncStub(AlarmServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAlarmRule: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.CreateAlarmRuleRequest, _alarm_pb2.AlarmRule]  # type: ignore[assignment]
     """CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken."""
+    TryAlarmRule: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.TryAlarmRuleRequest, _alarm_service_pb2.TryAlarmRuleResponse]  # type: ignore[assignment]
+    """TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody."""
     GetAlarmRule: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.GetAlarmRuleRequest, _alarm_pb2.AlarmRule]  # type: ignore[assignment]
     """GetAlarmRule returns one rule."""
     ListAlarmRules: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.ListAlarmRulesRequest, _alarm_service_pb2.ListAlarmRulesResponse]  # type: ignore[assignment]
@@ -81,6 +90,11 @@ class AlarmServiceAsyncStub(AlarmServiceStub):
     """AcknowledgeAlarm says that the caller takes care of a raised alarm; again is a success without effect.
     FAILED_PRECONDITION for one that is pending or cleared.
     """
+    CloseAlarm: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.CloseAlarmRequest, _alarm_pb2.Alarm]  # type: ignore[assignment]
+    """CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+    alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+    one that is pending, or cleared by itself.
+    """
 
 class AlarmServiceServicer(metaclass=_abc_1.ABCMeta):
     """AlarmService keeps the rules of alarms, and the alarms."""
@@ -92,6 +106,14 @@ class AlarmServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alarm_pb2.AlarmRule, _abc.Awaitable[_alarm_pb2.AlarmRule]]:
         """CreateAlarmRule makes a rule, which is judged from now on. ALREADY_EXISTS when its id is taken."""
+
+    @_abc_1.abstractmethod
+    def TryAlarmRule(
+        self,
+        request: _alarm_service_pb2.TryAlarmRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alarm_service_pb2.TryAlarmRuleResponse, _abc.Awaitable[_alarm_service_pb2.TryAlarmRuleResponse]]:
+        """TryAlarmRule says what a rule would have raised, from what is stored; it stores nothing, and tells nobody."""
 
     @_abc_1.abstractmethod
     def GetAlarmRule(
@@ -151,6 +173,17 @@ class AlarmServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alarm_pb2.Alarm, _abc.Awaitable[_alarm_pb2.Alarm]]:
         """AcknowledgeAlarm says that the caller takes care of a raised alarm; again is a success without effect.
         FAILED_PRECONDITION for one that is pending or cleared.
+        """
+
+    @_abc_1.abstractmethod
+    def CloseAlarm(
+        self,
+        request: _alarm_service_pb2.CloseAlarmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alarm_pb2.Alarm, _abc.Awaitable[_alarm_pb2.Alarm]]:
+        """CloseAlarm clears a raised or acknowledged alarm though its condition may still be met: the caller knows better. No other
+        alarm is raised until the condition has ended and is met anew. Again is a success without effect. FAILED_PRECONDITION for
+        one that is pending, or cleared by itself.
         """
 
 def add_AlarmServiceServicer_to_server(servicer: AlarmServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xac\x02\n\x0cReadingBatch\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x32\n\x06series\x18\x02 \x03(\x0b\x32\".tocsin.events.v1.SeriesDescriptor\x12\x14\n\x0cseries_index\x18\x03 \x03(\r\x12\x15\n\revent_time_us\x18\x04 \x03(\x10\x12\r\n\x05value\x18\x05 \x03(\x01\x12\r\n\x05\x66lags\x18\x06 \x03(\r\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x07\x63hanged\x18\x08 \x03(\x0b\x32\".tocsin.events.v1.SeriesDescriptor:$\x8a\xb5\x18 \n\x1etocsin.readings.v1.{partition}\"\xac\x04\n\x10SeriesDescriptor\x12\x10\n\x08\x62uilding\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x13\n\x0bsensor_type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x35\n\x04kind\x18\x05 \x01(\x0e\x32\'.tocsin.events.v1.SeriesDescriptor.Kind\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x1c\n\x14\x65xpected_interval_us\x18\x07 \x01(\x03\x12H\n\x0e\x63ounter_policy\x18\x08 \x01(\x0e\x32\x30.tocsin.events.v1.SeriesDescriptor.CounterPolicy\x12\x15\n\rregister_size\x18\t \x01(\x01\x12\x1d\n\x15max_increase_per_hour\x18\n \x01(\x01\x12\x19\n\x11own_counter_rules\x18\x0b \x01(\x08\x12\x16\n\x0erules_revision\x18\x0c \x01(\x03\x12\x11\n\tlast_wins\x18\r \x01(\x08\"?\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GAUGE\x10\x01\x12\x0b\n\x07\x43OUNTER\x10\x02\x12\t\n\x05LEVEL\x10\x03\"i\n\rCounterPolicy\x12\x1e\n\x1a\x43OUNTER_POLICY_UNSPECIFIED\x10\x00\x12\x13\n\x0fHOLD_THEN_RESET\x10\x01\x12\t\n\x05RESET\x10\x02\x12\x0c\n\x08ROLLOVER\x10\x03\x12\n\n\x06REJECT\x10\x04\"\xa8\x01\n\x10\x43ontainerEmptied\x12\x32\n\x06series\x18\x01 \x01(\x0b\x32\".tocsin.events.v1.SeriesDescriptor\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x03 \x01(\x08: \x8a\xb5\x18\x1c\n\x1atocsin.priority.v1.emptiedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftocsin/events/v1/readings.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x92\x03\n\x0cReadingBatch\x12\x11\n\tpartition\x18\x01 \x01(\r\x12\x32\n\x06series\x18\x02 \x03(\x0b\x32\".tocsin.events.v1.SeriesDescriptor\x12\x14\n\x0cseries_index\x18\x03 \x03(\r\x12\x15\n\revent_time_us\x18\x04 \x03(\x10\x12\r\n\x05value\x18\x05 \x03(\x01\x12\r\n\x05\x66lags\x18\x06 \x03(\r\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x07\x63hanged\x18\x08 \x03(\x0b\x32\".tocsin.events.v1.SeriesDescriptor\x12,\n\x05moved\x18\t \x03(\x0b\x32\x1d.tocsin.events.v1.DeviceMoved\x12\x36\n\x0csensor_types\x18\n \x03(\x0b\x32 .tocsin.events.v1.SensorTypeInfo:$\x8a\xb5\x18 \n\x1etocsin.readings.v1.{partition}\"\x90\x01\n\x0eSensorTypeInfo\x12\x13\n\x0bsensor_type\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x16\n\tmin_value\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_value\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07told_us\x18\x05 \x01(\x03\x42\x0c\n\n_min_valueB\x0c\n\n_max_value\"\x96\x01\n\x0b\x44\x65viceMoved\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x15\n\rfrom_building\x18\x02 \x01(\t\x12\x11\n\tfrom_room\x18\x03 \x01(\t\x12\x10\n\x08\x62uilding\x18\x04 \x01(\t\x12\x0c\n\x04room\x18\x05 \x01(\t\x12-\n\tmove_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x04\n\x10SeriesDescriptor\x12\x10\n\x08\x62uilding\x18\x01 \x01(\t\x12\x0c\n\x04room\x18\x02 \x01(\t\x12\x13\n\x0bsensor_type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x35\n\x04kind\x18\x05 \x01(\x0e\x32\'.tocsin.events.v1.SeriesDescriptor.Kind\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x1c\n\x14\x65xpected_interval_us\x18\x07 \x01(\x03\x12H\n\x0e\x63ounter_policy\x18\x08 \x01(\x0e\x32\x30.tocsin.events.v1.SeriesDescriptor.CounterPolicy\x12\x15\n\rregister_size\x18\t \x01(\x01\x12\x1d\n\x15max_increase_per_hour\x18\n \x01(\x01\x12\x19\n\x11own_counter_rules\x18\x0b \x01(\x08\x12\x16\n\x0erules_revision\x18\x0c \x01(\x03\x12\x11\n\tlast_wins\x18\r \x01(\x08\"?\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GAUGE\x10\x01\x12\x0b\n\x07\x43OUNTER\x10\x02\x12\t\n\x05LEVEL\x10\x03\"i\n\rCounterPolicy\x12\x1e\n\x1a\x43OUNTER_POLICY_UNSPECIFIED\x10\x00\x12\x13\n\x0fHOLD_THEN_RESET\x10\x01\x12\t\n\x05RESET\x10\x02\x12\x0c\n\x08ROLLOVER\x10\x03\x12\n\n\x06REJECT\x10\x04\"\xa8\x01\n\x10\x43ontainerEmptied\x12\x32\n\x06series\x18\x01 \x01(\x0b\x32\".tocsin.events.v1.SeriesDescriptor\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x03 \x01(\x08: \x8a\xb5\x18\x1c\n\x1atocsin.priority.v1.emptiedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTAINEREMPTIED']._loaded_options = None
   _globals['_CONTAINEREMPTIED']._serialized_options = b'\212\265\030\034\n\032tocsin.priority.v1.emptied'
   _globals['_READINGBATCH']._serialized_start=120
-  _globals['_READINGBATCH']._serialized_end=420
-  _globals['_SERIESDESCRIPTOR']._serialized_start=423
-  _globals['_SERIESDESCRIPTOR']._serialized_end=979
-  _globals['_SERIESDESCRIPTOR_KIND']._serialized_start=809
-  _globals['_SERIESDESCRIPTOR_KIND']._serialized_end=872
-  _globals['_SERIESDESCRIPTOR_COUNTERPOLICY']._serialized_start=874
-  _globals['_SERIESDESCRIPTOR_COUNTERPOLICY']._serialized_end=979
-  _globals['_CONTAINEREMPTIED']._serialized_start=982
-  _globals['_CONTAINEREMPTIED']._serialized_end=1150
+  _globals['_READINGBATCH']._serialized_end=522
+  _globals['_SENSORTYPEINFO']._serialized_start=525
+  _globals['_SENSORTYPEINFO']._serialized_end=669
+  _globals['_DEVICEMOVED']._serialized_start=672
+  _globals['_DEVICEMOVED']._serialized_end=822
+  _globals['_SERIESDESCRIPTOR']._serialized_start=825
+  _globals['_SERIESDESCRIPTOR']._serialized_end=1381
+  _globals['_SERIESDESCRIPTOR_KIND']._serialized_start=1211
+  _globals['_SERIESDESCRIPTOR_KIND']._serialized_end=1274
+  _globals['_SERIESDESCRIPTOR_COUNTERPOLICY']._serialized_start=1276
+  _globals['_SERIESDESCRIPTOR_COUNTERPOLICY']._serialized_end=1381
+  _globals['_CONTAINEREMPTIED']._serialized_start=1384
+  _globals['_CONTAINEREMPTIED']._serialized_end=1552
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReadingBatch(_message.Message):
-    __slots__ = ("partition", "series", "series_index", "event_time_us", "value", "flags", "accept_time", "changed")
+    __slots__ = ("partition", "series", "series_index", "event_time_us", "value", "flags", "accept_time", "changed", "moved", "sensor_types")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     SERIES_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,8 @@ class ReadingBatch(_message.Message):
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_TIME_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPES_FIELD_NUMBER: _ClassVar[int]
     partition: int
     series: _containers.RepeatedCompositeFieldContainer[SeriesDescriptor]
     series_index: _containers.RepeatedScalarFieldContainer[int]
@@ -29,7 +31,39 @@ class ReadingBatch(_message.Message):
     flags: _containers.RepeatedScalarFieldContainer[int]
     accept_time: _timestamp_pb2.Timestamp
     changed: _containers.RepeatedCompositeFieldContainer[SeriesDescriptor]
-    def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ...) -> None: ...
+    moved: _containers.RepeatedCompositeFieldContainer[DeviceMoved]
+    sensor_types: _containers.RepeatedCompositeFieldContainer[SensorTypeInfo]
+    def __init__(self, partition: _Optional[int] = ..., series: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., series_index: _Optional[_Iterable[int]] = ..., event_time_us: _Optional[_Iterable[int]] = ..., value: _Optional[_Iterable[float]] = ..., flags: _Optional[_Iterable[int]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed: _Optional[_Iterable[_Union[SeriesDescriptor, _Mapping]]] = ..., moved: _Optional[_Iterable[_Union[DeviceMoved, _Mapping]]] = ..., sensor_types: _Optional[_Iterable[_Union[SensorTypeInfo, _Mapping]]] = ...) -> None: ...
+
+class SensorTypeInfo(_message.Message):
+    __slots__ = ("sensor_type", "unit", "min_value", "max_value", "told_us")
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_VALUE_FIELD_NUMBER: _ClassVar[int]
+    TOLD_US_FIELD_NUMBER: _ClassVar[int]
+    sensor_type: str
+    unit: str
+    min_value: float
+    max_value: float
+    told_us: int
+    def __init__(self, sensor_type: _Optional[str] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., told_us: _Optional[int] = ...) -> None: ...
+
+class DeviceMoved(_message.Message):
+    __slots__ = ("device", "from_building", "from_room", "building", "room", "move_time")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_BUILDING_FIELD_NUMBER: _ClassVar[int]
+    FROM_ROOM_FIELD_NUMBER: _ClassVar[int]
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    MOVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    device: str
+    from_building: str
+    from_room: str
+    building: str
+    room: str
+    move_time: _timestamp_pb2.Timestamp
+    def __init__(self, device: _Optional[str] = ..., from_building: _Optional[str] = ..., from_room: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., move_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SeriesDescriptor(_message.Message):
     __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision", "last_wins")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingestion.domain.units import IDENTITY, conversion, known_units
+from services.chassis.units import IDENTITY, conversion, known_units
 
 VALUES = st.floats(-1e9, 1e9, allow_nan=False)
 QUANTITIES = [("K", "C", "F"), ("Wh", "kWh", "MWh", "J", "GJ"), ("%", "ratio", "permille"), ("Pa", "hPa", "bar")]

@@ -17,6 +17,11 @@ class Conversion(NamedTuple):
         """The value in the canonical unit."""
         return value * self.scale + self.offset
 
+    @property
+    def back(self) -> "Conversion":
+        """From the canonical unit to this one."""
+        return Conversion(1 / self.scale, -self.offset / self.scale)
+
 
 IDENTITY = Conversion(1.0, 0.0)
 
