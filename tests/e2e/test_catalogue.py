@@ -61,7 +61,7 @@ def test_a_sensor_type_with_readings_cannot_be_made_anew(rest: httpx.Client, uni
 
 def test_a_threshold_has_a_limit_that_may_be_zero(rest: httpx.Client, unique: Callable[[str], str]) -> None:
     name = unique("cold")
-    rule = {"id": name, "sensorType": "temperature", "threshold": {"direction": "BELOW", "limit": 0}}
+    rule = {"id": name, "sensorType": "temperature", "unit": "C", "threshold": {"direction": "BELOW", "limit": 0}}
     made = rest.post("/v1/alarmRules", json=rule)
     assert made.status_code == 200, made.text
     assert made.json()["threshold"]["limit"] == 0
