@@ -106,6 +106,7 @@ class Evaluator:
     def plan(self, rules: Iterable[AlarmRule], now: int) -> None:
         """Evaluates by these rules from now (the wall clock) on. Alarms of rules that are gone, disabled or changed in
         what they evaluate are cleared."""
+        before = self._index.by_generation
         self._index = RuleIndex(rules)
         self._size = 0
         self._last = last_evaluated(self._engine)
@@ -115,7 +116,7 @@ class Evaluator:
         self._sync()
         for key, alarm in list(self._alarms.items()):
             if key[0] not in self._index.by_generation:
-                end(alarm, now, None, None, self._ledger, Cause.RULE_CHANGED)
+                end(alarm, now, None, before.get(key[0]), self._ledger, Cause.RULE_CHANGED)
                 del self._alarms[key]
         for key in list(self._memories):
             if key[0] not in self._index.by_generation:

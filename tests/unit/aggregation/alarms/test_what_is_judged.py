@@ -3,6 +3,7 @@ nobody."""
 
 import pytest
 
+from services.aggregation.adapters.nats.alarm_events import alarm_events
 from services.aggregation.domain.alarms.alarm import State
 from services.aggregation.domain.alarms.rule import (
     Condition,
@@ -17,6 +18,7 @@ from services.aggregation.domain.series import Kind
 from services.aggregation.domain.times import HOUR, MINUTE, SECOND
 from tests.support.aggregation.alarms import AlarmBench, rule
 from tests.support.aggregation.partition import T0, descriptor
+from tocsin.events.v1.alarms_pb2 import AlarmNotice
 
 COUNTER = descriptor(0, Kind.COUNTER, MINUTE)
 LEVEL = descriptor(0, Kind.LEVEL, 0)
@@ -172,3 +174,24 @@ def test_what_may_be_taken_back_raises_nothing(readings: tuple[float, ...]) -> N
         bench.feed([one])
     bench.reopen()
     assert bench.alarms == []
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_people_are_told_of_the_end_where_the_rule_says_so(cleared: bool) -> None:
+    made = rule(Threshold(True, 10), title="Too hot", tenant="test", notify=("ann",), notify_cleared=cleared)
+    bench = AlarmBench([GAUGE], made)
+    bench.feed([(0, T0, 11.0)])
+    bench.feed([(0, T0 + MINUTE, 9.0)])
+    bench.feed([(0, T0 + 2 * MINUTE, 12.0)])
+    bench.change(made.id, disabled=True)
+    notices = [
+        event.message
+        for event in alarm_events(bench.store.alarms.events)
+        if event.subject.endswith("notices.v1.raised")
+    ]
+    told = [(one.title, one.cleared) for one in notices if isinstance(one, AlarmNotice)]
+    assert told == ([("Too hot", False), ("Over: Too hot", True)] * 2 if cleared else [("Too hot", False)] * 2)
+    if cleared:
+        bodies = [one.body for one in notices]
+        assert bodies[1].startswith("it is over (2025-10-09 09:01:00 UTC). It had been: temperature in b1/r1")
+        assert bodies[3].startswith("the rule was changed, disabled or deleted (")
