@@ -20,7 +20,10 @@ _FEW = 64
 """Rows that are taken up one by one; more stay in columns until many are looked for."""
 _PLACES = 1 << 20
 _WORD = 2**64 - 1
-_SHIFT, _GOLDEN = np.uint64(64 - 20), np.uint64(0x9E3779B97F4A7C15)
+_SHIFT, _LOWER, _GOLDEN = np.uint64(64 - 20), np.uint64(64 - 40), np.uint64(0x9E3779B97F4A7C15)
+
+
+Places = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
 
 class Conflict(NamedTuple):
@@ -41,27 +44,35 @@ class Conflict(NamedTuple):
 
 
 class _Generation:
-    """Rows as they came: a few by key, many in columns. `seen` is set where a row was, and may be where none was."""
+    """Rows as they came: a few by key, many in columns. `seen` is set at both places of a row (a Bloom filter)."""
 
     def __init__(self) -> None:
         self.marks = bytearray(_PLACES)
         self.seen = np.frombuffer(self.marks, np.bool_)
         self.values: dict[tuple[Series, int], float] = {}
-        self.pieces: list[tuple[int, int, Piece]] = []
+        self.pieces: list[Piece] = []
         self.unmarked: list[Piece] = []
         self.rows = 0
 
-    def add(self, piece: Piece) -> None:
-        """Takes many rows in; of several of one event time the first one, unless it is there by key."""
+    def add(self, piece: Piece, places: Places | None) -> None:
+        """Takes many rows in; of several of one event time the first one, unless it is there by key. `places`: as
+        `_places` has them, where somebody has asked."""
         self.rows += len(piece)
-        self.unmarked.append(piece)
+        self.pieces.append(piece)
+        if places is None:
+            self.unmarked.append(piece)
+        else:
+            self._mark(places)
 
     def mark(self) -> None:
-        """Somebody looks: `seen` and `pieces` are complete then."""
+        """Somebody looks: `seen` is complete then."""
         for piece in self.unmarked:
-            self.seen[_places(piece)] = True
-            self.pieces.append((int(piece.event_time_us.min()), int(piece.event_time_us.max()), piece))
+            self._mark(_places(piece))
         self.unmarked.clear()
+
+    def _mark(self, places: Places) -> None:
+        for part in places:
+            self.seen[part] = True
 
     def clear(self) -> None:
         """Forgets all."""
@@ -70,7 +81,7 @@ class _Generation:
 
     def index(self) -> None:
         """All by key: many are about to be looked for."""
-        for _, _, piece in self.pieces:
+        for piece in self.pieces:
             columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
             for at, time, value in zip(*columns, strict=True):
                 self.values.setdefault((piece.series[at], time), value)
@@ -81,11 +92,10 @@ class _Generation:
         found = self.values.get((series, time))
         if found is not None:
             return found
-        for first, last, piece in self.pieces:
-            if first <= time <= last:
-                for row in np.flatnonzero(piece.event_time_us == time).tolist():
-                    if piece.series[piece.index[row]] is series:
-                        return float(piece.value[row])
+        for piece in self.pieces:
+            for row in np.flatnonzero(piece.event_time_us == time).tolist():
+                if piece.series[piece.index[row]] is series:
+                    return float(piece.value[row])
         return None
 
 
@@ -111,39 +121,41 @@ class RecentReadings:
         columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
         for row, (at, time, value) in enumerate(zip(*columns, strict=True)):
             series = piece.series[at]
-            place = ((series.salt ^ time) * int(_GOLDEN) & _WORD) >> int(_SHIFT)
+            mixed = (series.salt ^ time) * int(_GOLDEN) & _WORD
+            one, two = mixed >> int(_SHIFT), mixed >> int(_LOWER) & _PLACES - 1
             if time > series.newest_us:
                 series.newest_us = time
                 new.values[series, time] = value
             else:
                 old.mark()
                 new.mark()
-                if old.marks[place] or new.marks[place]:
+                if old.marks[one] & old.marks[two] or new.marks[one] & new.marks[two]:
                     found += self._meet(piece, [row])
                 else:
                     new.values[series, time] = value
-            new.marks[place] = 1
+            new.marks[one] = new.marks[two] = 1
         new.rows += len(piece)
         return found
 
     def _take_many(self, piece: Piece) -> list[Conflict]:
         suspects = _again(piece)
-        late = _late(piece)
+        late, places = _late(piece), None
         if late is not None:
             self._old.mark()
             self._new.mark()
             places = _places(piece)
-            known = self._old.seen[places[late]] | self._new.seen[places[late]]
-            suspects = np.union1d(suspects, late[known])
+            one, two = (part[late] for part in places)
+            known = self._old.seen[one] & self._old.seen[two] | self._new.seen[one] & self._new.seen[two]
+            if known.any():
+                suspects = np.union1d(suspects, late[known])
         found = self._meet(piece, suspects.tolist()) if len(suspects) else []
-        self._new.add(piece)
+        self._new.add(piece, places)
         return found
 
     def _meet(self, piece: Piece, suspects: Sequence[int]) -> list[Conflict]:
-        for generation in (self._old, self._new):
-            generation.mark()
-            if len(suspects) > _FEW:
-                generation.index()
+        if len(suspects) > _FEW:
+            self._old.index()
+            self._new.index()
         found: list[Conflict] = []
         for row in suspects:
             series, time, value = piece.series[piece.index[row]], int(piece.event_time_us[row]), float(piece.value[row])
@@ -158,11 +170,11 @@ class RecentReadings:
         return found
 
 
-def _places(piece: Piece) -> NDArray[np.uint64]:
-    """Where in `seen` each row stands: the upper bits of a product (Fibonacci hashing)."""
+def _places(piece: Piece) -> Places:
+    """Where in `seen` each row stands: two parts of the upper bits of a product (Fibonacci hashing)."""
     salts = np.fromiter((series.salt for series in piece.series), np.uint64, len(piece.series))
     mixed = (salts[piece.index] ^ piece.event_time_us.view(np.uint64)) * _GOLDEN
-    return mixed >> _SHIFT
+    return mixed >> _SHIFT, mixed >> _LOWER & np.uint64(_PLACES - 1)
 
 
 def _late(piece: Piece) -> Longs | None:
