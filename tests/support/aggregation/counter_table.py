@@ -68,8 +68,10 @@ def _cell(value: float, true: float) -> str:
 def table() -> str:
     """Right values are bold."""
     lines = [
-        "| meter | true | HOLD_THEN_RESET (default) | RESET | ROLLOVER | REJECT "
-        "| Home Assistant | Prometheus, Timescale |",
+        (
+            "| meter | true | HOLD_THEN_RESET (default) | RESET | ROLLOVER | REJECT "
+            "| Home Assistant | Prometheus, Timescale |"
+        ),
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for case in METERS:
