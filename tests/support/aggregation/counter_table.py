@@ -67,13 +67,8 @@ def _cell(value: float, true: float) -> str:
 
 def table() -> str:
     """Right values are bold."""
-    lines = [
-        (
-            "| meter | true | HOLD_THEN_RESET (default) | RESET | ROLLOVER | REJECT "
-            "| Home Assistant | Prometheus, Timescale |"
-        ),
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    names = "HOLD_THEN_RESET (default)", "RESET", "ROLLOVER", "REJECT", "Home Assistant", "Prometheus, Timescale"
+    lines = [f"| meter | true | {' | '.join(names)} |", "|---|" + "--:|" * (len(names) + 1)]
     for case in METERS:
         cells = [_cell(column(), case.true) for column in _columns(case)]
         name = case.name + (" ¹" if case.needs else "") + (" ²" if case.tie else "")

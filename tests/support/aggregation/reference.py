@@ -99,7 +99,8 @@ class _Reference:
 
     def implausible(self, pace: Fraction, old: Point, new: Point) -> bool:
         step = new[1] - old[1]
-        return 10 * step > abs(old[1]) and _rate(step, old[0], new[0]) > 32 * pace
+        times = 32 if step > abs(old[1]) else 1024
+        return 10 * step > abs(old[1]) and _rate(step, old[0], new[0]) > times * pace
 
     def rounding(self, level: Fraction, value: Fraction, pace: Fraction) -> bool:
         fall = level - value
@@ -155,7 +156,7 @@ class _Reference:
         elif self.pace:
             believed = not self.implausible(self.pace, old, new)
         else:
-            believed = old[1] != 0
+            believed = step <= abs(old[1])
         self.branch = _Branch([new], "", step, believed, level=new[1])
 
     def trust(self, time: int, level: Fraction, gain: Fraction) -> None:
@@ -184,7 +185,7 @@ class _Reference:
         time, value = new
         level = self.trusted[1]
         pace = max(self.pace, branch.pace)
-        if branch.believed and branch.kind == "":
+        if branch.believed and branch.kind in ("", "BURST"):
             pace = max(pace, _power(_rate(branch.gain, self.trusted[0], branch.points[0][0])))
         low = value < level and not self.rounding(level, value, self.pace)
         if self.rules.policy == "REJECT" and low:
@@ -194,7 +195,11 @@ class _Reference:
         if self.continues(branch, pace, new):
             counts = branch.rises >= 2 and _rate(value - branch.level, branch.points[-1][0], time) <= pace
             if not (down and self.goes_on(new) and not counts):
-                self.extend(branch, new)
+                within = value <= branch.level or _rate(value - branch.level, branch.points[-1][0], time) <= pace
+                if within or not self.may_go_on(branch):
+                    self.extend(branch, new)
+                else:
+                    self.contradict(branch, new)
                 return
         elif not ((down or value < branch.level) and self.goes_on(new)):
             self.contradict(branch, new)
@@ -219,8 +224,9 @@ class _Reference:
         branch.level = max(branch.level, new[1])
         if (gain and branch.rises == 2) or (not gain and not branch.believed and lasted >= 31 * _DAY):
             self.believe(branch)
-        far = branch.gain if branch.kind in ("", "ROLLOVER") else abs(branch.points[0][1] - self.trusted[1])
-        enough = branch.rises >= 2 and (branch.counted >= far or (lasted >= _DAY and branch.rises >= 12))
+        far = branch.gain if branch.kind in ("", "BURST", "ROLLOVER") else abs(branch.points[0][1] - self.trusted[1])
+        enough = branch.rises >= 2 and branch.counted >= far and branch.kind not in ("JUMP", "BURST")
+        enough |= lasted >= _DAY and branch.rises >= 12
         tentative = self.trusted[1] == 0 and not self.pace
         if branch.believed and (tentative or enough or lasted >= 31 * _DAY):
             self.settle(branch)
@@ -229,10 +235,12 @@ class _Reference:
         old, first, pace = self.trusted, branch.points[0], max(self.pace, branch.pace)
         if branch.believed and branch.kind:
             return
-        branch.believed = True
+        held, branch.believed = not branch.believed, True
         if first[1] >= old[1]:
             jumped = not self.fits(old, first) if self.rules.cap else self.implausible(pace, old, first)
-            branch.kind, branch.gain = ("JUMP", Fraction(0)) if jumped else ("", first[1] - old[1])
+            if not self.rules.cap and old[1] == 0 and not self.pace:
+                jumped = _rate(first[1], old[0], first[0]) > 2 * pace
+            branch.kind, branch.gain = ("JUMP", Fraction(0)) if jumped else ("BURST" if held else "", first[1] - old[1])
             return
         over = self.over(old, first)
         if over is not None and (self.rules.cap or _rate(over, old[0], first[0]) <= 32 * pace):
@@ -243,18 +251,19 @@ class _Reference:
     def settle(self, branch: _Branch) -> None:
         """It is the trusted level from now on."""
         since = self.trusted[0]
-        if branch.kind:
+        if branch.kind not in ("", "BURST"):
             self.marks[branch.points[0][0]] = branch.kind
         self.marks.update(branch.marks)
         self.steps += branch.steps(since)
-        step = Fraction(0)
-        if branch.kind in ("", "ROLLOVER"):
-            step = _power(_rate(branch.gain, since, branch.points[0][0]))
-        self.pace = max(self.pace, branch.pace, step)
+        pace, first = max(self.pace, branch.pace), branch.points[0]
+        step = _power(_rate(branch.gain, since, first[0])) if branch.gain else Fraction(0)
+        if branch.kind == "JUMP" and (self.trusted[1] or self.pace):
+            step = min(_power(_rate(first[1] - self.trusted[1], since, first[0])), 32 * pace)
+        self.pace = max(pace, step)
         self.trusted, self.branch = (branch.points[-1][0], branch.level), None
 
     def contradict(self, branch: _Branch, new: Point) -> None:
-        if branch.believed and (branch.rises >= 2 or branch.points[0][1] >= self.trusted[1]):
+        if self.may_go_on(branch) or (branch.believed and branch.rises >= 2):
             self.settle(branch)
             self.judge(new)
             return
@@ -269,6 +278,10 @@ class _Reference:
         branch.counted += gain
         branch.level = new[1]
         branch.marks[new[0]] = self.rules.policy
+
+    def may_go_on(self, branch: _Branch) -> bool:
+        down = branch.points[0][1] < self.trusted[1]
+        return branch.believed and (branch.rises >= 2 if down else branch.kind == "")
 
     def drop(self, branch: _Branch) -> None:
         self.marks.update((time, "REVOKED" if branch.believed else "GLITCH") for time, _ in branch.points)

@@ -31,8 +31,12 @@ BRANCH: Final = np.dtype(
 )
 """A branch as it is remembered between readings; `start_time` NEVER: there is none."""
 
-KINDS: Final = ("", "RESET", "ROLLOVER", "JUMP")
-"""What the beginning of a branch is listed as when it is believed; "": it is taken at its word."""
+STEP, BURST = "", "BURST"
+KINDS: Final = (STEP, "RESET", "ROLLOVER", "JUMP", BURST)
+"""What the beginning of a branch is listed as when it is believed. A step, and a burst (which was held before it was
+believed), are not: they are taken at their word."""
+COUNTED: Final = (STEP, BURST, "ROLLOVER")
+"""Of these the step to the branch is consumption."""
 
 
 class Taken(NamedTuple):
@@ -53,7 +57,7 @@ class Branch:
     time: int
     level: float
     gain: float = 0.0
-    kind: str = ""
+    kind: str = STEP
     believed: bool = False
     counted: float = 0.0
     rises: int = 0
@@ -70,8 +74,10 @@ class Branch:
             return True
         if self.rises < AGREE:
             return False
-        distance = self.gain if self.kind in ("", "ROLLOVER") else abs(self.start - level)
-        return self.counted >= distance or (lasted >= DAY and self.rises >= SURE)
+        if lasted >= DAY and self.rises >= SURE:
+            return True
+        distance = self.gain if self.kind in COUNTED else abs(self.start - level)
+        return self.kind not in ("JUMP", BURST) and self.counted >= distance
 
 
 def read_branch(meter: Rows) -> Branch | None:

@@ -26,13 +26,16 @@ from services.aggregation.domain.columns import Rows
 from services.aggregation.domain.counters.branch import (
     AGREE,
     BRANCH,
+    BURST,
+    COUNTED,
     PATIENCE,
+    STEP,
     Branch,
     Taken,
     read_branch,
     write_branch,
 )
-from services.aggregation.domain.counters.plausibility import STEEP, implausible, pace_of, within
+from services.aggregation.domain.counters.plausibility import ALIKE, STEEP, implausible, pace_of, within
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.times import NEVER
 
@@ -195,7 +198,7 @@ class Meter:
         elif self._pace:
             branch.believed = not implausible(self._pace, level, branch.gain, time - since)
         else:
-            branch.believed = not self._tentative
+            branch.believed = branch.gain <= abs(level)
         if branch.believed:
             self.accepted[place] = Accepted(branch.gain, since)
         self._branch = branch
@@ -225,7 +228,7 @@ class Meter:
         rules, level = self._rules, self._level
         amount = value - branch.level
         pace = max(self._pace, branch.pace)
-        if branch.believed and not branch.kind:
+        if branch.believed and branch.kind in (STEP, BURST):
             pace = max(pace, pace_of(branch.gain, branch.start_time - self._time))
         if rules.policy == Policy.REJECT and value < level and not rules.rounds(level, value, self._pace):
             last = branch.level if branch.believed else level
@@ -234,6 +237,9 @@ class Meter:
             counts = branch.rises >= AGREE and within(pace, amount, time - branch.time)
             if branch.start < level and self._goes_on(time, value) and not counts:
                 self._return(branch, place, time, value)
+            elif self._may_go_on(branch) and not within(pace, amount, time - branch.time):
+                # Unusual once more: that is another branch, on the one that is believed.
+                self._contradict(branch, place, time, value)
             else:
                 self._continue(branch, place, time, value)
         elif (branch.start < level or amount < 0) and self._goes_on(time, value):
@@ -291,11 +297,11 @@ class Meter:
         """It counts: so it is believed, and known by its own pace, too, what its first step was."""
         kind, gain = self._meaning(branch)
         if branch.believed:
-            if branch.kind == "" and kind:
+            if branch.kind == STEP and kind != STEP:
                 self._book_start(branch, kind, gain)
             return
         branch.believed = True
-        self._book_start(branch, kind, gain)
+        self._book_start(branch, BURST if kind == STEP else kind, gain)
         self.past |= branch.carried
         since, level = branch.before if branch.carried else (branch.start_time, branch.start)
         for place, time, value in branch.readings:
@@ -308,9 +314,9 @@ class Meter:
         if branch.carried:
             self.past = True
             return
-        counted = kind in ("", "ROLLOVER")
-        self.accepted[branch.readings[0].place] = Accepted(gain, self._time if counted else NEVER)
-        if kind:
+        since = self._time if kind in COUNTED else NEVER
+        self.accepted[branch.readings[0].place] = Accepted(gain, since)
+        if kind not in (STEP, BURST):
             self._correct(branch.start_time, branch.start, kind)
 
     def _meaning(self, branch: Branch) -> tuple[str, float]:
@@ -321,9 +327,11 @@ class Meter:
             step = branch.start - level
             if rules.cap:
                 jumped = not rules.fits(since, level, branch.start_time, branch.start)
+            elif self._tentative:
+                jumped = not within(ALIKE * pace, step, elapsed)
             else:
                 jumped = implausible(pace, level, step, elapsed)
-            return ("JUMP", 0.0) if jumped else ("", step)
+            return ("JUMP", 0.0) if jumped else (STEP, step)
         over = rules.over_the_end(since, level, branch.start_time, branch.start)
         if over is not None and (rules.cap or within(STEEP * pace, over, elapsed)):
             return "ROLLOVER", over
@@ -331,9 +339,13 @@ class Meter:
 
     def _trust(self, branch: Branch) -> None:
         """Its last reading leaves no branch."""
-        counted = branch.kind in ("", "ROLLOVER")
-        step = pace_of(branch.gain, branch.start_time - self._time) if counted else 0.0
-        self._pace = max(self._pace, branch.pace, step)
+        elapsed, pace = branch.start_time - self._time, max(self._pace, branch.pace)
+        if branch.kind == "JUMP" and not self._tentative:
+            # It may have been a burst after all: of several the next ones are known.
+            step = min(pace_of(branch.start - self._level, elapsed), STEEP * pace)
+        else:
+            step = pace_of(branch.gain, elapsed)
+        self._pace = max(pace, step)
         self._time, self._level, self._branch = branch.time, branch.level, None
         if not branch.readings:
             self.past = True
@@ -347,7 +359,7 @@ class Meter:
 
     def _contradict(self, branch: Branch, place: int, time: int, value: float) -> None:
         """The value belongs to neither."""
-        if branch.believed and (branch.rises >= AGREE or branch.start >= self._level):
+        if self._may_go_on(branch) or (branch.believed and branch.rises >= AGREE):
             self._promote(branch)
             self._judge(place, time, value)
             return
@@ -364,6 +376,12 @@ class Meter:
         branch.readings.append(Taken(place, time, value))
         branch.counted += gain
         branch.time, branch.level = time, value
+
+    def _may_go_on(self, branch: Branch) -> bool:
+        """Whether a value that does not come after those of the branch may make it the trusted level."""
+        if branch.start >= self._level:
+            return branch.believed and branch.kind == STEP
+        return branch.believed and branch.rises >= AGREE
 
     def _drop(self, branch: Branch) -> None:
         """It was false: what it has added is taken back."""

@@ -3,7 +3,7 @@
 The *pace* of a counter is the greatest rate at which it has been seen to count, per hour and as the next power of two;
 0 while it has not counted yet. It only grows, so it follows from the readings before, however they came in batches. A
 step that is steeper than the pace is *unusual*: it is believed, but what comes next may show it to be false. A step
-that is `STEEP` times as steep, and large beside the register itself, is *implausible*.
+that is far steeper and large beside the register itself is *implausible*.
 """
 
 import math
@@ -12,10 +12,14 @@ from typing import Final
 from services.aggregation.domain.times import HOUR, MINUTE
 
 STEEP: Final = 32.0
-"""Times the pace: from there on a step is implausible, if it is large."""
+"""Times the pace: from there on a step is implausible that more than doubles the level."""
+FAR: Final = 1024.0
+"""Times the pace: from there on a step is implausible that is `LARGE`."""
 LARGE: Final = 0.1
 """Of the level: a step that is not greater is never implausible. (A burst moves a register by little, another
 register is somewhere else.)"""
+ALIKE: Final = 2.0
+"""Times the pace: the step from a first 0 is consumption up to there."""
 SHORTEST: Final = MINUTE
 """The least time that a rate is told of: pulses may be milliseconds apart."""
 
@@ -38,4 +42,6 @@ def within(pace: float, amount: float, elapsed: int) -> bool:
 
 def implausible(pace: float, level: float, amount: float, elapsed: int) -> bool:
     """Whether the increase is far too steep for the (known) pace, and large."""
-    return amount > LARGE * abs(level) and not within(STEEP * pace, amount, elapsed)
+    if amount <= LARGE * abs(level):
+        return False
+    return not within((STEEP if amount > abs(level) else FAR) * pace, amount, elapsed)

@@ -47,7 +47,8 @@ def journey(readings: list[Sent], offset: int, batch: int, kind: Kind) -> list[l
     for place, one in enumerate(readings):
         time += one.skip * INTERVAL
         total += abs(one.value)
-        value = float(total if kind == Kind.COUNTER else one.value)
+        # A meter that has counted for long: no step is large beside its register.
+        value = float(10_000 + total if kind == Kind.COUNTER else one.value)
         due = place // batch
         if one.held_up is not None:
             arrivals.append((due + one.held_up, (0, time, value)))
