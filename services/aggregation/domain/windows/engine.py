@@ -53,6 +53,9 @@ class Changes:
     closed: list[ClosedWindows] = field(default_factory=list[ClosedWindows])
     corrections: list[Correction] = field(default_factory=list[Correction])
     spanned: list[SpannedWindows] = field(default_factory=list[SpannedWindows])
+    accepted: Readings = field(default_factory=no_readings)
+    """Readings of counters that have settled and were accepted, with what is read there (of a held one, only once it is
+    believed): what is to be judged of counters. Sorted by series and time."""
     duplicates: int = 0
 
     @property
@@ -182,6 +185,7 @@ class Engine:
             # What it changes of settled readings must have been seen to before: see `late.rejudgement`.
             self.states.note_branches(gains.walked)
             changes.corrections = gains.corrections
+            changes.accepted = ripe.take(gains.at)
             self._reopen(gains.retold)
             changes.spanned = self._spanned(ripe, gains)
         heads = heads_of(ripe.series, np.zeros_like(ripe.series))

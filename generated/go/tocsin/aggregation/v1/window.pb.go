@@ -141,11 +141,12 @@ const (
 	Correction_RESET Correction_Kind = 2
 	// ROLLOVER was where the register ran over; the step over its end is counted.
 	Correction_ROLLOVER Correction_Kind = 3
-	// JUMP was an implausible step upwards that later readings confirmed: counting went on from there, without the step.
+	// JUMP was an implausible step upwards that later readings confirmed: counting went on from there, without the step
+	// from level to value (which may have been a burst, where no max_increase_per_hour says that it cannot).
 	Correction_JUMP Correction_Kind = 4
 	// REJECTED was ignored since the policy says so.
 	Correction_REJECTED Correction_Kind = 5
-	// REVOKED was believed to be a reset, until the next reading went on from the level before.
+	// REVOKED was believed (to be a reset, or an increase), until later readings went on from the level before.
 	Correction_REVOKED Correction_Kind = 6
 )
 

@@ -142,14 +142,15 @@ type CounterRules_Policy int32
 const (
 	// POLICY_UNSPECIFIED is HOLD_THEN_RESET.
 	CounterRules_POLICY_UNSPECIFIED CounterRules_Policy = 0
-	// HOLD_THEN_RESET holds the value as suspect. When a later one is at or above the level again, it was a glitch and is
-	// ignored; when three in a row stay below without decreasing, the counter was reset, and counting goes on from them.
+	// HOLD_THEN_RESET holds the value. When later ones go on from the level, it was a glitch and is ignored, however long it
+	// lasted; when the counter counts on below, it was reset, and what it has counted since then is booked.
 	CounterRules_HOLD_THEN_RESET CounterRules_Policy = 1
-	// RESET believes at once that the counter started anew from 0: the new value counts as consumption. When the next value
-	// is back at the old level or above it, the reset is revoked, and only the growth over the old level counts.
+	// RESET believes at once that the counter started anew from 0: the new value counts as consumption. When later values
+	// go on from the old level, the reset is revoked, and only the growth over the old level counts.
 	CounterRules_RESET CounterRules_Policy = 2
 	// ROLLOVER believes that the register has run over when the step over its end is plausible: not above
-	// max_increase_per_hour, or without one less than half of register_size. Other decreases are held as in HOLD_THEN_RESET.
+	// max_increase_per_hour, or without one in line with what the counter counts and less than half of register_size. Other
+	// decreases are held as in HOLD_THEN_RESET.
 	CounterRules_ROLLOVER CounterRules_Policy = 3
 	// REJECT ignores every value below the level, for ever.
 	CounterRules_REJECT CounterRules_Policy = 4
@@ -309,8 +310,9 @@ func (x *SensorType) GetRepeatPolicy() SensorType_RepeatPolicy {
 	return SensorType_REPEAT_POLICY_UNSPECIFIED
 }
 
-// CounterRules say what a decreasing or an implausible value of a counter means. Whatever they say, a value that is not
-// taken at its word is kept as a raw reading, counted, and listed as a correction.
+// CounterRules say what a decreasing or an implausible value of a counter means (docs/counters.md has the model). Whatever
+// they say, a value that is not taken at its word is kept as a raw reading, counted, and listed as a correction; but for
+// rounding: a fall by 0.1 % at the most that the counter makes up for in an hour holds the level until it is passed.
 type CounterRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// policy for decreasing values.
