@@ -146,7 +146,7 @@ def increases(
 
 def _unusual(amount: Floats, elapsed: Ints, pace: Floats) -> Bools:
     """Which steps are falls, or steeper than the pace: `plausibility.within`, in columns."""
-    return (amount < 0) | ((amount > 0) & ~(amount * HOUR <= pace * np.maximum(elapsed, SHORTEST)))
+    return (amount < 0) | (amount * HOUR > pace * np.maximum(elapsed, SHORTEST))
 
 
 def _steep(cap: Floats, elapsed: Ints, before: Floats, amount: Floats, what: Floats) -> Bools:
