@@ -152,6 +152,7 @@ def test_idempotency_keys_are_headers() -> None:
         "ReadingService_CreateReading",
         "ReadingService_BatchCreateReadings",
         "NotificationService_SendNotification",
+        "NotificationService_SendBulkNotifications",
     }
 
 

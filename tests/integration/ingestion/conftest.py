@@ -10,6 +10,7 @@ import pytest
 from services.chassis.app import App, Step
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import NatsConnection, TopologyOptions, ensure_streams, open_nats
+from services.chassis.nats.topology import READINGS, READINGS_PRIORITY
 from services.chassis.postgres import Database, open_database
 from services.ingestion.bootstrap import bootstrap
 from services.ingestion.settings import MIGRATIONS, IngestionSettings
@@ -79,8 +80,15 @@ async def started(dsn: str, nats_url: str, issuer: DevIssuer, **changes: object)
             open_database(dsn, schema="ingestion", application_name="looking on")
         )
         await eventually(lambda: not app.server.health.problems())
+        # A start tells the others what the sensor types say of their values.
+        await eventually(lambda: _nothing_to_relay(database))
         yield World(app, channel, nats, database, dsn, issuer)
     assert app.exit_code == 0
+
+
+async def _nothing_to_relay(database: Database) -> bool:
+    async with database.connection() as connection:
+        return not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)")
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +113,10 @@ async def streams(nats_url: str) -> str:
 
 @pytest.fixture
 async def world(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> AsyncIterator[World]:
-    """The service, as it comes."""
+    """The service, as it comes, with streams that hold nothing."""
     async with started(ingestion_dsn, streams, issuer) as world:
+        for stream in (READINGS, READINGS_PRIORITY):
+            await world.nats.js.purge_stream(stream)
         yield world
 
 

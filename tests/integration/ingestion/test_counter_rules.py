@@ -43,7 +43,8 @@ async def news(world: World, count: int) -> list[readings_pb2.SeriesDescriptor]:
 
     async def told() -> list[readings_pb2.SeriesDescriptor] | None:
         said: dict[int, list[readings_pb2.SeriesDescriptor]] = {partition: [] for partition in range(8)}
-        for sequence in range(1, (await world.nats.js.stream_info(READINGS)).state.last_seq + 1):
+        state = (await world.nats.js.stream_info(READINGS)).state
+        for sequence in range(state.first_seq, state.last_seq + 1):
             message = await world.nats.js.get_msg(READINGS, sequence)
             batch = readings_pb2.ReadingBatch.FromString(message.data or b"")
             assert message.subject == readings_subject(batch.partition)

@@ -29,7 +29,7 @@ async def settled(world: World) -> None:
 
 async def batches(world: World) -> list[readings_pb2.ReadingBatch]:
     state = (await world.nats.js.stream_info(READINGS)).state
-    found = [await world.nats.js.get_msg(READINGS, place + 1) for place in range(state.last_seq)]
+    found = [await world.nats.js.get_msg(READINGS, place) for place in range(state.first_seq, state.last_seq + 1)]
     return [readings_pb2.ReadingBatch.FromString(message.data or b"") for message in found]
 
 

@@ -153,8 +153,13 @@ def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_servic
         type=value.type,
         reason=value.reason,
         attempts=value.attempts,
-        history=[f"{item.at.isoformat()} {item.error_type}: {item.reason}" for item in value.history],
+        history=[f"{item.at.isoformat()} {_told(item.error_type, item.reason)}" for item in value.history],
         first_seen_time=timestamp(value.first_seen),
         dead_time=timestamp(value.dead_at),
         payload_json=payload_json,
     )
+
+
+def _told(error_type: str, reason: str) -> str:
+    """The reasons of deliveries begin with their code, those of exceptions do not."""
+    return reason if reason.startswith(f"{error_type}: ") else f"{error_type}: {reason}"

@@ -116,7 +116,7 @@ def _letter(
         Encoded(subject=RETRY_SUBJECT, payload=original.payload, headers=headers),
         service=SERVICE,
         consumer=RETRY_CONSUMER,
-        history=[Failure(at=item.at, error_type=item.code, reason=item.message) for item in history],
+        history=[Failure(at=item.at, error_type=item.code, reason=f"{item.code}: {item.message}") for item in history],
         attempts=len(history),
         first_seen=first_seen,
         identity=f"{about}:{occasion}",
