@@ -52,6 +52,17 @@ def _mornings(first: float, nights: int) -> tuple[float, ...]:
     return tuple(found)
 
 
+def _evenings(first: float, nights: int) -> tuple[float, ...]:
+    """An inverter: its register through the day, one value too high by 9 %, zeros until the morning."""
+    found: list[float] = []
+    level = first
+    for _ in range(nights):
+        day = _steps(level, 0.07, 73)
+        found += [*day, round(day[-1] * 1.09, 2), *[0.0] * 70]
+        level = day[-1]
+    return *found, level
+
+
 def _days(totals: tuple[int, ...]) -> tuple[float, ...]:
     """A total of the day, which starts at 0 each midnight."""
     return tuple(float(hour * total / 24) for total in totals for hour in range(25))
@@ -121,6 +132,54 @@ METERS: Final = (
     MeterCase("kWh for Wh for an hour", (*_steps(100000, 100, 5), *_steps(100.5, 0.1, 12), 101700, 101800), 1800),
     MeterCase("a negative value", (100, 101, -1, 102, 103), 3),
     MeterCase("a spike, then a zero", (100, 101, 9999, 0, 102, 103), 3),
+    MeterCase("a spike of a tenth, then a zero", (*_steps(50000, 0.1, 20), 54900, 0, *_steps(50002.2, 0.1, 12)), 3.3),
+    MeterCase("a small spike, then a zero", (*_steps(1000, 0.1, 10), 1020, 0, *_steps(1001.1, 0.1, 12)), 2.2),
+    MeterCase(
+        "a spike of a tenth, as soon as it counts, then a zero",
+        (50000, 50000.1, 50000.2, 54900, 0, 50000.4, 50000.5, 50000.6),
+        0.6,
+    ),
+    MeterCase(
+        "a spike of a tenth, then two zeros",
+        (50000, 50000.1, 50000.2, 54900, 0, 0, 50000.4, 50000.5, 50000.6),
+        0.6,
+    ),
+    MeterCase(
+        "a spike of a tenth, then one too low",
+        (*_steps(50000, 0.1, 20), 54900, 49000, *_steps(50002.2, 0.1, 12)),
+        3.3,
+    ),
+    MeterCase(
+        "a spike within a tenth on a low register, then a zero",
+        (*_steps(100, 0.1, 4), 109, 0, *_steps(100.5, 0.1, 4)),
+        0.8,
+    ),
+    MeterCase(
+        "spikes that rise",
+        (*_steps(50000, 0.1, 20), 52000, 53000, 54900, *_steps(50002.3, 0.1, 40)),
+        6.2,
+    ),
+    MeterCase(
+        "spikes that rise ever faster",
+        (*_steps(50000, 0.1, 20), 52000, 54900, *_steps(50002.2, 0.1, 40)),
+        6.1,
+    ),
+    MeterCase("a spike each evening, then zeros", _evenings(500.5, 5), 25.2),
+    MeterCase(
+        "a charger on a low register",
+        (*_steps(0.5, 0.0001, 50), *_steps(2.3, 1.83, 10), *_steps(18.7701, 0.0001, 30)),
+        18.273,
+    ),
+    MeterCase(
+        "steady use after standby, on a low register",
+        (*_steps(0.5, 0.0001, 50), *_steps(0.75, 0.25, 6), *_steps(2.0001, 0.0001, 36)),
+        1.5036,
+    ),
+    MeterCase(
+        "steady use after standby, by less than the register",
+        (*_steps(2, 0.0001, 50), *_steps(2.9, 0.9, 6), *_steps(7.4, 0.0001, 30)),
+        5.4029,
+    ),
     MeterCase(
         "2^32", (4294967000, 4294967200, 104, 304), 600, register=2.0**32, needs=CounterRules(Policy.ROLLOVER, 2.0**32)
     ),

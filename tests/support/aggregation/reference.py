@@ -185,7 +185,7 @@ class _Reference:
         time, value = new
         level = self.trusted[1]
         pace = max(self.pace, branch.pace)
-        if branch.believed and branch.kind in ("", "BURST"):
+        if branch.kind in ("", "BURST") and (branch.believed or self.pace):
             pace = max(pace, _power(_rate(branch.gain, self.trusted[0], branch.points[0][0])))
         low = value < level and not self.rounding(level, value, self.pace)
         if self.rules.policy == "REJECT" and low:
@@ -193,11 +193,10 @@ class _Reference:
             return
         down = branch.points[0][1] < level
         if self.continues(branch, pace, new):
-            counts = branch.rises >= 2 and _rate(value - branch.level, branch.points[-1][0], time) <= pace
-            if not (down and self.goes_on(new) and not counts):
-                within = value <= branch.level or _rate(value - branch.level, branch.points[-1][0], time) <= pace
-                if within or not self.may_go_on(branch):
-                    self.extend(branch, new)
+            usual = value <= branch.level or _rate(value - branch.level, branch.points[-1][0], time) <= pace
+            if not (down and self.goes_on(new) and not (usual and branch.rises >= 2)):
+                if usual or not self.may_go_on(branch):
+                    self.extend(branch, new, usual)
                 else:
                     self.contradict(branch, new)
                 return
@@ -212,13 +211,14 @@ class _Reference:
             self.drop(branch)
         self.judge(new)
 
-    def extend(self, branch: _Branch, new: Point) -> None:
-        gain = max(new[1] - branch.level, Fraction(0))
+    def extend(self, branch: _Branch, new: Point, usual: bool) -> None:
+        gain, rate = max(new[1] - branch.level, Fraction(0)), Fraction(0)
         lasted = new[0] - branch.points[0][0]
         if gain:
-            branch.rises += 1
-            branch.counted += gain
-            branch.pace = max(branch.pace, _power(_rate(gain, branch.points[-1][0], new[0])))
+            rate = _rate(gain, branch.points[-1][0], new[0])
+            branch.rises = 0 if self.on_trial(branch) and not usual else branch.rises + 1
+            branch.counted += gain if not self.pace or rate <= 32 * self.pace else 0
+            branch.pace = max(branch.pace, _power(rate))
         branch.points.append(new)
         branch.gains[new[0]] = gain
         branch.level = max(branch.level, new[1])
@@ -259,6 +259,8 @@ class _Reference:
         step = _power(_rate(branch.gain, since, first[0])) if branch.gain else Fraction(0)
         if branch.kind == "JUMP" and (self.trusted[1] or self.pace):
             step = min(_power(_rate(first[1] - self.trusted[1], since, first[0])), 32 * pace)
+        elif pace:
+            step = min(step, 32 * pace)
         self.pace = max(pace, step)
         self.trusted, self.branch = (branch.points[-1][0], branch.level), None
 
@@ -268,7 +270,8 @@ class _Reference:
             self.judge(new)
             return
         last = branch.points[-1][0], branch.level
-        gain = self.at_once(last, new) if branch.believed and new[1] < branch.level else None
+        falls = branch.believed and new[1] < branch.level and not self.on_trial(branch)
+        gain = self.at_once(last, new) if falls else None
         if gain is None:
             self.drop(branch)
             self.judge(new)
@@ -280,8 +283,12 @@ class _Reference:
         branch.marks[new[0]] = self.rules.policy
 
     def may_go_on(self, branch: _Branch) -> bool:
-        down = branch.points[0][1] < self.trusted[1]
-        return branch.believed and (branch.rises >= 2 if down else branch.kind == "")
+        if self.on_trial(branch):
+            return branch.rises >= 2 or not self.pace
+        return branch.believed and branch.rises >= 2 and branch.points[0][1] < self.trusted[1]
+
+    def on_trial(self, branch: _Branch) -> bool:
+        return branch.believed and branch.kind == "" and branch.points[0][1] >= self.trusted[1]
 
     def drop(self, branch: _Branch) -> None:
         self.marks.update((time, "REVOKED" if branch.believed else "GLITCH") for time, _ in branch.points)

@@ -228,20 +228,21 @@ class Meter:
         rules, level = self._rules, self._level
         amount = value - branch.level
         pace = max(self._pace, branch.pace)
-        if branch.believed and branch.kind in (STEP, BURST):
+        if branch.kind in (STEP, BURST) and (branch.believed or self._pace):
+            # It may count on as it has begun.
             pace = max(pace, pace_of(branch.gain, branch.start_time - self._time))
         if rules.policy == Policy.REJECT and value < level and not rules.rounds(level, value, self._pace):
             last = branch.level if branch.believed else level
             self._corrections[time] = Correction(self._series, time, value, last, "REJECTED")
         elif self._continues(branch, pace, time, value):
-            counts = branch.rises >= AGREE and within(pace, amount, time - branch.time)
-            if branch.start < level and self._goes_on(time, value) and not counts:
+            usual = within(pace, amount, time - branch.time)
+            if branch.start < level and self._goes_on(time, value) and not (usual and branch.rises >= AGREE):
                 self._return(branch, place, time, value)
-            elif self._may_go_on(branch) and not within(pace, amount, time - branch.time):
+            elif self._may_go_on(branch) and not usual:
                 # Unusual once more: that is another branch, on the one that is believed.
                 self._contradict(branch, place, time, value)
             else:
-                self._continue(branch, place, time, value)
+                self._continue(branch, place, time, value, usual)
         elif (branch.start < level or amount < 0) and self._goes_on(time, value):
             self._return(branch, place, time, value)
         else:
@@ -276,15 +277,17 @@ class Meter:
             self._drop(branch)
         self._judge(place, time, value)
 
-    def _continue(self, branch: Branch, place: int, time: int, value: float) -> None:
+    def _continue(self, branch: Branch, place: int, time: int, value: float, usual: bool) -> None:
         amount, since = max(value - branch.level, 0.0), branch.time
         branch.readings.append(Taken(place, time, value))
         branch.time, branch.level = time, max(branch.level, value)
         if branch.believed:
             self.accepted[place] = Accepted(amount, since)
         if amount > 0:
-            branch.rises += 1
-            branch.counted += amount
+            # Another unusual step on one that was believed at once: what it has counted says nothing of that one.
+            branch.rises = branch.rises + 1 if usual or not self._on_trial(branch) else 0
+            if not self._pace or within(STEEP * self._pace, amount, time - since):
+                branch.counted += amount
             branch.pace = max(branch.pace, pace_of(amount, time - since))
             if branch.rises == AGREE:
                 self._confirm(branch)
@@ -340,12 +343,11 @@ class Meter:
     def _trust(self, branch: Branch) -> None:
         """Its last reading leaves no branch."""
         elapsed, pace = branch.start_time - self._time, max(self._pace, branch.pace)
-        if branch.kind == "JUMP" and not self._tentative:
-            # It may have been a burst after all: of several the next ones are known.
-            step = min(pace_of(branch.start - self._level, elapsed), STEEP * pace)
-        else:
-            step = pace_of(branch.gain, elapsed)
-        self._pace = max(pace, step)
+        jumped = branch.kind == "JUMP" and not self._tentative
+        # A JUMP may have been a burst after all: of several the next ones are known.
+        step = pace_of(branch.start - self._level if jumped else branch.gain, elapsed)
+        # One step that was false for so long does not make everything plausible.
+        self._pace = max(pace, min(step, STEEP * pace) if pace or jumped else step)
         self._time, self._level, self._branch = branch.time, branch.level, None
         if not branch.readings:
             self.past = True
@@ -364,7 +366,7 @@ class Meter:
             self._judge(place, time, value)
             return
         gain = None
-        if branch.believed and value < branch.level:
+        if branch.believed and value < branch.level and not self._on_trial(branch):
             gain = self._gain_at_once(branch.time, branch.level, time, value)
         if gain is None:
             self._drop(branch)
@@ -379,9 +381,13 @@ class Meter:
 
     def _may_go_on(self, branch: Branch) -> bool:
         """Whether a value that does not come after those of the branch may make it the trusted level."""
-        if branch.start >= self._level:
-            return branch.believed and branch.kind == STEP
-        return branch.believed and branch.rises >= AGREE
+        if self._on_trial(branch) and not self._pace:
+            return True
+        return branch.believed and branch.rises >= AGREE and (branch.start < self._level or branch.kind == STEP)
+
+    def _on_trial(self, branch: Branch) -> bool:
+        """Whether it is a step up that was believed at once."""
+        return branch.believed and branch.kind == STEP and branch.start >= self._level
 
     def _drop(self, branch: Branch) -> None:
         """It was false: what it has added is taken back."""
