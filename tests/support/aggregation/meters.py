@@ -132,6 +132,10 @@ METERS: Final = (
     MeterCase("kWh for Wh for an hour", (*_steps(100000, 100, 5), *_steps(100.5, 0.1, 12), 101700, 101800), 1800),
     MeterCase("a negative value", (100, 101, -1, 102, 103), 3),
     MeterCase("a spike, then a zero", (100, 101, 9999, 0, 102, 103), 3),
+    MeterCase("several values too high, then a zero", (100, 101, 102, 9990, 9991, 9992, 0, 103, 104, 105), 5),
+    MeterCase(
+        "Wh for kWh, then a zero", (*_steps(100, 0.1, 5), *_steps(100500, 100, 4), 0, *_steps(101, 0.1, 20)), 2.9
+    ),
     MeterCase("a spike of a tenth, then a zero", (*_steps(50000, 0.1, 20), 54900, 0, *_steps(50002.2, 0.1, 12)), 3.3),
     MeterCase("a small spike, then a zero", (*_steps(1000, 0.1, 10), 1020, 0, *_steps(1001.1, 0.1, 12)), 2.2),
     MeterCase(

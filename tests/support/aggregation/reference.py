@@ -265,12 +265,13 @@ class _Reference:
         self.trusted, self.branch = (branch.points[-1][0], branch.level), None
 
     def contradict(self, branch: _Branch, new: Point) -> None:
-        if self.may_go_on(branch) or (branch.believed and branch.rises >= 2):
+        brief = branch.kind == "JUMP" and branch.rises < 12 and new[0] - branch.points[0][0] < _HOUR and self.pace > 0
+        if self.may_go_on(branch) or (branch.believed and branch.rises >= 2 and not brief):
             self.settle(branch)
             self.judge(new)
             return
         last = branch.points[-1][0], branch.level
-        falls = branch.believed and new[1] < branch.level and not self.on_trial(branch)
+        falls = branch.believed and new[1] < branch.level and branch.points[0][1] < self.trusted[1]
         gain = self.at_once(last, new) if falls else None
         if gain is None:
             self.drop(branch)

@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Rows
-from services.aggregation.domain.times import DAY, NEVER
+from services.aggregation.domain.times import DAY, HOUR, NEVER
 
 AGREE: Final = 2
 """Increases by which a branch that was not believed at once has shown that it counts."""
 SURE: Final = 12
 """Increases in a day after which a branch is trusted."""
+BRIEF: Final = HOUR
+"""A JUMP that something contradicts sooner, before it is `SURE`, was false. (A meter that is new loses no more.)"""
 PATIENCE: Final = 31 * DAY
 """What nothing has contradicted for so long is trusted, whether it counts or not."""
 
@@ -66,6 +68,10 @@ class Branch:
     readings: list[Taken] = field(default_factory=list[Taken])
     before: tuple[int, float] = (NEVER, 0.0)
     """Its last reading and level before these columns."""
+
+    def brief_jump(self, time: int) -> bool:
+        """Whether it is too early to say that another meter has come."""
+        return self.kind == "JUMP" and self.rises < SURE and time - self.start_time < BRIEF
 
     def trusted_after(self, level: float, time: int) -> bool:
         """Whether the branch has counted away far enough, or for long enough, from the trusted `level`."""

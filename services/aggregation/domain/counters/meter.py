@@ -361,12 +361,13 @@ class Meter:
 
     def _contradict(self, branch: Branch, place: int, time: int, value: float) -> None:
         """The value belongs to neither."""
-        if self._may_go_on(branch) or (branch.believed and branch.rises >= AGREE):
+        counts = branch.believed and branch.rises >= AGREE
+        if self._may_go_on(branch) or (counts and not (self._pace and branch.brief_jump(time))):
             self._promote(branch)
             self._judge(place, time, value)
             return
         gain = None
-        if branch.believed and value < branch.level and not self._on_trial(branch):
+        if branch.believed and value < branch.level and branch.start < self._level:
             gain = self._gain_at_once(branch.time, branch.level, time, value)
         if gain is None:
             self._drop(branch)
