@@ -185,6 +185,16 @@ METERS: Final = (
         5.4029,
     ),
     MeterCase(
+        "a charger, and one zero in between",
+        (*_steps(0.5, 0.0001, 50), *_steps(2.3, 1.83, 5), 0, *_steps(11.45, 1.83, 5), *_steps(18.7701, 0.0001, 30)),
+        18.273,
+    ),
+    MeterCase(
+        "a burst of a tenth, and a spike days later",
+        (*_steps(50000, 0.1, 20), *_steps(54900, 0.1, 900), 57300, *_steps(54990, 0.1, 20)),
+        4991.9,
+    ),
+    MeterCase(
         "2^32", (4294967000, 4294967200, 104, 304), 600, register=2.0**32, needs=CounterRules(Policy.ROLLOVER, 2.0**32)
     ),
     MeterCase(
