@@ -185,8 +185,9 @@ async def test_an_import_reports_by_line(world: World) -> None:
     assert len(await stored(world.nats)) == 2999
 
 
-def columns(rows: int, start: int = 0) -> reading_pb2.ReadingColumns:
-    now = time.time_ns() // 1000
+def columns(rows: int, start: int = 0, now: int | None = None) -> reading_pb2.ReadingColumns:
+    """`now` in microseconds: batches that are made later must not meet the event times of others."""
+    now = now or time.time_ns() // 1000
     table = [
         reading_pb2.ReadingColumns.Series(building="b1", room=f"r{n}", sensor_type="temperature", unit="C")
         for n in range(20)
@@ -200,6 +201,8 @@ def columns(rows: int, start: int = 0) -> reading_pb2.ReadingColumns:
 
 
 async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
+    now = time.time_ns() // 1000
+
     async def batches() -> AsyncIterator[reading_service_pb2.StreamReadingsRequest]:
         for number in range(30):
             if number % 3 == 2:
@@ -208,7 +211,7 @@ async def test_a_stream_acknowledges_batches_in_order(world: World) -> None:
                     sequence=number, readings=reading_service_pb2.StreamReadingsRequest.ReadingList(readings=rows)
                 )
                 continue
-            batch = columns(1000, number * 1000)
+            batch = columns(1000, number * 1000, now)
             if number == 3:
                 batch.value[7] = math.nan
                 batch.value[8] = -300.0

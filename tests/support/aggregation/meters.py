@@ -231,6 +231,7 @@ METERS: Final = (
         needs=CounterRules(Policy.ROLLOVER, 1000.0),
     ),
     MeterCase("replaced at 60 % of its register", (60000, 60010, 0, 5, 10), 20, register=100000.0),
+    MeterCase("replaced after a step half as large again", (7400, 7460, 7550, 7620, 3, 20, 110, 190, 260), 477),
     MeterCase("back to within a burst of the old level", (10, 10.5, 0, 0, 0.4, 10.6), 0.6),
     MeterCase(
         "one burst, on a meter that has just begun",

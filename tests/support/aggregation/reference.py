@@ -285,7 +285,8 @@ class _Reference:
 
     def may_go_on(self, branch: _Branch) -> bool:
         if self.on_trial(branch):
-            return branch.rises >= 2 or not self.pace
+            rate = _rate(branch.gain, self.trusted[0], branch.points[0][0])
+            return branch.rises >= 2 or not self.pace or rate <= 32 * self.pace
         return branch.believed and branch.rises >= 2 and branch.points[0][1] < self.trusted[1]
 
     def on_trial(self, branch: _Branch) -> bool:

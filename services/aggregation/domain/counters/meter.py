@@ -382,9 +382,11 @@ class Meter:
 
     def _may_go_on(self, branch: Branch) -> bool:
         """Whether a value that does not come after those of the branch may make it the trusted level."""
-        if self._on_trial(branch) and not self._pace:
-            return True
-        return branch.believed and branch.rises >= AGREE and (branch.start < self._level or branch.kind == STEP)
+        if self._on_trial(branch):
+            # A step that is not far beyond what is usual is as likely true as what contradicts it.
+            elapsed = branch.start_time - self._time
+            return not self._pace or branch.rises >= AGREE or within(STEEP * self._pace, branch.gain, elapsed)
+        return branch.believed and branch.rises >= AGREE and branch.start < self._level
 
     def _on_trial(self, branch: Branch) -> bool:
         """Whether it is a step up that was believed at once."""
