@@ -7,9 +7,18 @@ from urllib.parse import quote
 
 import typer
 
-from services.cli.alarm_rules import ConditionOptions, condition_text, scope_text, series_text, silence_text
+from services.cli.alarm_rules import (
+    ConditionOptions,
+    NoticeOptions,
+    SeriesOptions,
+    condition_text,
+    scope_text,
+    series_text,
+    silence_text,
+)
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption, finite, span
+from services.cli.option_groups import with_option_groups
+from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, print_json, table
 
 _CONDITIONS = (
@@ -22,39 +31,10 @@ _CONDITIONS = (
     "containerEmptied",
 )
 _OUTPUT_ONLY = ("createTime", "updateTime", "matchingSeries", "unmatched", "canonicalUnit")
-_SEVERITIES = ("INFO", "WARNING", "CRITICAL")
 
 app = typer.Typer(help="Add, change, try, list and remove rules of alarms.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the rule, for example `too-hot`.")]
-Type = Annotated[str, typer.Option("--type", help="Sensor type that it is about.")]
-Building = Annotated[str, typer.Option(help="Only this building.")]
-Room = Annotated[str, typer.Option(help="Only this room.")]
-Device = Annotated[str, typer.Option(help="Only this device.")]
-Above = Annotated[float | None, typer.Option(callback=finite, help="Values above this (see --unit).")]
-Below = Annotated[float | None, typer.Option(callback=finite, help="Values below this.")]
-Hysteresis = Annotated[float | None, typer.Option(callback=finite, help="How far back ends it.")]
-Lasting = Annotated[str, typer.Option("--for", help="How long it must last before it is raised, like 5m.")]
-Holds = Annotated[bool, typer.Option("--holds", help="A value stands until the next one: --for is met by the clock.")]
-NoData = Annotated[str, typer.Option(help="Nothing for this long, like 10m.")]
-Completeness = Annotated[float | None, typer.Option(callback=finite, help="Less than this share (0..1) of a window.")]
-Step = Annotated[str, typer.Option(help="Length of those windows, like 15m.")]
-Covered = Annotated[bool, typer.Option("--covered", help="Judge covered time, not readings received.")]
-Flat = Annotated[str, typer.Option(help="The same value for this long, like 1h.")]
-Tolerance = Annotated[float | None, typer.Option(callback=finite, help="What still counts as the same.")]
-Rate = Annotated[float | None, typer.Option(callback=finite, help="Changes steeper than this per hour.")]
-Direction = Annotated[str, typer.Option(help="RISING or FALLING; both by default.")]
-Over = Annotated[str, typer.Option(help="Time between what is compared, like 10m.")]
-Full = Annotated[float | None, typer.Option(callback=finite, help="A container at or above this level (percent).")]
-EmptiedOption = Annotated[bool, typer.Option("--emptied", help="A container is emptied.")]
-Unit = Annotated[str, typer.Option(help="Unit of the limits and of the texts, like C; the canonical one by default.")]
-Severity = Annotated[str, typer.Option(help="INFO, WARNING or CRITICAL.")]
-Title = Annotated[str, typer.Option(help="Title for people; the id by default.")]
-Tenant = Annotated[str, typer.Option(help="Tenant on whose behalf people are told.")]
-Notify = Annotated[list[str] | None, typer.Option(help="User to tell; may be repeated.")]
-Cleared = Annotated[
-    bool | None, typer.Option("--notify-cleared/--no-notify-cleared", help="Tell when it is over, too.")
-]
 
 
 def rules(
@@ -89,34 +69,12 @@ app.command("list")(rules)
 
 
 @app.command()
+@with_option_groups
 def add(
     id_: Id,
-    sensor_type: Type = "",
-    building: Building = "",
-    room: Room = "",
-    device: Device = "",
-    above: Above = None,
-    below: Below = None,
-    hysteresis: Hysteresis = None,
-    lasting: Lasting = "",
-    holds: Holds = False,
-    no_data: NoData = "",
-    completeness: Completeness = None,
-    step: Step = "",
-    covered: Covered = False,
-    flat: Flat = "",
-    tolerance: Tolerance = None,
-    rate: Rate = None,
-    direction: Direction = "",
-    over: Over = "",
-    full: Full = None,
-    emptied: EmptiedOption = False,
-    unit: Unit = "",
-    severity: Severity = "",
-    title: Title = "",
-    tenant: Tenant = "",
-    notify: Notify = None,
-    notify_cleared: Cleared = None,
+    series: SeriesOptions,
+    condition: ConditionOptions,
+    notices: NoticeOptions,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The rule as JSON, in place of the other options.")
     ] = None,
@@ -126,112 +84,31 @@ def add(
     """Add a rule: `tocsin alarms rule add too-hot --type temperature --above 30 --unit C --for 5m`."""
     from services.cli.client import answer, open_mesh
 
-    options = ConditionOptions(
-        above=above,
-        below=below,
-        hysteresis=hysteresis,
-        lasting=lasting,
-        holds=holds,
-        completeness=completeness,
-        covered=covered,
-        step=step,
-        no_data=no_data,
-        flat=flat,
-        tolerance=tolerance,
-        rate=rate,
-        direction=direction,
-        over=over,
-        full=full,
-        emptied=emptied,
-    )
     if file is not None:
         rule = {**_read(file), "id": id_}
-    elif not sensor_type:
+    elif not series.sensor_type:
         raise CommandError("--type is required: the sensor type that the rule is about", exit_code=2)
     else:
-        texts = {
-            "sensorType": sensor_type,
-            "building": building,
-            "room": room,
-            "device": device,
-            "unit": unit,
-            "severity": _severity(severity),
-            "title": title,
-            "tenant": tenant,
-        }
-        rule = {"id": id_, **_given(texts, notify, notify_cleared), **options.condition()}
-        rule.setdefault("severity", "WARNING")
+        rule = {"id": id_, **series.given(), "severity": "WARNING", **notices.given(), **condition.condition()}
     with open_mesh(state_dir).http(scopes=["alarms:write"]) as client:
         made: dict[str, Any] = answer(client.post("/v1/alarmRules", json=rule))
     _show("added", made, json=json)
 
 
 @app.command()
+@with_option_groups
 def change(
     id_: Id,
-    sensor_type: Type = "",
-    building: Building = "",
-    room: Room = "",
-    device: Device = "",
-    above: Above = None,
-    below: Below = None,
-    hysteresis: Hysteresis = None,
-    lasting: Lasting = "",
-    holds: Holds = False,
-    no_data: NoData = "",
-    completeness: Completeness = None,
-    step: Step = "",
-    covered: Covered = False,
-    flat: Flat = "",
-    tolerance: Tolerance = None,
-    rate: Rate = None,
-    direction: Direction = "",
-    over: Over = "",
-    full: Full = None,
-    emptied: EmptiedOption = False,
-    unit: Unit = "",
-    severity: Severity = "",
-    title: Title = "",
-    tenant: Tenant = "",
-    notify: Notify = None,
-    notify_cleared: Cleared = None,
+    series: SeriesOptions,
+    condition: ConditionOptions,
+    notices: NoticeOptions,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """Change what is given of a rule; a condition is replaced as a whole."""
     from services.cli.client import answer, open_mesh
 
-    options = ConditionOptions(
-        above=above,
-        below=below,
-        hysteresis=hysteresis,
-        lasting=lasting,
-        holds=holds,
-        completeness=completeness,
-        covered=covered,
-        step=step,
-        no_data=no_data,
-        flat=flat,
-        tolerance=tolerance,
-        rate=rate,
-        direction=direction,
-        over=over,
-        full=full,
-        emptied=emptied,
-    )
-    texts = {
-        "sensorType": sensor_type,
-        "building": building,
-        "room": room,
-        "device": device,
-        "unit": unit,
-        "severity": _severity(severity),
-        "title": title,
-        "tenant": tenant,
-    }
-    changes = _given(texts, notify, notify_cleared)
-    if options.any:
-        changes |= options.condition()
+    changes = series.given() | notices.given() | (condition.condition() if condition.any else {})
     if not changes:
         raise CommandError("say what is to change", exit_code=2)
     with open_mesh(state_dir).http(scopes=["alarms:write"]) as client:
@@ -240,29 +117,11 @@ def change(
 
 
 @app.command("try")
+@with_option_groups
 def try_(
     id_: Id,
-    sensor_type: Type = "",
-    building: Building = "",
-    room: Room = "",
-    device: Device = "",
-    above: Above = None,
-    below: Below = None,
-    hysteresis: Hysteresis = None,
-    lasting: Lasting = "",
-    holds: Holds = False,
-    no_data: NoData = "",
-    completeness: Completeness = None,
-    step: Step = "",
-    covered: Covered = False,
-    flat: Flat = "",
-    tolerance: Tolerance = None,
-    rate: Rate = None,
-    direction: Direction = "",
-    over: Over = "",
-    full: Full = None,
-    emptied: EmptiedOption = False,
-    unit: Unit = "",
+    series: SeriesOptions,
+    condition: ConditionOptions,
     since: Annotated[str, typer.Option(help="How far back, like 7d; at most 31d.")] = "7d",
     json: JsonOption = False,
     state_dir: StateDirOption = None,
@@ -270,49 +129,22 @@ def try_(
     """Say what a rule would have raised: the one with this id, with what is given changed; or one not there yet."""
     from services.cli.client import answer, open_mesh
 
-    options = ConditionOptions(
-        above=above,
-        below=below,
-        hysteresis=hysteresis,
-        lasting=lasting,
-        holds=holds,
-        completeness=completeness,
-        covered=covered,
-        step=step,
-        no_data=no_data,
-        flat=flat,
-        tolerance=tolerance,
-        rate=rate,
-        direction=direction,
-        over=over,
-        full=full,
-        emptied=emptied,
-    )
-    texts = {
-        "sensorType": sensor_type,
-        "building": building,
-        "room": room,
-        "device": device,
-        "unit": unit,
-    }
-    changes = _given(texts, None, None)
-    if options.any:
-        changes |= options.condition()
+    changes = series.given() | (condition.condition() if condition.any else {})
     moment = datetime.now(UTC) - timedelta(seconds=float(span(since, "--since").removesuffix("s")))
     with open_mesh(state_dir).http(scopes=["alarms:read", "alarms:write"]) as client:
         rule: dict[str, Any] = {"id": id_}
         known = client.get(_path(id_))
         if known.status_code != 404:
             rule = _without_condition(answer(known), changes)
-        elif not options.any or not sensor_type:
+        elif not condition.any or not series.sensor_type:
             raise CommandError(f"there is no rule {id_}; --type and a condition try one that is not there", exit_code=2)
         body = {"rule": rule | changes, "since": moment.isoformat()}
         found: dict[str, Any] = answer(client.post("/v1/alarmRules:try", json=body))
     if json:
         print_json(found)
         return
-    raised, series = found.get("raised", 0), found.get("series", 0)
-    console().print(f"would have been raised {raised} times since {found['start'][:19]}Z, by {series} series")
+    raised, judged = found.get("raised", 0), found.get("series", 0)
+    console().print(f"would have been raised {raised} times since {found['start'][:19]}Z, by {judged} series")
     if not found.get("complete"):
         console().print("[yellow]not all of it was tried[/]: a narrower scope or a later --since is tried whole")
     if alarms := found.get("alarms"):
@@ -352,21 +184,6 @@ def _switch(id_: str, state_dir: Path | None, *, disabled: bool, json: bool) -> 
 
 def _path(id_: str) -> str:
     return f"/v1/alarmRules/{quote(id_, safe='')}"
-
-
-def _severity(text: str) -> str:
-    if text and text.upper() not in _SEVERITIES:
-        raise CommandError(f"--severity is one of {', '.join(_SEVERITIES)}, not {text!r}", exit_code=2)
-    return text.upper()
-
-
-def _given(texts: dict[str, str], notify: list[str] | None, notify_cleared: bool | None) -> dict[str, Any]:
-    found: dict[str, Any] = {name: text for name, text in texts.items() if text}
-    if notify:
-        found["notify"] = notify
-    if notify_cleared is not None:
-        found["notifyCleared"] = notify_cleared
-    return found
 
 
 def _show(what: str, made: dict[str, Any], *, json: bool) -> None:

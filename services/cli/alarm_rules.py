@@ -1,34 +1,95 @@
 """Rules of alarms on the command line: from options to the JSON of the contract, and back to a line for people."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import span, span_text
+from services.cli.options import finite, span
+from services.cli.output import in_larger_units
 
 _MOST_COUNTED = 1000
+_SEVERITIES = ("INFO", "WARNING", "CRITICAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesOptions:
+    """The options that say which series are judged, and in what unit."""
+
+    sensor_type: Annotated[str, typer.Option("--type", help="Sensor type that it is about.")] = ""
+    building: Annotated[str, typer.Option(help="Only this building.")] = ""
+    room: Annotated[str, typer.Option(help="Only this room.")] = ""
+    device: Annotated[str, typer.Option(help="Only this device.")] = ""
+    unit: Annotated[
+        str, typer.Option(help="Unit of the limits and of the texts, like C; the canonical one by default.")
+    ] = ""
+
+    def given(self) -> dict[str, Any]:
+        """The fields of the rule that are given."""
+        texts = {
+            "sensorType": self.sensor_type,
+            "building": self.building,
+            "room": self.room,
+            "device": self.device,
+            "unit": self.unit,
+        }
+        return {name: text for name, text in texts.items() if text}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeOptions:
+    """The options that say who is told, and how."""
+
+    severity: Annotated[str, typer.Option(help="INFO, WARNING or CRITICAL.")] = ""
+    title: Annotated[str, typer.Option(help="Title for people; the id by default.")] = ""
+    tenant: Annotated[str, typer.Option(help="Tenant on whose behalf people are told.")] = ""
+    notify: Annotated[list[str] | None, typer.Option(help="User to tell; may be repeated.")] = None
+    notify_cleared: Annotated[
+        bool | None, typer.Option("--notify-cleared/--no-notify-cleared", help="Tell when it is over, too.")
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """The fields of the rule that are given. Raises CommandError for a severity that is none."""
+        severity = self.severity.upper()
+        if severity and severity not in _SEVERITIES:
+            raise CommandError(f"--severity is one of {', '.join(_SEVERITIES)}, not {self.severity!r}", exit_code=2)
+        found = {
+            "severity": severity,
+            "title": self.title,
+            "tenant": self.tenant,
+            "notify": self.notify,
+            "notifyCleared": self.notify_cleared,
+        }
+        return {name: value for name, value in found.items() if value not in (None, "", [])}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionOptions:
     """The options that say what is judged; exactly one kind of them. Spans are texts like `10m`."""
 
-    above: float | None = None
-    below: float | None = None
-    hysteresis: float | None = None
-    lasting: str = ""
-    holds: bool = False
-    completeness: float | None = None
-    covered: bool = False
-    step: str = ""
-    no_data: str = ""
-    flat: str = ""
-    tolerance: float | None = None
-    rate: float | None = None
-    direction: str = ""
-    over: str = ""
-    full: float | None = None
-    emptied: bool = False
+    above: Annotated[float | None, typer.Option(callback=finite, help="Values above this (see --unit).")] = None
+    below: Annotated[float | None, typer.Option(callback=finite, help="Values below this.")] = None
+    hysteresis: Annotated[float | None, typer.Option(callback=finite, help="How far back ends it.")] = None
+    lasting: Annotated[str, typer.Option("--for", help="How long it must last before it is raised, like 5m.")] = ""
+    holds: Annotated[
+        bool, typer.Option("--holds", help="A value stands until the next one: --for is met by the clock.")
+    ] = False
+    no_data: Annotated[str, typer.Option(help="Nothing for this long, like 10m.")] = ""
+    completeness: Annotated[
+        float | None, typer.Option(callback=finite, help="Less than this share (0..1) of a window.")
+    ] = None
+    step: Annotated[str, typer.Option(help="Length of those windows, like 15m.")] = ""
+    covered: Annotated[bool, typer.Option("--covered", help="Judge covered time, not readings received.")] = False
+    flat: Annotated[str, typer.Option(help="The same value for this long, like 1h.")] = ""
+    tolerance: Annotated[float | None, typer.Option(callback=finite, help="What still counts as the same.")] = None
+    rate: Annotated[float | None, typer.Option(callback=finite, help="Changes steeper than this per hour.")] = None
+    direction: Annotated[str, typer.Option(help="RISING or FALLING; both by default.")] = ""
+    over: Annotated[str, typer.Option(help="Time between what is compared, like 10m.")] = ""
+    full: Annotated[
+        float | None, typer.Option(callback=finite, help="A container at or above this level (percent).")
+    ] = None
+    emptied: Annotated[bool, typer.Option("--emptied", help="A container is emptied.")] = False
 
     def condition(self) -> dict[str, Any]:
         """The field of the rule. Raises CommandError unless one kind is meant, with nothing that belongs to another."""
@@ -104,7 +165,7 @@ class ConditionOptions:
 
 
 def digits(value: float) -> str:
-    """A number with all its digits."""
+    """A number with all its digits, but for what converting units leaves behind the twelfth."""
     return f"{value:.12g}"
 
 
@@ -113,21 +174,20 @@ def condition_text(rule: dict[str, Any]) -> str:
     unit = f" {name}" if (name := rule.get("unit") or rule.get("canonicalUnit")) else ""
     if (found := rule.get("threshold")) is not None:
         sign = ">" if found["direction"] == "ABOVE" else "<"
-        lasting = f" for {span_text(found['minDuration'])}" if found.get("minDuration") else ""
+        lasting = f" for {in_larger_units(found['minDuration'])}" if found.get("minDuration") else ""
         holds = " (a value stands)" if found.get("valueHolds") else ""
         back = f" (hysteresis {digits(found['hysteresis'])}{unit})" if found.get("hysteresis") else ""
         return f"{sign} {digits(found.get('limit', 0))}{unit}{lasting}{back}{holds}"
     if (found := rule.get("completeness")) is not None:
-        return (
-            f"{found.get('ratio', 'RECEIVED').lower()} < {found['below']:.0%} of {span_text(found.get('step', '900s'))}"
-        )
+        step = in_larger_units(found.get("step", "900s"))
+        return f"{found.get('ratio', 'RECEIVED').lower()} < {found['below']:.0%} of {step}"
     if (found := rule.get("noData")) is not None:
-        return f"no data for {span_text(found['after'])}"
+        return f"no data for {in_larger_units(found['after'])}"
     if (found := rule.get("flatLine")) is not None:
         within = f" within {digits(found['tolerance'])}{unit}" if found.get("tolerance") else ""
-        return f"flat for {span_text(found['duration'])}{within}"
+        return f"flat for {in_larger_units(found['duration'])}{within}"
     if (found := rule.get("rateOfChange")) is not None:
-        over = f" over {span_text(found['over'])}" if found.get("over") else ""
+        over = f" over {in_larger_units(found['over'])}" if found.get("over") else ""
         return f"{found.get('direction', 'EITHER').lower()} > {digits(found['limitPerHour'])}{unit}/h{over}"
     if (found := rule.get("containerFull")) is not None:
         return f"full from {digits(found['level'])} %"

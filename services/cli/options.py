@@ -22,15 +22,6 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-def span_text(given: str) -> str:
-    """A span of the contract's JSON (`5400s`) as commands take it: `90m`."""
-    seconds = float(given.removesuffix("s"))
-    for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:.0f}{name}"
-    return f"{seconds:g}s"
-
-
 def span(text: str, option: str) -> str:
     """A span of time as the contract's JSON has it. Raises CommandError."""
     from services.chassis.settings import parse_duration

@@ -77,13 +77,9 @@ class Outbox:
             raise InvalidArgument("an event is larger than the broker takes")
         await self._add_rows(connection, [row for bundle in bundles for row in pack(bundle, self._source)])
 
-    async def add_in_order(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Like `add_many`, for many events of one stream: a row holds many, and so does a publication. Such events are
-        published strictly in the order in which they were added, whatever their keys."""
-        await self.add_encoded_in_order(connection, [encode(event, source=self._source) for event in events])
-
     async def add_encoded_in_order(self, connection: Connection, messages: Sequence[Encoded]) -> None:
-        """Like `add_in_order`, for events that have been encoded before."""
+        """Like `add_encoded`, for many events of one stream: a row holds many, and so does a publication. Such events
+        are published strictly in the order in which they were added, whatever their keys."""
         for message in messages:
             self._check(message)
         await self._add_rows(connection, list(pack_encoded(messages)))

@@ -265,8 +265,8 @@ async def test_events_of_several_types_leave_in_order_in_few_rows(
         for n in range(700)
     ]
     async with chassis_database.transaction() as connection:
-        await outbox.add_in_order(connection, events)
-        await outbox.add_in_order(connection, [])
+        await outbox.add_encoded_in_order(connection, list(map(outbox.encode, events)))
+        await outbox.add_encoded_in_order(connection, [])
     assert await waiting(chassis_database) == 2
     async with running_relay(chassis_dsn, publisher):
         await eventually(lambda: is_empty(chassis_database), timeout=20)
@@ -281,11 +281,13 @@ async def test_events_of_several_types_leave_in_order_in_few_rows(
 async def test_large_events_are_not_heaped_in_one_row(chassis_database: Database) -> None:
     events = [Event("s", StringValue(value="x" * 600_000), id=f"e-{n}") for n in range(3)]
     async with chassis_database.transaction() as connection:
-        await outbox.add_in_order(connection, events)
+        await outbox.add_encoded_in_order(connection, list(map(outbox.encode, events)))
     assert await waiting(chassis_database) == 3
     with pytest.raises(InvalidArgument):
         async with chassis_database.transaction() as connection:
-            await outbox.add_in_order(connection, [Event("s", StringValue(value="x" * 2_000_000))])
+            await outbox.add_encoded_in_order(
+                connection, [outbox.encode(Event("s", StringValue(value="x" * 2_000_000)))]
+            )
     assert await waiting(chassis_database) == 3
 
 

@@ -28,6 +28,7 @@ from services.aggregation.domain.alarms.conditions import (
     evaluate_late_emptying,
     evaluate_silence,
 )
+from services.aggregation.domain.alarms.presence import Presence
 from services.aggregation.domain.alarms.rule import AlarmRule, ContainerFull, FlatLine, Threshold
 from services.aggregation.domain.alarms.rule_index import NOT_DUE, BatchProfile, RuleIndex, SilenceEntries
 from services.aggregation.domain.alarms.rule_state import Ledger, RuleState, end
@@ -51,8 +52,6 @@ from services.aggregation.domain.windows.statistics import NOWHERE
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Key = tuple[int, int]
 """Generation of the rule, local index of the series."""
-LEAVING: Final = MINUTE
-"""How long a device that has left a place may still send from there without being back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +85,7 @@ class Evaluator:
         self._size = 0
         self._options = options
         self._since = NEVER
-        self._absent: dict[int, int] = {}
-        self._returned: dict[int, int] = {}
+        self._presence = Presence()
         self._alarms: dict[_Key, Alarm] = {}
         self._memories: dict[_Key, list[float]] = {}
 
@@ -132,7 +130,7 @@ class Evaluator:
         none = np.full(self._size, -np.inf)
         profile = BatchProfile(value, value, none, none, -none, -none)
         slots = np.where((time != NEVER) & self._watched[: self._size], np.arange(self._size), -1)
-        slots[list(self._absent)] = -1
+        slots[self._presence.absent] = -1
         rows = self._index.rows
         for at in self._index.affected(slots, profile).tolist():
             place, rule = int(rows["series"][at]), self._index.rules[int(rows["rule"][at])]
@@ -165,35 +163,16 @@ class Evaluator:
         """Devices have left the places of these series (local index, when); others are `back`. What has been left is
         not evaluated until it sends again."""
         for place, at in back:
-            self._absent.pop(place, None)
-            self._returned[place] = at
+            self._presence.come_back(place, at)
         newest = self._engine.states.rows["newest"]
         for place, at in left:
-            if newest[place] > at + LEAVING:
-                continue  # it has sent from there since
-            self._absent[place] = at
+            if not self._presence.leave(place, at, int(newest[place])):
+                continue
             for key in [key for key in self._alarms if key[1] == place]:
-                end(
-                    self._alarms.pop(key),
-                    at,
-                    None,
-                    self._index.by_generation.get(key[0]),
-                    self._ledger,
-                    Cause.DEVICE_LEFT,
-                )
-                if key[0] in self._index.by_generation:
+                rule = self._index.by_generation.get(key[0])
+                end(self._alarms.pop(key), at, None, rule, self._ledger, Cause.DEVICE_LEFT)
+                if rule is not None:
                     self._settle(key)
-
-    def _present(self, fresh: Readings) -> Readings:
-        """Without what comes from places that its device has left."""
-        if not self._absent:
-            return fresh
-        gone = np.full(len(self._engine.states), NEVER)
-        gone[list(self._absent)] = [at + LEAVING for at in self._absent.values()]
-        here = fresh.time > gone[fresh.series]
-        for place in np.unique(fresh.series[here & (gone[fresh.series] != NEVER)]).tolist():
-            del self._absent[place]
-        return fresh if here.all() else fresh.take(here)
 
     def readings(self, fresh: Readings, accepted: int) -> None:
         """Evaluates readings (in the order of their arrival) that had all been accepted by `accepted` (the wall clock).
@@ -202,17 +181,16 @@ class Evaluator:
             return
         self._sync()
         self._now = accepted
-        fresh = self._present(fresh)
+        fresh = self._presence.take(fresh, len(self._engine.states))
         heard = select(fresh, self._watched, LastReadings(self._heard, self._last.value))
         counters = self._watched[: self._size] & (self._engine.states.rows["kind"] == Kind.COUNTER)
         if heard is not None and not counters[heard.owners].any():
             self._evaluate_all(heard)
         elif len(fresh.time):
             self._evaluate_all(select(fresh.take(~counters[fresh.series]), self._watched, self._last))
-            fresh_ones = counters.copy()
-            fresh_ones[:] = False
-            fresh_ones[fresh.series] = True
-            found = accepted_values(self._engine, fresh, counters & fresh_ones)
+            among = np.zeros_like(counters)
+            among[fresh.series] = True
+            found = accepted_values(self._engine, fresh, counters & among)
             self._evaluate_all(None if found is None else select_accepted(found, self._last))
         if heard is not None:
             self._hear(heard, accepted)
@@ -266,7 +244,7 @@ class Evaluator:
         self._sync()
         for place, at in zip(places, times, strict=True):
             last = int(self._last.time[place]), float(self._last.value[place])
-            if not self._watched[place] or place in self._absent or last[0] == NEVER or at > last[0]:
+            if not self._watched[place] or place not in self._presence or last[0] == NEVER or at > last[0]:
                 continue
             for rule in self._index.emptied_rules(place):
                 state = self._state(place, rule)
@@ -293,7 +271,7 @@ class Evaluator:
             suspects = np.isin(places, places[suspects])
             for at in np.flatnonzero(suspects).tolist():
                 window = window_of(closed, at)
-                if window.series in self._absent:
+                if window.series not in self._presence:
                     continue
                 for rule, below, by_cover in watched.rules.get(window.series, ()):
                     ratio = ratios(states, window)[int(by_cover)]
@@ -345,19 +323,10 @@ class Evaluator:
 
     def _due(self, quiet: SilenceEntries) -> Ints:
         patience = np.maximum(self._engine.states.rows["max_gap"], self._options.silence_grace)
-        due = quiet.due(self._expected_since(), patience, self._since)
-        if self._absent:
-            due[np.isin(quiet.series, list(self._absent))] = NOT_DUE
+        due = quiet.due(self._presence.expected_since(self._heard), patience, self._since)
+        if absent := self._presence.absent:
+            due[np.isin(quiet.series, absent)] = NOT_DUE
         return due
-
-    def _expected_since(self) -> Ints:
-        """From when on each series is waited for: its newest reading, or when its device came back."""
-        if not self._returned:
-            return self._heard
-        since = self._heard.copy()
-        for place, at in self._returned.items():
-            since[place] = max(int(since[place]), at)
-        return since
 
     def elapse(self, until: int) -> None:
         """Raises what time alone brings about as of `until` (the wall clock): series that have been quiet for too long,
@@ -369,7 +338,7 @@ class Evaluator:
             state.raise_(self._held_until(key), self._alarms[key].last_value)
             self._put_back(state)
         quiet = self._index.quiet()
-        due, since = self._due(quiet), self._expected_since()
+        due, since = self._due(quiet), self._presence.expected_since(self._heard)
         for at in np.flatnonzero(due <= until).tolist():
             place = int(quiet.series[at])
             state = self._state(place, self._index.rules[int(quiet.rule[at])])
