@@ -15,7 +15,7 @@ from services.ingestion.application.ports import Catalogue
 from services.ingestion.domain.catalogue import UNASSIGNED, Device, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.errors import InvalidFields, ResourceNotFound, SensorTypeUnknown
-from services.ingestion.domain.series import Series, SeriesKey, broken_ids
+from services.ingestion.domain.series import Series, SeriesIdentity, SeriesKey, broken_ids
 
 Resolved = dict[SeriesKey, Series | DomainError]
 
@@ -40,6 +40,7 @@ class SeriesDirectory:
         self._registrar = PlaceRegistrar(catalogue, options.max_auto_registered)
         self._types: dict[str, SensorType] = {}
         self._series: dict[SeriesKey, Series] = {}
+        self._identities: dict[SeriesKey, SeriesIdentity] = {}
         self._devices: dict[str, Device] = {}
         self._device_rules: Mapping[tuple[str, str], CounterRules] = {}
         # One at a time: of two at once the one that ends last may have read first.
@@ -126,16 +127,18 @@ class SeriesDirectory:
         return resolved
 
     def _keep(self, key: SeriesKey) -> Series:
-        if len(self._series) >= self._options.max_series:
+        if len(self._identities) >= self._options.max_series and key not in self._identities:
+            self._identities.clear()
             self._forget()
         series = self._new(key)
+        self._identities[key] = series.identity
         self._series[key] = series
         metrics.SERIES_CACHED.set(len(self._series))
         return series
 
     def _new(self, key: SeriesKey) -> Series:
         rules = self._device_rules.get((key.device, key.sensor_type))
-        return Series(key, self._types[key.sensor_type], self._options.partitions, rules)
+        return Series(key, self._types[key.sensor_type], self._options.partitions, rules, self._identities.get(key))
 
     def _refusal(self, key: SeriesKey) -> DomainError | None:
         if broken := broken_ids(key):

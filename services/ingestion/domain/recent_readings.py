@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.chassis.errors import DomainError
 from services.ingestion.domain.reading import StoredReading
 from services.ingestion.domain.reading_columns import Floats, Indices, Longs, Piece, SeriesTable
-from services.ingestion.domain.series import Series
+from services.ingestion.domain.series import Series, SeriesIdentity
 
 _FEW = 64
 """Rows that are taken up one by one; more stay in columns until many are looked for."""
@@ -49,7 +49,7 @@ class _Generation:
     def __init__(self) -> None:
         self.marks = bytearray(_PLACES)
         self.seen = np.frombuffer(self.marks, np.bool_)
-        self.values: dict[tuple[Series, int], float] = {}
+        self.values: dict[tuple[SeriesIdentity, int], float] = {}
         self.pieces: list[Piece] = []
         self.unmarked: list[Piece] = []
         self.rows = 0
@@ -84,17 +84,17 @@ class _Generation:
         for piece in self.pieces:
             columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
             for at, time, value in zip(*columns, strict=True):
-                self.values.setdefault((piece.series[at], time), value)
+                self.values.setdefault((piece.series[at].identity, time), value)
         self.pieces.clear()
 
-    def find(self, series: Series, time: int) -> float | None:
+    def find(self, identity: SeriesIdentity, time: int) -> float | None:
         """The value of a row."""
-        found = self.values.get((series, time))
+        found = self.values.get((identity, time))
         if found is not None:
             return found
         for piece in self.pieces:
             for row in np.flatnonzero(piece.event_time_us == time).tolist():
-                if piece.series[piece.index[row]] is series:
+                if piece.series[piece.index[row]].identity is identity:
                     return float(piece.value[row])
         return None
 
@@ -120,19 +120,19 @@ class RecentReadings:
         old, new = self._old, self._new
         columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
         for row, (at, time, value) in enumerate(zip(*columns, strict=True)):
-            series = piece.series[at]
-            mixed = (series.salt ^ time) * int(_GOLDEN) & _WORD
+            identity = piece.series[at].identity
+            mixed = (identity.salt ^ time) * int(_GOLDEN) & _WORD
             one, two = mixed >> int(_SHIFT), mixed >> int(_LOWER) & _PLACES - 1
-            if time > series.newest_us:
-                series.newest_us = time
-                new.values[series, time] = value
+            if time > identity.newest_us:
+                identity.newest_us = time
+                new.values[identity, time] = value
             else:
                 old.mark()
                 new.mark()
                 if old.marks[one] & old.marks[two] or new.marks[one] & new.marks[two]:
                     found += self._meet(piece, [row])
                 else:
-                    new.values[series, time] = value
+                    new.values[identity, time] = value
             new.marks[one] = new.marks[two] = 1
         new.rows += len(piece)
         return found
@@ -159,7 +159,7 @@ class RecentReadings:
         found: list[Conflict] = []
         for row in suspects:
             series, time, value = piece.series[piece.index[row]], int(piece.event_time_us[row]), float(piece.value[row])
-            key = series, time
+            key = series.identity, time
             other = self._new.find(*key)
             if other is None:
                 other = self._old.find(*key)
@@ -172,7 +172,7 @@ class RecentReadings:
 
 def _places(piece: Piece) -> Places:
     """Where in `seen` each row stands: two parts of the upper bits of a product (Fibonacci hashing)."""
-    salts = np.fromiter((series.salt for series in piece.series), np.uint64, len(piece.series))
+    salts = np.fromiter((series.identity.salt for series in piece.series), np.uint64, len(piece.series))
     mixed = (salts[piece.index] ^ piece.event_time_us.view(np.uint64)) * _GOLDEN
     return mixed >> _SHIFT, mixed >> _LOWER & np.uint64(_PLACES - 1)
 
@@ -180,11 +180,11 @@ def _places(piece: Piece) -> Places:
 def _late(piece: Piece) -> Longs | None:
     """The rows that are not newer than what their series had before; None: there are none."""
     index, time = piece.index, piece.event_time_us
-    newest = np.fromiter((series.newest_us for series in piece.series), np.int64, len(piece.series))
+    newest = np.fromiter((series.identity.newest_us for series in piece.series), np.int64, len(piece.series))
     late = time <= newest[index]
     np.maximum.at(newest, index, time)
     for series, at in zip(piece.series, newest.tolist(), strict=True):
-        series.newest_us = at
+        series.identity.newest_us = at
     return np.flatnonzero(late) if late.any() else None
 
 

@@ -42,17 +42,35 @@ def partition_of(key: SeriesKey, partitions: int) -> int:
     return zlib.crc32("/".join(key).encode()) % partitions
 
 
-class Series:
-    """A series as it is known now. Compared by identity: a changed sensor type or device makes new objects.
-    `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type. `maximum`: the
-    greatest possible value in the canonical unit, None: any."""
+class SeriesIdentity:
+    """What stays of a series when its sensor type or its device changes. One object for each key."""
 
-    __slots__ = ("counter_rules", "key", "maximum", "newest_us", "own_rules", "partition", "salt", "type", "weight")
+    __slots__ = ("newest_us", "salt")
+
+    def __init__(self, key: SeriesKey) -> None:
+        self.salt = hash(key) & 0xFFFFFFFFFFFFFFFF
+        """Tells it from others of its partition, mostly."""
+        self.newest_us = _NEVER
+        """The newest event time that this process has made durable (see `RecentReadings`)."""
+
+
+class Series:
+    """A series as it is known now. Compared by object: a changed sensor type or device makes a new one, of the same
+    `identity`. `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type.
+    `maximum`: the greatest possible value in the canonical unit, None: any."""
+
+    __slots__ = ("counter_rules", "identity", "key", "maximum", "own_rules", "partition", "type", "weight")
 
     def __init__(
-        self, key: SeriesKey, sensor_type: SensorType, partitions: int, counter_rules: CounterRules | None = None
+        self,
+        key: SeriesKey,
+        sensor_type: SensorType,
+        partitions: int,
+        counter_rules: CounterRules | None = None,
+        identity: SeriesIdentity | None = None,
     ) -> None:
         self.key = key
+        self.identity = identity or SeriesIdentity(key)
         self.type = sensor_type
         own = counter_rules or sensor_type.counter_rules
         self.counter_rules = own if sensor_type.kind == Kind.COUNTER else None
@@ -62,10 +80,6 @@ class Series:
         if size is not None:  # a register cannot show more
             self.maximum = size if self.maximum is None else min(size, self.maximum)
         self.partition = partition_of(key, partitions)
-        self.salt = hash(key) & 0xFFFFFFFFFFFFFFFF
-        """Tells it from others of its partition, mostly."""
-        self.newest_us = _NEVER
-        """The newest event time that this process has made durable (see `RecentReadings`)."""
         self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 63
         """About the bytes that its description takes in a message."""
 

@@ -55,6 +55,19 @@ async def test_the_last_one_wins_where_the_sensor_type_says_so() -> None:
         assert [told(one.conflict) for one in answers] == [None, (True, 300, 290), None, (True, 310, 300)]
 
 
+async def test_a_changed_catalogue_forgets_no_values() -> None:
+    async with kit() as made:
+        await made.readings.create(CreateReading(raw(290.0)))
+        await made.readings.create_many(CreateReadings([raw(float(280 + n), AT + 1 + n) for n in range(100)]))
+        await made.directory.reload()
+        one = await made.readings.create(CreateReading(raw(300.0)))
+        assert told(one.conflict) == (False, 290, 290)
+        made.catalogue.sensor_types["temperature"] = LAST
+        await made.directory.reload()
+        many = await made.readings.create_many(CreateReadings([raw(200.0, AT + 1 + n) for n in range(100)]))
+        assert [(found.counting, found.other) for found in many.conflicts] == [(200, 280 + n) for n in range(100)]
+
+
 async def test_at_the_same_time() -> None:
     async with kit() as made:
         answers = await asyncio.gather(
