@@ -103,9 +103,10 @@ async def send_raw(url: str, commands: bytes, *, user: str = "", password: str =
     try:
         login = {"user": user, "pass": password} if user else {}
         hello = {"verbose": False, "pedantic": False, "headers": True, "protocol": 1, "lang": "raw", "version": "1"}
+        # The server speaks first; one that is spoken to before may hang up.
+        said = await reader.readline()
         writer.write(b"CONNECT %s\r\n%sPING\r\n" % (json.dumps(hello | login).encode(), commands))
         await writer.drain()
-        said = b""
         while b"PONG\r\n" not in said:
             more = await reader.read(65536)
             if not more:
