@@ -9,9 +9,12 @@ from services.aggregation.domain.windows.columnar_statistics import ColumnarStat
 from services.aggregation.domain.windows.fold import Folded, Profile
 from services.aggregation.domain.windows.open_windows import ClosedWindows, no_edges
 
-_ROUNDING = 1e-9
+_ROUNDING = 2 * np.finfo(np.float64).eps
+"""Of what is summed, for each addition: how far two sums of the same numbers may lie apart, in whatever order and parts
+they were added. (One value too high must not hide what changes beside it: nothing here is told by the size of values
+alone.)"""
 _SHOWN = ("count", "min", "max", "first", "last")
-_REMEMBERED = ("first_time", "last_time", "gap", "edge_from", "edge_to", "level_time", "pace")
+_REMEMBERED = ("first_time", "last_time", "gap", "edge_from", "edge_to", "edge", "level_time", "level", "pace")
 
 
 def visibly_changed(profile: Profile, before: Folded, after: Folded, step: int) -> Bools:
@@ -71,15 +74,22 @@ def _differ(
     for name in _SHOWN:
         found |= old.rows[name][at] != new.rows[name][place]
     count, seconds = new.rows["count"][place], np.maximum(new.covered[place], 1) * 1e-6
+    used = old.consumption[at], new.consumption[place]
     pairs = (
         (old.rows["sum"][at], new.rows["sum"][place], size * count),
         (old.integral[at], new.integral[place], size * seconds),
-        (old.consumption[at], new.consumption[place], size * count),
+        (*used, np.maximum(*used)),
     )
-    for mine, theirs, scale in pairs:
-        same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
-        found |= ~(same | (np.abs(mine - theirs) <= _ROUNDING * scale))
+    for mine, theirs, whole in pairs:
+        found |= ~_same_sums(mine, theirs, whole, count)
     return found
+
+
+def _same_sums(mine: Floats, theirs: Floats, whole: Floats, count: Ints) -> Bools:
+    """Which sums may be of the same numbers. `whole`: what the sizes of these come to, or more; `count`: of readings."""
+    same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
+    # Each reading is added once, and the parts of a window beside it.
+    return same | (np.abs(mine - theirs) <= _ROUNDING * (count + 2) * whole)
 
 
 @unbounded
@@ -90,13 +100,11 @@ def differs(new: Rows, old: Rows, *, timed: bool = True, fewer: bool = False) ->
     found = np.zeros(len(new), bool)
     for name in (*_SHOWN, *_REMEMBERED):
         found |= new[name] != old[name]
-    size = np.maximum(np.abs(new["min"]), np.abs(new["max"]))
-    seconds = np.maximum(new["covered"], 1) * 1e-6
-    close = {"sum": size * new["count"], "consumption": size * new["count"], "edge": size, "level": size}
+    size, count = np.maximum(np.abs(new["min"]), np.abs(new["max"])), new["count"]
+    whole = {"sum": size * count, "consumption": np.maximum(new["consumption"], old["consumption"])}
     if timed:
         found |= new["covered"] != old["covered"]
-        close["integral"] = size * seconds
-    for name, scale in close.items():
-        same = (new[name] == old[name]) | (np.isnan(new[name]) & np.isnan(old[name]))
-        found |= ~(same | (np.abs(new[name] - old[name]) <= _ROUNDING * scale))
+        whole["integral"] = size * np.maximum(new["covered"], 1) * 1e-6
+    for name, most in whole.items():
+        found |= ~_same_sums(new[name], old[name], most, count)
     return found if fewer else found & (new["count"] >= old["count"])
