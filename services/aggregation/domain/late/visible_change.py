@@ -86,7 +86,7 @@ def _differ(
 
 
 def _same_sums(mine: Floats, theirs: Floats, whole: Floats, count: Ints) -> Bools:
-    """Which sums may be of the same numbers. `whole`: what the sizes of these come to, or more; `count`: of readings."""
+    """Which sums may be of the same numbers. `whole`: all that was added, or more; `count`: of readings."""
     same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
     # Each reading is added once, and the parts of a window beside it.
     return same | (np.abs(mine - theirs) <= _ROUNDING * (count + 2) * whole)
