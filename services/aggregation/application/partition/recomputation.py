@@ -43,9 +43,7 @@ async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) 
     if job.through is not None:
         start = job.cursor
     cursor, totals = job.cursor or 0, job.totals
-    # A counter is followed further: what came before may have been judged otherwise than what comes after it knows.
-    further = series is not None and is_counter(engine, series) and totals.changed > 0
-    if series is None or start is None or start > settled or (start >= job.end and not further):
+    if series is None or start is None or start > settled or start >= job.end:
         return None, Progress(job.id, cursor, totals, True)
     end = start + chunk_length(engine.rules) if job.through is None else job.through
     past = await _past(store, engine, job.series_id, start, end, settled)
@@ -59,8 +57,20 @@ async def next_chunk(store: PartitionStore, engine: Engine, job: Recomputation) 
         found = with_revisions(engine, series, found, [context.windows for context in contexts])
     totals = Totals(totals.readings + found.readings, totals.windows + found.windows, totals.changed + found.changed)
     # An amended reading may have been the last settled one.
-    done = end > settled or (end >= job.end and (not found.changed or not is_counter(engine, series)))
-    return Chunk(series, start, end, found), Progress(job.id, end, totals, done)
+    done, beyond = end > settled, None
+    if not done and end >= job.end:
+        done = not is_counter(engine, series) or not _goes_on(found, job.end - 1 if job.amends else start)
+        if not done:
+            # A counter is followed further, also over days without readings.
+            following = await _start(store, engine, job.series_id, end)
+            done, beyond = following is None, None if following is None else following + 1
+    return Chunk(series, start, end, found), Progress(job.id, end, totals, done, end=beyond)
+
+
+def _goes_on(found: RecomputedChunk, since: int) -> bool:
+    """Whether what comes after the chunk may be judged otherwise than it was: the chunk has come out as another one, or
+    no reading from `since` on leaves no branch."""
+    return found.changed > 0 or found.anchored < since
 
 
 def readmitted(engine: Engine, job: Recomputation) -> list[tuple[int, int, int]]:

@@ -60,7 +60,7 @@ class StepChange(NamedTuple):
 class RecomputedChunk(NamedTuple):
     """What a chunk comes to. `steps`: its windows, where any has changed, from which `revised` follows (see
     `with_revisions`). `corrections` are all there are of readings from `recounted_from` to its end; `open`: windows in
-    memory have changed."""
+    memory have changed; `anchored`: the last anchor of a counter up to its end, from which what follows is judged."""
 
     steps: list[StepChange]
     revised: list[RevisedWindow]
@@ -70,6 +70,7 @@ class RecomputedChunk(NamedTuple):
     windows: int
     changed: int
     open: bool
+    anchored: int = NEVER
 
 
 def chunk_length(rules: Rules) -> int:
@@ -133,7 +134,9 @@ def recompute_chunk(
         opened = True
     opened |= move_before(engine, series, time, value)
     since = start if past.anchor.time == NEVER else min(start, past.anchor.time + 1)
-    return RecomputedChunk(steps if changed else [], [], corrections, since, len(own_time), windows, changed, opened)
+    anchored = NEVER if gains is None else int(own_time[gains.at[gains.anchored]].max(initial=NEVER))
+    steps = steps if changed else []
+    return RecomputedChunk(steps, [], corrections, since, len(own_time), windows, changed, opened, anchored)
 
 
 def with_revisions(
