@@ -22,7 +22,7 @@ from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStor
 from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
 from services.aggregation.adapters.postgres.priority_mailbox import PriorityMailbox, listen_for_mail
 from services.aggregation.adapters.postgres.reading_conflict_log import PostgresReadingConflictLog
-from services.aggregation.adapters.postgres.recomputations import PostgresRecomputationQueue, forget_old
+from services.aggregation.adapters.postgres.recomputations import PostgresOwners, PostgresRecomputationQueue, forget_old
 from services.aggregation.adapters.postgres.sensor_types import PostgresSensorTypes
 from services.aggregation.adapters.postgres.table_partitions import Retention
 from services.aggregation.application.alarms.alarm_rules import AlarmRules
@@ -35,6 +35,7 @@ from services.aggregation.application.partition.decision_request import Correcti
 from services.aggregation.application.partition.lease_keeper import LeaseKeeper, LeaseKeeperOptions
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.loss_reports import LossReports
+from services.aggregation.application.partition.owner import Visibility
 from services.aggregation.application.partition.processor import wall_clock_us
 from services.aggregation.application.partition.recomputation_request import RoomRecomputation
 from services.aggregation.application.partition.worker import PartitionWorker, WorkerOptions
@@ -174,7 +175,9 @@ async def wire_queries(base: Base) -> None:
         SeriesList(history),
         Corrections(PostgresCorrectionLog(base.database)),
         RoomRecomputation(PostgresRecomputationQueue(base.database)),
-        ReadingAmendments(PostgresAmendmentQueue(base.database)),
+        ReadingAmendments(
+            PostgresAmendmentQueue(base.database), Visibility(PostgresOwners(base.database), settings.partitions)
+        ),
         ReadingConflicts(PostgresReadingConflictLog(base.database)),
         CorrectionDecisions(PostgresDecisionQueue(base.database)),
         watchers,

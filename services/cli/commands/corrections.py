@@ -104,7 +104,8 @@ def _decided(correction: dict[str, Any]) -> str:
     if not decision:
         return ""
     value = f" {decision.get('value', 0):.15g}" if decision["kind"] == "VALUE" else ""
-    return f"{decision['kind']}{value} by {decision.get('author', '')}: {decision.get('reason', '')}"
+    withdrawn = " (withdrawn: the reading was replaced)" if decision.get("withdrawn") else ""
+    return f"{decision['kind']}{value} by {decision.get('author', '')}: {decision.get('reason', '')}{withdrawn}"
 
 
 def _path(building: str, room: str) -> str:

@@ -23,7 +23,6 @@ from services.ingestion.domain.reading import (
     broken_rules,
     canonical_value,
     check_event_time,
-    conversion_for,
 )
 from services.ingestion.domain.reading_columns import (
     Floats,
@@ -240,7 +239,7 @@ class Readings:
         if isinstance(found, DomainError):
             return found
         try:
-            return found, conversion_for(unit, found.type)
+            return found, found.limits.conversion(unit)
         except DomainError as error:
             return error
 

@@ -1,8 +1,7 @@
 """What can be wrong with what ingestion is given, with the reasons of the contract's `ErrorReason`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import lru_cache
 
 from services.chassis.errors import (
     AlreadyExists,
@@ -82,48 +81,6 @@ class ResourceInUse(FailedPrecondition):
 
     def __init__(self, kind: str, name: str, used_by: str) -> None:
         super().__init__(f"the {kind} {name} is still used by {used_by}", metadata={"id": name, "usedBy": used_by})
-
-
-class UnitUnknown(InvalidArgument):
-    """The unit cannot be converted to the sensor type's."""
-
-    reason = "UNIT_UNKNOWN"
-
-    def __init__(self, unit: str, canonical: str, convertible: list[str]) -> None:
-        rule = f"cannot be converted to {canonical}; use one of {', '.join(convertible)}"
-        super().__init__(
-            violations=[FieldViolation("unit", rule, self.reason)],
-            metadata={"unit": unit, "canonicalUnit": canonical},
-        )
-
-
-class ValueOutOfRange(InvalidArgument):
-    """The value is outside the physical limits of its sensor type, or above the end of its register."""
-
-    reason = "VALUE_OUT_OF_RANGE"
-
-    def __init__(
-        self, value: float, minimum: float | None, maximum: float | None, unit: str, *, register: bool = False
-    ) -> None:
-        """`register`: `maximum` is the register size of a ROLLOVER counter."""
-        text, bounds = _bounds(minimum, maximum, unit, register)
-        super().__init__(
-            violations=[FieldViolation("value", f"must be {text}, is {value:.15g} {unit}", self.reason)],
-            metadata={"value": f"{value:.15g}", **bounds},
-        )
-
-
-@lru_cache(maxsize=1024)
-def _bounds(minimum: float | None, maximum: float | None, unit: str, register: bool) -> tuple[str, Mapping[str, str]]:
-    """For people, and for programs. Refusals come in storms, of values of few kinds."""
-    texts, metadata = list[str](), {"unit": unit}
-    if minimum is not None:
-        texts.append(f"not below {minimum:.15g} {unit}")
-        metadata["min"] = f"{minimum:.15g}"
-    if maximum is not None:
-        texts.append(f"not above {maximum:.15g} {unit}" + (" (registerSize)" if register else ""))
-        metadata["max"] = f"{maximum:.15g}"
-    return " and ".join(texts), metadata
 
 
 class EventTimeOutOfRange(InvalidArgument):

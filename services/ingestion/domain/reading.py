@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.chassis.errors import DomainError, FieldViolation
-from services.chassis.units import IDENTITY, Conversion, conversion, known_units
-from services.ingestion.domain.catalogue import SensorType
-from services.ingestion.domain.errors import (
-    EventTimeOutOfRange,
-    InvalidField,
-    InvalidFields,
-    UnitUnknown,
-    ValueOutOfRange,
-)
+from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField, InvalidFields
 from services.ingestion.domain.series import Series, SeriesKey, broken_ids
 
 _MAX_UNIT = 16
@@ -99,15 +91,6 @@ def time_text(microseconds: int) -> str:
         return f"{microseconds} us"
 
 
-def conversion_for(unit: str, sensor_type: SensorType) -> Conversion:
-    """Raises UnitUnknown when the unit cannot be converted to the sensor type's."""
-    if not unit or unit == sensor_type.unit:
-        return IDENTITY
-    if (found := conversion(unit, sensor_type.unit)) is None:
-        raise UnitUnknown(unit, sensor_type.unit, known_units(sensor_type.unit))
-    return found
-
-
 def broken_rules(raw: RawReading) -> InvalidFields | None:
     """All rules of the contract that a reading breaks, where a judgement stops at the first one."""
     broken = broken_ids(SeriesKey(raw.building, raw.room, raw.sensor_type, raw.device))
@@ -129,24 +112,7 @@ def canonical_value(value: float | None, unit: str, series: Series) -> float:
         raise InvalidField("value", _REQUIRED, rule="REQUIRED")
     if not math.isfinite(value):
         raise InvalidField("value", _FINITE, rule="DOUBLE_FINITE")
-    scale, offset = conversion_for(unit, series.type)
-    canonical = value * scale + offset
-    minimum, maximum = series.type.min_value, series.maximum
-    if (
-        not math.isfinite(canonical)
-        or (minimum is not None and canonical < minimum)
-        or (maximum is not None and canonical > maximum)
-    ):
-        raise out_of_range(canonical, series)
-    return canonical
-
-
-def out_of_range(canonical: float, series: Series) -> ValueOutOfRange:
-    """What is said of a value outside the limits of the series."""
-    kind, rules = series.type, series.counter_rules
-    size = None if rules is None else rules.register_size
-    register = size is not None and size == series.maximum
-    return ValueOutOfRange(canonical, kind.min_value, series.maximum, kind.unit, register=register)
+    return series.limits.canonical(value, unit)
 
 
 def check_event_time(event_time_us: int, now_us: int, limits: TimeLimits) -> int:

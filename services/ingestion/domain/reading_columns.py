@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from services.chassis.errors import DomainError
 from services.chassis.units import IDENTITY, Conversion
+from services.chassis.value_limits import ValueOutOfRange
 from services.ingestion.domain.errors import EventTimeOutOfRange, InvalidField
-from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, out_of_range, time_text
+from services.ingestion.domain.reading import Rejection, StoredReading, TimeLimits, time_text
 from services.ingestion.domain.series import Series
 
 Floats = NDArray[np.float64]
@@ -112,10 +113,10 @@ class SeriesTable:
             if conversion is not IDENTITY:
                 self.converts = True
                 self.scale[at], self.offset[at] = conversion
-            if (minimum := series.type.min_value) is not None:
+            if (minimum := series.limits.minimum) is not None:
                 self.minimum[at] = minimum
-            if series.maximum is not None:
-                self.maximum[at] = series.maximum
+            if (maximum := series.limits.maximum) is not None:
+                self.maximum[at] = maximum
             mates = members.setdefault(series.partition, [])
             self.partition[at], self.local[at] = series.partition, len(mates)
             mates.append(series)
@@ -231,4 +232,4 @@ def _why(
     at = int(event_time_us[row])
     if not earliest <= at <= latest:
         return EventTimeOutOfRange(time_text(at), time_text(earliest), time_text(latest))
-    return out_of_range(float(canonical[row]), outcome[0])
+    return ValueOutOfRange(float(canonical[row]), outcome[0].limits)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from services.chassis.errors import FieldViolation
 from services.chassis.ids import ID_RULE, is_id
+from services.chassis.value_limits import ValueLimits
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 
@@ -57,9 +58,9 @@ class SeriesIdentity:
 class Series:
     """A series as it is known now. Compared by object: a changed sensor type or device makes a new one, of the same
     `identity`. `counter_rules`: of its device, where it has any (`own_rules`), in place of those of the type.
-    `maximum`: the greatest possible value in the canonical unit, None: any."""
+    `limits`: of its values."""
 
-    __slots__ = ("counter_rules", "identity", "key", "maximum", "own_rules", "partition", "type", "weight")
+    __slots__ = ("counter_rules", "identity", "key", "limits", "own_rules", "partition", "type", "weight")
 
     def __init__(
         self,
@@ -75,10 +76,8 @@ class Series:
         own = counter_rules or sensor_type.counter_rules
         self.counter_rules = own if sensor_type.kind == Kind.COUNTER else None
         self.own_rules = counter_rules is not None and sensor_type.kind == Kind.COUNTER
-        self.maximum = sensor_type.max_value
         size = None if self.counter_rules is None else self.counter_rules.register_size
-        if size is not None:  # a register cannot show more
-            self.maximum = size if self.maximum is None else min(size, self.maximum)
+        self.limits = ValueLimits.of(sensor_type.unit, sensor_type.min_value, sensor_type.max_value, size)
         self.partition = partition_of(key, partitions)
         self.weight = sum(map(len, key)) + len(sensor_type.unit.encode()) + 63
         """About the bytes that its description takes in a message."""

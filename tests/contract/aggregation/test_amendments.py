@@ -78,7 +78,7 @@ class Rig:
             queue, series_id = None, self._id(number)
             entry = len(self.store.amendments) + 1
             self.store.amendments[entry] = StoredAmendment(series_id, time, value, "ann", "wrong")
-            asked = [AskedAmendment(entry, time, value)]
+            asked = [AskedAmendment(entry, time, value, value is not None and self.store.withdraw(series_id, time))]
             job = Recomputation(entry, series_id, None, 2**62, False, Totals(), True, asked)
             self.store.jobs[entry] = (0, job)
         else:
@@ -342,6 +342,29 @@ async def test_what_people_decide_about_a_meter_is_kept_listed_and_followed(rig:
         assert (one.decision.kind, one.decision.author, one.decision.reason) == (kind, "ann", "sure")
         assert await corrections.one(*SERIES[2].key[:2], found.series_id, time) == one
         processor = await rig.open()
+    # A replacement of the reading, later: it holds, be it what the reading says; RESET is no other value.
+    for kind, value, replaced, right in (
+        ("VALUE", 102.5, 3.0, 7),
+        ("IGNORE", 0.0, 102.0, 7),
+        ("RESET", 0.0, 101.0, 8),
+        ("VALUE", 101.5, 99.5, 7),
+    ):
+        assert await decide(kind, value)
+        processor, outcome = await rig.amend(processor, 2, time, replaced, killed=True)
+        assert outcome == AmendmentOutcome.APPLIED
+        rig.now += 1e6
+        await processor.close_quiet()
+        assert await used() == pytest.approx(right), kind
+        if queue is not None:
+            listed, _ = await log.page(wanted, None, 9)
+            one = next(item for item in listed if item.time == time)
+            assert one.decision is not None
+            assert (one.decision.kind, one.decision.withdrawn) == (kind, kind != "RESET")
+        processor = await rig.open()
+        assert await used() == pytest.approx(right), kind
+    # And the decision that comes after that.
+    assert await decide("VALUE", 101.5)
+    assert await decide("GLITCH")
     if queue is not None:
         assert not await decide("GLITCH")
         for wrong in (f"{found.series_id}-{time + 1}", f"{found.series_id + 1}-{time}"):

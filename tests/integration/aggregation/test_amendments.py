@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
 from services.aggregation.domain.times import MINUTE, SECOND
 from services.chassis.errors import InvalidArgument, NotFound
@@ -15,6 +16,7 @@ from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceStub
+from tocsin.events.v1.readings_pb2 import SensorTypeInfo
 
 METER = Descriptor(SeriesKey("b1", "r1", "energy", "m1"), Kind.COUNTER, "Wh", 60 * SECOND)
 LONE = Descriptor(SeriesKey("b1", "r1", "temperature", ""), Kind.GAUGE, "K", 60 * SECOND)
@@ -98,8 +100,53 @@ async def test_a_person_mends_a_meter_and_it_stays_mended(mesh: Mesh) -> None:
         await stub.VoidReading(void(METER, start + SECOND))
     with pytest.raises(NotFound, match="without a device"):
         await stub.VoidReading(void(METER._replace(key=METER.key._replace(device="")), start))
-    with pytest.raises(InvalidArgument, match="unit"):
-        await stub.ReplaceReading(replace(METER, start, 1.0, "kWh"), timeout=60)
+    with pytest.raises(InvalidArgument, match="unit: cannot be converted to Wh") as refusal:
+        await stub.ReplaceReading(replace(METER, start, 1.0, "C"), timeout=60)
+    assert refusal.value.reason == "UNIT_UNKNOWN"
+
+
+async def test_a_value_that_no_reading_could_have_is_refused_like_one(mesh: Mesh) -> None:
+    replica = await mesh.replica()
+    stub = await mesh.stub(replica)
+    rolling = METER._replace(counting=CounterRules(Policy.ROLLOVER, 6000.0), revision=1)
+    start = (time.time_ns() // 1000 // MINUTE - 40) * MINUTE
+    await mesh.tell(SensorTypeInfo(sensor_type="energy", unit="Wh", min_value=0.0, max_value=1e12, told_us=1))
+    await mesh.tell(SensorTypeInfo(sensor_type="temperature", unit="K", min_value=0.0, told_us=1))
+    await mesh.send([(rolling, start, 100.0), (LONE, start, 290.0)])
+    await mesh.until_stored(2)
+    refused: list[tuple[pb.ReplaceReadingRequest, str, dict[str, str]]] = [
+        (replace(rolling, start, -5.0), "VALUE_OUT_OF_RANGE", {"value": "-5", "min": "0", "max": "6000", "unit": "Wh"}),
+        (replace(rolling, start, 6.1, "kWh"), "VALUE_OUT_OF_RANGE", {"value": "6100", "max": "6000"}),
+        (replace(rolling, start, 1e308, "MWh"), "VALUE_OUT_OF_RANGE", {"value": "inf"}),
+        (replace(LONE, start, -300.0, "C"), "VALUE_OUT_OF_RANGE", {"min": "0", "unit": "K"}),
+        (replace(LONE, start, 1.0, "Wh"), "UNIT_UNKNOWN", {"unit": "Wh", "canonicalUnit": "K"}),
+    ]
+    for request, reason, metadata in refused:
+        with pytest.raises(InvalidArgument) as refusal:
+            await stub.ReplaceReading(request, timeout=60)
+        assert (refusal.value.reason, refusal.value.violations[0].field) == (
+            reason,
+            "unit" if "UNIT" in reason else "value",
+        )
+        assert metadata.items() <= refusal.value.metadata.items()
+    assert await mesh.value("SELECT count(*) FROM amendments") == 0
+    assert await mesh.value("SELECT sum(value) FROM readings") == 390
+    warm = await stub.ReplaceReading(replace(LONE, start, 20.0, "C"), timeout=60)
+    assert warm.reading.value == pytest.approx(293.15)
+
+
+async def test_what_was_accepted_can_be_amended_at_once(mesh: Mesh) -> None:
+    stub = await mesh.stub(await mesh.replica())
+    start = (time.time_ns() // 1000 // MINUTE - 40) * MINUTE
+    for number in range(8):
+        lone = LONE._replace(key=LONE.key._replace(device=f"d{number}"))
+        await mesh.send([(lone, start, 290.0)])
+        if number % 2:
+            assert (await stub.VoidReading(void(lone, start), timeout=60)).changed
+        else:
+            assert (await stub.ReplaceReading(replace(lone, start, 291.0), timeout=60)).reading.value == 291.0
+    with pytest.raises(NotFound):
+        await stub.VoidReading(void(LONE, start), timeout=60)
 
 
 async def test_kills_between_leave_nothing_half_done(mesh: Mesh) -> None:

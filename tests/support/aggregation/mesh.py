@@ -23,7 +23,7 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.postgres import Schemas
 from tocsin.aggregation.v1.aggregation_service_pb2_grpc import AggregationServiceStub
-from tocsin.events.v1.readings_pb2 import ContainerEmptied, ReadingBatch, SeriesDescriptor
+from tocsin.events.v1.readings_pb2 import ContainerEmptied, ReadingBatch, SensorTypeInfo, SeriesDescriptor
 
 PARTITIONS = 8
 Databases = Callable[[Schemas], AbstractAsyncContextManager[str]]
@@ -138,6 +138,12 @@ class Mesh:
         """Publishes rules that have changed as ingestion does: to every partition."""
         for partition in range(PARTITIONS):
             message = ReadingBatch(partition=partition, changed=map(describe, changed))
+            await self.publisher.publish(Event(readings_subject(partition), message))
+
+    async def tell(self, *types: SensorTypeInfo) -> None:
+        """Publishes what sensor types say of their values as ingestion does: to every partition."""
+        for partition in range(PARTITIONS):
+            message = ReadingBatch(partition=partition, sensor_types=types)
             await self.publisher.publish(Event(readings_subject(partition), message))
 
     async def empty(self, series: Descriptor, time: int) -> None:

@@ -107,7 +107,8 @@ class Bench:
         """Somebody voids a reading, or replaces its value."""
         id_ = len(self.store.amendments) + 1
         self.store.amendments[id_] = StoredAmendment(series_id, time, value, "somebody", "a test")
-        asked = AskedAmendment(id_, time, value)
+        overrules = value is not None and self.store.withdraw(series_id, time)
+        asked = AskedAmendment(id_, time, value, overrules)
         job = Recomputation(1_000_000 + id_, series_id, None, 2**62, False, Totals(), True, [asked])
         self.store.jobs[job.id] = (0, job)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.chassis.value_limits import ValueOutOfRange
 from services.ingestion.application.payloads import PayloadReceived
 from services.ingestion.domain.catalogue import Kind, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
-from services.ingestion.domain.errors import StreamUnavailable, ValueOutOfRange
+from services.ingestion.domain.errors import StreamUnavailable
 from tests.support.ingestion import NOW_US, kit
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)

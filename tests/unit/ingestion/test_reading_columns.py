@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis.errors import DomainError
+from services.chassis.units import IDENTITY
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules
 from services.ingestion.domain.errors import SensorTypeUnknown
-from services.ingestion.domain.reading import TimeLimits, canonical_value, check_event_time, conversion_for
+from services.ingestion.domain.reading import TimeLimits, canonical_value, check_event_time
 from services.ingestion.domain.reading_columns import SeriesOutcome, SeriesTable, judge
 from tests.support.ingestion import NOW_US, TYPES, series
 
@@ -20,7 +21,7 @@ ENTRIES = [
 ]
 ENTRIES += [(series("rolling", 4, TYPES[2], CounterRules(CounterPolicy.ROLLOVER, 100.0)), unit) for unit in ("", "kWh")]
 UNKNOWN = SensorTypeUnknown("noise")
-TABLE = SeriesTable([*((one, conversion_for(unit, one.type)) for one, unit in ENTRIES), UNKNOWN])
+TABLE = SeriesTable([*((one, one.limits.conversion(unit)) for one, unit in ENTRIES), UNKNOWN])
 DAY = 86_400_000_000
 ROWS = st.lists(
     st.tuples(
@@ -95,7 +96,7 @@ def test_columns_are_judged_as_single_readings_are(rows: list[tuple[int, int, fl
 
 
 def test_a_large_table_with_few_rows_describes_only_what_is_used() -> None:
-    table = SeriesTable([(series(f"x{n}", 1), conversion_for("", TYPES[0])) for n in range(1000)])
+    table = SeriesTable([(series(f"x{n}", 1), IDENTITY) for n in range(1000)])
     judged = judge(
         table,
         np.array([999, 5, 999], np.uint32),

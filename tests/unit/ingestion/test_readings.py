@@ -7,6 +7,7 @@ import pytest
 
 from services.chassis.auth import principal
 from services.chassis.errors import NotFound
+from services.chassis.value_limits import UnitUnknown, ValueOutOfRange
 from services.ingestion.application.ordered_pipeline import answer_in_order
 from services.ingestion.application.readings import CreateReading, CreateReadings
 from services.ingestion.domain.catalogue import Kind, SensorType
@@ -17,8 +18,6 @@ from services.ingestion.domain.errors import (
     InvalidField,
     SensorTypeUnknown,
     StreamUnavailable,
-    UnitUnknown,
-    ValueOutOfRange,
 )
 from services.ingestion.domain.reading import RawReading
 from services.ingestion.domain.series import SeriesKey

@@ -58,7 +58,11 @@ def correction_message(found: StoredCorrection) -> wm.Correction:
     if (decision := found.decision) is not None:
         message.decision.CopyFrom(
             wm.CorrectionDecision(
-                kind=decision.kind, value=decision.value, author=decision.author, reason=decision.reason
+                kind=decision.kind,
+                value=decision.value,
+                author=decision.author,
+                reason=decision.reason,
+                withdrawn=decision.withdrawn,
             )
         )
         message.decision.create_time.FromMicroseconds(decision.created)

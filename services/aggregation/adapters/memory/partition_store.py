@@ -248,9 +248,17 @@ class InMemoryPartitionStore:
             self.overruled.setdefault((series_id, time), correction)
         self.decided.setdefault(series_id, {})[time] = decision
 
+    def withdraw(self, series_id: int, time: int) -> bool:
+        """Somebody replaces the reading: what would hide the new value holds no longer. Whether there was anything."""
+        decided = self.decided.get(series_id, {})
+        if time not in decided or decided[time].kind == "RESET":
+            return False
+        del decided[time]
+        return True
+
     async def decisions(self, series_id: int) -> Mapping[int, Decision]:
         """See `PartitionStore`."""
-        return self.decided.get(series_id, {})
+        return dict(self.decided.get(series_id, {}))
 
     async def last_before(self, series_id: int, time: int) -> tuple[int, float] | None:
         """See `PartitionStore`."""

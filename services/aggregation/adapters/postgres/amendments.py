@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from services.aggregation.adapters.postgres.binary_copy import QUARTER
+from services.aggregation.adapters.postgres.correction_decisions import withdraw
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
+from services.aggregation.adapters.postgres.value_limits import read_limits
 from services.aggregation.application.partition.amendment_request import AmendmentDone, AmendReading
 from services.aggregation.application.partition.partition_store import AmendedReadings, Write
 from services.aggregation.domain.late.amendments import (
@@ -16,11 +18,13 @@ from services.aggregation.domain.late.amendments import (
     RawReading,
 )
 from services.aggregation.domain.late.conflicts import StoredReading
-from services.aggregation.domain.series import SeriesInfo
+from services.aggregation.domain.series import SeriesInfo, SeriesKey
 from services.chassis.postgres import Connection, Database
+from services.chassis.value_limits import ValueLimits
 
 SUPERSEDED = "a later value was sent"
 """The reason of amendments by nobody."""
+OF_SERIES = "s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND s.device = $4"
 _TOO_LATE, _VOIDED = 1, 2
 """Bits of `segments.late`."""
 # A segment whose reading is another one from now on is cut in two where the two do not count alike.
@@ -50,7 +54,7 @@ ORDER BY i.place, a.time_us, a.id DESC
 async def waiting(connection: Connection, recomputation: int) -> Sequence[AskedAmendment]:
     """Those that have not been applied, in the order in which they were asked for."""
     rows = await connection.fetch(
-        "SELECT id, time_us, value FROM amendments WHERE recomputation = $1 AND outcome IS NULL ORDER BY id",
+        "SELECT id, time_us, value, overrules FROM amendments WHERE recomputation = $1 AND outcome IS NULL ORDER BY id",
         recomputation,
     )
     return [AskedAmendment(*row) for row in rows]
@@ -191,24 +195,21 @@ class PostgresAmendmentQueue:
         """See `AmendmentQueue`."""
         async with self._database.transaction() as connection:
             job = await connection.fetchrow(
-                """
+                f"""
                 INSERT INTO recomputations (partition, series_id, end_us, include_too_late, amends)
-                SELECT partition, id, $5::bigint + 1, false, true FROM series
-                WHERE building = $1 AND room = $2 AND sensor_type = $3 AND device = $4
+                SELECT s.partition, s.id, $5::bigint + 1, false, true FROM series s WHERE {OF_SERIES}
                 RETURNING id, partition, series_id
                 """,
-                command.building,
-                command.room,
-                command.sensor_type,
-                command.device,
+                *command.key,
                 command.time,
             )
             if job is None:
                 return None
+            overrules = command.value is not None and await withdraw(connection, job["series_id"], command.time)
             id_ = await connection.fetchval(
                 """
-                INSERT INTO amendments (recomputation, series_id, time_us, value, author, reason)
-                VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+                INSERT INTO amendments (recomputation, series_id, time_us, value, author, reason, overrules)
+                VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
                 """,
                 job["id"],
                 job["series_id"],
@@ -216,20 +217,15 @@ class PostgresAmendmentQueue:
                 command.value,
                 command.author,
                 command.reason,
+                overrules,
             )
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(job["partition"]))
         return id_
 
-    async def unit(self, command: AmendReading) -> str | None:
+    async def limits(self, series: SeriesKey) -> ValueLimits | None:
         """See `AmendmentQueue`."""
         async with self._database.connection() as connection:
-            return await connection.fetchval(
-                "SELECT unit FROM series WHERE building = $1 AND room = $2 AND sensor_type = $3 AND device = $4",
-                command.building,
-                command.room,
-                command.sensor_type,
-                command.device,
-            )
+            return await read_limits(connection, OF_SERIES, *series)
 
     async def done(self, entry: int) -> AmendmentDone | None:
         """See `AmendmentQueue`."""

@@ -3,21 +3,41 @@
 from collections.abc import Mapping, Sequence
 
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
+from services.aggregation.adapters.postgres.value_limits import read_limits
 from services.aggregation.application.partition.decision_request import AskedDecision, DecideCorrection
 from services.aggregation.domain.counters.meter import Decision
 from services.chassis.postgres import Connection, Database
+from services.chassis.value_limits import ValueLimits
 
 
 async def read_decisions(connection: Connection, series_ids: Sequence[int]) -> Mapping[int, Mapping[int, Decision]]:
     """By series id and event time."""
     found: dict[int, dict[int, Decision]] = {}
     rows = await connection.fetch(
-        "SELECT series_id, time_us, kind, value FROM correction_decisions WHERE series_id = ANY($1::bigint[])",
+        """
+        SELECT series_id, time_us, kind, value FROM correction_decisions
+        WHERE series_id = ANY($1::bigint[]) AND NOT withdrawn
+        """,
         series_ids,
     )
     for series_id, time, kind, value in rows:
         found.setdefault(series_id, {})[time] = Decision(kind, value or 0.0)
     return found
+
+
+async def withdraw(connection: Connection, series_id: int, time: int) -> bool:
+    """Somebody replaces the reading: what would hide the new value holds no longer. Whether there was anything."""
+    return await connection.fetchval(
+        """
+        WITH gone AS (
+            UPDATE correction_decisions SET withdrawn = true
+            WHERE series_id = $1 AND time_us = $2 AND kind <> 'RESET' AND NOT withdrawn RETURNING 1
+        )
+        SELECT EXISTS (SELECT FROM gone)
+        """,
+        series_id,
+        time,
+    )
 
 
 class PostgresDecisionQueue:
@@ -38,7 +58,12 @@ class PostgresDecisionQueue:
                 command.room,
             )
             known = await connection.fetchrow(
-                "SELECT kind, value FROM correction_decisions WHERE series_id = $1 AND time_us = $2", series_id, time
+                """
+                SELECT kind, value FROM correction_decisions
+                WHERE series_id = $1 AND time_us = $2 AND NOT withdrawn
+                """,
+                series_id,
+                time,
             )
             if known is not None and partition is not None and (known["kind"], known["value"]) == (kind, value):
                 return AskedDecision(None)
@@ -56,7 +81,7 @@ class PostgresDecisionQueue:
                 ) was
                 WHERE $7::int IS NOT NULL
                 ON CONFLICT (series_id, time_us) DO UPDATE SET kind = excluded.kind, value = excluded.value,
-                    author = excluded.author, reason = excluded.reason, create_time = now()
+                    author = excluded.author, reason = excluded.reason, withdrawn = false, create_time = now()
                 RETURNING 1
                 """,
                 series_id,
@@ -81,6 +106,24 @@ class PostgresDecisionQueue:
             )
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(partition))
         return AskedDecision(entry)
+
+    async def limits(self, command: DecideCorrection) -> ValueLimits | None:
+        """See `DecisionQueue`."""
+        series_id, time = command.place
+        async with self._database.connection() as connection:
+            return await read_limits(
+                connection,
+                """
+                s.id = $1 AND s.building = $2 AND s.room = $3 AND (
+                    EXISTS (SELECT FROM corrections WHERE series_id = $1 AND time_us = $4)
+                    OR EXISTS (SELECT FROM correction_decisions WHERE series_id = $1 AND time_us = $4)
+                )
+                """,
+                series_id,
+                command.building,
+                command.room,
+                time,
+            )
 
     async def done(self, entry: int) -> int | None:
         """See `DecisionQueue`."""

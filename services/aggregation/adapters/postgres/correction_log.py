@@ -22,12 +22,12 @@ OF_ROOM = "s.building = $1 AND s.room = $2 AND ($3 = '' OR s.sensor_type = $3) A
 _LISTED = """
 SELECT c.series_id, c.time_us, c.value, c.level, c.kind, d.kind AS decided, d.value AS decided_value, d.author,
     d.reason,
-    (extract(epoch FROM d.create_time) * 1000000)::bigint AS decided_us
+    (extract(epoch FROM d.create_time) * 1000000)::bigint AS decided_us, d.withdrawn
 FROM corrections c LEFT JOIN correction_decisions d ON d.series_id = c.series_id AND d.time_us = c.time_us
 WHERE {where}
 UNION ALL
 SELECT c.series_id, c.time_us, c.was_value, c.was_level, c.was_kind, c.kind, c.value, c.author, c.reason,
-    (extract(epoch FROM c.create_time) * 1000000)::bigint
+    (extract(epoch FROM c.create_time) * 1000000)::bigint, c.withdrawn
 FROM correction_decisions c
 WHERE NOT EXISTS (SELECT FROM corrections o WHERE o.series_id = c.series_id AND o.time_us = c.time_us) AND {where}
 """
@@ -37,7 +37,9 @@ _OF_PAGE = "c.series_id = s.id AND c.time_us >= $5 AND c.time_us < $6 AND (c.tim
 def _decision(row: asyncpg.Record) -> CorrectionDecision | None:
     if row["decided"] is None:
         return None
-    return CorrectionDecision(row["decided"], row["decided_value"], row["author"], row["reason"], row["decided_us"])
+    return CorrectionDecision(
+        row["decided"], row["decided_value"], row["author"], row["reason"], row["decided_us"], row["withdrawn"]
+    )
 
 
 class PostgresCorrectionLog:

@@ -183,3 +183,30 @@ class PostgresRecomputationQueue:
         if row["done"] is False:
             return None
         return Totals(row["readings"], row["windows"], row["changed"])
+
+
+class PostgresOwners:
+    """See `Owners`: an entry is a recomputation of no series, which waits its turn like any other."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ask(self, partition: int) -> int:
+        """See `Owners`."""
+        async with self._database.transaction() as connection:
+            entry = await connection.fetchval(
+                """
+                INSERT INTO recomputations (partition, series_id, end_us, include_too_late, amends)
+                VALUES ($1, 0, 0, false, true) RETURNING id
+                """,
+                partition,
+            )
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(partition))
+        return entry
+
+    async def reached(self, entry: int) -> bool | None:
+        """See `Owners`."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(
+                "SELECT true FROM recomputations WHERE id = $1 AND done_time IS NOT NULL", entry
+            )

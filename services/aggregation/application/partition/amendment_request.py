@@ -1,14 +1,13 @@
 """Asks the owner of a series to void a reading or to replace its value, and waits until its windows have followed."""
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from services.aggregation.domain.errors import FieldInvalid, ReadingNotFound
+from services.aggregation.application.partition.owner import Visibility, until_done
+from services.aggregation.domain.errors import ReadingNotFound
 from services.aggregation.domain.late.amendments import Amendment, AmendmentOutcome
 from services.aggregation.domain.series import SeriesKey
-
-_SOON, _SELDOM = 0.02, 1.0
+from services.chassis.value_limits import ValueLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,13 @@ class AmendmentDone(NamedTuple):
 class AmendmentQueue(Protocol):
     """Where what is asked for is kept."""
 
-    async def unit(self, command: AmendReading) -> str | None:
-        """The unit of the series; None: there is no such series."""
+    async def limits(self, series: SeriesKey) -> ValueLimits | None:
+        """What its values may be; None: there is no such series."""
         ...
 
     async def ask(self, command: AmendReading) -> int | None:
-        """An entry; the owner of the partition is woken. None: there is no such series."""
+        """An entry; the owner of the partition is woken. A value takes back what had been decided about the reading, if
+        that would stand in its place. None: there is no such series."""
         ...
 
     async def done(self, entry: int) -> AmendmentDone | None:
@@ -60,22 +60,26 @@ class AmendmentQueue(Protocol):
 class ReadingAmendments:
     """The use case."""
 
-    def __init__(self, queue: AmendmentQueue) -> None:
+    def __init__(self, queue: AmendmentQueue, visibility: Visibility) -> None:
         self._queue = queue
+        self._visibility = visibility
 
     async def amend(self, command: AmendReading) -> AmendmentDone:
-        """Returns when all is done; the work goes on when the caller does not wait. Raises FieldInvalid and
-        ReadingNotFound."""
-        unit = await self._queue.unit(command)
-        if unit is not None and command.unit not in ("", unit):
-            raise FieldInvalid("unit", f"must be {unit}, the unit of the series", "UNIT")
+        """Returns when all is done; the work goes on when the caller does not wait. Raises ReadingNotFound, and what a
+        reading with this value would be refused with: UnitUnknown, ValueOutOfRange."""
+        limits = await self._queue.limits(command.key)
+        if limits is None:
+            # Its first reading may have been accepted just now.
+            await self._visibility.wait(command.key)
+            limits = await self._queue.limits(command.key)
+        if limits is None:
+            raise ReadingNotFound(command.key, command.time)
+        if command.value is not None:
+            command = replace(command, value=limits.canonical(command.value, command.unit), unit="")
         entry = await self._queue.ask(command)
         if entry is None:
             raise ReadingNotFound(command.key, command.time)
-        pause = _SOON
-        while (done := await self._queue.done(entry)) is None:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _SELDOM)
+        done = await until_done(lambda: self._queue.done(entry))
         if done.outcome == AmendmentOutcome.NOT_FOUND:
             raise ReadingNotFound(command.key, command.time)
         return done

@@ -1,14 +1,13 @@
 """Asks the owner of a counter to have a person's word stand in place of a correction, and waits until its windows have
 followed."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.aggregation.application.partition.owner import until_done
 from services.aggregation.domain.counters.meter import Decision
 from services.aggregation.domain.errors import CorrectionNotFound, FieldInvalid
-
-_SOON, _SELDOM = 0.02, 1.0
+from services.chassis.value_limits import ValueLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,10 @@ class AskedDecision(NamedTuple):
 class DecisionQueue(Protocol):
     """Where what is asked for is kept."""
 
+    async def limits(self, command: DecideCorrection) -> ValueLimits | None:
+        """What the values of the counter may be. None: there is no such correction in the room."""
+        ...
+
     async def ask(self, command: DecideCorrection) -> AskedDecision | None:
         """Keeps the decision and wakes the owner of the partition. None: there is no such correction in the room."""
         ...
@@ -57,16 +60,19 @@ class CorrectionDecisions:
 
     async def decide(self, command: DecideCorrection, *, has_value: bool) -> tuple[bool, int]:
         """Whether anything is decided otherwise than before, and how many windows have changed. Returns when all is
-        done; the work goes on when the caller does not wait. Raises FieldInvalid and CorrectionNotFound."""
+        done; the work goes on when the caller does not wait. Raises FieldInvalid, CorrectionNotFound, and
+        ValueOutOfRange for a value that no reading could have."""
         if has_value != (command.decision.kind == "VALUE"):
             raise FieldInvalid("value", "is for the decision VALUE, and required there", "VALUE")
+        limits = await self._queue.limits(command)
+        if limits is None:
+            raise CorrectionNotFound(command.id)
+        if has_value:
+            limits.canonical(command.decision.value)
         asked = await self._queue.ask(command)
         if asked is None:
             raise CorrectionNotFound(command.id)
         if asked.entry is None:
             return False, 0
-        pause = _SOON
-        while (windows := await self._queue.done(asked.entry)) is None:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _SELDOM)
-        return True, windows
+        entry = asked.entry
+        return True, await until_done(lambda: self._queue.done(entry))

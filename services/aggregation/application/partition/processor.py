@@ -39,6 +39,7 @@ from services.aggregation.domain.counters.meter import Correction
 from services.aggregation.domain.late.amendments import amend, take_out_unsettled
 from services.aggregation.domain.late.context import SeriesRevision
 from services.aggregation.domain.late.propagation import RevisedWindow
+from services.aggregation.domain.late.recomputation import is_counter
 from services.aggregation.domain.late.rejudgement import due_rejudgements
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
@@ -136,14 +137,21 @@ class Processor:
 
     async def _amend(self, job: Recomputation) -> None:
         """Raw readings become what people say. Windows of settled ones follow by the rest of the job."""
-        engine, series = self.engine, self.engine.states.index[job.series_id]
+        engine, series = self.engine, self.engine.states.index.get(job.series_id)
+        if series is None:
+            # Somebody waits until what had been accepted is stored.
+            write = self._write(Changes())
+            write.progress = Progress(job.id, 0, Totals(), True)
+            await self._commit(write)
+            return
         amended = amend(job.amendments, await self._store.at(job.series_id, [one.time for one in job.amendments]))
         counting = {time: reading for time, reading in amended.readings.items() if not reading.too_late}
         settled = engine.states.rows["settled_time"][series]
         past = [time for time in counting if time <= settled]
-        if not job.amendments:
-            # Somebody has decided about a reading.
+        if is_counter(engine, series):
+            # Somebody may have decided about a reading, or replaced one that had been decided about.
             engine.decisions[series] = await self._store.decisions(job.series_id)
+        if not job.amendments:
             past = [time for time in [job.end - 1] if time <= settled]
         unsettled = {time: reading for time, reading in counting.items() if time > settled}
         progress = Progress(job.id, 0, Totals(), True)

@@ -1,14 +1,12 @@
 """Asks the owners of its series to fold the windows of a room anew, and waits until they have."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.aggregation.application.partition.owner import until_done
 from services.aggregation.application.partition.partition_store import Totals
 from services.aggregation.domain.errors import FieldInvalid
-
-_SOON, _SELDOM = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,4 @@ class RoomRecomputation:
         if command.start is not None and command.end is not None and command.start >= command.end:
             raise FieldInvalid("to", "must be after from")
         entries = await self._recomputations.ask(command)
-        pause = _SOON
-        while (totals := await self._recomputations.done(entries)) is None:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _SELDOM)
-        return Outcome(len(entries), totals)
+        return Outcome(len(entries), await until_done(lambda: self._recomputations.done(entries)))

@@ -22,13 +22,15 @@ class CorrectionFilter:
 
 
 class CorrectionDecision(NamedTuple):
-    """What a person has decided; `created` in microseconds, `kind` as in the contract."""
+    """What a person has decided; `created` in microseconds, `kind` as in the contract. `withdrawn`: the reading was
+    replaced since, and that holds."""
 
     kind: str
     value: float | None
     author: str
     reason: str
     created: int
+    withdrawn: bool = False
 
 
 class StoredCorrection(NamedTuple):

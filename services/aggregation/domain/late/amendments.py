@@ -4,7 +4,7 @@ The reading stays stored as a raw reading. What counts in windows is another thi
 reads raw readings: late readings, recomputations and rebuilds know nothing of amendments.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -44,11 +44,12 @@ class AmendmentOutcome(IntEnum):
 
 
 class AskedAmendment(NamedTuple):
-    """`value` None: the reading is to count nowhere."""
+    """`value` None: the reading is to count nowhere. `overrules`: it takes a decision about the reading back."""
 
     id: int
     time: int
     value: float | None
+    overrules: bool = False
 
 
 class RawReading(NamedTuple):
@@ -74,13 +75,13 @@ class SettledAmendment(NamedTuple):
 
 
 class Amended(NamedTuple):
-    """What has become of all that was asked for, and the readings that are others now, by event time."""
+    """What has become of all that was asked for, and the readings that count otherwise now, by event time."""
 
     settled: Sequence[SettledAmendment]
     readings: Mapping[int, RawReading]
 
 
-def amend(asked: Iterable[AskedAmendment], stored: Mapping[int, RawReading]) -> Amended:
+def amend(asked: Sequence[AskedAmendment], stored: Mapping[int, RawReading]) -> Amended:
     """One after another, as they were asked for."""
     now = dict(stored)
     settled: list[SettledAmendment] = []
@@ -93,10 +94,13 @@ def amend(asked: Iterable[AskedAmendment], stored: Mapping[int, RawReading]) -> 
             amended = reading._replace(voided=True)
         else:
             amended = reading._replace(value=one.value, voided=False)
-        outcome = AmendmentOutcome.UNCHANGED if amended == reading else AmendmentOutcome.APPLIED
+        changes = amended != reading or one.overrules
+        outcome = AmendmentOutcome.APPLIED if changes else AmendmentOutcome.UNCHANGED
         settled.append(SettledAmendment(one.id, outcome, reading.value))
         now[one.time] = amended
-    return Amended(settled, {time: reading for time, reading in now.items() if reading != stored[time]})
+    overruled = {one.time for one in asked if one.overrules}
+    readings = {time: reading for time, reading in now.items() if reading != stored[time] or time in overruled}
+    return Amended(settled, readings)
 
 
 def take_out_unsettled(engine: Engine, series: int, amended: Mapping[int, RawReading]) -> Readings:

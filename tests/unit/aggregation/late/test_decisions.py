@@ -6,6 +6,7 @@ import pytest
 
 from services.aggregation.domain.counters.meter import Decision
 from services.aggregation.domain.counters.policy import CounterRules, Policy
+from services.aggregation.domain.late.amendments import AmendmentOutcome
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Kind
 from services.aggregation.domain.times import DAY, HOUR, MINUTE
@@ -83,3 +84,30 @@ def test_it_is_as_if_it_had_been_decided_before(decision: Decision, quiet: bool)
     assert content(after) == known
     if decision.kind in ("GLITCH", "IGNORE"):
         assert used(after) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("decision", [Decision("GLITCH"), Decision("IGNORE"), Decision("VALUE", 104.0)])
+def test_a_later_replacement_of_the_reading_holds(decision: Decision, quiet: bool) -> None:
+    values, time = (100.0, 101, 102, 5000, 103, 104, 105, 106), T0 + 3 * MINUTE
+    after = bench(*values, quiet=quiet)
+    after.decide(1, time, decision)
+    assert after.amend(1, time, 102.5) == AmendmentOutcome.APPLIED
+    right = bench(*values[:3], 102.5, *values[4:], quiet=quiet)
+    after.fall_quiet()
+    right.fall_quiet()
+    informed(after)
+    same(after, right)
+    known: dict[Any, Any] = content(after)
+    assert after.recompute(1).changed == 0
+    after.reopen()
+    assert content(after) == known
+
+
+def test_the_value_that_came_is_a_word_too() -> None:
+    made = bench(*FALL, rules=RESET)
+    believed = used(made)
+    made.decide(1, T0 + 3 * MINUTE, Decision("IGNORE"))
+    assert made.amend(1, T0 + 3 * MINUTE, 3.0) == AmendmentOutcome.APPLIED
+    assert used(made) == pytest.approx(believed)
+    assert made.amend(1, T0 + 3 * MINUTE, 3.0) == AmendmentOutcome.UNCHANGED

@@ -1779,9 +1779,9 @@ type ReplaceReadingRequest struct {
 	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	// event_time of the reading, to the microsecond.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// value that counts, in the unit of the series; finite. Required.
+	// value that counts, finite, within the limits of the sensor type. Required.
 	Value *float64 `protobuf:"fixed64,6,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// unit of the value: that of the series, which is assumed when it is empty; another one is INVALID_ARGUMENT.
+	// unit of the value: any that can be converted to the one of the series, which is assumed when it is empty.
 	Unit string `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
 	// reason is kept and listed with the reading, beside the subject of the token.
 	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2114,7 +2114,7 @@ type DecideCorrectionRequest struct {
 	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	// decision that holds; with VALUE the value has to be given.
 	Decision CorrectionDecision_Kind `protobuf:"varint,4,opt,name=decision,proto3,enum=tocsin.aggregation.v1.CorrectionDecision_Kind" json:"decision,omitempty"`
-	// value that the counter had, in the unit of the series; with VALUE only.
+	// value that the counter had, in the unit of the series, within the limits of the sensor type; with VALUE only.
 	Value *float64 `protobuf:"fixed64,5,opt,name=value,proto3,oneof" json:"value,omitempty"`
 	// reason is kept and listed with the correction, beside the subject of the token.
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -57,12 +57,14 @@ type AggregationServiceClient interface {
 	ListReadings(ctx context.Context, in *ListReadingsRequest, opts ...grpc.CallOption) (*ListReadingsResponse, error)
 	// VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
 	// consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-	// why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-	// of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+	// why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+	// NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
 	// the work going on.
 	VoidReading(ctx context.Context, in *VoidReadingRequest, opts ...grpc.CallOption) (*VoidReadingResponse, error)
 	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-	// Everything else is as in VoidReading.
+	// A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+	// word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+	// RESET. Everything else is as in VoidReading.
 	ReplaceReading(ctx context.Context, in *ReplaceReadingRequest, opts ...grpc.CallOption) (*ReplaceReadingResponse, error)
 	// ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
 	// and over whichever way, newest event time first: the last value that does not count, and how many there were.
@@ -71,7 +73,8 @@ type AggregationServiceClient interface {
 	ListCorrections(ctx context.Context, in *ListCorrectionsRequest, opts ...grpc.CallOption) (*ListCorrectionsResponse, error)
 	// DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
 	// meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-	// when there is no such correction. The answer comes when it is done; the same again changes nothing.
+	// when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+	// done; the same again changes nothing.
 	DecideCorrection(ctx context.Context, in *DecideCorrectionRequest, opts ...grpc.CallOption) (*DecideCorrectionResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
 	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.
@@ -256,12 +259,14 @@ type AggregationServiceServer interface {
 	ListReadings(context.Context, *ListReadingsRequest) (*ListReadingsResponse, error)
 	// VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
 	// consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-	// why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-	// of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+	// why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+	// NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
 	// the work going on.
 	VoidReading(context.Context, *VoidReadingRequest) (*VoidReadingResponse, error)
 	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-	// Everything else is as in VoidReading.
+	// A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+	// word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+	// RESET. Everything else is as in VoidReading.
 	ReplaceReading(context.Context, *ReplaceReadingRequest) (*ReplaceReadingResponse, error)
 	// ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
 	// and over whichever way, newest event time first: the last value that does not count, and how many there were.
@@ -270,7 +275,8 @@ type AggregationServiceServer interface {
 	ListCorrections(context.Context, *ListCorrectionsRequest) (*ListCorrectionsResponse, error)
 	// DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
 	// meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-	// when there is no such correction. The answer comes when it is done; the same again changes nothing.
+	// when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+	// done; the same again changes nothing.
 	DecideCorrection(context.Context, *DecideCorrectionRequest) (*DecideCorrectionResponse, error)
 	// RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
 	// steps): those that the catalogue had answered for before this was called hold, also for series that send no more.

@@ -949,7 +949,9 @@ type CorrectionDecision struct {
 	// reason that was given.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// create_time is when it was decided.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// withdrawn is true when the reading was replaced since: the decision holds no longer.
+	Withdrawn     bool `protobuf:"varint,6,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1017,6 +1019,13 @@ func (x *CorrectionDecision) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *CorrectionDecision) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
 }
 
 var File_tocsin_aggregation_v1_window_proto protoreflect.FileDescriptor
@@ -1115,14 +1124,15 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\bROLLOVER\x10\x03\x12\b\n" +
 	"\x04JUMP\x10\x04\x12\f\n" +
 	"\bREJECTED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06\"\xb6\x02\n" +
+	"\aREVOKED\x10\x06\"\xd4\x02\n" +
 	"\x12CorrectionDecision\x12B\n" +
 	"\x04kind\x18\x01 \x01(\x0e2..tocsin.aggregation.v1.CorrectionDecision.KindR\x04kind\x12\x19\n" +
 	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12;\n" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"J\n" +
+	"createTime\x12\x1c\n" +
+	"\twithdrawn\x18\x06 \x01(\bR\twithdrawn\"J\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

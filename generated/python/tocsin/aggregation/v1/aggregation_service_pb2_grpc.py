@@ -150,8 +150,8 @@ class AggregationServiceServicer:
     def VoidReading(self, request, context):
         """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
         consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-        why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-        of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+        why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+        NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
         the work going on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -160,7 +160,9 @@ class AggregationServiceServicer:
 
     def ReplaceReading(self, request, context):
         """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-        Everything else is as in VoidReading.
+        A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+        word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+        RESET. Everything else is as in VoidReading.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +186,8 @@ class AggregationServiceServicer:
     def DecideCorrection(self, request, context):
         """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
         meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-        when there is no such correction. The answer comes when it is done; the same again changes nothing.
+        when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+        done; the same again changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

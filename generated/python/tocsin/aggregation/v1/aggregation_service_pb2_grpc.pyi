@@ -55,13 +55,15 @@ class AggregationServiceStub:
     VoidReading: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingRequest, _aggregation_service_pb2.VoidReadingResponse]
     """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
     consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-    why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-    of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+    why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+    NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
     the work going on.
     """
     ReplaceReading: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]
     """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-    Everything else is as in VoidReading.
+    A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+    word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+    RESET. Everything else is as in VoidReading.
     """
     ListReadingConflicts: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingConflictsRequest, _aggregation_service_pb2.ListReadingConflictsResponse]
     """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
@@ -72,7 +74,8 @@ class AggregationServiceStub:
     DecideCorrection: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.DecideCorrectionRequest, _aggregation_service_pb2.DecideCorrectionResponse]
     """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
     meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-    when there is no such correction. The answer comes when it is done; the same again changes nothing.
+    when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+    done; the same again changes nothing.
     """
     RecomputeWindows: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
@@ -115,13 +118,15 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     VoidReading: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingRequest, _aggregation_service_pb2.VoidReadingResponse]  # type: ignore[assignment]
     """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
     consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-    why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-    of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+    why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+    NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
     the work going on.
     """
     ReplaceReading: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]  # type: ignore[assignment]
     """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-    Everything else is as in VoidReading.
+    A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+    word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+    RESET. Everything else is as in VoidReading.
     """
     ListReadingConflicts: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ListReadingConflictsRequest, _aggregation_service_pb2.ListReadingConflictsResponse]  # type: ignore[assignment]
     """ListReadingConflicts returns event times for which a series was sent another value beside the one that it had, whenever
@@ -132,7 +137,8 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     DecideCorrection: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.DecideCorrectionRequest, _aggregation_service_pb2.DecideCorrectionResponse]  # type: ignore[assignment]
     """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
     meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-    when there is no such correction. The answer comes when it is done; the same again changes nothing.
+    when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+    done; the same again changes nothing.
     """
     RecomputeWindows: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.RecomputeWindowsRequest, _aggregation_service_pb2.RecomputeWindowsResponse]  # type: ignore[assignment]
     """RecomputeWindows folds the windows of a room anew from its raw readings, under the rules of today (counter rules,
@@ -208,8 +214,8 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_aggregation_service_pb2.VoidReadingResponse, _abc.Awaitable[_aggregation_service_pb2.VoidReadingResponse]]:
         """VoidReading takes a wrong reading out of everything that is worked out from readings: windows, averages and
         consumption follow, and changed windows get a higher revision. The raw reading is kept and listed with who voided it and
-        why; it stays void whatever is sent again or recomputed, until it is replaced. NOT_FOUND when the series holds no reading
-        of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
+        why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
+        NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
         the work going on.
         """
 
@@ -220,7 +226,9 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_aggregation_service_pb2.ReplaceReadingResponse, _abc.Awaitable[_aggregation_service_pb2.ReplaceReadingResponse]]:
         """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
-        Everything else is as in VoidReading.
+        A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
+        word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
+        RESET. Everything else is as in VoidReading.
         """
 
     @_abc_1.abstractmethod
@@ -249,7 +257,8 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_aggregation_service_pb2.DecideCorrectionResponse, _abc.Awaitable[_aggregation_service_pb2.DecideCorrectionResponse]]:
         """DecideCorrection has a person's word on a reading of a counter stand in place of what was made of it: by the rules of the
         meter, or by an earlier decision. Windows follow as in VoidReading; recomputations and rebuilds respect it for ever. NOT_FOUND
-        when there is no such correction. The answer comes when it is done; the same again changes nothing.
+        when there is no such correction. The later word holds, also over a replacement of the reading. The answer comes when it is
+        done; the same again changes nothing.
         """
 
     @_abc_1.abstractmethod

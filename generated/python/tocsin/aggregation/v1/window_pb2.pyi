@@ -163,7 +163,7 @@ class Correction(_message.Message):
     def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ..., id: _Optional[str] = ..., decision: _Optional[_Union[CorrectionDecision, _Mapping]] = ...) -> None: ...
 
 class CorrectionDecision(_message.Message):
-    __slots__ = ("kind", "value", "author", "reason", "create_time")
+    __slots__ = ("kind", "value", "author", "reason", "create_time", "withdrawn")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[CorrectionDecision.Kind]
@@ -181,9 +181,11 @@ class CorrectionDecision(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     kind: CorrectionDecision.Kind
     value: float
     author: str
     reason: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, kind: _Optional[_Union[CorrectionDecision.Kind, str]] = ..., value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    withdrawn: bool
+    def __init__(self, kind: _Optional[_Union[CorrectionDecision.Kind, str]] = ..., value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., withdrawn: _Optional[bool] = ...) -> None: ...
