@@ -48,7 +48,7 @@ from services.notification.application.invoicing import Invoicing, InvoicingOpti
 from services.notification.application.ports import Channel
 from services.notification.application.sending import Sender
 from services.notification.application.tenants import Tenants
-from services.notification.domain.invoice import UnknownOutcome
+from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.settings import NotificationSettings

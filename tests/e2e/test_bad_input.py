@@ -45,7 +45,7 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "/v1/alerts": ({"uid": "bad", "video": "/videos/a.avi", "timestamp": 1.7e9, "store": "s"}, ("uid", "store")),
     "/alert": ({"uid": "bad", "video": "/videos/a.avi", "timestamp": 1.7e9, "store": "s"}, ("uid", "store")),
     "/v1/videos:probe": ({"video": "/videos/a.avi"}, ()),
-    "/v1/notifications": (NOTIFICATION, ("tenant", "user")),
+    "/v1/notifications": (NOTIFICATION, ("tenant",)),
     "/v1/users/u/endpoints": ({"tenant": "test", "channel": "EMAIL", "address": "a@example.test"}, ("tenant",)),
     "/v1/alarmRules": (
         {"id": "bad", "sensorType": "temperature", "threshold": {"direction": "ABOVE", "limit": 300}},

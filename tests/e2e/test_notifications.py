@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -93,9 +94,45 @@ def test_a_channel_without_an_endpoint_is_refused(
 
 
 def test_each_item_of_a_bulk_has_its_own_outcome(rest: httpx.Client, unique: Callable[[str], str]) -> None:
-    good, bad = notification(unique("u"), channel="CONSOLE"), notification("no good", channel="CONSOLE")
+    good, bad = notification(unique("u"), channel="CONSOLE"), notification("no/good", channel="CONSOLE")
     answer = rest.post("/v1/notifications:sendBulk", json={"notifications": [good, bad, good]})
     assert answer.status_code == 200, answer.text
     outcomes = answer.json()["outcomes"]
     assert [bool(outcome.get("id")) for outcome in outcomes] == [True, False, True]
     assert outcomes[1]["field"] == "user"
+
+
+@pytest.mark.parametrize(
+    "user", ["auth0|{}", "ann.{}@example.com", "+90{}", "Zoë Çelik {}", "CN=Ann?x=%2F#{},OU=a;b", "{}:enable"]
+)
+def test_ids_of_identity_providers_are_taken_as_they_are(
+    rest: httpx.Client, unique: Callable[[str], str], user: str
+) -> None:
+    user = user.format(unique("u"))
+    path = f"/v1/users/{quote(user, safe='')}/endpoints"
+    made = rest.post(path, json={"tenant": "test", "channel": "EMAIL", "address": "a@example.test"})
+    assert made.status_code == 200, made.text
+    assert made.json()["user"] == user
+    [found] = rest.get(path, params={"tenant": "test"}).json()["endpoints"]
+    assert found["id"] == made.json()["id"]
+    sent = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE", wait=True))
+    assert sent.status_code == 200, sent.text
+    listed = rest.get("/v1/notifications", params={"tenant": "test", "user": user}).json()["notifications"]
+    assert [one["id"] for one in listed] == [sent.json()["id"]]
+    assert rest.delete(f"{path}/{found['id']}", params={"tenant": "test"}).status_code == 200
+
+
+def test_a_mark_of_an_old_version_is_refused(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    sent = rest.post("/v1/notifications", json=notification(unique("u"), channel="CONSOLE", wait=True))
+    assert sent.headers["etag"] == '"2"'
+    path = f"/v1/notifications/{sent.json()['id']}:markRead"
+    old = rest.post(path, json={"tenant": "test"}, headers={"If-Match": '"1"'})
+    assert old.status_code == 409, old.text
+    assert old.json()["reason"] == "VERSION_CONFLICT"
+    assert old.json()["metadata"]["current"] == "2"
+    read = rest.post(path, json={"tenant": "test"}, headers={"If-Match": '"2"'})
+    assert (read.status_code, read.headers["etag"]) == (200, '"3"')
+    for tag in ("3", '"3", "4"', 'W/"3"', '"x"'):
+        refused = rest.post(path, json={"tenant": "test"}, headers={"If-Match": tag})
+        assert (refused.status_code, refused.json()["reason"]) == (400, "HEADER_INVALID")
+    assert rest.post(path, json={"tenant": "test"}, headers={"If-Match": "*"}).status_code == 200

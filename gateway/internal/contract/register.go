@@ -27,6 +27,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		aggregation.RegisterAlarmServiceHandlerClient(ctx, mux, aggregation.NewAlarmServiceClient(agg)),
 		mediaprobe.RegisterVideoServiceHandlerClient(ctx, mux, mediaprobe.NewVideoServiceClient(med)),
 		notification.RegisterNotificationServiceHandlerClient(ctx, mux, notification.NewNotificationServiceClient(not)),
+		notification.RegisterChannelPlanServiceHandlerClient(ctx, mux, notification.NewChannelPlanServiceClient(not)),
 		notification.RegisterEndpointServiceHandlerClient(ctx, mux, notification.NewEndpointServiceClient(not)),
 		notification.RegisterInvoiceServiceHandlerClient(ctx, mux, notification.NewInvoiceServiceClient(not)),
 		notification.RegisterWebhookServiceHandlerClient(ctx, mux, notification.NewWebhookServiceClient(not)),

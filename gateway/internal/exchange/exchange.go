@@ -32,6 +32,8 @@ type Exchange struct {
 	Traceparent string
 	// IdempotencyKey of the header; empty without one.
 	IdempotencyKey string
+	// ExpectedVersion of the If-Match header; 0 without one.
+	ExpectedVersion int64
 	// Updated are the fields that the body of a PATCH names: its update mask, should the query give none.
 	Updated []string
 	// Path of the request.

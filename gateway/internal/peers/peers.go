@@ -151,12 +151,13 @@ func (p *Pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	return conn.NewStream(ctx, desc, method, opts...)
 }
 
-// complete fills fields of a request that REST says outside of them: the key of the Idempotency-Key header, and the
-// update mask, which is what the body of a PATCH names.
+// complete fills fields of a request that REST says outside of them: the key of the Idempotency-Key header, the version of
+// If-Match, and the update mask, which is what the body of a PATCH names.
 func complete(ex *exchange.Exchange, request any) {
-	if message, ok := request.(proto.Message); ok && (ex.IdempotencyKey != "" || len(ex.Updated) > 0) {
+	if message, ok := request.(proto.Message); ok && (ex.IdempotencyKey != "" || ex.ExpectedVersion != 0 || len(ex.Updated) > 0) {
 		request := message.ProtoReflect()
 		fill(request, "idempotency_key", ex.IdempotencyKey != "", protoreflect.ValueOfString(ex.IdempotencyKey))
+		fill(request, "expected_version", ex.ExpectedVersion != 0, protoreflect.ValueOfInt64(ex.ExpectedVersion))
 		mask := &fieldmaskpb.FieldMask{Paths: ex.Updated}
 		fill(request, "update_mask", len(ex.Updated) > 0, protoreflect.ValueOfMessage(mask.ProtoReflect()))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"tocsin/gateway/internal/contract"
 	"tocsin/gateway/internal/exchange"
@@ -56,6 +58,7 @@ func New(ctx context.Context, table *contract.Contract, options Options) (http.H
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithForwardResponseOption(disposition),
+		runtime.WithForwardResponseOption(versionETag),
 		runtime.WithMiddlewares(rememberRoute),
 		runtime.WithWriteContentLength(),
 		runtime.SetQueryParameterParser(&queryParser{}),
@@ -101,7 +104,7 @@ func (p place) String() string { return p.path }
 func guard(mux *runtime.ServeMux, own map[place]runtime.HandlerFunc, options Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchange.From(r.Context())
-		if p := check(r, options.Timeout); p != nil {
+		if p := check(r, ex, options.Timeout); p != nil {
 			p.Write(w, ex.RequestID)
 			return
 		}
@@ -116,7 +119,7 @@ func guard(mux *runtime.ServeMux, own map[place]runtime.HandlerFunc, options Opt
 	})
 }
 
-func check(r *http.Request, longest time.Duration) *problem.Problem {
+func check(r *http.Request, ex *exchange.Exchange, longest time.Duration) *problem.Problem {
 	if !utf8.ValidString(r.URL.Path) {
 		return problem.New(http.StatusBadRequest, problem.PathInvalid, "The path is not UTF-8.")
 	}
@@ -129,6 +132,13 @@ func check(r *http.Request, longest time.Duration) *problem.Problem {
 	}
 	if key := r.Header.Get("Idempotency-Key"); !utf8.ValidString(key) || len(r.Header.Values("Idempotency-Key")) > 1 {
 		return problem.New(http.StatusBadRequest, problem.HeaderInvalid, "The header Idempotency-Key must be there once, in UTF-8.")
+	}
+	if tags := r.Header.Values("If-Match"); len(tags) > 0 {
+		version, ok := parseVersion(tags)
+		if !ok {
+			return problem.New(http.StatusBadRequest, problem.HeaderInvalid, "The header If-Match must be one ETag of ours, such as \"3\", or *.")
+		}
+		ex.ExpectedVersion = version
 	}
 	if text := r.Header.Get("Grpc-Timeout"); text != "" {
 		asked, ok := parseTimeout(text)
@@ -158,6 +168,34 @@ func parseTimeout(text string) (time.Duration, bool) {
 		value = value*10 + time.Duration(digit-'0')
 	}
 	return min(value, time.Duration(1<<62)/unit) * unit, true
+}
+
+var versionTag = regexp.MustCompile(`^"([1-9]\d{0,17})"$`)
+
+// parseVersion reads If-Match: the version in the one ETag, 0 for `*` (any).
+func parseVersion(tags []string) (int64, bool) {
+	if len(tags) != 1 {
+		return 0, false
+	}
+	if tags[0] == "*" {
+		return 0, true
+	}
+	parts := versionTag.FindStringSubmatch(tags[0])
+	if parts == nil {
+		return 0, false
+	}
+	version, err := strconv.ParseInt(parts[1], 10, 64)
+	return version, err == nil
+}
+
+// versionETag tells the version of the one resource in an answer as its ETag.
+func versionETag(_ context.Context, w http.ResponseWriter, message proto.Message) error {
+	body := message.ProtoReflect()
+	field := body.Descriptor().Fields().ByName("version")
+	if field != nil && field.Kind() == protoreflect.Int64Kind && body.Get(field).Int() > 0 {
+		w.Header().Set("ETag", `"`+strconv.FormatInt(body.Get(field).Int(), 10)+`"`)
+	}
+	return nil
 }
 
 func rememberRoute(next runtime.HandlerFunc) runtime.HandlerFunc {

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from services.chassis.ids import new_id
+from services.chassis.telemetry.logs import get_logger
 from services.notification.application.ports import EndpointStore, EventFeed, SubscriptionStore, TargetGuard
 from services.notification.application.tenants import Tenants
-from services.notification.domain.delivery import Endpoint
+from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.errors import AddressInvalid, EndpointNotFound, SubscriptionNotFound
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.webhook import Subscription, new_secret
+
+log = get_logger(__name__)
 
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{1,255}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII
@@ -57,6 +60,7 @@ class Endpoints:
             await self._guard.check(address, "address")
             secret = new_secret()
         endpoint, updated_at, new = await self._store.register(tenant, user, channel, address, secret)
+        log.info("endpoint.registered", tenant=tenant, user=user, channel=channel.value, endpoint=endpoint.id, new=new)
         return Registered(endpoint, updated_at, new)
 
     async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:
@@ -69,6 +73,7 @@ class Endpoints:
         self._tenants.require(tenant)
         if not await self._store.delete(tenant, user, id_):
             raise EndpointNotFound(metadata={"id": id_})
+        log.info("endpoint.deleted", tenant=tenant, user=user, endpoint=id_)
 
 
 class Subscriptions:
@@ -79,7 +84,9 @@ class Subscriptions:
         self._feed = feed
         self._guard = guard
 
-    async def create(self, url: str, event_types: Sequence[str]) -> Subscription:
+    async def create(
+        self, url: str, event_types: Sequence[str], unknown_outcome: UnknownOutcome | None = None
+    ) -> Subscription:
         """The subscription with its secret. Events published after the answer reach it. Raises TargetBlocked."""
         await self._guard.check(url, "url")
         subscription = Subscription(
@@ -88,8 +95,23 @@ class Subscriptions:
             event_types=tuple(event_types),
             secret=new_secret(),
             created_at=datetime.now(UTC),
+            unknown_outcome=unknown_outcome,
         )
-        return await self._store.add(subscription, partial(self._feed.begin, event_types))
+        made = await self._store.add(subscription, partial(self._feed.begin, event_types))
+        log.info("subscription.created", subscription=made.id, url=_shown(url), event_types=list(event_types))
+        return made
+
+    async def enable(self, id_: str) -> Subscription:
+        """Events published after the answer reach it again. Raises SubscriptionNotFound."""
+        enabled = await self._store.enable(id_, self._feed.begin)
+        log.info("subscription.enabled", subscription=id_)
+        return enabled
+
+    async def rotate_secret(self, id_: str, overlap: timedelta) -> Subscription:
+        """The subscription with its new secret. Raises SubscriptionNotFound."""
+        rotated = await self._store.rotate(id_, new_secret(), overlap)
+        log.info("subscription.secret_rotated", subscription=id_, overlap=overlap.total_seconds())
+        return rotated
 
     async def get(self, id_: str) -> Subscription:
         """Raises SubscriptionNotFound."""
@@ -103,3 +125,9 @@ class Subscriptions:
         """Raises SubscriptionNotFound."""
         if not await self._store.delete(id_):
             raise SubscriptionNotFound(metadata={"id": id_})
+        log.info("subscription.deleted", subscription=id_)
+
+
+def _shown(url: str) -> str:
+    """The URL for the log: without what may be a secret."""
+    return url.partition("?")[0]

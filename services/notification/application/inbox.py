@@ -24,8 +24,8 @@ class Inbox:
         self._tenants.require(wanted.tenant)
         return await self._store.page(wanted, limit=limit, after=after)
 
-    async def mark_read(self, tenant: str, id_: str) -> Notification:
-        """The notification, read. The time of the first reading stays. Raises TenantForbidden, TenantUnknown and
-        NotificationNotFound."""
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
+        """The notification, read. The time of the first reading stays. Raises TenantForbidden, TenantUnknown,
+        NotificationNotFound, and VersionConflict where another version stands than the `expected` one (0: any)."""
         self._tenants.require(tenant)
-        return await self._store.mark_read(tenant, id_)
+        return await self._store.mark_read(tenant, id_, expected)

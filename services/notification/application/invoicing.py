@@ -33,8 +33,8 @@ from services.notification.application.ports import (
     Renderer,
     RenderFailed,
 )
-from services.notification.domain.delivery import Failure, FailureKind, Sent
-from services.notification.domain.invoice import Debt, InvoiceState, Place, UnknownOutcome
+from services.notification.domain.delivery import Failure, FailureKind, Sent, UnknownOutcome
+from services.notification.domain.invoice import Debt, InvoiceState, Place
 from services.notification.domain.retry_schedule import RetrySchedule
 
 log = get_logger(__name__)

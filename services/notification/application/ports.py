@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.chassis.errors import DomainError
@@ -104,8 +104,9 @@ class NotificationStore(Protocol):
         """Up to `limit` notifications, newest first, after the position."""
         ...
 
-    async def mark_read(self, tenant: str, id_: str) -> Notification:
-        """Marks it read; the time of the first reading stays. Raises NotificationNotFound."""
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
+        """Marks it read; the time of the first reading stays. Raises NotificationNotFound, and VersionConflict where
+        another version stands than the `expected` one (0: any)."""
         ...
 
     async def retry_abandoned(self, tenant: str, id_: str) -> bool:
@@ -149,6 +150,15 @@ class SubscriptionStore(Protocol):
 
     async def page(self, *, limit: int, after: str) -> Sequence[Subscription]:
         """Up to `limit` subscriptions by id, after an id."""
+        ...
+
+    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+        """Enables it, after `prepare` has seen to its types as in `add`. Raises SubscriptionNotFound."""
+        ...
+
+    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+        """Gives it another secret; for `overlap` the one before signs as well. The answer has the new one. Raises
+        SubscriptionNotFound."""
         ...
 
     async def delete(self, id_: str) -> bool:

@@ -24,6 +24,16 @@ class FailureKind(enum.StrEnum):
     """The receiver asks for fewer or later ones."""
 
 
+class UnknownOutcome(enum.StrEnum):
+    """What to do where nobody knows whether a receiver has taken a message: a process or a connection broke down
+    after it had been handed over."""
+
+    RESEND = "resend"
+    """Send it again with the same id: it surely arrives, perhaps twice."""
+    HOLD = "hold"
+    """Leave it to a person, in the dead letters: it arrives at most once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A failed attempt. `code` is for programs (`SMTP_550_5.1.1`, `FCM_UNREGISTERED`), `message` for people.
@@ -60,12 +70,14 @@ Outcome = Sent | Failure
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address of a user. `secret` signs webhooks, empty for other channels."""
+    """An address of a user, or a subscriber's. `secret` signs webhooks, `former_secret` as well while a rotation
+    overlaps; both are empty for other channels."""
 
     id: str
     channel: ChannelName
     address: str
     secret: str = field(default="", repr=False)
+    former_secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

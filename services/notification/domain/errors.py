@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from services.chassis.errors import (
+    Aborted,
     AlreadyExists,
     FailedPrecondition,
     FieldViolation,
@@ -97,6 +98,15 @@ class IdempotencyConflict(AlreadyExists):
 
     def __init__(self, key: str) -> None:
         super().__init__(metadata={"idempotencyKey": key})
+
+
+class VersionConflict(Aborted):
+    """Another version of it stands than the caller expects."""
+
+    reason = "VERSION_CONFLICT"
+
+    def __init__(self, id_: str, expected: int, current: int) -> None:
+        super().__init__(metadata={"id": id_, "expected": str(expected), "current": str(current)})
 
 
 class DataTooLarge(InvalidArgument):

@@ -18,16 +18,6 @@ class InvoiceState(enum.StrEnum):
     """The e-mail was given up; it is in the dead letters."""
 
 
-class UnknownOutcome(enum.StrEnum):
-    """What to do with an e-mail of which nobody knows whether the mail server took it (a crash, or a lost connection
-    after the message was handed over)."""
-
-    RESEND = "resend"
-    """Send it again with the same Message-ID: the debtor surely gets it, perhaps twice."""
-    HOLD = "hold"
-    """Put it into the dead letters for a person to decide: the debtor gets it at most once."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
     """A registered debt. `amount` is a decimal with two places, `due_date` ISO 8601."""

@@ -5,7 +5,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.notification.domain.delivery import Failure, FailureKind
+from services.notification.domain.delivery import Endpoint, Failure, FailureKind, UnknownOutcome
+from services.notification.domain.notification import ChannelName
 
 EVENT_TYPES = (
     "tocsin.events.v1.VideoProbed",
@@ -19,6 +20,9 @@ EVENT_TYPES = (
 
 SECRET_BYTES = 32
 
+OVERLAP = timedelta(hours=24)
+"""How long a rotated secret signs beside the new one, unless the caller says otherwise."""
+
 CLOCK_TOLERANCE = timedelta(seconds=10)
 """Events from before a subscription are not for it; the broker's clock and the database's may differ by this much."""
 
@@ -28,7 +32,8 @@ GONE = "the receiver answered 410 Gone"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A system's wish to be told about events."""
+    """A system's wish to be told about events. While a rotation overlaps, `former_secret` signs as well, until
+    `former_secret_until`. `unknown_outcome` None: the deployment's."""
 
     id: str
     url: str
@@ -37,6 +42,15 @@ class Subscription:
     secret: str = field(default="", repr=False)
     enabled: bool = True
     disabled_reason: str = ""
+    former_secret: str = field(default="", repr=False)
+    former_secret_until: datetime | None = None
+    unknown_outcome: UnknownOutcome | None = None
+
+    def endpoint(self, now: datetime) -> Endpoint:
+        """Where its events go."""
+        overlaps = self.former_secret_until is not None and self.former_secret_until > now
+        former = self.former_secret if overlaps else ""
+        return Endpoint(self.id, ChannelName.WEBHOOK, self.url, self.secret, former)
 
 
 def disabled(why: str) -> Failure:

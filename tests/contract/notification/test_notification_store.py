@@ -9,7 +9,7 @@ from services.chassis.errors import DomainError
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.ports import Enqueued, NotificationFilter
 from services.notification.domain.delivery import Outgoing
-from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status, Type
 from tests.contract.notification.conftest import GIVEN_UP, LEASE, SENT, Rig, again, draft
 
@@ -265,6 +265,21 @@ async def test_marks_at_once_are_each_answered_for_itself(rig: Rig) -> None:
     assert [one.id for one in read] == [id_ for _, id_ in wanted]
     assert {one.version for one in read} == {2}
     assert await titles(rig, unread=True) == []
+
+
+async def test_a_mark_of_another_version_is_refused(rig: Rig) -> None:
+    [one] = await rig.enqueue(draft())
+    marks = [rig.notifications.mark_read("test", one.id, expected) for expected in (7, 1, 1, 2, 0)]
+    outcomes = await asyncio.gather(*marks, return_exceptions=True)
+    told = [
+        one.version if isinstance(one, Notification) else one.metadata["current"]
+        for one in outcomes
+        if isinstance(one, Notification | VersionConflict)
+    ]
+    assert told == ["1", 2, "2", 2, 2]
+    with pytest.raises(VersionConflict) as conflict:
+        await rig.notifications.mark_read("test", one.id, 1)
+    assert conflict.value.metadata == {"id": one.id, "expected": "1", "current": "2"}
 
 
 async def test_only_what_failed_is_retried(rig: Rig) -> None:

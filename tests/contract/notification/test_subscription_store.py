@@ -1,6 +1,7 @@
 """`SubscriptionStore`: the same suite on the one in memory and the one on PostgreSQL."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -180,3 +181,45 @@ async def test_nobody_gets_again_what_it_does_not_want(rig: Rig) -> None:
     assert await rig.subscriptions.fan_out([event(rig, "e2")]) == [0]
     await rig.enqueue(draft())
     assert ids(await rig.claim()) == []
+
+
+async def test_a_disabled_subscription_is_enabled_again(rig: Rig) -> None:
+    made = await rig.subscribe(PROBED, CLEARED)
+    await rig.subscriptions.fan_out([event(rig)])
+    [claimed] = await rig.claim()
+    await rig.complete(Decision(sent=False, failure=BUSY, gone=frozenset({made.id})), claimed)
+    assert await rig.subscriptions.fan_out([event(rig, "missed")]) == [0]
+    prepared: list[list[str]] = []
+
+    async def prepare(types: Sequence[str]) -> None:
+        prepared.append(list(types))
+
+    enabled = await rig.subscriptions.enable(made.id, prepare)
+    assert (enabled.enabled, enabled.disabled_reason, enabled.secret) == (True, "", "")
+    assert enabled == await rig.subscriptions.get(made.id)
+    assert prepared == [[PROBED, CLEARED]]
+    assert await rig.subscriptions.fan_out([event(rig, "e2")]) == [1]
+    [claimed] = await rig.claim()
+    assert claimed.blocked is None
+    # Failures count from now on.
+    await rig.complete(again(1), claimed)
+    assert (await rig.subscriptions.get(made.id)).enabled
+    with pytest.raises(SubscriptionNotFound):
+        await rig.subscriptions.enable(new_id(), prepare)
+
+
+async def test_a_rotated_secret_signs_beside_the_new_one_for_the_overlap(rig: Rig) -> None:
+    made = await rig.subscribe(PROBED)
+    rotated = await rig.subscriptions.rotate(made.id, "whsec_t", timedelta(hours=1))
+    assert (rotated.secret, rotated.former_secret) == ("whsec_t", "")
+    assert rotated.former_secret_until == rig.clock.time + timedelta(hours=1)
+    assert replace(rotated, secret="") == await rig.subscriptions.get(made.id)
+    for id_, former in (("e1", "whsec_s"), ("e2", "")):
+        await rig.subscriptions.fan_out([event(rig, id_)])
+        [claimed] = await rig.claim()
+        [point] = claimed.endpoints
+        assert (point.secret, point.former_secret) == ("whsec_t", former)
+        await rig.complete(SENT, claimed)
+        rig.advance(3600)
+    with pytest.raises(SubscriptionNotFound):
+        await rig.subscriptions.rotate(new_id(), "whsec_u", timedelta(0))

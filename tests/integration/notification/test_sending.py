@@ -127,7 +127,7 @@ async def test_a_bulk_judges_each_item_alone(service: Service) -> None:
         pb.SendBulkNotificationsRequest(
             notifications=[
                 item(),
-                item(user="a.b"),
+                item(user="a/b"),
                 item(tenant="nobody"),
                 item(channel=pb.Channel.FCM),
                 key,

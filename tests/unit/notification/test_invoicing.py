@@ -16,9 +16,9 @@ from services.notification.application.claimed_delivery import InvoiceChange, Se
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Mail, RenderFailed
-from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
+from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent, UnknownOutcome
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState, UnknownOutcome
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
 

@@ -34,7 +34,7 @@ class WebhookChannel:
             "content-type": "application/cloudevents+json; charset=utf-8" if event else "application/json",
             "webhook-id": message.id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": Webhook(endpoint.secret).sign(message.id, at, body),
+            "webhook-signature": _signatures(endpoint, message.id, at, body),
         }
         try:
             answer = await self._client.post(endpoint.address, headers, body.encode())
@@ -48,6 +48,12 @@ class WebhookChannel:
                 kind=FailureKind.TRANSIENT, code=f"HTTP_{error.code}", message=str(error), unknown=error.unknown
             )
         return classify_http(answer.status, parse_retry_after(answer.headers.get("retry-after"), at))
+
+
+def _signatures(endpoint: Endpoint, id_: str, at: datetime, body: str) -> str:
+    """One for each secret that counts at the moment, the newest first."""
+    secrets = filter(None, (endpoint.secret, endpoint.former_secret))
+    return " ".join(Webhook(secret).sign(id_, at, body) for secret in secrets)
 
 
 def notification_body(message: Outgoing) -> str:

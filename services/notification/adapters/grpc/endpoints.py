@@ -8,6 +8,7 @@ from services.notification.adapters.grpc.notifications import Context
 from services.notification.adapters.grpc.positions import read_id
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.domain.notification import ChannelName
+from services.notification.domain.webhook import OVERLAP
 from tocsin.notification.v1 import endpoint_service_pb2 as endpoint_pb
 from tocsin.notification.v1 import endpoint_service_pb2_grpc as endpoint_rpc
 from tocsin.notification.v1 import notification_service_pb2, webhook_service_pb2_grpc
@@ -60,7 +61,8 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         self, request: webhook_pb.CreateWebhookSubscriptionRequest, context: Context
     ) -> webhook_pb.WebhookSubscription:
         """See the contract."""
-        made = await self._subscriptions.create(request.url, request.event_types)
+        unknown = mappers.unknown_outcome(request.unknown_outcome)
+        made = await self._subscriptions.create(request.url, request.event_types, unknown)
         return mappers.subscription(made, secret=True)
 
     async def GetWebhookSubscription(
@@ -80,6 +82,19 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
             subscriptions=[mappers.subscription(item) for item in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda item: (item.id,)),
         )
+
+    async def EnableWebhookSubscription(
+        self, request: webhook_pb.EnableWebhookSubscriptionRequest, context: Context
+    ) -> webhook_pb.WebhookSubscription:
+        """See the contract."""
+        return mappers.subscription(await self._subscriptions.enable(request.id))
+
+    async def RotateWebhookSecret(
+        self, request: webhook_pb.RotateWebhookSecretRequest, context: Context
+    ) -> webhook_pb.WebhookSubscription:
+        """See the contract."""
+        overlap = request.overlap.ToTimedelta() if request.HasField("overlap") else OVERLAP
+        return mappers.subscription(await self._subscriptions.rotate_secret(request.id, overlap), secret=True)
 
     async def DeleteWebhookSubscription(
         self, request: webhook_pb.DeleteWebhookSubscriptionRequest, context: Context

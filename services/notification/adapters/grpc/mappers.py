@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.notification.domain.dead_letter import DeadLetter
-from services.notification.domain.delivery import Endpoint
+from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
@@ -119,7 +119,14 @@ def subscription(value: Subscription, *, secret: bool = False) -> webhook_servic
         enabled=value.enabled,
         disabled_reason=value.disabled_reason,
         create_time=timestamp(value.created_at),
+        previous_secret_expire_time=timestamp(value.former_secret_until),
+        unknown_outcome=value.unknown_outcome.name if value.unknown_outcome else None,
     )
+
+
+def unknown_outcome(value: int) -> UnknownOutcome | None:
+    """None for unspecified."""
+    return UnknownOutcome[webhook_service_pb2.UnknownOutcome.Name(cast(Any, value))] if value else None
 
 
 def invoice(value: Invoice) -> invoice_service_pb2.Invoice:

@@ -66,7 +66,8 @@ class NotificationServicer(rpc.NotificationServiceServicer):
 
     async def MarkNotificationRead(self, request: pb.MarkNotificationReadRequest, context: Context) -> pb.Notification:
         """See the contract."""
-        return mappers.notification(await self._inbox.mark_read(request.tenant, request.id))
+        read = await self._inbox.mark_read(request.tenant, request.id, request.expected_version)
+        return mappers.notification(read)
 
 
 def _judged_items(request: pb.SendBulkNotificationsRequest) -> Iterator[Draft | DomainError]:

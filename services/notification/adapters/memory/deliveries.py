@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, Letter, Slot, State, User, key_of
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion, EventMessage
-from services.notification.domain.delivery import Attempt, Endpoint, Outgoing
-from services.notification.domain.notification import ChannelName, Notification, Status
+from services.notification.domain.delivery import Attempt, Outgoing
+from services.notification.domain.notification import Notification, Status
 from services.notification.domain.webhook import GONE, disabled
 
 
@@ -161,7 +161,7 @@ def _claimed(state: State, delivery: Delivery) -> Claimed:
     blocked = None
     if delivery.event is not None:
         subscription = state.subscriptions[delivery.reference].subscription
-        points = [Endpoint(subscription.id, ChannelName.WEBHOOK, subscription.url, subscription.secret)]
+        points = [subscription.endpoint(state.now())]
         blocked = None if subscription.enabled else disabled(subscription.disabled_reason)
     else:
         kept = [one.endpoint for one in state.endpoints.values() if one.user == delivery.user]

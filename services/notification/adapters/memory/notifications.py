@@ -8,7 +8,7 @@ from services.notification.adapters.memory.deliveries import take
 from services.notification.adapters.memory.state import Delivery, Key, State
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.ports import Enqueued, NotificationFilter, Position
-from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate_limit import AHEAD
 
@@ -129,9 +129,11 @@ class InMemoryNotifications:
         newest_first = sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
         return [self._read(one) for one in newest_first[:limit]]
 
-    async def mark_read(self, tenant: str, id_: str) -> Notification:
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
         """See NotificationStore."""
         now = await self.get(tenant, id_)
+        if expected not in (0, now.version):
+            raise VersionConflict(id_, expected, now.version)
         if now.read_at is None:
             kept = self._state.notifications[tenant, id_]
             self._state.notifications[tenant, id_] = replace(kept, read_at=self._state.now(), version=kept.version + 1)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, State
 from services.notification.application.claimed_delivery import EventMessage
@@ -38,6 +39,27 @@ class InMemorySubscriptions:
         """See SubscriptionStore."""
         found = sorted(self._state.subscriptions.items())
         return [_without_secret(kept) for id_, kept in found if id_ > after][:limit]
+
+    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+        """See SubscriptionStore."""
+        async with self._types:
+            await prepare((await self.get(id_)).event_types)
+            kept = self._state.subscriptions[id_]
+            kept.subscription = replace(kept.subscription, enabled=True, disabled_reason="")
+            kept.failing_since = None
+        return _without_secret(kept)
+
+    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+        """See SubscriptionStore."""
+        await self.get(id_)
+        kept = self._state.subscriptions[id_]
+        kept.subscription = replace(
+            kept.subscription,
+            secret=secret,
+            former_secret=kept.subscription.secret,
+            former_secret_until=self._state.now() + overlap,
+        )
+        return replace(kept.subscription, former_secret="")
 
     async def delete(self, id_: str) -> bool:
         """See SubscriptionStore."""
@@ -100,4 +122,4 @@ def _wants(kept: KeptSubscription, event: PublicEvent) -> bool:
 
 
 def _without_secret(kept: KeptSubscription) -> Subscription:
-    return replace(kept.subscription, secret="")
+    return replace(kept.subscription, secret="", former_secret="")

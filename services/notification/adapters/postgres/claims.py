@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,10 +14,10 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, EventMessage
-from services.notification.domain.delivery import Endpoint, Failure, Outgoing
+from services.notification.domain.delivery import Failure, Outgoing
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.domain.rate_limit import RateLimit, Slots
-from services.notification.domain.webhook import disabled
+from services.notification.domain.webhook import Subscription, disabled
 
 Record = rows.Row
 
@@ -60,7 +61,7 @@ class Claimer:
                 return Claims((), await self._next_due(connection, now))
             await connection.execute(_TAKE, [row["id"] for row in taken], lease, now + self._lease)
             # Before the commit: what cannot be attempted is not claimed.
-            return Claims(tuple(await _load(connection, taken, lease)), None)
+            return Claims(tuple(await _load(connection, taken, lease, now)), None)
 
     @staticmethod
     async def _next_due(connection: Connection, now: datetime) -> timedelta | None:
@@ -143,7 +144,7 @@ class Claimer:
         return {(row["tenant"], row["recipient"]): row["waiting"] for row in found}
 
 
-async def _load(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
+async def _load(connection: Connection, taken: Sequence[Record], lease: str, now: datetime) -> list[Claimed]:
     """The claimed deliveries with all that an attempt needs."""
     by_tenant: dict[str, list[Record]] = defaultdict(list)
     events: list[Record] = []
@@ -156,7 +157,7 @@ async def _load(connection: Connection, taken: Sequence[Record], lease: str) -> 
     for tenant, group in by_tenant.items():
         loaded += await _load_notifications(connection, tenant, group, lease)
     if events:
-        loaded += await _load_events(connection, events, lease)
+        loaded += await _load_events(connection, events, lease, now)
     return loaded
 
 
@@ -197,15 +198,16 @@ def _outgoing(row: Record, tenant: str) -> Outgoing:
     )
 
 
-async def _load_events(connection: Connection, taken: Sequence[Record], lease: str) -> list[Claimed]:
+async def _load_events(connection: Connection, taken: Sequence[Record], lease: str, now: datetime) -> list[Claimed]:
     found = await connection.fetch(
-        """
-        SELECT id::text AS id, url, secret, enabled, disabled_reason FROM webhook_subscriptions
-        WHERE id = ANY($1::uuid[])
-        """,
+        f"SELECT {rows.SUBSCRIPTION_COLUMNS}, s.secret, s.former_secret FROM webhook_subscriptions s "
+        "WHERE s.id = ANY($1::uuid[])",
         list({row["reference"] for row in taken}),
     )
-    subscriptions = {row["id"]: row for row in found}
+    subscriptions = {
+        row["id"]: replace(rows.subscription(row), secret=row["secret"], former_secret=row["former_secret"])
+        for row in found
+    }
     claimed: list[Claimed] = []
     for row in taken:
         subscription = subscriptions.get(row["reference"])
@@ -219,9 +221,7 @@ async def _load_events(connection: Connection, taken: Sequence[Record], lease: s
                 message=EventMessage(
                     id=row["id"], event_id=row["event_id"], type=row["event_type"], body=row["body"] or ""
                 ),
-                endpoints=()
-                if subscription is None
-                else (Endpoint(subscription["id"], ChannelName.WEBHOOK, subscription["url"], subscription["secret"]),),
+                endpoints=() if subscription is None else (subscription.endpoint(now),),
                 blocked=_blocked(subscription),
                 **_progress(row),
             )
@@ -229,10 +229,10 @@ async def _load_events(connection: Connection, taken: Sequence[Record], lease: s
     return claimed
 
 
-def _blocked(subscription: Record | None) -> Failure | None:
-    if subscription is not None and subscription["enabled"]:
+def _blocked(subscription: Subscription | None) -> Failure | None:
+    if subscription is not None and subscription.enabled:
         return None
-    return disabled("the subscription was deleted" if subscription is None else subscription["disabled_reason"])
+    return disabled("the subscription was deleted" if subscription is None else subscription.disabled_reason)
 
 
 def _progress(row: Record) -> dict[str, Any]:

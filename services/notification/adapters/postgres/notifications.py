@@ -18,7 +18,7 @@ from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion
 from services.notification.application.ports import Enqueued, NotificationFilter, Position
 from services.notification.domain.delivery import Outgoing
-from services.notification.domain.errors import NotificationNotFound
+from services.notification.domain.errors import NotificationNotFound, VersionConflict
 from services.notification.domain.notification import ChannelName, Draft, Notification
 from services.notification.domain.rate_limit import RateLimit
 
@@ -31,11 +31,14 @@ _PAGE = f"""
     /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
 """
 _MARK_READ = f"""
-    WITH wanted AS (
-        SELECT id FROM TENANT.notifications WHERE id = ANY($1::uuid[]) AND read_at IS NULL
+    WITH marks AS (
+        SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS m (id, expected)
+    ), wanted AS (
+        SELECT id FROM TENANT.notifications n WHERE id = ANY($1::uuid[]) AND read_at IS NULL
+            AND EXISTS (SELECT FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version))
         ORDER BY id FOR NO KEY UPDATE
     ), marked AS (
-        UPDATE TENANT.notifications n SET read_at = $2, version = version + 1 FROM wanted
+        UPDATE TENANT.notifications n SET read_at = $3, version = version + 1 FROM wanted
         WHERE n.id = wanted.id AND n.read_at IS NULL RETURNING n.*
     )
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM marked n {rows.SCHEDULED}
@@ -136,27 +139,45 @@ class PostgresNotifications:
             found = await connection.fetch(statement, *where.arguments)
         return [rows.notification(row, wanted.tenant, row["next_attempt_at"]) for row in found]
 
-    async def mark_read(self, tenant: str, id_: str) -> Notification:
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
         """See NotificationStore."""
         if not is_own_id(id_):
             raise NotificationNotFound(metadata={"id": id_})
-        return await self._marking.submit((tenant, id_))
+        return await self._marking.submit((tenant, id_, expected))
 
     async def _mark_read(
-        self, connection: Connection, marks: Sequence[tuple[str, str]]
+        self, connection: Connection, marks: Sequence[tuple[str, str, int]]
     ) -> list[Notification | DomainError]:
         now = await self._clock.now(connection)
-        by_tenant: dict[str, set[str]] = defaultdict(set)
-        for tenant, id_ in marks:
-            by_tenant[tenant].add(id_)
+        by_tenant: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for tenant, id_, expected in marks:
+            by_tenant[tenant].append((id_, expected))
         found: dict[tuple[str, str], Notification] = {}
+        before: dict[tuple[str, str], int] = {}
+        """The versions that were changed, until the mark that changed them has been met."""
         for tenant in sorted(by_tenant):
-            ids = by_tenant[tenant]
-            kept = await connection.fetch(in_tenant(_MARK_READ, tenant), sorted(ids), now)
-            if others := ids - {row["id"] for row in kept}:
-                kept += await connection.fetch(in_tenant(_READ, tenant), sorted(others))
-            found |= {(tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in kept}
-        return [found.get(mark) or NotificationNotFound(metadata={"id": mark[1]}) for mark in marks]
+            wanted = by_tenant[tenant]
+            ids, versions = [id_ for id_, _ in wanted], [expected for _, expected in wanted]
+            marked = await connection.fetch(in_tenant(_MARK_READ, tenant), ids, versions, now)
+            before |= {(tenant, row["id"]): row["version"] - 1 for row in marked}
+            others = set(ids) - {row["id"] for row in marked}
+            kept = await connection.fetch(in_tenant(_READ, tenant), sorted(others)) if others else []
+            found |= {
+                (tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in (*marked, *kept)
+            }
+        outcomes: list[Notification | DomainError] = []
+        for tenant, id_, expected in marks:
+            kept = found.get((tenant, id_))
+            if kept is None:
+                outcomes.append(NotificationNotFound(metadata={"id": id_}))
+                continue
+            current = before.get((tenant, id_), kept.version)
+            if expected in (0, current):
+                before.pop((tenant, id_), None)
+                outcomes.append(kept)
+            else:
+                outcomes.append(VersionConflict(id_, expected, current))
+        return outcomes
 
     async def retry_abandoned(self, tenant: str, id_: str) -> bool:
         """See NotificationStore."""

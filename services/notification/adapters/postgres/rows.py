@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
+from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, UnknownOutcome
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.notification import ChannelName, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
@@ -60,8 +60,14 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notifica
     )
 
 
+SUBSCRIPTION_COLUMNS = """
+    s.id::text AS id, s.url, s.event_types, s.enabled, s.disabled_reason, s.created_at, s.former_secret_until,
+    s.unknown_outcome
+"""
+
+
 def subscription(row: Row) -> Subscription:
-    """A subscription without its secret."""
+    """A subscription without its secrets."""
     return Subscription(
         id=row["id"],
         url=row["url"],
@@ -69,6 +75,8 @@ def subscription(row: Row) -> Subscription:
         enabled=row["enabled"],
         disabled_reason=row["disabled_reason"],
         created_at=row["created_at"],
+        former_secret_until=row["former_secret_until"],
+        unknown_outcome=UnknownOutcome(row["unknown_outcome"]) if row["unknown_outcome"] else None,
     )
 
 

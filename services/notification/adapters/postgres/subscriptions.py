@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database
@@ -16,8 +16,15 @@ from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _LOCK_TYPES = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:notification:event types', 0))"
 _CHANGED = "SELECT pg_notify('notification_subscriptions', '')"
-
-
+_GET = f"SELECT {rows.SUBSCRIPTION_COLUMNS} FROM webhook_subscriptions s WHERE s.id = $1"
+_ENABLE = f"""
+    UPDATE webhook_subscriptions s SET enabled = true, disabled_reason = '', failing_since = NULL
+    WHERE s.id = $1 RETURNING {rows.SUBSCRIPTION_COLUMNS}
+"""
+_ROTATE = f"""
+    UPDATE webhook_subscriptions s SET former_secret = secret, secret = $2, former_secret_until = $3
+    WHERE s.id = $1 RETURNING {rows.SUBSCRIPTION_COLUMNS}
+"""
 _WANTING = """
     SELECT place, s.id::text AS subscription
     FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS e (type, published_at, place)
@@ -57,41 +64,50 @@ class PostgresSubscriptions:
             now = await self._clock.now(connection)
             await connection.execute(
                 """
-                INSERT INTO webhook_subscriptions (id, url, event_types, secret, created_at)
-                VALUES ($1, $2, $3, $4, $5)
+                INSERT INTO webhook_subscriptions (id, url, event_types, secret, created_at, unknown_outcome)
+                VALUES ($1, $2, $3, $4, $5, $6)
                 """,
                 subscription.id,
                 subscription.url,
                 list(subscription.event_types),
                 subscription.secret,
                 now,
+                subscription.unknown_outcome,
             )
             await connection.execute(_CHANGED)
         return replace(subscription, created_at=now)
 
     async def get(self, id_: str) -> Subscription:
         """See SubscriptionStore."""
-        if is_own_id(id_):
-            async with self._database.connection() as connection:
-                row = await connection.fetchrow(
-                    "SELECT *, id::text AS id FROM webhook_subscriptions WHERE id = $1", id_
-                )
-            if row is not None:
-                return rows.subscription(row)
-        raise SubscriptionNotFound(metadata={"id": id_})
+        async with self._database.connection() as connection:
+            return await _kept(connection, id_)
 
     async def page(self, *, limit: int, after: str) -> Sequence[Subscription]:
         """See SubscriptionStore."""
         async with self._database.connection() as connection:
             found = await connection.fetch(
-                """
-                SELECT id::text AS id, url, event_types, enabled, disabled_reason, created_at
-                FROM webhook_subscriptions s WHERE s.id > $1 ORDER BY s.id LIMIT $2
-                """,
+                f"SELECT {rows.SUBSCRIPTION_COLUMNS} FROM webhook_subscriptions s "
+                "WHERE s.id > $1 ORDER BY s.id LIMIT $2",
                 after or _FIRST,
                 limit,
             )
         return [rows.subscription(row) for row in found]
+
+    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+        """See SubscriptionStore."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK_TYPES)
+            await prepare((await _kept(connection, id_)).event_types)
+            row = await connection.fetchrow(_ENABLE, id_)
+            await connection.execute(_CHANGED)
+        return _found(row, id_)
+
+    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+        """See SubscriptionStore."""
+        async with self._database.transaction() as connection:
+            now = await self._clock.now(connection)
+            row = await connection.fetchrow(_ROTATE, id_, secret, now + overlap) if is_own_id(id_) else None
+        return replace(_found(row, id_), secret=secret)
 
     async def delete(self, id_: str) -> bool:
         """See SubscriptionStore."""
@@ -151,6 +167,17 @@ class PostgresSubscriptions:
             if wants:
                 await _schedule(connection, _ANEW, [(event, subscription)], await self._clock.now(connection))
         return wants
+
+
+async def _kept(connection: Connection, id_: str) -> Subscription:
+    row = await connection.fetchrow(_GET, id_) if is_own_id(id_) else None
+    return _found(row, id_)
+
+
+def _found(row: rows.Row | None, id_: str) -> Subscription:
+    if row is None:
+        raise SubscriptionNotFound(metadata={"id": id_})
+    return rows.subscription(row)
 
 
 async def _schedule(

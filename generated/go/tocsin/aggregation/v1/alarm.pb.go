@@ -1414,7 +1414,7 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\bdisabled\x18\b \x01(\bR\bdisabled\x12!\n" +
 	"\x06tenant\x18\t \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06tenant\x12*\n" +
 	"\x06notify\x18\n" +
-	" \x03(\tB\x12\xbaH\x0f\x92\x01\f\x102\x18\x01\"\x06r\x04\x88\xb5\x18\x01R\x06notify\x12J\n" +
+	" \x03(\tB\x12\xbaH\x0f\x92\x01\f\x102\x18\x01\"\x06r\x04\xb8\xb5\x18\x01R\x06notify\x12J\n" +
 	"\tthreshold\x18\v \x01(\v2*.tocsin.aggregation.v1.AlarmRule.ThresholdH\x00R\tthreshold\x12S\n" +
 	"\fcompleteness\x18\f \x01(\v2-.tocsin.aggregation.v1.AlarmRule.CompletenessH\x00R\fcompleteness\x12B\n" +
 	"\ano_data\x18\r \x01(\v2'.tocsin.aggregation.v1.AlarmRule.NoDataH\x00R\x06noData\x12H\n" +

@@ -34,13 +34,14 @@ const (
 	ErrorReason_ERROR_REASON_TENANT_UNKNOWN ErrorReason = 2
 	// ERROR_REASON_RATE_LIMITED: the user's limit is reached (RESOURCE_EXHAUSTED with RetryInfo). Metadata: user, limit, period.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 3
-	// ERROR_REASON_NO_ENDPOINT: the user has no endpoint for the channel (FAILED_PRECONDITION). Metadata: user, channel.
+	// ERROR_REASON_NO_ENDPOINT: the user has no endpoint for the channel, or for any of the plan (FAILED_PRECONDITION). Metadata: user,
+	// channel (several with blanks between).
 	ErrorReason_ERROR_REASON_NO_ENDPOINT ErrorReason = 4
 	// ERROR_REASON_CHANNEL_NOT_CONFIGURED: the deployment has no such channel (FAILED_PRECONDITION). Metadata: channel.
 	ErrorReason_ERROR_REASON_CHANNEL_NOT_CONFIGURED ErrorReason = 5
 	// ERROR_REASON_IDEMPOTENCY_CONFLICT: the key was used with other content (ALREADY_EXISTS). Metadata: idempotencyKey.
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_CONFLICT ErrorReason = 6
-	// ERROR_REASON_VERSION_CONFLICT: not raised any more; it was an ABORTED for a notification that was changed meanwhile.
+	// ERROR_REASON_VERSION_CONFLICT: another version stands than the caller expects (ABORTED). Metadata: id, expected, current.
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 7
 	// ERROR_REASON_TARGET_BLOCKED: the URL leads to where webhooks must not go: Tocsin itself, or an address that is
 	// not public and that the operator has not allowed (INVALID_ARGUMENT). Metadata: url.

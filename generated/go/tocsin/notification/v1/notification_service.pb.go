@@ -30,7 +30,8 @@ const (
 type Channel int32
 
 const (
-	// CHANNEL_UNSPECIFIED lets Tocsin choose: the user's registered endpoints in the order FCM, EMAIL, WEBHOOK, else CONSOLE.
+	// CHANNEL_UNSPECIFIED lets the user's channel plan choose (see ChannelPlanService): by default the channels that the user has
+	// endpoints for, in the order FCM, EMAIL, WEBHOOK, one after the other until one of them has it.
 	Channel_CHANNEL_UNSPECIFIED Channel = 0
 	// CONSOLE prints the notification in the service's log.
 	Channel_CONSOLE Channel = 1
@@ -152,9 +153,9 @@ const (
 	Notification_STATUS_UNSPECIFIED Notification_Status = 0
 	// PENDING means accepted, waiting for its (next) attempt.
 	Notification_PENDING Notification_Status = 1
-	// SENT means that the channel took it.
+	// SENT means that one address took it at least; it may be on its way to others of the user's yet.
 	Notification_SENT Notification_Status = 2
-	// FAILED means that it was given up; it is in the dead letters.
+	// FAILED means that nobody was reached, and it was given up; it is in the dead letters.
 	Notification_FAILED Notification_Status = 3
 )
 
@@ -220,22 +221,26 @@ type Notification struct {
 	Data *structpb.Struct `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	// status of the delivery.
 	Status Notification_Status `protobuf:"varint,8,opt,name=status,proto3,enum=tocsin.notification.v1.Notification_Status" json:"status,omitempty"`
-	// channel that is used.
+	// channel that reached the user; the one that is being tried while none has.
 	Channel Channel `protobuf:"varint,9,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
-	// attempts made so far.
+	// attempts made so far; one at each of several addresses counts each.
 	Attempts int32 `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// error of the last attempt; empty without one.
 	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
-	// next_attempt_time while PENDING after a failed attempt or over the rate limit.
+	// next_attempt_time, the earliest of its addresses', while PENDING after a failed attempt or over the rate limit.
 	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
 	// create_time is when it was accepted.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// send_time is when the channel took it.
+	// send_time is when the first address took it.
 	SendTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
 	// read_time is when the user read it.
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
-	// version rises with every change (optimistic locking).
-	Version       int64 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`
+	// version rises with every change (optimistic locking). Over REST it is the ETag, too.
+	Version int64 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`
+	// address that took it first, as ListEndpoints shows it; empty while none has.
+	Address string `protobuf:"bytes,17,opt,name=address,proto3" json:"address,omitempty"`
+	// history of the attempts, oldest first, the latest 20; in the answers of GetNotification and waiting calls only.
+	History       []*DeliveryAttempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -382,6 +387,111 @@ func (x *Notification) GetVersion() int64 {
 	return 0
 }
 
+func (x *Notification) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Notification) GetHistory() []*DeliveryAttempt {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+// DeliveryAttempt is one attempt at one address.
+type DeliveryAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time at which it had ended.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// channel of the address.
+	Channel Channel `protobuf:"varint,2,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
+	// address as ListEndpoints shows it; `console` for the console.
+	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// sent tells whether the address took it.
+	Sent bool `protobuf:"varint,4,opt,name=sent,proto3" json:"sent,omitempty"`
+	// code of the failure, for example `SMTP_550_5.1.1`; empty when it was sent.
+	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	// message for people: what the receiver said.
+	Message       string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryAttempt) Reset() {
+	*x = DeliveryAttempt{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryAttempt) ProtoMessage() {}
+
+func (x *DeliveryAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryAttempt.ProtoReflect.Descriptor instead.
+func (*DeliveryAttempt) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DeliveryAttempt) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *DeliveryAttempt) GetChannel() Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return Channel_CHANNEL_UNSPECIFIED
+}
+
+func (x *DeliveryAttempt) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *DeliveryAttempt) GetSent() bool {
+	if x != nil {
+		return x.Sent
+	}
+	return false
+}
+
+func (x *DeliveryAttempt) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *DeliveryAttempt) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // SendNotificationRequest asks to tell one user something.
 type SendNotificationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -397,7 +507,7 @@ type SendNotificationRequest struct {
 	Body string `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
 	// data is a free JSON object for the receiving application, at most 4 KiB.
 	Data *structpb.Struct `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
-	// channel to use; chosen from the user's endpoints when unspecified.
+	// channel to use, and no other; by the user's channel plan when unspecified.
 	Channel Channel `protobuf:"varint,7,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
 	// wait for the first attempt before answering.
 	Wait bool `protobuf:"varint,8,opt,name=wait,proto3" json:"wait,omitempty"`
@@ -412,7 +522,7 @@ type SendNotificationRequest struct {
 
 func (x *SendNotificationRequest) Reset() {
 	*x = SendNotificationRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +534,7 @@ func (x *SendNotificationRequest) String() string {
 func (*SendNotificationRequest) ProtoMessage() {}
 
 func (x *SendNotificationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +547,7 @@ func (x *SendNotificationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendNotificationRequest.ProtoReflect.Descriptor instead.
 func (*SendNotificationRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SendNotificationRequest) GetTenant() string {
@@ -524,7 +634,7 @@ type SendBulkNotificationsRequest struct {
 
 func (x *SendBulkNotificationsRequest) Reset() {
 	*x = SendBulkNotificationsRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +646,7 @@ func (x *SendBulkNotificationsRequest) String() string {
 func (*SendBulkNotificationsRequest) ProtoMessage() {}
 
 func (x *SendBulkNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +659,7 @@ func (x *SendBulkNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendBulkNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SendBulkNotificationsRequest) GetNotifications() []*SendNotificationRequest {
@@ -579,7 +689,7 @@ type SendBulkNotificationsResponse struct {
 
 func (x *SendBulkNotificationsResponse) Reset() {
 	*x = SendBulkNotificationsResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +701,7 @@ func (x *SendBulkNotificationsResponse) String() string {
 func (*SendBulkNotificationsResponse) ProtoMessage() {}
 
 func (x *SendBulkNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +714,7 @@ func (x *SendBulkNotificationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendBulkNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SendBulkNotificationsResponse) GetOutcomes() []*SendBulkNotificationsResponse_Outcome {
@@ -634,7 +744,7 @@ type GetNotificationRequest struct {
 
 func (x *GetNotificationRequest) Reset() {
 	*x = GetNotificationRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +756,7 @@ func (x *GetNotificationRequest) String() string {
 func (*GetNotificationRequest) ProtoMessage() {}
 
 func (x *GetNotificationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +769,7 @@ func (x *GetNotificationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNotificationRequest.ProtoReflect.Descriptor instead.
 func (*GetNotificationRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetNotificationRequest) GetId() string {
@@ -697,7 +807,7 @@ type ListNotificationsRequest struct {
 
 func (x *ListNotificationsRequest) Reset() {
 	*x = ListNotificationsRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +819,7 @@ func (x *ListNotificationsRequest) String() string {
 func (*ListNotificationsRequest) ProtoMessage() {}
 
 func (x *ListNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +832,7 @@ func (x *ListNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*ListNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListNotificationsRequest) GetPageSize() int32 {
@@ -780,7 +890,7 @@ type ListNotificationsResponse struct {
 
 func (x *ListNotificationsResponse) Reset() {
 	*x = ListNotificationsResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +902,7 @@ func (x *ListNotificationsResponse) String() string {
 func (*ListNotificationsResponse) ProtoMessage() {}
 
 func (x *ListNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +915,7 @@ func (x *ListNotificationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*ListNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListNotificationsResponse) GetNotifications() []*Notification {
@@ -828,14 +938,16 @@ type MarkNotificationReadRequest struct {
 	// id of the notification.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// tenant of the notification.
-	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *MarkNotificationReadRequest) Reset() {
 	*x = MarkNotificationReadRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +959,7 @@ func (x *MarkNotificationReadRequest) String() string {
 func (*MarkNotificationReadRequest) ProtoMessage() {}
 
 func (x *MarkNotificationReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +972,7 @@ func (x *MarkNotificationReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkNotificationReadRequest.ProtoReflect.Descriptor instead.
 func (*MarkNotificationReadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MarkNotificationReadRequest) GetId() string {
@@ -875,6 +987,13 @@ func (x *MarkNotificationReadRequest) GetTenant() string {
 		return x.Tenant
 	}
 	return ""
+}
+
+func (x *MarkNotificationReadRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 // Outcome of one item.
@@ -896,7 +1015,7 @@ type SendBulkNotificationsResponse_Outcome struct {
 
 func (x *SendBulkNotificationsResponse_Outcome) Reset() {
 	*x = SendBulkNotificationsResponse_Outcome{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1027,7 @@ func (x *SendBulkNotificationsResponse_Outcome) String() string {
 func (*SendBulkNotificationsResponse_Outcome) ProtoMessage() {}
 
 func (x *SendBulkNotificationsResponse_Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1040,7 @@ func (x *SendBulkNotificationsResponse_Outcome) ProtoReflect() protoreflect.Mess
 
 // Deprecated: Use SendBulkNotificationsResponse_Outcome.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsResponse_Outcome) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{3, 0}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4, 0}
 }
 
 func (x *SendBulkNotificationsResponse_Outcome) GetIndex() int32 {
@@ -963,7 +1082,7 @@ var File_tocsin_notification_v1_notification_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe7\x05\n" +
+	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc4\x06\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -982,16 +1101,25 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"createTime\x127\n" +
 	"\tsend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x127\n" +
 	"\tread_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\x12\x18\n" +
-	"\aversion\x18\x10 \x01(\x03R\aversion\"C\n" +
+	"\aversion\x18\x10 \x01(\x03R\aversion\x12\x18\n" +
+	"\aaddress\x18\x11 \x01(\tR\aaddress\x12A\n" +
+	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\"C\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\b\n" +
 	"\x04SENT\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x03\"\xd3\x03\n" +
+	"\x06FAILED\x10\x03\"\xd8\x01\n" +
+	"\x0fDeliveryAttempt\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x129\n" +
+	"\achannel\x18\x02 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelR\achannel\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04sent\x18\x04 \x01(\bR\x04sent\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\xd3\x03\n" +
 	"\x17SendNotificationRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
-	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04user\x12L\n" +
+	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
 	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12(\n" +
 	"\x05title\x18\x04 \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\xa0\xb5\x18\x01\x10\x01\x18\xc8\x01R\x05title\x12 \n" +
 	"\x04body\x18\x05 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xa0\x1fR\x04body\x12+\n" +
@@ -1022,15 +1150,16 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12%\n" +
 	"\x06tenant\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12\x1d\n" +
-	"\x04user\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04user\x12M\n" +
+	"\x04user\x18\x04 \x01(\tB\t\xbaH\x06r\x04\xc0\xb5\x18\x01R\x04user\x12M\n" +
 	"\x06status\x18\x05 \x01(\x0e2+.tocsin.notification.v1.Notification.StatusB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12\x16\n" +
 	"\x06unread\x18\x06 \x01(\bR\x06unread\"\x8f\x01\n" +
 	"\x19ListNotificationsResponse\x12J\n" +
 	"\rnotifications\x18\x01 \x03(\v2$.tocsin.notification.v1.NotificationR\rnotifications\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"c\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
 	"\x1bMarkNotificationReadRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
-	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant*P\n" +
+	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x122\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion*P\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aCONSOLE\x10\x01\x12\t\n" +
@@ -1069,54 +1198,58 @@ func file_tocsin_notification_v1_notification_service_proto_rawDescGZIP() []byte
 }
 
 var file_tocsin_notification_v1_notification_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_tocsin_notification_v1_notification_service_proto_goTypes = []any{
 	(Channel)(0),                                  // 0: tocsin.notification.v1.Channel
 	(NotificationType)(0),                         // 1: tocsin.notification.v1.NotificationType
 	(Notification_Status)(0),                      // 2: tocsin.notification.v1.Notification.Status
 	(*Notification)(nil),                          // 3: tocsin.notification.v1.Notification
-	(*SendNotificationRequest)(nil),               // 4: tocsin.notification.v1.SendNotificationRequest
-	(*SendBulkNotificationsRequest)(nil),          // 5: tocsin.notification.v1.SendBulkNotificationsRequest
-	(*SendBulkNotificationsResponse)(nil),         // 6: tocsin.notification.v1.SendBulkNotificationsResponse
-	(*GetNotificationRequest)(nil),                // 7: tocsin.notification.v1.GetNotificationRequest
-	(*ListNotificationsRequest)(nil),              // 8: tocsin.notification.v1.ListNotificationsRequest
-	(*ListNotificationsResponse)(nil),             // 9: tocsin.notification.v1.ListNotificationsResponse
-	(*MarkNotificationReadRequest)(nil),           // 10: tocsin.notification.v1.MarkNotificationReadRequest
-	(*SendBulkNotificationsResponse_Outcome)(nil), // 11: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	(*structpb.Struct)(nil),                       // 12: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),                 // 13: google.protobuf.Timestamp
+	(*DeliveryAttempt)(nil),                       // 4: tocsin.notification.v1.DeliveryAttempt
+	(*SendNotificationRequest)(nil),               // 5: tocsin.notification.v1.SendNotificationRequest
+	(*SendBulkNotificationsRequest)(nil),          // 6: tocsin.notification.v1.SendBulkNotificationsRequest
+	(*SendBulkNotificationsResponse)(nil),         // 7: tocsin.notification.v1.SendBulkNotificationsResponse
+	(*GetNotificationRequest)(nil),                // 8: tocsin.notification.v1.GetNotificationRequest
+	(*ListNotificationsRequest)(nil),              // 9: tocsin.notification.v1.ListNotificationsRequest
+	(*ListNotificationsResponse)(nil),             // 10: tocsin.notification.v1.ListNotificationsResponse
+	(*MarkNotificationReadRequest)(nil),           // 11: tocsin.notification.v1.MarkNotificationReadRequest
+	(*SendBulkNotificationsResponse_Outcome)(nil), // 12: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	(*structpb.Struct)(nil),                       // 13: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),                 // 14: google.protobuf.Timestamp
 }
 var file_tocsin_notification_v1_notification_service_proto_depIdxs = []int32{
 	1,  // 0: tocsin.notification.v1.Notification.type:type_name -> tocsin.notification.v1.NotificationType
-	12, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
+	13, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
 	2,  // 2: tocsin.notification.v1.Notification.status:type_name -> tocsin.notification.v1.Notification.Status
 	0,  // 3: tocsin.notification.v1.Notification.channel:type_name -> tocsin.notification.v1.Channel
-	13, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
-	13, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
-	13, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
-	13, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
-	1,  // 8: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	12, // 9: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
-	0,  // 10: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
-	4,  // 11: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
-	11, // 12: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	2,  // 13: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
-	3,  // 14: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
-	4,  // 15: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
-	5,  // 16: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
-	7,  // 17: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
-	8,  // 18: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
-	10, // 19: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
-	3,  // 20: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
-	6,  // 21: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
-	3,  // 22: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
-	9,  // 23: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
-	3,  // 24: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
-	20, // [20:25] is the sub-list for method output_type
-	15, // [15:20] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	14, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
+	14, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
+	14, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
+	14, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
+	4,  // 8: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
+	14, // 9: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
+	0,  // 10: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
+	1,  // 11: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	13, // 12: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
+	0,  // 13: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
+	5,  // 14: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
+	12, // 15: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	2,  // 16: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
+	3,  // 17: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
+	5,  // 18: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
+	6,  // 19: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
+	8,  // 20: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
+	9,  // 21: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
+	11, // 22: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
+	3,  // 23: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
+	7,  // 24: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
+	3,  // 25: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
+	10, // 26: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
+	3,  // 27: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
+	23, // [23:28] is the sub-list for method output_type
+	18, // [18:23] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_notification_service_proto_init() }
@@ -1130,7 +1263,7 @@ func file_tocsin_notification_v1_notification_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_notification_service_proto_rawDesc), len(file_tocsin_notification_v1_notification_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,7 +36,7 @@ type NotificationServiceClient interface {
 	// SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
 	// as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
 	// RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-	// FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+	// FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
 	SendNotification(ctx context.Context, in *SendNotificationRequest, opts ...grpc.CallOption) (*Notification, error)
 	// SendBulkNotifications accepts many notifications, each with its own outcome.
 	SendBulkNotifications(ctx context.Context, in *SendBulkNotificationsRequest, opts ...grpc.CallOption) (*SendBulkNotificationsResponse, error)
@@ -45,6 +45,7 @@ type NotificationServiceClient interface {
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(ctx context.Context, in *ListNotificationsRequest, opts ...grpc.CallOption) (*ListNotificationsResponse, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
+	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationRead(ctx context.Context, in *MarkNotificationReadRequest, opts ...grpc.CallOption) (*Notification, error)
 }
 
@@ -116,7 +117,7 @@ type NotificationServiceServer interface {
 	// SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
 	// as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
 	// RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-	// FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+	// FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
 	SendNotification(context.Context, *SendNotificationRequest) (*Notification, error)
 	// SendBulkNotifications accepts many notifications, each with its own outcome.
 	SendBulkNotifications(context.Context, *SendBulkNotificationsRequest) (*SendBulkNotificationsResponse, error)
@@ -125,6 +126,7 @@ type NotificationServiceServer interface {
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(context.Context, *ListNotificationsRequest) (*ListNotificationsResponse, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
+	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationRead(context.Context, *MarkNotificationReadRequest) (*Notification, error)
 	mustEmbedUnimplementedNotificationServiceServer()
 }

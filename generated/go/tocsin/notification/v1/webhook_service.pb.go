@@ -11,6 +11,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -26,6 +27,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// UnknownOutcome is what to do where nobody knows whether a receiver has taken a delivery.
+type UnknownOutcome int32
+
+const (
+	// UNKNOWN_OUTCOME_UNSPECIFIED is the deployment's setting.
+	UnknownOutcome_UNKNOWN_OUTCOME_UNSPECIFIED UnknownOutcome = 0
+	// RESEND it; the receiver knows it by its `webhook-id`.
+	UnknownOutcome_RESEND UnknownOutcome = 1
+	// HOLD it: it is given up, and left to a person in the dead letters.
+	UnknownOutcome_HOLD UnknownOutcome = 2
+)
+
+// Enum value maps for UnknownOutcome.
+var (
+	UnknownOutcome_name = map[int32]string{
+		0: "UNKNOWN_OUTCOME_UNSPECIFIED",
+		1: "RESEND",
+		2: "HOLD",
+	}
+	UnknownOutcome_value = map[string]int32{
+		"UNKNOWN_OUTCOME_UNSPECIFIED": 0,
+		"RESEND":                      1,
+		"HOLD":                        2,
+	}
+)
+
+func (x UnknownOutcome) Enum() *UnknownOutcome {
+	p := new(UnknownOutcome)
+	*p = x
+	return p
+}
+
+func (x UnknownOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UnknownOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_notification_v1_webhook_service_proto_enumTypes[0].Descriptor()
+}
+
+func (UnknownOutcome) Type() protoreflect.EnumType {
+	return &file_tocsin_notification_v1_webhook_service_proto_enumTypes[0]
+}
+
+func (x UnknownOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UnknownOutcome.Descriptor instead.
+func (UnknownOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{0}
+}
+
 // WebhookSubscription is a system's wish to be told about events.
 type WebhookSubscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -35,16 +89,20 @@ type WebhookSubscription struct {
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// event_types that are wanted, for example `tocsin.events.v1.VideoProbed`.
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	// secret that signs the deliveries (`whsec_...`); shown only when the subscription is created.
+	// secret that signs the deliveries (`whsec_...`); shown only when the subscription is created, and when it is rotated.
 	Secret string `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"`
 	// enabled is false after the receiver answered 410, or failed for too long.
 	Enabled bool `protobuf:"varint,5,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	// disabled_reason says why it is not enabled.
 	DisabledReason string `protobuf:"bytes,6,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
 	// create_time is when it was created.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// previous_secret_expire_time is until when deliveries are signed with the secret before, too; absent without one.
+	PreviousSecretExpireTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=previous_secret_expire_time,json=previousSecretExpireTime,proto3" json:"previous_secret_expire_time,omitempty"`
+	// unknown_outcome is what is done with a delivery that the receiver may have taken without saying so.
+	UnknownOutcome UnknownOutcome `protobuf:"varint,9,opt,name=unknown_outcome,json=unknownOutcome,proto3,enum=tocsin.notification.v1.UnknownOutcome" json:"unknown_outcome,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *WebhookSubscription) Reset() {
@@ -126,6 +184,20 @@ func (x *WebhookSubscription) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *WebhookSubscription) GetPreviousSecretExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousSecretExpireTime
+	}
+	return nil
+}
+
+func (x *WebhookSubscription) GetUnknownOutcome() UnknownOutcome {
+	if x != nil {
+		return x.UnknownOutcome
+	}
+	return UnknownOutcome_UNKNOWN_OUTCOME_UNSPECIFIED
+}
+
 // CreateWebhookSubscriptionRequest carries the receiver and the events it wants.
 type CreateWebhookSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -134,9 +206,11 @@ type CreateWebhookSubscriptionRequest struct {
 	// event_types that are wanted: `tocsin.events.v1.VideoProbed`, `tocsin.events.v1.VideoProbeFailed`,
 	// `tocsin.events.v1.WindowClosed`, `tocsin.events.v1.AlarmRaised`, `tocsin.events.v1.AlarmCleared`,
 	// `tocsin.events.v1.DebtFileCompleted`.
-	EventTypes    []string `protobuf:"bytes,2,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	EventTypes []string `protobuf:"bytes,2,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// unknown_outcome is what to do with a delivery that the receiver may have taken without saying so.
+	UnknownOutcome UnknownOutcome `protobuf:"varint,3,opt,name=unknown_outcome,json=unknownOutcome,proto3,enum=tocsin.notification.v1.UnknownOutcome" json:"unknown_outcome,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateWebhookSubscriptionRequest) Reset() {
@@ -183,6 +257,114 @@ func (x *CreateWebhookSubscriptionRequest) GetEventTypes() []string {
 	return nil
 }
 
+func (x *CreateWebhookSubscriptionRequest) GetUnknownOutcome() UnknownOutcome {
+	if x != nil {
+		return x.UnknownOutcome
+	}
+	return UnknownOutcome_UNKNOWN_OUTCOME_UNSPECIFIED
+}
+
+// EnableWebhookSubscriptionRequest names a subscription.
+type EnableWebhookSubscriptionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the subscription.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableWebhookSubscriptionRequest) Reset() {
+	*x = EnableWebhookSubscriptionRequest{}
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableWebhookSubscriptionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableWebhookSubscriptionRequest) ProtoMessage() {}
+
+func (x *EnableWebhookSubscriptionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableWebhookSubscriptionRequest.ProtoReflect.Descriptor instead.
+func (*EnableWebhookSubscriptionRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EnableWebhookSubscriptionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RotateWebhookSecretRequest names a subscription.
+type RotateWebhookSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the subscription.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// overlap for which the secret before signs, too: 24 hours when absent, at most 30 days, 0s for none.
+	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateWebhookSecretRequest) Reset() {
+	*x = RotateWebhookSecretRequest{}
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateWebhookSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateWebhookSecretRequest) ProtoMessage() {}
+
+func (x *RotateWebhookSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateWebhookSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateWebhookSecretRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RotateWebhookSecretRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
 // GetWebhookSubscriptionRequest names a subscription.
 type GetWebhookSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -194,7 +376,7 @@ type GetWebhookSubscriptionRequest struct {
 
 func (x *GetWebhookSubscriptionRequest) Reset() {
 	*x = GetWebhookSubscriptionRequest{}
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +388,7 @@ func (x *GetWebhookSubscriptionRequest) String() string {
 func (*GetWebhookSubscriptionRequest) ProtoMessage() {}
 
 func (x *GetWebhookSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +401,7 @@ func (x *GetWebhookSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWebhookSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*GetWebhookSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetWebhookSubscriptionRequest) GetId() string {
@@ -242,7 +424,7 @@ type ListWebhookSubscriptionsRequest struct {
 
 func (x *ListWebhookSubscriptionsRequest) Reset() {
 	*x = ListWebhookSubscriptionsRequest{}
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +436,7 @@ func (x *ListWebhookSubscriptionsRequest) String() string {
 func (*ListWebhookSubscriptionsRequest) ProtoMessage() {}
 
 func (x *ListWebhookSubscriptionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +449,7 @@ func (x *ListWebhookSubscriptionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookSubscriptionsRequest.ProtoReflect.Descriptor instead.
 func (*ListWebhookSubscriptionsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListWebhookSubscriptionsRequest) GetPageSize() int32 {
@@ -297,7 +479,7 @@ type ListWebhookSubscriptionsResponse struct {
 
 func (x *ListWebhookSubscriptionsResponse) Reset() {
 	*x = ListWebhookSubscriptionsResponse{}
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +491,7 @@ func (x *ListWebhookSubscriptionsResponse) String() string {
 func (*ListWebhookSubscriptionsResponse) ProtoMessage() {}
 
 func (x *ListWebhookSubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +504,7 @@ func (x *ListWebhookSubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookSubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*ListWebhookSubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListWebhookSubscriptionsResponse) GetSubscriptions() []*WebhookSubscription {
@@ -350,7 +532,7 @@ type DeleteWebhookSubscriptionRequest struct {
 
 func (x *DeleteWebhookSubscriptionRequest) Reset() {
 	*x = DeleteWebhookSubscriptionRequest{}
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +544,7 @@ func (x *DeleteWebhookSubscriptionRequest) String() string {
 func (*DeleteWebhookSubscriptionRequest) ProtoMessage() {}
 
 func (x *DeleteWebhookSubscriptionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_webhook_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +557,7 @@ func (x *DeleteWebhookSubscriptionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteWebhookSubscriptionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteWebhookSubscriptionRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteWebhookSubscriptionRequest) GetId() string {
@@ -389,7 +571,7 @@ var File_tocsin_notification_v1_webhook_service_proto protoreflect.FileDescripto
 
 const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\n" +
-	",tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf0\x01\n" +
+	",tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9c\x03\n" +
 	"\x13WebhookSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1f\n" +
@@ -399,11 +581,19 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\aenabled\x18\x05 \x01(\bR\aenabled\x12'\n" +
 	"\x0fdisabled_reason\x18\x06 \x01(\tR\x0edisabledReason\x12;\n" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xc4\x02\n" +
+	"createTime\x12Y\n" +
+	"\x1bprevious_secret_expire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x18previousSecretExpireTime\x12O\n" +
+	"\x0funknown_outcome\x18\t \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeR\x0eunknownOutcome\"\x9f\x03\n" +
 	" CreateWebhookSubscriptionRequest\x12\"\n" +
 	"\x03url\x18\x01 \x01(\tB\x10\xe2A\x01\x02\xbaH\tr\a\xb0\xb5\x18\x01\x18\x80\x10R\x03url\x12\xfb\x01\n" +
 	"\vevent_types\x18\x02 \x03(\tB\xd9\x01\xe2A\x01\x02\xbaH\xd1\x01\x92\x01\xcd\x01\b\x01\x10\x10\x18\x01\"\xc4\x01r\xc1\x01R\x1ctocsin.events.v1.VideoProbedR!tocsin.events.v1.VideoProbeFailedR\x1dtocsin.events.v1.WindowClosedR\x1ctocsin.events.v1.AlarmRaisedR\x1dtocsin.events.v1.AlarmClearedR\"tocsin.events.v1.DebtFileCompletedR\n" +
-	"eventTypes\">\n" +
+	"eventTypes\x12Y\n" +
+	"\x0funknown_outcome\x18\x03 \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eunknownOutcome\"A\n" +
+	" EnableWebhookSubscriptionRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x81\x01\n" +
+	"\x1aRotateWebhookSecretRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12D\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\aoverlap\">\n" +
 	"\x1dGetWebhookSubscriptionRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"p\n" +
 	"\x1fListWebhookSubscriptionsRequest\x12$\n" +
@@ -414,7 +604,12 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\rsubscriptions\x18\x01 \x03(\v2+.tocsin.notification.v1.WebhookSubscriptionR\rsubscriptions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
 	" DeleteWebhookSubscriptionRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x9d\x06\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id*G\n" +
+	"\x0eUnknownOutcome\x12\x1f\n" +
+	"\x1bUNKNOWN_OUTCOME_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06RESEND\x10\x01\x12\b\n" +
+	"\x04HOLD\x10\x022\xab\t\n" +
 	"\x0eWebhookService\x12\xbb\x01\n" +
 	"\x19CreateWebhookSubscription\x128.tocsin.notification.v1.CreateWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"7\x8a\xb5\x18\x10\n" +
 	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/webhookSubscriptions\x12\xc9\x01\n" +
@@ -423,7 +618,11 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/webhookSubscriptions/{id}\x90\x02\x01\x12\xd5\x01\n" +
 	"\x18ListWebhookSubscriptions\x127.tocsin.notification.v1.ListWebhookSubscriptionsRequest\x1a8.tocsin.notification.v1.ListWebhookSubscriptionsResponse\"F\x8a\xb5\x18\x1f\n" +
 	"\rwebhooks:read\n" +
-	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x90\x02\x01\x12\xa8\x01\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x90\x02\x01\x12\xc7\x01\n" +
+	"\x19EnableWebhookSubscription\x128.tocsin.notification.v1.EnableWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"C\x8a\xb5\x18\x10\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02):\x01*\"$/v1/webhookSubscriptions/{id}:enable\x12\xc1\x01\n" +
+	"\x13RotateWebhookSecret\x122.tocsin.notification.v1.RotateWebhookSecretRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"I\x8a\xb5\x18\x10\n" +
+	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/webhookSubscriptions/{id}:rotateSecret\x12\xa8\x01\n" +
 	"\x19DeleteWebhookSubscription\x128.tocsin.notification.v1.DeleteWebhookSubscriptionRequest\x1a\x16.google.protobuf.Empty\"9\x8a\xb5\x18\x10\n" +
 	"\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/webhookSubscriptions/{id}B\xdd\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x13WebhookServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
@@ -440,33 +639,46 @@ func file_tocsin_notification_v1_webhook_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_notification_v1_webhook_service_proto_rawDescData
 }
 
-var file_tocsin_notification_v1_webhook_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tocsin_notification_v1_webhook_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tocsin_notification_v1_webhook_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_tocsin_notification_v1_webhook_service_proto_goTypes = []any{
-	(*WebhookSubscription)(nil),              // 0: tocsin.notification.v1.WebhookSubscription
-	(*CreateWebhookSubscriptionRequest)(nil), // 1: tocsin.notification.v1.CreateWebhookSubscriptionRequest
-	(*GetWebhookSubscriptionRequest)(nil),    // 2: tocsin.notification.v1.GetWebhookSubscriptionRequest
-	(*ListWebhookSubscriptionsRequest)(nil),  // 3: tocsin.notification.v1.ListWebhookSubscriptionsRequest
-	(*ListWebhookSubscriptionsResponse)(nil), // 4: tocsin.notification.v1.ListWebhookSubscriptionsResponse
-	(*DeleteWebhookSubscriptionRequest)(nil), // 5: tocsin.notification.v1.DeleteWebhookSubscriptionRequest
-	(*timestamppb.Timestamp)(nil),            // 6: google.protobuf.Timestamp
-	(*emptypb.Empty)(nil),                    // 7: google.protobuf.Empty
+	(UnknownOutcome)(0),                      // 0: tocsin.notification.v1.UnknownOutcome
+	(*WebhookSubscription)(nil),              // 1: tocsin.notification.v1.WebhookSubscription
+	(*CreateWebhookSubscriptionRequest)(nil), // 2: tocsin.notification.v1.CreateWebhookSubscriptionRequest
+	(*EnableWebhookSubscriptionRequest)(nil), // 3: tocsin.notification.v1.EnableWebhookSubscriptionRequest
+	(*RotateWebhookSecretRequest)(nil),       // 4: tocsin.notification.v1.RotateWebhookSecretRequest
+	(*GetWebhookSubscriptionRequest)(nil),    // 5: tocsin.notification.v1.GetWebhookSubscriptionRequest
+	(*ListWebhookSubscriptionsRequest)(nil),  // 6: tocsin.notification.v1.ListWebhookSubscriptionsRequest
+	(*ListWebhookSubscriptionsResponse)(nil), // 7: tocsin.notification.v1.ListWebhookSubscriptionsResponse
+	(*DeleteWebhookSubscriptionRequest)(nil), // 8: tocsin.notification.v1.DeleteWebhookSubscriptionRequest
+	(*timestamppb.Timestamp)(nil),            // 9: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),              // 10: google.protobuf.Duration
+	(*emptypb.Empty)(nil),                    // 11: google.protobuf.Empty
 }
 var file_tocsin_notification_v1_webhook_service_proto_depIdxs = []int32{
-	6, // 0: tocsin.notification.v1.WebhookSubscription.create_time:type_name -> google.protobuf.Timestamp
-	0, // 1: tocsin.notification.v1.ListWebhookSubscriptionsResponse.subscriptions:type_name -> tocsin.notification.v1.WebhookSubscription
-	1, // 2: tocsin.notification.v1.WebhookService.CreateWebhookSubscription:input_type -> tocsin.notification.v1.CreateWebhookSubscriptionRequest
-	2, // 3: tocsin.notification.v1.WebhookService.GetWebhookSubscription:input_type -> tocsin.notification.v1.GetWebhookSubscriptionRequest
-	3, // 4: tocsin.notification.v1.WebhookService.ListWebhookSubscriptions:input_type -> tocsin.notification.v1.ListWebhookSubscriptionsRequest
-	5, // 5: tocsin.notification.v1.WebhookService.DeleteWebhookSubscription:input_type -> tocsin.notification.v1.DeleteWebhookSubscriptionRequest
-	0, // 6: tocsin.notification.v1.WebhookService.CreateWebhookSubscription:output_type -> tocsin.notification.v1.WebhookSubscription
-	0, // 7: tocsin.notification.v1.WebhookService.GetWebhookSubscription:output_type -> tocsin.notification.v1.WebhookSubscription
-	4, // 8: tocsin.notification.v1.WebhookService.ListWebhookSubscriptions:output_type -> tocsin.notification.v1.ListWebhookSubscriptionsResponse
-	7, // 9: tocsin.notification.v1.WebhookService.DeleteWebhookSubscription:output_type -> google.protobuf.Empty
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	9,  // 0: tocsin.notification.v1.WebhookSubscription.create_time:type_name -> google.protobuf.Timestamp
+	9,  // 1: tocsin.notification.v1.WebhookSubscription.previous_secret_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: tocsin.notification.v1.WebhookSubscription.unknown_outcome:type_name -> tocsin.notification.v1.UnknownOutcome
+	0,  // 3: tocsin.notification.v1.CreateWebhookSubscriptionRequest.unknown_outcome:type_name -> tocsin.notification.v1.UnknownOutcome
+	10, // 4: tocsin.notification.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	1,  // 5: tocsin.notification.v1.ListWebhookSubscriptionsResponse.subscriptions:type_name -> tocsin.notification.v1.WebhookSubscription
+	2,  // 6: tocsin.notification.v1.WebhookService.CreateWebhookSubscription:input_type -> tocsin.notification.v1.CreateWebhookSubscriptionRequest
+	5,  // 7: tocsin.notification.v1.WebhookService.GetWebhookSubscription:input_type -> tocsin.notification.v1.GetWebhookSubscriptionRequest
+	6,  // 8: tocsin.notification.v1.WebhookService.ListWebhookSubscriptions:input_type -> tocsin.notification.v1.ListWebhookSubscriptionsRequest
+	3,  // 9: tocsin.notification.v1.WebhookService.EnableWebhookSubscription:input_type -> tocsin.notification.v1.EnableWebhookSubscriptionRequest
+	4,  // 10: tocsin.notification.v1.WebhookService.RotateWebhookSecret:input_type -> tocsin.notification.v1.RotateWebhookSecretRequest
+	8,  // 11: tocsin.notification.v1.WebhookService.DeleteWebhookSubscription:input_type -> tocsin.notification.v1.DeleteWebhookSubscriptionRequest
+	1,  // 12: tocsin.notification.v1.WebhookService.CreateWebhookSubscription:output_type -> tocsin.notification.v1.WebhookSubscription
+	1,  // 13: tocsin.notification.v1.WebhookService.GetWebhookSubscription:output_type -> tocsin.notification.v1.WebhookSubscription
+	7,  // 14: tocsin.notification.v1.WebhookService.ListWebhookSubscriptions:output_type -> tocsin.notification.v1.ListWebhookSubscriptionsResponse
+	1,  // 15: tocsin.notification.v1.WebhookService.EnableWebhookSubscription:output_type -> tocsin.notification.v1.WebhookSubscription
+	1,  // 16: tocsin.notification.v1.WebhookService.RotateWebhookSecret:output_type -> tocsin.notification.v1.WebhookSubscription
+	11, // 17: tocsin.notification.v1.WebhookService.DeleteWebhookSubscription:output_type -> google.protobuf.Empty
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_webhook_service_proto_init() }
@@ -479,13 +691,14 @@ func file_tocsin_notification_v1_webhook_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_webhook_service_proto_rawDesc), len(file_tocsin_notification_v1_webhook_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   6,
+			NumEnums:      1,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tocsin_notification_v1_webhook_service_proto_goTypes,
 		DependencyIndexes: file_tocsin_notification_v1_webhook_service_proto_depIdxs,
+		EnumInfos:         file_tocsin_notification_v1_webhook_service_proto_enumTypes,
 		MessageInfos:      file_tocsin_notification_v1_webhook_service_proto_msgTypes,
 	}.Build()
 	File_tocsin_notification_v1_webhook_service_proto = out.File

@@ -23,6 +23,8 @@ const (
 	WebhookService_CreateWebhookSubscription_FullMethodName = "/tocsin.notification.v1.WebhookService/CreateWebhookSubscription"
 	WebhookService_GetWebhookSubscription_FullMethodName    = "/tocsin.notification.v1.WebhookService/GetWebhookSubscription"
 	WebhookService_ListWebhookSubscriptions_FullMethodName  = "/tocsin.notification.v1.WebhookService/ListWebhookSubscriptions"
+	WebhookService_EnableWebhookSubscription_FullMethodName = "/tocsin.notification.v1.WebhookService/EnableWebhookSubscription"
+	WebhookService_RotateWebhookSecret_FullMethodName       = "/tocsin.notification.v1.WebhookService/RotateWebhookSecret"
 	WebhookService_DeleteWebhookSubscription_FullMethodName = "/tocsin.notification.v1.WebhookService/DeleteWebhookSubscription"
 )
 
@@ -41,6 +43,12 @@ type WebhookServiceClient interface {
 	GetWebhookSubscription(ctx context.Context, in *GetWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
 	// ListWebhookSubscriptions returns subscriptions by id, without their secrets.
 	ListWebhookSubscriptions(ctx context.Context, in *ListWebhookSubscriptionsRequest, opts ...grpc.CallOption) (*ListWebhookSubscriptionsResponse, error)
+	// EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+	// meanwhile is in the dead letters. A success without effect where it is enabled.
+	EnableWebhookSubscription(ctx context.Context, in *EnableWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
+	// RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+	// of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+	RotateWebhookSecret(ctx context.Context, in *RotateWebhookSecretRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
 	// DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
 	DeleteWebhookSubscription(ctx context.Context, in *DeleteWebhookSubscriptionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
@@ -83,6 +91,26 @@ func (c *webhookServiceClient) ListWebhookSubscriptions(ctx context.Context, in 
 	return out, nil
 }
 
+func (c *webhookServiceClient) EnableWebhookSubscription(ctx context.Context, in *EnableWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WebhookSubscription)
+	err := c.cc.Invoke(ctx, WebhookService_EnableWebhookSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *webhookServiceClient) RotateWebhookSecret(ctx context.Context, in *RotateWebhookSecretRequest, opts ...grpc.CallOption) (*WebhookSubscription, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WebhookSubscription)
+	err := c.cc.Invoke(ctx, WebhookService_RotateWebhookSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *webhookServiceClient) DeleteWebhookSubscription(ctx context.Context, in *DeleteWebhookSubscriptionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(emptypb.Empty)
@@ -108,6 +136,12 @@ type WebhookServiceServer interface {
 	GetWebhookSubscription(context.Context, *GetWebhookSubscriptionRequest) (*WebhookSubscription, error)
 	// ListWebhookSubscriptions returns subscriptions by id, without their secrets.
 	ListWebhookSubscriptions(context.Context, *ListWebhookSubscriptionsRequest) (*ListWebhookSubscriptionsResponse, error)
+	// EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+	// meanwhile is in the dead letters. A success without effect where it is enabled.
+	EnableWebhookSubscription(context.Context, *EnableWebhookSubscriptionRequest) (*WebhookSubscription, error)
+	// RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+	// of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+	RotateWebhookSecret(context.Context, *RotateWebhookSecretRequest) (*WebhookSubscription, error)
 	// DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
 	DeleteWebhookSubscription(context.Context, *DeleteWebhookSubscriptionRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedWebhookServiceServer()
@@ -128,6 +162,12 @@ func (UnimplementedWebhookServiceServer) GetWebhookSubscription(context.Context,
 }
 func (UnimplementedWebhookServiceServer) ListWebhookSubscriptions(context.Context, *ListWebhookSubscriptionsRequest) (*ListWebhookSubscriptionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWebhookSubscriptions not implemented")
+}
+func (UnimplementedWebhookServiceServer) EnableWebhookSubscription(context.Context, *EnableWebhookSubscriptionRequest) (*WebhookSubscription, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnableWebhookSubscription not implemented")
+}
+func (UnimplementedWebhookServiceServer) RotateWebhookSecret(context.Context, *RotateWebhookSecretRequest) (*WebhookSubscription, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateWebhookSecret not implemented")
 }
 func (UnimplementedWebhookServiceServer) DeleteWebhookSubscription(context.Context, *DeleteWebhookSubscriptionRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteWebhookSubscription not implemented")
@@ -207,6 +247,42 @@ func _WebhookService_ListWebhookSubscriptions_Handler(srv interface{}, ctx conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WebhookService_EnableWebhookSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnableWebhookSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WebhookServiceServer).EnableWebhookSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WebhookService_EnableWebhookSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WebhookServiceServer).EnableWebhookSubscription(ctx, req.(*EnableWebhookSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WebhookService_RotateWebhookSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateWebhookSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WebhookServiceServer).RotateWebhookSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WebhookService_RotateWebhookSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WebhookServiceServer).RotateWebhookSecret(ctx, req.(*RotateWebhookSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _WebhookService_DeleteWebhookSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteWebhookSubscriptionRequest)
 	if err := dec(in); err != nil {
@@ -243,6 +319,14 @@ var WebhookService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListWebhookSubscriptions",
 			Handler:    _WebhookService_ListWebhookSubscriptions_Handler,
+		},
+		{
+			MethodName: "EnableWebhookSubscription",
+			Handler:    _WebhookService_EnableWebhookSubscription_Handler,
+		},
+		{
+			MethodName: "RotateWebhookSecret",
+			Handler:    _WebhookService_RotateWebhookSecret_Handler,
 		},
 		{
 			MethodName: "DeleteWebhookSubscription",

@@ -207,6 +207,22 @@ var file_tocsin_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50006,opt,name=http_url",
 		Filename:      "tocsin/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50007,
+		Name:          "tocsin.options.v1.user_id",
+		Tag:           "varint,50007,opt,name=user_id",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50008,
+		Name:          "tocsin.options.v1.optional_user_id",
+		Tag:           "varint,50008,opt,name=optional_user_id",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -258,6 +274,15 @@ var (
 	//
 	// optional bool http_url = 50006;
 	E_HttpUrl = &file_tocsin_options_v1_options_proto_extTypes[8]
+	// user_id accepts the ids that identity providers give to people, as data: 1 to 255 characters, of any script, on one
+	// line; no `/` and no `\`, no blank at either end, and neither `.` nor `..`. Percent-encode them in paths.
+	//
+	// optional bool user_id = 50007;
+	E_UserId = &file_tocsin_options_v1_options_proto_extTypes[9]
+	// optional_user_id is user_id, or empty.
+	//
+	// optional bool optional_user_id = 50008;
+	E_OptionalUserId = &file_tocsin_options_v1_options_proto_extTypes[10]
 )
 
 var File_tocsin_options_v1_options_proto protoreflect.FileDescriptor
@@ -292,7 +317,13 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x10string.no_spaces\x12>must hold visible ASCII characters only; percent-encode others\x1a)!rule || this.matches('^[\\\\x21-\\\\x7e]*$')R\bnoSpaces:\xe0\x01\n" +
 	"\bhttp_url\x12\x19.buf.validate.StringRules\x18ֆ\x03 \x01(\bB\xa7\x01\xc2H\xa3\x01\n" +
 	"\xa0\x01\n" +
-	"\x0fstring.http_url\x12Ymust be an absolute URL that starts with http:// or https://, of visible ASCII characters\x1a2!rule || this.matches('^https?://[\\\\x21-\\\\x7e]+$')R\ahttpUrlB\xb8\x01\n" +
+	"\x0fstring.http_url\x12Ymust be an absolute URL that starts with http:// or https://, of visible ASCII characters\x1a2!rule || this.matches('^https?://[\\\\x21-\\\\x7e]+$')R\ahttpUrl:\xa9\x03\n" +
+	"\auser_id\x12\x19.buf.validate.StringRules\x18׆\x03 \x01(\bB\xf2\x02\xc2H\xee\x02\n" +
+	"\xeb\x02\n" +
+	"\x0estring.user_id\x12\x8a\x01must be 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xcb\x01!rule || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x06userId:\xda\x03\n" +
+	"\x10optional_user_id\x12\x19.buf.validate.StringRules\x18؆\x03 \x01(\bB\x92\x03\xc2H\x8e\x03\n" +
+	"\x8b\x03\n" +
+	"\x17string.optional_user_id\x12\x93\x01must be empty or 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xd9\x01!rule || this == '' || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x0eoptionalUserIdB\xb8\x01\n" +
 	"\x15com.tocsin.options.v1B\fOptionsProtoP\x01Z&tocsin/gen/tocsin/options/v1;optionsv1\xa2\x02\x03TOX\xaa\x02\x11Tocsin.Options.V1\xca\x02\x11Tocsin\\Options\\V1\xe2\x02\x1dTocsin\\Options\\V1\\GPBMetadata\xea\x02\x13Tocsin::Options::V1\x92\x03\x02\b\x01b\beditionsp\xe8\a"
 
 var (
@@ -325,12 +356,14 @@ var file_tocsin_options_v1_options_proto_depIdxs = []int32{
 	4,  // 6: tocsin.options.v1.one_line:extendee -> buf.validate.StringRules
 	4,  // 7: tocsin.options.v1.no_spaces:extendee -> buf.validate.StringRules
 	4,  // 8: tocsin.options.v1.http_url:extendee -> buf.validate.StringRules
-	1,  // 9: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
-	0,  // 10: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	9,  // [9:11] is the sub-list for extension type_name
-	0,  // [0:9] is the sub-list for extension extendee
+	4,  // 9: tocsin.options.v1.user_id:extendee -> buf.validate.StringRules
+	4,  // 10: tocsin.options.v1.optional_user_id:extendee -> buf.validate.StringRules
+	1,  // 11: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
+	0,  // 12: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	11, // [11:13] is the sub-list for extension type_name
+	0,  // [0:11] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
 }
 
@@ -346,7 +379,7 @@ func file_tocsin_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_options_v1_options_proto_rawDesc), len(file_tocsin_options_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   2,
-			NumExtensions: 9,
+			NumExtensions: 11,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_options_v1_options_proto_goTypes,

@@ -72,7 +72,7 @@ class NotificationServiceServicer:
         """SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
         as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
         RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-        FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+        FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +101,7 @@ class NotificationServiceServicer:
 
     def MarkNotificationRead(self, request, context):
         """MarkNotificationRead records that the user has read a notification; again is a success without effect.
+        ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

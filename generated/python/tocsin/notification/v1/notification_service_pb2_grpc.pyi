@@ -39,7 +39,7 @@ class NotificationServiceStub:
     """SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
     as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
     RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-    FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+    FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
     """
     SendBulkNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.SendBulkNotificationsRequest, _notification_service_pb2.SendBulkNotificationsResponse]
     """SendBulkNotifications accepts many notifications, each with its own outcome."""
@@ -48,7 +48,9 @@ class NotificationServiceStub:
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications returns notifications of one tenant, newest first."""
     MarkNotificationRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]
-    """MarkNotificationRead records that the user has read a notification; again is a success without effect."""
+    """MarkNotificationRead records that the user has read a notification; again is a success without effect.
+    ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
 
 @_typing.type_check_only
 class NotificationServiceAsyncStub(NotificationServiceStub):
@@ -61,7 +63,7 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
     as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
     RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-    FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+    FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
     """
     SendBulkNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.SendBulkNotificationsRequest, _notification_service_pb2.SendBulkNotificationsResponse]  # type: ignore[assignment]
     """SendBulkNotifications accepts many notifications, each with its own outcome."""
@@ -70,7 +72,9 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications returns notifications of one tenant, newest first."""
     MarkNotificationRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]  # type: ignore[assignment]
-    """MarkNotificationRead records that the user has read a notification; again is a success without effect."""
+    """MarkNotificationRead records that the user has read a notification; again is a success without effect.
+    ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotificationService tells people, once each, through the channel that fits, and keeps the proof. A call touches only
@@ -86,7 +90,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """SendNotification accepts a notification. With `wait` the answer comes after the first attempt has ended; without,
         as soon as the notification is durable (PENDING). A waiting call over the user's rate limit gets
         RESOURCE_EXHAUSTED with RetryInfo and leaves nothing behind; queued ones wait their turn, none is dropped.
-        FAILED_PRECONDITION when the user has no endpoint for the asked channel.
+        FAILED_PRECONDITION when the user has no endpoint for the asked channel, or none at all.
         """
 
     @_abc_1.abstractmethod
@@ -119,6 +123,8 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.MarkNotificationReadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.Notification, _abc.Awaitable[_notification_service_pb2.Notification]]:
-        """MarkNotificationRead records that the user has read a notification; again is a success without effect."""
+        """MarkNotificationRead records that the user has read a notification; again is a success without effect.
+        ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+        """
 
 def add_NotificationServiceServicer_to_server(servicer: NotificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -53,6 +53,16 @@ class WebhookServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsResponse.FromString,
                 _registered_method=True)
+        self.EnableWebhookSubscription = channel.unary_unary(
+                '/tocsin.notification.v1.WebhookService/EnableWebhookSubscription',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.EnableWebhookSubscriptionRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.FromString,
+                _registered_method=True)
+        self.RotateWebhookSecret = channel.unary_unary(
+                '/tocsin.notification.v1.WebhookService/RotateWebhookSecret',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.FromString,
+                _registered_method=True)
         self.DeleteWebhookSubscription = channel.unary_unary(
                 '/tocsin.notification.v1.WebhookService/DeleteWebhookSubscription',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.DeleteWebhookSubscriptionRequest.SerializeToString,
@@ -88,6 +98,22 @@ class WebhookServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnableWebhookSubscription(self, request, context):
+        """EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+        meanwhile is in the dead letters. A success without effect where it is enabled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWebhookSecret(self, request, context):
+        """RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+        of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteWebhookSubscription(self, request, context):
         """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters.
         """
@@ -112,6 +138,16 @@ def add_WebhookServiceServicer_to_server(servicer, server):
                     servicer.ListWebhookSubscriptions,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsResponse.SerializeToString,
+            ),
+            'EnableWebhookSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableWebhookSubscription,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.EnableWebhookSubscriptionRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.SerializeToString,
+            ),
+            'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWebhookSecret,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.SerializeToString,
             ),
             'DeleteWebhookSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteWebhookSubscription,
@@ -203,6 +239,60 @@ class WebhookService:
             '/tocsin.notification.v1.WebhookService/ListWebhookSubscriptions',
             tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.ListWebhookSubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableWebhookSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.WebhookService/EnableWebhookSubscription',
+            tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.EnableWebhookSubscriptionRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.WebhookService/RotateWebhookSecret',
+            tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_webhook__service__pb2.WebhookSubscription.FromString,
             options,
             channel_credentials,
             insecure,

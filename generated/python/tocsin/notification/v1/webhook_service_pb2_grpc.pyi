@@ -45,6 +45,14 @@ class WebhookServiceStub:
     """GetWebhookSubscription returns one subscription, without its secret."""
     ListWebhookSubscriptions: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhookSubscriptionsRequest, _webhook_service_pb2.ListWebhookSubscriptionsResponse]
     """ListWebhookSubscriptions returns subscriptions by id, without their secrets."""
+    EnableWebhookSubscription: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]
+    """EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+    meanwhile is in the dead letters. A success without effect where it is enabled.
+    """
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.WebhookSubscription]
+    """RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+    of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+    """
     DeleteWebhookSubscription: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookSubscriptionRequest, _empty_pb2.Empty]
     """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters."""
 
@@ -64,6 +72,14 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """GetWebhookSubscription returns one subscription, without its secret."""
     ListWebhookSubscriptions: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhookSubscriptionsRequest, _webhook_service_pb2.ListWebhookSubscriptionsResponse]  # type: ignore[assignment]
     """ListWebhookSubscriptions returns subscriptions by id, without their secrets."""
+    EnableWebhookSubscription: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]  # type: ignore[assignment]
+    """EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+    meanwhile is in the dead letters. A success without effect where it is enabled.
+    """
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.WebhookSubscription]  # type: ignore[assignment]
+    """RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+    of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+    """
     DeleteWebhookSubscription: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookSubscriptionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """DeleteWebhookSubscription ends a subscription; deliveries that wait become dead letters."""
 
@@ -98,6 +114,26 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.ListWebhookSubscriptionsResponse, _abc.Awaitable[_webhook_service_pb2.ListWebhookSubscriptionsResponse]]:
         """ListWebhookSubscriptions returns subscriptions by id, without their secrets."""
+
+    @_abc_1.abstractmethod
+    def EnableWebhookSubscription(
+        self,
+        request: _webhook_service_pb2.EnableWebhookSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.WebhookSubscription, _abc.Awaitable[_webhook_service_pb2.WebhookSubscription]]:
+        """EnableWebhookSubscription enables a subscription that was disabled: events from now on reach it. What was given up
+        meanwhile is in the dead letters. A success without effect where it is enabled.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateWebhookSecret(
+        self,
+        request: _webhook_service_pb2.RotateWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.WebhookSubscription, _abc.Awaitable[_webhook_service_pb2.WebhookSubscription]]:
+        """RotateWebhookSecret gives a subscription another secret; the answer is the only time that it is shown. For the length
+        of the overlap deliveries are signed with both, the new one first, as Standard Webhooks says.
+        """
 
     @_abc_1.abstractmethod
     def DeleteWebhookSubscription(

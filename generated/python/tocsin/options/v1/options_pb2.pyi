@@ -25,6 +25,10 @@ NO_SPACES_FIELD_NUMBER: _ClassVar[int]
 no_spaces: _descriptor.FieldDescriptor
 HTTP_URL_FIELD_NUMBER: _ClassVar[int]
 http_url: _descriptor.FieldDescriptor
+USER_ID_FIELD_NUMBER: _ClassVar[int]
+user_id: _descriptor.FieldDescriptor
+OPTIONAL_USER_ID_FIELD_NUMBER: _ClassVar[int]
+optional_user_id: _descriptor.FieldDescriptor
 
 class AuthRule(_message.Message):
     __slots__ = ("scopes", "public")
