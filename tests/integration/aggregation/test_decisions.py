@@ -1,6 +1,7 @@
 """What people decide about meters on the real parts: asked for over gRPC, followed by windows, for ever."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -84,8 +85,9 @@ async def test_a_person_decides_and_it_stays_decided(mesh: Mesh) -> None:
     # Another owner, and windows of steps that were not there before: built anew from raw readings.
     await replica.end()
     stub = await mesh.stub(await mesh.replica(TOCSIN_AGGREGATION_STEPS="1m,5m,15m,1h,1d"))
+    built = partial(mesh.value, "SELECT count(*) > 0 FROM windows WHERE step_us = $1", 5 * MINUTE)
+    await eventually(built)
     assert await used(stub) == pytest.approx(6)
-    assert await mesh.value("SELECT count(*) FROM windows WHERE step_us = $1", 5 * MINUTE) > 0
     found.id = f"{found.id}0"
     with pytest.raises(NotFound):
         await decide(kinds.GLITCH)

@@ -44,7 +44,7 @@ from services.aggregation.domain.late.rejudgement import due_rejudgements
 from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import Descriptor
+from services.aggregation.domain.series import Descriptor, Kind
 from services.aggregation.domain.times import SECOND
 from services.aggregation.domain.windows.engine import Changes, Engine
 
@@ -177,6 +177,8 @@ class Processor:
     async def _start_over(self, stored: StoredSeries) -> None:
         rebuild = Rebuild(self._store, self.engine, stored)
         self._registry.begin(stored.descriptor)
+        if stored.descriptor.kind == Kind.COUNTER:
+            self.engine.decisions[self.engine.states.index[stored.id]] = await self._store.decisions(stored.id)
         while (found := await rebuild.next()) is not None:
             chunk, last = found
             write = self._rewrite(chunk)

@@ -1,5 +1,6 @@
 """What people decide about readings of counters: windows follow, and it holds for ever."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,12 @@ def test_it_is_as_if_it_had_been_decided_before(decision: Decision, quiet: bool)
     assert after.recompute(1).changed == 0
     after.reopen()
     assert content(after) == known
+    consumption = used(after)
+    # Built anew from raw readings.
+    after.change(replace(ALL_TOLD, steps=(MINUTE, 5 * MINUTE, HOUR, DAY)))
+    after.fall_quiet()
+    assert used(after) == pytest.approx(consumption)
+    assert after.recompute(1).changed == 0
     if decision.kind in ("GLITCH", "IGNORE"):
         assert used(after) == pytest.approx(6)
 
