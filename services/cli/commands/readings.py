@@ -33,7 +33,7 @@ def send(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Send one reading; done when it is durable."""
+    """Send one reading; done when it is durable. Exit code 1 when another value of its event time counts."""
     from services.cli.client import answer, open_mesh
 
     reading: dict[str, Any] = {"building": building, "room": room, "sensorType": sensor_type, "value": value}
@@ -42,18 +42,17 @@ def send(
     headers = {"Idempotency-Key": key} if key else {}
     with open_mesh(state_dir).http(scopes=["readings:write"]) as client:
         outcome = answer(client.post("/v1/readings", json=reading, headers=headers))
-    if json:
-        print_json(outcome)
-        return
     stored = outcome["reading"]
     conflict = outcome.get("conflict")
+    if json:
+        print_json(outcome)
     if conflict and conflict["outcome"] == "IGNORED":
-        console().print(
-            f"[yellow]ignored[/]: {building}/{room} {sensor_type} of {stored['eventTime']} is "
-            f"{conflict.get('countingValue', 0):.15g} {stored['unit']}, and the first value counts; "
-            "`tocsin readings replace` has another one count",
-            soft_wrap=True,
+        raise CommandError(
+            f"ignored: {building}/{room} {sensor_type} of {stored['eventTime']} is "
+            f"{conflict.get('countingValue', 0):.15g} {stored['unit']}, and that value counts; "
+            "'tocsin readings replace' has another one count"
         )
+    if json:
         return
     note = " (was known already)" if outcome.get("duplicate") else ""
     if conflict:
@@ -72,21 +71,22 @@ def import_file(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Send a file of readings; bad lines are listed, good ones are kept. Exit code 1 when there are bad ones."""
+    """Send a file of readings; bad lines are listed, good ones kept. Exit code 1 if some are bad or do not count."""
     from services.cli.client import answer, open_mesh
 
     with open_mesh(state_dir).http(scopes=["readings:write"], timeout=600) as client, file.open("rb") as content:
         outcome = answer(
             client.post("/v1/readings:import", content=content, headers={"content-type": "application/x-ndjson"})
         )
-    accepted, rejected = int(outcome.get("accepted", 0)), int(outcome.get("rejected", 0))
+    accepted, rejected, ignored = (int(outcome.get(name, 0)) for name in ("accepted", "rejected", "ignored"))
     if json:
         print_json(outcome)
     else:
         _show_import(accepted, rejected, outcome.get("rejections", []))
-        _show_conflicts(int(outcome.get("ignored", 0)), outcome.get("conflicts", []))
-    if rejected:
-        raise CommandError(f"{rejected:,} of {accepted + rejected:,} lines were rejected")
+        _show_conflicts(ignored, outcome.get("conflicts", []))
+    failed = [f"{count:,} {what}" for count, what in ((rejected, "rejected"), (ignored, "ignored")) if count]
+    if failed:
+        raise CommandError(f"{' and '.join(failed)} of {accepted + rejected + ignored:,} lines")
 
 
 def _show_import(accepted: int, rejected: int, rejections: list[dict[str, Any]]) -> None:

@@ -540,12 +540,37 @@ def test_partly_refused_files_end_with_an_exit_code(
     edge(lambda request: {"accepted": 3, "rejected": 2, "rejections": [{"index": 1, "message": "is no reading"}]})
     assert run(["readings", "import", str(file), *json_option]) == 1
     printed = capsys.readouterr()
-    assert "2 of 5 lines were rejected" in printed.err
+    assert "2 rejected of 5 lines" in printed.err
     assert "is no reading" in printed.out
     found = {"id": "f1", "state": "COMPLETED", "rows": "5", "accepted": "4", "rejected": "1"}
     edge(lambda request: {"rejects": []} if request.method == "GET" else found)
     assert run(["upload", str(file), *json_option]) == 1
     assert "1 of 5 rows were rejected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_values_that_do_not_count_end_with_an_exit_code(
+    edge: Put, capsys: pytest.CaptureFixture[str], tmp_path: Path, json_option: list[str]
+) -> None:
+    ignored = {"outcome": "IGNORED", "countingValue": 100.5, "otherValue": 106.0, "index": 2}
+    stored = {"eventTime": NOW, "unit": "Wh", "value": 106.0}
+    edge(lambda request: {"reading": stored, "conflict": ignored})
+    assert run(["readings", "send", "tower", "lobby", "energy", "106", *json_option]) == 1
+    said = capsys.readouterr()
+    assert f"ignored: tower/lobby energy of {NOW} is 100.5 Wh, and that value counts" in said.err
+    assert "accepted" not in said.out
+    assert bool(said.out) is bool(json_option)
+    edge(lambda request: {"reading": stored, "conflict": {**ignored, "outcome": "SUPERSEDES", "countingValue": 106.0}})
+    assert run(["readings", "send", "tower", "lobby", "energy", "106", *json_option]) == 0
+    capsys.readouterr()
+    file = tmp_path / "lines"
+    file.write_text("{}\n")
+    edge(lambda request: {"accepted": 3, "ignored": 1, "conflicts": [ignored]})
+    assert run(["readings", "import", str(file), *json_option]) == 1
+    assert "1 ignored of 4 lines" in capsys.readouterr().err
+    edge(lambda request: {"accepted": 3, "rejected": 2, "ignored": 1, "conflicts": [ignored]})
+    assert run(["readings", "import", str(file), *json_option]) == 1
+    assert "2 rejected and 1 ignored of 6 lines" in capsys.readouterr().err
 
 
 def test_a_pipe_gets_whole_lines(
