@@ -97,6 +97,23 @@ METERS: Final = (
     MeterCase("restarts at 0", (439534, 439600, 0, 718, 1400, 2100, 3000), 3066, "esphome/issues#3974"),
     MeterCase("a real restart", (439534, 718, 1400, 2100, 3000), 2282),
     MeterCase("restarts one interval after another", (500, 510, 3, 8, 14, 20, 2, 7, 12, 18), 43),
+    MeterCase("two restarts that count, then the old level", (500, 510, 520, 3, 8, 13, 18, 2, 7, 530, 540, 550), 50),
+    MeterCase(
+        "counts a little from 0, over and over, then the old level",
+        (*_steps(500, 0.1, 5), *(0, 0.001, 0.002, 0.003) * 30, 512.5, 512.6, 512.7),
+        12.7,
+    ),
+    MeterCase(
+        "replaced twice",
+        (*_steps(9000, 2, 6), *_steps(500, 2, 6), *_steps(7, 2, 306)),
+        630,
+    ),
+    MeterCase("a value too high by what it counts anyway", (100, 110, 120, 125, 122, 123, 124, 130, 135, 140), 40),
+    MeterCase(
+        "a value too high by what it counts anyway, in small steps",
+        (100, 101, 102, 102.9, 102.1, 102.2, 102.3, 103.2, 104, 105),
+        5,
+    ),
     MeterCase("replaced by a lower one", (*_steps(9000, 0.2, 6), 3, 3.2, 3.4, 3.6, 3.8, 4.0), 2.0),
     MeterCase("replaced by a higher one", (*_steps(100, 0.1, 10), *_steps(5000, 0.1, 10)), 1.8),
     MeterCase(

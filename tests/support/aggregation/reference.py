@@ -83,6 +83,28 @@ class _Branch:
         return found + [(a, b, self.gains[b]) for (a, _), (b, _) in pairwise(self.points)]
 
 
+@dataclass
+class _Earlier:
+    """The level before the trusted one, with what was booked and listed then; and the readings since."""
+
+    trusted: Point
+    pace: Fraction
+    left: int
+    distance: Fraction | None
+    steps: list[Step]
+    marks: dict[int, str]
+    points: list[Point]
+    rises: int = 0
+    counted: Fraction = Fraction(0)
+
+    def forgotten(self, time: int) -> bool:
+        lasted = time - self.left
+        if lasted >= 31 * _DAY:
+            return True
+        far = self.distance is not None and self.counted >= self.distance
+        return self.rises >= 2 and (far or (lasted >= _DAY and self.rises >= 12))
+
+
 class _Reference:
     """docs/counters.md, word by word."""
 
@@ -91,6 +113,7 @@ class _Reference:
         self.trusted = first
         self.pace = Fraction(0)
         self.branch: _Branch | None = None
+        self.earlier: _Earlier | None = None
         self.steps: list[Step] = []
         self.marks: dict[int, str] = {}
 
@@ -130,10 +153,43 @@ class _Reference:
         return over if usual else None
 
     def take(self, new: Point) -> None:
+        if self.earlier is not None and self.goes_back(self.earlier, new):
+            self.go_back(self.earlier)
         if self.branch is None:
             self.judge(new)
         else:
             self.assign(self.branch, new)
+        if self.earlier is not None:
+            self.earlier.points.append(new)
+
+    def goes_back(self, earlier: _Earlier, new: Point) -> bool:
+        if not self.comes_after(earlier.trusted, earlier.pace, new):
+            return False
+        if self.comes_after(self.trusted, self.pace, new):
+            return False
+        if self.branch is None or self.branch.rises < 2:
+            return True
+        old, pace = (self.branch.points[-1][0], self.branch.level), self.pace_beside(self.branch)
+        steep = new[1] > old[1] and _rate(new[1] - old[1], old[0], new[0]) > pace
+        return steep or not self.continues(self.branch, pace, new)
+
+    def go_back(self, earlier: _Earlier) -> None:
+        added = {until for _, until, _ in self.steps}
+        if self.branch is not None and self.branch.believed:
+            added |= {time for time, _ in self.branch.points}
+        rejected = {time: mark for time, mark in self.marks.items() if mark == "REJECTED"}
+        self.trusted, self.pace, self.steps, self.marks = earlier.trusted, earlier.pace, earlier.steps, earlier.marks
+        self.marks |= {time: "REVOKED" if time in added else "GLITCH" for time, _ in earlier.points} | rejected
+        self.branch = self.earlier = None
+
+    def usual(self, new: Point) -> bool:
+        return new[1] >= self.trusted[1] and self.comes_after(self.trusted, self.pace, new)
+
+    def comes_after(self, old: Point, pace: Fraction, new: Point) -> bool:
+        if new[1] < old[1]:
+            return self.rounding(old[1], new[1], pace)
+        fits = not self.rules.cap or self.fits(old, new)
+        return fits and (new[1] == old[1] or _rate(new[1] - old[1], old[0], new[0]) <= pace)
 
     def judge(self, new: Point) -> None:
         old, step, rules = self.trusted, new[1] - self.trusted[1], self.rules
@@ -147,12 +203,11 @@ class _Reference:
                 kind = "RESET" if gain is None else rules.policy
                 self.branch = _Branch([new], kind, gain or Fraction(0), gain is not None, level=new[1])
             return
-        fits = not rules.cap or self.fits(old, new)
-        if fits and (not step or _rate(step, old[0], new[0]) <= self.pace):
+        if self.usual(new):
             self.trust(new[0], new[1], step)
             return
         if rules.cap:
-            believed = fits
+            believed = self.fits(old, new)
         elif self.pace:
             believed = not self.implausible(self.pace, old, new)
         else:
@@ -162,6 +217,15 @@ class _Reference:
     def trust(self, time: int, level: Fraction, gain: Fraction) -> None:
         self.steps.append((self.trusted[0], time, gain))
         self.trusted = time, level
+        self.counts_elsewhere(time, gain > 0, gain)
+
+    def counts_elsewhere(self, time: int, rises: int, counted: Fraction) -> None:
+        if self.earlier is None:
+            return
+        self.earlier.rises += rises
+        self.earlier.counted += counted
+        if self.earlier.forgotten(time):
+            self.earlier = None
 
     def continues(self, branch: _Branch, pace: Fraction, new: Point) -> bool:
         old = branch.points[-1][0], branch.level
@@ -172,21 +236,29 @@ class _Reference:
         return not pace or not self.implausible(pace, old, new)
 
     def goes_on(self, new: Point) -> bool:
-        old = self.trusted
+        old, pace = self.trusted, self.pace
         if new[1] < old[1]:
-            return self.rounding(old[1], new[1], self.pace)
+            return self.rounding(old[1], new[1], pace)
         if self.rules.cap:
             return self.fits(old, new)
-        if self.pace:
-            return not self.implausible(self.pace, old, new)
+        if pace:
+            return not self.implausible(pace, old, new)
         return new[1] - old[1] <= abs(old[1])
+
+    def pace_beside(self, branch: _Branch) -> Fraction:
+        pace = max(self.pace, branch.pace)
+        if branch.kind in ("", "BURST") and (branch.believed or self.pace):
+            pace = max(pace, _power(_rate(branch.gain, self.trusted[0], branch.points[0][0])))
+        return pace
+
+    def shallow(self, branch: _Branch) -> bool:
+        (since, level), (time, value) = self.trusted, branch.points[0]
+        return 0 < 10 * (level - value) <= abs(level) and _rate(level - value, since, time) <= self.pace
 
     def assign(self, branch: _Branch, new: Point) -> None:
         time, value = new
         level = self.trusted[1]
-        pace = max(self.pace, branch.pace)
-        if branch.kind in ("", "BURST") and (branch.believed or self.pace):
-            pace = max(pace, _power(_rate(branch.gain, self.trusted[0], branch.points[0][0])))
+        pace = self.pace_beside(branch)
         low = value < level and not self.rounding(level, value, self.pace)
         if self.rules.policy == "REJECT" and low:
             self.marks[time] = "REJECTED"
@@ -194,7 +266,8 @@ class _Reference:
         down = branch.points[0][1] < level
         if self.continues(branch, pace, new):
             usual = value <= branch.level or _rate(value - branch.level, branch.points[-1][0], time) <= pace
-            if not (down and self.goes_on(new) and not (usual and branch.rises >= 2)):
+            counts = usual and branch.rises >= 2 and not (self.shallow(branch) and self.usual(new))
+            if not (down and self.goes_on(new) and not counts):
                 if usual or not self.may_go_on(branch):
                     self.extend(branch, new, usual)
                 else:
@@ -263,10 +336,21 @@ class _Reference:
             step = min(step, 32 * pace)
         self.pace = max(pace, step)
         self.trusted, self.branch = (branch.points[-1][0], branch.level), None
+        self.counts_elsewhere(self.trusted[0], branch.rises, branch.counted)
 
     def contradict(self, branch: _Branch, new: Point) -> None:
-        brief = branch.kind == "JUMP" and branch.rises < 12 and new[0] - branch.points[0][0] < _HOUR and self.pace > 0
-        if self.may_go_on(branch) or (branch.believed and branch.rises >= 2 and not brief):
+        if self.may_go_on(branch) or (branch.believed and branch.rises >= 2):
+            if self.earlier is None and self.pace and not self.on_trial(branch):
+                far = branch.gain if branch.kind in ("", "ROLLOVER") else abs(branch.points[0][1] - self.trusted[1])
+                self.earlier = _Earlier(
+                    self.trusted,
+                    self.pace,
+                    branch.points[0][0],
+                    None if branch.kind in ("JUMP", "BURST") else far,
+                    self.steps.copy(),
+                    self.marks.copy(),
+                    branch.points.copy(),
+                )
             self.settle(branch)
             self.judge(new)
             return

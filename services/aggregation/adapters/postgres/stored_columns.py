@@ -17,7 +17,7 @@ from services.aggregation.domain.windows.summary import SUMMARY
 from services.chassis.postgres import Connection
 
 _ARRAY_HEAD: Final = 20
-_LOOK_BACK: Final = 62 * DAY
+_LOOK_BACK: Final = 64 * DAY
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
 _FIELD = np.dtype([("type", ">i4"), ("length", ">i4"), ("bits", ">u8")])

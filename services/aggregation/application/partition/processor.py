@@ -207,7 +207,7 @@ class Processor:
         """Closes windows of series that have gone quiet; returns how many."""
         clock, wall = self._clock(), wall_clock_us()
         rejudged: dict[int, SeriesRevision] = {}
-        if len(self.engine.states.branched()):
+        if len(self.engine.states.open_meters()):
             rejudged = await self._rejudge(no_readings(), self.engine.quiet(clock, wall))
         changes = self.engine.tick(clock, wall)
         if not (changes.closed or changes.corrections or changes.spanned or rejudged):

@@ -6,14 +6,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Rows
-from services.aggregation.domain.times import DAY, HOUR, NEVER
+from services.aggregation.domain.times import DAY, NEVER
 
 AGREE: Final = 2
 """Increases by which a branch that was not believed at once has shown that it counts."""
 SURE: Final = 12
 """Increases in a day after which a branch is trusted."""
-BRIEF: Final = HOUR
-"""A JUMP that something contradicts sooner, before it is `SURE`, was false. (A meter that is new loses no more.)"""
 PATIENCE: Final = 31 * DAY
 """What nothing has contradicted for so long is trusted, whether it counts or not."""
 
@@ -39,6 +37,15 @@ KINDS: Final = (STEP, "RESET", "ROLLOVER", "JUMP", BURST)
 believed), are not: they are taken at their word."""
 COUNTED: Final = (STEP, BURST, "ROLLOVER")
 """Of these the step to the branch is consumption."""
+JUMPED: Final = ("JUMP", BURST)
+"""Of these only time shows that they are real: they count as easily as they have begun."""
+
+
+def long_enough(lasted: int, rises: int, far_enough: bool) -> bool:
+    """Whether another level is the trusted one from now on."""
+    if lasted >= PATIENCE:
+        return True
+    return rises >= AGREE and (far_enough or (lasted >= DAY and rises >= SURE))
 
 
 class Taken(NamedTuple):
@@ -69,21 +76,10 @@ class Branch:
     before: tuple[int, float] = (NEVER, 0.0)
     """Its last reading and level before these columns."""
 
-    def brief_jump(self, time: int) -> bool:
-        """Whether it is too early to say that another meter has come."""
-        return self.kind == "JUMP" and self.rises < SURE and time - self.start_time < BRIEF
-
     def trusted_after(self, level: float, time: int) -> bool:
         """Whether the branch has counted away far enough, or for long enough, from the trusted `level`."""
-        lasted = time - self.start_time
-        if lasted >= PATIENCE:
-            return True
-        if self.rises < AGREE:
-            return False
-        if lasted >= DAY and self.rises >= SURE:
-            return True
         distance = self.gain if self.kind in COUNTED else abs(self.start - level)
-        return self.kind not in ("JUMP", BURST) and self.counted >= distance
+        return long_enough(time - self.start_time, self.rises, self.kind not in JUMPED and self.counted >= distance)
 
 
 def read_branch(meter: Rows) -> Branch | None:

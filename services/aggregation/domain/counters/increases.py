@@ -106,7 +106,7 @@ def increases(
     caps = rules["cap"][owners]
     if caps.any():
         unusual |= _steep(np.repeat(caps, sizes), elapsed, before, amount, what)
-    odd = np.logical_or.reduceat(unusual, heads) | (known["branch"]["start_time"] != NEVER)
+    odd = np.logical_or.reduceat(unusual, heads) | (known["open"] != 0)
     if decisions:
         odd |= np.isin(owners, list(decisions))
     plain = ~odd

@@ -10,11 +10,13 @@ to the one that it continues.
   confirms nothing. Then what it has counted is booked where it happened; the step to it is booked only where it was
   consumption (a burst, a register that has run over), not where the counter was reset or replaced.
 - When values go on from the trusted level the branch was false, and all that it has added is taken back.
-- A branch that has counted for long enough is trusted, and the level before it forgotten.
+- A branch that has counted for long enough is trusted, and the level before it forgotten. Where values go on elsewhere
+  sooner, it becomes the trusted level, too, but the one before stays known as the *earlier* one: values that go on from
+  there show that all that came since was false.
 
 So no step is negative, and no false value counts for good, whatever the policy. What follows from a reading depends on
-the readings before it only, and from a reading on after which there is no branch (an *anchor*) on nothing else than the
-level and the pace there.
+the readings before it only, and from a reading on after which there is neither a branch nor an earlier level (an
+*anchor*) on nothing else than the level and the pace there.
 """
 
 from collections.abc import Mapping
@@ -35,17 +37,28 @@ from services.aggregation.domain.counters.branch import (
     read_branch,
     write_branch,
 )
-from services.aggregation.domain.counters.plausibility import ALIKE, STEEP, implausible, pace_of, within
+from services.aggregation.domain.counters.earlier import EARLIER, Earlier, read_earlier, write_earlier
+from services.aggregation.domain.counters.plausibility import ALIKE, LARGE, STEEP, implausible, pace_of, within
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.times import NEVER
 
-METER: Final = np.dtype([("level_time", "<i8"), ("level", "<f8"), ("pace", "<f8"), ("branch", BRANCH)])
+METER: Final = np.dtype(
+    [
+        ("level_time", "<i8"),
+        ("level", "<f8"),
+        ("pace", "<f8"),
+        ("open", "<i8"),
+        ("branch", BRANCH),
+        ("earlier", EARLIER),
+    ]
+)
 """What is remembered of a counter between readings: the trusted level (`level_time` NEVER: none yet), the pace (see
-`plausibility`), the branch."""
+`plausibility`), the branch, the earlier level; `open`: there is one of these, so that what comes next may judge
+readings otherwise."""
 
 
 class Anchor(NamedTuple):
-    """All that is to be known of a counter after a reading that leaves no branch (`time` NEVER: nothing is)."""
+    """All that is to be known of a counter after a reading that leaves nothing open (`time` NEVER: nothing is)."""
 
     time: int = NEVER
     level: float = 0.0
@@ -79,7 +92,7 @@ NO_DECISIONS: Final[Mapping[int, Decision]] = {}
 
 
 class Accepted(NamedTuple):
-    """What an accepted reading added, and since when. `anchor`: what is known after it, unless there is a branch."""
+    """What an accepted reading added, and since when. `anchor`: what is known after it, unless something is open."""
 
     amount: float
     since: int
@@ -90,6 +103,7 @@ def no_meters(length: int) -> Rows:
     """Counters that have not been read yet."""
     rows = np.zeros(length, METER)
     rows["level_time"] = rows["branch"]["start_time"] = rows["branch"]["time"] = NEVER
+    rows["earlier"]["time"] = rows["earlier"]["left"] = NEVER
     return rows
 
 
@@ -117,6 +131,7 @@ class Meter:
         self._decisions = decisions
         self._time, self._level, self._pace = int(row["level_time"]), float(row["level"]), float(row["pace"])
         self._branch = read_branch(row)
+        self._earlier = read_earlier(row)
 
     @property
     def corrections(self) -> list[Correction]:
@@ -132,24 +147,66 @@ class Meter:
         """Writes what is to be remembered into the row."""
         row = self._row
         row["level_time"], row["level"], row["pace"] = self._time, self._level, self._pace
+        row["open"] = self._branch is not None or self._earlier is not None
         write_branch(row, self._branch)
+        write_earlier(row, self._earlier)
 
     def take(self, place: int, time: int, value: float) -> None:
         """The next reading."""
         decision = self._decisions.get(time)
         if decision is not None:
             self._decide(place, time, value, decision)
-        elif self._time == NEVER:
+            return
+        if self._time == NEVER:
             self._go_on(place, 0.0, NEVER, time, value)
-        elif self._branch is None:
+            return
+        if self._earlier is not None and self._goes_back(self._earlier, time, value):
+            self._go_back(self._earlier)
+        if self._branch is None:
             self._judge(place, time, value)
         else:
             self._assign(self._branch, place, time, value)
+        if self._earlier is not None:
+            self._earlier.readings.append(Taken(place, time, value))
 
     def _go_on(self, place: int, amount: float, since: int, time: int, level: float) -> None:
         """The trusted level goes on."""
         self._time, self._level = time, level
-        self.accepted[place] = Accepted(amount, since, Anchor(time, level, self._pace))
+        if (earlier := self._earlier) is not None:
+            earlier.rises += amount > 0
+            earlier.counted += amount
+            if earlier.forgotten_after(time):
+                self._earlier = None
+        self.accepted[place] = Accepted(amount, since, self._anchor())
+
+    def _anchor(self) -> Anchor | None:
+        """After a reading that leaves no branch."""
+        return Anchor(self._time, self._level, self._pace) if self._earlier is None else None
+
+    def _goes_back(self, earlier: Earlier, time: int, value: float) -> bool:
+        """Whether the value goes on from the earlier level as is usual, and so neither from the trusted one nor from a
+        branch that counts."""
+        if not self._comes_after(earlier.time, earlier.level, earlier.pace, time, value):
+            return False
+        if self._comes_after(self._time, self._level, self._pace, time, value):
+            return False
+        branch = self._branch
+        if branch is None or branch.rises < AGREE:
+            return True
+        pace = self._pace_beside(branch)
+        usual = within(pace, value - branch.level, time - branch.time)
+        return not (usual and self._continues(branch, pace, time, value))
+
+    def _go_back(self, earlier: Earlier) -> None:
+        """All that came since was false."""
+        self._time, self._level, self._pace = earlier.time, earlier.level, earlier.pace
+        self._branch = self._earlier = None
+        self.past |= earlier.carried
+        for place, time, value in earlier.readings:
+            known = self._corrections.get(time)
+            if known is None or known.kind != "REJECTED":
+                self._correct(time, value, "REVOKED" if place in self.accepted else "GLITCH")
+            self.accepted.pop(place, None)
 
     def _correct(self, time: int, value: float, kind: str) -> None:
         self._corrections[time] = Correction(self._series, time, value, self._level, kind)
@@ -165,6 +222,7 @@ class Meter:
                 self._promote(self._branch)
             else:
                 self._drop(self._branch)
+        self._earlier = None
         value = decision.value if decision.kind == "VALUE" else value
         if self._time == NEVER:
             self._go_on(place, 0.0, NEVER, time, value)
@@ -178,9 +236,8 @@ class Meter:
         """There is no branch."""
         since, level, rules = self._time, self._level, self._rules
         if value >= level:
-            amount = value - level
-            if within(self._pace, amount, time - since) and rules.fits(since, level, time, value):
-                self._go_on(place, amount, since, time, value)
+            if self._usual(time, value):
+                self._go_on(place, value - level, since, time, value)
             else:
                 self._step_up(place, time, value)
         elif rules.rounds(level, value, self._pace):
@@ -227,16 +284,14 @@ class Meter:
         """To the trusted level, to the branch, or to neither."""
         rules, level = self._rules, self._level
         amount = value - branch.level
-        pace = max(self._pace, branch.pace)
-        if branch.kind in (STEP, BURST) and (branch.believed or self._pace):
-            # It may count on as it has begun.
-            pace = max(pace, pace_of(branch.gain, branch.start_time - self._time))
+        pace = self._pace_beside(branch)
         if rules.policy == Policy.REJECT and value < level and not rules.rounds(level, value, self._pace):
             last = branch.level if branch.believed else level
             self._corrections[time] = Correction(self._series, time, value, last, "REJECTED")
         elif self._continues(branch, pace, time, value):
             usual = within(pace, amount, time - branch.time)
-            if branch.start < level and self._goes_on(time, value) and not (usual and branch.rises >= AGREE):
+            counts = usual and branch.rises >= AGREE and not (self._shallow(branch) and self._usual(time, value))
+            if branch.start < level and self._goes_on(time, value) and not counts:
                 self._return(branch, place, time, value)
             elif self._may_go_on(branch) and not usual:
                 # Unusual once more: that is another branch, on the one that is believed.
@@ -256,6 +311,31 @@ class Meter:
         if self._rules.cap:
             return self._rules.fits(branch.time, branch.level, time, value)
         return not pace or not implausible(pace, branch.level, amount, time - branch.time)
+
+    def _pace_beside(self, branch: Branch) -> float:
+        """The pace at which a branch may go on."""
+        pace = max(self._pace, branch.pace)
+        if branch.kind in (STEP, BURST) and (branch.believed or self._pace):
+            # It may count on as it has begun.
+            pace = max(pace, pace_of(branch.gain, branch.start_time - self._time))
+        return pace
+
+    def _shallow(self, branch: Branch) -> bool:
+        """Whether it began with a small fall, by no more than the counter counts in that time: then the value before it
+        may have been too high, and the trusted level is held until it is passed."""
+        fall = self._level - branch.start
+        return 0 < fall <= LARGE * abs(self._level) and within(self._pace, fall, branch.start_time - self._time)
+
+    def _usual(self, time: int, value: float) -> bool:
+        """Whether the value comes after the trusted level as is usual, and not below it."""
+        since, level, amount = self._time, self._level, value - self._level
+        return amount >= 0 and within(self._pace, amount, time - since) and self._rules.fits(since, level, time, value)
+
+    def _comes_after(self, since: int, level: float, pace: float, time: int, value: float) -> bool:
+        """Whether the value comes after this level as is usual, but for rounding."""
+        if value < level:
+            return self._rules.rounds(level, value, pace)
+        return within(pace, value - level, time - since) and self._rules.fits(since, level, time, value)
 
     def _goes_on(self, time: int, value: float) -> bool:
         """Whether the value may come after the trusted level."""
@@ -349,20 +429,27 @@ class Meter:
         # One step that was false for so long does not make everything plausible.
         self._pace = max(pace, min(step, STEEP * pace) if pace or jumped else step)
         self._time, self._level, self._branch = branch.time, branch.level, None
+        if (earlier := self._earlier) is not None:
+            earlier.rises += branch.rises
+            earlier.counted += branch.counted
+            if not earlier.forgotten_after(branch.time):
+                return
+            self._earlier = None
         if not branch.readings:
             self.past = True
             return
         place = branch.readings[-1].place
-        self.accepted[place] = self.accepted[place]._replace(anchor=Anchor(self._time, self._level, self._pace))
+        self.accepted[place] = self.accepted[place]._replace(anchor=self._anchor())
 
     def _promote(self, branch: Branch) -> None:
-        """It is trusted before it was due: the values go on elsewhere."""
+        """It is trusted before it was due: the values go on elsewhere. What had counted before it is remembered."""
+        if self._earlier is None and self._pace and not self._on_trial(branch):
+            self._earlier = Earlier.before(branch, self._time, self._level, self._pace)
         self._trust(branch)
 
     def _contradict(self, branch: Branch, place: int, time: int, value: float) -> None:
         """The value belongs to neither."""
-        counts = branch.believed and branch.rises >= AGREE
-        if self._may_go_on(branch) or (counts and not (self._pace and branch.brief_jump(time))):
+        if self._may_go_on(branch) or (branch.believed and branch.rises >= AGREE):
             self._promote(branch)
             self._judge(place, time, value)
             return

@@ -12,7 +12,6 @@ from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.late.context import Context, SeriesRevision, unseen
 from services.aggregation.domain.late.propagation import RevisedWindow, close_again, move_before, propagate
 from services.aggregation.domain.late.recount import Recount, changed_corrections, changed_shares, recount
-from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine
 from services.aggregation.domain.windows.fold import Profile, fold_readings
 
@@ -34,9 +33,7 @@ def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: 
     before = recount(engine, series, context, known_time, known_value)
     after = recount(engine, series, context, all_time, all_value)
     to_the_end = context.end > state["settled_time"]
-    if not to_the_end and (
-        before.meter.tobytes() != after.meter.tobytes() or after.meter["branch"]["start_time"][0] != NEVER
-    ):
+    if not to_the_end and (before.meter.tobytes() != after.meter.tobytes() or after.meter["open"][0]):
         return None
     at = np.searchsorted(all_time, time)
     first = int(np.searchsorted(all_time, context.whole))
@@ -48,7 +45,7 @@ def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: 
         return None
     if to_the_end:
         state["meter"] = after.meter[0]
-        engine.states.note_branches([series])
+        engine.states.note_open_meters([series])
     revised = refold(engine, series, all_time, all_value, after, moved, context)
     move_before(engine, series, all_time, all_value)
     if before.meter.tobytes() != after.meter.tobytes():

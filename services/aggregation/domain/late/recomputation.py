@@ -97,7 +97,7 @@ def recompute_chunk(
     if tail:
         close_again(engine, series, states["meter"].copy(), meter)
         states["meter"] = meter
-        engine.states.note_branches([series])
+        engine.states.note_open_meters([series])
     corrections = [] if recounted.gains is None else recounted.gains.corrections
     corrections = [found._replace(series=series) for found in corrections if found.time < end]
     first, count = int(np.searchsorted(time, start)), len(past.time)
@@ -163,7 +163,7 @@ def with_revisions(
 def decided(engine: Engine, series: int, end: int, past: StoredChunk) -> bool:
     """Whether nothing beyond the readings that follow the chunk can judge those in it otherwise."""
     _, _, found, meter = _recounted(engine, series, past)
-    if found.gains is None or meter["branch"]["start_time"][0] == NEVER:
+    if found.gains is None or not meter["open"][0]:
         return True
     return bool((found.time[found.gains.at[found.gains.anchored]] >= end).any())
 

@@ -25,7 +25,7 @@ def due_rejudgements(engine: Engine, fresh: Readings, quiet: Bools | None = None
     """Those of `Engine.apply` with these fresh readings, or of `Engine.tick` where these series are quiet."""
     found: list[Rejudgement] = []
     states = engine.states.rows
-    for series in engine.states.branched():
+    for series in engine.states.open_meters():
         new = fresh.take(fresh.series == series)
         if not quiet[series] if quiet is not None else not len(new.time):
             continue

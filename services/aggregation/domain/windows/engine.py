@@ -183,7 +183,7 @@ class Engine:
         gains = increases(states["kind"], states["counting"], states["meter"], *ripe, self.decisions)
         if gains is not None:
             # What it changes of settled readings must have been seen to before: see `late.rejudgement`.
-            self.states.note_branches(gains.walked)
+            self.states.note_open_meters(gains.walked)
             changes.corrections = gains.corrections
             changes.accepted = ripe.take(gains.at)
             self._reopen(gains.retold)

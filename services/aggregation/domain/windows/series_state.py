@@ -41,7 +41,7 @@ def state_dtype(levels: int) -> "np.dtype[np.void]":
     )
 
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
 
 
@@ -55,7 +55,7 @@ class SeriesStates:
         self._rows = np.zeros(64, state_dtype(len(rules.steps)))
         self._arrival = np.zeros(64)
         self._size = 0
-        self._branched: set[int] = set()
+        self._open_meters: set[int] = set()
 
     def __len__(self) -> int:
         return self._size
@@ -103,7 +103,7 @@ class SeriesStates:
         self._size += 1
         self.ids.append(series_id)
         self.index[series_id] = place
-        self.note_branches([place])
+        self.note_open_meters([place])
         return place
 
     def describe(self, place: int, kind: int, declared: int, rules: CounterRules) -> None:
@@ -116,18 +116,18 @@ class SeriesStates:
         if declared:
             row["interval"], row["max_gap"] = declared, self.rules.max_gap(declared)
 
-    def note_branches(self, places: Iterable[int]) -> None:
-        """Has another look whether the meters of these series have a branch."""
-        start = self.rows["meter"]["branch"]["start_time"]
+    def note_open_meters(self, places: Iterable[int]) -> None:
+        """Has another look whether something is open of the meters of these series: a branch, an earlier level."""
+        opened = self.rows["meter"]["open"]
         for place in places:
-            if start[place] == NEVER:
-                self._branched.discard(place)
+            if opened[place]:
+                self._open_meters.add(place)
             else:
-                self._branched.add(place)
+                self._open_meters.discard(place)
 
-    def branched(self) -> list[int]:
-        """Counters that have a branch: what comes next may judge settled readings otherwise."""
-        return sorted(self._branched)
+    def open_meters(self) -> list[int]:
+        """Counters of which what comes next may judge settled readings otherwise."""
+        return sorted(self._open_meters)
 
     def observe(self, series: Ints, time: Ints, heads: Ints) -> None:
         """Estimates intervals where none is declared: the median of the last eight, once four are known (of an even

@@ -17,9 +17,9 @@ from services.aggregation.domain.windows.fold import Folded, Profile, fold_readi
 from services.aggregation.domain.windows.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
 from services.aggregation.domain.windows.summary import no_summaries
 
-_LOOK_BACK: Final = 32 * DAY
-"""A counter that has shown nothing to be trusted for longer is read from the range on. (More than a branch lasts: only
-such as are rejected, or do not come at all, leave no anchor for so long.)"""
+_LOOK_BACK: Final = 64 * DAY
+"""A counter that has shown nothing to be trusted for longer is read from the range on. (More than an earlier level and
+a branch last: only such as are rejected, or do not come at all, leave no anchor for so long.)"""
 
 _NOTHING: Final = Summary()
 
@@ -171,7 +171,7 @@ def undecided(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings:
     if not any(infos[part.series].kind == Kind.COUNTER for part in ranges):
         return []
     _, gains, meters, readings, whole = _judged(infos, ranges, readings)
-    open_ones = (meters["branch"]["start_time"] != NEVER) & ~whole
+    open_ones = (meters["open"] != 0) & ~whole
     if gains is not None:
         anchors = gains.at[gains.anchored]
         ends = np.array([part.end for part in ranges], np.int64)
