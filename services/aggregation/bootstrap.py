@@ -8,6 +8,7 @@ from functools import partial
 
 from services.aggregation.adapters.grpc.aggregation_servicer import AggregationServicer
 from services.aggregation.adapters.grpc.alarm_servicer import AlarmServicer
+from services.aggregation.adapters.nats.counting_values import CountingValueAnswers
 from services.aggregation.adapters.nats.reading_batch import parse_descriptor
 from services.aggregation.adapters.nats.reading_lane import LaneOptions, open_lane, stream_of_readings
 from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
@@ -17,6 +18,7 @@ from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStor
 from services.aggregation.adapters.postgres.amendments import PostgresAmendmentQueue
 from services.aggregation.adapters.postgres.correction_decisions import PostgresDecisionQueue
 from services.aggregation.adapters.postgres.correction_log import PostgresCorrectionLog
+from services.aggregation.adapters.postgres.counting_values import PostgresCountingValues
 from services.aggregation.adapters.postgres.history import PostgresHistory
 from services.aggregation.adapters.postgres.lease_store import PostgresLeaseStore
 from services.aggregation.adapters.postgres.partition_store import PostgresPartitionStore
@@ -84,6 +86,7 @@ async def bootstrap(app: App, settings: AggregationSettings) -> None:
     base = await wire_base(app, settings)
     await wire_partitions(base)
     await wire_queries(base)
+    await wire_answers(base)
     wire_alarms(base)
 
 
@@ -185,6 +188,13 @@ async def wire_queries(base: Base) -> None:
         stopping=base.app.server.stopping,
     )
     add_AggregationServiceServicer_to_server(servicer, base.app.server.registrar)
+
+
+async def wire_answers(base: Base) -> None:
+    """What ingestion asks."""
+    answers = CountingValueAnswers(base.nats, PostgresCountingValues(base.database).find)
+    await answers.start()
+    base.app.at_stop(Step.STOP_PULLING, "counting values", answers.stop)
 
 
 def wire_alarms(base: Base) -> None:

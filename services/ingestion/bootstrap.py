@@ -20,6 +20,7 @@ from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.broker import Broker
+from services.ingestion.adapters.nats.counting_values import NatsCountingValues
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
@@ -139,6 +140,7 @@ def wire_group_commit(base: Base) -> ReadingGroupCommit:
     settings = base.settings
     group_commit = ReadingGroupCommit(
         JetStreamReadingLane(base.broker),
+        NatsCountingValues(base.nats),
         ReadingGroupCommitOptions(
             partitions=settings.partitions,
             linger=settings.linger,

@@ -281,7 +281,13 @@ def test_a_wrong_value_is_told_and_mended(rest: httpx.Client, unique: Callable[[
     assert answer.status_code == 200, answer.text
     assert answer.json()["reading"]["amendment"]["originalValue"] == 290.0
     assert average_of(rest, tower, "lobby", 1)["statistics"]["mean"] == pytest.approx(295.0)
+    # What is told goes by what counts now.
+    for value, counting in ((295.0, None), (290.0, 295.0), (295.0, None), (296.0, 295.0)):
+        answer = rest.post("/v1/readings", json=reading(tower, "lobby", value, eventTime=at)).json()
+        assert answer.get("conflict", {}).get("countingValue") == counting
     assert rest.post(f"{room}/readings:void", json=mended).json()["changed"] is True
+    for value in (290.0, 295.0):
+        assert "conflict" not in rest.post("/v1/readings", json=reading(tower, "lobby", value, eventTime=at)).json()
     assert average(rest, tower, "lobby")["state"] == "NO_DATA"
     (kept,) = rest.get(f"{room}/readings", params={"sensorType": "temperature"}).json()["readings"]
     assert (kept["value"], kept["amendment"]["kind"], kept["amendment"]["reason"]) == (

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from services.ingestion.adapters.memory.catalogue import MemoryCatalogue
 from services.ingestion.adapters.memory.stores import (
+    MemoryCountingValues,
     MemoryIdempotencyKeys,
     MemoryLane,
     MemoryPriority,
@@ -52,6 +53,7 @@ class Kit:
     tick_us: int = 0
 
     def __post_init__(self) -> None:
+        self.counting = MemoryCountingValues()
         self.lane, self.priority, self.quarantine = MemoryLane(), MemoryPriority(), MemoryQuarantine()
         self.catalogue, self.keys = MemoryCatalogue(self.types), MemoryIdempotencyKeys()
         self.directory = SeriesDirectory(
@@ -62,7 +64,7 @@ class Kit:
                 partitions=self.options.partitions,
             ),
         )
-        self.coalescer = ReadingGroupCommit(self.lane, self.options)
+        self.coalescer = ReadingGroupCommit(self.lane, self.counting, self.options)
         limits = TimeLimits()
         self.readings = Readings(self.directory, self.coalescer, self.keys, clock=self.clock, limits=limits)
         self.payloads = Payloads(

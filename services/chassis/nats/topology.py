@@ -43,6 +43,8 @@ DEBT_FILE_COMPLETED_SUBJECT = "tocsin.debt_files.v1.completed"
 ALARM_RAISED_SUBJECT = "tocsin.alarms.v1.raised"
 ALARM_CLEARED_SUBJECT = "tocsin.alarms.v1.cleared"
 ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
+COUNTING_VALUES_SUBJECT = "tocsin.counting_values.v1.asked"
+"""A question, stored by no stream: which values count of readings that have come again with others."""
 NOTIFICATION_STATUS_SUBJECT = "tocsin.notifications.v1.status_changed"
 
 PUBLIC_SUBJECTS = (

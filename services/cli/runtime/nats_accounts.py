@@ -29,6 +29,8 @@ class Permissions:
     publish: tuple[str, ...] | None
     subscribe: tuple[str, ...] | None
     publish_denied: tuple[str, ...] = ()
+    answers: bool = False
+    """May publish to where a message that it has received wants its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class _Duty:
     reads: tuple[str, ...]
     hears: tuple[str, ...] = ()
     """Subjects that it follows as they pass, without a consumer."""
+    answers: tuple[str, ...] = ()
+    """Subjects of questions that it answers."""
     keeps: tuple[str, ...] = ()
     """Buckets (object stores) of its own, which it makes."""
     erases: tuple[str, ...] = ()
@@ -52,6 +56,7 @@ _DUTIES: Mapping[str, _Duty] = {
             "tocsin.debts.v1.*",
             "tocsin.debt_files.v1.*",
             topology.health_subject("ingestion"),
+            topology.COUNTING_VALUES_SUBJECT,
         ),
         reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS, topology.PAYLOADS),
     ),
@@ -60,6 +65,7 @@ _DUTIES: Mapping[str, _Duty] = {
         reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
         # Live streams of closing windows, whichever replica closed them.
         hears=("tocsin.windows.v1.closed.>",),
+        answers=(topology.COUNTING_VALUES_SUBJECT,),
     ),
     "media_probe": _Duty(
         publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT), reads=(topology.ALERTS, topology.VIDEOS)
@@ -116,7 +122,8 @@ def service_permissions(service: str, names: MeshNames) -> Permissions:
     for stream in buckets:
         publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
     publish += [f"$JS.API.STREAM.MSG.DELETE.{names.stream(stream)}" for stream in duty.erases]
-    return Permissions(publish=tuple(publish), subscribe=(*map(names.subject, duty.hears), _INBOX))
+    hears = (*duty.hears, *duty.answers)
+    return Permissions(tuple(publish), (*map(names.subject, hears), _INBOX), answers=bool(duty.answers))
 
 
 def mesh_permissions(services: tuple[str, ...], names: MeshNames) -> dict[str, Permissions]:

@@ -103,6 +103,8 @@ def _user(name: str, password: str, permissions: Permissions) -> dict[str, objec
         rights["publish"] = publish
     if permissions.subscribe is not None:
         rights["subscribe"] = {"allow": list(permissions.subscribe)}
+    if permissions.answers:
+        rights["allow_responses"] = True
     user: dict[str, object] = {"user": name, "password": password}
     if rights:
         user["permissions"] = rights

@@ -10,7 +10,16 @@ from services.ingestion.domain.catalogue import Building, Device, Room, SensorTy
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
 from services.ingestion.domain.reading_columns import Piece
+from services.ingestion.domain.recent_readings import CountingValue
 from services.ingestion.domain.series import Series, SeriesKey
+
+
+class CountingValues(Protocol):
+    """Knows which values count, of what is stored."""
+
+    async def stored(self, readings: Sequence[tuple[SeriesKey, int]]) -> Sequence[CountingValue] | None:
+        """What is stored of these (series, event time), in their order; None: nobody can say now."""
+        ...
 
 
 class VideoGuard(Protocol):

@@ -18,7 +18,7 @@ from uuid import uuid4
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application import metrics
 from services.ingestion.application.pending_batch import PendingBatch, Ticket
-from services.ingestion.application.ports import ReadingLane
+from services.ingestion.application.ports import CountingValues, ReadingLane
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading_columns import ROW_BYTES, Piece
 from services.ingestion.domain.recent_readings import Conflict, RecentReadings
@@ -56,8 +56,9 @@ class _Partition:
 class ReadingGroupCommit:
     """Takes accepted readings in; `run` publishes them."""
 
-    def __init__(self, lane: ReadingLane, options: ReadingGroupCommitOptions) -> None:
+    def __init__(self, lane: ReadingLane, counting: CountingValues, options: ReadingGroupCommitOptions) -> None:
         self._lane = lane
+        self._counting = counting
         self._options = options
         self._partitions = [_Partition(number) for number in range(options.partitions)]
         self._pending = 0
@@ -144,7 +145,8 @@ class ReadingGroupCommit:
             with metrics.PUBLISH_SECONDS.time():
                 piece = batch.seal(partition.number)
                 await self._lane.publish(piece, batch.id or str(uuid4()))
-            batch.tell(partition.recent.take(piece))
+            if suspects := partition.recent.take(piece):
+                batch.tell(await self._confirmed(partition.recent, suspects))
         except StreamUnavailable as error:
             metrics.PUBLISH_FAILED.inc()
             return error
@@ -154,6 +156,11 @@ class ReadingGroupCommit:
             log.exception("readings.publish_defect", partition=partition.number, error=repr(error))
             return error
         return None
+
+    async def _confirmed(self, recent: RecentReadings, suspects: Sequence[Conflict]) -> Sequence[Conflict]:
+        """Those that are conflicts for certain; where nobody says so, none is told."""
+        stored = await self._counting.stored([(one.series.key, one.event_time_us) for one in suspects])
+        return [] if stored is None else recent.settle(suspects, stored)
 
     def _open(self, partition: _Partition, rows: int, weight: int) -> PendingBatch:
         """The batch that still has room, or a new one. Batches with a key of their own take nothing else in."""

@@ -43,6 +43,14 @@ class Conflict(NamedTuple):
         return self.value if self.wins else self.other
 
 
+class CountingValue(NamedTuple):
+    """What is stored of a reading; `value` None: it was voided. `amended`: by a person, whose word holds."""
+
+    stored: bool
+    value: float | None = None
+    amended: bool = False
+
+
 class _Generation:
     """Rows as they came: a few by key, many in columns. `seen` is set at both places of a row (a Bloom filter)."""
 
@@ -105,6 +113,24 @@ class RecentReadings:
     def __init__(self, most: int = 8_192) -> None:
         self._most = most
         self._old, self._new = _Generation(), _Generation()
+
+    def settle(self, suspects: Sequence[Conflict], stored: Sequence[CountingValue]) -> list[Conflict]:
+        """The conflicts that are some, by what is stored of their readings: this process may not have seen the first
+        value, and people amend readings. Of what is not stored yet nobody knows better. It is remembered."""
+        found: list[Conflict] = []
+        for suspect, (known, value, amended) in zip(suspects, stored, strict=True):
+            if not known:
+                found.append(suspect)
+            elif value is None:
+                continue  # it was voided: no value counts
+            elif suspect.wins and not amended:
+                # What is stored may be this very value already.
+                found.append(suspect if value == suspect.value else suspect._replace(other=value))
+            else:
+                self._new.values[suspect.series.identity, suspect.event_time_us] = value
+                if value != suspect.value:
+                    found.append(suspect._replace(other=value, wins=False))
+        return found
 
     def take(self, piece: Piece) -> list[Conflict]:
         """Rows that have become durable after all before them; those of them that another value stands against. Mostly

@@ -16,7 +16,7 @@ from services.ingestion.domain.catalogue import RepeatPolicy
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import RawReading
 from services.ingestion.domain.reading_columns import Piece
-from services.ingestion.domain.recent_readings import Conflict, RecentReadings
+from services.ingestion.domain.recent_readings import Conflict, CountingValue, RecentReadings
 from services.ingestion.domain.series import Series, SeriesKey
 from tests.support.ingestion import NOW_US, TYPES, kit, series
 
@@ -53,6 +53,50 @@ async def test_the_last_one_wins_where_the_sensor_type_says_so() -> None:
     async with kit(types=(LAST, *TYPES[1:])) as made:
         answers = [await made.readings.create(CreateReading(raw(value))) for value in (290.0, 300.0, 300.0, 310.0)]
         assert [told(one.conflict) for one in answers] == [None, (True, 300, 290), None, (True, 310, 300)]
+
+
+@pytest.mark.parametrize("last_wins", [False, True])
+async def test_nothing_untrue_is_told_of_readings_that_somebody_has_amended(last_wins: bool) -> None:
+    async with kit(types=(LAST if last_wins else TYPES[0], *TYPES[1:])) as made:
+        key = SeriesKey("b1", "r1", "temperature", "d1")
+
+        async def send(value: float) -> tuple[bool, float, float] | None:
+            return told((await made.readings.create(CreateReading(raw(value)))).conflict)
+
+        assert await send(100.0) is None
+        assert made.counting.asked == 0
+        made.counting.known[key, AT] = CountingValue(True, 106.0, amended=True)
+        # It counts, and so it is no conflict; the first one is.
+        assert await send(106.0) is None
+        assert await send(100.0) == (False, 106, 106)
+        assert await send(106.0) is None
+        assert made.counting.asked == 2
+        # Voided: no value counts, which no answer has a word for.
+        made.counting.known[key, AT] = CountingValue(True, None, amended=True)
+        assert await send(100.0) is None
+        made.counting.silent = True
+        assert await send(101.0) is None
+
+
+async def test_a_first_value_that_this_process_has_not_seen_is_told() -> None:
+    async with kit() as made:
+        key = SeriesKey("b1", "r1", "temperature", "d1")
+        made.counting.known[key, AT] = CountingValue(True, 100.0)
+        assert (await made.readings.create(CreateReading(raw(106.0)))).conflict is None
+        # What counts is the first of all values, not the first that came this way.
+        assert (await made.readings.create(CreateReading(raw(100.0)))).conflict is None
+        again = await made.readings.create(CreateReading(raw(106.0)))
+        assert told(again.conflict) == (False, 100, 100)
+
+
+async def test_what_wins_may_be_stored_already() -> None:
+    async with kit(types=(LAST, *TYPES[1:])) as made:
+        key = SeriesKey("b1", "r1", "temperature", "d1")
+        await made.readings.create(CreateReading(raw(290.0)))
+        made.counting.known[key, AT] = CountingValue(True, 300.0)
+        assert told((await made.readings.create(CreateReading(raw(300.0)))).conflict) == (True, 300, 290)
+        made.counting.known[key, AT] = CountingValue(True, 299.0)
+        assert told((await made.readings.create(CreateReading(raw(310.0)))).conflict) == (True, 310, 299)
 
 
 async def test_a_changed_catalogue_forgets_no_values() -> None:

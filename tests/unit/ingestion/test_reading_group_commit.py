@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingestion.adapters.memory.stores import MemoryLane
+from services.ingestion.adapters.memory.stores import MemoryCountingValues, MemoryLane
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import StoredReading
@@ -41,7 +41,9 @@ def test_every_caller_gets_its_own_outcome_whatever_the_batching(
 ) -> None:
     async def scenario() -> None:
         lane = MemoryLane(poisoned)
-        group_commit = ReadingGroupCommit(lane, options(max_batch_rows=max_rows, max_batch_bytes=max_bytes))
+        group_commit = ReadingGroupCommit(
+            lane, MemoryCountingValues(), options(max_batch_rows=max_rows, max_batch_bytes=max_bytes)
+        )
         time = iter(range(10_000))
 
         async def call(rows: list[tuple[int, float]]) -> list[StoredReading]:
@@ -75,7 +77,7 @@ def test_every_caller_gets_its_own_outcome_whatever_the_batching(
 
 async def test_a_failed_batch_fails_exactly_its_own_callers() -> None:
     lane = MemoryLane(poisoned)
-    group_commit = ReadingGroupCommit(lane, options(max_batch_rows=2))
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options(max_batch_rows=2))
     one = SERIES[0]
     lane.gate.clear()
     async with running(group_commit):
@@ -92,7 +94,7 @@ async def test_a_failed_batch_fails_exactly_its_own_callers() -> None:
 
 async def test_what_arrives_during_a_publication_goes_together_and_in_order() -> None:
     lane = MemoryLane()
-    group_commit = ReadingGroupCommit(lane, options())
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options())
     one = SERIES[0]
     lane.gate.clear()
     async with running(group_commit):
@@ -120,7 +122,7 @@ async def test_what_arrives_during_a_publication_goes_together_and_in_order() ->
 
 async def test_a_key_makes_a_message_of_its_own_whose_id_repeats() -> None:
     lane = MemoryLane()
-    group_commit = ReadingGroupCommit(lane, options())
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options())
     readings = [StoredReading(one, 7, 1.0) for one in SERIES]
     async with running(group_commit):
         for _ in range(2):
@@ -136,7 +138,9 @@ async def test_too_much_pending_makes_callers_wait_then_refuses_them() -> None:
     lane = MemoryLane()
     one = SERIES[0]
     group_commit = ReadingGroupCommit(
-        lane, options(max_pending_bytes=3 * (one.weight + 20), admission_timeout=timedelta(milliseconds=100))
+        lane,
+        MemoryCountingValues(),
+        options(max_pending_bytes=3 * (one.weight + 20), admission_timeout=timedelta(milliseconds=100)),
     )
     lane.gate.clear()
     async with running(group_commit):
@@ -158,7 +162,7 @@ async def test_too_much_pending_makes_callers_wait_then_refuses_them() -> None:
 
 async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
     lane = MemoryLane()
-    group_commit = ReadingGroupCommit(lane, options())
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options())
     lane.gate.clear()
     async with running(group_commit):
         stays = asyncio.create_task(group_commit.submit_row(SERIES[0], 1, 1.0))
@@ -175,7 +179,7 @@ async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
 
 async def test_nothing_to_submit_is_done_at_once() -> None:
     lane = MemoryLane()
-    submitted = await ReadingGroupCommit(lane, options()).submit([])
+    submitted = await ReadingGroupCommit(lane, MemoryCountingValues(), options()).submit([])
     assert submitted.done()
     assert not lane.rows()
 
@@ -197,7 +201,7 @@ class _SlowLane(MemoryLane):
 async def test_what_waits_behind_refused_messages_is_refused_in_time_without_a_try_of_its_own() -> None:
     lane = _SlowLane(0.1)
     group_commit = ReadingGroupCommit(
-        lane, options(partitions=1, max_batch_rows=1, queue_timeout=timedelta(seconds=0.15))
+        lane, MemoryCountingValues(), options(partitions=1, max_batch_rows=1, queue_timeout=timedelta(seconds=0.15))
     )
     only = series("d0", 1)
     async with running(group_commit):
@@ -217,7 +221,7 @@ async def test_a_defect_is_its_callers_alone_and_no_partition_stops() -> None:
             await super().publish(batch, message_id)
 
     lane = Broken()
-    group_commit = ReadingGroupCommit(lane, options())
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options())
     async with running(group_commit):
         for one in SERIES[:4]:
             with pytest.raises(RuntimeError):
@@ -228,7 +232,7 @@ async def test_a_defect_is_its_callers_alone_and_no_partition_stops() -> None:
 
 async def test_what_a_request_brings_the_second_time_is_stored_although_its_parts_are_cut_otherwise() -> None:
     lane = MemoryLane()
-    group_commit = ReadingGroupCommit(lane, options())
+    group_commit = ReadingGroupCommit(lane, MemoryCountingValues(), options())
     first, second = (next(one for one in SERIES if one.partition == partition) for partition in (0, 1))
     async with running(group_commit):
         # A type that was unknown has been created meanwhile.

@@ -1,7 +1,7 @@
 """The other stores and lanes in memory: for tests and experiments."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,6 +10,8 @@ from services.ingestion.domain.alert import Alert, AlertState, next_state
 from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound, StreamUnavailable
 from services.ingestion.domain.reading import to_microseconds
 from services.ingestion.domain.reading_columns import Piece
+from services.ingestion.domain.recent_readings import CountingValue
+from services.ingestion.domain.series import SeriesKey
 
 
 class MemoryLane:
@@ -39,6 +41,19 @@ class MemoryLane:
                 batch.index.tolist(), batch.event_time_us.tolist(), batch.value.tolist(), strict=True
             )
         ]
+
+
+class MemoryCountingValues:
+    """The port `CountingValues`. `known`: what is stored; nothing of all else. `silent`: nobody answers."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[SeriesKey, int], CountingValue] = {}
+        self.silent = False
+        self.asked = 0
+
+    async def stored(self, readings: Sequence[tuple[SeriesKey, int]]) -> Sequence[CountingValue] | None:
+        self.asked += 1
+        return None if self.silent else [self.known.get(reading, CountingValue(stored=False)) for reading in readings]
 
 
 class MemoryPriority:
