@@ -80,7 +80,7 @@ async def started(dsn: str, nats_url: str, issuer: DevIssuer, **changes: object)
             open_database(dsn, schema="ingestion", application_name="looking on")
         )
         await eventually(lambda: not app.server.health.problems())
-        # A start tells the others what the sensor types say of their values.
+        # The first start tells the others what the sensor types say of their values.
         await eventually(lambda: _nothing_to_relay(database))
         yield World(app, channel, nats, database, dsn, issuer)
     assert app.exit_code == 0

@@ -2,12 +2,17 @@ import time
 
 import grpc.aio
 import pytest
+from nats.aio.msg import Msg
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import AlreadyExists, DomainError, FailedPrecondition, InvalidArgument, NotFound
 from services.chassis.grpc.status import unpack
+from services.chassis.nats.topology import COUNTING_VALUES_SUBJECT, READINGS
 from tests.integration.ingestion.conftest import World, started
 from tests.support.eventually import eventually
+from tests.support.nats import NatsServer
+from tocsin.calls.v1.counting_values_pb2 import CountingValue, CountingValuesRequest, CountingValuesResponse
+from tocsin.events.v1.readings_pb2 import ReadingBatch
 from tocsin.ingestion.v1 import catalogue_pb2, reading_pb2, reading_service_pb2
 from tocsin.ingestion.v1 import catalogue_service_pb2 as pb
 
@@ -71,6 +76,14 @@ async def test_which_of_two_values_counts_is_a_matter_of_the_sensor_type(world: 
         )
         return answer.conflict if answer.HasField("conflict") else None
 
+    async def answer(message: Msg) -> None:
+        asked = CountingValuesRequest.FromString(message.data)
+        nothing = [CountingValue(stored=False) for _ in asked.readings]
+        await message.respond(CountingValuesResponse(values=nothing).SerializeToString())
+
+    # In place of aggregation, which has stored nothing.
+    answers = await world.nats.nc.subscribe(COUNTING_VALUES_SUBJECT, cb=answer)
+    await world.nats.nc.flush()
     assert await sent(40) is None
     assert await sent(40) is None
     first = await sent(50)
@@ -82,6 +95,10 @@ async def test_which_of_two_values_counts_is_a_matter_of_the_sensor_type(world: 
     assert await sent(40) is None
     second = await sent(50)
     assert second == reading_pb2.ReadingConflict(outcome="SUPERSEDES", counting_value=50, other_value=40)
+    # Nobody knows what counts: nothing is told.
+    await answers.unsubscribe()
+    await world.nats.nc.flush()
+    assert await sent(60) is None
 
 
 async def test_another_replica_hears_of_changes(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
@@ -266,3 +283,30 @@ async def test_a_closed_catalogue_takes_what_it_knows_only(ingestion_dsn: str, s
             pb.CreateRoomRequest(room=catalogue_pb2.Room(building="b1", id="r1")), metadata=world.me
         )
         await send(world, "temperature", 300)
+
+
+async def test_a_start_tells_only_what_nobody_has_been_told(
+    ingestion_dsn: str, own_broker: NatsServer, issuer: DevIssuer
+) -> None:
+    async def told(world: World) -> list[str]:
+        state = (await world.nats.js.stream_info(READINGS)).state
+        found: list[str] = []
+        for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
+            message = await world.nats.js.get_msg(READINGS, sequence)
+            batch = ReadingBatch.FromString(message.data or b"")
+            assert batch.partition == 0
+            found += [one.sensor_type for one in batch.sensor_types]
+        return sorted(found)
+
+    async with started(ingestion_dsn, own_broker.url, issuer) as world:
+        assert await told(world) == sorted(SEEDED)
+        await world.catalogue.CreateSensorType(pb.CreateSensorTypeRequest(sensor_type=NOISE), metadata=world.me)
+        known = sorted([*SEEDED, "noise"])
+        assert await told(world) == known
+    async with started(ingestion_dsn, own_broker.url, issuer) as world:
+        assert await told(world) == known
+        async with world.database.connection() as connection:
+            # As a migration would.
+            await connection.execute("UPDATE sensor_types SET max_value = 200 WHERE id = 'noise'")
+    async with started(ingestion_dsn, own_broker.url, issuer) as world:
+        assert await told(world) == sorted([*known, "noise"])

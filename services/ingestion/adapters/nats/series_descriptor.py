@@ -55,23 +55,17 @@ def move_events(move: DeviceMove, partitions: int) -> list[Event]:
     return found
 
 
-def type_events(types: TypesTold, partitions: int) -> list[Event]:
-    """One for each partition."""
+def type_event(types: TypesTold) -> Event:
+    """To one partition: what its owner stores all of them read."""
     infos = [
         readings_pb2.SensorTypeInfo(
             sensor_type=one.id, unit=one.unit, min_value=one.min_value, max_value=one.max_value, told_us=types.told
         )
         for one in types.types
     ]
-    found: list[Event] = []
-    name = uuid7()
-    for partition in range(partitions):
-        message = readings_pb2.ReadingBatch(partition=partition, sensor_types=infos)
-        message.accept_time.GetCurrentTime()
-        found.append(
-            Event(readings_subject(partition), message, id=f"types-{name}-{partition}", key=f"rules-{partition}")
-        )
-    return found
+    message = readings_pb2.ReadingBatch(partition=0, sensor_types=infos)
+    message.accept_time.GetCurrentTime()
+    return Event(readings_subject(0), message, id=f"types-{uuid7()}", key="rules-0")
 
 
 def _changed(change: RulesChange) -> readings_pb2.SeriesDescriptor:

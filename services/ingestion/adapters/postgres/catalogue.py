@@ -10,6 +10,7 @@ from services.ingestion.adapters.postgres.places import Places
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.adapters.postgres.sensor_types import (
     COLUMNS,
+    TOLD,
     VALUES,
     next_revision,
     sensor_type_in,
@@ -66,10 +67,14 @@ class PostgresCatalogue(Places):
             return [sensor_type_in(row) for row in await connection.fetch(f"SELECT {COLUMNS} FROM sensor_types")]
 
     async def tell_sensor_types(self) -> None:
-        """Tells all others what the sensor types say of their values: those that started anew do not know."""
+        """Tells the others what sensor types say of their values, of those that they have not been told of: types that
+        were there before they were told."""
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(f"SELECT {COLUMNS} FROM sensor_types ORDER BY id FOR SHARE")
-            await self._rule_changes.of_values(connection, [sensor_type_in(row) for row in rows])
+            rows = await connection.fetch(
+                f"SELECT {COLUMNS} FROM sensor_types WHERE told IS DISTINCT FROM {TOLD} ORDER BY id FOR UPDATE"
+            )
+            if rows:
+                await self._rule_changes.of_values(connection, [sensor_type_in(row) for row in rows])
 
     async def update_sensor_type(self, name: str, change: Callable[[SensorType], SensorType]) -> SensorType:
         """Raises ResourceNotFound; ResourceInUse for kind or unit of a type that has readings."""

@@ -6,8 +6,8 @@ from datetime import timedelta
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import Connection, Database, Outbox, relayed
 from services.chassis.telemetry.logs import get_logger
-from services.ingestion.adapters.nats.series_descriptor import move_events, rule_events, type_events
-from services.ingestion.adapters.postgres.sensor_types import next_revision
+from services.ingestion.adapters.nats.series_descriptor import move_events, rule_events, type_event
+from services.ingestion.adapters.postgres.sensor_types import TOLD, next_revision
 from services.ingestion.domain.catalogue import Device, SensorType
 from services.ingestion.domain.rule_changes import RulesChange, TypesTold, move_of, own_rules_changed
 
@@ -32,7 +32,9 @@ class RuleChangeEvents:
     async def of_values(self, connection: Connection, types: Sequence[SensorType]) -> list[int]:
         """What these types, whose rows are locked, say of their values. Returns what `relayed` asks for."""
         told = await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        return await self._outbox.add_many(connection, type_events(TypesTold(types, told), self._partitions))
+        names = [one.id for one in types]
+        await connection.execute(f"UPDATE sensor_types SET told = {TOLD} WHERE id = ANY($1::text[])", names)
+        return await self._outbox.add_many(connection, [type_event(TypesTold(types, told))])
 
     async def of_device(
         self, connection: Connection, name: str, before: Device | None, after: Device | None

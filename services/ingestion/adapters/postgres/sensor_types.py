@@ -8,6 +8,8 @@ from services.ingestion.domain.catalogue import Kind, RepeatPolicy, SensorType
 
 VALUES = f"id, kind, unit, min_value, max_value, expected_interval, {RULES}, last_wins"
 COLUMNS = f"{VALUES}, revision"
+TOLD = "format('%s|%s|%s', unit, min_value, max_value)"
+"""What the others are to know of the values of a type, to compare with what they were told."""
 # By the clock, so that it grows also beyond what was told before the database was brought back from a copy.
 NEXT = "greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
 

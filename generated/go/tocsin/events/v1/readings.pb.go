@@ -167,8 +167,8 @@ type ReadingBatch struct {
 	Changed []*SeriesDescriptor `protobuf:"bytes,8,rep,name=changed,proto3" json:"changed,omitempty"`
 	// moved devices, sent to every partition when the catalogue says that a device stands elsewhere, or is gone.
 	Moved []*DeviceMoved `protobuf:"bytes,9,rep,name=moved,proto3" json:"moved,omitempty"`
-	// sensor_types of the catalogue, sent to every partition when ingestion starts and when one is made or changed: those who judge
-	// values know their units and limits without a reading.
+	// sensor_types of the catalogue, sent to one partition when one is made or changed, and when ingestion starts of those that have
+	// not been told of: those who judge values know their units and limits without a reading.
 	SensorTypes   []*SensorTypeInfo `protobuf:"bytes,10,rep,name=sensor_types,json=sensorTypes,proto3" json:"sensor_types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
