@@ -28,6 +28,7 @@ from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
 from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
+from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import alarms, debts, redelivery
 from services.notification.adapters.nats.dead_letters import StreamDeadLetters
@@ -35,7 +36,8 @@ from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.public_feed import PublicFeed
 from services.notification.adapters.postgres.clock import Clock, DatabaseClock
-from services.notification.adapters.postgres.retention import prune_all
+from services.notification.adapters.postgres.retention import prepare_weeks, prune_all
+from services.notification.adapters.postgres.statistics import merge_counts
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
@@ -47,6 +49,7 @@ from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Channel
 from services.notification.application.sending import Sender
+from services.notification.application.statistics import StatisticsQueries
 from services.notification.application.tenants import Tenants
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.notification import ChannelName
@@ -56,9 +59,13 @@ from tocsin.notification.v1.dead_letter_service_pb2_grpc import add_DeadLetterSe
 from tocsin.notification.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 from tocsin.notification.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
+from tocsin.notification.v1.notification_statistics_service_pb2_grpc import (
+    add_NotificationStatisticsServiceServicer_to_server,
+)
 from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 _RETENTION_EVERY = timedelta(minutes=10)
+_MERGE_EVERY = timedelta(seconds=30)
 _PATIENCE = timedelta(seconds=10)
 FCM_TIMEOUT = timedelta(seconds=10)
 
@@ -111,10 +118,11 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
             dsn,
             schema=SERVICE,
             application_name=f"tocsin-{SERVICE}",
-            options=PoolOptions(max_size=settings.database_pool),
+            options=PoolOptions(max_size=settings.database_pool, generic_plans=True),
         )
     )
     await migrate_tenants(dsn, settings.tenant_names())
+    await prepare_weeks(database, clock, settings.tenant_names())
     nats = await app.enter(
         open_nats(
             settings.nats_url,
@@ -178,6 +186,8 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     await app.enter(sender.queueing)
     servicer = NotificationServicer(sender, Inbox(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
+    statistics = NotificationStatisticsServicer(StatisticsQueries(base.tenants, stores.counts))
+    add_NotificationStatisticsServiceServicer_to_server(statistics, app.server.registrar)
     wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
@@ -275,6 +285,7 @@ async def wire_retention(base: Base, wakes: Wakes) -> None:
     listening = listen(dsn, SERVICE, f"tocsin-{SERVICE}-listener", wake, lost="listener.lost")
     base.app.task("listener", listening, until=Step.STOP_PULLING)
     base.app.task("retention", _retention(base), until=Step.STOP_PULLING)
+    base.app.task("statistics", _merging(base), until=Step.STOP_PULLING)
 
 
 def _poked(poke: Callable[[], None], _payload: str | None) -> None:
@@ -296,9 +307,19 @@ def smtp_options(settings: NotificationSettings) -> SmtpOptions:
 
 
 async def _retention(base: Base) -> None:
+    keep = base.settings.retentions()
     while True:
         await asyncio.sleep(_RETENTION_EVERY.total_seconds())
         try:
-            await prune_all(base.database, base.clock, base.tenants.names)
+            await prune_all(base.database, base.clock, keep)
         except DomainError as error:
             log.warning("retention.postponed", error=error.message)
+
+
+async def _merging(base: Base) -> None:
+    while True:
+        await asyncio.sleep(_MERGE_EVERY.total_seconds())
+        try:
+            await merge_counts(base.database, base.tenants.names)
+        except DomainError as error:
+            log.warning("statistics.merge_postponed", error=error.message)

@@ -14,6 +14,8 @@ from services.notification.domain.retry_schedule import RetrySchedule
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
+MIN_RETENTION = timedelta(days=1)
+"""Idempotency keys are remembered for as long."""
 MAX_TENANT = 50
 """Characters of a tenant's name: it is part of a schema's name, which PostgreSQL cuts at 63 bytes."""
 
@@ -25,6 +27,11 @@ class NotificationSettings(ChassisSettings):
 
     tenants: str = "diabetes,wellness,maternity,test"
     """The tenants of the deployment; each has a schema of its own, `notification_<tenant>`."""
+    retention: Duration = timedelta(days=90)
+    """Notifications are kept for this long after they were accepted (they go by whole weeks), longer while they are
+    still to be delivered."""
+    tenant_retention: str = ""
+    """The same for tenants for whom it is different: diabetes=365d,test=14d."""
     database_pool: int = 10
     """Sessions at the database, at most."""
 
@@ -109,6 +116,21 @@ class NotificationSettings(ChassisSettings):
         """The tenants, in the order given."""
         return tuple(name.strip() for name in self.tenants.split(",") if name.strip())
 
+    def retentions(self) -> dict[str, timedelta]:
+        """How long the notifications of each tenant are kept. Raises Refused."""
+        kept = dict.fromkeys(self.tenant_names(), self.retention)
+        for entry in filter(None, map(str.strip, self.tenant_retention.split(","))):
+            name, _, text = map(str.strip, entry.partition("="))
+            if name not in kept:
+                raise Refused(self.env("tenant_retention"), f"has {name!r}, which is no tenant")
+            try:
+                time = parse_duration(text)
+            except ValueError as error:
+                raise Refused(self.env("tenant_retention"), f"has {text!r}, which {error}") from None
+            assert isinstance(time, timedelta)
+            kept[name] = time
+        return kept
+
     def schedule(self, field: str) -> RetrySchedule:
         """The retry schedule in `field`. Raises Refused."""
         delays: list[timedelta] = []
@@ -133,6 +155,8 @@ class NotificationSettings(ChassisSettings):
                 self.env("tenants"),
                 f"has {name!r}, which is no id of at most {MAX_TENANT} characters",
             )
+        for name, time in self.retentions().items():
+            require(time >= MIN_RETENTION, self.env("retention"), f"must be at least 1d for {name}")
         for field in ("database_pool", "rate_limit", "concurrency", "invoice_batch", "invoice_mailers"):
             require(1 <= getattr(self, field) <= 10_000, self.env(field), "must be from 1 to 10000")
         for field in ("smtp_connections", "render_processes", "invoice_replicas"):

@@ -26,6 +26,41 @@ def test_a_waiting_call_tells_that_it_was_sent(rest: httpx.Client, unique: Calla
     assert int(read["version"]) > int(stored["version"])
 
 
+def test_what_was_read_opened_and_counted(edge: Edge, unique: Callable[[str], str]) -> None:
+    user, tenant = unique("u"), {"tenant": "maternity"}
+    token = edge.token("notifications:read", "notifications:write", tenants=["maternity"])
+    with httpx.Client(base_url=edge.url, headers={"authorization": f"Bearer {token}"}) as rest:
+        before = rest.get("/v1/notifications:count", params=tenant).json()
+        sent = [
+            rest.post("/v1/notifications", json=notification(user, **tenant, channel="CONSOLE", wait=True)).json()
+            for _ in range(3)
+        ]
+        opened = rest.post(f"/v1/notifications/{sent[0]['id']}:markOpened", json=tenant).json()
+        assert opened["readTime"] == opened["openTime"]
+        unread = {**tenant, "user": user, "unread": "true", "view": "BASIC"}
+        page = rest.get("/v1/notifications", params=unread).json()["notifications"]
+        assert [(one["id"], one["title"], one["body"]) for one in page] == [
+            (one["id"], "Hello", "") for one in (sent[2], sent[1])
+        ]
+        late = {**unread, "from": sent[2]["createTime"]}
+        assert [one["id"] for one in rest.get("/v1/notifications", params=late).json()["notifications"]] == [
+            sent[2]["id"]
+        ]
+        marked = rest.post("/v1/notifications:markAllRead", json={**tenant, "user": user}).json()
+        assert marked == {"marked": "2"}
+        assert rest.get("/v1/notifications", params=unread).json()["notifications"] == []
+        after = rest.get("/v1/notifications:count", params=tenant).json()
+        assert int(after["sent"]) == int(before["sent"]) + 3
+        found = rest.get("/v1/notifications:statistics", params={**tenant, "interval": "HOUR"}).json()
+        assert found["figures"]["counts"] == after
+        assert sum(int(point["figures"]["counts"]["total"]) for point in found["series"]) == int(after["total"])
+        assert rest.post("/v1/notifications:retry", json=tenant).json() == {"retried": 0, "more": False}
+        backwards = {**tenant, "from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+        refused = rest.get("/v1/notifications:count", params=backwards)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "to")
+        assert rest.get("/v1/notifications:count", params={"tenant": "test"}).status_code == 403
+
+
 def test_an_email_reaches_the_mail_server(edge: Edge, rest: httpx.Client, unique: Callable[[str], str]) -> None:
     user = unique("u")
     address = f"{user}@example.test"

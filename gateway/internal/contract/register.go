@@ -28,6 +28,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		mediaprobe.RegisterVideoServiceHandlerClient(ctx, mux, mediaprobe.NewVideoServiceClient(med)),
 		notification.RegisterNotificationServiceHandlerClient(ctx, mux, notification.NewNotificationServiceClient(not)),
 		notification.RegisterChannelPlanServiceHandlerClient(ctx, mux, notification.NewChannelPlanServiceClient(not)),
+		notification.RegisterNotificationStatisticsServiceHandlerClient(ctx, mux, notification.NewNotificationStatisticsServiceClient(not)),
 		notification.RegisterEndpointServiceHandlerClient(ctx, mux, notification.NewEndpointServiceClient(not)),
 		notification.RegisterInvoiceServiceHandlerClient(ctx, mux, notification.NewInvoiceServiceClient(not)),
 		notification.RegisterWebhookServiceHandlerClient(ctx, mux, notification.NewWebhookServiceClient(not)),

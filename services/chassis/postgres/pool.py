@@ -49,6 +49,9 @@ class PoolOptions:
     network leaves sessions that are no error, and that nobody would end."""
     idle_in_transaction_timeout: timedelta = timedelta(seconds=60)
     lock_timeout: timedelta = timedelta(seconds=10)
+    generic_plans: bool = False
+    """Statements are planned once for a session, whatever their arguments: for services whose statements all find their
+    rows by an index. Planning costs several times what such a statement does, most of all on a partitioned table."""
     wait_until_up: timedelta = timedelta(seconds=30)
     """How long opening the pool waits for a server that is still starting."""
 
@@ -66,6 +69,7 @@ class PoolOptions:
             "statement_timeout": _milliseconds(self.statement_timeout),
             "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction_timeout),
             "lock_timeout": _milliseconds(self.lock_timeout),
+            "plan_cache_mode": "force_generic_plan" if self.generic_plans else "auto",
             # Short statements dominate here; compiling them costs more than it saves.
             "jit": "off",
         }

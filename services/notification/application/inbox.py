@@ -1,14 +1,15 @@
-"""Reading notifications, and marking them read."""
+"""Reading notifications, marking them read or opened, and taking up again what was given up."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from services.notification.application.ports import NotificationFilter, NotificationStore, Position
+from services.notification.application.ports import AbandonedFilter, NotificationFilter, NotificationStore, Position
 from services.notification.application.tenants import Tenants
 from services.notification.domain.notification import Notification
 
 
 class Inbox:
-    """Handles queries, and MarkRead."""
+    """Handles queries, and what readers do."""
 
     def __init__(self, tenants: Tenants, store: NotificationStore) -> None:
         self._tenants = tenants
@@ -24,8 +25,22 @@ class Inbox:
         self._tenants.require(wanted.tenant)
         return await self._store.page(wanted, limit=limit, after=after)
 
-    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
-        """The notification, read. The time of the first reading stays. Raises TenantForbidden, TenantUnknown,
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
+        """The notification, read (and opened). The first times stay. Raises TenantForbidden, TenantUnknown,
         NotificationNotFound, and VersionConflict where another version stands than the `expected` one (0: any)."""
         self._tenants.require(tenant)
-        return await self._store.mark_read(tenant, id_, expected)
+        return await self._store.mark_read(tenant, id_, expected, opened=opened)
+
+    async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
+        """How many of those accepted no later than `until` were unread. Raises TenantForbidden and TenantUnknown."""
+        self._tenants.require(tenant)
+        return await self._store.mark_all_read(tenant, user, until)
+
+    async def retry(self, wanted: AbandonedFilter, limit: int, *, dry_run: bool) -> tuple[int, bool]:
+        """How many FAILED ones were taken up again, and whether there are more than `limit`. Raises TenantForbidden and
+        TenantUnknown."""
+        self._tenants.require(wanted.tenant)
+        found = await self._store.abandoned(wanted, limit + 1)
+        ids = found[:limit]
+        retried = len(ids) if dry_run else await self._store.retry_abandoned(wanted.tenant, ids)
+        return retried, len(found) > limit

@@ -18,7 +18,7 @@ from services.notification.application.claimed_delivery import (
 from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
-from services.notification.domain.notification import ChannelName, Draft, Notification, Status
+from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
 
 
@@ -34,12 +34,28 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationFilter:
-    """Which notifications of a tenant are wanted; empty values do not limit."""
+    """Which notifications of a tenant are wanted; empty values do not limit. Those accepted from `since` on, and before
+    `until`. `basic`: without body, data and next attempt."""
 
     tenant: str
     user: str = ""
     status: Status | None = None
     unread: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    basic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonedFilter:
+    """Which of a tenant's FAILED notifications are wanted; as NotificationFilter."""
+
+    tenant: str
+    user: str = ""
+    type: Type | None = None
+    channel: ChannelName | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 Position = tuple[datetime, str]
@@ -104,13 +120,22 @@ class NotificationStore(Protocol):
         """Up to `limit` notifications, newest first, after the position."""
         ...
 
-    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
-        """Marks it read; the time of the first reading stays. Raises NotificationNotFound, and VersionConflict where
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
+        """Marks it read, and opened; the first times stay. Raises NotificationNotFound, and VersionConflict where
         another version stands than the `expected` one (0: any)."""
         ...
 
-    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
-        """FAILED becomes PENDING and due now, with attempts from zero; False when it is in another state, or gone."""
+    async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
+        """Marks all read that were sent to the user and accepted no later than `until`; how many were unread."""
+        ...
+
+    async def abandoned(self, wanted: AbandonedFilter, limit: int) -> Sequence[str]:
+        """The ids of up to `limit` FAILED ones, the oldest first."""
+        ...
+
+    async def retry_abandoned(self, tenant: str, ids: Sequence[str]) -> int:
+        """Those of them that are FAILED become PENDING and due now, with attempts from zero; how many. Of two calls at
+        once one takes each up."""
         ...
 
 

@@ -52,6 +52,13 @@ class TenantForbidden(PermissionDenied):
         super().__init__(metadata={"tenant": tenant})
 
 
+class PeriodInvalid(InvalidArgument):
+    """A period that nothing can be said about: its end is not after its start, or it is too long."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(violations=[FieldViolation("to", description, "PERIOD_INVALID")], reason="INVALID_FIELD")
+
+
 class RateLimited(ResourceExhausted):
     """The user has been sent as many notifications as the limit allows for now."""
 

@@ -87,6 +87,7 @@ class Notification:
     next_attempt_at: datetime | None = None
     sent_at: datetime | None = None
     read_at: datetime | None = None
+    opened_at: datetime | None = None
     version: int = 1
 
 

@@ -18,6 +18,7 @@ from services.notification.adapters.memory.notifications import InMemoryNotifica
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
 from services.notification.adapters.nats.events import DELIVERY_HEADER
+from services.notification.adapters.postgres.statistics import merge_counts
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants, schema_of
 from services.notification.application.claimed_delivery import Claimed, Completion
@@ -29,6 +30,7 @@ from services.notification.application.ports import (
     NotificationStore,
     SubscriptionStore,
 )
+from services.notification.application.statistics import NotificationCounts
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
 from services.notification.domain.rate_limit import RateLimit
@@ -43,7 +45,7 @@ BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
 SENT = Decision(sent=True, reached=True)
 GIVEN_UP = Decision(sent=False, failure=BUSY)
 _SHARED = ("deliveries", "rate_slots", "webhook_subscriptions", "invoices", "inbox", "outbox")
-_OWN = ("notifications", "endpoints", "idempotency_keys")
+_OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys")
 
 
 def again(seconds: float = 2, **more: frozenset[str]) -> Decision:
@@ -68,6 +70,11 @@ class Rig(ABC):
     endpoints: EndpointStore
     subscriptions: SubscriptionStore
     invoices: InvoiceStore
+    counts: NotificationCounts
+
+    @abstractmethod
+    async def merge_counts(self) -> None:
+        """Sums up what has been counted."""
 
     @abstractmethod
     async def told(self) -> list[tuple[str, str, int]]:
@@ -119,14 +126,19 @@ class MemoryRig(Rig):
         clock = ManualClock()
         self.state = State(now=lambda: clock.time, limit=LIMIT, lease=LEASE, disable_after=disable_after)
         self.kept = InMemoryInvoices(lambda: clock.time, lease=LEASE)
+        notifications = InMemoryNotifications(self.state)
         super().__init__(
             clock=clock,
-            notifications=InMemoryNotifications(self.state),
+            notifications=notifications,
+            counts=notifications,
             queue=InMemoryDeliveries(self.state),
             endpoints=InMemoryEndpoints(self.state),
             subscriptions=InMemorySubscriptions(self.state),
             invoices=self.kept,
         )
+
+    async def merge_counts(self) -> None:
+        """Nothing is summed up here."""
 
     async def told(self) -> list[tuple[str, str, int]]:
         """See Rig."""
@@ -153,7 +165,12 @@ class PostgresRig(Rig):
             endpoints=stores.endpoints,
             subscriptions=stores.subscriptions,
             invoices=stores.invoices,
+            counts=stores.counts,
         )
+
+    async def merge_counts(self) -> None:
+        """See Rig."""
+        await merge_counts(self.database, TENANTS)
 
     async def told(self) -> list[tuple[str, str, int]]:
         """See Rig."""

@@ -285,14 +285,14 @@ async def test_a_mark_of_another_version_is_refused(rig: Rig) -> None:
 async def test_only_what_failed_is_retried(rig: Rig) -> None:
     [one] = await rig.enqueue(draft())
     for id_ in (one.id, UNKNOWN, "nothing"):
-        assert not await rig.notifications.retry_abandoned("test", id_)
+        assert not await rig.notifications.retry_abandoned("test", [id_])
     [claimed] = await rig.claim()
     await rig.complete(again(0), claimed)
     [claimed] = await rig.claim()
     await rig.complete(GIVEN_UP, claimed)
-    assert not await rig.notifications.retry_abandoned("wellness", one.id)
-    assert await rig.notifications.retry_abandoned("test", one.id)
-    assert not await rig.notifications.retry_abandoned("test", one.id)
+    assert await rig.notifications.retry_abandoned("wellness", [one.id]) == 0
+    assert await rig.notifications.retry_abandoned("test", [one.id, UNKNOWN, "nothing", one.id]) == 1
+    assert await rig.notifications.retry_abandoned("test", [one.id]) == 0
     [claimed] = await rig.claim()
     assert (claimed.reference, claimed.attempts, claimed.history) == (one.id, 0, ())
     [sent] = await rig.complete(SENT, claimed)

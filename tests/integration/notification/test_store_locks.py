@@ -104,5 +104,5 @@ async def test_all_that_has_served_its_time_is_deleted_however_much_it_is(databa
         SELECT gen_random_uuid(), gen_random_uuid(), 'test', 'ada', at FROM unnest(ARRAY['infinity', now()]) AS at
         """,
     )
-    await prune_all(database, DatabaseClock(), TENANTS)
+    await prune_all(database, DatabaseClock(), dict.fromkeys(TENANTS, timedelta(days=90)))
     assert await value(database, "SELECT count(*) FROM rate_slots") == 2

@@ -1,18 +1,20 @@
 """Messages to commands, and values to messages."""
 
 import json
-from datetime import datetime
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
+from services.notification.application.ports import AbandonedFilter, NotificationFilter
 from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.statistics import Period
 from services.notification.domain.webhook import Subscription
 from tocsin.notification.v1 import (
     dead_letter_service_pb2,
@@ -23,6 +25,7 @@ from tocsin.notification.v1 import (
 )
 
 pb = notification_service_pb2
+_ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 SHOWN_TOKEN = 12
 """Characters of an FCM token that are shown."""
 
@@ -45,8 +48,59 @@ def draft(request: pb.SendNotificationRequest) -> Draft:
         title=request.title,
         body=request.body,
         data=_json(request.data) if request.HasField("data") else "",
-        channel=ChannelName(pb.Channel.Name(request.channel)) if request.channel else None,
+        channel=_channel(request.channel),
         idempotency_key=request.idempotency_key,
+    )
+
+
+def _channel(value: int) -> ChannelName | None:
+    return ChannelName(pb.Channel.Name(cast(Any, value))) if value else None
+
+
+class _HasTimes(Protocol):
+    def HasField(self, field_name: Any, /) -> bool: ...
+
+
+def time_of(request: _HasTimes, field: str) -> datetime | None:
+    """The time in a field; None when it is absent. Raises InvalidArgument for one that there is not."""
+    if not request.HasField(field):
+        return None
+    try:
+        return cast(Timestamp, getattr(request, field)).ToDatetime(UTC)
+    except ValueError as error:
+        violation = FieldViolation(field, "must be a time between the years 1 and 9999", "TIME_INVALID")
+        raise InvalidArgument(violations=[violation], reason="INVALID_FIELD") from error
+
+
+def period(request: _HasTimes) -> Period:
+    """From `from` to `to`; all there is where they are absent. Raises PeriodInvalid and InvalidArgument."""
+    return Period(time_of(request, "from") or _ALWAYS[0], time_of(request, "to") or _ALWAYS[1])
+
+
+def notification_filter(request: pb.ListNotificationsRequest) -> NotificationFilter:
+    """Raises PeriodInvalid and InvalidArgument."""
+    period(request)
+    return NotificationFilter(
+        tenant=request.tenant,
+        user=request.user,
+        status=status(request.status),
+        unread=request.unread,
+        since=time_of(request, "from"),
+        until=time_of(request, "to"),
+        basic=request.view == pb.NotificationView.BASIC,
+    )
+
+
+def abandoned_filter(request: pb.RetryNotificationsRequest) -> AbandonedFilter:
+    """Raises PeriodInvalid and InvalidArgument."""
+    period(request)
+    return AbandonedFilter(
+        tenant=request.tenant,
+        user=request.user,
+        type=Type(pb.NotificationType.Name(request.type)) if request.type else None,
+        channel=_channel(request.channel),
+        since=time_of(request, "from"),
+        until=time_of(request, "to"),
     )
 
 
@@ -79,6 +133,7 @@ def notification(value: Notification) -> pb.Notification:
         create_time=timestamp(value.created_at),
         send_time=timestamp(value.sent_at),
         read_time=timestamp(value.read_at),
+        open_time=timestamp(value.opened_at),
         version=value.version,
     )
     if value.data:

@@ -10,13 +10,13 @@ from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.positions import read_own_position
 from services.notification.application.inbox import Inbox
-from services.notification.application.ports import NotificationFilter
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.domain.notification import Draft, Notification
 from tocsin.notification.v1 import notification_service_pb2 as pb
 from tocsin.notification.v1 import notification_service_pb2_grpc as rpc
 
 DEFAULT_PAGE = 20
+MAX_RETRIED = 1000
 Context = grpc.aio.ServicerContext[object, object]
 
 
@@ -50,11 +50,15 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         self, request: pb.ListNotificationsRequest, context: Context
     ) -> pb.ListNotificationsResponse:
         """See the contract."""
-        wanted = NotificationFilter(
-            tenant=request.tenant, user=request.user, status=mappers.status(request.status), unread=request.unread
-        )
+        wanted = mappers.notification_filter(request)
         tokens = PageTokens(
-            "notifications", tenant=wanted.tenant, user=wanted.user, status=wanted.status, unread=wanted.unread
+            "notifications",
+            tenant=wanted.tenant,
+            user=wanted.user,
+            status=wanted.status,
+            unread=wanted.unread,
+            since=wanted.since,
+            until=wanted.until,
         )
         limit = page_limit(request.page_size, default=DEFAULT_PAGE)
         after = read_own_position(tokens, request.page_token)
@@ -68,6 +72,28 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         """See the contract."""
         read = await self._inbox.mark_read(request.tenant, request.id, request.expected_version)
         return mappers.notification(read)
+
+    async def MarkNotificationOpened(
+        self, request: pb.MarkNotificationOpenedRequest, context: Context
+    ) -> pb.Notification:
+        """See the contract."""
+        return mappers.notification(await self._inbox.mark_read(request.tenant, request.id, opened=True))
+
+    async def MarkAllNotificationsRead(
+        self, request: pb.MarkAllNotificationsReadRequest, context: Context
+    ) -> pb.MarkAllNotificationsReadResponse:
+        """See the contract."""
+        until = mappers.time_of(request, "until")
+        marked = await self._inbox.mark_all_read(request.tenant, request.user, until)
+        return pb.MarkAllNotificationsReadResponse(marked=marked)
+
+    async def RetryNotifications(
+        self, request: pb.RetryNotificationsRequest, context: Context
+    ) -> pb.RetryNotificationsResponse:
+        """See the contract."""
+        wanted = mappers.abandoned_filter(request)
+        retried, more = await self._inbox.retry(wanted, request.limit or MAX_RETRIED, dry_run=request.dry_run)
+        return pb.RetryNotificationsResponse(retried=retried, more=more)
 
 
 def _judged_items(request: pb.SendBulkNotificationsRequest) -> Iterator[Draft | DomainError]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from services.chassis.errors import DomainError
 from services.notification.adapters.memory.deliveries import take
 from services.notification.adapters.memory.state import Delivery, Key, State
 from services.notification.application.claimed_delivery import Claimed
-from services.notification.application.ports import Enqueued, NotificationFilter, Position
+from services.notification.application.ports import AbandonedFilter, Enqueued, NotificationFilter, Position
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate_limit import AHEAD
+from services.notification.domain.statistics import Count, Interval, Period, count_of
 
 
 class InMemoryNotifications:
@@ -124,27 +126,76 @@ class InMemoryNotifications:
             and (not wanted.user or one.user == wanted.user)
             and (wanted.status is None or one.status is wanted.status)
             and (not wanted.unread or (one.status is Status.SENT and one.read_at is None))
+            and _within(one, wanted.since, wanted.until)
             and (after is None or (one.created_at, one.id) < after)
         ]
         newest_first = sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
+        if wanted.basic:
+            return [replace(one, body="", data="") for one in newest_first[:limit]]
         return [self._read(one) for one in newest_first[:limit]]
 
-    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
         """See NotificationStore."""
-        now = await self.get(tenant, id_)
-        if expected not in (0, now.version):
-            raise VersionConflict(id_, expected, now.version)
-        if now.read_at is None:
-            kept = self._state.notifications[tenant, id_]
-            self._state.notifications[tenant, id_] = replace(kept, read_at=self._state.now(), version=kept.version + 1)
+        known = await self.get(tenant, id_)
+        if expected not in (0, known.version):
+            raise VersionConflict(id_, expected, known.version)
+        if known.read_at is None or (opened and known.opened_at is None):
+            now, kept = self._state.now(), self._state.notifications[tenant, id_]
+            self._state.notifications[tenant, id_] = replace(
+                kept,
+                read_at=kept.read_at or now,
+                opened_at=kept.opened_at or (now if opened else None),
+                version=kept.version + 1,
+            )
         return await self.get(tenant, id_)
 
-    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
+    async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
         """See NotificationStore."""
-        before = self._state.notifications.get((tenant, id_))
-        if before is None or before.status is not Status.FAILED:
-            return False
-        after = replace(before, status=Status.PENDING, version=before.version + 1)
-        self._state.notifications[tenant, id_] = after
-        self._schedule(after)
-        return True
+        unread = [
+            one
+            for one in self._state.notifications.values()
+            if (one.tenant, one.user, one.status, one.read_at) == (tenant, user, Status.SENT, None)
+            and one.created_at <= (until or self._state.now())
+        ]
+        for one in unread:
+            await self.mark_read(tenant, one.id)
+        return len(unread)
+
+    async def abandoned(self, wanted: AbandonedFilter, limit: int) -> Sequence[str]:
+        """See NotificationStore."""
+        found = [
+            one
+            for one in self._state.notifications.values()
+            if (one.tenant, one.status) == (wanted.tenant, Status.FAILED)
+            and (not wanted.user or one.user == wanted.user)
+            and (wanted.type is None or one.type is wanted.type)
+            and (wanted.channel is None or one.channel is wanted.channel)
+            and _within(one, wanted.since, wanted.until)
+        ]
+        return [one.id for one in sorted(found, key=lambda one: (one.created_at, one.id))[:limit]]
+
+    async def retry_abandoned(self, tenant: str, ids: Sequence[str]) -> int:
+        """See NotificationStore."""
+        found = [self._state.notifications.get((tenant, id_)) for id_ in sorted(set(ids))]
+        failed = [one for one in found if one is not None and one.status is Status.FAILED]
+        for before in failed:
+            after = replace(before, status=Status.PENDING, version=before.version + 1)
+            self._state.notifications[tenant, before.id] = after
+            self._schedule(after)
+        return len(failed)
+
+    async def counts(self, tenant: str, period: Period, interval: Interval | None) -> Sequence[Count]:
+        """See NotificationCounts."""
+        return [
+            count_of(one, None if interval is None else _start(one.created_at, interval))
+            for one in self._state.notifications.values()
+            if one.tenant == tenant and period.since <= one.created_at < period.until
+        ]
+
+
+def _within(one: Notification, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or one.created_at >= since) and (until is None or one.created_at < until)
+
+
+def _start(at: datetime, interval: Interval) -> datetime:
+    return at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % interval.value

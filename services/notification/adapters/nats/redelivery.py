@@ -35,7 +35,7 @@ class Redelivery:
         """Raises Permanent for what names nothing of ours."""
         match delivery.headers.get(events.DELIVERY_HEADER, "").split("/"):
             case ["notification", tenant, id_] if tenant in self._tenants.names:
-                await self._notifications.retry_abandoned(tenant, id_)
+                await self._notifications.retry_abandoned(tenant, [id_])
             case ["event", subscription, _]:
                 if not await self._subscriptions.resend(public_event(delivery), subscription):
                     raise Permanent("the subscription is gone or disabled")

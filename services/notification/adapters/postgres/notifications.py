@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database, Outbox
@@ -16,7 +16,7 @@ from services.notification.adapters.postgres.retry_abandoned import retry_abando
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion
-from services.notification.application.ports import Enqueued, NotificationFilter, Position
+from services.notification.application.ports import AbandonedFilter, Enqueued, NotificationFilter, Position
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import NotificationNotFound, VersionConflict
 from services.notification.domain.notification import ChannelName, Draft, Notification
@@ -30,19 +30,44 @@ _PAGE = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
     /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
 """
-_MARK_READ = f"""
+_BASIC_PAGE = f"""
+    SELECT {rows.BASIC_COLUMNS}, NULL AS next_attempt_at FROM TENANT.notifications n
+    /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
+"""
+_MARK = f"""
     WITH marks AS (
-        SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS m (id, expected)
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) AS m (id, expected, opened)
     ), wanted AS (
-        SELECT id FROM TENANT.notifications n WHERE id = ANY($1::uuid[]) AND read_at IS NULL
-            AND EXISTS (SELECT FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version))
+        SELECT n.id, (SELECT bool_or(opened) FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version)) AS opened
+        FROM TENANT.notifications n WHERE id = ANY($1::uuid[])
+            AND EXISTS (
+                SELECT FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version)
+                    AND (n.read_at IS NULL OR (m.opened AND n.opened_at IS NULL))
+            )
         ORDER BY id FOR NO KEY UPDATE
     ), marked AS (
-        UPDATE TENANT.notifications n SET read_at = $3, version = version + 1 FROM wanted
-        WHERE n.id = wanted.id AND n.read_at IS NULL RETURNING n.*
+        UPDATE TENANT.notifications n SET
+            read_at = coalesce(n.read_at, $4),
+            opened_at = CASE WHEN wanted.opened THEN coalesce(n.opened_at, $4) ELSE n.opened_at END,
+            version = n.version + 1
+        FROM wanted
+        WHERE n.id = wanted.id AND (n.read_at IS NULL OR (wanted.opened AND n.opened_at IS NULL)) RETURNING n.*
     )
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM marked n {rows.SCHEDULED}
 """
+_MARK_ALL = """
+    WITH wanted AS (
+        SELECT id FROM TENANT.notifications
+        WHERE recipient = $1 AND status = 'SENT' AND read_at IS NULL AND created_at <= $2
+        ORDER BY id LIMIT $4 FOR NO KEY UPDATE
+    )
+    UPDATE TENANT.notifications n SET read_at = $3, version = n.version + 1 FROM wanted WHERE n.id = wanted.id
+"""
+_ABANDONED = """
+    SELECT n.id::text AS id FROM TENANT.notifications n /*where*/ ORDER BY n.created_at, n.id LIMIT $1
+"""
+_STEP = 1000
+"""Rows that one transaction marks, at most."""
 _READ = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
     WHERE n.id = ANY($1::uuid[])
@@ -68,7 +93,7 @@ class PostgresNotifications:
         self._enqueuer = Enqueuer(database, clock, outbox, limit, lease)
         self._claimer = Claimer(database, clock, limit, lease)
         self._completer = Completer(database, clock, outbox, disable_after=disable_after)
-        self._marking = database.group_commit("marks", self._mark_read)
+        self._marking = database.group_commit("marks", self._mark)
 
     async def enqueue(
         self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
@@ -125,40 +150,31 @@ class PostgresNotifications:
 
     async def page(self, wanted: NotificationFilter, *, limit: int, after: Position | None) -> Sequence[Notification]:
         """See NotificationStore."""
-        where = Conditions(limit)
-        if wanted.user:
-            where.add("n.recipient = {}", wanted.user)
-        if wanted.status is not None:
-            where.add("n.status = {}", wanted.status.value)
-        if wanted.unread:
-            where.add("n.status = 'SENT' AND n.read_at IS NULL")
-        if after is not None:
-            where.add("(n.created_at, n.id) < ({}::timestamptz, {}::uuid)", *after)
-        statement = where.into(in_tenant(_PAGE, wanted.tenant))
+        statement, arguments = page_query(wanted, limit, after)
         async with self._database.connection() as connection:
-            found = await connection.fetch(statement, *where.arguments)
+            found = await connection.fetch(statement, *arguments)
         return [rows.notification(row, wanted.tenant, row["next_attempt_at"]) for row in found]
 
-    async def mark_read(self, tenant: str, id_: str, expected: int = 0) -> Notification:
+    async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
         """See NotificationStore."""
         if not is_own_id(id_):
             raise NotificationNotFound(metadata={"id": id_})
-        return await self._marking.submit((tenant, id_, expected))
+        return await self._marking.submit((tenant, id_, expected, opened))
 
-    async def _mark_read(
-        self, connection: Connection, marks: Sequence[tuple[str, str, int]]
+    async def _mark(
+        self, connection: Connection, marks: Sequence[tuple[str, str, int, bool]]
     ) -> list[Notification | DomainError]:
         now = await self._clock.now(connection)
-        by_tenant: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for tenant, id_, expected in marks:
-            by_tenant[tenant].append((id_, expected))
+        by_tenant: dict[str, list[tuple[str, int, bool]]] = defaultdict(list)
+        for tenant, id_, expected, opened in marks:
+            by_tenant[tenant].append((id_, expected, opened))
         found: dict[tuple[str, str], Notification] = {}
         before: dict[tuple[str, str], int] = {}
         """The versions that were changed, until the mark that changed them has been met."""
         for tenant in sorted(by_tenant):
             wanted = by_tenant[tenant]
-            ids, versions = [id_ for id_, _ in wanted], [expected for _, expected in wanted]
-            marked = await connection.fetch(in_tenant(_MARK_READ, tenant), ids, versions, now)
+            ids, versions, opened = map(list, zip(*wanted, strict=True))
+            marked = await connection.fetch(in_tenant(_MARK, tenant), ids, versions, opened, now)
             before |= {(tenant, row["id"]): row["version"] - 1 for row in marked}
             others = set(ids) - {row["id"] for row in marked}
             kept = await connection.fetch(in_tenant(_READ, tenant), sorted(others)) if others else []
@@ -166,7 +182,7 @@ class PostgresNotifications:
                 (tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in (*marked, *kept)
             }
         outcomes: list[Notification | DomainError] = []
-        for tenant, id_, expected in marks:
+        for tenant, id_, expected, _opened in marks:
             kept = found.get((tenant, id_))
             if kept is None:
                 outcomes.append(NotificationNotFound(metadata={"id": id_}))
@@ -179,12 +195,63 @@ class PostgresNotifications:
                 outcomes.append(VersionConflict(id_, expected, current))
         return outcomes
 
-    async def retry_abandoned(self, tenant: str, id_: str) -> bool:
+    async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
         """See NotificationStore."""
-        if not is_own_id(id_):
-            return False
+        statement, marked = in_tenant(_MARK_ALL, tenant), 0
+        while True:  # in steps, so that nobody waits long for these rows
+            async with self._database.transaction() as connection:
+                now = await self._clock.now(connection)
+                until = until or now
+                step = int((await connection.execute(statement, user, until, now, _STEP)).split()[-1])
+            marked += step
+            if step < _STEP:
+                return marked
+
+    async def abandoned(self, wanted: AbandonedFilter, limit: int) -> Sequence[str]:
+        """See NotificationStore."""
+        where = Conditions(limit)
+        where.add("n.status = 'FAILED'")
+        if wanted.user:
+            where.add("n.recipient = {}", wanted.user)
+        if wanted.type is not None:
+            where.add("n.type = {}", wanted.type.value)
+        if wanted.channel is not None:
+            where.add("n.channel = {}", wanted.channel.value)
+        _add_times(where, wanted.since, wanted.until)
+        async with self._database.connection() as connection:
+            found = await connection.fetch(where.into(in_tenant(_ABANDONED, wanted.tenant)), *where.arguments)
+        return [row["id"] for row in found]
+
+    async def retry_abandoned(self, tenant: str, ids: Sequence[str]) -> int:
+        """See NotificationStore."""
+        own = sorted({id_ for id_ in ids if is_own_id(id_)})
+        if not own:
+            return 0
         async with self._database.transaction() as connection:
-            return await retry_abandoned(connection, self._outbox, tenant, id_, await self._clock.now(connection))
+            return await retry_abandoned(connection, self._outbox, tenant, own, await self._clock.now(connection))
+
+
+def page_query(wanted: NotificationFilter, limit: int, after: Position | None) -> tuple[str, list[object]]:
+    """The statement of a page, and its arguments."""
+    where = Conditions(limit)
+    if wanted.user:
+        where.add("n.recipient = {}", wanted.user)
+    if wanted.status is not None:
+        # Written out: an index holds but some statuses.
+        where.add(f"n.status = '{wanted.status.value}'")
+    if wanted.unread:
+        where.add("n.status = 'SENT' AND n.read_at IS NULL")
+    _add_times(where, wanted.since, wanted.until)
+    if after is not None:
+        where.add("(n.created_at, n.id) < ({}::timestamptz, {}::uuid)", *after)
+    return where.into(in_tenant(_BASIC_PAGE if wanted.basic else _PAGE, wanted.tenant)), where.arguments
+
+
+def _add_times(where: Conditions, since: datetime | None, until: datetime | None) -> None:
+    if since is not None:
+        where.add("n.created_at >= {}::timestamptz", since)
+    if until is not None:
+        where.add("n.created_at < {}::timestamptz", until)
 
 
 async def get_notification(connection: Connection, tenant: str, id_: str) -> Notification:

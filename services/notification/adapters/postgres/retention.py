@@ -1,11 +1,12 @@
-"""Deletes what has served its time, in bounded steps: inbox marks, rate slots, keys, finished deliveries."""
+"""Deletes what has served its time: notifications by weeks; inbox marks, rate slots, keys and finished deliveries in
+bounded steps."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from services.chassis.postgres import Connection, Database, prune
 from services.chassis.telemetry.logs import get_logger
-from services.notification.adapters.postgres import rate_limit
+from services.notification.adapters.postgres import rate_limit, weeks
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.notification import KEYS_LAST
@@ -27,17 +28,37 @@ _DELIVERIES = """
 """
 
 
-async def prune_all(database: Database, clock: Clock, tenants: Iterable[str]) -> None:
-    """Deletes all that has served its time; each step is a transaction of its own."""
+async def prepare_weeks(database: Database, clock: Clock, tenants: Iterable[str]) -> None:
+    """Makes the tables for the notifications of the next time."""
+    for tenant in tenants:
+        async with database.transaction() as connection:
+            if made := await weeks.add_weeks(connection, tenant, await clock.now(connection)):
+                log.info("retention.weeks_added", tenant=tenant, tables=made)
+
+
+async def prune_all(database: Database, clock: Clock, keep: Mapping[str, timedelta]) -> None:
+    """Deletes all that has served its time; each step is a transaction of its own. `keep`: for how long the
+    notifications of each tenant are kept."""
+    await prepare_weeks(database, clock, keep)
     async with database.connection() as connection:
         now = await clock.now(connection)
         marks = await _in_steps(lambda: prune(connection, limit=_STEP))
         slots = await _in_steps(lambda: rate_limit.prune(connection, now - rate_limit.PRUNE_AFTER, _STEP))
         deliveries = await _in_steps(lambda: _delete(connection, _DELIVERIES, now - DELIVERIES_LAST))
-        for tenant in tenants:
+        for tenant in keep:
             statement = in_tenant(_KEYS, tenant)
             await _in_steps(lambda statement=statement: _delete(connection, statement, now - KEYS_LAST))
+    for tenant, time in keep.items():
+        await _expire(database, tenant, now, time)
     log.debug("retention.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries)
+
+
+async def _expire(database: Database, tenant: str, now: datetime, keep: timedelta) -> None:
+    dropped = await weeks.drop_weeks(database, tenant, now, keep)
+    async with database.connection() as connection:
+        others = await _in_steps(lambda: weeks.delete_others(connection, tenant, now - keep, _STEP))
+    if dropped or others:
+        log.info("retention.expired", tenant=tenant, weeks=dropped, others=others)
 
 
 async def _delete(connection: Connection, statement: str, before: datetime) -> int:

@@ -20,8 +20,10 @@ class Row(Protocol):
 
 NOTIFICATION_COLUMNS = """
     n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.channel, n.status, n.attempts,
-    n.error, n.created_at, n.sent_at, n.read_at, n.version
+    n.error, n.created_at, n.sent_at, n.read_at, n.opened_at, n.version
 """
+BASIC_COLUMNS = NOTIFICATION_COLUMNS.replace("n.body", "'' AS body").replace("n.data::text AS data", "'' AS data")
+"""What a list shows."""
 
 SCHEDULED = """
     LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.id = n.id AND d.lease IS NULL
@@ -56,6 +58,7 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notifica
         next_attempt_at=next_attempt_at,
         sent_at=row["sent_at"],
         read_at=row["read_at"],
+        opened_at=row["opened_at"],
         version=row["version"],
     )
 

@@ -8,6 +8,7 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
+from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
 from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
 from services.notification.domain.rate_limit import RateLimit
 
@@ -34,6 +35,7 @@ class PostgresStores:
             lease=options.lease,
             disable_after=options.disable_after,
         )
+        self.counts = PostgresNotificationCounts(database)
         self.endpoints = PostgresEndpoints(database, clock)
         self.subscriptions = PostgresSubscriptions(database, clock)
         self.invoices = PostgresInvoices(database, clock, outbox, lease=options.invoice_lease)

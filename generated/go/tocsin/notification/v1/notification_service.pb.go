@@ -145,6 +145,59 @@ func (NotificationType) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{1}
 }
 
+// NotificationView says how much of each notification a list returns.
+type NotificationView int32
+
+const (
+	// NOTIFICATION_VIEW_UNSPECIFIED is FULL.
+	NotificationView_NOTIFICATION_VIEW_UNSPECIFIED NotificationView = 0
+	// BASIC leaves `body`, `data` and `next_attempt_time` out: what a list shows, and what is cheap to read.
+	NotificationView_BASIC NotificationView = 1
+	// FULL is all of it.
+	NotificationView_FULL NotificationView = 2
+)
+
+// Enum value maps for NotificationView.
+var (
+	NotificationView_name = map[int32]string{
+		0: "NOTIFICATION_VIEW_UNSPECIFIED",
+		1: "BASIC",
+		2: "FULL",
+	}
+	NotificationView_value = map[string]int32{
+		"NOTIFICATION_VIEW_UNSPECIFIED": 0,
+		"BASIC":                         1,
+		"FULL":                          2,
+	}
+)
+
+func (x NotificationView) Enum() *NotificationView {
+	p := new(NotificationView)
+	*p = x
+	return p
+}
+
+func (x NotificationView) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NotificationView) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_notification_v1_notification_service_proto_enumTypes[2].Descriptor()
+}
+
+func (NotificationView) Type() protoreflect.EnumType {
+	return &file_tocsin_notification_v1_notification_service_proto_enumTypes[2]
+}
+
+func (x NotificationView) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NotificationView.Descriptor instead.
+func (NotificationView) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{2}
+}
+
 // Status of the delivery.
 type Notification_Status int32
 
@@ -186,11 +239,11 @@ func (x Notification_Status) String() string {
 }
 
 func (Notification_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_tocsin_notification_v1_notification_service_proto_enumTypes[2].Descriptor()
+	return file_tocsin_notification_v1_notification_service_proto_enumTypes[3].Descriptor()
 }
 
 func (Notification_Status) Type() protoreflect.EnumType {
-	return &file_tocsin_notification_v1_notification_service_proto_enumTypes[2]
+	return &file_tocsin_notification_v1_notification_service_proto_enumTypes[3]
 }
 
 func (x Notification_Status) Number() protoreflect.EnumNumber {
@@ -237,6 +290,8 @@ type Notification struct {
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
 	// version rises with every change (optimistic locking). Over REST it is the ETag, too.
 	Version int64 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`
+	// open_time is when the user opened it (followed a link of it, or the application said so).
+	OpenTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=open_time,json=openTime,proto3" json:"open_time,omitempty"`
 	// address that took it first, as ListEndpoints shows it; empty while none has.
 	Address string `protobuf:"bytes,17,opt,name=address,proto3" json:"address,omitempty"`
 	// history of the attempts, oldest first, the latest 20; in the answers of GetNotification and waiting calls only.
@@ -385,6 +440,13 @@ func (x *Notification) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Notification) GetOpenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpenTime
+	}
+	return nil
 }
 
 func (x *Notification) GetAddress() string {
@@ -800,7 +862,13 @@ type ListNotificationsRequest struct {
 	// status to which the list is limited; unspecified for all.
 	Status Notification_Status `protobuf:"varint,5,opt,name=status,proto3,enum=tocsin.notification.v1.Notification_Status" json:"status,omitempty"`
 	// unread limits the list to what was sent and not read.
-	Unread        bool `protobuf:"varint,6,opt,name=unread,proto3" json:"unread,omitempty"`
+	Unread bool `protobuf:"varint,6,opt,name=unread,proto3" json:"unread,omitempty"`
+	// from is the earliest create_time, included; absent for the first.
+	From *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the end of the create_times, not included; absent for now.
+	To *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
+	// view of each notification.
+	View          NotificationView `protobuf:"varint,9,opt,name=view,proto3,enum=tocsin.notification.v1.NotificationView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -875,6 +943,27 @@ func (x *ListNotificationsRequest) GetUnread() bool {
 		return x.Unread
 	}
 	return false
+}
+
+func (x *ListNotificationsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListNotificationsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListNotificationsRequest) GetView() NotificationView {
+	if x != nil {
+		return x.View
+	}
+	return NotificationView_NOTIFICATION_VIEW_UNSPECIFIED
 }
 
 // ListNotificationsResponse is a page of notifications.
@@ -996,6 +1085,336 @@ func (x *MarkNotificationReadRequest) GetExpectedVersion() int64 {
 	return 0
 }
 
+// MarkNotificationOpenedRequest names a notification.
+type MarkNotificationOpenedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the notification.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// tenant of the notification.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkNotificationOpenedRequest) Reset() {
+	*x = MarkNotificationOpenedRequest{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkNotificationOpenedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkNotificationOpenedRequest) ProtoMessage() {}
+
+func (x *MarkNotificationOpenedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkNotificationOpenedRequest.ProtoReflect.Descriptor instead.
+func (*MarkNotificationOpenedRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *MarkNotificationOpenedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MarkNotificationOpenedRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// MarkAllNotificationsReadRequest names a user.
+type MarkAllNotificationsReadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant of the notifications.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// user who has read them.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// until is the latest create_time that was read, included: what came after the user had looked stays unread. Absent:
+	// everything.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkAllNotificationsReadRequest) Reset() {
+	*x = MarkAllNotificationsReadRequest{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkAllNotificationsReadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkAllNotificationsReadRequest) ProtoMessage() {}
+
+func (x *MarkAllNotificationsReadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkAllNotificationsReadRequest.ProtoReflect.Descriptor instead.
+func (*MarkAllNotificationsReadRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MarkAllNotificationsReadRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *MarkAllNotificationsReadRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *MarkAllNotificationsReadRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// MarkAllNotificationsReadResponse tells how many there were.
+type MarkAllNotificationsReadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// marked ones: read now, and not before.
+	Marked        int64 `protobuf:"varint,1,opt,name=marked,proto3" json:"marked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkAllNotificationsReadResponse) Reset() {
+	*x = MarkAllNotificationsReadResponse{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkAllNotificationsReadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkAllNotificationsReadResponse) ProtoMessage() {}
+
+func (x *MarkAllNotificationsReadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkAllNotificationsReadResponse.ProtoReflect.Descriptor instead.
+func (*MarkAllNotificationsReadResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MarkAllNotificationsReadResponse) GetMarked() int64 {
+	if x != nil {
+		return x.Marked
+	}
+	return 0
+}
+
+// RetryNotificationsRequest says which of a tenant's FAILED notifications are taken up again.
+type RetryNotificationsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant of the notifications.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// user to whom it is limited; empty for all.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// type to which it is limited; unspecified for all.
+	Type NotificationType `protobuf:"varint,3,opt,name=type,proto3,enum=tocsin.notification.v1.NotificationType" json:"type,omitempty"`
+	// channel to which it is limited; unspecified for all.
+	Channel Channel `protobuf:"varint,4,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
+	// from is the earliest create_time, included; absent for the first.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the end of the create_times, not included; absent for now. "Failed and older than an hour" is a `to` an hour ago.
+	To *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
+	// limit is the most that one call takes up: 1,000 by default and at most.
+	Limit int32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	// dry_run counts them (up to the limit), and changes nothing.
+	DryRun        bool `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryNotificationsRequest) Reset() {
+	*x = RetryNotificationsRequest{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryNotificationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryNotificationsRequest) ProtoMessage() {}
+
+func (x *RetryNotificationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryNotificationsRequest.ProtoReflect.Descriptor instead.
+func (*RetryNotificationsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RetryNotificationsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RetryNotificationsRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *RetryNotificationsRequest) GetType() NotificationType {
+	if x != nil {
+		return x.Type
+	}
+	return NotificationType_NOTIFICATION_TYPE_UNSPECIFIED
+}
+
+func (x *RetryNotificationsRequest) GetChannel() Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return Channel_CHANNEL_UNSPECIFIED
+}
+
+func (x *RetryNotificationsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *RetryNotificationsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RetryNotificationsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *RetryNotificationsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// RetryNotificationsResponse tells how many were taken up.
+type RetryNotificationsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// retried notifications; with `dry_run` those that would be.
+	Retried int32 `protobuf:"varint,1,opt,name=retried,proto3" json:"retried,omitempty"`
+	// more there are than the limit: call again.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryNotificationsResponse) Reset() {
+	*x = RetryNotificationsResponse{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryNotificationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryNotificationsResponse) ProtoMessage() {}
+
+func (x *RetryNotificationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryNotificationsResponse.ProtoReflect.Descriptor instead.
+func (*RetryNotificationsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RetryNotificationsResponse) GetRetried() int32 {
+	if x != nil {
+		return x.Retried
+	}
+	return 0
+}
+
+func (x *RetryNotificationsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 // Outcome of one item.
 type SendBulkNotificationsResponse_Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1015,7 +1434,7 @@ type SendBulkNotificationsResponse_Outcome struct {
 
 func (x *SendBulkNotificationsResponse_Outcome) Reset() {
 	*x = SendBulkNotificationsResponse_Outcome{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1446,7 @@ func (x *SendBulkNotificationsResponse_Outcome) String() string {
 func (*SendBulkNotificationsResponse_Outcome) ProtoMessage() {}
 
 func (x *SendBulkNotificationsResponse_Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1501,7 @@ var File_tocsin_notification_v1_notification_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc4\x06\n" +
+	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfd\x06\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1101,7 +1520,8 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"createTime\x127\n" +
 	"\tsend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x127\n" +
 	"\tread_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\x12\x18\n" +
-	"\aversion\x18\x10 \x01(\x03R\aversion\x12\x18\n" +
+	"\aversion\x18\x10 \x01(\x03R\aversion\x127\n" +
+	"\topen_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bopenTime\x12\x18\n" +
 	"\aaddress\x18\x11 \x01(\tR\aaddress\x12A\n" +
 	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\"C\n" +
 	"\x06Status\x12\x16\n" +
@@ -1144,7 +1564,7 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\"^\n" +
 	"\x16GetNotificationRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
-	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\"\x96\x02\n" +
+	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\"\xba\x03\n" +
 	"\x18ListNotificationsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1152,14 +1572,39 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x06tenant\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12\x1d\n" +
 	"\x04user\x18\x04 \x01(\tB\t\xbaH\x06r\x04\xc0\xb5\x18\x01R\x04user\x12M\n" +
 	"\x06status\x18\x05 \x01(\x0e2+.tocsin.notification.v1.Notification.StatusB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06status\x12\x16\n" +
-	"\x06unread\x18\x06 \x01(\bR\x06unread\"\x8f\x01\n" +
+	"\x06unread\x18\x06 \x01(\bR\x06unread\x12.\n" +
+	"\x04from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12F\n" +
+	"\x04view\x18\t \x01(\x0e2(.tocsin.notification.v1.NotificationViewB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04view\"\x8f\x01\n" +
 	"\x19ListNotificationsResponse\x12J\n" +
 	"\rnotifications\x18\x01 \x03(\v2$.tocsin.notification.v1.NotificationR\rnotifications\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
 	"\x1bMarkNotificationReadRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
 	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x122\n" +
-	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion*P\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"e\n" +
+	"\x1dMarkNotificationOpenedRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
+	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\"\x9d\x01\n" +
+	"\x1fMarkAllNotificationsReadRequest\x12%\n" +
+	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
+	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04user\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\":\n" +
+	" MarkAllNotificationsReadResponse\x12\x16\n" +
+	"\x06marked\x18\x01 \x01(\x03R\x06marked\"\x85\x03\n" +
+	"\x19RetryNotificationsRequest\x12%\n" +
+	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12\x1d\n" +
+	"\x04user\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x04user\x12F\n" +
+	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04type\x12C\n" +
+	"\achannel\x18\x04 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelB\b\xbaH\x05\x82\x01\x02\x10\x01R\achannel\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12 \n" +
+	"\x05limit\x18\a \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x05limit\x12\x17\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\"J\n" +
+	"\x1aRetryNotificationsResponse\x12\x18\n" +
+	"\aretried\x18\x01 \x01(\x05R\aretried\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more*P\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aCONSOLE\x10\x01\x12\t\n" +
@@ -1170,7 +1615,11 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x1dNOTIFICATION_TYPE_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ALERT\x10\x01\x12\f\n" +
 	"\bREMINDER\x10\x02\x12\b\n" +
-	"\x04INFO\x10\x032\xa2\a\n" +
+	"\x04INFO\x10\x03*J\n" +
+	"\x10NotificationView\x12!\n" +
+	"\x1dNOTIFICATION_VIEW_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05BASIC\x10\x01\x12\b\n" +
+	"\x04FULL\x10\x022\x97\f\n" +
 	"\x13NotificationService\x12\xa0\x01\n" +
 	"\x10SendNotification\x12/.tocsin.notification.v1.SendNotificationRequest\x1a$.tocsin.notification.v1.Notification\"5\x8a\xb5\x18\x15\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/notifications\x12\xc4\x01\n" +
@@ -1179,7 +1628,15 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x0fGetNotification\x12..tocsin.notification.v1.GetNotificationRequest\x1a$.tocsin.notification.v1.Notification\"9\x8a\xb5\x18\x14\n" +
 	"\x12notifications:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/notifications/{id}\x90\x02\x01\x12\xae\x01\n" +
 	"\x11ListNotifications\x120.tocsin.notification.v1.ListNotificationsRequest\x1a1.tocsin.notification.v1.ListNotificationsResponse\"4\x8a\xb5\x18\x14\n" +
-	"\x12notifications:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x90\x02\x01\x12\xca\x01\n" +
+	"\x12notifications:read\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x90\x02\x01\x12\xb8\x01\n" +
+	"\x12RetryNotifications\x121.tocsin.notification.v1.RetryNotificationsRequest\x1a2.tocsin.notification.v1.RetryNotificationsResponse\";\x8a\xb5\x18\x15\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/notifications:retry\x12\xe4\x01\n" +
+	"\x18MarkAllNotificationsRead\x127.tocsin.notification.v1.MarkAllNotificationsReadRequest\x1a8.tocsin.notification.v1.MarkAllNotificationsReadResponse\"U\x8a\xb5\x18)\n" +
+	"\x12notifications:read\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/notifications:markAllRead\x12\xd0\x01\n" +
+	"\x16MarkNotificationOpened\x125.tocsin.notification.v1.MarkNotificationOpenedRequest\x1a$.tocsin.notification.v1.Notification\"Y\x8a\xb5\x18)\n" +
+	"\x12notifications:read\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/notifications/{id}:markOpened\x12\xca\x01\n" +
 	"\x14MarkNotificationRead\x123.tocsin.notification.v1.MarkNotificationReadRequest\x1a$.tocsin.notification.v1.Notification\"W\x8a\xb5\x18)\n" +
 	"\x12notifications:read\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/notifications/{id}:markReadB\xe2\x01\n" +
@@ -1197,59 +1654,80 @@ func file_tocsin_notification_v1_notification_service_proto_rawDescGZIP() []byte
 	return file_tocsin_notification_v1_notification_service_proto_rawDescData
 }
 
-var file_tocsin_notification_v1_notification_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_tocsin_notification_v1_notification_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tocsin_notification_v1_notification_service_proto_goTypes = []any{
 	(Channel)(0),                                  // 0: tocsin.notification.v1.Channel
 	(NotificationType)(0),                         // 1: tocsin.notification.v1.NotificationType
-	(Notification_Status)(0),                      // 2: tocsin.notification.v1.Notification.Status
-	(*Notification)(nil),                          // 3: tocsin.notification.v1.Notification
-	(*DeliveryAttempt)(nil),                       // 4: tocsin.notification.v1.DeliveryAttempt
-	(*SendNotificationRequest)(nil),               // 5: tocsin.notification.v1.SendNotificationRequest
-	(*SendBulkNotificationsRequest)(nil),          // 6: tocsin.notification.v1.SendBulkNotificationsRequest
-	(*SendBulkNotificationsResponse)(nil),         // 7: tocsin.notification.v1.SendBulkNotificationsResponse
-	(*GetNotificationRequest)(nil),                // 8: tocsin.notification.v1.GetNotificationRequest
-	(*ListNotificationsRequest)(nil),              // 9: tocsin.notification.v1.ListNotificationsRequest
-	(*ListNotificationsResponse)(nil),             // 10: tocsin.notification.v1.ListNotificationsResponse
-	(*MarkNotificationReadRequest)(nil),           // 11: tocsin.notification.v1.MarkNotificationReadRequest
-	(*SendBulkNotificationsResponse_Outcome)(nil), // 12: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	(*structpb.Struct)(nil),                       // 13: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),                 // 14: google.protobuf.Timestamp
+	(NotificationView)(0),                         // 2: tocsin.notification.v1.NotificationView
+	(Notification_Status)(0),                      // 3: tocsin.notification.v1.Notification.Status
+	(*Notification)(nil),                          // 4: tocsin.notification.v1.Notification
+	(*DeliveryAttempt)(nil),                       // 5: tocsin.notification.v1.DeliveryAttempt
+	(*SendNotificationRequest)(nil),               // 6: tocsin.notification.v1.SendNotificationRequest
+	(*SendBulkNotificationsRequest)(nil),          // 7: tocsin.notification.v1.SendBulkNotificationsRequest
+	(*SendBulkNotificationsResponse)(nil),         // 8: tocsin.notification.v1.SendBulkNotificationsResponse
+	(*GetNotificationRequest)(nil),                // 9: tocsin.notification.v1.GetNotificationRequest
+	(*ListNotificationsRequest)(nil),              // 10: tocsin.notification.v1.ListNotificationsRequest
+	(*ListNotificationsResponse)(nil),             // 11: tocsin.notification.v1.ListNotificationsResponse
+	(*MarkNotificationReadRequest)(nil),           // 12: tocsin.notification.v1.MarkNotificationReadRequest
+	(*MarkNotificationOpenedRequest)(nil),         // 13: tocsin.notification.v1.MarkNotificationOpenedRequest
+	(*MarkAllNotificationsReadRequest)(nil),       // 14: tocsin.notification.v1.MarkAllNotificationsReadRequest
+	(*MarkAllNotificationsReadResponse)(nil),      // 15: tocsin.notification.v1.MarkAllNotificationsReadResponse
+	(*RetryNotificationsRequest)(nil),             // 16: tocsin.notification.v1.RetryNotificationsRequest
+	(*RetryNotificationsResponse)(nil),            // 17: tocsin.notification.v1.RetryNotificationsResponse
+	(*SendBulkNotificationsResponse_Outcome)(nil), // 18: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	(*structpb.Struct)(nil),                       // 19: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),                 // 20: google.protobuf.Timestamp
 }
 var file_tocsin_notification_v1_notification_service_proto_depIdxs = []int32{
 	1,  // 0: tocsin.notification.v1.Notification.type:type_name -> tocsin.notification.v1.NotificationType
-	13, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
-	2,  // 2: tocsin.notification.v1.Notification.status:type_name -> tocsin.notification.v1.Notification.Status
+	19, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
+	3,  // 2: tocsin.notification.v1.Notification.status:type_name -> tocsin.notification.v1.Notification.Status
 	0,  // 3: tocsin.notification.v1.Notification.channel:type_name -> tocsin.notification.v1.Channel
-	14, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
-	14, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
-	14, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
-	14, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
-	4,  // 8: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
-	14, // 9: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
-	0,  // 10: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
-	1,  // 11: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	13, // 12: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
-	0,  // 13: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
-	5,  // 14: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
-	12, // 15: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	2,  // 16: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
-	3,  // 17: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
-	5,  // 18: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
-	6,  // 19: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
-	8,  // 20: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
-	9,  // 21: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
-	11, // 22: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
-	3,  // 23: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
-	7,  // 24: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
-	3,  // 25: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
-	10, // 26: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
-	3,  // 27: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	20, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
+	20, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
+	20, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
+	20, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
+	20, // 8: tocsin.notification.v1.Notification.open_time:type_name -> google.protobuf.Timestamp
+	5,  // 9: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
+	20, // 10: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
+	0,  // 11: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
+	1,  // 12: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	19, // 13: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
+	0,  // 14: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
+	6,  // 15: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
+	18, // 16: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	3,  // 17: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
+	20, // 18: tocsin.notification.v1.ListNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	20, // 19: tocsin.notification.v1.ListNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 20: tocsin.notification.v1.ListNotificationsRequest.view:type_name -> tocsin.notification.v1.NotificationView
+	4,  // 21: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
+	20, // 22: tocsin.notification.v1.MarkAllNotificationsReadRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 23: tocsin.notification.v1.RetryNotificationsRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	0,  // 24: tocsin.notification.v1.RetryNotificationsRequest.channel:type_name -> tocsin.notification.v1.Channel
+	20, // 25: tocsin.notification.v1.RetryNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	20, // 26: tocsin.notification.v1.RetryNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	6,  // 27: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
+	7,  // 28: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
+	9,  // 29: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
+	10, // 30: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
+	16, // 31: tocsin.notification.v1.NotificationService.RetryNotifications:input_type -> tocsin.notification.v1.RetryNotificationsRequest
+	14, // 32: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:input_type -> tocsin.notification.v1.MarkAllNotificationsReadRequest
+	13, // 33: tocsin.notification.v1.NotificationService.MarkNotificationOpened:input_type -> tocsin.notification.v1.MarkNotificationOpenedRequest
+	12, // 34: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
+	4,  // 35: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
+	8,  // 36: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
+	4,  // 37: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
+	11, // 38: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
+	17, // 39: tocsin.notification.v1.NotificationService.RetryNotifications:output_type -> tocsin.notification.v1.RetryNotificationsResponse
+	15, // 40: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:output_type -> tocsin.notification.v1.MarkAllNotificationsReadResponse
+	4,  // 41: tocsin.notification.v1.NotificationService.MarkNotificationOpened:output_type -> tocsin.notification.v1.Notification
+	4,  // 42: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
+	35, // [35:43] is the sub-list for method output_type
+	27, // [27:35] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_notification_service_proto_init() }
@@ -1262,8 +1740,8 @@ func file_tocsin_notification_v1_notification_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_notification_service_proto_rawDesc), len(file_tocsin_notification_v1_notification_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   10,
+			NumEnums:      4,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

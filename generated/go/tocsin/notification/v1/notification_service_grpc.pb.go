@@ -19,11 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	NotificationService_SendNotification_FullMethodName      = "/tocsin.notification.v1.NotificationService/SendNotification"
-	NotificationService_SendBulkNotifications_FullMethodName = "/tocsin.notification.v1.NotificationService/SendBulkNotifications"
-	NotificationService_GetNotification_FullMethodName       = "/tocsin.notification.v1.NotificationService/GetNotification"
-	NotificationService_ListNotifications_FullMethodName     = "/tocsin.notification.v1.NotificationService/ListNotifications"
-	NotificationService_MarkNotificationRead_FullMethodName  = "/tocsin.notification.v1.NotificationService/MarkNotificationRead"
+	NotificationService_SendNotification_FullMethodName         = "/tocsin.notification.v1.NotificationService/SendNotification"
+	NotificationService_SendBulkNotifications_FullMethodName    = "/tocsin.notification.v1.NotificationService/SendBulkNotifications"
+	NotificationService_GetNotification_FullMethodName          = "/tocsin.notification.v1.NotificationService/GetNotification"
+	NotificationService_ListNotifications_FullMethodName        = "/tocsin.notification.v1.NotificationService/ListNotifications"
+	NotificationService_RetryNotifications_FullMethodName       = "/tocsin.notification.v1.NotificationService/RetryNotifications"
+	NotificationService_MarkAllNotificationsRead_FullMethodName = "/tocsin.notification.v1.NotificationService/MarkAllNotificationsRead"
+	NotificationService_MarkNotificationOpened_FullMethodName   = "/tocsin.notification.v1.NotificationService/MarkNotificationOpened"
+	NotificationService_MarkNotificationRead_FullMethodName     = "/tocsin.notification.v1.NotificationService/MarkNotificationRead"
 )
 
 // NotificationServiceClient is the client API for NotificationService service.
@@ -44,6 +47,14 @@ type NotificationServiceClient interface {
 	GetNotification(ctx context.Context, in *GetNotificationRequest, opts ...grpc.CallOption) (*Notification, error)
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(ctx context.Context, in *ListNotificationsRequest, opts ...grpc.CallOption) (*ListNotificationsResponse, error)
+	// RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+	// due now, with a new set of attempts. One that several calls find is taken up once.
+	RetryNotifications(ctx context.Context, in *RetryNotificationsRequest, opts ...grpc.CallOption) (*RetryNotificationsResponse, error)
+	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
+	MarkAllNotificationsRead(ctx context.Context, in *MarkAllNotificationsReadRequest, opts ...grpc.CallOption) (*MarkAllNotificationsReadResponse, error)
+	// MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+	// is a success without effect.
+	MarkNotificationOpened(ctx context.Context, in *MarkNotificationOpenedRequest, opts ...grpc.CallOption) (*Notification, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
 	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationRead(ctx context.Context, in *MarkNotificationReadRequest, opts ...grpc.CallOption) (*Notification, error)
@@ -97,6 +108,36 @@ func (c *notificationServiceClient) ListNotifications(ctx context.Context, in *L
 	return out, nil
 }
 
+func (c *notificationServiceClient) RetryNotifications(ctx context.Context, in *RetryNotificationsRequest, opts ...grpc.CallOption) (*RetryNotificationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryNotificationsResponse)
+	err := c.cc.Invoke(ctx, NotificationService_RetryNotifications_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) MarkAllNotificationsRead(ctx context.Context, in *MarkAllNotificationsReadRequest, opts ...grpc.CallOption) (*MarkAllNotificationsReadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MarkAllNotificationsReadResponse)
+	err := c.cc.Invoke(ctx, NotificationService_MarkAllNotificationsRead_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) MarkNotificationOpened(ctx context.Context, in *MarkNotificationOpenedRequest, opts ...grpc.CallOption) (*Notification, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Notification)
+	err := c.cc.Invoke(ctx, NotificationService_MarkNotificationOpened_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *notificationServiceClient) MarkNotificationRead(ctx context.Context, in *MarkNotificationReadRequest, opts ...grpc.CallOption) (*Notification, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Notification)
@@ -125,6 +166,14 @@ type NotificationServiceServer interface {
 	GetNotification(context.Context, *GetNotificationRequest) (*Notification, error)
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(context.Context, *ListNotificationsRequest) (*ListNotificationsResponse, error)
+	// RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+	// due now, with a new set of attempts. One that several calls find is taken up once.
+	RetryNotifications(context.Context, *RetryNotificationsRequest) (*RetryNotificationsResponse, error)
+	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
+	MarkAllNotificationsRead(context.Context, *MarkAllNotificationsReadRequest) (*MarkAllNotificationsReadResponse, error)
+	// MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+	// is a success without effect.
+	MarkNotificationOpened(context.Context, *MarkNotificationOpenedRequest) (*Notification, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
 	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationRead(context.Context, *MarkNotificationReadRequest) (*Notification, error)
@@ -149,6 +198,15 @@ func (UnimplementedNotificationServiceServer) GetNotification(context.Context, *
 }
 func (UnimplementedNotificationServiceServer) ListNotifications(context.Context, *ListNotificationsRequest) (*ListNotificationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNotifications not implemented")
+}
+func (UnimplementedNotificationServiceServer) RetryNotifications(context.Context, *RetryNotificationsRequest) (*RetryNotificationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryNotifications not implemented")
+}
+func (UnimplementedNotificationServiceServer) MarkAllNotificationsRead(context.Context, *MarkAllNotificationsReadRequest) (*MarkAllNotificationsReadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkAllNotificationsRead not implemented")
+}
+func (UnimplementedNotificationServiceServer) MarkNotificationOpened(context.Context, *MarkNotificationOpenedRequest) (*Notification, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkNotificationOpened not implemented")
 }
 func (UnimplementedNotificationServiceServer) MarkNotificationRead(context.Context, *MarkNotificationReadRequest) (*Notification, error) {
 	return nil, status.Error(codes.Unimplemented, "method MarkNotificationRead not implemented")
@@ -246,6 +304,60 @@ func _NotificationService_ListNotifications_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NotificationService_RetryNotifications_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryNotificationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).RetryNotifications(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_RetryNotifications_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).RetryNotifications(ctx, req.(*RetryNotificationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_MarkAllNotificationsRead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkAllNotificationsReadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).MarkAllNotificationsRead(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_MarkAllNotificationsRead_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).MarkAllNotificationsRead(ctx, req.(*MarkAllNotificationsReadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_MarkNotificationOpened_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkNotificationOpenedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).MarkNotificationOpened(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_MarkNotificationOpened_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).MarkNotificationOpened(ctx, req.(*MarkNotificationOpenedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NotificationService_MarkNotificationRead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MarkNotificationReadRequest)
 	if err := dec(in); err != nil {
@@ -286,6 +398,18 @@ var NotificationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListNotifications",
 			Handler:    _NotificationService_ListNotifications_Handler,
+		},
+		{
+			MethodName: "RetryNotifications",
+			Handler:    _NotificationService_RetryNotifications_Handler,
+		},
+		{
+			MethodName: "MarkAllNotificationsRead",
+			Handler:    _NotificationService_MarkAllNotificationsRead_Handler,
+		},
+		{
+			MethodName: "MarkNotificationOpened",
+			Handler:    _NotificationService_MarkNotificationOpened_Handler,
 		},
 		{
 			MethodName: "MarkNotificationRead",

@@ -56,6 +56,21 @@ class NotificationServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsResponse.FromString,
                 _registered_method=True)
+        self.RetryNotifications = channel.unary_unary(
+                '/tocsin.notification.v1.NotificationService/RetryNotifications',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsResponse.FromString,
+                _registered_method=True)
+        self.MarkAllNotificationsRead = channel.unary_unary(
+                '/tocsin.notification.v1.NotificationService/MarkAllNotificationsRead',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadResponse.FromString,
+                _registered_method=True)
+        self.MarkNotificationOpened = channel.unary_unary(
+                '/tocsin.notification.v1.NotificationService/MarkNotificationOpened',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkNotificationOpenedRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.Notification.FromString,
+                _registered_method=True)
         self.MarkNotificationRead = channel.unary_unary(
                 '/tocsin.notification.v1.NotificationService/MarkNotificationRead',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkNotificationReadRequest.SerializeToString,
@@ -99,6 +114,29 @@ class NotificationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryNotifications(self, request, context):
+        """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+        due now, with a new set of attempts. One that several calls find is taken up once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkAllNotificationsRead(self, request, context):
+        """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkNotificationOpened(self, request, context):
+        """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+        is a success without effect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MarkNotificationRead(self, request, context):
         """MarkNotificationRead records that the user has read a notification; again is a success without effect.
         ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
@@ -129,6 +167,21 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.ListNotifications,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsResponse.SerializeToString,
+            ),
+            'RetryNotifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryNotifications,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsResponse.SerializeToString,
+            ),
+            'MarkAllNotificationsRead': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkAllNotificationsRead,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadResponse.SerializeToString,
+            ),
+            'MarkNotificationOpened': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkNotificationOpened,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkNotificationOpenedRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_notification__service__pb2.Notification.SerializeToString,
             ),
             'MarkNotificationRead': grpc.unary_unary_rpc_method_handler(
                     servicer.MarkNotificationRead,
@@ -246,6 +299,87 @@ class NotificationService:
             '/tocsin.notification.v1.NotificationService/ListNotifications',
             tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryNotifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.NotificationService/RetryNotifications',
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.RetryNotificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkAllNotificationsRead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.NotificationService/MarkAllNotificationsRead',
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkAllNotificationsReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkNotificationOpened(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.NotificationService/MarkNotificationOpened',
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.MarkNotificationOpenedRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_notification__service__pb2.Notification.FromString,
             options,
             channel_credentials,
             insecure,

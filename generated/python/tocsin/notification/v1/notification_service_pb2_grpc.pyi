@@ -47,6 +47,16 @@ class NotificationServiceStub:
     """GetNotification returns one notification."""
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications returns notifications of one tenant, newest first."""
+    RetryNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RetryNotificationsRequest, _notification_service_pb2.RetryNotificationsResponse]
+    """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+    due now, with a new set of attempts. One that several calls find is taken up once.
+    """
+    MarkAllNotificationsRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllNotificationsReadRequest, _notification_service_pb2.MarkAllNotificationsReadResponse]
+    """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
+    MarkNotificationOpened: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationOpenedRequest, _notification_service_pb2.Notification]
+    """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+    is a success without effect.
+    """
     MarkNotificationRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]
     """MarkNotificationRead records that the user has read a notification; again is a success without effect.
     ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
@@ -71,6 +81,16 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """GetNotification returns one notification."""
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications returns notifications of one tenant, newest first."""
+    RetryNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RetryNotificationsRequest, _notification_service_pb2.RetryNotificationsResponse]  # type: ignore[assignment]
+    """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+    due now, with a new set of attempts. One that several calls find is taken up once.
+    """
+    MarkAllNotificationsRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllNotificationsReadRequest, _notification_service_pb2.MarkAllNotificationsReadResponse]  # type: ignore[assignment]
+    """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
+    MarkNotificationOpened: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationOpenedRequest, _notification_service_pb2.Notification]  # type: ignore[assignment]
+    """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+    is a success without effect.
+    """
     MarkNotificationRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]  # type: ignore[assignment]
     """MarkNotificationRead records that the user has read a notification; again is a success without effect.
     ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
@@ -116,6 +136,34 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.ListNotificationsResponse, _abc.Awaitable[_notification_service_pb2.ListNotificationsResponse]]:
         """ListNotifications returns notifications of one tenant, newest first."""
+
+    @_abc_1.abstractmethod
+    def RetryNotifications(
+        self,
+        request: _notification_service_pb2.RetryNotificationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.RetryNotificationsResponse, _abc.Awaitable[_notification_service_pb2.RetryNotificationsResponse]]:
+        """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
+        due now, with a new set of attempts. One that several calls find is taken up once.
+        """
+
+    @_abc_1.abstractmethod
+    def MarkAllNotificationsRead(
+        self,
+        request: _notification_service_pb2.MarkAllNotificationsReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.MarkAllNotificationsReadResponse, _abc.Awaitable[_notification_service_pb2.MarkAllNotificationsReadResponse]]:
+        """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
+
+    @_abc_1.abstractmethod
+    def MarkNotificationOpened(
+        self,
+        request: _notification_service_pb2.MarkNotificationOpenedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.Notification, _abc.Awaitable[_notification_service_pb2.Notification]]:
+        """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
+        is a success without effect.
+        """
 
     @_abc_1.abstractmethod
     def MarkNotificationRead(
