@@ -54,11 +54,13 @@ def list_(
                 f"{one.get('value', 0):.15g}",
                 f"{one.get('level', 0):.15g}",
                 one["kind"],
+                _run(one),
+                _doubt(one),
                 _decided(one),
             )
             for one in found
         ]
-        columns = ("id", "event time (UTC)", "device", "value>", "after>", "kind", "decided")
+        columns = ("id", "event time (UTC)", "device", "value>", "after>", "kind", "readings", "in doubt", "decided")
         console().print(table(f"{building}/{room}", columns, rows))
 
 
@@ -97,6 +99,18 @@ def decide(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _run(correction: dict[str, Any]) -> str:
+    """How many in a row, and until when."""
+    count = int(correction.get("readings", 1))
+    return f"{count:,} to {correction['lastEventTime'][:19].replace('T', ' ')}" if count > 1 else ""
+
+
+def _doubt(correction: dict[str, Any]) -> str:
+    """Both readings of a case that nothing decides."""
+    doubt = correction.get("doubt")
+    return f"booked {doubt.get('booked', 0):.15g}, or {doubt.get('otherwise', 0):.15g}" if doubt else ""
 
 
 def _decided(correction: dict[str, Any]) -> str:

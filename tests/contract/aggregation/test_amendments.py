@@ -31,7 +31,7 @@ from services.aggregation.application.queries.corrections import CorrectionFilte
 from services.aggregation.application.queries.history import History
 from services.aggregation.application.queries.lists import Lists, RoomRange
 from services.aggregation.application.queries.reading_conflicts import ReadingConflicts
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.errors import CorrectionNotFound
 from services.aggregation.domain.late.amendments import AmendmentKind, AmendmentOutcome, AskedAmendment
 from services.aggregation.domain.rules import Rules

@@ -12,7 +12,7 @@ from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.application.partition.partition_store import Recomputation, Totals
 from services.aggregation.application.partition.processor import Processor
 from services.aggregation.application.partition.reading_lane import Message
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.late.amendments import AmendmentOutcome, AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind, SeriesKey

@@ -44,6 +44,8 @@ class Counting:
 Point = tuple[int, Fraction]
 Step = tuple[int, int, Fraction]
 """(since, until, increase)."""
+Mark = tuple[str, int]
+"""What readings in a row were not taken for, and how many they are."""
 _HOUR, _DAY = 3_600_000_000, 86_400_000_000
 
 
@@ -75,7 +77,7 @@ class _Branch:
     level: Fraction = Fraction(0)
     gains: dict[int, Fraction] = field(default_factory=dict[int, Fraction])
     """Increases of the readings after the first one."""
-    marks: dict[int, str] = field(default_factory=dict[int, str])
+    marks: dict[int, Mark] = field(default_factory=dict[int, Mark])
 
     def steps(self, since: int) -> list[Step]:
         """What it adds while it is believed; `since`: the reading that was trusted before it."""
@@ -92,7 +94,7 @@ class _Earlier:
     left: int
     distance: Fraction | None
     steps: list[Step]
-    marks: dict[int, str]
+    marks: dict[int, Mark]
     points: list[Point]
     rises: int = 0
     counted: Fraction = Fraction(0)
@@ -115,7 +117,9 @@ class _Reference:
         self.branch: _Branch | None = None
         self.earlier: _Earlier | None = None
         self.steps: list[Step] = []
-        self.marks: dict[int, str] = {}
+        self.marks: dict[int, Mark] = {}
+        self.rejected: int | None = None
+        """The first of the readings in a row that were rejected last."""
 
     def fits(self, old: Point, new: Point) -> bool:
         return new[1] - old[1] <= Fraction(self.rules.cap * (new[0] - old[0]), _HOUR)
@@ -155,12 +159,26 @@ class _Reference:
     def take(self, new: Point) -> None:
         if self.earlier is not None and self.goes_back(self.earlier, new):
             self.go_back(self.earlier)
+        before = sum(count for kind, count in self.marks.values() if kind == "REJECTED")
         if self.branch is None:
             self.judge(new)
         else:
             self.assign(self.branch, new)
+        if sum(count for kind, count in self.marks.values() if kind == "REJECTED") > before:
+            return
+        self.rejected = None
         if self.earlier is not None:
             self.earlier.points.append(new)
+
+    def reject(self, time: int) -> None:
+        self.rejected = time if self.rejected is None else self.rejected
+        self.marks[self.rejected] = "REJECTED", self.marks.get(self.rejected, ("", 0))[1] + 1
+
+    def steep(self, old: Point, new: Point) -> None:
+        step = new[1] - old[1]
+        known = self.pace and not self.rules.cap
+        if known and 100 * step > abs(old[1]) and _rate(step, old[0], new[0]) > 32 * self.pace:
+            self.marks[new[0]] = "STEEP", 1
 
     def goes_back(self, earlier: _Earlier, new: Point) -> bool:
         if not self.comes_after(earlier.trusted, earlier.pace, new):
@@ -174,12 +192,9 @@ class _Reference:
         return steep or not self.continues(self.branch, pace, new)
 
     def go_back(self, earlier: _Earlier) -> None:
-        added = {until for _, until, _ in self.steps}
-        if self.branch is not None and self.branch.believed:
-            added |= {time for time, _ in self.branch.points}
-        rejected = {time: mark for time, mark in self.marks.items() if mark == "REJECTED"}
+        rejected = {time: mark for time, mark in self.marks.items() if mark[0] == "REJECTED"}
         self.trusted, self.pace, self.steps, self.marks = earlier.trusted, earlier.pace, earlier.steps, earlier.marks
-        self.marks |= {time: "REVOKED" if time in added else "GLITCH" for time, _ in earlier.points} | rejected
+        self.marks |= {earlier.left: ("REVOKED", len(earlier.points))} | rejected
         self.branch = self.earlier = None
 
     def usual(self, new: Point) -> bool:
@@ -197,7 +212,7 @@ class _Reference:
             if self.rounding(old[1], new[1], self.pace):
                 self.trust(new[0], old[1], Fraction(0))
             elif rules.policy == "REJECT":
-                self.marks[new[0]] = "REJECTED"
+                self.reject(new[0])
             else:
                 gain = self.at_once(old, new)
                 kind = "RESET" if gain is None else rules.policy
@@ -213,6 +228,8 @@ class _Reference:
         else:
             believed = step <= abs(old[1])
         self.branch = _Branch([new], "", step, believed, level=new[1])
+        if believed:
+            self.steep(old, new)
 
     def trust(self, time: int, level: Fraction, gain: Fraction) -> None:
         self.steps.append((self.trusted[0], time, gain))
@@ -261,7 +278,7 @@ class _Reference:
         pace = self.pace_beside(branch)
         low = value < level and not self.rounding(level, value, self.pace)
         if self.rules.policy == "REJECT" and low:
-            self.marks[time] = "REJECTED"
+            self.reject(time)
             return
         down = branch.points[0][1] < level
         if self.continues(branch, pace, new):
@@ -292,6 +309,8 @@ class _Reference:
             branch.rises = 0 if self.on_trial(branch) and not usual else branch.rises + 1
             branch.counted += gain if not self.pace or rate <= 32 * self.pace else 0
             branch.pace = max(branch.pace, _power(rate))
+        if self.on_trial(branch) and not usual:
+            self.steep((branch.points[-1][0], branch.level), new)
         branch.points.append(new)
         branch.gains[new[0]] = gain
         branch.level = max(branch.level, new[1])
@@ -325,7 +344,7 @@ class _Reference:
         """It is the trusted level from now on."""
         since = self.trusted[0]
         if branch.kind not in ("", "BURST"):
-            self.marks[branch.points[0][0]] = branch.kind
+            self.marks[branch.points[0][0]] = branch.kind, 1
         self.marks.update(branch.marks)
         self.steps += branch.steps(since)
         pace, first = max(self.pace, branch.pace), branch.points[0]
@@ -365,7 +384,7 @@ class _Reference:
         branch.gains[new[0]] = gain
         branch.counted += gain
         branch.level = new[1]
-        branch.marks[new[0]] = self.rules.policy
+        branch.marks[new[0]] = self.rules.policy, 1
 
     def may_go_on(self, branch: _Branch) -> bool:
         if self.on_trial(branch):
@@ -377,7 +396,9 @@ class _Reference:
         return branch.believed and branch.kind == "" and branch.points[0][1] >= self.trusted[1]
 
     def drop(self, branch: _Branch) -> None:
-        self.marks.update((time, "REVOKED" if branch.believed else "GLITCH") for time, _ in branch.points)
+        for time, _ in branch.points:
+            self.marks.pop(time, None)
+        self.marks[branch.points[0][0]] = "REVOKED" if branch.believed else "GLITCH", len(branch.points)
         self.branch = None
 
     def finish(self) -> None:
@@ -386,9 +407,9 @@ class _Reference:
             self.settle(self.branch)
 
 
-def meter_steps(readings: list[Point], rules: Counting = Counting()) -> tuple[list[Step], dict[int, str]]:
-    """(since, until, increase) of a counter, and by event time the readings that were not taken at their word (those
-    that are judged)."""
+def meter_steps(readings: list[Point], rules: Counting = Counting()) -> tuple[list[Step], dict[int, Mark]]:
+    """(since, until, increase) of a counter, and by event time of the first the readings that were not taken at their
+    word (those that are judged)."""
     meter = _Reference(rules, readings[0])
     for reading in readings[1:]:
         meter.take(reading)

@@ -4,7 +4,7 @@ from services.aggregation.application.partition.decision_request import DecideCo
 from services.aggregation.application.partition.recomputation_request import Outcome, RecomputeRoom
 from services.aggregation.application.queries.corrections import CorrectionFilter, StoredCorrection
 from services.aggregation.application.queries.reading_conflicts import ListedConflict
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 
@@ -52,9 +52,13 @@ def correction_message(found: StoredCorrection) -> wm.Correction:
         value=found.value,
         level=found.level,
         kind=found.kind,
+        readings=found.readings,
         id=found.id,
     )
     message.event_time.FromMicroseconds(found.time)
+    message.last_event_time.FromMicroseconds(found.last_time)
+    if found.doubt is not None:
+        message.doubt.CopyFrom(wm.Correction.Doubt(booked=found.doubt.booked, otherwise=found.doubt.otherwise))
     if (decision := found.decision) is not None:
         message.decision.CopyFrom(
             wm.CorrectionDecision(

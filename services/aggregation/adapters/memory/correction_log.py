@@ -8,7 +8,7 @@ from services.aggregation.application.queries.corrections import (
     CorrectionFilter,
     StoredCorrection,
 )
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 
 
 class InMemoryCorrectionLog:
@@ -34,9 +34,12 @@ class InMemoryCorrectionLog:
                 and (wanted.start is None or time >= wanted.start)
                 and (wanted.end is None or time < wanted.end)
             ):
-                found.append(
-                    StoredCorrection(series_id, key, descriptor.unit, time, *correction[2:], _decision(decided))
-                )
+                _, _, value, level, kind, last_time, readings, doubt = correction
+                if (series_id, time) not in self._store.corrections:
+                    # Decided, and none any more.
+                    last_time, readings, doubt = time, 1, None
+                whole = time, value, level, kind, last_time, readings, doubt
+                found.append(StoredCorrection(series_id, key, descriptor.unit, *whole, _decision(decided)))
         found.sort(key=_order, reverse=True)
         return [item for item in found if after is None or _order(item) < after][:limit], len(found)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
 from services.aggregation.adapters.postgres.value_limits import read_limits
 from services.aggregation.application.partition.decision_request import AskedDecision, DecideCorrection
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.chassis.postgres import Connection, Database
 from services.chassis.value_limits import ValueLimits
 

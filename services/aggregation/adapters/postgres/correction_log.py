@@ -9,6 +9,7 @@ from services.aggregation.application.queries.corrections import (
     CorrectionFilter,
     StoredCorrection,
 )
+from services.aggregation.domain.counters.correction import Doubt
 from services.aggregation.domain.series import SeriesKey
 from services.chassis.postgres import Database
 
@@ -20,13 +21,15 @@ OF_ROOM = "s.building = $1 AND s.room = $2 AND ($3 = '' OR s.sensor_type = $3) A
 
 # Corrections, and those that are none any more since somebody has decided so.
 _LISTED = """
-SELECT c.series_id, c.time_us, c.value, c.level, c.kind, d.kind AS decided, d.value AS decided_value, d.author,
+SELECT c.series_id, c.time_us, c.value, c.level, c.kind, coalesce(c.last_us, c.time_us) AS last_us, c.readings,
+    c.booked, c.otherwise, d.kind AS decided, d.value AS decided_value, d.author,
     d.reason,
     (extract(epoch FROM d.create_time) * 1000000)::bigint AS decided_us, d.withdrawn
 FROM corrections c LEFT JOIN correction_decisions d ON d.series_id = c.series_id AND d.time_us = c.time_us
 WHERE {where}
 UNION ALL
-SELECT c.series_id, c.time_us, c.was_value, c.was_level, c.was_kind, c.kind, c.value, c.author, c.reason,
+SELECT c.series_id, c.time_us, c.was_value, c.was_level, c.was_kind, c.time_us, 1, NULL, NULL, c.kind, c.value,
+    c.author, c.reason,
     (extract(epoch FROM c.create_time) * 1000000)::bigint, c.withdrawn
 FROM correction_decisions c
 WHERE NOT EXISTS (SELECT FROM corrections o WHERE o.series_id = c.series_id AND o.time_us = c.time_us) AND {where}
@@ -88,6 +91,9 @@ class PostgresCorrectionLog:
                 row["value"],
                 row["level"],
                 row["kind"],
+                row["last_us"],
+                row["readings"],
+                None if row["booked"] is None else Doubt(row["booked"], row["otherwise"]),
                 _decision(row),
             )
             for row in rows

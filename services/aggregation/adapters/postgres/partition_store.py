@@ -37,7 +37,7 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.alarms.alarm import AlarmEvent
 from services.aggregation.domain.columns import Ints
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.late.amendments import RawReading
 from services.aggregation.domain.late.conflicts import StoredReading
 from services.aggregation.domain.late.context import Context, LateRange

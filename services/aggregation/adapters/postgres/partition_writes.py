@@ -139,12 +139,23 @@ async def write_remarks(connection: Connection, write: Write) -> None:
     if write.corrections:
         await connection.executemany(
             """
-            INSERT INTO corrections (series_id, time_us, value, level, kind) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT (series_id, time_us) DO UPDATE
-                SET value = excluded.value, level = excluded.level, kind = excluded.kind
+            INSERT INTO corrections (series_id, time_us, value, level, kind, last_us, readings, booked, otherwise)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (series_id, time_us) DO UPDATE SET
+                value = excluded.value, level = excluded.level, kind = excluded.kind, last_us = excluded.last_us,
+                readings = excluded.readings, booked = excluded.booked, otherwise = excluded.otherwise
             """,
             [
-                (int(write.ids[found.series]), found.time, found.value, found.level, found.kind)
+                (
+                    int(write.ids[found.series]),
+                    found.time,
+                    found.value,
+                    found.level,
+                    found.kind,
+                    found.last_time,
+                    found.readings,
+                    *(found.doubt or (None, None)),
+                )
                 for found in write.corrections
             ],
         )

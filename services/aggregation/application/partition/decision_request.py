@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from services.aggregation.application.partition.owner import until_done
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.errors import CorrectionNotFound, FieldInvalid
 from services.chassis.value_limits import ValueLimits
 

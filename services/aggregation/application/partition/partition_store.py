@@ -9,7 +9,7 @@ from services.aggregation.application.partition.announcements import Announcemen
 from services.aggregation.application.partition.lease_store import Lease
 from services.aggregation.domain.alarms.alarm import AlarmChanges
 from services.aggregation.domain.columns import Floats, Ints
-from services.aggregation.domain.counters.meter import Correction, Decision
+from services.aggregation.domain.counters.correction import Correction, Decision
 from services.aggregation.domain.late.amendments import Amended, AskedAmendment, RawReading
 from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange

@@ -35,7 +35,7 @@ from services.aggregation.application.partition.repeats import add_conflicts
 from services.aggregation.application.partition.series_registry import SeriesRegistry
 from services.aggregation.application.partition.spanned_windows import merge_revisions, reclose_spanned
 from services.aggregation.domain.columns import Bools
-from services.aggregation.domain.counters.meter import Correction
+from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.late.amendments import amend, take_out_unsettled
 from services.aggregation.domain.late.context import SeriesRevision
 from services.aggregation.domain.late.propagation import RevisedWindow

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.aggregation.domain.counters.correction import Doubt
 from services.aggregation.domain.series import SeriesKey
 from services.chassis.paging import Page, PageTokens, page_limit
 
@@ -34,8 +35,7 @@ class CorrectionDecision(NamedTuple):
 
 
 class StoredCorrection(NamedTuple):
-    """A correction of a series; `time` in microseconds, `kind` as in the contract. `decision`: what holds in its
-    place."""
+    """A correction of a series, see `Correction`. `decision`: what holds in its place."""
 
     series_id: int
     key: SeriesKey
@@ -44,6 +44,9 @@ class StoredCorrection(NamedTuple):
     value: float
     level: float
     kind: str
+    last_time: int
+    readings: int = 1
+    doubt: Doubt | None = None
     decision: CorrectionDecision | None = None
 
     @property

@@ -27,6 +27,7 @@ BRANCH: Final = np.dtype(
         ("gain", "<f8"),
         ("kind", "<i8"),
         ("believed", "<i8"),
+        ("count", "<i8"),
     ]
 )
 """A branch as it is remembered between readings; `start_time` NEVER: there is none."""
@@ -58,8 +59,8 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Branch:
-    """`gain`: what its first reading adds when it is believed; `counted`: what the others have. `readings`: those of
-    these columns; `carried`: there were some before."""
+    """`gain`: what its first reading adds when it is believed; `counted`: what the others have; `count`: its readings.
+    `readings`: those of these columns; `carried`: there were some before."""
 
     start_time: int
     start: float
@@ -71,10 +72,17 @@ class Branch:
     counted: float = 0.0
     rises: int = 0
     pace: float = 0.0
+    count: int = 1
     carried: bool = False
     readings: list[Taken] = field(default_factory=list[Taken])
     before: tuple[int, float] = (NEVER, 0.0)
     """Its last reading and level before these columns."""
+
+    def add(self, reading: Taken, level: float) -> None:
+        """The next reading, and the level after it."""
+        self.readings.append(reading)
+        self.count += 1
+        self.time, self.level = reading.time, level
 
     def trusted_after(self, level: float, time: int) -> bool:
         """Whether the branch has counted away far enough, or for long enough, from the trusted `level`."""
@@ -84,7 +92,7 @@ class Branch:
 
 def read_branch(meter: Rows) -> Branch | None:
     """What is remembered in a row of `METER`."""
-    start_time, start, time, level, counted, rises, pace, gain, kind, believed = meter["branch"].item()
+    start_time, start, time, level, counted, rises, pace, gain, kind, believed, count = meter["branch"].item()
     if start_time == NEVER:
         return None
     return Branch(
@@ -98,6 +106,7 @@ def read_branch(meter: Rows) -> Branch | None:
         counted,
         rises,
         pace,
+        count,
         carried=True,
         before=(time, level),
     )
@@ -106,7 +115,7 @@ def read_branch(meter: Rows) -> Branch | None:
 def write_branch(meter: Rows, branch: Branch | None) -> None:
     """Remembers it in a row of `METER`. (Nothing of one that is no more stays: rows are compared.)"""
     if branch is None:
-        meter["branch"] = (NEVER, 0.0, NEVER, 0.0, 0.0, 0, 0.0, 0.0, 0, 0)
+        meter["branch"] = (NEVER, 0.0, NEVER, 0.0, 0.0, 0, 0.0, 0.0, 0, 0, 0)
         return
     meter["branch"] = (
         branch.start_time,
@@ -119,4 +128,5 @@ def write_branch(meter: Rows, branch: Branch | None) -> None:
         branch.gain,
         KINDS.index(branch.kind),
         int(branch.believed),
+        branch.count,
     )

@@ -15,9 +15,12 @@ EARLIER: Final = np.dtype(
         ("level", "<f8"),
         ("pace", "<f8"),
         ("left", "<i8"),
+        ("start", "<f8"),
         ("distance", "<f8"),
         ("rises", "<i8"),
         ("counted", "<f8"),
+        ("last_time", "<i8"),
+        ("count", "<i8"),
     ]
 )
 """An earlier level as it is remembered between readings; `left` NEVER: there is none."""
@@ -25,16 +28,20 @@ EARLIER: Final = np.dtype(
 
 @dataclass(slots=True)
 class Earlier:
-    """`left`: the first reading elsewhere; `distance`: how far away that was; `rises`, `counted`: what has been counted
-    since, on all levels. `readings`: those of these columns since then; `carried`: there were some before."""
+    """`left`, `start`: the first reading elsewhere; `distance`: how far away that was; `rises`, `counted`: what has
+    been counted since, on all levels; `count`: the readings since, up to `last_time`. `readings`: those of these
+    columns; `carried`: there were some before."""
 
     time: int
     level: float
     pace: float
     left: int
+    start: float
     distance: float
     rises: int = 0
     counted: float = 0.0
+    last_time: int = NEVER
+    count: int = 0
     carried: bool = False
     readings: list[Taken] = field(default_factory=list[Taken])
 
@@ -44,9 +51,15 @@ class Earlier:
         distance = branch.gain if branch.kind in COUNTED else abs(branch.start - level)
         if branch.kind in JUMPED:
             distance = float("inf")
-        found = cls(time, level, pace, branch.start_time, distance, carried=branch.carried)
-        found.readings = branch.readings.copy()
+        found = cls(time, level, pace, branch.start_time, branch.start, distance, carried=branch.carried)
+        found.readings, found.count, found.last_time = branch.readings.copy(), branch.count, branch.time
         return found
+
+    def add(self, reading: Taken) -> None:
+        """The next reading elsewhere."""
+        self.readings.append(reading)
+        self.count += 1
+        self.last_time = reading.time
 
     def forgotten_after(self, time: int) -> bool:
         """Whether the counter has counted elsewhere for long enough, or as far as it had gone away."""
@@ -55,23 +68,24 @@ class Earlier:
 
 def read_earlier(meter: Rows) -> Earlier | None:
     """What is remembered in a row of `METER`."""
-    time, level, pace, left, distance, rises, counted = meter["earlier"].item()
-    if left == NEVER:
-        return None
-    return Earlier(time, level, pace, left, distance, rises, counted, carried=True)
+    found = Earlier(*meter["earlier"].item(), carried=True)
+    return None if found.left == NEVER else found
 
 
 def write_earlier(meter: Rows, earlier: Earlier | None) -> None:
     """Remembers it in a row of `METER`."""
     if earlier is None:
-        meter["earlier"] = (NEVER, 0.0, 0.0, NEVER, 0.0, 0, 0.0)
+        meter["earlier"] = (NEVER, 0.0, 0.0, NEVER, 0.0, 0.0, 0, 0.0, NEVER, 0)
         return
     meter["earlier"] = (
         earlier.time,
         earlier.level,
         earlier.pace,
         earlier.left,
+        earlier.start,
         earlier.distance,
         earlier.rises,
         earlier.counted,
+        earlier.last_time,
+        earlier.count,
     )

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Bools, Floats, Ints, Rows, pick, unbounded
-from services.aggregation.domain.counters.meter import Accepted, Correction, Decision, Meter
+from services.aggregation.domain.counters.correction import Correction, Decision
+from services.aggregation.domain.counters.meter import Accepted, Meter
 from services.aggregation.domain.counters.plausibility import SHORTEST
 from services.aggregation.domain.counters.policy import ROUNDING, rules_of
 from services.aggregation.domain.series import Kind

@@ -19,7 +19,7 @@ the readings before it only, and from a reading on after which there is neither 
 *anchor*) on nothing else than the level and the pace there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -37,9 +37,19 @@ from services.aggregation.domain.counters.branch import (
     read_branch,
     write_branch,
 )
+from services.aggregation.domain.counters.correction import NO_DECISIONS, Correction, Decision, Doubt
 from services.aggregation.domain.counters.earlier import EARLIER, Earlier, read_earlier, write_earlier
-from services.aggregation.domain.counters.plausibility import ALIKE, LARGE, STEEP, implausible, pace_of, within
+from services.aggregation.domain.counters.plausibility import (
+    ALIKE,
+    LARGE,
+    STEEP,
+    doubtful,
+    implausible,
+    pace_of,
+    within,
+)
 from services.aggregation.domain.counters.policy import CounterRules, Policy
+from services.aggregation.domain.counters.rejected import REJECTED, Rejected, read_rejected, write_rejected
 from services.aggregation.domain.times import NEVER
 
 METER: Final = np.dtype(
@@ -50,11 +60,15 @@ METER: Final = np.dtype(
         ("open", "<i8"),
         ("branch", BRANCH),
         ("earlier", EARLIER),
+        ("rejected", REJECTED),
     ]
 )
 """What is remembered of a counter between readings: the trusted level (`level_time` NEVER: none yet), the pace (see
-`plausibility`), the branch, the earlier level; `open`: there is one of these, so that what comes next may judge
-readings otherwise."""
+`plausibility`), the branch, the earlier level, the run of rejected readings; `open`: what of these there is."""
+UNDECIDED: Final = 1
+"""In `open`: a branch, or an earlier level. What comes next may judge readings otherwise."""
+_REJECTING: Final = 2
+"""In `open`: nothing but a run of rejected readings."""
 
 
 class Anchor(NamedTuple):
@@ -66,29 +80,6 @@ class Anchor(NamedTuple):
 
 
 NO_ANCHOR: Final = Anchor()
-
-
-class Correction(NamedTuple):
-    """A reading that was not taken at its word. `kind`: GLITCH, RESET, ROLLOVER, JUMP, REJECTED or REVOKED, as in the
-    contract; `level`: the last accepted value before it."""
-
-    series: int
-    time: int
-    value: float
-    level: float
-    kind: str
-
-
-class Decision(NamedTuple):
-    """What somebody has decided about a reading, whatever its meter makes of it. `kind`: GLITCH (it is ignored, and
-    listed), IGNORE (it is ignored), RESET (counting goes on from it, the step to it adds nothing), or VALUE (it counts
-    as `value`)."""
-
-    kind: str
-    value: float = 0.0
-
-
-NO_DECISIONS: Final[Mapping[int, Decision]] = {}
 
 
 class Accepted(NamedTuple):
@@ -103,7 +94,7 @@ def no_meters(length: int) -> Rows:
     """Counters that have not been read yet."""
     rows = np.zeros(length, METER)
     rows["level_time"] = rows["branch"]["start_time"] = rows["branch"]["time"] = NEVER
-    rows["earlier"]["time"] = rows["earlier"]["left"] = NEVER
+    rows["earlier"]["time"] = rows["earlier"]["left"] = rows["earlier"]["last_time"] = rows["rejected"]["time"] = NEVER
     return rows
 
 
@@ -132,6 +123,7 @@ class Meter:
         self._time, self._level, self._pace = int(row["level_time"]), float(row["level"]), float(row["pace"])
         self._branch = read_branch(row)
         self._earlier = read_earlier(row)
+        self._rejected = read_rejected(row)
 
     @property
     def corrections(self) -> list[Correction]:
@@ -147,9 +139,11 @@ class Meter:
         """Writes what is to be remembered into the row."""
         row = self._row
         row["level_time"], row["level"], row["pace"] = self._time, self._level, self._pace
-        row["open"] = self._branch is not None or self._earlier is not None
+        undecided = self._branch is not None or self._earlier is not None
+        row["open"] = UNDECIDED if undecided else _REJECTING if self._rejected is not None else 0
         write_branch(row, self._branch)
         write_earlier(row, self._earlier)
+        write_rejected(row, self._rejected)
 
     def take(self, place: int, time: int, value: float) -> None:
         """The next reading."""
@@ -162,12 +156,16 @@ class Meter:
             return
         if self._earlier is not None and self._goes_back(self._earlier, time, value):
             self._go_back(self._earlier)
+        rejected = 0 if self._rejected is None else self._rejected.readings
         if self._branch is None:
             self._judge(place, time, value)
         else:
             self._assign(self._branch, place, time, value)
+        if self._rejected is not None and self._rejected.readings > rejected:
+            return
+        self._rejected = None
         if self._earlier is not None:
-            self._earlier.readings.append(Taken(place, time, value))
+            self._earlier.add(Taken(place, time, value))
 
     def _go_on(self, place: int, amount: float, since: int, time: int, level: float) -> None:
         """The trusted level goes on."""
@@ -202,14 +200,35 @@ class Meter:
         self._time, self._level, self._pace = earlier.time, earlier.level, earlier.pace
         self._branch = self._earlier = None
         self.past |= earlier.carried
-        for place, time, value in earlier.readings:
-            known = self._corrections.get(time)
-            if known is None or known.kind != "REJECTED":
-                self._correct(time, value, "REVOKED" if place in self.accepted else "GLITCH")
-            self.accepted.pop(place, None)
+        self._take_back(earlier.readings)
+        self._correct(earlier.left, earlier.start, "REVOKED", last_time=earlier.last_time, readings=earlier.count)
 
-    def _correct(self, time: int, value: float, kind: str) -> None:
-        self._corrections[time] = Correction(self._series, time, value, self._level, kind)
+    def _take_back(self, readings: Sequence[Taken]) -> None:
+        """None of them counts, and what was listed of them is said by one correction."""
+        for place, time, _ in readings:
+            self.accepted.pop(place, None)
+            self._corrections.pop(time, None)
+
+    def _correct(
+        self,
+        time: int,
+        value: float,
+        kind: str,
+        *,
+        level: float | None = None,
+        last_time: int = NEVER,
+        readings: int = 1,
+        doubt: Doubt | None = None,
+    ) -> None:
+        level, last_time = self._level if level is None else level, max(time, last_time)
+        self._corrections[time] = Correction(self._series, time, value, level, kind, last_time, readings, doubt)
+
+    def _reject(self, time: int, value: float, level: float) -> None:
+        if self._rejected is None:
+            self._rejected = Rejected(time, value, level)
+        run = self._rejected
+        run.readings += 1
+        self._correct(run.time, run.value, "REJECTED", level=run.level, last_time=time, readings=run.readings)
 
     def _decide(self, place: int, time: int, value: float, decision: Decision) -> None:
         if decision.kind == "IGNORE":
@@ -222,7 +241,7 @@ class Meter:
                 self._promote(self._branch)
             else:
                 self._drop(self._branch)
-        self._earlier = None
+        self._earlier = self._rejected = None
         value = decision.value if decision.kind == "VALUE" else value
         if self._time == NEVER:
             self._go_on(place, 0.0, NEVER, time, value)
@@ -243,7 +262,7 @@ class Meter:
         elif rules.rounds(level, value, self._pace):
             self._go_on(place, 0.0, since, time, level)
         elif rules.policy == Policy.REJECT:
-            self._correct(time, value, "REJECTED")
+            self._reject(time, value, level)
         else:
             self._fall(place, time, value)
 
@@ -258,7 +277,13 @@ class Meter:
             branch.believed = branch.gain <= abs(level)
         if branch.believed:
             self.accepted[place] = Accepted(branch.gain, since)
+            self._doubt_step(level, branch.gain, since, time, value)
         self._branch = branch
+
+    def _doubt_step(self, level: float, amount: float, since: int, time: int, value: float) -> None:
+        """A step that is believed may be another meter all the same."""
+        if not self._rules.cap and doubtful(self._pace, level, amount, time - since):
+            self._correct(time, value, "STEEP", level=level, doubt=Doubt(amount, 0.0))
 
     def _fall(self, place: int, time: int, value: float) -> None:
         branch = Branch(time, value, time, value, 0.0, "RESET", readings=[Taken(place, time, value)])
@@ -266,7 +291,7 @@ class Meter:
         if gain is not None:
             branch.gain, branch.kind, branch.believed = gain, self._rules.policy.name, True
             self.accepted[place] = Accepted(gain, self._time)
-            self._correct(time, value, branch.kind)
+            self._correct(time, value, branch.kind, doubt=self._doubt_fall(branch))
         self._branch = branch
 
     def _gain_at_once(self, since: int, level: float, time: int, value: float) -> float | None:
@@ -286,8 +311,7 @@ class Meter:
         amount = value - branch.level
         pace = self._pace_beside(branch)
         if rules.policy == Policy.REJECT and value < level and not rules.rounds(level, value, self._pace):
-            last = branch.level if branch.believed else level
-            self._corrections[time] = Correction(self._series, time, value, last, "REJECTED")
+            self._reject(time, value, branch.level if branch.believed else level)
         elif self._continues(branch, pace, time, value):
             usual = within(pace, amount, time - branch.time)
             counts = usual and branch.rises >= AGREE and not (self._shallow(branch) and self._usual(time, value))
@@ -359,10 +383,11 @@ class Meter:
 
     def _continue(self, branch: Branch, place: int, time: int, value: float, usual: bool) -> None:
         amount, since = max(value - branch.level, 0.0), branch.time
-        branch.readings.append(Taken(place, time, value))
-        branch.time, branch.level = time, max(branch.level, value)
         if branch.believed:
             self.accepted[place] = Accepted(amount, since)
+            if self._on_trial(branch) and not usual:
+                self._doubt_step(branch.level, amount, since, time, value)
+        branch.add(Taken(place, time, value), max(branch.level, value))
         if amount > 0:
             # Another unusual step on one that was believed at once: what it has counted says nothing of that one.
             branch.rises = branch.rises + 1 if usual or not self._on_trial(branch) else 0
@@ -399,8 +424,23 @@ class Meter:
             return
         since = self._time if kind in COUNTED else NEVER
         self.accepted[branch.readings[0].place] = Accepted(gain, since)
-        if kind not in (STEP, BURST):
-            self._correct(branch.start_time, branch.start, kind)
+        if kind == "JUMP":
+            self._correct(branch.start_time, branch.start, kind, doubt=self._doubt_jump(branch))
+        elif kind not in (STEP, BURST):
+            self._correct(branch.start_time, branch.start, kind, doubt=self._doubt_fall(branch))
+
+    def _doubt_jump(self, branch: Branch) -> Doubt | None:
+        """It may have been consumption, unless the cap says that it was not, or a first 0 was no level."""
+        return None if self._rules.cap or self._tentative else Doubt(0.0, branch.start - self._level)
+
+    def _doubt_fall(self, branch: Branch) -> Doubt | None:
+        """Where a register may run over, it may also have started anew, unless the step over the end is a usual one or
+        the cap decides."""
+        since, rules = self._time, self._rules
+        over = rules.over_the_end(since, self._level, branch.start_time, branch.start)
+        if over is None or rules.cap or within(self._pace, over, branch.start_time - since):
+            return None
+        return Doubt(over, 0.0) if branch.kind == "ROLLOVER" else Doubt(0.0, over)
 
     def _meaning(self, branch: Branch) -> tuple[str, float]:
         """What the step to the branch was, and what it adds."""
@@ -457,15 +497,16 @@ class Meter:
         if branch.believed and value < branch.level and branch.start < self._level:
             gain = self._gain_at_once(branch.time, branch.level, time, value)
         if gain is None:
-            self._drop(branch)
+            over = self._rules.over_the_end(branch.time, branch.level, time, value) if self._tentative else None
+            # The first 0 may have been no level, and the register have run over.
+            self._drop(branch, None if over is None else Doubt(0.0, over))
             self._judge(place, time, value)
             return
         # Another fall that the policy believes at once: all of the branch stays to be confirmed.
         self.accepted[place] = Accepted(gain, branch.time)
-        self._corrections[time] = Correction(self._series, time, value, branch.level, self._rules.policy.name)
-        branch.readings.append(Taken(place, time, value))
+        self._correct(time, value, self._rules.policy.name, level=branch.level)
         branch.counted += gain
-        branch.time, branch.level = time, value
+        branch.add(Taken(place, time, value), value)
 
     def _may_go_on(self, branch: Branch) -> bool:
         """Whether a value that does not come after those of the branch may make it the trusted level."""
@@ -479,11 +520,11 @@ class Meter:
         """Whether it is a step up that was believed at once."""
         return branch.believed and branch.kind == STEP and branch.start >= self._level
 
-    def _drop(self, branch: Branch) -> None:
+    def _drop(self, branch: Branch, doubt: Doubt | None = None) -> None:
         """It was false: what it has added is taken back."""
         kind = "REVOKED" if branch.believed else "GLITCH"
-        for place, time, value in branch.readings:
-            self.accepted.pop(place, None)
-            self._correct(time, value, kind)
+        self._take_back(branch.readings)
+        last, count = branch.time, branch.count
+        self._correct(branch.start_time, branch.start, kind, last_time=last, readings=count, doubt=doubt)
         self.past |= branch.carried
         self._branch = None

@@ -18,6 +18,8 @@ FAR: Final = 1024.0
 LARGE: Final = 0.1
 """Of the level: a step that is not greater is never implausible. (A burst moves a register by little, another
 register is somewhere else.)"""
+NOTABLE: Final = 0.01
+"""Of the level: a smaller step is not worth a doubt, however steep."""
 ALIKE: Final = 2.0
 """Times the pace: the step from a first 0 is consumption up to there."""
 SHORTEST: Final = MINUTE
@@ -45,3 +47,8 @@ def implausible(pace: float, level: float, amount: float, elapsed: int) -> bool:
     if amount <= LARGE * abs(level):
         return False
     return not within((STEEP if amount > abs(level) else FAR) * pace, amount, elapsed)
+
+
+def doubtful(pace: float, level: float, amount: float, elapsed: int) -> bool:
+    """Whether an increase that is believed may as well be another meter: steep for the (known) pace, and not small."""
+    return bool(pace) and amount > NOTABLE * abs(level) and not within(STEEP * pace, amount, elapsed)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction
+from services.aggregation.domain.counters.correction import Correction
+from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,

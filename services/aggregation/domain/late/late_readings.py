@@ -9,6 +9,7 @@ due.
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints
+from services.aggregation.domain.counters.meter import UNDECIDED
 from services.aggregation.domain.late.context import Context, SeriesRevision, unseen
 from services.aggregation.domain.late.propagation import RevisedWindow, close_again, move_before, propagate
 from services.aggregation.domain.late.recount import Recount, changed_corrections, changed_shares, recount
@@ -33,7 +34,7 @@ def apply_late(engine: Engine, series: int, time: Ints, value: Floats, context: 
     before = recount(engine, series, context, known_time, known_value)
     after = recount(engine, series, context, all_time, all_value)
     to_the_end = context.end > state["settled_time"]
-    if not to_the_end and (before.meter.tobytes() != after.meter.tobytes() or after.meter["open"][0]):
+    if not to_the_end and (before.meter.tobytes() != after.meter.tobytes() or after.meter["open"][0] == UNDECIDED):
         return None
     at = np.searchsorted(all_time, time)
     first = int(np.searchsorted(all_time, context.whole))

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints, Rows
+from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, Correction, meter_from
+from services.aggregation.domain.counters.meter import NO_ANCHOR, UNDECIDED, Anchor, meter_from
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,
@@ -163,7 +164,7 @@ def with_revisions(
 def decided(engine: Engine, series: int, end: int, past: StoredChunk) -> bool:
     """Whether nothing beyond the readings that follow the chunk can judge those in it otherwise."""
     _, _, found, meter = _recounted(engine, series, past)
-    if found.gains is None or not meter["open"][0]:
+    if found.gains is None or meter["open"][0] != UNDECIDED:
         return True
     return bool((found.time[found.gains.at[found.gains.anchored]] >= end).any())
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.aggregation.domain.columns import Bools, Ints, heads_of, pick, unbounded
+from services.aggregation.domain.counters.correction import Correction, Decision
 from services.aggregation.domain.counters.increases import NO_DECISIONS, Decisions, Increases, Retold, increases
-from services.aggregation.domain.counters.meter import Correction, Decision
 from services.aggregation.domain.readings import Readings, no_readings, order_of
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from services.aggregation.domain.columns import Ints, Rows
-from services.aggregation.domain.counters.meter import METER, no_meters
+from services.aggregation.domain.counters.meter import METER, UNDECIDED, no_meters
 from services.aggregation.domain.counters.policy import COUNTING, DEFAULT_RULES, CounterRules, counting
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER
@@ -41,7 +41,7 @@ def state_dtype(levels: int) -> "np.dtype[np.void]":
     )
 
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
 
 
@@ -120,7 +120,7 @@ class SeriesStates:
         """Has another look whether something is open of the meters of these series: a branch, an earlier level."""
         opened = self.rows["meter"]["open"]
         for place in places:
-            if opened[place]:
+            if opened[place] == UNDECIDED:
                 self._open_meters.add(place)
             else:
                 self._open_meters.discard(place)

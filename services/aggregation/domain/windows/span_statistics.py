@@ -8,7 +8,7 @@ import numpy as np
 
 from services.aggregation.domain.columns import Bools, Rows, chain
 from services.aggregation.domain.counters.increases import Increases, increases
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor, no_meters
+from services.aggregation.domain.counters.meter import NO_ANCHOR, UNDECIDED, Anchor, no_meters
 from services.aggregation.domain.counters.policy import counting
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Kind, SeriesInfo
@@ -171,7 +171,7 @@ def undecided(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings:
     if not any(infos[part.series].kind == Kind.COUNTER for part in ranges):
         return []
     _, gains, meters, readings, whole = _judged(infos, ranges, readings)
-    open_ones = (meters["open"] != 0) & ~whole
+    open_ones = (meters["open"] == UNDECIDED) & ~whole
     if gains is not None:
         anchors = gains.at[gains.anchored]
         ends = np.array([part.end for part in ranges], np.int64)

@@ -29,7 +29,7 @@ def consumed(*values: float) -> tuple[float, list[str]]:
         ((100, 101, 103), 3, []),
         # One sample drops to zero: the whole meter reading is never booked.
         ((12000, 0, 12001), 1, ["GLITCH"]),
-        ((12000, 0, 5, 12001), 1, ["GLITCH", "GLITCH"]),
+        ((12000, 0, 5, 12001), 1, ["GLITCH"]),
         # The last digit: the level is held until it is passed.
         ((100, 99.9, 100.1), 0.1, []),
         ((100, 99.8, 100.1), 0.1, ["GLITCH"]),
@@ -37,9 +37,9 @@ def consumed(*values: float) -> tuple[float, list[str]]:
         ((12000, 5, 6, 8, 9), 4, ["RESET"]),
         # What stays exactly the same confirms nothing.
         ((12000, 0, 0, 0), 0, []),
-        ((12000, 0, 0, 0, 12001), 1, ["GLITCH"] * 3),
+        ((12000, 0, 0, 0, 12001), 1, ["GLITCH"]),
         # Suspects that contradict each other confirm nothing.
-        ((100, 50, 40, 60, 101), 1, ["GLITCH", "GLITCH", "GLITCH"]),
+        ((100, 50, 40, 60, 101), 1, ["GLITCH", "GLITCH"]),
         ((100,), 0, []),
         ((100, 100, 100), 0, []),
     ],

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Kind
 from services.aggregation.domain.times import DAY, HOUR, MINUTE

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.aggregation.domain.counters.meter import Decision
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.late.amendments import AmendmentOutcome
 from services.aggregation.domain.rules import Rules

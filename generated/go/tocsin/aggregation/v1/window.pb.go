@@ -148,6 +148,9 @@ const (
 	Correction_REJECTED Correction_Kind = 5
 	// REVOKED was believed (to be a reset, or an increase), until later readings went on from the level before.
 	Correction_REVOKED Correction_Kind = 6
+	// STEEP is a step far steeper than any before, and no small one beside the register: it is counted, and may have
+	// been another meter.
+	Correction_STEEP Correction_Kind = 7
 )
 
 // Enum value maps for Correction_Kind.
@@ -160,6 +163,7 @@ var (
 		4: "JUMP",
 		5: "REJECTED",
 		6: "REVOKED",
+		7: "STEEP",
 	}
 	Correction_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -169,6 +173,7 @@ var (
 		"JUMP":             4,
 		"REJECTED":         5,
 		"REVOKED":          6,
+		"STEEP":            7,
 	}
 )
 
@@ -837,19 +842,26 @@ func (x *Amendment) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Correction is a reading of a counter that was not taken at its word. The raw reading is kept as it came.
+// Correction is a reading of a counter that was not taken at its word, or several in a row that were ignored or revoked
+// together. The raw readings are kept as they came.
 type Correction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// series of the reading.
 	Series *Series `protobuf:"bytes,1,opt,name=series,proto3" json:"series,omitempty"`
-	// event_time of the reading.
+	// event_time of the reading; of several, of the first one.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// value that came.
+	// value that came; of several, the first one.
 	Value float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
 	// level is the last accepted value before it.
 	Level float64 `protobuf:"fixed64,4,opt,name=level,proto3" json:"level,omitempty"`
 	// kind of the correction.
 	Kind Correction_Kind `protobuf:"varint,5,opt,name=kind,proto3,enum=tocsin.aggregation.v1.Correction_Kind" json:"kind,omitempty"`
+	// readings says how many in a row were ignored or revoked together; 1 for one.
+	Readings int64 `protobuf:"varint,6,opt,name=readings,proto3" json:"readings,omitempty"`
+	// last_event_time is that of the last one of them.
+	LastEventTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_event_time,json=lastEventTime,proto3" json:"last_event_time,omitempty"`
+	// doubt is set where nothing in the values decides.
+	Doubt *Correction_Doubt `protobuf:"bytes,8,opt,name=doubt,proto3" json:"doubt,omitempty"`
 	// id names the correction, for DecideCorrection.
 	Id string `protobuf:"bytes,20,opt,name=id,proto3" json:"id,omitempty"`
 	// decision of a person, where there is one; it holds in place of the rules.
@@ -921,6 +933,27 @@ func (x *Correction) GetKind() Correction_Kind {
 		return x.Kind
 	}
 	return Correction_KIND_UNSPECIFIED
+}
+
+func (x *Correction) GetReadings() int64 {
+	if x != nil {
+		return x.Readings
+	}
+	return 0
+}
+
+func (x *Correction) GetLastEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastEventTime
+	}
+	return nil
+}
+
+func (x *Correction) GetDoubt() *Correction_Doubt {
+	if x != nil {
+		return x.Doubt
+	}
+	return nil
 }
 
 func (x *Correction) GetId() string {
@@ -1028,6 +1061,61 @@ func (x *CorrectionDecision) GetWithdrawn() bool {
 	return false
 }
 
+// Doubt says what either case comes to, where nothing in the values decides.
+type Correction_Doubt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// booked is what the step to the reading adds, in the unit of the series.
+	Booked float64 `protobuf:"fixed64,1,opt,name=booked,proto3" json:"booked,omitempty"`
+	// otherwise is what it would add in the other case. (DecideCorrection: RESET adds nothing, VALUE the step up to it.)
+	Otherwise     float64 `protobuf:"fixed64,2,opt,name=otherwise,proto3" json:"otherwise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Correction_Doubt) Reset() {
+	*x = Correction_Doubt{}
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Correction_Doubt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Correction_Doubt) ProtoMessage() {}
+
+func (x *Correction_Doubt) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_window_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Correction_Doubt.ProtoReflect.Descriptor instead.
+func (*Correction_Doubt) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_window_proto_rawDescGZIP(), []int{6, 0}
+}
+
+func (x *Correction_Doubt) GetBooked() float64 {
+	if x != nil {
+		return x.Booked
+	}
+	return 0
+}
+
+func (x *Correction_Doubt) GetOtherwise() float64 {
+	if x != nil {
+		return x.Otherwise
+	}
+	return 0
+}
+
 var File_tocsin_aggregation_v1_window_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
@@ -1105,7 +1193,7 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06VOIDED\x10\x01\x12\f\n" +
-	"\bREPLACED\x10\x02\"\xa5\x03\n" +
+	"\bREPLACED\x10\x02\"\x8e\x05\n" +
 	"\n" +
 	"Correction\x125\n" +
 	"\x06series\x18\x01 \x01(\v2\x1d.tocsin.aggregation.v1.SeriesR\x06series\x129\n" +
@@ -1113,9 +1201,15 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"event_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x14\n" +
 	"\x05level\x18\x04 \x01(\x01R\x05level\x12:\n" +
-	"\x04kind\x18\x05 \x01(\x0e2&.tocsin.aggregation.v1.Correction.KindR\x04kind\x12\x0e\n" +
+	"\x04kind\x18\x05 \x01(\x0e2&.tocsin.aggregation.v1.Correction.KindR\x04kind\x12\x1a\n" +
+	"\breadings\x18\x06 \x01(\x03R\breadings\x12B\n" +
+	"\x0flast_event_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rlastEventTime\x12=\n" +
+	"\x05doubt\x18\b \x01(\v2'.tocsin.aggregation.v1.Correction.DoubtR\x05doubt\x12\x0e\n" +
 	"\x02id\x18\x14 \x01(\tR\x02id\x12E\n" +
-	"\bdecision\x18\x15 \x01(\v2).tocsin.aggregation.v1.CorrectionDecisionR\bdecision\"f\n" +
+	"\bdecision\x18\x15 \x01(\v2).tocsin.aggregation.v1.CorrectionDecisionR\bdecision\x1a=\n" +
+	"\x05Doubt\x12\x16\n" +
+	"\x06booked\x18\x01 \x01(\x01R\x06booked\x12\x1c\n" +
+	"\totherwise\x18\x02 \x01(\x01R\totherwise\"q\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -1124,7 +1218,8 @@ const file_tocsin_aggregation_v1_window_proto_rawDesc = "" +
 	"\bROLLOVER\x10\x03\x12\b\n" +
 	"\x04JUMP\x10\x04\x12\f\n" +
 	"\bREJECTED\x10\x05\x12\v\n" +
-	"\aREVOKED\x10\x06\"\xd4\x02\n" +
+	"\aREVOKED\x10\x06\x12\t\n" +
+	"\x05STEEP\x10\a\"\xd4\x02\n" +
 	"\x12CorrectionDecision\x12B\n" +
 	"\x04kind\x18\x01 \x01(\x0e2..tocsin.aggregation.v1.CorrectionDecision.KindR\x04kind\x12\x19\n" +
 	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x16\n" +
@@ -1157,7 +1252,7 @@ func file_tocsin_aggregation_v1_window_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_window_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tocsin_aggregation_v1_window_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tocsin_aggregation_v1_window_proto_goTypes = []any{
 	(StoredReadingConflict_Outcome)(0), // 0: tocsin.aggregation.v1.StoredReadingConflict.Outcome
 	(Amendment_Kind)(0),                // 1: tocsin.aggregation.v1.Amendment.Kind
@@ -1171,35 +1266,38 @@ var file_tocsin_aggregation_v1_window_proto_goTypes = []any{
 	(*Amendment)(nil),                  // 9: tocsin.aggregation.v1.Amendment
 	(*Correction)(nil),                 // 10: tocsin.aggregation.v1.Correction
 	(*CorrectionDecision)(nil),         // 11: tocsin.aggregation.v1.CorrectionDecision
-	(*durationpb.Duration)(nil),        // 12: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
+	(*Correction_Doubt)(nil),           // 12: tocsin.aggregation.v1.Correction.Doubt
+	(*durationpb.Duration)(nil),        // 13: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
 }
 var file_tocsin_aggregation_v1_window_proto_depIdxs = []int32{
-	12, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
+	13, // 0: tocsin.aggregation.v1.Statistics.longest_gap:type_name -> google.protobuf.Duration
 	4,  // 1: tocsin.aggregation.v1.Window.series:type_name -> tocsin.aggregation.v1.Series
-	12, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
-	13, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
-	13, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
+	13, // 2: tocsin.aggregation.v1.Window.step:type_name -> google.protobuf.Duration
+	14, // 3: tocsin.aggregation.v1.Window.start:type_name -> google.protobuf.Timestamp
+	14, // 4: tocsin.aggregation.v1.Window.end:type_name -> google.protobuf.Timestamp
 	5,  // 5: tocsin.aggregation.v1.Window.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	13, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
+	14, // 6: tocsin.aggregation.v1.StoredReading.event_time:type_name -> google.protobuf.Timestamp
 	9,  // 7: tocsin.aggregation.v1.StoredReading.amendment:type_name -> tocsin.aggregation.v1.Amendment
 	4,  // 8: tocsin.aggregation.v1.StoredReadingConflict.series:type_name -> tocsin.aggregation.v1.Series
-	13, // 9: tocsin.aggregation.v1.StoredReadingConflict.event_time:type_name -> google.protobuf.Timestamp
+	14, // 9: tocsin.aggregation.v1.StoredReadingConflict.event_time:type_name -> google.protobuf.Timestamp
 	0,  // 10: tocsin.aggregation.v1.StoredReadingConflict.outcome:type_name -> tocsin.aggregation.v1.StoredReadingConflict.Outcome
-	13, // 11: tocsin.aggregation.v1.StoredReadingConflict.create_time:type_name -> google.protobuf.Timestamp
+	14, // 11: tocsin.aggregation.v1.StoredReadingConflict.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 12: tocsin.aggregation.v1.Amendment.kind:type_name -> tocsin.aggregation.v1.Amendment.Kind
-	13, // 13: tocsin.aggregation.v1.Amendment.create_time:type_name -> google.protobuf.Timestamp
+	14, // 13: tocsin.aggregation.v1.Amendment.create_time:type_name -> google.protobuf.Timestamp
 	4,  // 14: tocsin.aggregation.v1.Correction.series:type_name -> tocsin.aggregation.v1.Series
-	13, // 15: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
+	14, // 15: tocsin.aggregation.v1.Correction.event_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: tocsin.aggregation.v1.Correction.kind:type_name -> tocsin.aggregation.v1.Correction.Kind
-	11, // 17: tocsin.aggregation.v1.Correction.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision
-	3,  // 18: tocsin.aggregation.v1.CorrectionDecision.kind:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
-	13, // 19: tocsin.aggregation.v1.CorrectionDecision.create_time:type_name -> google.protobuf.Timestamp
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	14, // 17: tocsin.aggregation.v1.Correction.last_event_time:type_name -> google.protobuf.Timestamp
+	12, // 18: tocsin.aggregation.v1.Correction.doubt:type_name -> tocsin.aggregation.v1.Correction.Doubt
+	11, // 19: tocsin.aggregation.v1.Correction.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision
+	3,  // 20: tocsin.aggregation.v1.CorrectionDecision.kind:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
+	14, // 21: tocsin.aggregation.v1.CorrectionDecision.create_time:type_name -> google.protobuf.Timestamp
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_window_proto_init() }
@@ -1215,7 +1313,7 @@ func file_tocsin_aggregation_v1_window_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_window_proto_rawDesc), len(file_tocsin_aggregation_v1_window_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -129,7 +129,7 @@ class Amendment(_message.Message):
     def __init__(self, kind: _Optional[_Union[Amendment.Kind, str]] = ..., original_value: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Correction(_message.Message):
-    __slots__ = ("series", "event_time", "value", "level", "kind", "id", "decision")
+    __slots__ = ("series", "event_time", "value", "level", "kind", "readings", "last_event_time", "doubt", "id", "decision")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Correction.Kind]
@@ -139,6 +139,7 @@ class Correction(_message.Message):
         JUMP: _ClassVar[Correction.Kind]
         REJECTED: _ClassVar[Correction.Kind]
         REVOKED: _ClassVar[Correction.Kind]
+        STEEP: _ClassVar[Correction.Kind]
     KIND_UNSPECIFIED: Correction.Kind
     GLITCH: Correction.Kind
     RESET: Correction.Kind
@@ -146,11 +147,22 @@ class Correction(_message.Message):
     JUMP: Correction.Kind
     REJECTED: Correction.Kind
     REVOKED: Correction.Kind
+    STEEP: Correction.Kind
+    class Doubt(_message.Message):
+        __slots__ = ("booked", "otherwise")
+        BOOKED_FIELD_NUMBER: _ClassVar[int]
+        OTHERWISE_FIELD_NUMBER: _ClassVar[int]
+        booked: float
+        otherwise: float
+        def __init__(self, booked: _Optional[float] = ..., otherwise: _Optional[float] = ...) -> None: ...
     SERIES_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    LAST_EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DOUBT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     series: Series
@@ -158,9 +170,12 @@ class Correction(_message.Message):
     value: float
     level: float
     kind: Correction.Kind
+    readings: int
+    last_event_time: _timestamp_pb2.Timestamp
+    doubt: Correction.Doubt
     id: str
     decision: CorrectionDecision
-    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ..., id: _Optional[str] = ..., decision: _Optional[_Union[CorrectionDecision, _Mapping]] = ...) -> None: ...
+    def __init__(self, series: _Optional[_Union[Series, _Mapping]] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ..., level: _Optional[float] = ..., kind: _Optional[_Union[Correction.Kind, str]] = ..., readings: _Optional[int] = ..., last_event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doubt: _Optional[_Union[Correction.Doubt, _Mapping]] = ..., id: _Optional[str] = ..., decision: _Optional[_Union[CorrectionDecision, _Mapping]] = ...) -> None: ...
 
 class CorrectionDecision(_message.Message):
     __slots__ = ("kind", "value", "author", "reason", "create_time", "withdrawn")
