@@ -5,13 +5,14 @@ the client's own pings time out, which takes half a minute.
 """
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import nats.errors
+from nats.js.errors import NotFoundError
 
 from services.chassis.errors import Unavailable
 from services.chassis.nats.connection import NatsConnection
-from services.chassis.nats.topology import health_subject
+from services.chassis.nats.topology import HEALTH, health_subject
 
 _WITHIN = timedelta(seconds=2)
 
@@ -40,3 +41,16 @@ async def durable_write(connection: NatsConnection, service: str, within: timede
         raise Unavailable("the message broker does not store messages in time") from error
     if problem := json.loads(answer.data).get("error"):
         raise Unavailable(f"the message broker refuses messages: {problem.get('description', problem)}")
+
+
+async def last_write(connection: NatsConnection, service: str) -> datetime | None:
+    """When a `durable_write` of the service was stored last: it makes one a second as long as it works. None: never.
+    Raises `Unavailable`."""
+    names = connection.names
+    try:
+        found = await connection.js.get_last_msg(names.stream(HEALTH), names.subject(health_subject(service)))
+    except NotFoundError:
+        return None
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise Unavailable("the message broker cannot be reached") from error
+    return found.time

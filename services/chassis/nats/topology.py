@@ -111,6 +111,7 @@ class StreamSpec:
     max_bytes: int = 256 * MIB
     """Reserved on the server; -1: bounded otherwise."""
     max_messages: int = -1
+    max_of_subject: int = -1
     max_message: int = -1
     """Bytes of one message with its headers; -1: whatever the server takes."""
     discard_old: bool = False
@@ -130,6 +131,7 @@ class StreamSpec:
             max_age=self.max_age.total_seconds(),
             max_bytes=options.max_bytes.get(self.name, self.max_bytes),
             max_msgs=self.max_messages,
+            max_msgs_per_subject=self.max_of_subject,
             max_msg_size=self.max_message,
             duplicate_window=self.duplicate_window.total_seconds(),
             num_replicas=options.replicas,
@@ -237,9 +239,10 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
         StreamSpec(
             name=HEALTH,
             subjects=(health_subject("*"),),
-            description="Written to learn whether messages are stored; read by nobody.",
+            description="Written to learn whether messages are stored; the last of each says that its service works.",
             # Bounded by these, it need not reserve anything.
             max_messages=16,
+            max_of_subject=1,
             max_message=1024,
             max_bytes=-1,
             discard_old=True,
@@ -341,6 +344,7 @@ _COMPARED = (
     "max_age",
     "max_bytes",
     "max_msgs",
+    "max_msgs_per_subject",
     "max_msg_size",
     "duplicate_window",
     "num_replicas",

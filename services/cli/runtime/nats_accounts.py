@@ -62,7 +62,8 @@ _DUTIES: Mapping[str, _Duty] = {
     ),
     "aggregation": _Duty(
         publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*", topology.ALARM_NOTICE_SUBJECT),
-        reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS),
+        # Of HEALTH: whether readings can be taken.
+        reads=(topology.READINGS, topology.READINGS_PRIORITY, topology.WINDOWS, topology.ALARMS, topology.HEALTH),
         # Live streams of closing windows, whichever replica closed them.
         hears=("tocsin.windows.v1.closed.>",),
         answers=(topology.COUNTING_VALUES_SUBJECT,),

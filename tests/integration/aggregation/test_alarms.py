@@ -1,5 +1,6 @@
 """Alarms in the service as a process: rules by gRPC, readings through the stream, events out; killed and taken over."""
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from services.aggregation.domain.times import MINUTE, SECOND
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from services.chassis.grpc.client import connect
+from services.chassis.nats.broker_checks import durable_write
 from tests.support.aggregation.mesh import PARTITIONS, Mesh, Replica
 from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import alarm_pb2 as am
@@ -356,6 +358,35 @@ async def test_a_restart_with_a_backlog_calls_nobody_quiet(mesh: Mesh) -> None:
         # Raised as long after the service came back.
         assert newest + 3 * SECOND <= alarm.raise_time.ToMicroseconds() <= now_us()
         assert len(await desk.alarms()) == 1
+
+
+async def test_while_ingestion_is_away_nobody_is_called_quiet(mesh: Mesh) -> None:
+    alive = asyncio.Event()
+
+    async def ingestion() -> None:
+        """It says all the time that it can store what comes."""
+        while True:
+            await alive.wait()
+            await durable_write(mesh.nats, "ingestion")
+            await asyncio.sleep(0.3)
+
+    async with open_desk(mesh) as desk, asyncio.TaskGroup() as tasks:
+        heart = tasks.create_task(ingestion())
+        alive.set()
+        no_data = am.AlarmRule.NoData()
+        no_data.after.seconds = 7
+        await desk.rule("quiet", no_data=no_data)
+        await mesh.send([(series("d1"), now_us(), 290.0)])
+        await mesh.until_stored(1)
+        alive.clear()
+        over = now_us() + 9 * SECOND
+        await eventually(lambda: now_us() > over, 12)
+        assert await desk.alarms() == []
+        alive.set()
+        back = now_us()
+        [alarm] = await desk.until("RAISED")
+        assert alarm.raise_time.ToMicroseconds() >= back + 7 * SECOND
+        heart.cancel()
 
 
 async def test_refusals_name_field_and_rule(desk: Desk) -> None:

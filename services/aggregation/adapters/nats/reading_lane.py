@@ -4,7 +4,8 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import nats.errors
 import structlog
@@ -31,6 +32,7 @@ from services.chassis.nats import (
     envelope,
     open_batch_reader,
 )
+from services.chassis.nats.broker_checks import last_write
 from services.chassis.nats.topology import READINGS, readings_subject
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -45,10 +47,15 @@ class LaneOptions:
     ack_wait: timedelta = timedelta(seconds=30)
 
 
+UNSEEN: Final = timedelta(seconds=5)
+"""Who has accepted nothing for so long, not even to see whether it could, takes nothing."""
+
+
 class JetStreamLane:
     """Made by `open_lane`."""
 
-    def __init__(self, reader: BatchReader, options: LaneOptions) -> None:
+    def __init__(self, connection: NatsConnection, reader: BatchReader, options: LaneOptions) -> None:
+        self._connection = connection
         self._reader = reader
         self._options = options
         self._checked: set[bytes] = set()
@@ -125,6 +132,15 @@ class JetStreamLane:
             log.info("aggregation.lane_unknown", error=repr(error))
             return None
 
+    async def accepting(self) -> bool | None:
+        """See `ReadingLane`."""
+        try:
+            seen = await last_write(self._connection, "ingestion")
+        except Unavailable as error:
+            log.info("aggregation.lane_unknown", error=repr(error))
+            return None
+        return seen is None or datetime.now(UTC) - seen < UNSEEN
+
 
 @asynccontextmanager
 async def open_lane(
@@ -140,7 +156,7 @@ async def open_lane(
         ack_wait=options.ack_wait,
     )
     async with open_batch_reader(connection, batch, publisher=publisher) as reader:
-        yield JetStreamLane(reader, options)
+        yield JetStreamLane(connection, reader, options)
 
 
 async def stream_of_readings(connection: NatsConnection) -> Stream:

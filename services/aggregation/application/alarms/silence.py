@@ -22,13 +22,16 @@ class SilenceWatch:
     quiet: a backlog is being worked off, and what seems missing may be in it.
 
     It also knows since when readings can be taken without a break: since everything was processed for the first time,
-    and since the broker could be asked again after it could not. What was not sent before that is held against nobody.
+    and since the broker could be asked, and readings be accepted, again after they could not. What was not sent before
+    that is held against nobody.
     """
 
     def __init__(self, lane: ReadingLane, processor: Processor) -> None:
         self._lane = lane
         self._processor = processor
         self._until = NEVER
+        self._drained = NEVER
+        """The same, whether or not readings could be accepted."""
         self._since = NEVER
         self._asked = float("-inf")
         self._heard = float("-inf")
@@ -68,11 +71,12 @@ class SilenceWatch:
 
     async def reached(self, time: int) -> bool:
         """Whether all that had been accepted by `time` (the wall clock) has been processed."""
-        if self._until < time:
+        known = max(self._until, self._drained)
+        if known < time:
             now = wall_clock_us()
             if await self._lane.drained():
-                self._until = now
-        return self._until >= time
+                known = self._drained = now
+        return known >= time
 
     def _in_doubt(self, due: int | None, now: int) -> bool:
         return due is not None and due <= now and (due > self._until or now - self._until > BACKLOG)
@@ -84,8 +88,7 @@ class SilenceWatch:
         clock = asyncio.get_running_loop().time()
         if clock >= self._asked + ASK_EVERY.total_seconds():
             self._asked, now = clock, wall_clock_us()
-            drained = await self._lane.drained()
-            if drained is None:
+            if not await self._lane.accepting() or (drained := await self._lane.drained()) is None:
                 # Nobody could have brought a reading either.
                 self._since = NEVER
                 return

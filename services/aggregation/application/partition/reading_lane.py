@@ -65,3 +65,8 @@ class ReadingLane(Protocol):
         """Whether everything that had been accepted when this was called has been fetched and its effect committed;
         None when nobody can tell, since the broker cannot be reached."""
         ...
+
+    async def accepting(self) -> bool | None:
+        """Whether readings could be accepted until just now: who accepts them says so all the time. True where nobody
+        has ever said so; None when nobody can tell, since the broker cannot be reached."""
+        ...

@@ -48,6 +48,9 @@ class Lane:
         assert descriptor == b"0"
         return METER
 
+    async def accepting(self) -> bool | None:
+        return True
+
     async def drained(self) -> bool:
         self.asked += 1
         return not self.on_their_way
