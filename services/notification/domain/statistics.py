@@ -1,9 +1,9 @@
-"""The figures of notifications, made of counts: exact, but for the percentile, which a histogram holds to 5 %."""
+"""The figures of notifications: exact, but for the percentile, which a histogram holds to 10 %."""
 
 import enum
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.notification.domain.errors import PeriodInvalid
@@ -12,8 +12,6 @@ from services.notification.domain.notification import ChannelName, Notification,
 GROWTH = 1.1
 """How much wider each class of the histogram is than the one before."""
 MAX_POINTS = 2400
-NOT_SENT = -1
-"""The class of what has not been sent."""
 
 
 class Interval(enum.Enum):
@@ -35,62 +33,19 @@ class Period:
             raise PeriodInvalid("must be after from")
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many notifications are alike. `start`: of their interval; `delivery_us`: the sum of their times from accepted
-    to sent, microseconds; `class_`: of each of these times, see `delivery_class`."""
-
-    start: datetime | None
-    type: Type
-    channel: ChannelName
-    status: Status
-    opened: bool
-    class_: int
-    count: int
-    delivery_us: int
-
-
-def delivery_class(time: timedelta) -> int:
-    """The smallest whole number c >= 0 with `GROWTH ** c` milliseconds not below the time."""
-    return math.ceil(math.log(max(time / timedelta(milliseconds=1), 1)) / math.log(GROWTH))
-
-
-def count_of(notification: Notification, start: datetime | None) -> Count:
-    """One notification's."""
-    taken = None if notification.sent_at is None else notification.sent_at - notification.created_at
-    return Count(
-        start,
-        notification.type,
-        notification.channel,
-        notification.status,
-        notification.opened_at is not None,
-        NOT_SENT if taken is None else delivery_class(taken),
-        1,
-        0 if taken is None else round(taken / timedelta(microseconds=1)),
-    )
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Sums of counts, and what follows from them. Rates are from 0 to 1, None where there is nothing to divide by."""
+    """Counts, and what follows from them. Rates are from 0 to 1, None where there is nothing to divide by. `delivered`:
+    those that have a time from accepted to sent, `delivery` the sum of these times, `p95_class` the class of their 95th
+    percentile (nearest rank)."""
 
-    statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
-    types: dict[Type, int] = field(default_factory=lambda: dict.fromkeys(Type, 0))
-    channels: dict[ChannelName, int] = field(default_factory=lambda: dict.fromkeys(ChannelName, 0))
-    opened: int = 0
-    _classes: dict[int, int] = field(default_factory=dict[int, int])
-    _delivery_us: int = 0
-
-    def add(self, one: Count) -> None:
-        """Adds a count."""
-        self.statuses[one.status] += one.count
-        self.types[one.type] += one.count
-        self.channels[one.channel] += one.count
-        if one.opened:
-            self.opened += one.count
-        if one.class_ != NOT_SENT:
-            self._classes[one.class_] = self._classes.get(one.class_, 0) + one.count
-            self._delivery_us += one.delivery_us
+    statuses: Mapping[Status, int]
+    types: Mapping[Type, int]
+    channels: Mapping[ChannelName, int]
+    opened: int
+    delivered: int
+    delivery: timedelta
+    p95_class: int | None
 
     @property
     def total(self) -> int:
@@ -110,40 +65,53 @@ class Figures:
     @property
     def mean_delivery(self) -> timedelta | None:
         """The mean time from accepted to sent."""
-        sent = sum(self._classes.values())
-        return timedelta(microseconds=round(self._delivery_us / sent)) if sent else None
+        return self.delivery / self.delivered if self.delivered else None
 
     @property
     def p95_delivery(self) -> timedelta | None:
-        """The upper bound of the class of the 95th percentile (nearest rank)."""
-        rank = math.ceil(sum(self._classes.values()) * 0.95)
-        below = 0
-        for class_ in sorted(self._classes):
-            below += self._classes[class_]
-            if rank and below >= rank:
-                return timedelta(milliseconds=GROWTH**class_)
-        return None
+        """The upper bound of the class of the 95th percentile."""
+        return None if self.p95_class is None else timedelta(milliseconds=GROWTH**self.p95_class)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The figures of a period, and by interval, the oldest first; intervals without any are left out."""
+
+    whole: Figures
+    series: tuple[tuple[datetime, Figures], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.series) > MAX_POINTS:
+            raise PeriodInvalid(f"leaves {len(self.series)} intervals for a series, of which there may be {MAX_POINTS}")
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def summed(counts: Iterable[Count]) -> Figures:
+def delivery_class(time: timedelta) -> int:
+    """The smallest whole number c >= 0 with `GROWTH ** c` milliseconds not below the time."""
+    return math.ceil(math.log(max(time / timedelta(milliseconds=1), 1)) / math.log(GROWTH))
+
+
+def counted(notifications: Iterable[Notification]) -> Figures:
     """The figures of all of them."""
-    figures = Figures()
-    for one in counts:
-        figures.add(one)
-    return figures
-
-
-def series(counts: Iterable[Count]) -> Sequence[tuple[datetime, Figures]]:
-    """The figures by interval, the oldest first; those without any are left out. Raises PeriodInvalid for more than
-    MAX_POINTS."""
-    points: dict[datetime, Figures] = {}
-    for one in counts:
-        if one.start is not None:
-            points.setdefault(one.start, Figures()).add(one)
-    if len(points) > MAX_POINTS:
-        raise PeriodInvalid(f"leaves {len(points)} intervals for a series, of which there may be {MAX_POINTS}")
-    return sorted(points.items(), key=lambda point: point[0])
+    statuses, types, channels = dict.fromkeys(Status, 0), dict.fromkeys(Type, 0), dict.fromkeys(ChannelName, 0)
+    times: list[timedelta] = []
+    opened = 0
+    for one in notifications:
+        statuses[one.status] += 1
+        types[one.type] += 1
+        channels[one.channel] += 1
+        opened += one.opened_at is not None
+        if one.sent_at is not None:
+            times.append(one.sent_at - one.created_at)
+    return Figures(
+        statuses=statuses,
+        types=types,
+        channels=channels,
+        opened=opened,
+        delivered=len(times),
+        delivery=sum(times, timedelta(0)),
+        p95_class=delivery_class(sorted(times)[math.ceil(len(times) * 0.95) - 1]) if times else None,
+    )

@@ -9,7 +9,7 @@ import pytest
 from services.notification.application.ports import AbandonedFilter, NotificationFilter
 from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
-from services.notification.domain.statistics import Figures, Interval, Period, count_of, series, summed
+from services.notification.domain.statistics import Interval, Period, Statistics, counted
 from tests.contract.notification.conftest import GIVEN_UP, SENT, Rig, draft
 
 ALWAYS = Period(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
@@ -104,19 +104,6 @@ async def test_what_was_given_up_is_found_and_taken_up_again(rig: Rig) -> None:
     assert {claim.reference for claim in await rig.claim()} >= {one.id, mailed.id}
 
 
-def shown(figures: Figures) -> tuple[object, ...]:
-    return (
-        figures.statuses,
-        figures.types,
-        figures.channels,
-        figures.opened,
-        figures.success_rate,
-        figures.open_rate,
-        figures.mean_delivery,
-        figures.p95_delivery,
-    )
-
-
 async def test_figures(rig: Rig) -> None:
     rig.clock.time = rig.clock.time.replace(minute=10, second=0)
     [one, *_] = await rig.enqueue(draft("a"), draft("b", user="bob"), channel=ChannelName.EMAIL)
@@ -126,7 +113,7 @@ async def test_figures(rig: Rig) -> None:
     await rig.enqueue(draft("c", user="eve"))
     await rig.complete(GIVEN_UP, *await rig.claim())
     await rig.enqueue(draft("d", user="ivy"), draft(tenant="wellness"))
-    figures = summed(await rig.counts.counts("test", ALWAYS, None))
+    figures = (await rig.counts.statistics("test", ALWAYS, None)).whole
     assert figures.statuses == {Status.PENDING: 1, Status.SENT: 2, Status.FAILED: 1}
     assert figures.types == {Type.ALERT: 4, Type.REMINDER: 0, Type.INFO: 0}
     assert figures.channels == {
@@ -139,9 +126,10 @@ async def test_figures(rig: Rig) -> None:
     assert figures.mean_delivery == timedelta(seconds=2)
     assert figures.p95_delivery is not None
     assert timedelta(seconds=2) <= figures.p95_delivery < timedelta(seconds=2.2)
-    nothing = summed(await rig.counts.counts("test", Period(ALWAYS.since, rig.clock.time - timedelta(days=1)), None))
-    assert shown(nothing) == shown(Figures())
-    assert (nothing.success_rate, nothing.mean_delivery, nothing.p95_delivery) == (None, None, None)
+    day_before = Period(ALWAYS.since, rig.clock.time - timedelta(days=1))
+    nothing = await rig.counts.statistics("test", day_before, Interval.HOUR)
+    assert nothing == Statistics(counted([]))
+    assert (nothing.whole.success_rate, nothing.whole.mean_delivery, nothing.whole.p95_delivery) == (None, None, None)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -167,13 +155,10 @@ async def test_figures_equal_a_recount_whatever_happened(rig: Rig, seed: int) ->
         period = dice.choice([ALWAYS, Period(since, since + timedelta(seconds=dice.randrange(1, 30_000)))])
         interval = dice.choice([None, *Interval])
 
-        def begin(at: datetime, interval: Interval | None = interval) -> datetime | None:
-            if interval is None:
-                return None
-            return at.replace(minute=0, second=0, **({"hour": 0} if interval is Interval.DAY else {}), microsecond=0)
-
         there = [one for one in stored if period.since <= one.created_at < period.until]
-        expected = [count_of(one, begin(one.created_at)) for one in there]
-        found = await rig.counts.counts("test", period, interval)
-        assert shown(summed(found)) == shown(summed(expected))
-        assert [(at, shown(one)) for at, one in series(found)] == [(at, shown(one)) for at, one in series(expected)]
+        points: dict[datetime, list[Notification]] = {}
+        for one in there if interval is not None else ():
+            day = {"hour": 0} if interval is Interval.DAY else {}
+            points.setdefault(one.created_at.replace(minute=0, second=0, microsecond=0, **day), []).append(one)
+        expected = Statistics(counted(there), tuple((start, counted(points[start])) for start in sorted(points)))
+        assert await rig.counts.statistics("test", period, interval) == expected

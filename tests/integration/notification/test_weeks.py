@@ -19,7 +19,7 @@ from services.notification.adapters.postgres.statistics import PostgresNotificat
 from services.notification.adapters.postgres.tenants import TENANT_MIGRATIONS, schema_of
 from services.notification.application.ports import NotificationFilter, Position
 from services.notification.domain.notification import Status
-from services.notification.domain.statistics import Period, summed
+from services.notification.domain.statistics import Period
 from tests.support.notification import MIGRATIONS, TENANTS, ManualClock
 from tests.support.postgres import PostgresServer
 
@@ -85,7 +85,7 @@ async def week_tables(database: Database) -> list[str]:
 
 async def figures(database: Database) -> tuple[int, int]:
     """All that is counted, and all that is there."""
-    counted = summed(await PostgresNotificationCounts(database).counts("test", ALWAYS, None)).total
+    counted = (await PostgresNotificationCounts(database).statistics("test", ALWAYS, None)).whole.total
     async with database.connection() as connection:
         return counted, await connection.fetchval(f'SELECT count(*) FROM "{SCHEMA}".notifications')
 

@@ -22,21 +22,21 @@ class NotificationStatisticsServicer(rpc.NotificationStatisticsServiceServicer):
         self, request: pb.CountNotificationsRequest, context: Context
     ) -> pb.NotificationCounts:
         """See the contract."""
-        figures, _ = await self._queries.figures(request.tenant, mappers.period(request))
-        return _counts(figures)
+        found = await self._queries.statistics(request.tenant, mappers.period(request))
+        return _counts(found.whole)
 
     async def GetNotificationStatistics(
         self, request: pb.GetNotificationStatisticsRequest, context: Context
     ) -> pb.NotificationStatistics:
         """See the contract."""
         interval = Interval[request.Interval.Name(request.interval)] if request.interval else None
-        figures, series = await self._queries.figures(request.tenant, mappers.period(request), interval)
+        found = await self._queries.statistics(request.tenant, mappers.period(request), interval)
         return pb.NotificationStatistics(
             tenant=request.tenant,
-            figures=_figures(figures),
+            figures=_figures(found.whole),
             series=[
                 pb.NotificationStatistics.Point(start=mappers.timestamp(start), figures=_figures(point))
-                for start, point in series
+                for start, point in found.series
             ],
         )
 

@@ -12,7 +12,7 @@ from services.notification.application.ports import AbandonedFilter, Enqueued, N
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
 from services.notification.domain.rate_limit import AHEAD
-from services.notification.domain.statistics import Count, Interval, Period, count_of
+from services.notification.domain.statistics import Interval, Period, Statistics, counted
 
 
 class InMemoryNotifications:
@@ -184,13 +184,19 @@ class InMemoryNotifications:
             self._schedule(after)
         return len(failed)
 
-    async def counts(self, tenant: str, period: Period, interval: Interval | None) -> Sequence[Count]:
+    async def statistics(self, tenant: str, period: Period, interval: Interval | None) -> Statistics:
         """See NotificationCounts."""
-        return [
-            count_of(one, None if interval is None else _start(one.created_at, interval))
+        there = [
+            one
             for one in self._state.notifications.values()
             if one.tenant == tenant and period.since <= one.created_at < period.until
         ]
+        points: dict[datetime, list[Notification]] = {}
+        if interval is not None:
+            for one in there:
+                points.setdefault(_start(one.created_at, interval), []).append(one)
+        series = tuple((start, counted(points[start])) for start in sorted(points))
+        return Statistics(counted(there), series)
 
 
 def _within(one: Notification, since: datetime | None, until: datetime | None) -> bool:

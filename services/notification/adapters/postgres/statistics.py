@@ -1,25 +1,54 @@
 """The counts of notifications, which the tables keep by triggers (see the tenants' migrations)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from services.chassis.postgres import Database
+from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.notification import ChannelName, Status, Type
-from services.notification.domain.statistics import Count, Interval, Period
+from services.notification.domain.statistics import Figures, Interval, Period, Statistics
 
 _HOUR = timedelta(hours=1)
-# Whole hours from the sums, what is left at both ends from the notifications themselves.
-_COUNTS = """
-    SELECT START AS start, type, channel, status, opened, class,
-        sum(count)::bigint AS count, sum(delivery_us)::bigint AS delivery_us
-    FROM (
-        SELECT * FROM TENANT.notification_counts WHERE hour >= $1 AND hour < $2
-        UNION ALL SELECT * FROM TENANT.counted_between($3, $4)
-        UNION ALL SELECT * FROM TENANT.counted_between($5, $6)
-    ) AS c
-    GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(count) <> 0
-"""
+# Whole hours from the sums, what is left at both ends from the notifications themselves. A row for all (`whole` = 1),
+# and one for each start.
+_STATISTICS = """
+    WITH c AS MATERIALIZED (
+        SELECT START AS start, type, channel, status, opened, class,
+            sum(count) AS count, sum(delivery_us) AS delivery_us
+        FROM (
+            SELECT * FROM TENANT.notification_counts WHERE hour >= $1 AND hour < $2
+            UNION ALL SELECT * FROM TENANT.counted_between($3, $4)
+            UNION ALL SELECT * FROM TENANT.counted_between($5, $6)
+        ) AS r
+        GROUP BY 1, 2, 3, 4, 5, 6
+    ), classes AS (
+        SELECT start, grouping(start) AS whole, class, sum(count) AS count
+        FROM c WHERE class IS NOT NULL GROUP BY GROUPING SETS ((class), (start, class))
+    ), ranks AS (
+        SELECT start, whole, class, sum(count) OVER (PARTITION BY whole, start ORDER BY class) AS up_to,
+            sum(count) OVER (PARTITION BY whole, start) AS total
+        FROM classes
+    ), percentiles AS (
+        SELECT start, whole, min(class) AS p95 FROM ranks WHERE total > 0 AND up_to >= ceil(total * 0.95) GROUP BY 1, 2
+    ), sums AS (
+        SELECT start, grouping(start) AS whole, SUMS,
+            coalesce(sum(count) FILTER (WHERE opened), 0)::bigint AS opened,
+            coalesce(sum(count) FILTER (WHERE class IS NOT NULL), 0)::bigint AS delivered,
+            coalesce(sum(delivery_us) FILTER (WHERE class IS NOT NULL), 0)::bigint AS delivery_us,
+            coalesce(sum(count) FILTER (WHERE class IS NULL), 0) AS total
+        FROM c GROUP BY GROUPING SETS ((), (start))
+    )
+    SELECT s.*, p.p95 FROM sums s LEFT JOIN percentiles p ON p.whole = s.whole AND p.start IS NOT DISTINCT FROM s.start
+    WHERE s.whole = 1 OR (s.start IS NOT NULL AND s.total > 0) ORDER BY s.whole, s.start
+""".replace(
+    "SUMS",
+    ", ".join(
+        f"coalesce(sum(count) FILTER (WHERE {column} = '{value}'), 0)::bigint AS \"{value}\""
+        for column, values in (("status", Status), ("type", Type), ("channel", ChannelName))
+        for value in values
+    ),
+)
 _STARTS = {
     None: "NULL::timestamptz",
     Interval.HOUR: "hour",
@@ -46,7 +75,7 @@ class PostgresNotificationCounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def counts(self, tenant: str, period: Period, interval: Interval | None) -> Sequence[Count]:
+    async def statistics(self, tenant: str, period: Period, interval: Interval | None) -> Statistics:
         """See NotificationCounts."""
         since, until = period.since, period.until
         first, last = _hour_of(since + _HOUR - timedelta(microseconds=1)), _hour_of(until)
@@ -55,22 +84,22 @@ class PostgresNotificationCounts:
             edges = since, until, until, until
         else:
             edges = since, first, last, until
-        statement = in_tenant(_COUNTS, tenant).replace("START", _STARTS[interval])
+        statement = in_tenant(_STATISTICS, tenant).replace("START", _STARTS[interval])
         async with self._database.connection() as connection:
-            found = await connection.fetch(statement, first, last, *edges)
-        return [
-            Count(
-                row["start"],
-                Type(row["type"]),
-                ChannelName(row["channel"]),
-                Status(row["status"]),
-                row["opened"],
-                row["class"],
-                row["count"],
-                row["delivery_us"],
-            )
-            for row in found
-        ]
+            *series, whole = await connection.fetch(statement, first, last, *edges)
+        return Statistics(_figures(whole), tuple((row["start"], _figures(row)) for row in series))
+
+
+def _figures(row: rows.Row) -> Figures:
+    return Figures(
+        statuses={status: row[status] for status in Status},
+        types={type_: row[type_] for type_ in Type},
+        channels={channel: row[channel] for channel in ChannelName},
+        opened=row["opened"],
+        delivered=row["delivered"],
+        delivery=timedelta(microseconds=row["delivery_us"]),
+        p95_class=row["p95"],
+    )
 
 
 def _hour_of(at: datetime) -> datetime:

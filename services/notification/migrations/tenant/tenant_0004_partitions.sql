@@ -23,15 +23,15 @@ WHERE status = 'SENT' AND read_at IS NULL;
 ALTER TABLE notifications ATTACH PARTITION notifications_default DEFAULT;
 
 -- Kept by triggers, whoever writes. Summed up: writers add rows (negative ones for what a notification was before), and now
--- and then they are merged. `class`: of the time from accepted to sent, the smallest whole number c >= 0 with 1.1^c ms not
--- below it; -1 before it is sent.
+-- and then they are merged. A row counts either by type, channel, status and whether it was opened, or by `class`: of the
+-- time from accepted to sent, the smallest whole number c >= 0 with 1.1^c ms not below it.
 CREATE TABLE notification_counts (
     hour timestamptz NOT NULL,
-    type text NOT NULL,
-    channel text NOT NULL,
-    status text NOT NULL,
-    opened boolean NOT NULL,
-    class smallint NOT NULL,
+    type text,
+    channel text,
+    status text,
+    opened boolean,
+    class smallint,
     count bigint NOT NULL,
     delivery_us bigint NOT NULL,
     merged boolean NOT NULL DEFAULT false
@@ -54,7 +54,8 @@ DECLARE
                 coalesce((extract(epoch FROM sent_at - created_at) * 1000000)::bigint, 0) AS delivery_us
             FROM (%s) AS rows
         ) AS changed
-        GROUP BY hour, type, channel, status, opened, class HAVING sum(sign) <> 0 OR sum(sign * delivery_us) <> 0
+        GROUP BY GROUPING SETS ((hour, type, channel, status, opened), (hour, class))
+        HAVING class IS DISTINCT FROM -1 AND (sum(sign) <> 0 OR sum(sign * delivery_us) <> 0)
     $sql$;
     operation text;
     source text;
