@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.aggregation.domain.alarms.evaluator import EvaluatorOptions
+from services.aggregation.domain.alarms.book import EvaluatorOptions
 from services.aggregation.domain.alarms.rule import Audience
 from services.aggregation.domain.rules import BASE, Rules
 from services.aggregation.domain.times import DAY, SECOND

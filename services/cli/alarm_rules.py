@@ -73,7 +73,7 @@ class ConditionOptions:
     hysteresis: Annotated[float | None, typer.Option(callback=finite, help="How far back ends it.")] = None
     lasting: Annotated[str, typer.Option("--for", help="How long it must last before it is raised, like 5m.")] = ""
     holds: Annotated[
-        bool, typer.Option("--holds", help="A value stands until the next one: --for is met by the clock.")
+        bool, typer.Option("--holds", help="A value stands until the next one: --for and --flat are met by the clock.")
     ] = False
     no_data: Annotated[str, typer.Option(help="Nothing for this long, like 10m.")] = ""
     completeness: Annotated[
@@ -105,7 +105,14 @@ class ConditionOptions:
                 },
             ),
             "--no-data": ("noData", {"after": span(self.no_data, "--no-data")}),
-            "--flat": ("flatLine", {"duration": span(self.flat, "--flat"), "tolerance": self.tolerance}),
+            "--flat": (
+                "flatLine",
+                {
+                    "duration": span(self.flat, "--flat"),
+                    "tolerance": self.tolerance,
+                    "valueHolds": self.holds or None,
+                },
+            ),
             "--rate": (
                 "rateOfChange",
                 {
@@ -152,7 +159,7 @@ class ConditionOptions:
         belongs: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
             ("--hysteresis", self.hysteresis is not None, ("--above", "--below")),
             ("--for", bool(self.lasting), ("--above", "--below")),
-            ("--holds", self.holds, ("--above", "--below")),
+            ("--holds", self.holds, ("--above", "--below", "--flat")),
             ("--covered", self.covered, ("--completeness",)),
             ("--step", bool(self.step), ("--completeness",)),
             ("--tolerance", self.tolerance is not None, ("--flat",)),
@@ -185,7 +192,8 @@ def condition_text(rule: dict[str, Any]) -> str:
         return f"no data for {in_larger_units(found['after'])}"
     if (found := rule.get("flatLine")) is not None:
         within = f" within {digits(found['tolerance'])}{unit}" if found.get("tolerance") else ""
-        return f"flat for {in_larger_units(found['duration'])}{within}"
+        holds = " (a value stands)" if found.get("valueHolds") else ""
+        return f"flat for {in_larger_units(found['duration'])}{within}{holds}"
     if (found := rule.get("rateOfChange")) is not None:
         over = f" over {in_larger_units(found['over'])}" if found.get("over") else ""
         return f"{found.get('direction', 'EITHER').lower()} > {digits(found['limitPerHour'])}{unit}/h{over}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.aggregation.adapters.memory.alarm_stores import InMemoryAlarmRuleStore
+from services.aggregation.adapters.memory.amendments import StoredAmendment
 from services.aggregation.adapters.memory.partition_store import InMemoryPartitionStore
 from services.aggregation.application.alarms.partition_alarms import PartitionAlarms
 from services.aggregation.application.alarms.rule_cache import RuleCache
@@ -14,7 +15,7 @@ from services.aggregation.application.partition.partition_store import Emptied, 
 from services.aggregation.application.partition.processor import Processor
 from services.aggregation.application.partition.reading_lane import Message
 from services.aggregation.domain.alarms.alarm import Alarm
-from services.aggregation.domain.alarms.evaluator import EvaluatorOptions
+from services.aggregation.domain.alarms.book import EvaluatorOptions
 from services.aggregation.domain.alarms.rule import (
     AlarmRule,
     Condition,
@@ -25,11 +26,12 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
 )
+from services.aggregation.domain.late.amendments import AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, DeviceMove
 from services.aggregation.domain.times import HOUR, SECOND
 from services.aggregation.domain.windows.engine import Engine
-from tests.support.aggregation.partition import Arrival, message
+from tests.support.aggregation.partition import Arrival, at_once, message
 
 MOST_RULES = 1000
 
@@ -115,6 +117,20 @@ class AlarmBench:
         """What happens when rules have changed."""
         asyncio.run(self.book.reload())
         asyncio.run(self.processor.keep_up_alarms())
+
+    def amend(self, series_id: int, time: int, value: float | None) -> None:
+        """Somebody voids a reading, or replaces its value."""
+        id_ = len(self.store.amendments) + 1
+        self.store.amendments[id_] = StoredAmendment(series_id, time, value, "somebody", "a test")
+        asked = AskedAmendment(id_, time, value)
+        job = Recomputation(1_000_000 + id_, series_id, None, 2**62, False, Totals(), True, [asked])
+        self.store.jobs[job.id] = (0, job)
+
+        async def work() -> None:
+            while await self.processor.recompute(at_once):
+                pass
+
+        asyncio.run(work())
 
     def close(self, id_: str, by: str = "ann", reason: str = "known") -> Alarm:
         """Somebody closes it by hand."""

@@ -62,7 +62,7 @@ def _condition(message: am.AlarmRule) -> rules.Condition:
         case "no_data":
             return rules.NoData(_length(given.after))
         case "flat_line":
-            return rules.FlatLine(_length(given.duration), given.tolerance)
+            return rules.FlatLine(_length(given.duration), given.tolerance, given.value_holds)
         case "rate_of_change":
             direction = rules.Direction(given.direction or rules.Direction.EITHER)
             return rules.RateOfChange(given.limit_per_hour, direction, _length(given.over))
@@ -120,8 +120,8 @@ def _set_condition(message: am.AlarmRule, condition: rules.Condition) -> None:
             message.completeness.step.FromMicroseconds(step)
         case rules.NoData(after=after):
             message.no_data.after.FromMicroseconds(after)
-        case rules.FlatLine(duration=duration, tolerance=tolerance):
-            message.flat_line.tolerance = tolerance
+        case rules.FlatLine(duration=duration, tolerance=tolerance, holds=holds):
+            message.flat_line.CopyFrom(am.AlarmRule.FlatLine(tolerance=tolerance, value_holds=holds))
             message.flat_line.duration.FromMicroseconds(duration)
         case rules.RateOfChange(limit_per_hour=limit, direction=direction, over=over):
             name = am.AlarmRule.RateOfChange.Direction.Name(int(direction))

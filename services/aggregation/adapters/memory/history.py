@@ -65,12 +65,12 @@ class InMemorySnapshot:
         """See `Snapshot`."""
         return self._store.pieces(infos, start, end, level)
 
-    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int, *, counting: bool = False) -> Readings:
         """See `Snapshot`."""
         rows = [
             (place, time, value)
             for place, info in enumerate(infos)
-            for time, value in self._readings(info)
+            for time, value in (self._store.counted.get(info.id, {}).items() if counting else self._readings(info))
             if start <= time < end
         ]
         columns = list(zip(*rows, strict=True)) or [(), (), ()]

@@ -103,7 +103,11 @@ class PostgresSnapshot:
             scope.kind,
             limit,
         )
-        return [series_info(row, self._rules) for row in rows]
+        infos = [series_info(row, self._rules) for row in rows]
+        if not (decided := [info.id for info in infos if info.decided]):
+            return infos
+        decisions = await read_decisions(self._connection, decided)
+        return [replace(info, decisions=decisions.get(info.id, {})) for info in infos]
 
     async def list_series(
         self, building: str, room: str, sensor_type: str, after: tuple[str, str, str] | None, limit: int
@@ -147,11 +151,10 @@ class PostgresSnapshot:
         asks = [SpanQuery(info, start, end, level) for info in infos]
         return await read_pieces(self._connection, self._rules.steps, asks)
 
-    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
-        """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and
-        time."""
-        counted, late = await raw_readings(self._connection, [(info.id, start, end) for info in infos])
-        return (counted + late).sorted()
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int, *, counting: bool = False) -> Readings:
+        """See `Snapshot`."""
+        counted, others = await raw_readings(self._connection, [(info.id, start, end) for info in infos])
+        return counted if counting else (counted + others).sorted()
 
     async def amendments(
         self, infos: Sequence[SeriesInfo], start: int, end: int

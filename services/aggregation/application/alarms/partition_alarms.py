@@ -6,7 +6,8 @@ from typing import Protocol
 from services.aggregation.application.alarms.ports import OpenAlarmStore
 from services.aggregation.application.alarms.rule_cache import RuleCache
 from services.aggregation.domain.alarms.alarm import AlarmChanges
-from services.aggregation.domain.alarms.evaluator import Evaluator, EvaluatorOptions
+from services.aggregation.domain.alarms.book import EvaluatorOptions
+from services.aggregation.domain.alarms.evaluator import Evaluator
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Descriptor
@@ -136,15 +137,15 @@ class PartitionAlarms:
 
     def resume(self, since: int) -> None:
         """See `AlarmEvaluation`."""
-        self._evaluator.resume(since)
+        self._evaluator.clock.resume(since)
 
     def deadline(self) -> int | None:
         """See `AlarmEvaluation`."""
-        return self._evaluator.deadline()
+        return self._evaluator.clock.deadline()
 
     def elapse(self, until: int) -> None:
         """See `AlarmEvaluation`."""
-        self._evaluator.elapse(until)
+        self._evaluator.clock.elapse(until)
 
     def take(self) -> AlarmChanges:
         """See `AlarmEvaluation`."""

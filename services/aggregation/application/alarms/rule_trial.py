@@ -10,7 +10,7 @@ import numpy as np
 from services.aggregation.application.queries.history import History, Snapshot
 from services.aggregation.domain.alarms.alarm import Alarm, State
 from services.aggregation.domain.alarms.evaluator import Evaluator
-from services.aggregation.domain.alarms.rule import AlarmRule, Completeness, NoData, Threshold
+from services.aggregation.domain.alarms.rule import AlarmRule, Completeness, NoData, Threshold, stands
 from services.aggregation.domain.alarms.scope import scope_of
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.readings import Readings, no_readings
@@ -63,7 +63,9 @@ class RuleTrial:
             infos = await snapshot.in_scope(scope_of(rule), MAX_SERIES + 1)
             complete = len(infos) <= MAX_SERIES
             for tried, info in enumerate(infos[:MAX_SERIES]):
-                readings = await _readings(snapshot, info, start, end, room)
+                # That something was heard does not depend on what people make of it.
+                counting = not isinstance(rule.condition, NoData)
+                readings = await _readings(snapshot, info, start, end, room, counting=counting)
                 if readings is None:
                     return _result(raised, tried, start, end, complete=False)
                 room -= len(readings.time)
@@ -81,6 +83,8 @@ class RuleTrial:
         key = SeriesKey(info.building, info.room, info.sensor_type, info.device)
         engine = Engine(self._rules)
         engine.states.add(info.id, engine.states.blank(int(kind), info.interval, info.counting), 0.0)
+        if info.decisions:
+            engine.decisions[0] = info.decisions
         evaluator = Evaluator(engine, [Descriptor(key, kind, info.unit, info.interval, info.counting)])
         evaluator.plan([rule], NEVER)
         if counts or not _by_clock(rule, kind):
@@ -91,7 +95,7 @@ class RuleTrial:
             return _raised(evaluator), True
         at = 0
         for _ in range(_MAX_STEPS):
-            due = evaluator.deadline()
+            due = evaluator.clock.deadline()
             # What the clock finds comes before the readings after it.
             last = at + 1 if due is None else int(np.searchsorted(readings.time, min(due, end)))
             if at < last <= len(readings.time):
@@ -100,7 +104,7 @@ class RuleTrial:
             elif due is None or due >= end:
                 return _raised(evaluator), True
             else:
-                evaluator.elapse(due)
+                evaluator.clock.elapse(due)
         return _raised(evaluator), False
 
 
@@ -109,21 +113,23 @@ def _by_clock(rule: AlarmRule, kind: Kind) -> bool:
     match rule.condition:
         case NoData():
             return True
-        case Threshold(min_duration=duration, holds=holds):
-            return duration > 0 and (holds or kind == Kind.LEVEL)
-        case _:
+        case Threshold(min_duration=0):
             return False
+        case _:
+            return stands(rule.condition, kind)
 
 
 def _raised(evaluator: Evaluator) -> list[Alarm]:
     return [event.alarm for event in evaluator.take().events if event.alarm.state is State.RAISED]
 
 
-async def _readings(snapshot: Snapshot, info: SeriesInfo, start: int, end: int, room: int) -> Readings | None:
+async def _readings(
+    snapshot: Snapshot, info: SeriesInfo, start: int, end: int, room: int, *, counting: bool
+) -> Readings | None:
     """By days, so that no more than `room` are ever held, and a day's; None: there are more."""
     found = no_readings()
     for day in range(start, end, DAY):
-        found += await snapshot.readings([info], day, min(day + DAY, end))
+        found += await snapshot.readings([info], day, min(day + DAY, end), counting=counting)
         if len(found.time) > room:
             return None
     return found

@@ -38,7 +38,7 @@ class Snapshot(Protocol):
         ...
 
     async def in_scope(self, scope: Scope, limit: int) -> Sequence[SeriesInfo]:
-        """The first `limit` series that a rule of alarms is about, by id."""
+        """The first `limit` series that a rule of alarms is about, by id, with what people have decided about them."""
         ...
 
     async def building(
@@ -52,9 +52,9 @@ class Snapshot(Protocol):
         """What covers [start, end) and its neighbourhood, with windows up to `level` (see `cover`, `spans`)."""
         ...
 
-    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int) -> Readings:
-        """All raw readings in [start, end), late ones too; `series` are places in `infos`. Sorted by series and
-        time."""
+    async def readings(self, infos: Sequence[SeriesInfo], start: int, end: int, *, counting: bool = False) -> Readings:
+        """All raw readings in [start, end), or only those that count in windows; `series` are places in `infos`. Sorted
+        by series and time."""
         ...
 
     async def amendments(

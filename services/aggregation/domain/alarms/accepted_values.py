@@ -38,9 +38,15 @@ def accepted_values(engine: Engine, fresh: Readings, wanted: Bools) -> AcceptedV
     # On copies: what has not settled is no one's truth yet.
     rows = pick(states, owners)
     own = np.repeat(np.arange(len(owners)), np.diff(np.append(heads, len(known.time))))
-    gains = increases(rows["kind"], rows["counting"], rows["meter"], own, known.time, known.value)
+    decided = {at: engine.decisions[owner] for at, owner in enumerate(owners.tolist()) if owner in engine.decisions}
+    gains = increases(rows["kind"], rows["counting"], rows["meter"], own, known.time, known.value, decided)
     assert gains is not None
     # What stands on a branch that is open yet may be taken back.
     branch = rows["meter"]["branch"]["start_time"][own[gains.at]]
     sure = (branch == NEVER) | (known.time[gains.at] < branch)
-    return AcceptedValues(known.take(gains.at[sure]), gains.amount[sure], gains.since[sure])
+    found = known.take(gains.at[sure])
+    for owner in (owners[at] for at in decided):
+        for time, decision in engine.decisions[owner].items():
+            if decision.kind == "VALUE":
+                found.value[(found.series == owner) & (found.time == time)] = decision.value
+    return AcceptedValues(found, gains.amount[sure], gains.since[sure])

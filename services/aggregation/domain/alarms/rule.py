@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from services.aggregation.domain.errors import FieldInvalid, StepUnknown
 from services.aggregation.domain.rules import Rules
-from services.aggregation.domain.series import SeriesKey
+from services.aggregation.domain.series import Kind, SeriesKey
 from services.aggregation.domain.times import MINUTE, SECOND
 
 
@@ -58,10 +58,11 @@ class NoData:
 
 @dataclass(frozen=True, slots=True)
 class FlatLine:
-    """Values within `tolerance` of the first of them for `duration`."""
+    """Values within `tolerance` of the first of them for `duration`. `holds`: a value stands until the next one."""
 
     duration: int
     tolerance: float = 0.0
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,13 @@ class AlarmRule:
         if isinstance(self.condition, Completeness) and self.condition.step not in rules.steps:
             known = ", ".join(f"{step // SECOND}s" for step in rules.steps)
             raise StepUnknown(f"{self.condition.step / SECOND:g}s", known, "rule.completeness.step")
+
+
+def stands(condition: Condition, kind: Kind) -> bool:
+    """Whether a value of the kind stands until the next one, so that time alone may meet the condition."""
+    if not isinstance(condition, Threshold | ContainerFull | FlatLine):
+        return False
+    return kind == Kind.LEVEL or (not isinstance(condition, ContainerFull) and condition.holds)
 
 
 def scopes_of(key: SeriesKey) -> Sequence[tuple[str, str, str, str]]:

@@ -17,11 +17,11 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
     scopes_of,
+    stands,
 )
 from services.aggregation.domain.alarms.scope import condition_kind
 from services.aggregation.domain.columns import Bools, Floats, Ints, Rows, pick
 from services.aggregation.domain.series import Kind, SeriesKey
-from services.aggregation.domain.times import NEVER
 
 NOT_DUE: Final = 2**62
 _INF: Final = float("inf")
@@ -44,6 +44,8 @@ ENTRY: Final = np.dtype(
         ("flat", "<f8"),
         # NO_DATA: how long after the newest event time; 0 for other kinds.
         ("after", "<i8"),
+        # FLAT_LINE of values that stand: how long after the first one; 0 for others.
+        ("stands", "<i8"),
         # COMPLETENESS: the step; 0 for other kinds.
         ("step", "<i8"),
         ("below", "<f8"),
@@ -67,23 +69,15 @@ class BatchProfile(NamedTuple):
     last: Floats
 
 
-class SilenceEntries(NamedTuple):
-    """Rules about silence, entry by entry."""
+class Entries(NamedTuple):
+    """Rules that time alone may meet, entry by entry: how long after what it is, and whether there is an open alarm or
+    something remembered. `silence`: about readings that do not come, else about values that stay the same."""
 
     series: Ints
     rule: Ints
     after: Ints
     active: Bools
-
-    def due(self, newest: Ints, patience: Ints, since: int) -> Ints:
-        """When each finds silence, by the newest event times of the series; `NOT_DUE` for those that have found it or
-        have no reading. Readings could be taken since `since` (`NEVER`: for ever): from then on each has the time that
-        its rule allows, at the most the `patience` of its series."""
-        last = newest[self.series]
-        due = last + self.after
-        if since != NEVER:
-            due = np.maximum(due, since + np.minimum(self.after, patience[self.series]))
-        return np.where(self.active | (last == NEVER), NOT_DUE, due)
+    silence: bool
 
 
 class WatchedWindows(NamedTuple):
@@ -111,6 +105,7 @@ class RuleIndex:
         self._rows = np.zeros(0, ENTRY)
         self._places: dict[tuple[int, int], int] = {}
         self._quiet: Ints = np.zeros(0, np.int64)
+        self._standing: Ints = np.zeros(0, np.int64)
         self._windows: dict[int, Ints] = {}
         self._by_step: dict[int, WatchedWindows] = {}
 
@@ -124,7 +119,7 @@ class RuleIndex:
         ]
         for place in found:
             self._places[self.rules[place].generation, series] = len(self._places)
-            self._new.append(_row(series, place, self.rules[place]))
+            self._new.append(_row(series, place, self.rules[place], kind))
         return bool(found)
 
     @property
@@ -134,6 +129,7 @@ class RuleIndex:
             self._rows = np.concatenate([self._rows, np.array(self._new, ENTRY)])
             self._new.clear()
             self._quiet = np.flatnonzero(self._rows["after"] > 0)
+            self._standing = np.flatnonzero(self._rows["stands"] > 0)
             steps = np.unique(self._rows["step"][self._rows["step"] > 0]).tolist()
             self._windows = {step: np.flatnonzero(self._rows["step"] == step) for step in steps}
             self._by_step.clear()
@@ -163,10 +159,15 @@ class RuleIndex:
         rows = self.rows
         return [self.rules[place] for place in rows["rule"][(rows["series"] == series) & rows["level"]].tolist()]
 
-    def quiet(self) -> SilenceEntries:
+    def quiet(self) -> Entries:
         """Rules about silence."""
         rows = pick(self.rows, self._quiet)
-        return SilenceEntries(rows["series"], rows["rule"], rows["after"], rows["active"])
+        return Entries(rows["series"], rows["rule"], rows["after"], rows["active"], silence=True)
+
+    def standing(self) -> Entries:
+        """Rules about flat lines, of series whose values stand until the next one."""
+        rows = pick(self.rows, self._standing)
+        return Entries(rows["series"], rows["rule"], rows["stands"], rows["active"], silence=False)
 
     def completeness(self, step: int, size: int) -> WatchedWindows | None:
         """Rules about windows of the step; None: there are none. `size`: how many series there are."""
@@ -192,10 +193,10 @@ class RuleIndex:
         return WatchedWindows(np.zeros(size, bool), received, covered, rules)
 
 
-def _row(series: int, place: int, rule: AlarmRule) -> tuple[object, ...]:
+def _row(series: int, place: int, rule: AlarmRule, kind: Kind) -> tuple[object, ...]:
     high = rise = fall = _INF
     low = flat = -_INF
-    after = step = 0
+    after = standing = step = 0
     below, covered, always, level = 0.0, False, False, False
     match rule.condition:
         case Threshold(above=above, limit=limit):
@@ -206,6 +207,7 @@ def _row(series: int, place: int, rule: AlarmRule) -> tuple[object, ...]:
             low, level = _EMPTY, True
         case FlatLine(tolerance=tolerance):
             flat = tolerance
+            standing = rule.condition.duration if stands(rule.condition, kind) else 0
         case RateOfChange(limit_per_hour=limit, direction=direction, over=over):
             always = over > 0
             rise = _INF if direction is Direction.FALLING else limit
@@ -214,4 +216,4 @@ def _row(series: int, place: int, rule: AlarmRule) -> tuple[object, ...]:
             after = quiet
         case Completeness(below=limit, covered=which, step=length):
             below, covered, step = limit, which, length
-    return series, place, False, high, low, rise, fall, flat, after, step, below, covered, always, level
+    return series, place, False, high, low, rise, fall, flat, after, standing, step, below, covered, always, level

@@ -17,6 +17,7 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
 )
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.series import Descriptor, Kind
@@ -44,6 +45,8 @@ def wave() -> list[Arrival]:
         Threshold(True, 10),
         Threshold(True, 10, min_duration=5 * MINUTE),
         FlatLine(10 * MINUTE),
+        FlatLine(10 * MINUTE, holds=True),
+        FlatLine(20 * MINUTE, holds=True),
         RateOfChange(100),
         NoData(10 * MINUTE),
         NoData(90 * SECOND),
@@ -79,6 +82,25 @@ def test_glitches_of_counters_count_for_nothing() -> None:
     bench.feed([(0, T0 + at * MINUTE, value) for at, value in enumerate((50_000.0, 50_010, 0, 50_030, 50_040))])
     assert tried(bench, rule(RateOfChange(100_000))).raised == 0
     assert tried(bench, rule(NoData(HOUR))).raised == 1
+
+
+def test_a_trial_knows_what_people_have_said() -> None:
+    bench = AlarmBench([GAUGE])
+    bench.feed([(0, T0 + at * MINUTE, 20.0 if at in (3, 7) else 1.0) for at in range(20)])
+    hot = rule(Threshold(True, 10))
+    assert tried(bench, hot).raised == 2
+    bench.amend(1, T0 + 3 * MINUTE, None)
+    assert tried(bench, hot).raised == 1
+    bench.amend(1, T0 + 7 * MINUTE, 2.0)
+    bench.amend(1, T0 + 9 * MINUTE, 30.0)
+    assert [alarm.start for alarm in tried(bench, hot).alarms] == [T0 + 9 * MINUTE]
+    meter = descriptor(0, Kind.COUNTER, MINUTE)
+    steep = rule(RateOfChange(70))
+    bench = AlarmBench([meter])
+    bench.feed([(0, T0 + at * MINUTE, 100.0 + at) for at in range(12)])
+    assert tried(bench, steep).raised == 0
+    bench.store.decide(1, T0 + 4 * MINUTE, Decision("VALUE", 104.5))
+    assert [alarm.start for alarm in tried(bench, steep).alarms] == [T0 + 4 * MINUTE]
 
 
 def test_a_trial_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

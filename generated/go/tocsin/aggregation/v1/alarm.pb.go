@@ -1200,7 +1200,10 @@ type AlarmRule_FlatLine struct {
 	// duration for which they must have stayed the same, in event time.
 	Duration *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
 	// tolerance within which values count as the same as the first of them, in the unit of the rule.
-	Tolerance     float64 `protobuf:"fixed64,2,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	Tolerance float64 `protobuf:"fixed64,2,opt,name=tolerance,proto3" json:"tolerance,omitempty"`
+	// value_holds says that a value stands until the next one, as in Threshold: the alarm is raised by the clock when duration has
+	// passed without another value. Values of the kind LEVEL always hold.
+	ValueHolds    bool `protobuf:"varint,3,opt,name=value_holds,json=valueHolds,proto3" json:"value_holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1247,6 +1250,13 @@ func (x *AlarmRule_FlatLine) GetTolerance() float64 {
 		return x.Tolerance
 	}
 	return 0
+}
+
+func (x *AlarmRule_FlatLine) GetValueHolds() bool {
+	if x != nil {
+		return x.ValueHolds
+	}
+	return false
 }
 
 // RateOfChange is met by a change that is too steep.
@@ -1401,7 +1411,7 @@ var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
-	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb4\x16\n" +
+	"!tocsin/aggregation/v1/alarm.proto\x12\x15tocsin.aggregation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tocsin/aggregation/v1/window.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd5\x16\n" +
 	"\tAlarmRule\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12!\n" +
 	"\x05title\x18\x02 \x01(\tB\v\xbaH\br\x06\xa0\xb5\x18\x01\x18xR\x05title\x12%\n" +
@@ -1455,10 +1465,12 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\bRECEIVED\x10\x01\x12\v\n" +
 	"\aCOVERED\x10\x02\x1aS\n" +
 	"\x06NoData\x12I\n" +
-	"\x05after\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x18\xe2A\x01\x02\xbaH\x11\xc8\x01\x01\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\x05after\x1a\x8b\x01\n" +
+	"\x05after\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x18\xe2A\x01\x02\xbaH\x11\xc8\x01\x01\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\x05after\x1a\xac\x01\n" +
 	"\bFlatLine\x12O\n" +
 	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x18\xe2A\x01\x02\xbaH\x11\xc8\x01\x01\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\bduration\x12.\n" +
-	"\ttolerance\x18\x02 \x01(\x01B\x10\xbaH\r\x12\v@\x01)\x00\x00\x00\x00\x00\x00\x00\x00R\ttolerance\x1a\xb3\x02\n" +
+	"\ttolerance\x18\x02 \x01(\x01B\x10\xbaH\r\x12\v@\x01)\x00\x00\x00\x00\x00\x00\x00\x00R\ttolerance\x12\x1f\n" +
+	"\vvalue_holds\x18\x03 \x01(\bR\n" +
+	"valueHolds\x1a\xb3\x02\n" +
 	"\fRateOfChange\x12_\n" +
 	"\tdirection\x18\x01 \x01(\x0e27.tocsin.aggregation.v1.AlarmRule.RateOfChange.DirectionB\b\xbaH\x05\x82\x01\x02\x10\x01R\tdirection\x126\n" +
 	"\x0elimit_per_hour\x18\x02 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00R\flimitPerHour\x12=\n" +

@@ -85,12 +85,14 @@ class AlarmRule(_message.Message):
         after: _duration_pb2.Duration
         def __init__(self, after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     class FlatLine(_message.Message):
-        __slots__ = ("duration", "tolerance")
+        __slots__ = ("duration", "tolerance", "value_holds")
         DURATION_FIELD_NUMBER: _ClassVar[int]
         TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+        VALUE_HOLDS_FIELD_NUMBER: _ClassVar[int]
         duration: _duration_pb2.Duration
         tolerance: float
-        def __init__(self, duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tolerance: _Optional[float] = ...) -> None: ...
+        value_holds: bool
+        def __init__(self, duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tolerance: _Optional[float] = ..., value_holds: _Optional[bool] = ...) -> None: ...
     class RateOfChange(_message.Message):
         __slots__ = ("direction", "limit_per_hour", "over")
         class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
