@@ -24,10 +24,12 @@ from services.notification.adapters.channels.http import Guard, HttpClient
 from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
 from services.notification.adapters.channels.webhook import WebhookChannel
+from services.notification.adapters.checks import HttpChecks
 from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
 from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
+from services.notification.adapters.grpc.reminders import ReminderServicer
 from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import alarms, debts, redelivery
@@ -48,6 +50,10 @@ from services.notification.application.inbox import Inbox
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports import Channel
+from services.notification.application.reminders.asking import Asker, AskingOptions
+from services.notification.application.reminders.keeping import Reminders
+from services.notification.application.reminders.ports import Limits
+from services.notification.application.reminders.reminding import Reminding, RemindingOptions
 from services.notification.application.sending import Sender
 from services.notification.application.statistics import StatisticsQueries
 from services.notification.application.tenants import Tenants
@@ -62,6 +68,7 @@ from tocsin.notification.v1.notification_service_pb2_grpc import add_Notificatio
 from tocsin.notification.v1.notification_statistics_service_pb2_grpc import (
     add_NotificationStatisticsServiceServicer_to_server,
 )
+from tocsin.notification.v1.reminder_service_pb2_grpc import add_ReminderServiceServicer_to_server
 from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 _RETENTION_EVERY = timedelta(minutes=10)
@@ -97,17 +104,19 @@ class Wakes:
     dispatcher: Dispatcher
     feed: PublicFeed
     invoicing: Invoicing
+    reminding: Reminding
 
 
 async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | None = None) -> None:
     """Opens the stores and fills the server, which starts when this returns. `clock` stands in for the database's."""
     base = await wire_base(app, settings, clock or DatabaseClock())
     stores = wire_stores(base)
-    dispatcher = await wire_notifications(base, stores)
+    dispatcher, sender = await wire_notifications(base, stores)
     feed = await wire_webhooks(base, stores)
     invoicing = await wire_invoices(base, stores)
+    reminding = await wire_reminders(base, stores, sender)
     wire_dead_letters(base, stores)
-    await wire_retention(base, Wakes(dispatcher, feed, invoicing))
+    await wire_retention(base, Wakes(dispatcher, feed, invoicing, reminding))
 
 
 async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> Base:
@@ -162,11 +171,12 @@ def wire_stores(base: Base) -> PostgresStores:
         lease=settings.lease,
         disable_after=settings.webhook_disable_after,
         invoice_lease=settings.invoice_lease,
+        reminder_lease=settings.reminder_lease,
     )
     return PostgresStores(base.database, base.clock, base.outbox, options)
 
 
-async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
+async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Dispatcher, Sender]:
     """Sending and reading notifications, and the dispatcher of everything."""
     settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
@@ -191,7 +201,7 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> Dispatcher:
     wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
-    return dispatcher
+    return dispatcher, sender
 
 
 def wire_alarms(base: Base, sender: Sender) -> None:
@@ -263,6 +273,31 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     return invoicing
 
 
+async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> Reminding:
+    """What people are reminded of, unless it is done."""
+    settings, app = base.settings, base.app
+    allowed = settings.targets("reminder_check_origins")
+    origins = sorted(map(str, allowed.origins))
+    concurrency = settings.reminder_check_concurrency
+    guard = AddressGuard(allowed, mesh=settings.mesh_addresses())
+    client = await app.enter(HttpChecks(guard, servers=len(origins), connections=concurrency))
+    asker = Asker(client, origins, AskingOptions(concurrency=concurrency))
+    options = RemindingOptions(
+        # Enough to keep the server's places taken while more is claimed.
+        room=4 * concurrency,
+        hold=settings.reminder_hold,
+        poll=settings.poll,
+        lease=settings.reminder_lease,
+    )
+    reminding = Reminding(stores.reminder_queue, asker, sender.choose, origins, options, base.meter)
+    await app.enter(reminding.deciding)
+    app.task("reminding", reminding.run(app.stopping), patience=_PATIENCE)
+    limits = Limits(settings.reminders_of_user, settings.reminders_of_tenant)
+    servicer = ReminderServicer(Reminders(base.tenants, stores.reminders, allowed, limits))
+    add_ReminderServiceServicer_to_server(servicer, app.server.registrar)
+    return reminding
+
+
 def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
     """The dead letters of all services, and the way back of our own."""
     letters = DeadLetters(StreamDeadLetters(base.nats, base.publisher))
@@ -279,6 +314,7 @@ async def wire_retention(base: Base, wakes: Wakes) -> None:
         "notification_work": wakes.dispatcher.poke,
         "notification_subscriptions": wakes.feed.poke,
         "notification_invoices": wakes.invoicing.poke,
+        "notification_reminders": wakes.reminding.poke,
     }
     wake = {channel: partial(_poked, poke) for channel, poke in heard.items()}
     dsn = base.settings.postgres_dsn.get_secret_value()

@@ -16,6 +16,7 @@ _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 MIN_RETENTION = timedelta(days=1)
 """Idempotency keys are remembered for as long."""
+MAX_CHECK_ORIGINS = 32
 MAX_TENANT = 50
 """Characters of a tenant's name: it is part of a schema's name, which PostgreSQL cuts at 63 bytes."""
 
@@ -112,6 +113,20 @@ class NotificationSettings(ChassisSettings):
     render_idle: Duration = timedelta(seconds=30)
     """After this long without work such a process ends."""
 
+    reminder_check_origins: str = ""
+    """Origins (https://adherence.example) that reminders may ask whether they are needed; 32 at most. One may be
+    loopback or private."""
+    reminder_check_concurrency: int = 64
+    """Questions to each of them at the same time."""
+    reminder_hold: Duration = timedelta(minutes=1)
+    """How often one is asked again about a reminder that is held for want of an answer."""
+    reminder_lease: Duration = timedelta(seconds=30)
+    """After this long what a crashed process had taken up is taken by another."""
+    reminders_of_user: int = 100
+    """Reminders that a user may have."""
+    reminders_of_tenant: int = 100_000
+    """Reminders that a tenant may have."""
+
     def tenant_names(self) -> tuple[str, ...]:
         """The tenants, in the order given."""
         return tuple(name.strip() for name in self.tenants.split(",") if name.strip())
@@ -184,7 +199,25 @@ class NotificationSettings(ChassisSettings):
         )
         require(self.invoice_ttl >= timedelta(minutes=1), self.env("invoice_ttl"), "must be at least 1m")
         require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
+        self._verify_reminders()
         self._verify_providers()
+
+    def _verify_reminders(self) -> None:
+        origins = self.targets("reminder_check_origins")
+        require(
+            not origins.networks and len(origins.origins) <= MAX_CHECK_ORIGINS,
+            self.env("reminder_check_origins"),
+            f"must be origins, like https://adherence.example, and {MAX_CHECK_ORIGINS} at most",
+        )
+        require(
+            1 <= self.reminder_check_concurrency <= 1_000,
+            self.env("reminder_check_concurrency"),
+            "must be from 1 to 1000",
+        )
+        for field in ("reminder_hold", "reminder_lease"):
+            require(getattr(self, field) >= timedelta(seconds=1), self.env(field), "must be at least 1s")
+        for field in ("reminders_of_user", "reminders_of_tenant"):
+            require(1 <= getattr(self, field) <= 10_000_000, self.env(field), "must be from 1 to 10000000")
 
     def _verify_providers(self) -> None:
         require(1 <= self.smtp_port <= 65535, self.env("smtp_port"), "must be a port")

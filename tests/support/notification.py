@@ -25,6 +25,8 @@ from tocsin.notification.v1 import (
     invoice_service_pb2_grpc,
     notification_service_pb2,
     notification_service_pb2_grpc,
+    reminder_service_pb2,
+    reminder_service_pb2_grpc,
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
@@ -34,6 +36,7 @@ endpoint_pb = endpoint_service_pb2
 webhook_pb = webhook_service_pb2
 invoice_pb = invoice_service_pb2
 letter_pb = dead_letter_service_pb2
+reminder_pb = reminder_service_pb2
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
 ALERT = pb.NotificationType.ALERT
@@ -69,6 +72,7 @@ class Service:
     webhooks: Any = field(init=False)
     invoices: Any = field(init=False)
     letters: Any = field(init=False)
+    reminders: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.use(self.channel)
@@ -79,6 +83,7 @@ class Service:
         self.endpoints = endpoint_service_pb2_grpc.EndpointServiceStub(channel)
         self.webhooks = webhook_service_pb2_grpc.WebhookServiceStub(channel)
         self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
+        self.reminders = reminder_service_pb2_grpc.ReminderServiceStub(channel)
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:
@@ -113,7 +118,9 @@ class Service:
         """Moves the clock, and wakes everybody."""
         self.clock.time += time
         async with self.database.connection() as connection:
-            await connection.execute("NOTIFY notification_work; NOTIFY notification_invoices")
+            await connection.execute(
+                "NOTIFY notification_work; NOTIFY notification_invoices; NOTIFY notification_reminders"
+            )
 
     async def rows(self, statement: str, *arguments: object) -> Sequence[Any]:
         """Rows of the database."""

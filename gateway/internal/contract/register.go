@@ -31,6 +31,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		notification.RegisterNotificationStatisticsServiceHandlerClient(ctx, mux, notification.NewNotificationStatisticsServiceClient(not)),
 		notification.RegisterEndpointServiceHandlerClient(ctx, mux, notification.NewEndpointServiceClient(not)),
 		notification.RegisterInvoiceServiceHandlerClient(ctx, mux, notification.NewInvoiceServiceClient(not)),
+		notification.RegisterReminderServiceHandlerClient(ctx, mux, notification.NewReminderServiceClient(not)),
 		notification.RegisterWebhookServiceHandlerClient(ctx, mux, notification.NewWebhookServiceClient(not)),
 		notification.RegisterDeadLetterServiceHandlerClient(ctx, mux, notification.NewDeadLetterServiceClient(not)),
 	)

@@ -54,7 +54,7 @@ class Sender:
         self._tenants.require(draft.tenant)
         if not command.dry_run and not command.wait:
             return await self.queueing.submit(draft)
-        channel = (await self._channels([draft]))[0]
+        channel = (await self.choose([draft]))[0]
         if isinstance(channel, DomainError):
             raise channel
         return _imagined(draft, channel) if command.dry_run else await self._send_now(draft, channel)
@@ -67,7 +67,7 @@ class Sender:
     async def _queue(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """Queues the drafts with all that is needed for any of them asked once; errors among them are kept."""
         good = [draft for draft in drafts if not isinstance(draft, DomainError)]
-        channels = await self._channels(good)
+        channels = await self.choose(good)
         chosen = [
             (draft, channel)
             for draft, channel in zip(good, channels, strict=True)
@@ -91,7 +91,7 @@ class Sender:
         for draft in drafts:
             self._tenants.require_known(draft.tenant)
         chosen: list[tuple[Draft, ChannelName]] = []
-        for draft, channel in zip(drafts, await self._channels(drafts), strict=True):
+        for draft, channel in zip(drafts, await self.choose(drafts), strict=True):
             if isinstance(channel, DomainError):
                 raise channel
             chosen.append((draft, channel))
@@ -117,7 +117,8 @@ class Sender:
             raise DeliveryFailed(notification.id, notification.channel, notification.error)
         return notification
 
-    async def _channels(self, drafts: Sequence[Draft]) -> list[ChannelName | DomainError]:
+    async def choose(self, drafts: Sequence[Draft]) -> list[ChannelName | DomainError]:
+        """The channel of each draft, or why there is none."""
         # The console needs no address.
         asking = {(draft.tenant, draft.user) for draft in drafts if draft.channel is not ChannelName.CONSOLE}
         reachable = await self._endpoints.channels(sorted(asking)) if asking else {}

@@ -15,6 +15,7 @@ from services.notification.adapters.memory.deliveries import InMemoryDeliveries
 from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.adapters.memory.notifications import InMemoryNotifications
+from services.notification.adapters.memory.reminders import InMemoryReminders
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
 from services.notification.adapters.nats.events import DELIVERY_HEADER
@@ -30,6 +31,7 @@ from services.notification.application.ports import (
     NotificationStore,
     SubscriptionStore,
 )
+from services.notification.application.reminders.ports import ReminderQueue, ReminderStore
 from services.notification.application.statistics import NotificationCounts
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
@@ -44,8 +46,17 @@ LEASE = timedelta(seconds=30)
 BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
 SENT = Decision(sent=True, reached=True)
 GIVEN_UP = Decision(sent=False, failure=BUSY)
-_SHARED = ("deliveries", "rate_slots", "webhook_subscriptions", "invoices", "inbox", "outbox")
 _OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys")
+_SHARED = (
+    "reminders",
+    "reminder_occurrences",
+    "deliveries",
+    "rate_slots",
+    "webhook_subscriptions",
+    "invoices",
+    "inbox",
+    "outbox",
+)
 
 
 def again(seconds: float = 2, **more: frozenset[str]) -> Decision:
@@ -71,6 +82,8 @@ class Rig(ABC):
     subscriptions: SubscriptionStore
     invoices: InvoiceStore
     counts: NotificationCounts
+    reminders: ReminderStore
+    reminder_queue: ReminderQueue
 
     @abstractmethod
     async def merge_counts(self) -> None:
@@ -127,6 +140,7 @@ class MemoryRig(Rig):
         self.state = State(now=lambda: clock.time, limit=LIMIT, lease=LEASE, disable_after=disable_after)
         self.kept = InMemoryInvoices(lambda: clock.time, lease=LEASE)
         notifications = InMemoryNotifications(self.state)
+        reminders = InMemoryReminders(self.state, lease=LEASE)
         super().__init__(
             clock=clock,
             notifications=notifications,
@@ -135,6 +149,8 @@ class MemoryRig(Rig):
             endpoints=InMemoryEndpoints(self.state),
             subscriptions=InMemorySubscriptions(self.state),
             invoices=self.kept,
+            reminders=reminders,
+            reminder_queue=reminders,
         )
 
     async def merge_counts(self) -> None:
@@ -155,7 +171,9 @@ class PostgresRig(Rig):
 
     def __init__(self, database: Database, disable_after: timedelta) -> None:
         clock = ManualClock()
-        options = StoreOptions(limit=LIMIT, lease=LEASE, disable_after=disable_after, invoice_lease=LEASE)
+        options = StoreOptions(
+            limit=LIMIT, lease=LEASE, disable_after=disable_after, invoice_lease=LEASE, reminder_lease=LEASE
+        )
         stores = PostgresStores(database, clock, Outbox(source="tocsin/tests"), options)
         self.database = database
         super().__init__(
@@ -166,6 +184,8 @@ class PostgresRig(Rig):
             subscriptions=stores.subscriptions,
             invoices=stores.invoices,
             counts=stores.counts,
+            reminders=stores.reminders,
+            reminder_queue=stores.reminder_queue,
         )
 
     async def merge_counts(self) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 import nats.errors
 from google.protobuf.message import DecodeError
 
+from services.chassis.circuit_breaker import CircuitBreaker
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.topology import COUNTING_VALUES_SUBJECT
-from services.ingestion.adapters.nats.circuit_breaker import CircuitBreaker
 from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.recent_readings import CountingValue
 from services.ingestion.domain.series import SeriesKey
@@ -24,7 +24,7 @@ class NatsCountingValues:
     def __init__(self, connection: NatsConnection, patience: timedelta = timedelta(milliseconds=250)) -> None:
         self._connection = connection
         self._patience = patience
-        self._breaker = CircuitBreaker(timedelta(seconds=2))
+        self._breaker = CircuitBreaker(StreamUnavailable, StreamUnavailable, hold_off=timedelta(seconds=2))
 
     async def stored(self, readings: Sequence[tuple[SeriesKey, int]]) -> Sequence[CountingValue] | None:
         """See `CountingValues`."""

@@ -1,11 +1,12 @@
 """`PriorityLane` on JetStream: what bulk traffic must not delay."""
 
+from services.chassis.circuit_breaker import CircuitBreaker
 from services.chassis.nats.envelope import Event, encode
 from services.chassis.nats.topology import EMPTIED_SUBJECT
 from services.ingestion.adapters.nats.broker import Broker
-from services.ingestion.adapters.nats.circuit_breaker import CircuitBreaker
 from services.ingestion.adapters.nats.series_descriptor import descriptor
 from services.ingestion.application.ports import Emptied
+from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading import to_datetime
 from tocsin.events.v1 import readings_pb2
 
@@ -15,7 +16,7 @@ class JetStreamPriorityLane:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._breaker = CircuitBreaker()
+        self._breaker = CircuitBreaker(StreamUnavailable, StreamUnavailable)
 
     async def publish(self, emptied: Emptied) -> None:
         """Returns once it is durable. Raises StreamUnavailable."""

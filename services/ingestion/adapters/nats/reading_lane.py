@@ -7,14 +7,15 @@ from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.circuit_breaker import CircuitBreaker
 from services.chassis.nats.envelope import Encoded, Event, Follows, encode
 from services.chassis.nats.topology import readings_subject
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.nats import packed_fields
 from services.ingestion.adapters.nats.broker import Broker
-from services.ingestion.adapters.nats.circuit_breaker import CircuitBreaker
 from services.ingestion.adapters.nats.series_descriptor import descriptor
 from services.ingestion.application import metrics
+from services.ingestion.domain.errors import StreamUnavailable
 from services.ingestion.domain.reading_columns import Piece
 from services.ingestion.domain.series import Series
 from tocsin.events.v1 import readings_pb2
@@ -59,7 +60,7 @@ class JetStreamReadingLane:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._breaker = CircuitBreaker()
+        self._breaker = CircuitBreaker(StreamUnavailable, StreamUnavailable)
         self._name = uuid4().hex[:12]
         self._last: dict[int, int] = {}
 

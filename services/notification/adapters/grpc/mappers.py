@@ -47,7 +47,7 @@ def draft(request: pb.SendNotificationRequest) -> Draft:
         type=Type(pb.NotificationType.Name(request.type)),
         title=request.title,
         body=request.body,
-        data=_json(request.data) if request.HasField("data") else "",
+        data=json_text(request.data) if request.HasField("data") else "",
         channel=_channel(request.channel),
         idempotency_key=request.idempotency_key,
     )
@@ -104,14 +104,15 @@ def abandoned_filter(request: pb.RetryNotificationsRequest) -> AbandonedFilter:
     )
 
 
-def _json(data: Struct) -> str:
+def json_text(data: Struct, field: str = "data") -> str:
+    """The object as JSON text. Raises InvalidArgument for what is no JSON."""
     try:
         # Sorted, so that the same content always has the same fingerprint.
         content = json_format.MessageToDict(data)
         return json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     except (json_format.Error, ValueError) as error:
         raise InvalidArgument(
-            violations=[FieldViolation("data", "must be representable as JSON (no NaN, no infinity)", "NOT_JSON")],
+            violations=[FieldViolation(field, "must be representable as JSON (no NaN, no infinity)", "NOT_JSON")],
             reason="INVALID_FIELD",
         ) from error
 

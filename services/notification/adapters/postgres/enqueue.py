@@ -100,6 +100,12 @@ class Enqueuer:
         async with self._database.transaction() as connection:
             return await self._enqueue(connection, drafts, claim)
 
+    async def enqueue_within(
+        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+    ) -> Sequence[Enqueued | DomainError]:
+        """Like `enqueue`, as a part of the caller's transaction."""
+        return await self._enqueue(connection, drafts, 0) if drafts else []
+
     async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore.enqueue_for_event."""
         async with self._database.transaction() as connection:

@@ -101,6 +101,12 @@ class PostgresNotifications:
         """See NotificationStore."""
         return await self._enqueuer.enqueue(drafts, claim=claim)
 
+    async def enqueue_within(
+        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+    ) -> Sequence[Enqueued | DomainError]:
+        """Like `enqueue`, as a part of a transaction that writes down why they are sent."""
+        return await self._enqueuer.enqueue_within(connection, drafts)
+
     async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
         """See NotificationStore."""
         return await self._enqueuer.enqueue_for_event(event, drafts)

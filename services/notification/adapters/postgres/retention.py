@@ -26,6 +26,12 @@ _DELIVERIES = """
         SELECT id FROM deliveries WHERE state <> 'OPEN' AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
     )
 """
+_OCCURRENCES = """
+    DELETE FROM reminder_occurrences WHERE (tenant, reminder, at) IN (
+        SELECT tenant, reminder, at FROM reminder_occurrences
+        WHERE tenant = $3 AND at < $1 AND decision NOT IN ('PENDING', 'HELD') LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+"""
 
 
 async def prepare_weeks(database: Database, clock: Clock, tenants: Iterable[str]) -> None:
@@ -57,12 +63,13 @@ async def _expire(database: Database, tenant: str, now: datetime, keep: timedelt
     dropped = await weeks.drop_weeks(database, tenant, now, keep)
     async with database.connection() as connection:
         others = await _in_steps(lambda: weeks.delete_others(connection, tenant, now - keep, _STEP))
-    if dropped or others:
-        log.info("retention.expired", tenant=tenant, weeks=dropped, others=others)
+        occurrences = await _in_steps(lambda: _delete(connection, _OCCURRENCES, now - keep, tenant))
+    if dropped or others or occurrences:
+        log.info("retention.expired", tenant=tenant, weeks=dropped, others=others, occurrences=occurrences)
 
 
-async def _delete(connection: Connection, statement: str, before: datetime) -> int:
-    return int((await connection.execute(statement, before, _STEP)).split()[-1])
+async def _delete(connection: Connection, statement: str, before: datetime, *more: str) -> int:
+    return int((await connection.execute(statement, before, _STEP, *more)).split()[-1])
 
 
 async def _in_steps(step: Callable[[], Awaitable[int]]) -> int:

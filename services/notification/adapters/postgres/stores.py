@@ -8,6 +8,8 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
+from services.notification.adapters.postgres.reminder_queue import PostgresReminderQueue
+from services.notification.adapters.postgres.reminders import PostgresReminders
 from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
 from services.notification.adapters.postgres.subscriptions import PostgresSubscriptions
 from services.notification.domain.rate_limit import RateLimit
@@ -21,6 +23,7 @@ class StoreOptions:
     lease: timedelta
     disable_after: timedelta
     invoice_lease: timedelta
+    reminder_lease: timedelta = timedelta(seconds=30)
 
 
 class PostgresStores:
@@ -38,4 +41,8 @@ class PostgresStores:
         self.counts = PostgresNotificationCounts(database)
         self.endpoints = PostgresEndpoints(database, clock)
         self.subscriptions = PostgresSubscriptions(database, clock)
+        self.reminders = PostgresReminders(database, clock)
+        self.reminder_queue = PostgresReminderQueue(
+            database, clock, self.notifications.enqueue_within, lease=options.reminder_lease
+        )
         self.invoices = PostgresInvoices(database, clock, outbox, lease=options.invoice_lease)

@@ -51,6 +51,18 @@ const (
 	// ERROR_REASON_DELIVERY_FAILED: a waiting call's attempt failed for good (FAILED_PRECONDITION); the notification is kept,
 	// FAILED. Metadata: id (of the notification), channel, error.
 	ErrorReason_ERROR_REASON_DELIVERY_FAILED ErrorReason = 10
+	// ERROR_REASON_REMINDER_LIMIT: the user or the tenant has as many reminders as there may be (RESOURCE_EXHAUSTED). Metadata:
+	// scope (`user` or `tenant`), limit.
+	ErrorReason_ERROR_REASON_REMINDER_LIMIT ErrorReason = 11
+	// ERROR_REASON_SCHEDULE_INVALID: the times, the cron expression, the zone or the period of a reminder are none, or never
+	// come (INVALID_ARGUMENT).
+	ErrorReason_ERROR_REASON_SCHEDULE_INVALID ErrorReason = 12
+	// ERROR_REASON_CHECK_ORIGIN_FORBIDDEN: the operator does not allow checks at this origin (INVALID_ARGUMENT). Metadata: origin.
+	ErrorReason_ERROR_REASON_CHECK_ORIGIN_FORBIDDEN ErrorReason = 13
+	// ERROR_REASON_REMINDER_EXISTS: there is another reminder with this id or idempotency key (ALREADY_EXISTS). Metadata: id.
+	ErrorReason_ERROR_REASON_REMINDER_EXISTS ErrorReason = 14
+	// ERROR_REASON_REMINDER_ENDED: the reminder has no run left; change its period first (FAILED_PRECONDITION). Metadata: id.
+	ErrorReason_ERROR_REASON_REMINDER_ENDED ErrorReason = 15
 )
 
 // Enum value maps for ErrorReason.
@@ -67,6 +79,11 @@ var (
 		8:  "ERROR_REASON_TARGET_BLOCKED",
 		9:  "ERROR_REASON_DATA_TOO_LARGE",
 		10: "ERROR_REASON_DELIVERY_FAILED",
+		11: "ERROR_REASON_REMINDER_LIMIT",
+		12: "ERROR_REASON_SCHEDULE_INVALID",
+		13: "ERROR_REASON_CHECK_ORIGIN_FORBIDDEN",
+		14: "ERROR_REASON_REMINDER_EXISTS",
+		15: "ERROR_REASON_REMINDER_ENDED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -80,6 +97,11 @@ var (
 		"ERROR_REASON_TARGET_BLOCKED":         8,
 		"ERROR_REASON_DATA_TOO_LARGE":         9,
 		"ERROR_REASON_DELIVERY_FAILED":        10,
+		"ERROR_REASON_REMINDER_LIMIT":         11,
+		"ERROR_REASON_SCHEDULE_INVALID":       12,
+		"ERROR_REASON_CHECK_ORIGIN_FORBIDDEN": 13,
+		"ERROR_REASON_REMINDER_EXISTS":        14,
+		"ERROR_REASON_REMINDER_ENDED":         15,
 	}
 )
 
@@ -114,7 +136,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xfc\x02\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xac\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -127,7 +149,12 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_TARGET_BLOCKED\x10\b\x12\x1f\n" +
 	"\x1bERROR_REASON_DATA_TOO_LARGE\x10\t\x12 \n" +
 	"\x1cERROR_REASON_DELIVERY_FAILED\x10\n" +
-	"B\xda\x01\n" +
+	"\x12\x1f\n" +
+	"\x1bERROR_REASON_REMINDER_LIMIT\x10\v\x12!\n" +
+	"\x1dERROR_REASON_SCHEDULE_INVALID\x10\f\x12'\n" +
+	"#ERROR_REASON_CHECK_ORIGIN_FORBIDDEN\x10\r\x12 \n" +
+	"\x1cERROR_REASON_REMINDER_EXISTS\x10\x0e\x12\x1f\n" +
+	"\x1bERROR_REASON_REMINDER_ENDED\x10\x0fB\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

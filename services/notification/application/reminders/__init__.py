@@ -1,0 +1,1 @@
+"""Use cases of reminders: keeping them, and deciding about what is due."""
