@@ -69,27 +69,44 @@ def void(
     building: BuildingArgument,
     room: RoomArgument,
     sensor_type: TypeArgument,
-    at: AtOption,
     reason: ReasonOption,
+    at: Annotated[str, typer.Option(help="Event time of the reading, RFC 3339.")] = "",
+    start: Annotated[str, typer.Option("--from", help="Or all from this event time on, RFC 3339, ...")] = "",
+    end: Annotated[str, typer.Option("--to", help="... up to this one, exclusive.")] = "",
     device: DeviceOption = "",
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Take a wrong reading out of windows, averages and consumption. It stays listed as a raw reading."""
-    body = {"sensorType": sensor_type, "device": device, "eventTime": at, "reason": reason}
-    found = _amend(building, room, "void", body, state_dir)
-    _show(building, room, sensor_type, found, json=json)
+    """Take wrong readings out of windows, averages and consumption. They stay listed as raw readings."""
+    if bool(at) == bool(start and end) or bool(start) != bool(end):
+        raise CommandError("say which readings: --at, or --from and --to", exit_code=2)
+    series = {"sensorType": sensor_type, "device": device, "reason": reason}
+    if at:
+        found = _amend(building, room, "void", series | {"eventTime": at}, state_dir)
+        _show(building, room, sensor_type, found, json=json)
+        return
+    found = _amend(building, room, "voidRange", series | {"from": start, "to": end}, state_dir)
+    if json:
+        print_json(found)
+        return
+    readings, changed, windows = (int(found.get(name, 0)) for name in ("readings", "changed", "windows"))
+    console().print(
+        f"{building}/{room} {sensor_type} from {start} to {end}: {changed:,} of {readings:,} readings voided; "
+        f"{windows:,} windows changed",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def replace(
     building: BuildingArgument,
     room: RoomArgument,
     sensor_type: TypeArgument,
-    value: Annotated[float, typer.Argument(callback=finite, help="The value that counts, in the series' own unit.")],
+    value: Annotated[float, typer.Argument(callback=finite, help="The value that counts.")],
     at: AtOption,
     reason: ReasonOption,
     device: DeviceOption = "",
-    unit: Annotated[str, typer.Option(help="Unit of the value, to be sure: another than the series' is refused.")] = "",
+    unit: Annotated[str, typer.Option(help="Unit of the value; the series' own by default.")] = "",
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:

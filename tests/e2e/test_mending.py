@@ -48,6 +48,22 @@ def test_what_was_accepted_is_voided_or_replaced_at_once(rest: httpx.Client, uni
         assert answer.json()["changed"] is True
 
 
+def test_a_range_is_voided_in_one_call(rest: httpx.Client, room: str) -> None:
+    start = datetime.now(UTC) - timedelta(minutes=30)
+    send(rest, room, "temperature", [290.0] * 20, start)
+    body: dict[str, Any] = {
+        "sensorType": "temperature",
+        "from": (start + timedelta(minutes=5)).isoformat(),
+        "to": (start + timedelta(minutes=15)).isoformat(),
+        "reason": "an electrician",
+    }
+    answer = rest.post(f"{room}/readings:voidRange", json=body)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["readings"], answer.json()["changed"]) == ("10", "10")
+    kept = rest.get(f"{room}/readings", params={"sensorType": "temperature"}).json()["readings"]
+    assert sum(one.get("amendment", {}).get("reason") == "an electrician" for one in kept) == 10
+
+
 def test_values_that_no_reading_could_have_are_refused_like_one(rest: httpx.Client, room: str) -> None:
     at = datetime.now(UTC) - timedelta(minutes=30)
     mended: dict[str, Any] = {"eventTime": at.isoformat(), "reason": "a test"}

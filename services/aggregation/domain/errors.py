@@ -80,11 +80,11 @@ class ReadingNotFound(NotFound):
 
     reason = "READING_NOT_FOUND"
 
-    def __init__(self, key: SeriesKey, time: int) -> None:
+    def __init__(self, key: SeriesKey, time: int, what: str = "of") -> None:
         at = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=time)).isoformat().replace("+00:00", "Z")
         device = f"device {key.device}" if key.device else "without a device"
         super().__init__(
-            f"{key.building}/{key.room} holds no {key.sensor_type} of {at} ({device})",
+            f"{key.building}/{key.room} holds no {key.sensor_type} {what} {at} ({device})",
             metadata={
                 "building": key.building,
                 "room": key.room,
@@ -93,6 +93,16 @@ class ReadingNotFound(NotFound):
                 "eventTime": at,
             },
         )
+
+
+class TooManyReadings(InvalidArgument):
+    """The range holds more readings than are amended at once."""
+
+    reason = "TOO_MANY_READINGS"
+
+    def __init__(self, limit: int) -> None:
+        described = f"must leave a range of {limit:,} readings at the most; void them in parts"
+        super().__init__(violations=[FieldViolation("to", described, self.reason)], metadata={"limit": str(limit)})
 
 
 class CorrectionNotFound(NotFound):

@@ -149,6 +149,50 @@ async def test_what_was_accepted_can_be_amended_at_once(mesh: Mesh) -> None:
         await stub.VoidReading(void(LONE, start), timeout=60)
 
 
+async def test_a_range_is_voided_in_one_call(mesh: Mesh) -> None:
+    stub = await mesh.stub(await mesh.replica(TOCSIN_AGGREGATION_EDGE_WAIT="200ms", TOCSIN_AGGREGATION_GRACE="200ms"))
+    start = (time.time_ns() // 1000 // MINUTE - 3 * 24 * 60) * MINUTE
+
+    def request(first: int, last: int) -> pb.VoidReadingsRequest:
+        key = METER.key
+        made = pb.VoidReadingsRequest(
+            building=key.building, room=key.room, sensor_type=key.sensor_type, device=key.device, reason="a test"
+        )
+        getattr(made, "from").FromMicroseconds(start + first * MINUTE)
+        made.to.FromMicroseconds(start + last * MINUTE)
+        return made
+
+    with pytest.raises(NotFound):
+        await stub.VoidReadings(request(0, 10), timeout=60)
+    # Two days and a half of a reading each ten minutes; the wrong ones cross two midnights.
+    rows: list[Row] = [(METER, start + at * MINUTE, 100.0 + at / 10) for at in range(0, 3600, 10)]
+    wrong = [(series, at, value + (5000 if 700 <= (at - start) // MINUTE < 2600 else 0)) for series, at, value in rows]
+    await mesh.send(wrong)
+    voided = await stub.VoidReadings(request(700, 2600), timeout=60)
+    assert (voided.readings, voided.changed) == (190, 190)
+    assert voided.windows > 0
+    assert await used(stub) == pytest.approx(359)
+    again = await stub.VoidReadings(request(700, 2600), timeout=60)
+    assert (again.readings, again.changed, again.windows) == (190, 0, 0)
+    assert (await stub.RecomputeWindows(pb.RecomputeWindowsRequest(building="b1", room="r1"), timeout=60)).changed == 0
+    assert await mesh.value("SELECT count(*) FROM readings WHERE voided") == 190
+    assert await mesh.value("SELECT count(*) FROM readings") == len(rows)
+    nothing = await stub.VoidReadings(request(-100, -50), timeout=60)
+    assert (nothing.readings, nothing.windows) == (0, 0)
+    with pytest.raises(InvalidArgument, match="to: must be after from"):
+        await stub.VoidReadings(request(5, 5), timeout=60)
+    dense: list[Row] = [(LONE, start + at, 290.0) for at in range(10_001)]
+    await mesh.send(dense)
+    lone = request(0, 1)
+    lone.sensor_type, lone.device = "temperature", ""
+    with pytest.raises(InvalidArgument, match="10,000") as refusal:
+        await stub.VoidReadings(lone, timeout=60)
+    assert refusal.value.reason == "TOO_MANY_READINGS"
+    assert await mesh.value("SELECT count(*) FROM readings WHERE voided") == 190
+    lone.to.FromMicroseconds(start + 10_000)
+    assert (await stub.VoidReadings(lone, timeout=60)).changed == 10_000
+
+
 async def test_kills_between_leave_nothing_half_done(mesh: Mesh) -> None:
     replica = await mesh.replica()
     start = (time.time_ns() // 1000 // MINUTE - 60) * MINUTE

@@ -119,6 +119,25 @@ class Bench:
         asyncio.run(work())
         return self.store.amendments[id_].outcome
 
+    def void_range(self, series_id: int, start: int, end: int) -> None:
+        """Somebody voids all readings of [start, end)."""
+        held = (self.store.counted, self.store.skipped, self.store.voided)
+        times = sorted(time for own in held for time in own.get(series_id, {}) if start <= time < end)
+        if not times:
+            return
+        first = len(self.store.amendments) + 1
+        asked = [AskedAmendment(first + place, time, None) for place, time in enumerate(times)]
+        for one in asked:
+            self.store.amendments[one.id] = StoredAmendment(series_id, one.time, None, "somebody", "a test")
+        job = Recomputation(1_000_000 + first, series_id, None, end, False, Totals(), True, asked)
+        self.store.jobs[job.id] = (0, job)
+
+        async def work() -> None:
+            while await self.processor.recompute(at_once):
+                pass
+
+        asyncio.run(work())
+
     def decide(self, series_id: int, time: int, decision: Decision) -> None:
         """Somebody decides about a reading of a counter."""
         self.store.decided.setdefault(series_id, {})[time] = decision

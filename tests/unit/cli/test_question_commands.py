@@ -573,6 +573,18 @@ def test_values_that_do_not_count_end_with_an_exit_code(
     assert "2 rejected and 1 ignored of 6 lines" in capsys.readouterr().err
 
 
+def test_readings_are_voided_one_by_one_or_in_a_range(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(lambda request: {"readings": "20", "changed": "18", "windows": "1200"})
+    call = ["readings", "void", "tower", "lobby", "energy", "--reason", "a test"]
+    assert run([*call, "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"]) == 0
+    assert "18 of 20 readings voided; 1,200 windows changed" in capsys.readouterr().out
+    assert fake.asked[0].url.path.endswith("/readings:voidRange")
+    assert json.loads(fake.asked[0].content)["to"] == "2026-01-02T00:00:00Z"
+    for wrong in ([], ["--from", NOW], ["--at", NOW, "--from", NOW, "--to", NOW]):
+        assert run([*call, *wrong]) == 2
+        assert "say which readings: --at, or --from and --to" in capsys.readouterr().err
+
+
 def test_a_pipe_gets_whole_lines(
     edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,10 @@ class AggregationServicer(AggregationServiceServicer):
         reading, changed, windows = await self._amend(amendments.void_command(request, principal.current().subject))
         return pb.VoidReadingResponse(reading=reading, changed=changed, windows=windows)
 
+    async def VoidReadings(self, request: pb.VoidReadingsRequest, context: Any) -> pb.VoidReadingsResponse:
+        done = await self._amending.void_range(amendments.range_command(request, principal.current().subject))
+        return pb.VoidReadingsResponse(readings=done.readings, changed=done.changed, windows=done.windows)
+
     async def ReplaceReading(self, request: pb.ReplaceReadingRequest, context: Any) -> pb.ReplaceReadingResponse:
         reading, changed, windows = await self._amend(amendments.replace_command(request, principal.current().subject))
         return pb.ReplaceReadingResponse(reading=reading, changed=changed, windows=windows)

@@ -2,9 +2,10 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.aggregation.application.partition.amendment_request import AmendmentDone, AmendReading
+from services.aggregation.application.partition.amendment_request import AmendmentDone, AmendReading, VoidRange
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.late.amendments import Amendment
+from services.aggregation.domain.series import SeriesKey
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 from tocsin.aggregation.v1 import window_pb2 as wm
 
@@ -26,6 +27,17 @@ def void_command(request: pb.VoidReadingRequest, author: str) -> AmendReading:
         request.device,
         moment("eventTime", request.event_time),
         None,
+        author,
+        request.reason,
+    )
+
+
+def range_command(request: pb.VoidReadingsRequest, author: str) -> VoidRange:
+    """The command. (`from` is a word of Python: the field is read by name.)"""
+    return VoidRange(
+        SeriesKey(request.building, request.room, request.sensor_type, request.device),
+        moment("from", getattr(request, "from")),
+        moment("to", request.to),
         author,
         request.reason,
     )

@@ -8,8 +8,14 @@ from services.aggregation.adapters.postgres.binary_copy import QUARTER
 from services.aggregation.adapters.postgres.correction_decisions import withdraw
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
 from services.aggregation.adapters.postgres.value_limits import read_limits
-from services.aggregation.application.partition.amendment_request import AmendmentDone, AmendReading
+from services.aggregation.application.partition.amendment_request import (
+    AmendmentDone,
+    AmendReading,
+    RangeVoided,
+    VoidRange,
+)
 from services.aggregation.application.partition.partition_store import AmendedReadings, Write
+from services.aggregation.domain.errors import TooManyReadings
 from services.aggregation.domain.late.amendments import (
     Amendment,
     AmendmentKind,
@@ -27,20 +33,24 @@ SUPERSEDED = "a later value was sent"
 OF_SERIES = "s.building = $1 AND s.room = $2 AND s.sensor_type = $3 AND s.device = $4"
 _TOO_LATE, _VOIDED = 1, 2
 """Bits of `segments.late`."""
-# A segment whose reading is another one from now on is cut in two where the two do not count alike.
+# A segment of which readings are others from now on is cut where they do not count alike.
 _REWRITE = f"""
-WITH gone AS (
-    DELETE FROM segments WHERE series_id = $1 AND first_us <= $2 AND first_us >= $2 - $2 % {QUARTER}
-        AND $2 = ANY(times_us)
-    RETURNING series_id, late, times_us, vals
+WITH changed AS (
+    SELECT * FROM unnest($2::bigint[], $3::double precision[], $4::smallint[]) AS c (time_us, value, late)
+), gone AS (
+    DELETE FROM segments WHERE series_id = $1 AND first_us <= $6::bigint
+        AND first_us >= $5::bigint - $5::bigint % {QUARTER}
+        AND times_us && $2
+    RETURNING series_id, first_us, late, times_us, vals
 ), parts AS (
-    SELECT series_id, CASE WHEN time_us = $2 THEN $4::smallint ELSE late END AS late, time_us,
-        CASE WHEN time_us = $2 THEN $3 ELSE value END AS value
-    FROM gone, unnest(times_us, vals) AS r (time_us, value)
+    SELECT g.series_id, g.first_us, g.late AS was, coalesce(c.late, g.late) AS late, r.time_us,
+        coalesce(c.value, r.value) AS value
+    FROM gone g CROSS JOIN LATERAL unnest(g.times_us, g.vals) AS r (time_us, value)
+    LEFT JOIN changed c ON c.time_us = r.time_us
 )
 INSERT INTO segments (series_id, first_us, late, times_us, vals)
 SELECT series_id, min(time_us), late, array_agg(time_us ORDER BY time_us), array_agg(value ORDER BY time_us)
-FROM parts GROUP BY series_id, late
+FROM parts GROUP BY series_id, first_us, was, late
 """
 _SHOWN = """
 SELECT DISTINCT ON (i.place, a.time_us) i.place, a.time_us, a.value, a.original, a.author, a.reason,
@@ -126,17 +136,22 @@ async def last_before(connection: Connection, series_id: int, time: int) -> tupl
 
 async def write_amended(connection: Connection, series_id: int, found: AmendedReadings) -> None:
     """Readings that are others from now on, and what has become of those who asked."""
-    for time, reading in found.amended.readings.items():
-        late = reading.too_late * _TOO_LATE | reading.voided * _VOIDED
-        await connection.execute(_REWRITE, series_id, time, reading.value, late)
-    await connection.executemany(
+    if readings := sorted(found.amended.readings.items()):
+        times = [time for time, _ in readings]
+        values = [reading.value for _, reading in readings]
+        late = [reading.too_late * _TOO_LATE | reading.voided * _VOIDED for _, reading in readings]
+        await connection.execute(_REWRITE, series_id, times, values, late, times[0], times[-1])
+    await connection.execute(
         """
-        UPDATE amendments a SET outcome = $2, original = coalesce((
+        UPDATE amendments a SET outcome = n.outcome, original = coalesce((
             SELECT b.original FROM amendments b
             WHERE b.series_id = a.series_id AND b.time_us = a.time_us AND b.outcome = 1 ORDER BY b.id LIMIT 1
-        ), $3) WHERE a.id = $1
+        ), n.before)
+        FROM unnest($1::bigint[], $2::smallint[], $3::double precision[]) AS n (id, outcome, before) WHERE a.id = n.id
         """,
-        [(one.id, int(one.outcome), one.before) for one in found.amended.settled],
+        [one.id for one in found.amended.settled],
+        [int(one.outcome) for one in found.amended.settled],
+        [one.before for one in found.amended.settled],
     )
 
 
@@ -245,3 +260,55 @@ class PostgresAmendmentQueue:
             mark = await connection.fetchrow(_SHOWN, [row["series_id"]], row["time_us"], row["time_us"] + 1)
         value = found[row["time_us"]].value if found else 0.0
         return AmendmentDone(outcome, row["changed"], value, None if mark is None else _amendment(mark))
+
+    async def ask_range(self, command: VoidRange, limit: int) -> int | None:
+        """See `AmendmentQueue`."""
+        async with self._database.transaction() as connection:
+            job = await connection.fetchrow(
+                f"""
+                INSERT INTO recomputations (partition, series_id, end_us, include_too_late, amends)
+                SELECT s.partition, s.id, $5::bigint, false, true FROM series s WHERE {OF_SERIES}
+                RETURNING id, partition, series_id
+                """,
+                *command.series,
+                command.end,
+            )
+            if job is None:
+                return None
+            asked = await connection.fetch(
+                f"""
+                INSERT INTO amendments (recomputation, series_id, time_us, author, reason)
+                SELECT $1, $2, r.time_us, $5, $6
+                FROM segments s CROSS JOIN LATERAL unnest(s.times_us) AS r (time_us)
+                WHERE s.series_id = $2 AND s.first_us >= $3::bigint - {QUARTER} AND s.first_us < $4::bigint
+                    AND r.time_us >= $3 AND r.time_us < $4
+                ORDER BY r.time_us LIMIT $7 RETURNING 1
+                """,
+                job["id"],
+                job["series_id"],
+                command.start,
+                command.end,
+                command.author,
+                command.reason,
+                limit + 1,
+            )
+            if len(asked) > limit:
+                raise TooManyReadings(limit)
+            if not asked:
+                await connection.execute("DELETE FROM recomputations WHERE id = $1", job["id"])
+                return None
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(job["partition"]))
+        return job["id"]
+
+    async def range_done(self, entry: int) -> RangeVoided | None:
+        """See `AmendmentQueue`."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                """
+                SELECT count(*) AS readings, count(*) FILTER (WHERE a.outcome = 1) AS changed, r.changed AS windows
+                FROM recomputations r JOIN amendments a ON a.recomputation = r.id
+                WHERE r.id = $1 AND r.done_time IS NOT NULL GROUP BY r.changed
+                """,
+                entry,
+            )
+        return None if row is None else RangeVoided(*row)

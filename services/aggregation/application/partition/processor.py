@@ -156,7 +156,8 @@ class Processor:
         unsettled = {time: reading for time, reading in counting.items() if time > settled}
         progress = Progress(job.id, 0, Totals(), True)
         if past:
-            progress = await begin_amended(self._store, engine, job, past)
+            gone = [time for time in past if time in counting and counting[time].voided]
+            progress = await begin_amended(self._store, engine, job, past, gone)
         changes, rejudged = Changes(), dict[int, SeriesRevision]()
         if unsettled:
             again = take_out_unsettled(engine, series, unsettled)

@@ -84,9 +84,12 @@ def readmitted(engine: Engine, job: Recomputation) -> list[tuple[int, int, int]]
     return [(series, since - since % length, min(until, settled + 1))]
 
 
-async def begin_amended(store: PartitionStore, engine: Engine, job: Recomputation, times: Sequence[int]) -> Progress:
+async def begin_amended(
+    store: PartitionStore, engine: Engine, job: Recomputation, times: Sequence[int], voided: Sequence[int] = ()
+) -> Progress:
     """Where to begin after settled readings at these event times have been amended: with the windows of the reading
-    before them, which may be the open ones now."""
+    before them, which may be the open ones now. So all that were `voided` are in the first chunk: no other readings are
+    between them."""
     length, first = chunk_length(engine.rules), min(times)
     before = await store.last_before(job.series_id, first)
     start = first if before is None else before[0]
@@ -95,7 +98,8 @@ async def begin_amended(store: PartitionStore, engine: Engine, job: Recomputatio
         ids, at = np.array(engine.states.ids, np.int64), engine.states.index[job.series_id]
         (context,) = await store.contexts(ids, [LateRange(at, start, start + 1, counter=True, deep=True)])
         start = min(start, context.whole)
-    through = first - first % length + length
+    last = max(voided, default=first)
+    through = last - last % length + length
     return Progress(job.id, start - start % length, Totals(), False, through, max(times) + 1)
 
 

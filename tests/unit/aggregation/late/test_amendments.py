@@ -94,6 +94,46 @@ def test_it_is_as_if_the_reading_had_come_like_this(
     same(bench, expected)
 
 
+@settings(max_examples=100)
+@given(
+    found=courses,
+    more=st.lists(st.tuples(gaps, values), max_size=6),
+    ends=st.tuples(st.integers(0, 19), st.integers(0, 19)),
+    kind=st.sampled_from(KINDS),
+    rules=rule_sets,
+    quiet=st.booleans(),
+)
+def test_it_is_as_if_a_range_had_never_come(
+    found: list[tuple[int, float]],
+    more: list[tuple[int, float]],
+    ends: tuple[int, int],
+    kind: Kind,
+    rules: CounterRules,
+    quiet: bool,
+) -> None:
+    sent = course([*found, *more])
+    early, late = sent[: len(found)], sent[len(found) :]
+    series = [descriptor(0, kind)._replace(counting=rules)]
+    bench = Bench(ALL_TOLD, series)
+    feed(bench, early)
+    if quiet:
+        bench.fall_quiet()
+    first, last = sorted(early[place % len(early)][1] for place in ends)
+    bench.void_range(1, first, last + 1)
+    bench.feed([one for one in early if first <= one[1] <= last])
+    bench.reopen()
+    feed(bench, late)
+    bench.fall_quiet()
+    informed(bench)
+    expected = Bench(ALL_TOLD, series)
+    feed(expected, [one for one in early if not first <= one[1] <= last])
+    feed(expected, late)
+    expected.fall_quiet()
+    same(bench, expected)
+    assert not bench.recompute(1).changed
+    same(bench, expected)
+
+
 def test_who_asks_again_changes_nothing() -> None:
     bench = Bench(ALL_TOLD, [descriptor(0)])
     feed(bench, [(0, T0 + at * 5 * SECOND, float(at)) for at in range(40)])

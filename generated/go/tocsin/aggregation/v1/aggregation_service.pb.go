@@ -1766,6 +1766,170 @@ func (x *VoidReadingResponse) GetWindows() int64 {
 	return 0
 }
 
+// VoidReadingsRequest names the readings, and says why they must not count.
+type VoidReadingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// building of the series.
+	Building string `protobuf:"bytes,1,opt,name=building,proto3" json:"building,omitempty"`
+	// room of the series.
+	Room string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	// sensor_type of the series.
+	SensorType string `protobuf:"bytes,3,opt,name=sensor_type,json=sensorType,proto3" json:"sensor_type,omitempty"`
+	// device of the series; empty for the one without a device.
+	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// from is the earliest event time, inclusive.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the latest event time, exclusive; after `from`.
+	To *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
+	// reason is kept and listed with each reading, beside the subject of the token.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidReadingsRequest) Reset() {
+	*x = VoidReadingsRequest{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidReadingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidReadingsRequest) ProtoMessage() {}
+
+func (x *VoidReadingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidReadingsRequest.ProtoReflect.Descriptor instead.
+func (*VoidReadingsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *VoidReadingsRequest) GetBuilding() string {
+	if x != nil {
+		return x.Building
+	}
+	return ""
+}
+
+func (x *VoidReadingsRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *VoidReadingsRequest) GetSensorType() string {
+	if x != nil {
+		return x.SensorType
+	}
+	return ""
+}
+
+func (x *VoidReadingsRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *VoidReadingsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *VoidReadingsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *VoidReadingsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// VoidReadingsResponse says what was done.
+type VoidReadingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// readings in the range.
+	Readings int64 `protobuf:"varint,1,opt,name=readings,proto3" json:"readings,omitempty"`
+	// changed ones among them; the others were void already, and keep who voided them and why.
+	Changed int64 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// windows that are others now: they have a higher revision.
+	Windows       int64 `protobuf:"varint,3,opt,name=windows,proto3" json:"windows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidReadingsResponse) Reset() {
+	*x = VoidReadingsResponse{}
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidReadingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidReadingsResponse) ProtoMessage() {}
+
+func (x *VoidReadingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidReadingsResponse.ProtoReflect.Descriptor instead.
+func (*VoidReadingsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *VoidReadingsResponse) GetReadings() int64 {
+	if x != nil {
+		return x.Readings
+	}
+	return 0
+}
+
+func (x *VoidReadingsResponse) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *VoidReadingsResponse) GetWindows() int64 {
+	if x != nil {
+		return x.Windows
+	}
+	return 0
+}
+
 // ReplaceReadingRequest names the reading, and says which value counts and why.
 type ReplaceReadingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1791,7 +1955,7 @@ type ReplaceReadingRequest struct {
 
 func (x *ReplaceReadingRequest) Reset() {
 	*x = ReplaceReadingRequest{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1967,7 @@ func (x *ReplaceReadingRequest) String() string {
 func (*ReplaceReadingRequest) ProtoMessage() {}
 
 func (x *ReplaceReadingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1980,7 @@ func (x *ReplaceReadingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceReadingRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceReadingRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{19}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReplaceReadingRequest) GetBuilding() string {
@@ -1890,7 +2054,7 @@ type ReplaceReadingResponse struct {
 
 func (x *ReplaceReadingResponse) Reset() {
 	*x = ReplaceReadingResponse{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +2066,7 @@ func (x *ReplaceReadingResponse) String() string {
 func (*ReplaceReadingResponse) ProtoMessage() {}
 
 func (x *ReplaceReadingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[20]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2079,7 @@ func (x *ReplaceReadingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceReadingResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceReadingResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{20}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplaceReadingResponse) GetReading() *StoredReading {
@@ -1964,7 +2128,7 @@ type ListReadingConflictsRequest struct {
 
 func (x *ListReadingConflictsRequest) Reset() {
 	*x = ListReadingConflictsRequest{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2140,7 @@ func (x *ListReadingConflictsRequest) String() string {
 func (*ListReadingConflictsRequest) ProtoMessage() {}
 
 func (x *ListReadingConflictsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2153,7 @@ func (x *ListReadingConflictsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReadingConflictsRequest.ProtoReflect.Descriptor instead.
 func (*ListReadingConflictsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{21}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListReadingConflictsRequest) GetPageSize() int32 {
@@ -2061,7 +2225,7 @@ type ListReadingConflictsResponse struct {
 
 func (x *ListReadingConflictsResponse) Reset() {
 	*x = ListReadingConflictsResponse{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2237,7 @@ func (x *ListReadingConflictsResponse) String() string {
 func (*ListReadingConflictsResponse) ProtoMessage() {}
 
 func (x *ListReadingConflictsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[22]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2250,7 @@ func (x *ListReadingConflictsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReadingConflictsResponse.ProtoReflect.Descriptor instead.
 func (*ListReadingConflictsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{22}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListReadingConflictsResponse) GetConflicts() []*StoredReadingConflict {
@@ -2124,7 +2288,7 @@ type DecideCorrectionRequest struct {
 
 func (x *DecideCorrectionRequest) Reset() {
 	*x = DecideCorrectionRequest{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2300,7 @@ func (x *DecideCorrectionRequest) String() string {
 func (*DecideCorrectionRequest) ProtoMessage() {}
 
 func (x *DecideCorrectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2313,7 @@ func (x *DecideCorrectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideCorrectionRequest.ProtoReflect.Descriptor instead.
 func (*DecideCorrectionRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{23}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DecideCorrectionRequest) GetBuilding() string {
@@ -2209,7 +2373,7 @@ type DecideCorrectionResponse struct {
 
 func (x *DecideCorrectionResponse) Reset() {
 	*x = DecideCorrectionResponse{}
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2385,7 @@ func (x *DecideCorrectionResponse) String() string {
 func (*DecideCorrectionResponse) ProtoMessage() {}
 
 func (x *DecideCorrectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[24]
+	mi := &file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2398,7 @@ func (x *DecideCorrectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideCorrectionResponse.ProtoReflect.Descriptor instead.
 func (*DecideCorrectionResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{24}
+	return file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DecideCorrectionResponse) GetCorrection() *Correction {
@@ -2421,6 +2585,21 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\x13VoidReadingResponse\x12>\n" +
 	"\areading\x18\x01 \x01(\v2$.tocsin.aggregation.v1.StoredReadingR\areading\x12\x18\n" +
 	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows\"\xd6\x02\n" +
+	"\x13VoidReadingsRequest\x12)\n" +
+	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
+	"\x04room\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04room\x12.\n" +
+	"\vsensor_type\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\n" +
+	"sensorType\x12!\n" +
+	"\x06device\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06device\x12:\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x04from\x126\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x02to\x12*\n" +
+	"\x06reason\x18\a \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\x98\xb5\x18\x01\x10\x01\x18\xf4\x03R\x06reason\"f\n" +
+	"\x14VoidReadingsResponse\x12\x1a\n" +
+	"\breadings\x18\x01 \x01(\x03R\breadings\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\x03R\achanged\x12\x18\n" +
 	"\awindows\x18\x03 \x01(\x03R\awindows\"\xfd\x02\n" +
 	"\x15ReplaceReadingRequest\x12)\n" +
 	"\bbuilding\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\bbuilding\x12!\n" +
@@ -2466,7 +2645,7 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"correction\x18\x01 \x01(\v2!.tocsin.aggregation.v1.CorrectionR\n" +
 	"correction\x12\x18\n" +
 	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
-	"\awindows\x18\x03 \x01(\x03R\awindows2\x88\x13\n" +
+	"\awindows\x18\x03 \x01(\x03R\awindows2\xca\x14\n" +
 	"\x12AggregationService\x12\xab\x01\n" +
 	"\x0eGetRoomAverage\x12,.tocsin.aggregation.v1.GetRoomAverageRequest\x1a\x1e.tocsin.aggregation.v1.Average\"K\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x02/\x12-/v1/buildings/{building}/rooms/{room}/average\x90\x02\x01\x12\xae\x01\n" +
@@ -2479,7 +2658,9 @@ const file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc = "" +
 	"\fListReadings\x12*.tocsin.aggregation.v1.ListReadingsRequest\x1a+.tocsin.aggregation.v1.ListReadingsResponse\"L\x8a\xb5\x18\x0f\n" +
 	"\rreadings:read\x82\xd3\xe4\x93\x020\x12./v1/buildings/{building}/rooms/{room}/readings\x90\x02\x01\x12\xb7\x01\n" +
 	"\vVoidReading\x12).tocsin.aggregation.v1.VoidReadingRequest\x1a*.tocsin.aggregation.v1.VoidReadingResponse\"Q\x8a\xb5\x18\x0f\n" +
-	"\rwindows:admin\x82\xd3\xe4\x93\x028:\x01*\"3/v1/buildings/{building}/rooms/{room}/readings:void\x12\xc3\x01\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x028:\x01*\"3/v1/buildings/{building}/rooms/{room}/readings:void\x12\xbf\x01\n" +
+	"\fVoidReadings\x12*.tocsin.aggregation.v1.VoidReadingsRequest\x1a+.tocsin.aggregation.v1.VoidReadingsResponse\"V\x8a\xb5\x18\x0f\n" +
+	"\rwindows:admin\x82\xd3\xe4\x93\x02=:\x01*\"8/v1/buildings/{building}/rooms/{room}/readings:voidRange\x12\xc3\x01\n" +
 	"\x0eReplaceReading\x12,.tocsin.aggregation.v1.ReplaceReadingRequest\x1a-.tocsin.aggregation.v1.ReplaceReadingResponse\"T\x8a\xb5\x18\x0f\n" +
 	"\rwindows:admin\x82\xd3\xe4\x93\x02;:\x01*\"6/v1/buildings/{building}/rooms/{room}/readings:replace\x12\xd5\x01\n" +
 	"\x14ListReadingConflicts\x122.tocsin.aggregation.v1.ListReadingConflictsRequest\x1a3.tocsin.aggregation.v1.ListReadingConflictsResponse\"T\x8a\xb5\x18\x0f\n" +
@@ -2510,7 +2691,7 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_aggregation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(Average_State)(0),                   // 0: tocsin.aggregation.v1.Average.State
 	(*Average)(nil),                      // 1: tocsin.aggregation.v1.Average
@@ -2532,92 +2713,98 @@ var file_tocsin_aggregation_v1_aggregation_service_proto_goTypes = []any{
 	(*ListSeriesResponse)(nil),           // 17: tocsin.aggregation.v1.ListSeriesResponse
 	(*VoidReadingRequest)(nil),           // 18: tocsin.aggregation.v1.VoidReadingRequest
 	(*VoidReadingResponse)(nil),          // 19: tocsin.aggregation.v1.VoidReadingResponse
-	(*ReplaceReadingRequest)(nil),        // 20: tocsin.aggregation.v1.ReplaceReadingRequest
-	(*ReplaceReadingResponse)(nil),       // 21: tocsin.aggregation.v1.ReplaceReadingResponse
-	(*ListReadingConflictsRequest)(nil),  // 22: tocsin.aggregation.v1.ListReadingConflictsRequest
-	(*ListReadingConflictsResponse)(nil), // 23: tocsin.aggregation.v1.ListReadingConflictsResponse
-	(*DecideCorrectionRequest)(nil),      // 24: tocsin.aggregation.v1.DecideCorrectionRequest
-	(*DecideCorrectionResponse)(nil),     // 25: tocsin.aggregation.v1.DecideCorrectionResponse
-	(*timestamppb.Timestamp)(nil),        // 26: google.protobuf.Timestamp
-	(*Statistics)(nil),                   // 27: tocsin.aggregation.v1.Statistics
-	(*durationpb.Duration)(nil),          // 28: google.protobuf.Duration
-	(*Window)(nil),                       // 29: tocsin.aggregation.v1.Window
-	(*StoredReading)(nil),                // 30: tocsin.aggregation.v1.StoredReading
-	(*Correction)(nil),                   // 31: tocsin.aggregation.v1.Correction
-	(*Series)(nil),                       // 32: tocsin.aggregation.v1.Series
-	(*StoredReadingConflict)(nil),        // 33: tocsin.aggregation.v1.StoredReadingConflict
-	(CorrectionDecision_Kind)(0),         // 34: tocsin.aggregation.v1.CorrectionDecision.Kind
+	(*VoidReadingsRequest)(nil),          // 20: tocsin.aggregation.v1.VoidReadingsRequest
+	(*VoidReadingsResponse)(nil),         // 21: tocsin.aggregation.v1.VoidReadingsResponse
+	(*ReplaceReadingRequest)(nil),        // 22: tocsin.aggregation.v1.ReplaceReadingRequest
+	(*ReplaceReadingResponse)(nil),       // 23: tocsin.aggregation.v1.ReplaceReadingResponse
+	(*ListReadingConflictsRequest)(nil),  // 24: tocsin.aggregation.v1.ListReadingConflictsRequest
+	(*ListReadingConflictsResponse)(nil), // 25: tocsin.aggregation.v1.ListReadingConflictsResponse
+	(*DecideCorrectionRequest)(nil),      // 26: tocsin.aggregation.v1.DecideCorrectionRequest
+	(*DecideCorrectionResponse)(nil),     // 27: tocsin.aggregation.v1.DecideCorrectionResponse
+	(*timestamppb.Timestamp)(nil),        // 28: google.protobuf.Timestamp
+	(*Statistics)(nil),                   // 29: tocsin.aggregation.v1.Statistics
+	(*durationpb.Duration)(nil),          // 30: google.protobuf.Duration
+	(*Window)(nil),                       // 31: tocsin.aggregation.v1.Window
+	(*StoredReading)(nil),                // 32: tocsin.aggregation.v1.StoredReading
+	(*Correction)(nil),                   // 33: tocsin.aggregation.v1.Correction
+	(*Series)(nil),                       // 34: tocsin.aggregation.v1.Series
+	(*StoredReadingConflict)(nil),        // 35: tocsin.aggregation.v1.StoredReadingConflict
+	(CorrectionDecision_Kind)(0),         // 36: tocsin.aggregation.v1.CorrectionDecision.Kind
 }
 var file_tocsin_aggregation_v1_aggregation_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.Average.state:type_name -> tocsin.aggregation.v1.Average.State
-	26, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
-	26, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
-	27, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	28, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
-	26, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
-	28, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
-	26, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	26, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	29, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
-	26, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
-	26, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
-	30, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
-	28, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
-	28, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
-	26, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 1: tocsin.aggregation.v1.Average.start:type_name -> google.protobuf.Timestamp
+	28, // 2: tocsin.aggregation.v1.Average.end:type_name -> google.protobuf.Timestamp
+	29, // 3: tocsin.aggregation.v1.Average.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	30, // 4: tocsin.aggregation.v1.GetRoomAverageRequest.window:type_name -> google.protobuf.Duration
+	28, // 5: tocsin.aggregation.v1.GetRoomAverageRequest.at:type_name -> google.protobuf.Timestamp
+	30, // 6: tocsin.aggregation.v1.ListWindowsRequest.step:type_name -> google.protobuf.Duration
+	28, // 7: tocsin.aggregation.v1.ListWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 8: tocsin.aggregation.v1.ListWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	31, // 9: tocsin.aggregation.v1.ListWindowsResponse.windows:type_name -> tocsin.aggregation.v1.Window
+	28, // 10: tocsin.aggregation.v1.ListReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 11: tocsin.aggregation.v1.ListReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	32, // 12: tocsin.aggregation.v1.ListReadingsResponse.readings:type_name -> tocsin.aggregation.v1.StoredReading
+	30, // 13: tocsin.aggregation.v1.WatchWindowsRequest.step:type_name -> google.protobuf.Duration
+	30, // 14: tocsin.aggregation.v1.GetBuildingAverageRequest.window:type_name -> google.protobuf.Duration
+	28, // 15: tocsin.aggregation.v1.GetBuildingAverageRequest.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: tocsin.aggregation.v1.BuildingAverage.state:type_name -> tocsin.aggregation.v1.Average.State
-	26, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
-	26, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
-	27, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
-	28, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
-	26, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 17: tocsin.aggregation.v1.BuildingAverage.start:type_name -> google.protobuf.Timestamp
+	28, // 18: tocsin.aggregation.v1.BuildingAverage.end:type_name -> google.protobuf.Timestamp
+	29, // 19: tocsin.aggregation.v1.BuildingAverage.statistics:type_name -> tocsin.aggregation.v1.Statistics
+	30, // 20: tocsin.aggregation.v1.ListRoomAveragesRequest.window:type_name -> google.protobuf.Duration
+	28, // 21: tocsin.aggregation.v1.ListRoomAveragesRequest.at:type_name -> google.protobuf.Timestamp
 	1,  // 22: tocsin.aggregation.v1.ListRoomAveragesResponse.averages:type_name -> tocsin.aggregation.v1.Average
-	26, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
-	26, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
-	31, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
-	26, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
-	26, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
-	32, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
-	26, // 29: tocsin.aggregation.v1.VoidReadingRequest.event_time:type_name -> google.protobuf.Timestamp
-	30, // 30: tocsin.aggregation.v1.VoidReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
-	26, // 31: tocsin.aggregation.v1.ReplaceReadingRequest.event_time:type_name -> google.protobuf.Timestamp
-	30, // 32: tocsin.aggregation.v1.ReplaceReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
-	26, // 33: tocsin.aggregation.v1.ListReadingConflictsRequest.from:type_name -> google.protobuf.Timestamp
-	26, // 34: tocsin.aggregation.v1.ListReadingConflictsRequest.to:type_name -> google.protobuf.Timestamp
-	33, // 35: tocsin.aggregation.v1.ListReadingConflictsResponse.conflicts:type_name -> tocsin.aggregation.v1.StoredReadingConflict
-	34, // 36: tocsin.aggregation.v1.DecideCorrectionRequest.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
-	31, // 37: tocsin.aggregation.v1.DecideCorrectionResponse.correction:type_name -> tocsin.aggregation.v1.Correction
-	2,  // 38: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
-	8,  // 39: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
-	10, // 40: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
-	3,  // 41: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
-	5,  // 42: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
-	18, // 43: tocsin.aggregation.v1.AggregationService.VoidReading:input_type -> tocsin.aggregation.v1.VoidReadingRequest
-	20, // 44: tocsin.aggregation.v1.AggregationService.ReplaceReading:input_type -> tocsin.aggregation.v1.ReplaceReadingRequest
-	22, // 45: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:input_type -> tocsin.aggregation.v1.ListReadingConflictsRequest
-	12, // 46: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
-	24, // 47: tocsin.aggregation.v1.AggregationService.DecideCorrection:input_type -> tocsin.aggregation.v1.DecideCorrectionRequest
-	14, // 48: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
-	16, // 49: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
-	7,  // 50: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
-	1,  // 51: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
-	9,  // 52: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
-	11, // 53: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
-	4,  // 54: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
-	6,  // 55: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
-	19, // 56: tocsin.aggregation.v1.AggregationService.VoidReading:output_type -> tocsin.aggregation.v1.VoidReadingResponse
-	21, // 57: tocsin.aggregation.v1.AggregationService.ReplaceReading:output_type -> tocsin.aggregation.v1.ReplaceReadingResponse
-	23, // 58: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:output_type -> tocsin.aggregation.v1.ListReadingConflictsResponse
-	13, // 59: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
-	25, // 60: tocsin.aggregation.v1.AggregationService.DecideCorrection:output_type -> tocsin.aggregation.v1.DecideCorrectionResponse
-	15, // 61: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
-	17, // 62: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
-	29, // 63: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	28, // 23: tocsin.aggregation.v1.ListCorrectionsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 24: tocsin.aggregation.v1.ListCorrectionsRequest.to:type_name -> google.protobuf.Timestamp
+	33, // 25: tocsin.aggregation.v1.ListCorrectionsResponse.corrections:type_name -> tocsin.aggregation.v1.Correction
+	28, // 26: tocsin.aggregation.v1.RecomputeWindowsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 27: tocsin.aggregation.v1.RecomputeWindowsRequest.to:type_name -> google.protobuf.Timestamp
+	34, // 28: tocsin.aggregation.v1.ListSeriesResponse.series:type_name -> tocsin.aggregation.v1.Series
+	28, // 29: tocsin.aggregation.v1.VoidReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	32, // 30: tocsin.aggregation.v1.VoidReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	28, // 31: tocsin.aggregation.v1.VoidReadingsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 32: tocsin.aggregation.v1.VoidReadingsRequest.to:type_name -> google.protobuf.Timestamp
+	28, // 33: tocsin.aggregation.v1.ReplaceReadingRequest.event_time:type_name -> google.protobuf.Timestamp
+	32, // 34: tocsin.aggregation.v1.ReplaceReadingResponse.reading:type_name -> tocsin.aggregation.v1.StoredReading
+	28, // 35: tocsin.aggregation.v1.ListReadingConflictsRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 36: tocsin.aggregation.v1.ListReadingConflictsRequest.to:type_name -> google.protobuf.Timestamp
+	35, // 37: tocsin.aggregation.v1.ListReadingConflictsResponse.conflicts:type_name -> tocsin.aggregation.v1.StoredReadingConflict
+	36, // 38: tocsin.aggregation.v1.DecideCorrectionRequest.decision:type_name -> tocsin.aggregation.v1.CorrectionDecision.Kind
+	33, // 39: tocsin.aggregation.v1.DecideCorrectionResponse.correction:type_name -> tocsin.aggregation.v1.Correction
+	2,  // 40: tocsin.aggregation.v1.AggregationService.GetRoomAverage:input_type -> tocsin.aggregation.v1.GetRoomAverageRequest
+	8,  // 41: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:input_type -> tocsin.aggregation.v1.GetBuildingAverageRequest
+	10, // 42: tocsin.aggregation.v1.AggregationService.ListRoomAverages:input_type -> tocsin.aggregation.v1.ListRoomAveragesRequest
+	3,  // 43: tocsin.aggregation.v1.AggregationService.ListWindows:input_type -> tocsin.aggregation.v1.ListWindowsRequest
+	5,  // 44: tocsin.aggregation.v1.AggregationService.ListReadings:input_type -> tocsin.aggregation.v1.ListReadingsRequest
+	18, // 45: tocsin.aggregation.v1.AggregationService.VoidReading:input_type -> tocsin.aggregation.v1.VoidReadingRequest
+	20, // 46: tocsin.aggregation.v1.AggregationService.VoidReadings:input_type -> tocsin.aggregation.v1.VoidReadingsRequest
+	22, // 47: tocsin.aggregation.v1.AggregationService.ReplaceReading:input_type -> tocsin.aggregation.v1.ReplaceReadingRequest
+	24, // 48: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:input_type -> tocsin.aggregation.v1.ListReadingConflictsRequest
+	12, // 49: tocsin.aggregation.v1.AggregationService.ListCorrections:input_type -> tocsin.aggregation.v1.ListCorrectionsRequest
+	26, // 50: tocsin.aggregation.v1.AggregationService.DecideCorrection:input_type -> tocsin.aggregation.v1.DecideCorrectionRequest
+	14, // 51: tocsin.aggregation.v1.AggregationService.RecomputeWindows:input_type -> tocsin.aggregation.v1.RecomputeWindowsRequest
+	16, // 52: tocsin.aggregation.v1.AggregationService.ListSeries:input_type -> tocsin.aggregation.v1.ListSeriesRequest
+	7,  // 53: tocsin.aggregation.v1.AggregationService.WatchWindows:input_type -> tocsin.aggregation.v1.WatchWindowsRequest
+	1,  // 54: tocsin.aggregation.v1.AggregationService.GetRoomAverage:output_type -> tocsin.aggregation.v1.Average
+	9,  // 55: tocsin.aggregation.v1.AggregationService.GetBuildingAverage:output_type -> tocsin.aggregation.v1.BuildingAverage
+	11, // 56: tocsin.aggregation.v1.AggregationService.ListRoomAverages:output_type -> tocsin.aggregation.v1.ListRoomAveragesResponse
+	4,  // 57: tocsin.aggregation.v1.AggregationService.ListWindows:output_type -> tocsin.aggregation.v1.ListWindowsResponse
+	6,  // 58: tocsin.aggregation.v1.AggregationService.ListReadings:output_type -> tocsin.aggregation.v1.ListReadingsResponse
+	19, // 59: tocsin.aggregation.v1.AggregationService.VoidReading:output_type -> tocsin.aggregation.v1.VoidReadingResponse
+	21, // 60: tocsin.aggregation.v1.AggregationService.VoidReadings:output_type -> tocsin.aggregation.v1.VoidReadingsResponse
+	23, // 61: tocsin.aggregation.v1.AggregationService.ReplaceReading:output_type -> tocsin.aggregation.v1.ReplaceReadingResponse
+	25, // 62: tocsin.aggregation.v1.AggregationService.ListReadingConflicts:output_type -> tocsin.aggregation.v1.ListReadingConflictsResponse
+	13, // 63: tocsin.aggregation.v1.AggregationService.ListCorrections:output_type -> tocsin.aggregation.v1.ListCorrectionsResponse
+	27, // 64: tocsin.aggregation.v1.AggregationService.DecideCorrection:output_type -> tocsin.aggregation.v1.DecideCorrectionResponse
+	15, // 65: tocsin.aggregation.v1.AggregationService.RecomputeWindows:output_type -> tocsin.aggregation.v1.RecomputeWindowsResponse
+	17, // 66: tocsin.aggregation.v1.AggregationService.ListSeries:output_type -> tocsin.aggregation.v1.ListSeriesResponse
+	31, // 67: tocsin.aggregation.v1.AggregationService.WatchWindows:output_type -> tocsin.aggregation.v1.Window
+	54, // [54:68] is the sub-list for method output_type
+	40, // [40:54] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_aggregation_service_proto_init() }
@@ -2626,15 +2813,15 @@ func file_tocsin_aggregation_v1_aggregation_service_proto_init() {
 		return
 	}
 	file_tocsin_aggregation_v1_window_proto_init()
-	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[19].OneofWrappers = []any{}
-	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[23].OneofWrappers = []any{}
+	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[21].OneofWrappers = []any{}
+	file_tocsin_aggregation_v1_aggregation_service_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc), len(file_tocsin_aggregation_v1_aggregation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

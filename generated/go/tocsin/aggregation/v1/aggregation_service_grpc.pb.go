@@ -25,6 +25,7 @@ const (
 	AggregationService_ListWindows_FullMethodName          = "/tocsin.aggregation.v1.AggregationService/ListWindows"
 	AggregationService_ListReadings_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/ListReadings"
 	AggregationService_VoidReading_FullMethodName          = "/tocsin.aggregation.v1.AggregationService/VoidReading"
+	AggregationService_VoidReadings_FullMethodName         = "/tocsin.aggregation.v1.AggregationService/VoidReadings"
 	AggregationService_ReplaceReading_FullMethodName       = "/tocsin.aggregation.v1.AggregationService/ReplaceReading"
 	AggregationService_ListReadingConflicts_FullMethodName = "/tocsin.aggregation.v1.AggregationService/ListReadingConflicts"
 	AggregationService_ListCorrections_FullMethodName      = "/tocsin.aggregation.v1.AggregationService/ListCorrections"
@@ -61,6 +62,10 @@ type AggregationServiceClient interface {
 	// NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
 	// the work going on.
 	VoidReading(ctx context.Context, in *VoidReadingRequest, opts ...grpc.CallOption) (*VoidReadingResponse, error)
+	// VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+	// INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+	// success that changes nothing; NOT_FOUND is for a series that has never sent.
+	VoidReadings(ctx context.Context, in *VoidReadingsRequest, opts ...grpc.CallOption) (*VoidReadingsResponse, error)
 	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
 	// A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
 	// word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
@@ -151,6 +156,16 @@ func (c *aggregationServiceClient) VoidReading(ctx context.Context, in *VoidRead
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VoidReadingResponse)
 	err := c.cc.Invoke(ctx, AggregationService_VoidReading_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *aggregationServiceClient) VoidReadings(ctx context.Context, in *VoidReadingsRequest, opts ...grpc.CallOption) (*VoidReadingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VoidReadingsResponse)
+	err := c.cc.Invoke(ctx, AggregationService_VoidReadings_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +278,10 @@ type AggregationServiceServer interface {
 	// NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
 	// the work going on.
 	VoidReading(context.Context, *VoidReadingRequest) (*VoidReadingResponse, error)
+	// VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+	// INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+	// success that changes nothing; NOT_FOUND is for a series that has never sent.
+	VoidReadings(context.Context, *VoidReadingsRequest) (*VoidReadingsResponse, error)
 	// ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
 	// A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
 	// word holds: a decision about the reading (DecideCorrection) that would stand in place of the value is withdrawn, but for
@@ -316,6 +335,9 @@ func (UnimplementedAggregationServiceServer) ListReadings(context.Context, *List
 }
 func (UnimplementedAggregationServiceServer) VoidReading(context.Context, *VoidReadingRequest) (*VoidReadingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VoidReading not implemented")
+}
+func (UnimplementedAggregationServiceServer) VoidReadings(context.Context, *VoidReadingsRequest) (*VoidReadingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidReadings not implemented")
 }
 func (UnimplementedAggregationServiceServer) ReplaceReading(context.Context, *ReplaceReadingRequest) (*ReplaceReadingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplaceReading not implemented")
@@ -463,6 +485,24 @@ func _AggregationService_VoidReading_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AggregationServiceServer).VoidReading(ctx, req.(*VoidReadingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AggregationService_VoidReadings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidReadingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AggregationServiceServer).VoidReadings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AggregationService_VoidReadings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AggregationServiceServer).VoidReadings(ctx, req.(*VoidReadingsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -616,6 +656,10 @@ var AggregationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VoidReading",
 			Handler:    _AggregationService_VoidReading_Handler,
+		},
+		{
+			MethodName: "VoidReadings",
+			Handler:    _AggregationService_VoidReadings_Handler,
 		},
 		{
 			MethodName: "ReplaceReading",

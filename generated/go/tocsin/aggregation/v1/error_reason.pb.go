@@ -56,6 +56,8 @@ const (
 	// ERROR_REASON_VALUE_OUT_OF_RANGE: the value is outside the limits of the sensor type, or above the register_size of its counter
 	// (INVALID_ARGUMENT). Metadata: value, min, max, unit.
 	ErrorReason_ERROR_REASON_VALUE_OUT_OF_RANGE ErrorReason = 13
+	// ERROR_REASON_TOO_MANY_READINGS: the range holds more readings than are amended at once (INVALID_ARGUMENT). Metadata: limit.
+	ErrorReason_ERROR_REASON_TOO_MANY_READINGS ErrorReason = 14
 )
 
 // Enum value maps for ErrorReason.
@@ -75,6 +77,7 @@ var (
 		11: "ERROR_REASON_TENANT_UNKNOWN",
 		12: "ERROR_REASON_UNIT_UNKNOWN",
 		13: "ERROR_REASON_VALUE_OUT_OF_RANGE",
+		14: "ERROR_REASON_TOO_MANY_READINGS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -91,6 +94,7 @@ var (
 		"ERROR_REASON_TENANT_UNKNOWN":       11,
 		"ERROR_REASON_UNIT_UNKNOWN":         12,
 		"ERROR_REASON_VALUE_OUT_OF_RANGE":   13,
+		"ERROR_REASON_TOO_MANY_READINGS":    14,
 	}
 )
 
@@ -125,7 +129,7 @@ var File_tocsin_aggregation_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xf8\x03\n" +
+	"(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x9c\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n" +
@@ -141,7 +145,8 @@ const file_tocsin_aggregation_v1_error_reason_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bERROR_REASON_TENANT_UNKNOWN\x10\v\x12\x1d\n" +
 	"\x19ERROR_REASON_UNIT_UNKNOWN\x10\f\x12#\n" +
-	"\x1fERROR_REASON_VALUE_OUT_OF_RANGE\x10\rB\xd3\x01\n" +
+	"\x1fERROR_REASON_VALUE_OUT_OF_RANGE\x10\r\x12\"\n" +
+	"\x1eERROR_REASON_TOO_MANY_READINGS\x10\x0eB\xd3\x01\n" +
 	"\x19com.tocsin.aggregation.v1B\x10ErrorReasonProtoP\x01Z.tocsin/gen/tocsin/aggregation/v1;aggregationv1\xa2\x02\x03TAX\xaa\x02\x15Tocsin.Aggregation.V1\xca\x02\x15Tocsin\\Aggregation\\V1\xe2\x02!Tocsin\\Aggregation\\V1\\GPBMetadata\xea\x02\x17Tocsin::Aggregation::V1b\x06proto3"
 
 var (

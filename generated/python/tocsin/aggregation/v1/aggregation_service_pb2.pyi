@@ -314,6 +314,33 @@ class VoidReadingResponse(_message.Message):
     windows: int
     def __init__(self, reading: _Optional[_Union[_window_pb2.StoredReading, _Mapping]] = ..., changed: _Optional[bool] = ..., windows: _Optional[int] = ...) -> None: ...
 
+class VoidReadingsRequest(_message.Message):
+    __slots__ = ("building", "room", "sensor_type", "device", "to", "reason")
+    BUILDING_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    SENSOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    building: str
+    room: str
+    sensor_type: str
+    device: str
+    to: _timestamp_pb2.Timestamp
+    reason: str
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., **kwargs) -> None: ...
+
+class VoidReadingsResponse(_message.Message):
+    __slots__ = ("readings", "changed", "windows")
+    READINGS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    readings: int
+    changed: int
+    windows: int
+    def __init__(self, readings: _Optional[int] = ..., changed: _Optional[int] = ..., windows: _Optional[int] = ...) -> None: ...
+
 class ReplaceReadingRequest(_message.Message):
     __slots__ = ("building", "room", "sensor_type", "device", "event_time", "value", "unit", "reason")
     BUILDING_FIELD_NUMBER: _ClassVar[int]

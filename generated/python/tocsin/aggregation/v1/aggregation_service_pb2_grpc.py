@@ -66,6 +66,11 @@ class AggregationServiceStub:
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.SerializeToString,
                 response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.FromString,
                 _registered_method=True)
+        self.VoidReadings = channel.unary_unary(
+                '/tocsin.aggregation.v1.AggregationService/VoidReadings',
+                request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsResponse.FromString,
+                _registered_method=True)
         self.ReplaceReading = channel.unary_unary(
                 '/tocsin.aggregation.v1.AggregationService/ReplaceReading',
                 request_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.ReplaceReadingRequest.SerializeToString,
@@ -153,6 +158,15 @@ class AggregationServiceServicer:
         why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
         NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
         the work going on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidReadings(self, request, context):
+        """VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+        INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+        success that changes nothing; NOT_FOUND is for a series that has never sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,6 +265,11 @@ def add_AggregationServiceServicer_to_server(servicer, server):
                     servicer.VoidReading,
                     request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.FromString,
                     response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.SerializeToString,
+            ),
+            'VoidReadings': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidReadings,
+                    request_deserializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsRequest.FromString,
+                    response_serializer=tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsResponse.SerializeToString,
             ),
             'ReplaceReading': grpc.unary_unary_rpc_method_handler(
                     servicer.ReplaceReading,
@@ -451,6 +470,33 @@ class AggregationService:
             '/tocsin.aggregation.v1.AggregationService/VoidReading',
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingRequest.SerializeToString,
             tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidReadings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.aggregation.v1.AggregationService/VoidReadings',
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsRequest.SerializeToString,
+            tocsin_dot_aggregation_dot_v1_dot_aggregation__service__pb2.VoidReadingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

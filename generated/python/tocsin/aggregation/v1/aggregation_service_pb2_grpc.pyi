@@ -59,6 +59,11 @@ class AggregationServiceStub:
     NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
     the work going on.
     """
+    VoidReadings: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingsRequest, _aggregation_service_pb2.VoidReadingsResponse]
+    """VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+    INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+    success that changes nothing; NOT_FOUND is for a series that has never sent.
+    """
     ReplaceReading: _grpc.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]
     """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
     A value or unit that a reading is refused for is refused here in the same way (VALUE_OUT_OF_RANGE, UNIT_UNKNOWN). The later
@@ -121,6 +126,11 @@ class AggregationServiceAsyncStub(AggregationServiceStub):
     why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
     NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
     the work going on.
+    """
+    VoidReadings: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.VoidReadingsRequest, _aggregation_service_pb2.VoidReadingsResponse]  # type: ignore[assignment]
+    """VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+    INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+    success that changes nothing; NOT_FOUND is for a series that has never sent.
     """
     ReplaceReading: _aio.UnaryUnaryMultiCallable[_aggregation_service_pb2.ReplaceReadingRequest, _aggregation_service_pb2.ReplaceReadingResponse]  # type: ignore[assignment]
     """ReplaceReading has another value count in place of the one of a reading, also of one that was voided or replaced before.
@@ -217,6 +227,17 @@ class AggregationServiceServicer(metaclass=_abc_1.ABCMeta):
         why; it stays void whatever is sent again or recomputed, until it is replaced. What was accepted before the call is found.
         NOT_FOUND when the series holds no reading of this event time. The answer comes when it is done; calling again is safe and changes nothing. DEADLINE_EXCEEDED leaves
         the work going on.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidReadings(
+        self,
+        request: _aggregation_service_pb2.VoidReadingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_aggregation_service_pb2.VoidReadingsResponse, _abc.Awaitable[_aggregation_service_pb2.VoidReadingsResponse]]:
+        """VoidReadings voids all readings of a series in a range of event times, as VoidReading does, at once and with one reason.
+        INVALID_ARGUMENT (TOO_MANY_READINGS) when there are more than 10,000: nothing is changed then. A range without any is a
+        success that changes nothing; NOT_FOUND is for a series that has never sent.
         """
 
     @_abc_1.abstractmethod

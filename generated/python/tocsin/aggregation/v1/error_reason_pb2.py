@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\xf8\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_WATCHERS\x10\x02\x12!\n\x1d\x45RROR_REASON_WATCHER_TOO_SLOW\x10\x03\x12%\n!ERROR_REASON_ALARM_RULE_NOT_FOUND\x10\x04\x12\"\n\x1e\x45RROR_REASON_ALARM_RULE_EXISTS\x10\x05\x12 \n\x1c\x45RROR_REASON_ALARM_NOT_FOUND\x10\x06\x12!\n\x1d\x45RROR_REASON_ALARM_NOT_RAISED\x10\x07\x12%\n!ERROR_REASON_TOO_MANY_ALARM_RULES\x10\x08\x12\"\n\x1e\x45RROR_REASON_READING_NOT_FOUND\x10\t\x12%\n!ERROR_REASON_CORRECTION_NOT_FOUND\x10\n\x12\x1f\n\x1b\x45RROR_REASON_TENANT_UNKNOWN\x10\x0b\x12\x1d\n\x19\x45RROR_REASON_UNIT_UNKNOWN\x10\x0c\x12#\n\x1f\x45RROR_REASON_VALUE_OUT_OF_RANGE\x10\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tocsin/aggregation/v1/error_reason.proto\x12\x15tocsin.aggregation.v1*\x9c\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_REASON_STEP_UNKNOWN\x10\x01\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_WATCHERS\x10\x02\x12!\n\x1d\x45RROR_REASON_WATCHER_TOO_SLOW\x10\x03\x12%\n!ERROR_REASON_ALARM_RULE_NOT_FOUND\x10\x04\x12\"\n\x1e\x45RROR_REASON_ALARM_RULE_EXISTS\x10\x05\x12 \n\x1c\x45RROR_REASON_ALARM_NOT_FOUND\x10\x06\x12!\n\x1d\x45RROR_REASON_ALARM_NOT_RAISED\x10\x07\x12%\n!ERROR_REASON_TOO_MANY_ALARM_RULES\x10\x08\x12\"\n\x1e\x45RROR_REASON_READING_NOT_FOUND\x10\t\x12%\n!ERROR_REASON_CORRECTION_NOT_FOUND\x10\n\x12\x1f\n\x1b\x45RROR_REASON_TENANT_UNKNOWN\x10\x0b\x12\x1d\n\x19\x45RROR_REASON_UNIT_UNKNOWN\x10\x0c\x12#\n\x1f\x45RROR_REASON_VALUE_OUT_OF_RANGE\x10\r\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_READINGS\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.aggregation.v1.error
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=68
-  _globals['_ERRORREASON']._serialized_end=572
+  _globals['_ERRORREASON']._serialized_end=608
 # @@protoc_insertion_point(module_scope)
