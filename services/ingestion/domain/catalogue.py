@@ -78,9 +78,9 @@ class SensorType:
     def _register(self, name: str, rules: CounterRules, whose: str = "") -> list[FieldViolation]:
         """What is wrong with the size of the register; `whose` limits they are, to those who see only the rules."""
         size, broken = rules.register_size, list[FieldViolation]()
-        if size is not None and self.max_value is not None and size > self.max_value:
-            # Values between the two would be refused before they could run over.
-            broken.append(FieldViolation(name, f"must not be above maxValue{whose}"))
+        if size is not None and self.max_value is not None and size > self.max_value - (self.min_value or 0.0) + 1:
+            # Values in between would be refused before they could run over.
+            broken.append(FieldViolation(name, f"must not be above maxValue - minValue + 1{whose}"))
         if size is not None and self.min_value is not None and size <= self.min_value:
             broken.append(FieldViolation(name, f"must be above minValue{whose}"))
         return broken

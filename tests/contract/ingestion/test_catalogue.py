@@ -234,7 +234,7 @@ async def test_a_device_registers_itself_once(catalogue: Catalogue) -> None:
 
 
 async def test_counter_rules_are_kept_changed_and_cleared(catalogue: Catalogue) -> None:
-    rolling = CounterRules(CounterPolicy.ROLLOVER, 100000.0, 3500.0)
+    rolling = CounterRules(CounterPolicy.ROLLOVER, 100000.0, 3500.0, 0.01, 2.0)
     gas = SensorType("gas", Kind.COUNTER, "m3", counter_rules=rolling)
     assert await catalogue.create_sensor_type(gas) == gas
     assert await catalogue.get_sensor_type("gas") == gas

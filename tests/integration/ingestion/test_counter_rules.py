@@ -68,6 +68,24 @@ async def update_device(world: World, rules: Rules | None) -> catalogue_pb2.Devi
     return await world.catalogue.UpdateDevice(request, metadata=world.me)
 
 
+async def test_a_signed_register_has_honest_bounds(world: World) -> None:
+    signed = Rules(policy="ROLLOVER", register_size=65536)
+    message = typed(signed, min_value=-32768, max_value=32767)
+    made = await world.catalogue.CreateSensorType(message, metadata=world.me)
+    assert made.counter_rules == signed
+
+
+async def test_what_is_rounding_goes_with_the_rules(world: World) -> None:
+    rules = Rules(policy="HOLD_THEN_RESET", rounding_ratio=0.01, rounding_amount=1000)
+    assert (await update_type(world, rules)).counter_rules == rules
+    found = await sent(world, "m1")
+    assert (found.rounding_ratio, found.rounding_amount) == (0.01, 1000)
+    own = Rules(policy="HOLD_THEN_RESET", rounding_amount=1)
+    assert (await update_device(world, own)).counter_rules == own
+    found = await sent(world, "m1")
+    assert (found.rounding_ratio, found.rounding_amount) == (0, 1)
+
+
 def carried(found: readings_pb2.SeriesDescriptor) -> tuple[int, float, float]:
     return found.counter_policy, found.register_size, found.max_increase_per_hour
 
@@ -240,7 +258,7 @@ def owned(rules: Rules, sensor_type: str = "energy") -> pb.UpdateDeviceRequest:
         ("CreateSensorType", typed(Rules(register_size=9)), "sensorType.counterRules.registerSize", "ROLLOVER only"),
         (
             "CreateSensorType",
-            typed(Rules(policy="ROLLOVER", register_size=9), max_value=8),
+            typed(Rules(policy="ROLLOVER", register_size=10), max_value=8),
             "sensorType.counterRules.registerSize",
             "maxValue",
         ),
@@ -250,6 +268,14 @@ def owned(rules: Rules, sensor_type: str = "energy") -> pb.UpdateDeviceRequest:
             "sensorType.counterRules.registerSize",
             "minValue",
         ),
+        (
+            "CreateSensorType",
+            typed(Rules(policy="ROLLOVER", register_size=65537), min_value=-32768, max_value=32767),
+            "sensorType.counterRules.registerSize",
+            "maxValue - minValue + 1",
+        ),
+        ("CreateSensorType", typed(Rules(rounding_ratio=0.2)), "sensorType.counterRules.roundingRatio", ""),
+        ("UpdateDevice", owned(Rules(rounding_amount=-1)), "device.counterRules.roundingAmount", ""),
         ("CreateSensorType", typed(Rules(), kind="GAUGE"), "sensorType.counterRules", "COUNTER only"),
         ("CreateSensorType", typed(Rules(policy=9)), "sensorType.counterRules.policy", ""),  # pyright: ignore
         (

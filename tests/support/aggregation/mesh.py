@@ -44,6 +44,8 @@ def describe(series: Descriptor) -> SeriesDescriptor:
         counter_policy=SeriesDescriptor.CounterPolicy.Name(int(series.counting.policy)),
         register_size=series.counting.register,
         max_increase_per_hour=series.counting.cap,
+        rounding_ratio=series.counting.rounding_ratio,
+        rounding_amount=series.counting.rounding_amount,
         own_counter_rules=series.own,
         rules_revision=series.revision,
         last_wins=series.last_wins,

@@ -33,12 +33,14 @@ def first_wins(arrivals: list[tuple[int, float]]) -> dict[int, Fraction]:
 
 @dataclass(frozen=True)
 class Counting:
-    """Rules of a counter: one of HOLD, RESET, ROLLOVER, REJECT; `cap` per hour, 0: none."""
+    """Rules of a counter: one of HOLD, RESET, ROLLOVER, REJECT; `cap` per hour, 0: none; of rounding, 0: not said."""
 
     policy: str = "HOLD"
     register: int = 0
     cap: int = 0
     cautious: bool = False
+    rounding_ratio: float = 0
+    rounding_amount: float = 0
 
 
 Point = tuple[int, Fraction]
@@ -130,8 +132,13 @@ class _Reference:
         return 10 * step > abs(old[1]) and _rate(step, old[0], new[0]) > times * pace
 
     def rounding(self, level: Fraction, value: Fraction, pace: Fraction) -> bool:
-        fall = level - value
-        return 1000 * fall <= abs(level) and (not pace or fall <= pace)
+        fall, rules = level - value, self.rules
+        if rules.rounding_ratio or not rules.rounding_amount:
+            ratio = Fraction(rules.rounding_ratio).limit_denominator(10**6) or Fraction(1, 1000)
+            if fall > ratio * abs(level):
+                return False
+        most = Fraction(rules.rounding_amount) or pace
+        return not most or fall <= most
 
     def over(self, old: Point, new: Point) -> Fraction | None:
         rules, step = self.rules, self.rules.register - old[1] + new[1]

@@ -123,10 +123,11 @@ def _described(data: bytes) -> Descriptor:
     if len(found.unit) > _UNIT or not found.unit.isprintable():
         raise Malformed("a unit is no printable text of a few characters")
     numbers = (found.register_size, found.max_increase_per_hour)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise Malformed("a register size or a greatest increase is not a positive number")
+    rounding = (found.rounding_ratio, found.rounding_amount)
+    if not all(math.isfinite(number) and number >= 0 for number in (*numbers, *rounding)):
+        raise Malformed("a register size, a greatest increase or a rounding is not a positive number")
     policy = Policy(found.counter_policy) if found.counter_policy in set(Policy) else Policy.HOLD_THEN_RESET
-    rules = CounterRules(policy, *numbers)
+    rules = CounterRules(policy, *numbers, rounding_ratio=rounding[0], rounding_amount=rounding[1])
     revision = max(found.rules_revision, 0)
     # Whoever does not tell a revision does not tell whose rules they are either: then the type's do not replace them.
     own = found.own_counter_rules or not revision

@@ -13,16 +13,19 @@ from services.chassis.postgres import Connection
 _TOGETHER: Final = 5_000
 _SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit, s.interval_us, s.counter_policy,
-    s.register_size, s.max_increase_per_hour, s.cautious, s.own_rules, s.rules_revision, s.last_wins, s.left_us,
+    s.register_size, s.max_increase_per_hour, s.cautious, s.rounding_ratio, s.rounding_amount, s.own_rules,
+    s.rules_revision, s.last_wins, s.left_us,
     st.state, st.version, st.steps, st.settled_us, st.interval_us AS state_interval_us, st.max_gap_us, st.frontiers
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 _REGISTER: Final = """
 INSERT INTO series AS s (partition, building, room, sensor_type, device, kind, unit, interval_us, counter_policy,
-    register_size, max_increase_per_hour, own_rules, rules_revision, last_wins, cautious)
+    register_size, max_increase_per_hour, rounding_ratio, rounding_amount, own_rules, rules_revision, last_wins,
+    cautious)
 SELECT $1, * FROM unnest(
     $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bigint[], $9::int[],
-    $10::double precision[], $11::double precision[], $12::boolean[], $13::bigint[], $14::boolean[], $15::boolean[])
+    $10::double precision[], $11::double precision[], $12::double precision[], $13::double precision[],
+    $14::boolean[], $15::bigint[], $16::boolean[], $17::boolean[])
 ON CONFLICT (building, room, sensor_type, device) DO UPDATE SET
     partition = excluded.partition, cautious = s.cautious OR excluded.cautious
 WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious OR excluded.cautious)
@@ -31,19 +34,22 @@ WHERE (s.partition, s.cautious) IS DISTINCT FROM (excluded.partition, s.cautious
 # many series would be read once for each.
 _DESCRIBE: Final = """
 UPDATE series s SET kind = n.kind, unit = n.unit, interval_us = n.interval_us, counter_policy = n.counter_policy,
-    register_size = n.register_size, max_increase_per_hour = n.max_increase_per_hour, own_rules = n.own_rules,
+    register_size = n.register_size, max_increase_per_hour = n.max_increase_per_hour,
+    rounding_ratio = n.rounding_ratio, rounding_amount = n.rounding_amount, own_rules = n.own_rules,
     rules_revision = n.rules_revision, last_wins = n.last_wins
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::bigint[], $8::int[],
-    $9::double precision[], $10::double precision[], $11::boolean[], $12::bigint[], $13::boolean[]
+    $9::double precision[], $10::double precision[], $11::double precision[], $12::double precision[], $13::boolean[],
+    $14::bigint[], $15::boolean[]
 ) AS n (building, room, sensor_type, device, kind, unit, interval_us, counter_policy, register_size,
-    max_increase_per_hour, own_rules, rules_revision, last_wins)
+    max_increase_per_hour, rounding_ratio, rounding_amount, own_rules, rules_revision, last_wins)
 WHERE s.building = n.building AND s.sensor_type = n.sensor_type
     AND s.room COLLATE "C" = n.room AND s.device COLLATE "C" = n.device
     AND s.rules_revision <= n.rules_revision
-    AND (s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size, s.max_increase_per_hour, s.own_rules,
-        s.rules_revision, s.last_wins) IS DISTINCT FROM (n.kind, n.unit, n.interval_us, n.counter_policy,
-        n.register_size, n.max_increase_per_hour, n.own_rules, n.rules_revision, n.last_wins)
+    AND (s.kind, s.unit, s.interval_us, s.counter_policy, s.register_size, s.max_increase_per_hour, s.rounding_ratio,
+        s.rounding_amount, s.own_rules, s.rules_revision, s.last_wins) IS DISTINCT FROM (n.kind, n.unit, n.interval_us,
+        n.counter_policy, n.register_size, n.max_increase_per_hour, n.rounding_ratio, n.rounding_amount, n.own_rules,
+        n.rules_revision, n.last_wins)
 """
 
 
@@ -97,6 +103,8 @@ def _columns(descriptors: Sequence[Descriptor]) -> list[list[Any]]:
         [int(descriptor.counting.policy) for descriptor in descriptors],
         [descriptor.counting.register for descriptor in descriptors],
         [descriptor.counting.cap for descriptor in descriptors],
+        [descriptor.counting.rounding_ratio for descriptor in descriptors],
+        [descriptor.counting.rounding_amount for descriptor in descriptors],
         [descriptor.own for descriptor in descriptors],
         [descriptor.revision for descriptor in descriptors],
         [descriptor.last_wins for descriptor in descriptors],

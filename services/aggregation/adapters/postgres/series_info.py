@@ -13,7 +13,7 @@ SERIES: Final = """
 SELECT s.id, s.building, s.room, s.sensor_type, s.device, s.kind, s.unit,
     coalesce(st.interval_us, s.interval_us) AS interval_us, coalesce(st.max_gap_us, 0) AS max_gap_us,
     coalesce(st.frontiers, '{}') AS frontiers, s.counter_policy, s.register_size, s.max_increase_per_hour, s.cautious,
-    s.decided
+    s.rounding_ratio, s.rounding_amount, s.decided
 FROM series s LEFT JOIN series_state st ON st.series_id = s.id
 """
 SERIES_OF_ROOMS: Final = f"""

@@ -100,7 +100,12 @@ class AnchorBefore(NamedTuple):
 def counter_rules(row: asyncpg.Record | Mapping[str, Any]) -> CounterRules:
     """Of a row of `series`."""
     return CounterRules(
-        Policy(row["counter_policy"]), row["register_size"], row["max_increase_per_hour"], row["cautious"]
+        Policy(row["counter_policy"]),
+        row["register_size"],
+        row["max_increase_per_hour"],
+        row["cautious"],
+        row["rounding_ratio"],
+        row["rounding_amount"],
     )
 
 

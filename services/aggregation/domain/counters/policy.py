@@ -12,7 +12,7 @@ from services.aggregation.domain.times import HOUR
 ROUNDING: Final = 1e-9
 """Of the larger value: a step that is above the cap by no more is no finding, but arithmetic."""
 LAST_DIGIT: Final = 1e-3
-"""Of the level: a fall by no more is rounding."""
+"""Of the level: a fall by no more is rounding, where nothing else is said."""
 
 
 class Policy(IntEnum):
@@ -25,7 +25,14 @@ class Policy(IntEnum):
 
 
 COUNTING: Final = np.dtype(
-    [("policy", "<i8"), ("register", "<f8"), ("cap", "<f8"), ("cautious", "<i8"), ("rounding", "<f8")]
+    [
+        ("policy", "<i8"),
+        ("register", "<f8"),
+        ("cap", "<f8"),
+        ("cautious", "<i8"),
+        ("rounding_ratio", "<f8"),
+        ("rounding_amount", "<f8"),
+    ]
 )
 """`CounterRules` in columns, by series."""
 
@@ -33,14 +40,16 @@ COUNTING: Final = np.dtype(
 class CounterRules(NamedTuple):
     """Rules of one counter. `register`: how many values a ROLLOVER counter has before it starts anew; `cap`: the
     greatest possible increase per hour (0: any); `cautious`: the device is known to send decreasing values now and
-    then, so that none is believed at once; `rounding`: a greater fall is no rounding, however large the level (0: what
-    the counter counts in an hour at the most)."""
+    then, so that none is believed at once; `rounding_ratio`, `rounding_amount`: the greatest fall that is rounding, as
+    a part of the level (0: `LAST_DIGIT`, or any where there is an amount) and by itself (0: what the counter counts in
+    an hour)."""
 
     policy: Policy = Policy.HOLD_THEN_RESET
     register: float = 0.0
     cap: float = 0.0
     cautious: bool = False
-    rounding: float = 0.0
+    rounding_ratio: float = 0.0
+    rounding_amount: float = 0.0
 
     def fits(self, since: int, level: float, time: int, value: float) -> bool:
         """Whether the step upwards from (since, level) is not above the cap."""
@@ -52,8 +61,9 @@ class CounterRules(NamedTuple):
     def rounds(self, level: float, value: float, pace: float) -> bool:
         """Whether a fall from the level to the value is rounding, and not worth a doubt: small beside the level, and by
         itself. `pace`: the most that the counter counts in an hour (0: unknown)."""
-        fall, most = level - value, self.rounding or pace
-        return fall <= LAST_DIGIT * abs(level) and (not most or fall <= most)
+        fall, most = level - value, self.rounding_amount or pace
+        ratio = self.rounding_ratio or (0.0 if self.rounding_amount else LAST_DIGIT)
+        return (not ratio or fall <= ratio * abs(level)) and (not most or fall <= most)
 
     def over_the_end(self, since: int, level: float, time: int, value: float) -> float | None:
         """The increase when the register ran over between the two; None where that is not possible. Registers may be
@@ -84,5 +94,5 @@ def counting(rules: Sequence[CounterRules]) -> Rows:
 
 def rules_of(row: Rows) -> CounterRules:
     """One row of the columns."""
-    policy, register, cap, cautious, rounding = row.item()
-    return CounterRules(Policy(policy), register, cap, bool(cautious), rounding)
+    policy, register, cap, cautious, ratio, amount = row.item()
+    return CounterRules(Policy(policy), register, cap, bool(cautious), ratio, amount)

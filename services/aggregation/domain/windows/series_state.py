@@ -41,7 +41,7 @@ def state_dtype(levels: int) -> "np.dtype[np.void]":
     )
 
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Of the layout of a stored row. A row of another version or of other steps is rebuilt from readings."""
 
 

@@ -90,7 +90,12 @@ def _rules_message(rules: CounterRules | None) -> catalogue_pb2.CounterRules | N
         policy=rules.policy.name,
         register_size=rules.register_size,
         max_increase_per_hour=rules.max_increase_per_hour,
+        rounding_ratio=rules.rounding_ratio,
+        rounding_amount=rules.rounding_amount,
     )
+
+
+_NUMBERS = ("register_size", "max_increase_per_hour", "rounding_ratio", "rounding_amount")
 
 
 def _rules(field: str) -> Callable[[Any], CounterRules | None]:
@@ -102,7 +107,7 @@ def _rules(field: str) -> Callable[[Any], CounterRules | None]:
             known = ", ".join(policy.name for policy in CounterPolicy)
             raise InvalidField(f"{field}.counterRules.policy", f"must be one of {known}", rule="ENUM")
         policy = CounterPolicy(found.policy or CounterPolicy.HOLD_THEN_RESET)
-        return CounterRules(policy, *(_optional(name)(found) for name in ("register_size", "max_increase_per_hour")))
+        return CounterRules(policy, *(_optional(name)(found) for name in _NUMBERS))
 
     return read
 

@@ -86,6 +86,8 @@ def _rules(sensor_type: SensorType, counting: CounterRules | None, *, own: bool)
         counter_policy=None if counting is None else rules.policy.name,
         register_size=rules.register_size,
         max_increase_per_hour=rules.max_increase_per_hour,
+        rounding_ratio=rules.rounding_ratio,
+        rounding_amount=rules.rounding_amount,
         own_counter_rules=own,
         rules_revision=sensor_type.revision,
         last_wins=sensor_type.last_wins,

@@ -37,7 +37,7 @@ class PostgresCatalogue(Places):
         taken = {"sensor_types_pkey": lambda: ResourceExists("sensorType", entry.id)}
         async with self._database.transaction(taken) as connection:
             await connection.execute(
-                f"INSERT INTO sensor_types ({VALUES}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                f"INSERT INTO sensor_types ({VALUES}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
                 *sensor_type_values(entry),
             )
             event_ids = await self._rule_changes.of_values(connection, [entry])
@@ -91,7 +91,8 @@ class PostgresCatalogue(Places):
             await connection.execute(
                 """
                 UPDATE sensor_types SET kind = $2, unit = $3, min_value = $4, max_value = $5, expected_interval = $6,
-                    counter_policy = $7, register_size = $8, max_increase_per_hour = $9, last_wins = $10
+                    counter_policy = $7, register_size = $8, max_increase_per_hour = $9, rounding_ratio = $10,
+                    rounding_amount = $11, last_wins = $12
                 WHERE id = $1
                 """,
                 *sensor_type_values(entry),

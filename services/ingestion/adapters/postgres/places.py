@@ -140,7 +140,7 @@ class Places:
             row = await connection.fetchrow(
                 f"""
                 INSERT INTO devices (id, format, building, room, sensor_type, {RULES})
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {DEVICE}
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {DEVICE}
                 """,
                 *device_values(entry),
             )
@@ -172,7 +172,7 @@ class Places:
             row = await connection.fetchrow(
                 f"""
                 UPDATE devices SET format = $2, building = $3, room = $4, sensor_type = $5, counter_policy = $6,
-                    register_size = $7, max_increase_per_hour = $8
+                    register_size = $7, max_increase_per_hour = $8, rounding_ratio = $9, rounding_amount = $10
                 WHERE id = $1 RETURNING {DEVICE}
                 """,
                 *device_values(entry),

@@ -67,6 +67,14 @@ def consumed(rules: CounterRules, *values: float) -> tuple[float, list[str]]:
         (ROLLOVER._replace(cap=600), (990, 60, 61, 62), 2, ["RESET"]),
         (ROLLOVER._replace(cautious=True), (998, 3, 4, 5), 7, ["ROLLOVER"]),
         (ROLLOVER._replace(cautious=True), (998, 3, 999), 1, ["GLITCH"]),
+        # What is rounding is said by its part of the level, by its size, or both.
+        (CounterRules(), (43, 44, 45, 44, 46), 3, ["REVOKED"]),
+        (CounterRules(rounding_amount=1), (43, 44, 45, 44, 46), 3, []),
+        (CounterRules(rounding_amount=1), (1, 2, 1, 2, 3), 2, []),
+        (CounterRules(rounding_ratio=0.05, rounding_amount=1), (43, 44, 45, 44, 46), 3, []),
+        (CounterRules(rounding_ratio=0.01, rounding_amount=1), (43, 44, 45, 44, 46), 3, ["REVOKED"]),
+        (CounterRules(rounding_ratio=0.05), (43, 44, 45, 44, 46), 3, []),
+        (REJECT._replace(rounding_amount=1), (43, 44, 45, 44, 40, 46), 3, ["REJECTED"]),
         (REJECT, (100, 5, 6, 7, 8, 101), 1, ["REJECTED"]),
         (REJECT, (100, 100, 99, 102), 2, ["REJECTED"]),
         (REJECT._replace(cap=60), (100, 500, 50, 500, 500), 0, ["REJECTED"]),
@@ -95,11 +103,19 @@ def test_a_drop_of_one_sample_to_zero_never_counts_for_the_meter_reading(policy:
 def reference(rules: CounterRules) -> Counting:
     names = {Policy.HOLD_THEN_RESET: "HOLD"}
     name = names.get(rules.policy, rules.policy.name)
-    return Counting(name, int(rules.register), int(rules.cap), rules.cautious)
+    return Counting(
+        name, int(rules.register), int(rules.cap), rules.cautious, rules.rounding_ratio, rules.rounding_amount
+    )
 
 
 rule_sets = st.builds(
-    CounterRules, st.sampled_from(Policy), st.just(64.0), st.sampled_from([0.0, 720.0, 3600.0]), st.booleans()
+    CounterRules,
+    st.sampled_from(Policy),
+    st.just(64.0),
+    st.sampled_from([0.0, 720.0, 3600.0]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.0, 0.09375]),
+    st.sampled_from([0.0, 0.0, 1.0, 3.0]),
 )
 values = st.one_of(st.integers(0, 12), st.integers(50, 64), st.sampled_from([0, 0, 30, 200])).map(float)
 gaps = st.one_of(st.just(5), st.integers(1, 40), st.integers(50, 70), st.sampled_from([900, 3600])).map(

@@ -134,7 +134,7 @@ def test_every_known_window_is_listed_once_and_they_sum_to_the_whole(
     max_gap = bench.store.info(1).max_gap
     names = {Policy.HOLD_THEN_RESET: "HOLD"}
     name = names.get(rules.policy, rules.policy.name)
-    steps, _ = meter_steps(sorted(kept.items()), Counting(name, int(rules.register), int(rules.cap), rules.cautious))
+    steps, _ = meter_steps(sorted(kept.items()), Counting(name, int(rules.register), int(rules.cap), *rules[3:]))
     for step in (BASE, *RULES.steps):
         expected = known(kept, max_gap, step)
         if len(expected) > MOST:

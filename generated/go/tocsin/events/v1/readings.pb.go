@@ -476,9 +476,14 @@ type SeriesDescriptor struct {
 	// with a lower one than is known already is out of date. 0: unknown, and so is own_counter_rules.
 	RulesRevision int64 `protobuf:"varint,12,opt,name=rules_revision,json=rulesRevision,proto3" json:"rules_revision,omitempty"`
 	// last_wins is true when of several values of one event time the last one counts; else the first one does.
-	LastWins      bool `protobuf:"varint,13,opt,name=last_wins,json=lastWins,proto3" json:"last_wins,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastWins bool `protobuf:"varint,13,opt,name=last_wins,json=lastWins,proto3" json:"last_wins,omitempty"`
+	// rounding_ratio is the greatest fall of a COUNTER, as a part of its level, that is taken for rounding. 0: 0.001, or any
+	// where rounding_amount is above 0.
+	RoundingRatio float64 `protobuf:"fixed64,14,opt,name=rounding_ratio,json=roundingRatio,proto3" json:"rounding_ratio,omitempty"`
+	// rounding_amount is the greatest fall that is taken for rounding; 0: what the counter counts in an hour.
+	RoundingAmount float64 `protobuf:"fixed64,15,opt,name=rounding_amount,json=roundingAmount,proto3" json:"rounding_amount,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SeriesDescriptor) Reset() {
@@ -602,6 +607,20 @@ func (x *SeriesDescriptor) GetLastWins() bool {
 	return false
 }
 
+func (x *SeriesDescriptor) GetRoundingRatio() float64 {
+	if x != nil {
+		return x.RoundingRatio
+	}
+	return 0
+}
+
+func (x *SeriesDescriptor) GetRoundingAmount() float64 {
+	if x != nil {
+		return x.RoundingAmount
+	}
+	return 0
+}
+
 // ContainerEmptied says that a container was emptied (level 0), on a lane of its own that bulk traffic cannot delay.
 // Internal to the mesh.
 type ContainerEmptied struct {
@@ -703,7 +722,7 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	"\tfrom_room\x18\x03 \x01(\tR\bfromRoom\x12\x1a\n" +
 	"\bbuilding\x18\x04 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x05 \x01(\tR\x04room\x127\n" +
-	"\tmove_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmoveTime\"\xcb\x05\n" +
+	"\tmove_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmoveTime\"\x9b\x06\n" +
 	"\x10SeriesDescriptor\x12\x1a\n" +
 	"\bbuilding\x18\x01 \x01(\tR\bbuilding\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\tR\x04room\x12\x1f\n" +
@@ -719,7 +738,9 @@ const file_tocsin_events_v1_readings_proto_rawDesc = "" +
 	" \x01(\x01R\x12maxIncreasePerHour\x12*\n" +
 	"\x11own_counter_rules\x18\v \x01(\bR\x0fownCounterRules\x12%\n" +
 	"\x0erules_revision\x18\f \x01(\x03R\rrulesRevision\x12\x1b\n" +
-	"\tlast_wins\x18\r \x01(\bR\blastWins\"?\n" +
+	"\tlast_wins\x18\r \x01(\bR\blastWins\x12%\n" +
+	"\x0erounding_ratio\x18\x0e \x01(\x01R\rroundingRatio\x12'\n" +
+	"\x0frounding_amount\x18\x0f \x01(\x01R\x0eroundingAmount\"?\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05GAUGE\x10\x01\x12\v\n" +

@@ -312,20 +312,28 @@ func (x *SensorType) GetRepeatPolicy() SensorType_RepeatPolicy {
 
 // CounterRules say what a decreasing or an implausible value of a counter means (docs/counters.md has the model). Whatever
 // they say, a value that is not taken at its word is kept as a raw reading, counted, and listed as a correction; but for
-// rounding: a fall by 0.1 % at the most that the counter makes up for in an hour holds the level until it is passed.
+// rounding: a small fall holds the level until it is passed (see rounding_ratio and rounding_amount).
 type CounterRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// policy for decreasing values.
 	Policy CounterRules_Policy `protobuf:"varint,1,opt,name=policy,proto3,enum=tocsin.ingestion.v1.CounterRules_Policy" json:"policy,omitempty"`
-	// register_size is the value at which a ROLLOVER counter starts anew at 0 (100000 for five digits); required for
-	// ROLLOVER, refused for the others. Readings above it are impossible, and refused (VALUE_OUT_OF_RANGE).
+	// register_size is how many values the register of a ROLLOVER counter has: the value at which it starts anew at 0 (100000
+	// for five digits), or at its lowest value where that is below 0 (65536 for -32768 to 32767). Required for ROLLOVER,
+	// refused for the others; at most max_value - min_value + 1 of the sensor type. Readings above it are impossible, and
+	// refused (VALUE_OUT_OF_RANGE).
 	RegisterSize *float64 `protobuf:"fixed64,2,opt,name=register_size,json=registerSize,proto3,oneof" json:"register_size,omitempty"`
 	// max_increase_per_hour is the plausibility cap in the canonical unit per hour (for Wh: the greatest possible power in W).
 	// A steeper step is held as suspect like a decrease: a glitch when the values come back, else the counter was replaced
 	// and counting goes on from the new level; the step itself is never counted. No cap when absent.
 	MaxIncreasePerHour *float64 `protobuf:"fixed64,3,opt,name=max_increase_per_hour,json=maxIncreasePerHour,proto3,oneof" json:"max_increase_per_hour,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// rounding_ratio is the greatest fall, as a part of the level, that is taken for rounding. 0.001 when absent; any where
+	// only rounding_amount is given.
+	RoundingRatio *float64 `protobuf:"fixed64,4,opt,name=rounding_ratio,json=roundingRatio,proto3,oneof" json:"rounding_ratio,omitempty"`
+	// rounding_amount is the greatest fall, in the canonical unit, that is taken for rounding. When absent, what the counter
+	// counts in an hour.
+	RoundingAmount *float64 `protobuf:"fixed64,5,opt,name=rounding_amount,json=roundingAmount,proto3,oneof" json:"rounding_amount,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CounterRules) Reset() {
@@ -375,6 +383,20 @@ func (x *CounterRules) GetRegisterSize() float64 {
 func (x *CounterRules) GetMaxIncreasePerHour() float64 {
 	if x != nil && x.MaxIncreasePerHour != nil {
 		return *x.MaxIncreasePerHour
+	}
+	return 0
+}
+
+func (x *CounterRules) GetRoundingRatio() float64 {
+	if x != nil && x.RoundingRatio != nil {
+		return *x.RoundingRatio
+	}
+	return 0
+}
+
+func (x *CounterRules) GetRoundingAmount() float64 {
+	if x != nil && x.RoundingAmount != nil {
+		return *x.RoundingAmount
 	}
 	return 0
 }
@@ -644,11 +666,13 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
 	"_min_valueB\f\n" +
 	"\n" +
-	"_max_value\"\xe8\x02\n" +
+	"_max_value\"\x94\x04\n" +
 	"\fCounterRules\x12J\n" +
 	"\x06policy\x18\x01 \x01(\x0e2(.tocsin.ingestion.v1.CounterRules.PolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06policy\x12:\n" +
 	"\rregister_size\x18\x02 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\fregisterSize\x88\x01\x01\x12H\n" +
-	"\x15max_increase_per_hour\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x12maxIncreasePerHour\x88\x01\x01\"Z\n" +
+	"\x15max_increase_per_hour\x18\x03 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\x12maxIncreasePerHour\x88\x01\x01\x12C\n" +
+	"\x0erounding_ratio\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x9a\x99\x99\x99\x99\x99\xb9?!\x00\x00\x00\x00\x00\x00\x00\x00H\x02R\rroundingRatio\x88\x01\x01\x12>\n" +
+	"\x0frounding_amount\x18\x05 \x01(\x01B\x10\xbaH\r\x12\v@\x01!\x00\x00\x00\x00\x00\x00\x00\x00H\x03R\x0eroundingAmount\x88\x01\x01\"Z\n" +
 	"\x06Policy\x12\x16\n" +
 	"\x12POLICY_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fHOLD_THEN_RESET\x10\x01\x12\t\n" +
@@ -657,7 +681,9 @@ const file_tocsin_ingestion_v1_catalogue_proto_rawDesc = "" +
 	"\n" +
 	"\x06REJECT\x10\x04B\x10\n" +
 	"\x0e_register_sizeB\x18\n" +
-	"\x16_max_increase_per_hour\"\x93\x02\n" +
+	"\x16_max_increase_per_hourB\x11\n" +
+	"\x0f_rounding_ratioB\x12\n" +
+	"\x10_rounding_amount\"\x93\x02\n" +
 	"\bBuilding\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12f\n" +
 	"\n" +

@@ -66,7 +66,7 @@ class DeviceMoved(_message.Message):
     def __init__(self, device: _Optional[str] = ..., from_building: _Optional[str] = ..., from_room: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., move_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SeriesDescriptor(_message.Message):
-    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision", "last_wins")
+    __slots__ = ("building", "room", "sensor_type", "device", "kind", "unit", "expected_interval_us", "counter_policy", "register_size", "max_increase_per_hour", "own_counter_rules", "rules_revision", "last_wins", "rounding_ratio", "rounding_amount")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[SeriesDescriptor.Kind]
@@ -102,6 +102,8 @@ class SeriesDescriptor(_message.Message):
     OWN_COUNTER_RULES_FIELD_NUMBER: _ClassVar[int]
     RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
     LAST_WINS_FIELD_NUMBER: _ClassVar[int]
+    ROUNDING_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ROUNDING_AMOUNT_FIELD_NUMBER: _ClassVar[int]
     building: str
     room: str
     sensor_type: str
@@ -115,7 +117,9 @@ class SeriesDescriptor(_message.Message):
     own_counter_rules: bool
     rules_revision: int
     last_wins: bool
-    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., own_counter_rules: _Optional[bool] = ..., rules_revision: _Optional[int] = ..., last_wins: _Optional[bool] = ...) -> None: ...
+    rounding_ratio: float
+    rounding_amount: float
+    def __init__(self, building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., kind: _Optional[_Union[SeriesDescriptor.Kind, str]] = ..., unit: _Optional[str] = ..., expected_interval_us: _Optional[int] = ..., counter_policy: _Optional[_Union[SeriesDescriptor.CounterPolicy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., own_counter_rules: _Optional[bool] = ..., rules_revision: _Optional[int] = ..., last_wins: _Optional[bool] = ..., rounding_ratio: _Optional[float] = ..., rounding_amount: _Optional[float] = ...) -> None: ...
 
 class ContainerEmptied(_message.Message):
     __slots__ = ("series", "event_time", "forced")

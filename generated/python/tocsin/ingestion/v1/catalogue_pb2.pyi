@@ -53,7 +53,7 @@ class SensorType(_message.Message):
     def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SensorType.Kind, str]] = ..., unit: _Optional[str] = ..., min_value: _Optional[float] = ..., max_value: _Optional[float] = ..., expected_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., counter_rules: _Optional[_Union[CounterRules, _Mapping]] = ..., repeat_policy: _Optional[_Union[SensorType.RepeatPolicy, str]] = ...) -> None: ...
 
 class CounterRules(_message.Message):
-    __slots__ = ("policy", "register_size", "max_increase_per_hour")
+    __slots__ = ("policy", "register_size", "max_increase_per_hour", "rounding_ratio", "rounding_amount")
     class Policy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         POLICY_UNSPECIFIED: _ClassVar[CounterRules.Policy]
@@ -69,10 +69,14 @@ class CounterRules(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     REGISTER_SIZE_FIELD_NUMBER: _ClassVar[int]
     MAX_INCREASE_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    ROUNDING_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ROUNDING_AMOUNT_FIELD_NUMBER: _ClassVar[int]
     policy: CounterRules.Policy
     register_size: float
     max_increase_per_hour: float
-    def __init__(self, policy: _Optional[_Union[CounterRules.Policy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ...) -> None: ...
+    rounding_ratio: float
+    rounding_amount: float
+    def __init__(self, policy: _Optional[_Union[CounterRules.Policy, str]] = ..., register_size: _Optional[float] = ..., max_increase_per_hour: _Optional[float] = ..., rounding_ratio: _Optional[float] = ..., rounding_amount: _Optional[float] = ...) -> None: ...
 
 class Building(_message.Message):
     __slots__ = ("id", "attributes", "create_time")
