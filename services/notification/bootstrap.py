@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -25,6 +25,7 @@ from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
 from services.notification.adapters.channels.webhook import WebhookChannel
 from services.notification.adapters.checks import HttpChecks
+from services.notification.adapters.grpc.channel_plans import ChannelPlanServicer
 from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
 from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
@@ -43,12 +44,16 @@ from services.notification.adapters.postgres.statistics import merge_counts
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.attempts import AttemptOptions, Attempts
+from services.notification.application.channel_plans import ChannelPlans
 from services.notification.application.dead_letters import DeadLetters
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.application.inbox import Inbox
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
+from services.notification.application.lanes import Lanes
+from services.notification.application.places import LanePlaces
 from services.notification.application.ports import Channel
 from services.notification.application.reminders.asking import Asker, AskingOptions
 from services.notification.application.reminders.keeping import Reminders
@@ -57,10 +62,13 @@ from services.notification.application.reminders.reminding import Reminding, Rem
 from services.notification.application.sending import Sender
 from services.notification.application.statistics import StatisticsQueries
 from services.notification.application.tenants import Tenants
+from services.notification.domain.channel_plan import Plans
 from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.settings import NotificationSettings
+from tocsin.notification.v1.channel_plan_service_pb2_grpc import add_ChannelPlanServiceServicer_to_server
 from tocsin.notification.v1.dead_letter_service_pb2_grpc import add_DeadLetterServiceServicer_to_server
 from tocsin.notification.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
@@ -74,6 +82,7 @@ from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceSe
 _RETENTION_EVERY = timedelta(minutes=10)
 _MERGE_EVERY = timedelta(seconds=30)
 _PATIENCE = timedelta(seconds=10)
+_EVENT_STOP_BUDGET = timedelta(seconds=2)
 FCM_TIMEOUT = timedelta(seconds=10)
 
 log = get_logger(__name__)
@@ -101,7 +110,7 @@ class Base:
 class Wakes:
     """Who is woken by what other processes announce."""
 
-    dispatcher: Dispatcher
+    lanes: Lanes
     feed: PublicFeed
     invoicing: Invoicing
     reminding: Reminding
@@ -111,12 +120,12 @@ async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | Non
     """Opens the stores and fills the server, which starts when this returns. `clock` stands in for the database's."""
     base = await wire_base(app, settings, clock or DatabaseClock())
     stores = wire_stores(base)
-    dispatcher, sender = await wire_notifications(base, stores)
+    lanes, sender = await wire_notifications(base, stores)
     feed = await wire_webhooks(base, stores)
     invoicing = await wire_invoices(base, stores)
     reminding = await wire_reminders(base, stores, sender)
     wire_dead_letters(base, stores)
-    await wire_retention(base, Wakes(dispatcher, feed, invoicing, reminding))
+    await wire_retention(base, Wakes(lanes, feed, invoicing, reminding))
 
 
 async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> Base:
@@ -176,23 +185,13 @@ def wire_stores(base: Base) -> PostgresStores:
     return PostgresStores(base.database, base.clock, base.outbox, options)
 
 
-async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Dispatcher, Sender]:
-    """Sending and reading notifications, and the dispatcher of everything."""
-    settings, app, store, endpoints = base.settings, base.app, stores.notifications, stores.endpoints
+async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Lanes, Sender]:
+    """Sending and reading notifications, and the lanes of all deliveries."""
+    app, store, endpoints = base.app, stores.notifications, stores.endpoints
     channels = await wire_channels(base)
-    completing = await app.enter(GroupCommit("completions", store.complete, limit=500, keep_abandoned=True))
-    options = DispatcherOptions(
-        notifications=settings.schedule("retry_schedule"),
-        events=settings.schedule("webhook_retry_schedule"),
-        concurrency=settings.concurrency,
-        poll=settings.poll,
-        attempt_timeout=settings.attempt_timeout,
-        # Half of what a lease leaves beside an attempt; the other half is for the commit.
-        patience=(settings.lease - settings.attempt_timeout) / 2,
-    )
-    dispatcher = Dispatcher(store, channels, completing, options, base.meter)
-    app.task("dispatcher", dispatcher.run(app.stopping), patience=_PATIENCE)
-    sender = Sender(base.tenants, store, endpoints, dispatcher, list(channels))
+    lanes = await wire_lanes(base, stores, channels)
+    plans = Plans(channels, *base.settings.plans())
+    sender = Sender(base.tenants, store, endpoints, lanes, plans)
     await app.enter(sender.queueing)
     servicer = NotificationServicer(sender, Inbox(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
@@ -201,7 +200,34 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Dispat
     wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
-    return dispatcher, sender
+    planning = ChannelPlans(base.tenants, stores.plans, endpoints, plans)
+    add_ChannelPlanServiceServicer_to_server(ChannelPlanServicer(planning), app.server.registrar)
+    return lanes, sender
+
+
+async def wire_lanes(base: Base, stores: PostgresStores, channels: Mapping[ChannelName, Channel]) -> Lanes:
+    """A dispatcher for each kind of receiver."""
+    settings, store = base.settings, stores.notifications
+    completing = await base.app.enter(GroupCommit("completions", store.complete, limit=500, keep_abandoned=True))
+    options = AttemptOptions(
+        notifications=settings.schedule("retry_schedule"),
+        events=settings.schedule("webhook_retry_schedule"),
+        timeout=settings.attempt_timeout,
+        unknown=settings.unknown_outcomes(),
+    )
+    attempts = Attempts(channels, options, base.meter)
+    # What a lease leaves beside an attempt: half of it for the claim, the other half for the commit.
+    pace = DispatcherOptions(poll=settings.poll, patience=(settings.lease - settings.attempt_timeout) / 2)
+    # Nobody waits for an event, and a receiver that has taken one anyway knows it by its id when it comes again.
+    hurried = replace(pace, stop_budget=_EVENT_STOP_BUDGET)
+    places = dict.fromkeys(Lane, settings.concurrency)
+    places[Lane.EMAIL] = min(settings.concurrency, settings.smtp_connections)
+    lanes = Lanes(
+        Dispatcher(store, attempts, completing, LanePlaces(lane, count), hurried if lane is Lane.EVENT else pace)
+        for lane, count in places.items()
+    )
+    base.app.task("dispatchers", lanes.run(base.app.stopping), patience=_PATIENCE)
+    return lanes
 
 
 def wire_alarms(base: Base, sender: Sender) -> None:
@@ -215,7 +241,8 @@ async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:
     """The channels that are configured."""
     settings = base.settings
     client = await base.app.enter(
-        HttpClient(base.guard, timeout=settings.webhook_timeout, connections=max(settings.concurrency, 10))
+        # The lanes bound how many attempts there are; nobody waits for a connection of another's.
+        HttpClient(base.guard, timeout=settings.webhook_timeout, connections=0)
     )
     channels: dict[ChannelName, Channel] = {
         ChannelName.CONSOLE: ConsoleChannel(),
@@ -289,7 +316,7 @@ async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> 
         poll=settings.poll,
         lease=settings.reminder_lease,
     )
-    reminding = Reminding(stores.reminder_queue, asker, sender.choose, origins, options, base.meter)
+    reminding = Reminding(stores.reminder_queue, asker, sender.routes, origins, options, base.meter)
     await app.enter(reminding.deciding)
     app.task("reminding", reminding.run(app.stopping), patience=_PATIENCE)
     limits = Limits(settings.reminders_of_user, settings.reminders_of_tenant)
@@ -311,12 +338,12 @@ def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
 async def wire_retention(base: Base, wakes: Wakes) -> None:
     """What other processes announce, and what must not grow for ever."""
     heard = {
-        "notification_work": wakes.dispatcher.poke,
         "notification_subscriptions": wakes.feed.poke,
         "notification_invoices": wakes.invoicing.poke,
         "notification_reminders": wakes.reminding.poke,
     }
     wake = {channel: partial(_poked, poke) for channel, poke in heard.items()}
+    wake["notification_work"] = partial(_lane_poked, wakes.lanes)
     dsn = base.settings.postgres_dsn.get_secret_value()
     listening = listen(dsn, SERVICE, f"tocsin-{SERVICE}-listener", wake, lost="listener.lost")
     base.app.task("listener", listening, until=Step.STOP_PULLING)
@@ -326,6 +353,11 @@ async def wire_retention(base: Base, wakes: Wakes) -> None:
 
 def _poked(poke: Callable[[], None], _payload: str | None) -> None:
     poke()
+
+
+def _lane_poked(lanes: Lanes, payload: str | None) -> None:
+    # Without a payload after a reconnect: anything may have been announced meanwhile.
+    lanes.poke([Lane[payload]] if payload and payload in Lane.__members__ else tuple(Lane))
 
 
 def smtp_options(settings: NotificationSettings) -> SmtpOptions:

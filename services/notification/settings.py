@@ -10,6 +10,9 @@ from pydantic import Field, SecretStr
 
 from services.chassis.ids import is_id
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
+from services.notification.domain.channel_plan import Plan, load_plan
+from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.lane import Lane
 from services.notification.domain.retry_schedule import RetrySchedule
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
@@ -53,7 +56,17 @@ class NotificationSettings(ChassisSettings):
     """A subscription with nothing but failures for this long is disabled."""
 
     concurrency: int = 128
-    """Deliveries attempted at the same time by this process."""
+    """Deliveries of each kind (events, FCM, e-mail, webhooks, console) attempted at the same time by this process;
+    e-mails at most TOCSIN_NOTIFICATION_SMTP_CONNECTIONS."""
+    channel_plan: str = "FCM,EMAIL,WEBHOOK"
+    """The order in which a user's channels are tried, where neither the user nor the tenant has a plan. The next one
+    is tried when one has failed for good, with a time (FCM:30s,EMAIL) also when it has not delivered by then. CONSOLE
+    counts as delivered: name it for demonstrations only."""
+    tenant_channel_plans: str = ""
+    """Plans of tenants, separated by semicolons: wellness=EMAIL,FCM;maternity=FCM:1m,EMAIL."""
+    unknown: str = "resend"
+    """What to do with a delivery that may have arrived (a crash, or no answer): resend it with the same id, or hold it
+    for a person to decide (dead letter). One word, or one for each kind: EMAIL=hold,FCM=resend,EVENT=resend."""
     attempt_timeout: Duration = timedelta(seconds=20)
     """How long one attempt at a delivery may take."""
     lease: Duration = timedelta(seconds=30)
@@ -158,6 +171,37 @@ class NotificationSettings(ChassisSettings):
             delays.append(delay)
         return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
 
+    def plans(self) -> tuple[Plan, dict[str, Plan]]:
+        """The default plan, and those of tenants. Raises Refused."""
+        tenants: dict[str, Plan] = {}
+        for part in filter(None, map(str.strip, self.tenant_channel_plans.split(";"))):
+            tenant, _, plan = part.partition("=")
+            if tenant not in self.tenant_names():
+                raise Refused(self.env("tenant_channel_plans"), f"has a plan for {tenant!r}, which is no tenant")
+            tenants[tenant] = self._plan("tenant_channel_plans", plan)
+        return self._plan("channel_plan", self.channel_plan), tenants
+
+    def _plan(self, field: str, text: str) -> Plan:
+        try:
+            return load_plan(text)
+        except ValueError as error:
+            raise Refused(self.env(field), f"has {text!r}: {error}") from None
+
+    def unknown_outcomes(self) -> dict[Lane, UnknownOutcome]:
+        """What to do with unknown outcomes, by lane. Raises Refused."""
+        chosen: dict[Lane, UnknownOutcome] = {}
+        for part in self.unknown.split(","):
+            name, named, word = part.strip().rpartition("=")
+            try:
+                outcome = UnknownOutcome(word)
+                chosen |= {Lane(name): outcome} if named else dict.fromkeys(Lane, outcome)
+            except ValueError:
+                kinds = ", ".join(Lane)
+                raise Refused(
+                    self.env("unknown"), f"has {part.strip()!r}; write resend or hold, or KIND=hold with {kinds}"
+                ) from None
+        return chosen
+
     def verify(self) -> None:
         """See ChassisSettings."""
         super().verify()
@@ -179,6 +223,8 @@ class NotificationSettings(ChassisSettings):
         require(0 <= self.retry_jitter <= 1, self.env("retry_jitter"), "must be from 0 to 1")
         for field in ("retry_schedule", "webhook_retry_schedule"):
             self.schedule(field)
+        self.plans()
+        self.unknown_outcomes()
         self.targets("allowed_targets")
         for field in ("rate_period", "retry_cap", "attempt_timeout", "poll", "webhook_timeout", "smtp_timeout"):
             require(getattr(self, field) > timedelta(0), self.env(field), "must be above 0s")

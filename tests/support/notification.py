@@ -67,6 +67,8 @@ class Service:
     database: Database
     clock: ManualClock
     issuer: DevIssuer
+    reachable: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Users who have been given an address, by tenant."""
     notifications: Any = field(init=False)
     endpoints: Any = field(init=False)
     webhooks: Any = field(init=False)
@@ -87,8 +89,10 @@ class Service:
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:
-        """Sends a notification."""
+        """Sends a notification; to the console, unless the user has an address or the channel is given."""
         given = {"type": ALERT, "title": "Fire", **more}
+        if (tenant, user) not in self.reachable:
+            given.setdefault("channel", pb.Channel.CONSOLE)
         return await self.notifications.SendNotification(pb.SendNotificationRequest(tenant=tenant, user=user, **given))
 
     async def get(self, id_: str, tenant: str = "test") -> Any:
@@ -108,6 +112,7 @@ class Service:
 
     async def register(self, channel: str, address: str, user: str = "ada", tenant: str = "test") -> Any:
         """Registers an address."""
+        self.reachable.add((tenant, user))
         return await self.endpoints.RegisterEndpoint(
             endpoint_pb.RegisterEndpointRequest(
                 tenant=tenant, user=user, channel=pb.Channel.Value(channel), address=address

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Decision, Endpoint, Failure, Outgoing
+from services.notification.domain.delivery import Decision, Endpoint, Failure, Outgoing, UnknownOutcome
 from services.notification.domain.invoice import Debt, InvoiceState, Place
-from services.notification.domain.notification import ChannelName, Status
+from services.notification.domain.lane import Lane, Priority
+from services.notification.domain.notification import HISTORY_LIMIT, Attempt, ChannelName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +21,31 @@ class EventMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery that this process may attempt until its lease ends."""
+    """A delivery, to one address, that this process may attempt until its lease ends."""
 
     id: str
     lease: str
+    lane: Lane
+    receiver: str
+    """Whose server it goes to, in lanes of many receivers; else empty."""
     tenant: str
     reference: str
     """The notification, or for events the subscription."""
     channel: ChannelName
     message: Outgoing | EventMessage
-    endpoints: tuple[Endpoint, ...] = ()
-    """Where it is to go; empty for the console, and where the user has no address any more."""
+    endpoint: Endpoint | None
+    """Where it is to go; None where that address is not the user's any more."""
+    priority: Priority = Priority.ALERT
     attempts: int = 0
     claims: int = 1
-    done: frozenset[str] = frozenset()
+    crashed: bool = False
+    """Whether an earlier claim ended without a word: the attempt may have been made."""
     history: tuple[Attempt, ...] = ()
+    """Failures, of events only: those of a notification are kept with it."""
     blocked: Failure | None = None
     """Why no attempt makes sense (its subscription was disabled)."""
+    unknown: UnknownOutcome | None = None
+    """What the subscription says about unknown outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,15 @@ class Completion:
     claimed: Claimed
     decision: Decision
 
-    @property
-    def status(self) -> Status:
-        """Where the delivery stands after it."""
-        if self.decision.sent:
-            return Status.SENT
-        return Status.FAILED if self.decision.wait is None else Status.PENDING
+    def attempt(self, now: datetime) -> Attempt:
+        """For the history: the attempt, which ended now."""
+        point, failure = self.claimed.endpoint, self.decision.failure
+        address = "" if point is None else point.shown
+        code, message = ("", "") if failure is None else (failure.code, failure.message)
+        return Attempt(now, code, message, self.claimed.channel, address)
 
     def history(self, now: datetime) -> tuple[Attempt, ...]:
-        """The latest failed attempts, oldest first, with the one that ended now if it failed."""
+        """The latest failed attempts at delivering an event, oldest first, with the one that ended now if it failed."""
         failure = self.decision.failure
         if failure is None:
             return self.claimed.history

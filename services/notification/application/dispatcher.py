@@ -1,11 +1,9 @@
-"""The dispatcher: takes what is due, attempts it through its channel, and writes down what became of it."""
+"""The dispatcher of a lane: takes what is due, attempts it, and writes down what became of it."""
 
 import asyncio
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -14,49 +12,41 @@ from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
-from services.notification.application.ports import Channel, DeliveryQueue, Meter
-from services.notification.domain.delivery import Decision, Endpoint, Failure, FailureKind, Outcome, decide, still_open
-from services.notification.domain.notification import ChannelName, Notification
-from services.notification.domain.retry_schedule import RetrySchedule
+from services.notification.application.attempts import Attempts
+from services.notification.application.claimed_delivery import Claimed, Completion
+from services.notification.application.places import LanePlaces, Room
+from services.notification.application.ports import DeliveryQueue
+from services.notification.domain.delivery import Decision
+from services.notification.domain.lane import OF_MANY_RECEIVERS
+from services.notification.domain.notification import Notification
 
 log = get_logger(__name__)
 
-CONSOLE = Endpoint("console", ChannelName.CONSOLE, "console")
-_CRASHES = 10
-"""Claims beyond the schedule after which a delivery that never reports an outcome is given up: it kills processes."""
 _PAUSE_AFTER_FAILURE = 0.5
 _GATHER = timedelta(milliseconds=20)
 """How long a claim waits for room for a good many."""
+_LOOK_FOR_SLOW = timedelta(milliseconds=250)
+"""How often a lane without room looks whether attempts have become slow."""
 _UNWRITTEN = 8
-"""Deliveries that were attempted and wait for their commit, at most: in multiples of `concurrency`. A commit may take
-as long as some hundred attempts."""
-_HANDLERS = {channel: f"notifications.{channel.lower()}" for channel in ChannelName}
+"""Deliveries that were attempted and wait for their commit, at most: in multiples of the lane's places. A commit may
+take as long as some hundred attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherOptions:
-    """`notifications` and `events` are the retry schedules; an attempt at all addresses of a delivery ends after
-    `attempt_timeout`. What took longer than `patience` to claim is handed back: with an attempt it must fit well into
-    the queue's lease."""
+    """What took longer than `patience` to claim is handed back: with an attempt it must fit well into the queue's
+    lease. Attempts that are under way at a stop have `stop_budget` to end."""
 
-    notifications: RetrySchedule = field(default_factory=RetrySchedule)
-    events: RetrySchedule = field(default_factory=RetrySchedule)
-    concurrency: int = 128
     poll: timedelta = timedelta(seconds=5)
-    attempt_timeout: timedelta = timedelta(seconds=30)
     patience: timedelta = timedelta(seconds=5)
     stop_budget: timedelta = timedelta(seconds=8)
-    event_stop_budget: timedelta = timedelta(seconds=2)
-    """The same for events to subscribers. Nobody waits for them, and a receiver that has taken one anyway knows it
-    by its id when it comes again: one that hangs need not hold up a stop."""
 
 
 class Places(AbstractAsyncContextManager["Places"]):
-    """Room for `count` attempts, kept free for the length of the block. See `Dispatcher.reserve`."""
+    """Room for attempts, kept free for the length of the block. See `Dispatcher.reserve`."""
 
-    def __init__(self, dispatcher: "Dispatcher", count: int) -> None:
-        self.count = count
+    def __init__(self, dispatcher: "Dispatcher", room: Room) -> None:
+        self.room = room
         self._dispatcher = dispatcher
         self._begin_by = dispatcher.begin_by()
 
@@ -64,17 +54,17 @@ class Places(AbstractAsyncContextManager["Places"]):
         return self
 
     async def begin(self, claimed: Sequence[Claimed]) -> None:
-        """Attempts what was claimed for these places: at most `count`, once in the block."""
+        """Attempts what was claimed for this room, once in the block."""
         await self._dispatcher.begin(claimed, by=self._begin_by)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._dispatcher.leave(self.count)
+        self._dispatcher.leave(self.room.places)
 
 
 class Dispatcher:
-    """Runs attempts, at most `concurrency` at a time, in the order in which they were claimed.
+    """Runs the attempts of a lane, as its places allow, in the order in which they were claimed.
 
     What is claimed is attempted at once: a claim says that the attempt may have been made, so nothing is claimed that
     must wait for others. What was attempted waits for its commit without holding up anybody. So claims and commits are
@@ -84,28 +74,28 @@ class Dispatcher:
     def __init__(
         self,
         queue: DeliveryQueue,
-        channels: Mapping[ChannelName, Channel],
+        attempts: Attempts,
         completing: GroupCommit[Completion, Notification | None],
+        places: LanePlaces,
         options: DispatcherOptions,
-        meter: Meter,
-        *,
-        randomness: Callable[[], float] = random.random,
     ) -> None:
+        self.lane = places.lane
         self._queue = queue
-        self._channels = channels
+        self._attempts = attempts
         self._completing = completing
+        self._places = places
         self._options = options
-        self._meter = meter
-        self._randomness = randomness
         self._woken = asyncio.Event()
-        self._under_way: dict[asyncio.Task[Notification | None], Claimed] = {}
-        """Attempts that have not ended."""
+        self._under_way: dict[asyncio.Task[Notification | None], tuple[Claimed, int]] = {}
+        """Attempts that have not ended, and their places."""
         self._attempted: set[asyncio.Task[Notification | None]] = set()
         """Attempts that have ended, and whose outcome is not durable yet."""
         self._reserved = 0
         self._short_of_room = False
         """Whether places that become free are waited for."""
-        self._many = max(options.concurrency // 2, 1)
+        self._held_back = False
+        """Whether receivers were at their share when it last claimed."""
+        self._many = max(places.concurrency // 2, 1)
         """What a claim waits for, and takes, at the most."""
         self._away = 0
         """Outcomes that the store was away for. Until they are written, nothing is begun, and nothing claimed: their
@@ -118,8 +108,8 @@ class Dispatcher:
 
     def reserve(self, wanted: int) -> Places:
         """Places for up to `wanted` attempts (perhaps none), for who claims by other means than the queue."""
-        places = Places(self, max(min(wanted, self._room()), 0))
-        self._reserved += places.count
+        places = Places(self, self._places.room(max(min(wanted, self._room()), 0)))
+        self._reserved += places.room.places
         return places
 
     def leave(self, reserved: int) -> None:
@@ -127,31 +117,35 @@ class Dispatcher:
         self._reserved -= reserved
         self._look_if_short()
 
-    async def deliver(self, claimed: Claimed) -> Notification | None:
-        """Attempts what the caller has claimed, now. A caller that is cancelled does not stop the attempt."""
-        return await asyncio.shield(self._start(claimed))
+    def start(self, claimed: Claimed) -> "asyncio.Task[Notification | None]":
+        """Attempts what the caller has claimed, now. The task has the notification after its change."""
+        task = asyncio.create_task(self._process(claimed), name=f"deliver {claimed.id}")
+        self._under_way[task] = claimed, self._places.begin(claimed.receiver)
+        task.add_done_callback(self._ended)
+        return task
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then lets attempts finish within their budgets and hands back the rest."""
+        """Works until `stop` is set, then lets attempts finish within their budget and hands back the rest."""
         while not stop.is_set():
             self._woken.clear()
             if self._room() < self._many:
                 # A claim costs nearly the same for one as for many; but attempts that hang hold up nobody for long.
                 await self._wait_for_room(stop)
             # The other places are left to who claims what they accept.
-            room = min(self._room(), self._many)
-            if room <= 0 or stop.is_set():
+            places = min(self._room(), self._many)
+            if places <= 0 or stop.is_set():
                 continue
-            by = self.begin_by()
-            self._reserved += room
+            room, by = self._places.room(places), self.begin_by()
+            self._held_back = room.held_back
+            self._reserved += places
             try:
                 claims = await self._queue.claim(room)
             except DomainError as error:
-                log.warning("dispatcher.claim_failed", error=repr(error))
+                log.warning("dispatcher.claim_failed", lane=self.lane.value, error=repr(error))
                 await self._wait(stop, timedelta(seconds=_PAUSE_AFTER_FAILURE))
                 continue
             finally:
-                self._reserved -= room
+                self._reserved -= places
             await self.begin(claims.claimed, by=by)
             if not claims.claimed:
                 due = self._options.poll if claims.next_due is None else min(claims.next_due, self._options.poll)
@@ -162,7 +156,8 @@ class Dispatcher:
     async def _wait_for_room(self, stop: asyncio.Event) -> None:
         self._short_of_room = True
         try:
-            await self._wait(stop, _GATHER if self._room() > 0 else None)
+            slow = _LOOK_FOR_SLOW if self.lane in OF_MANY_RECEIVERS else None
+            await self._wait(stop, _GATHER if self._room() > 0 else slow)
         finally:
             self._short_of_room = False
 
@@ -176,13 +171,13 @@ class Dispatcher:
             await self._hand_back(claimed)
             return
         for one in claimed:
-            self._start(one)
+            self.start(one)
 
     def _room(self) -> int:
         """How many attempts may begin."""
-        if self._stopping or self._away or len(self._attempted) > _UNWRITTEN * self._options.concurrency:
+        if self._stopping or self._away or len(self._attempted) > _UNWRITTEN * self._places.concurrency:
             return 0
-        return self._options.concurrency - len(self._under_way) - self._reserved
+        return self._places.free() - self._reserved
 
     async def _hand_back(self, left: Sequence[Claimed]) -> None:
         if left:
@@ -193,14 +188,9 @@ class Dispatcher:
             else:
                 log.warning("dispatcher.handed_back", deliveries=len(left))
 
-    def _start(self, claimed: Claimed) -> "asyncio.Task[Notification | None]":
-        task = asyncio.create_task(self._process(claimed), name=f"deliver {claimed.id}")
-        self._under_way[task] = claimed
-        task.add_done_callback(self._ended)
-        return task
-
     def _ended(self, task: "asyncio.Task[Notification | None]") -> None:
-        self._under_way.pop(task, None)
+        if (broken_off := self._under_way.pop(task, None)) is not None:
+            self._places.end(broken_off[1])
         self._attempted.discard(task)
         self._look_if_short()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -209,46 +199,38 @@ class Dispatcher:
     def _look_if_short(self) -> None:
         if self._short_of_room and self._room() >= self._many:
             self._woken.set()
+        elif self._held_back:
+            # Somebody's share may be free again; a claim for a few is worth one.
+            self._held_back = False
+            asyncio.get_running_loop().call_later(_GATHER.total_seconds(), self._woken.set)
 
     async def _finish(self) -> None:
-        events = {task for task, claimed in self._under_way.items() if isinstance(claimed.message, EventMessage)}
-        others = (self._under_way.keys() - events) | self._attempted
-        await asyncio.gather(
-            self._end(events, self._options.event_stop_budget), self._end(others, self._options.stop_budget)
-        )
-
-    async def _end(self, tasks: "set[asyncio.Task[Notification | None]]", budget: timedelta) -> None:
+        tasks = self._under_way.keys() | self._attempted
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=budget.total_seconds())
+        _, late = await asyncio.wait(tasks, timeout=self._options.stop_budget.total_seconds())
         # What was attempted is not handed back, it would go again: the group commit keeps its outcome and ends later.
-        left = [self._under_way[task] for task in late if task in self._under_way]
+        left = [self._under_way[task][0] for task in late if task in self._under_way]
         await cancel(*late)
         await self._hand_back(left)
 
     async def _process(self, claimed: Claimed) -> Notification | None:
-        decision = await self._decide(claimed)
+        decision = await self._attempts.make(claimed)
         task = asyncio.current_task()
         assert task is not None
-        del self._under_way[task]
+        _, place = self._under_way.pop(task)
+        self._places.end(place, answered=decision.failure is None or not decision.failure.unanswered)
         self._attempted.add(task)
         self._look_if_short()
         return await self._complete(claimed, decision)
-
-    async def _decide(self, claimed: Claimed) -> Decision:
-        began = time.perf_counter()
-        decision = await self._attempt(claimed)
-        handler = "events" if isinstance(claimed.message, EventMessage) else _HANDLERS[claimed.channel]
-        self._meter.observe(handler, time.perf_counter() - began, failed=not decision.sent)
-        self._tell(claimed, decision)
-        return decision
 
     async def _complete(self, claimed: Claimed, decision: Decision) -> Notification | None:
         away = False
         try:
             while True:
                 try:
-                    return await self._completing.submit(Completion(claimed, decision))
+                    after = await self._completing.submit(Completion(claimed, decision))
+                    break
                 except (Aborted, Unavailable) as error:
                     # The outcome is known: writing it down late beats sending twice.
                     if isinstance(error, Unavailable) and not away:
@@ -259,77 +241,16 @@ class Dispatcher:
             if away:
                 self._away -= 1
                 self._look_if_short()
-
-    async def _attempt(self, claimed: Claimed) -> Decision:
-        event = isinstance(claimed.message, EventMessage)
-        schedule = self._options.events if event else self._options.notifications
-        hopeless = claimed.blocked or self._hopeless(claimed, schedule)
-        if hopeless is not None:
-            return Decision(sent=False, failure=hopeless, done=claimed.done)
-        points = [CONSOLE] if claimed.channel is ChannelName.CONSOLE else list(claimed.endpoints)
-        points = still_open(points, claimed.done)
-        if not points:
-            gone = Failure(
-                kind=FailureKind.PERMANENT,
-                code="NO_ENDPOINT",
-                message="the user has no address for the channel any more",
+        if decision.gone and after is not None and claimed.endpoint is not None:
+            log.warning(
+                "endpoint.removed",
+                tenant=after.tenant,
+                user=after.user,
+                channel=claimed.channel.value,
+                endpoint=claimed.endpoint.id,
+                code=decision.failure.code if decision.failure else "",
             )
-            return Decision(sent=False, failure=gone, done=claimed.done)
-        if len(points) == 1:
-            outcomes = [await self._send(claimed, points[0])]  # nearly all: spares a task
-        else:
-            outcomes = await asyncio.gather(*(self._send(claimed, point) for point in points))
-        return decide(
-            dict(zip((point.id for point in points), outcomes, strict=True)),
-            failures=claimed.attempts + 1,
-            done=claimed.done,
-            schedule=schedule,
-            randomness=self._randomness(),
-        )
-
-    @staticmethod
-    def _hopeless(claimed: Claimed, schedule: RetrySchedule) -> Failure | None:
-        if claimed.claims <= schedule.max_attempts + _CRASHES:
-            return None
-        return Failure(
-            kind=FailureKind.PERMANENT,
-            code="NO_OUTCOME",
-            message=f"taken up {claimed.claims} times, and never an outcome",
-        )
-
-    async def _send(self, claimed: Claimed, point: Endpoint) -> Outcome:
-        channel = self._channels.get(claimed.channel)
-        if channel is None:
-            return Failure(
-                kind=FailureKind.PERMANENT,
-                code="CHANNEL_NOT_CONFIGURED",
-                message=f"there is no channel {claimed.channel}",
-            )
-        try:
-            async with asyncio.timeout(self._options.attempt_timeout.total_seconds()):
-                return await channel.send(claimed.message, point)
-        except TimeoutError:
-            return Failure(
-                kind=FailureKind.TRANSIENT, code="TIMEOUT", message="the attempt did not end in time", unknown=True
-            )
-        except Exception as error:
-            log.exception("dispatcher.channel_defect", channel=claimed.channel, delivery=claimed.id)
-            return Failure(kind=FailureKind.TRANSIENT, code="DEFECT", message=type(error).__name__)
-
-    def _tell(self, claimed: Claimed, decision: Decision) -> None:
-        failure = decision.failure
-        if failure is None:
-            return
-        fields = {"delivery": claimed.id, "reference": claimed.reference, "channel": claimed.channel.value}
-        if failure.critical:
-            log.critical("delivery.operator_needed", code=failure.code, error=failure.message, **fields)
-        if decision.sent:
-            log.info("delivery.partly_sent", code=failure.code, **fields)
-        elif decision.wait is None:
-            log.error("delivery.given_up", code=failure.code, attempts=claimed.attempts + 1, **fields)
-        else:
-            wait = round(decision.wait.total_seconds(), 3)
-            log.warning("delivery.failed", code=failure.code, attempts=claimed.attempts + 1, wait=wait, **fields)
+        return after
 
     async def _wait(self, stop: asyncio.Event, time: timedelta | None) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]

@@ -1,6 +1,6 @@
 """What the use cases need from the outside, by role. Implemented in `adapters`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,9 +15,12 @@ from services.notification.application.claimed_delivery import (
     InvoiceChange,
     InvoiceClaims,
 )
+from services.notification.application.places import Room
+from services.notification.domain.channel_plan import Contacts, Plan, Route
 from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
 
@@ -25,11 +28,11 @@ from services.notification.domain.webhook import Subscription
 @dataclass(frozen=True, slots=True)
 class Enqueued:
     """A notification that is durable. `existing`: an earlier call with the same idempotency key had made it. `claimed`:
-    its delivery, if it was claimed with it."""
+    those of its deliveries that were claimed with it."""
 
     notification: Notification
     existing: bool = False
-    claimed: Claimed | None = None
+    claimed: tuple[Claimed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class AbandonedFilter:
     until: datetime | None = None
 
 
+NO_ROOM: Mapping[Lane, Room] = {}
+
 Position = tuple[datetime, str]
 """Where a page ended: time and id of its last entry."""
 
@@ -75,9 +80,11 @@ class PublicEvent:
 class DeliveryQueue(Protocol):
     """The schedule of deliveries, shared by all replicas."""
 
-    async def claim(self, limit: int) -> Claims:
-        """Claims what is due, within the rate limit of each user; what is over it gets its turn later. Each user's
-        go in the order in which they were accepted or had their turns; no order is promised between users."""
+    async def claim(self, room: Room) -> Claims:
+        """Claims what is due in the room's lane, for each receiver no more than its room, and within the rate limit of
+        each user; what is over the limit gets its turn later. Tenants take turns; of each, what is urgent goes first,
+        then ALERT before REMINDER before INFO, then what was due first. No backlog of one is looked through for
+        another's."""
         ...
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
@@ -94,22 +101,27 @@ class NotificationStore(Protocol):
     """Notifications of all tenants."""
 
     async def enqueue(
-        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+        self, drafts: Sequence[tuple[Draft, Route]], *, rooms: Mapping[Lane, Room] = NO_ROOM
     ) -> Sequence[Enqueued | DomainError]:
         """Makes the notifications durable and due, all in one transaction; the outcome of each in their order.
 
-        Up to `claim` of them are claimed with it, by the rules of `DeliveryQueue.claim` (none while older work is due).
+        As many of their deliveries as the rooms allow are claimed with it, by the rules of `DeliveryQueue.claim` (none
+        while older work of the tenant and receiver is due).
         """
         ...
 
-    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def known(self, drafts: Sequence[Draft]) -> Sequence[Enqueued | DomainError | None]:
+        """What has become of drafts whose idempotency keys were used before; None for the others."""
+        ...
+
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, Route]]) -> int:
         """Like `enqueue`, for notifications that follow from an event: once for each event id. How many were made; a
         user whose idempotency key was used before has had theirs."""
         ...
 
-    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
-        """Makes the notification durable and claims it for an attempt now; `Enqueued` (existing) where the idempotency
-        key was used before. Raises RateLimited and IdempotencyConflict, and then leaves nothing behind."""
+    async def enqueue_claimed(self, draft: Draft, route: Route) -> Enqueued:
+        """Makes the notification durable and claims all of it that is due for an attempt now; nothing where it is
+        existing. Raises RateLimited and IdempotencyConflict, and then leaves nothing behind."""
         ...
 
     async def get(self, tenant: str, id_: str) -> Notification:
@@ -157,8 +169,20 @@ class EndpointStore(Protocol):
         """False when there was none."""
         ...
 
-    async def channels(self, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[ChannelName]]:
-        """The channels that users, given as (tenant, user), have addresses for."""
+    async def contacts(self, users: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Contacts]:
+        """How users, given as (tenant, user), can be reached. Those of whom nothing is known are left out."""
+        ...
+
+
+class PlanStore(Protocol):
+    """Channel plans of users' own."""
+
+    async def set(self, tenant: str, user: str, type_: Type, plan: Plan) -> None:
+        """In place of the one before."""
+        ...
+
+    async def delete(self, tenant: str, user: str, type_: Type) -> bool:
+        """False when there was none."""
         ...
 
 

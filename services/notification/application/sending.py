@@ -1,17 +1,19 @@
 """Sending notifications: queued, waiting, dry, or many at once."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
-from services.notification.application.claimed_delivery import Claimed
-from services.notification.application.dispatcher import Dispatcher
+from services.notification.application.lanes import Lanes
 from services.notification.application.ports import EndpointStore, Enqueued, NotificationStore
 from services.notification.application.tenants import Tenants
+from services.notification.domain.channel_plan import NOBODY, Contacts, Plans, Route
 from services.notification.domain.errors import DeliveryFailed
-from services.notification.domain.notification import ChannelName, Draft, Notification, Status, choose_channel
+from services.notification.domain.lane import Lane
+from services.notification.domain.notification import ChannelName, Draft, Notification, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,13 @@ class Sender:
     """
 
     def __init__(
-        self,
-        tenants: Tenants,
-        store: NotificationStore,
-        endpoints: EndpointStore,
-        dispatcher: Dispatcher,
-        configured: Collection[ChannelName],
+        self, tenants: Tenants, store: NotificationStore, endpoints: EndpointStore, lanes: Lanes, plans: Plans
     ) -> None:
         self._tenants = tenants
         self._store = store
         self._endpoints = endpoints
-        self._dispatcher = dispatcher
-        self._configured = frozenset(configured)
+        self._lanes = lanes
+        self._plans = plans
         self.queueing = GroupCommit[Draft, Notification]("notifications", self._queue)
 
     async def send(self, command: SendNotification) -> Notification:
@@ -54,10 +51,17 @@ class Sender:
         self._tenants.require(draft.tenant)
         if not command.dry_run and not command.wait:
             return await self.queueing.submit(draft)
-        channel = (await self.choose([draft]))[0]
-        if isinstance(channel, DomainError):
-            raise channel
-        return _imagined(draft, channel) if command.dry_run else await self._send_now(draft, channel)
+        [route] = await self.routes([draft])
+        if command.dry_run:
+            if isinstance(route, DomainError):
+                raise route
+            return _imagined(draft, route)
+        if isinstance(route, DomainError):
+            [known] = await self._first_answers([draft], [route])
+            if isinstance(known, DomainError):
+                raise known
+            return _told(known.notification)
+        return await self._send_now(draft, route)
 
     async def send_bulk(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """The outcome of each draft, in their order; what was refused before keeps its error."""
@@ -67,74 +71,93 @@ class Sender:
     async def _queue(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """Queues the drafts with all that is needed for any of them asked once; errors among them are kept."""
         good = [draft for draft in drafts if not isinstance(draft, DomainError)]
-        channels = await self.choose(good)
+        routes = await self.routes(good)
         chosen = [
-            (draft, channel)
-            for draft, channel in zip(good, channels, strict=True)
-            if not isinstance(channel, DomainError)
+            (draft, route) for draft, route in zip(good, routes, strict=True) if not isinstance(route, DomainError)
         ]
-        async with self._dispatcher.reserve(len(chosen)) as places:
-            kept = await self._store.enqueue(chosen, claim=places.count)
-            made = [one for one in kept if isinstance(one, Enqueued) and not one.existing]
-            claimed = [one.claimed for one in made if one.claimed is not None]
-            await places.begin(claimed)
-        if len(claimed) < len(made):
-            self._dispatcher.poke()
-        accepted = iter(kept)
-        judged = iter(channel if isinstance(channel, DomainError) else next(accepted) for channel in channels)
+        accepted = iter(await self._enqueue(chosen))
+        refused = iter(
+            await self._first_answers(
+                [draft for draft, route in zip(good, routes, strict=True) if isinstance(route, DomainError)],
+                [route for route in routes if isinstance(route, DomainError)],
+            )
+        )
+        judged = iter(next(refused) if isinstance(route, DomainError) else next(accepted) for route in routes)
         outcomes = [draft if isinstance(draft, DomainError) else next(judged) for draft in drafts]
         return [outcome.notification if isinstance(outcome, Enqueued) else outcome for outcome in outcomes]
 
+    async def _enqueue(self, chosen: Sequence[tuple[Draft, Route]]) -> Sequence[Enqueued | DomainError]:
+        if not chosen:
+            return []
+        wanted = Counter(Lane(leg.channel) for _, route in chosen for leg in route.legs if not leg.standby)
+        async with self._lanes.reserve(wanted) as reserved:
+            kept = await self._store.enqueue(chosen, rooms=reserved.rooms)
+            made = [one for one in kept if isinstance(one, Enqueued) and not one.existing]
+            claimed = [leg for one in made for leg in one.claimed]
+            await reserved.begin(claimed)
+        if len(claimed) < wanted.total():
+            self._lanes.poke(wanted)
+        return kept
+
+    async def _first_answers(
+        self, drafts: Sequence[Draft], refusals: Sequence[DomainError]
+    ) -> Sequence[Enqueued | DomainError]:
+        """A draft that cannot be sent any more may have been: the same key again has the first answer."""
+        if not any(draft.idempotency_key for draft in drafts):
+            return refusals
+        known = await self._store.known(drafts)
+        return [first or refusal for first, refusal in zip(known, refusals, strict=True)]
+
     async def send_for_event(self, event: str, drafts: Sequence[Draft]) -> int:
-        """Sends what follows from an event of the mesh, once for each event id; how many were made. The drafts name no
-        channel. Raises TenantUnknown."""
+        """Sends what follows from an event of the mesh, once for each event id; how many were made. Who has no address
+        is not told, and that is FAILED: nobody else would hear of it. Raises TenantUnknown."""
         for draft in drafts:
             self._tenants.require_known(draft.tenant)
-        chosen: list[tuple[Draft, ChannelName]] = []
-        for draft, channel in zip(drafts, await self.choose(drafts), strict=True):
-            if isinstance(channel, DomainError):
-                raise channel
-            chosen.append((draft, channel))
-        made = await self._store.enqueue_for_event(event, chosen)
-        self._dispatcher.poke()
+        contacts = await self._contacts(drafts)
+        routes = [self._plans.route_or_lost(draft, _known(contacts, draft)) for draft in drafts]
+        made = await self._store.enqueue_for_event(event, list(zip(drafts, routes, strict=True)))
+        self._lanes.poke()
         return made
 
-    async def _send_now(self, draft: Draft, channel: ChannelName) -> Notification:
-        claimed = await self._store.enqueue_claimed(draft, channel)
-        if not isinstance(claimed, Enqueued):
-            return await self._attempted(draft, claimed)
-        known = claimed.notification
-        if known.status is Status.FAILED:  # the same key again has the same answer
-            raise DeliveryFailed(known.id, known.channel, known.error)
-        return known
-
-    async def _attempted(self, draft: Draft, claimed: Claimed) -> Notification:
-        notification = await self._dispatcher.deliver(claimed)
+    async def _send_now(self, draft: Draft, route: Route) -> Notification:
+        kept = await self._store.enqueue_claimed(draft, route)
+        if kept.existing:
+            return _told(kept.notification)
+        notification = await self._lanes.deliver(kept.claimed)
         if notification is None:
             # The attempt outlived its lease; whoever took over tells the outcome.
             raise Unavailable("the attempt took too long; its outcome will show in the notification")
-        if notification.status is Status.FAILED:
-            raise DeliveryFailed(notification.id, notification.channel, notification.error)
-        return notification
+        return _told(notification)
 
-    async def choose(self, drafts: Sequence[Draft]) -> list[ChannelName | DomainError]:
-        """The channel of each draft, or why there is none."""
+    async def routes(self, drafts: Sequence[Draft]) -> list[Route | DomainError]:
+        """Where each draft goes, or why it cannot."""
+        contacts = await self._contacts(drafts)
+        routes: list[Route | DomainError] = []
+        for draft in drafts:
+            try:
+                routes.append(self._plans.route(draft, _known(contacts, draft)))
+            except DomainError as error:
+                routes.append(error)
+        return routes
+
+    async def _contacts(self, drafts: Sequence[Draft]) -> Mapping[tuple[str, str], Contacts]:
         # The console needs no address.
         asking = {(draft.tenant, draft.user) for draft in drafts if draft.channel is not ChannelName.CONSOLE}
-        reachable = await self._endpoints.channels(sorted(asking)) if asking else {}
-        chosen: list[ChannelName | DomainError] = []
-        for draft in drafts:
-            known = reachable.get((draft.tenant, draft.user), frozenset[ChannelName]())
-            try:
-                chosen.append(
-                    choose_channel(draft.channel, user=draft.user, reachable=known, configured=self._configured)
-                )
-            except DomainError as error:
-                chosen.append(error)
-        return chosen
+        return await self._endpoints.contacts(sorted(asking)) if asking else {}
 
 
-def _imagined(draft: Draft, channel: ChannelName) -> Notification:
+def _known(contacts: Mapping[tuple[str, str], Contacts], draft: Draft) -> Contacts:
+    return contacts.get((draft.tenant, draft.user), NOBODY)
+
+
+def _told(notification: Notification) -> Notification:
+    """Raises DeliveryFailed where it is FAILED, also for the same key again."""
+    if notification.status is Status.FAILED:
+        raise DeliveryFailed(notification.id, notification.channel, notification.error)
+    return notification
+
+
+def _imagined(draft: Draft, route: Route) -> Notification:
     return Notification(
         id="",
         tenant=draft.tenant,
@@ -143,7 +166,7 @@ def _imagined(draft: Draft, channel: ChannelName) -> Notification:
         title=draft.title,
         body=draft.body,
         data=draft.data,
-        channel=channel,
+        channel=route.channel,
         status=Status.PENDING,
         attempts=0,
         error="",

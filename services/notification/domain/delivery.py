@@ -1,16 +1,14 @@
 """Attempts to deliver, their outcomes, and what follows from them."""
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.domain.retry_schedule import RetrySchedule
 
-HISTORY_LIMIT = 20
-_HOPELESS = "!"
-"""Marks addresses that can never be served, among those that were."""
+SHOWN_TOKEN = 12
+"""Characters of an FCM token that are shown."""
 
 
 class FailureKind(enum.StrEnum):
@@ -39,9 +37,9 @@ class Failure:
     """A failed attempt. `code` is for programs (`SMTP_550_5.1.1`, `FCM_UNREGISTERED`), `message` for people.
 
     `asked` is what the receiver asked to wait, `floor` the least that the provider's rules allow. `endpoint_gone`: the
-    address is dead and must be forgotten. `unknown`: the receiver may have taken it all the same. `critical`: our own
-    configuration is at fault, an operator must act.
-    """
+    address is dead and must be forgotten. `unknown`: the receiver may have taken it all the same. `unanswered`: nobody
+    said anything, the server hangs or cannot be reached. `critical`: our own configuration is at fault, an operator
+    must act."""
 
     kind: FailureKind
     code: str
@@ -50,6 +48,7 @@ class Failure:
     floor: timedelta | None = None
     endpoint_gone: bool = False
     unknown: bool = False
+    unanswered: bool = False
     critical: bool = False
 
     @property
@@ -79,6 +78,21 @@ class Endpoint:
     secret: str = field(default="", repr=False)
     former_secret: str = field(default="", repr=False)
 
+    @property
+    def shown(self) -> str:
+        """The address for people: tokens are shortened."""
+        if self.channel is ChannelName.FCM and len(self.address) > SHOWN_TOKEN:
+            return self.address[:SHOWN_TOKEN] + "\u2026"
+        return self.address
+
+
+CONSOLE = Endpoint("", ChannelName.CONSOLE, "console")
+"""The console needs no address."""
+
+NO_ENDPOINT = Failure(
+    kind=FailureKind.PERMANENT, code="NO_ENDPOINT", message="the user has no address for the channel any more"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
@@ -94,73 +108,37 @@ class Outgoing:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One failed attempt, for the history."""
-
-    at: datetime
-    code: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What follows from an attempt: sent, tried again after `wait`, or given up (`wait` None and not `sent`).
 
-    `done` are the addresses that have been served for good, over all attempts; `gone` those to forget. `reached`: this
-    attempt may have reached somebody, so that it counts for the user's limit.
+    `gone`: the address is to be forgotten. `reached`: the attempt may have reached somebody, so that it counts for the
+    user's limit. `held`: nobody knows whether it has, and a person is to decide: nothing else is tried.
     """
 
     sent: bool
     reached: bool = False
     wait: timedelta | None = None
     failure: Failure | None = None
-    done: frozenset[str] = frozenset()
-    gone: frozenset[str] = frozenset()
+    gone: bool = False
+    held: bool = False
 
 
 def decide(
-    outcomes: Mapping[str, Outcome],
+    outcome: Outcome,
     *,
     failures: int,
-    done: frozenset[str],
     schedule: RetrySchedule,
+    unknown: UnknownOutcome = UnknownOutcome.RESEND,
     randomness: float = 0.0,
 ) -> Decision:
-    """The decision after an attempt at all open addresses (`outcomes` by address id, not empty).
-
-    `failures` counts this attempt if anything failed; `done` were served before. Only what failed is tried again, and
-    only while it may still work. Who was reached at one address has been told: once nothing is left to try, it is SENT.
-    """
-    served = done | {id_ for id_, outcome in outcomes.items() if isinstance(outcome, Sent)}
-    failed = {id_: outcome for id_, outcome in outcomes.items() if isinstance(outcome, Failure)}
-    gone = frozenset(id_ for id_, failure in failed.items() if failure.endpoint_gone)
-    reached = len(failed) < len(outcomes) or any(failure.unknown for failure in failed.values())
-    if not failed:
-        return Decision(sent=True, reached=True, done=served)
-    retriable = [failure for failure in failed.values() if failure.kind is not FailureKind.PERMANENT]
-    hopeless = frozenset(id_ for id_, failure in failed.items() if failure.kind is FailureKind.PERMANENT)
-    worst = next(iter(failed.values()))
-    if retriable:
-        worst = retriable[0]
-        wait = schedule.wait(
-            failures,
-            asked=max((f.asked for f in retriable if f.asked is not None), default=None),
-            floor=max((f.floor for f in retriable if f.floor is not None), default=None),
-            randomness=randomness,
-        )
-        if wait is not None:
-            # What can never work is remembered with a mark: it is not tried again, and was not served either.
-            done = served | _marked(hopeless)
-            return Decision(sent=False, reached=reached, wait=wait, failure=worst, done=done, gone=gone)
-    told = any(not id_.startswith(_HOPELESS) for id_ in served)
-    return Decision(sent=told, reached=reached, failure=worst, done=served, gone=gone)
-
-
-def _marked(ids: frozenset[str]) -> frozenset[str]:
-    return frozenset(f"{_HOPELESS}{id_}" for id_ in ids)
-
-
-def still_open(endpoints: list[Endpoint], done: frozenset[str]) -> list[Endpoint]:
-    """The addresses that neither were served nor are hopeless."""
-    return [point for point in endpoints if point.id not in done and f"{_HOPELESS}{point.id}" not in done]
+    """The decision after an attempt at one address; `failures` counts this one, if it failed."""
+    if isinstance(outcome, Sent):
+        return Decision(sent=True, reached=True)
+    held = outcome.unknown and unknown is UnknownOutcome.HOLD
+    wait = None
+    if outcome.kind is not FailureKind.PERMANENT and not held:
+        wait = schedule.wait(failures, asked=outcome.asked, floor=outcome.floor, randomness=randomness)
+    return Decision(
+        sent=False, reached=outcome.unknown, wait=wait, failure=outcome, gone=outcome.endpoint_gone, held=held
+    )

@@ -22,6 +22,10 @@ class EndpointNotFound(NotFound):
     """The user has no address with this id."""
 
 
+class PlanNotFound(NotFound):
+    """The user has no plan of their own for the type."""
+
+
 class SubscriptionNotFound(NotFound):
     """There is no webhook subscription with this id."""
 

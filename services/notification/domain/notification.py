@@ -3,13 +3,14 @@
 import enum
 import hashlib
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.notification.domain.errors import ChannelNotConfigured, DataTooLarge, NoEndpoint
+from services.notification.domain.errors import DataTooLarge
 
 MAX_DATA_BYTES = 4096
+HISTORY_LIMIT = 20
+"""Attempts that are remembered of a notification, or an event for a subscriber."""
 KEYS_LAST = timedelta(hours=24)
 """An idempotency key is remembered for this long."""
 
@@ -21,10 +22,6 @@ class ChannelName(enum.StrEnum):
     EMAIL = "EMAIL"
     WEBHOOK = "WEBHOOK"
     FCM = "FCM"
-
-
-PREFERENCE = (ChannelName.FCM, ChannelName.EMAIL, ChannelName.WEBHOOK)
-"""The order in which a channel is chosen from a user's addresses when the caller names none."""
 
 
 class Type(enum.StrEnum):
@@ -68,9 +65,24 @@ class Draft:
         return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, for the history; `code` is empty for one that was sent. Of events only failures are kept, and where
+    they went is known."""
+
+    at: datetime
+    code: str
+    message: str
+    channel: ChannelName | None = None
+    address: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """A notification as it is kept. Times are aware (UTC); `version` rises with every change."""
+    """A notification as it is kept. Times are aware (UTC); `version` rises with every change.
+
+    `channel` and `address` are the ones that reached the user; before that, the channel that is tried, and none.
+    `history` has the latest attempts, oldest first; not in pages."""
 
     id: str
     tenant: str
@@ -89,21 +101,5 @@ class Notification:
     read_at: datetime | None = None
     opened_at: datetime | None = None
     version: int = 1
-
-
-def choose_channel(
-    wanted: ChannelName | None, *, user: str, reachable: Collection[ChannelName], configured: Collection[ChannelName]
-) -> ChannelName:
-    """The channel of a notification.
-
-    `reachable` are the channels that the user has addresses for, `configured` those that the deployment has. Without
-    a wish the first of FCM, e-mail and webhook that is both, else the console. Raises ChannelNotConfigured or
-    NoEndpoint for a wish that cannot be met.
-    """
-    if wanted is None:
-        return next((name for name in PREFERENCE if name in reachable and name in configured), ChannelName.CONSOLE)
-    if wanted not in configured:
-        raise ChannelNotConfigured(wanted)
-    if wanted is not ChannelName.CONSOLE and wanted not in reachable:
-        raise NoEndpoint(user, wanted)
-    return wanted
+    address: str = ""
+    history: tuple[Attempt, ...] = ()

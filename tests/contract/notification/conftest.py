@@ -15,6 +15,7 @@ from services.notification.adapters.memory.deliveries import InMemoryDeliveries
 from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.adapters.memory.notifications import InMemoryNotifications
+from services.notification.adapters.memory.plans import InMemoryPlans
 from services.notification.adapters.memory.reminders import InMemoryReminders
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
@@ -23,17 +24,21 @@ from services.notification.adapters.postgres.statistics import merge_counts
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants, schema_of
 from services.notification.application.claimed_delivery import Claimed, Completion
+from services.notification.application.places import open_room
 from services.notification.application.ports import (
     DeliveryQueue,
     EndpointStore,
     Enqueued,
     InvoiceStore,
     NotificationStore,
+    PlanStore,
     SubscriptionStore,
 )
 from services.notification.application.reminders.ports import ReminderQueue, ReminderStore
 from services.notification.application.statistics import NotificationCounts
+from services.notification.domain.channel_plan import NOBODY, Plan, Route, Step, legs_from, lost
 from services.notification.domain.delivery import Decision, Failure, FailureKind
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.webhook import Subscription
@@ -46,7 +51,7 @@ LEASE = timedelta(seconds=30)
 BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
 SENT = Decision(sent=True, reached=True)
 GIVEN_UP = Decision(sent=False, failure=BUSY)
-_OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys")
+_OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys", "channel_plans")
 _SHARED = (
     "reminders",
     "reminder_occurrences",
@@ -59,9 +64,14 @@ _SHARED = (
 )
 
 
-def again(seconds: float = 2, **more: frozenset[str]) -> Decision:
+GONE = Decision(sent=False, failure=Failure(kind=FailureKind.PERMANENT, code="GONE", message="no"), gone=True)
+CONSOLE = Route((Step(ChannelName.CONSOLE),), legs_from((Step(ChannelName.CONSOLE),), 0, {}))
+"""To the console, which was asked for."""
+
+
+def again(seconds: float = 2, *, reached: bool = False) -> Decision:
     """To be tried again."""
-    return Decision(sent=False, wait=timedelta(seconds=seconds), failure=BUSY, **more)
+    return Decision(sent=False, wait=timedelta(seconds=seconds), failure=BUSY, reached=reached)
 
 
 def draft(
@@ -84,6 +94,7 @@ class Rig(ABC):
     counts: NotificationCounts
     reminders: ReminderStore
     reminder_queue: ReminderQueue
+    plans: PlanStore
 
     @abstractmethod
     async def merge_counts(self) -> None:
@@ -101,15 +112,33 @@ class Rig(ABC):
         """Moves the clock."""
         self.clock.time += timedelta(seconds=seconds)
 
-    async def enqueue(self, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE) -> list[Notification]:
+    async def route(self, draft: Draft, channel: ChannelName = ChannelName.CONSOLE, *plan: Step) -> Route:
+        """By one channel, or by a plan; to nobody where the user has no address."""
+        contacts = await self.endpoints.contacts([(draft.tenant, draft.user)])
+        known = contacts.get((draft.tenant, draft.user), NOBODY)
+        steps = plan or (Step(channel),)
+        return Route(steps, legs) if (legs := legs_from(steps, 0, known.addresses)) else lost(steps)
+
+    async def enqueue(
+        self, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE, plan: Plan = ()
+    ) -> list[Notification]:
         """Accepts new notifications in one call."""
-        outcomes = await self.notifications.enqueue([(one, channel) for one in drafts])
+        outcomes = await self.notifications.enqueue([(one, await self.route(one, channel, *plan)) for one in drafts])
         assert all(isinstance(outcome, Enqueued) and not outcome.existing for outcome in outcomes), outcomes
         return [outcome.notification for outcome in outcomes if isinstance(outcome, Enqueued)]
 
-    async def claim(self, limit: int = 100) -> list[Claimed]:
-        """What can be claimed now."""
-        return list((await self.queue.claim(limit)).claimed)
+    async def claim(self, limit: int = 100, *lanes: Lane) -> list[Claimed]:
+        """What can be claimed now, of all lanes or some."""
+        claimed: list[Claimed] = []
+        for lane in lanes or Lane:
+            claimed += (await self.queue.claim(open_room(lane, limit - len(claimed)))).claimed
+        return claimed
+
+    async def next_due(self) -> timedelta | None:
+        """In how long the next one is due, where there is nothing to be claimed."""
+        claims = [await self.queue.claim(open_room(lane, 9)) for lane in Lane]
+        assert not any(one.claimed for one in claims)
+        return min((one.next_due for one in claims if one.next_due is not None), default=None)
 
     async def complete(self, decision: Decision, *claimed: Claimed) -> Sequence[Notification | None]:
         """The same decision for all."""
@@ -151,6 +180,7 @@ class MemoryRig(Rig):
             invoices=self.kept,
             reminders=reminders,
             reminder_queue=reminders,
+            plans=InMemoryPlans(self.state),
         )
 
     async def merge_counts(self) -> None:
@@ -186,6 +216,7 @@ class PostgresRig(Rig):
             counts=stores.counts,
             reminders=stores.reminders,
             reminder_queue=stores.reminder_queue,
+            plans=stores.plans,
         )
 
     async def merge_counts(self) -> None:

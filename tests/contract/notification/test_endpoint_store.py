@@ -1,9 +1,11 @@
 """`EndpointStore`: the same suite on the one in memory and the one on PostgreSQL."""
 
 import asyncio
+from datetime import timedelta
 
+from services.notification.domain.channel_plan import Step
 from services.notification.domain.delivery import Endpoint
-from services.notification.domain.notification import ChannelName
+from services.notification.domain.notification import ChannelName, Type
 from tests.contract.notification.conftest import Rig
 
 EMAIL, FCM, WEBHOOK = ChannelName.EMAIL, ChannelName.FCM, ChannelName.WEBHOOK
@@ -70,7 +72,7 @@ async def test_only_the_user_s_own_is_deleted(rig: Rig) -> None:
     assert again.id != one.id
 
 
-async def test_the_channels_of_many_users(rig: Rig) -> None:
+async def test_how_many_users_can_be_reached(rig: Rig) -> None:
     for tenant, user, channel, address in (
         ("test", "ada", EMAIL, "a@example.org"),
         ("test", "ada", EMAIL, "b@example.org"),
@@ -80,11 +82,26 @@ async def test_the_channels_of_many_users(rig: Rig) -> None:
     ):
         await rig.endpoints.register(tenant, user, channel, address, "")
     wanted = [("test", "ada"), ("wellness", "ada"), ("test", "bob"), ("wellness", "eve"), ("test", "ada")]
-    assert await rig.endpoints.channels(wanted) == {
-        ("test", "ada"): {EMAIL, WEBHOOK},
-        ("wellness", "ada"): {EMAIL},
+    plan = (Step(WEBHOOK, timedelta(minutes=1)), Step(EMAIL))
+    for user in ("ada", "bob"):
+        await rig.plans.set("test", user, Type.ALERT, (Step(EMAIL),))
+        await rig.plans.set("test", user, Type.ALERT, plan)
+    await rig.plans.set("test", "ada", Type.INFO, plan)
+    assert await rig.plans.delete("test", "ada", Type.INFO)
+    assert not await rig.plans.delete("test", "ada", Type.INFO)
+    found = await rig.endpoints.contacts(wanted)
+    shown = {
+        user: {channel: [point.address for point in points] for channel, points in known.addresses.items()}
+        for user, known in found.items()
     }
-    assert await rig.endpoints.channels([]) == {}
+    assert shown == {
+        ("test", "ada"): {EMAIL: ["a@example.org", "b@example.org"], WEBHOOK: ["https://a.example"]},
+        ("wellness", "ada"): {EMAIL: ["a@example.org"]},
+        ("test", "bob"): {},
+    }
+    own = {Type.ALERT: plan}
+    assert [found[user].plans for user in shown] == [own if user[0] == "test" else {} for user in shown]
+    assert await rig.endpoints.contacts([]) == {}
 
 
 async def owners(rig: Rig, tenant: str, *users: str) -> list[str]:

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceClaims, Mailed, Sending
-from services.notification.domain.delivery import HISTORY_LIMIT
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.notification import HISTORY_LIMIT
 from tests.contract.notification.conftest import BUSY, LEASE, Rig
 
 PLACE = Place(object="o", offset=3, length=5)

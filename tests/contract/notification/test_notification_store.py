@@ -1,19 +1,21 @@
 """`NotificationStore`: the same suite on the one in memory and the one on PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from services.chassis.errors import DomainError
 from services.notification.application.claimed_delivery import Claimed
+from services.notification.application.places import open_room
 from services.notification.application.ports import Enqueued, NotificationFilter
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status, Type
-from tests.contract.notification.conftest import GIVEN_UP, LEASE, SENT, Rig, again, draft
+from tests.contract.notification.conftest import CONSOLE, GIVEN_UP, LEASE, SENT, Rig, again, draft
 
-CONSOLE = ChannelName.CONSOLE
 UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
 
 
@@ -88,14 +90,20 @@ async def test_a_repeated_key_tells_where_the_notification_stands(rig: Rig) -> N
     await rig.complete(again(4), claimed)
     [outcome] = await rig.notifications.enqueue([(draft(key="k"), CONSOLE)])
     assert isinstance(outcome, Enqueued)
-    assert outcome.notification == await rig.notifications.get("test", claimed.reference)
+    assert outcome.notification == replace(await rig.notifications.get("test", claimed.reference), history=())
+    assert await rig.notifications.known([draft(key="k"), draft(key="other"), draft()]) == [outcome, None, None]
+    [conflict] = await rig.notifications.known([draft("Else", key="k")])
+    assert isinstance(conflict, IdempotencyConflict)
+    rig.advance(KEYS_LAST.total_seconds() + 1)
+    assert await rig.notifications.known([draft(key="k")]) == [None]
+    rig.advance(-KEYS_LAST.total_seconds() - 1)
     assert outcome.notification.next_attempt_at == rig.clock.time + timedelta(seconds=4)
 
 
 async def test_accepting_and_claiming_in_one(rig: Rig) -> None:
-    claimed = await rig.notifications.enqueue_claimed(draft(key="k"), CONSOLE)
-    assert isinstance(claimed, Claimed)
-    assert (claimed.attempts, claimed.claims, claimed.endpoints) == (0, 1, ())
+    claimed = await claimed_now(rig, draft(key="k"))
+    assert claimed is not None
+    assert (claimed.attempts, claimed.claims, claimed.lane) == (0, 1, Lane.CONSOLE)
     assert await rig.claim() == []
     found = await rig.notifications.get("test", claimed.reference)
     assert (found.status, found.next_attempt_at) == (Status.PENDING, None)
@@ -108,11 +116,20 @@ async def test_accepting_and_claiming_in_one(rig: Rig) -> None:
     assert await rig.told() == [(sent.id, "PENDING", 1), (sent.id, "SENT", 2)]
 
 
-async def claimed_at_once(rig: Rig, claim: int, *drafts: Draft, channel: ChannelName = CONSOLE) -> list[Claimed | None]:
+async def claimed_at_once(
+    rig: Rig, claim: int, *drafts: Draft, channel: ChannelName = ChannelName.CONSOLE
+) -> list[Claimed | None]:
     """What was claimed of each, in one call."""
-    outcomes = await rig.notifications.enqueue([(one, channel) for one in drafts], claim=claim)
+    lane = Lane(channel)
+    routed = [(one, await rig.route(one, channel)) for one in drafts]
+    outcomes = await rig.notifications.enqueue(routed, rooms={lane: open_room(lane, claim)})
     assert all(isinstance(one, Enqueued) for one in outcomes), outcomes
-    return [one.claimed for one in outcomes if isinstance(one, Enqueued)]
+    return [next(iter(one.claimed), None) for one in outcomes if isinstance(one, Enqueued)]
+
+
+async def claimed_now(rig: Rig, draft: Draft) -> Claimed | None:
+    """What was claimed by a call that waits."""
+    return next(iter((await rig.notifications.enqueue_claimed(draft, CONSOLE)).claimed), None)
 
 
 async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -> None:
@@ -128,6 +145,8 @@ async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -
     assert first == Claimed(
         id=first.id,
         lease=first.lease,
+        lane=Lane.FCM,
+        receiver="",
         tenant="test",
         reference=found.id,
         channel=ChannelName.FCM,
@@ -141,7 +160,7 @@ async def test_many_are_accepted_and_claimed_as_far_as_there_is_room(rig: Rig) -
             data="",
             created_at=found.created_at,
         ),
-        endpoints=(point,),
+        endpoint=point,
     )
     [last] = await rig.claim()
     assert last.message.user == "eve"  # pyright: ignore
@@ -173,8 +192,10 @@ async def test_nothing_is_claimed_at_once_before_older_work_or_beyond_the_limit(
 async def test_keys_and_claims_at_once(rig: Rig) -> None:
     await rig.enqueue(draft(key="k"))
     await rig.claim()
-    outcomes = await rig.notifications.enqueue([(draft(key="k"), CONSOLE), (draft(key="l"), CONSOLE)], claim=9)
-    assert [one.claimed is not None for one in outcomes if isinstance(one, Enqueued)] == [False, True]
+    outcomes = await rig.notifications.enqueue(
+        [(draft(key="k"), CONSOLE), (draft(key="l"), CONSOLE)], rooms={Lane.CONSOLE: open_room(Lane.CONSOLE, 9)}
+    )
+    assert [len(one.claimed) for one in outcomes if isinstance(one, Enqueued)] == [0, 1]
 
 
 async def test_many_calls_that_claim_at_once_keep_the_limit(rig: Rig) -> None:
@@ -185,12 +206,12 @@ async def test_many_calls_that_claim_at_once_keep_the_limit(rig: Rig) -> None:
 
 async def test_over_the_limit_nothing_is_accepted_and_claimed(rig: Rig) -> None:
     for _ in range(2):
-        claimed = await rig.notifications.enqueue_claimed(draft(), CONSOLE)
-        assert isinstance(claimed, Claimed)
+        claimed = await claimed_now(rig, draft())
+        assert claimed is not None
         await rig.complete(SENT, claimed)
         rig.advance(20)
-    held = await rig.notifications.enqueue_claimed(draft(), CONSOLE)
-    assert isinstance(held, Claimed)
+    held = await claimed_now(rig, draft())
+    assert held is not None
     with pytest.raises(RateLimited) as limited:
         await rig.notifications.enqueue_claimed(draft("Late", key="k"), CONSOLE)
     # What is under way may end at any time.
@@ -202,18 +223,18 @@ async def test_over_the_limit_nothing_is_accepted_and_claimed(rig: Rig) -> None:
     assert limited.value.metadata == {"user": "ada", "limit": "3", "period": "60s"}
     assert "Late" not in await titles(rig)
     for user, tenant in (("bob", "test"), ("ada", "wellness")):
-        assert isinstance(await rig.notifications.enqueue_claimed(draft(user=user, tenant=tenant), CONSOLE), Claimed)
+        assert await claimed_now(rig, draft(user=user, tenant=tenant))
     rig.advance(20)
-    assert isinstance(await rig.notifications.enqueue_claimed(draft("Late", key="k"), CONSOLE), Claimed)
+    assert await claimed_now(rig, draft("Late", key="k"))
 
 
 async def test_calls_at_once_make_one_of_a_key_and_keep_the_limit(rig: Rig) -> None:
     same = await asyncio.gather(*(rig.notifications.enqueue_claimed(draft(key="k"), CONSOLE) for _ in range(5)))
-    assert sum(isinstance(one, Claimed) for one in same) == 1
-    assert len({one.reference if isinstance(one, Claimed) else one.notification.id for one in same}) == 1
+    assert sum(bool(one.claimed) for one in same) == 1
+    assert len({one.notification.id for one in same}) == 1
     calls = (rig.notifications.enqueue_claimed(draft(user="bob"), CONSOLE) for _ in range(6))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    assert [isinstance(one, Claimed) for one in outcomes].count(True) == 3
+    assert [isinstance(one, Enqueued) for one in outcomes].count(True) == 3
     assert [isinstance(one, RateLimited) for one in outcomes].count(True) == 3
 
 
@@ -248,7 +269,7 @@ async def test_a_mark_happens_once_and_keeps_the_first_time(rig: Rig) -> None:
     assert sent is not None
     assert (sent.read_at, sent.version) == (first, 3)
     rig.advance(1)
-    assert await rig.notifications.mark_read("test", one.id) == sent
+    assert await rig.notifications.mark_read("test", one.id) == replace(sent, history=())
     assert await rig.notifications.mark_read("wellness", other.id) != other
 
 

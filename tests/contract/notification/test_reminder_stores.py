@@ -30,7 +30,7 @@ from services.notification.domain.reminders.errors import (
 from services.notification.domain.reminders.occurrence import Decision, Occurrence, Reason, Verdict, judged
 from services.notification.domain.reminders.recurrence import Recurrence
 from services.notification.domain.reminders.reminder import Content, MissedPolicy, Reminder, State
-from tests.contract.notification.conftest import LEASE, Rig
+from tests.contract.notification.conftest import CONSOLE, LEASE, Rig
 
 MIDNIGHT = datetime(2026, 11, 30, tzinfo=UTC)
 EIGHT = MIDNIGHT + timedelta(hours=8)
@@ -68,7 +68,7 @@ async def claim(rig: Rig, limit: int = 100, **rooms: int) -> list[ClaimedOccurre
 
 
 def sending(claimed: ClaimedOccurrence, verdict: Verdict = SEND) -> Decided:
-    return Decided(claimed, verdict, (claimed.content.draft(claimed.tenant, claimed.user), ChannelName.CONSOLE))
+    return Decided(claimed, verdict, (claimed.content.draft(claimed.tenant, claimed.user), CONSOLE))
 
 
 async def occurrences(rig: Rig, id_: str = "r") -> list[Occurrence]:

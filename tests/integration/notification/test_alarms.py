@@ -1,15 +1,17 @@
 """Raised alarms become notifications: one for each person, however often the notice comes."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import ALARM_NOTICE_SUBJECT, DEAD_LETTERS
 from tests.support.eventually import eventually
-from tests.support.notification import Service, pb
+from tests.support.notification import Service, letter_pb, pb
 from tests.support.notification_process import service_process
 from tocsin.events.v1.alarms_pb2 import AlarmNotice
 
@@ -36,6 +38,35 @@ def notice(*users: str, alarm: str = ALARM, tenant: str = "test", id_: str = "")
 async def inbox(service: Service, user: str) -> list[Any]:
     page = await service.notifications.ListNotifications(pb.ListNotificationsRequest(tenant="test", user=user))
     return list(page.notifications)
+
+
+@pytest.fixture
+async def service(
+    open_service: Callable[..., AbstractAsyncContextManager[Service]],
+) -> AsyncIterator[Service]:
+    """A replica for demonstrations: who has no address is shown at the console."""
+    async with open_service(channel_plan="FCM,EMAIL,WEBHOOK,CONSOLE") as running:
+        yield running
+
+
+async def test_who_has_no_address_is_not_told_and_that_is_a_failure(
+    open_service: Callable[..., AbstractAsyncContextManager[Service]], publisher: Publisher
+) -> None:
+    async with open_service() as service:
+        await publisher.publish(notice("ada"))
+        [told] = await eventually(lambda: inbox(service, "ada"))
+        failed = await service.becomes(told.id, "FAILED", attempts=1)
+        assert failed.error.startswith("NO_ENDPOINT")
+
+        async def letters() -> list[letter_pb.DeadLetter]:
+            found = await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())
+            return list(found.dead_letters)
+
+        [letter] = await eventually(letters)
+        assert letter.reason.startswith("NO_ENDPOINT")
+        await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letter.id))
+        again = await service.becomes(told.id, "FAILED", attempts=2)
+        assert again.version > failed.version
 
 
 async def test_each_person_is_told_once(

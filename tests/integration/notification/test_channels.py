@@ -182,20 +182,28 @@ async def test_only_the_dead_one_of_a_user_s_tokens_is_forgotten(open_service: O
         fcm.unregistered.add("token-2")
         sent = await service.send(wait=True)
         assert sent.status == pb.Notification.SENT
+        await service.becomes(sent.id, "SENT", attempts=3)
         assert sorted(message["token"] for message in fcm.messages) == ["token-1", "token-3"]
         assert await addresses(service) == ["token-1", "token-3"]
 
 
-async def test_only_what_failed_is_sent_again(open_service: OpenService, fcm: Fcm) -> None:
+async def test_only_what_failed_is_sent_again_and_holds_back_nothing(open_service: OpenService, fcm: Fcm) -> None:
     async with open_service(**fcm_options(fcm)) as service:
         for token in ("token-1", "token-2", "token-3"):
             await service.register("FCM", token)
         fcm.errors.append(("UNAVAILABLE", {"retry-after": "7"}))
-        pending = await service.send(wait=True)
-        assert pending.status == pb.Notification.PENDING
-        assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 7
-        await service.advance(timedelta(seconds=7))
-        await service.becomes(pending.id, "SENT", attempts=2)
+        sent = await service.send(wait=True)
+        assert sent.status == pb.Notification.SENT
+        found = await service.becomes(sent.id, "SENT", attempts=3)
+        assert len(fcm.messages) == 2
+        assert found.address in {message["token"] for message in fcm.messages}
+        unread = pb.ListNotificationsRequest(tenant="test", user="ada", unread=True)
+        listed = await service.notifications.ListNotifications(unread)
+        assert [one.id for one in listed.notifications] == [sent.id]
+        await service.advance(timedelta(seconds=7, milliseconds=-1))
+        assert len(fcm.messages) == 2
+        await service.advance(timedelta(milliseconds=1))
+        await service.becomes(sent.id, "SENT", attempts=4)
         assert sorted(message["token"] for message in fcm.messages) == ["token-1", "token-2", "token-3"]
 
 

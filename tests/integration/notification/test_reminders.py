@@ -45,7 +45,9 @@ async def remind(service: Service, id_: str = "metformin", *, user: str = "ann",
         given["times_of_day"] = []
     if check:
         given["check"] = reminder_pb.ReminderCheck(url=check, **given.pop("checking", {}))
-    message = reminder_pb.Reminder(id=id_, tenant="test", user=user, title="Take your metformin", **given)
+    message = reminder_pb.Reminder(
+        id=id_, tenant="test", user=user, title="Take your metformin", channel=pb.Channel.CONSOLE, **given
+    )
     return await service.reminders.CreateReminder(reminder_pb.CreateReminderRequest(reminder=message))
 
 

@@ -119,7 +119,7 @@ async def test_what_cannot_be_sent_is_refused_at_the_door(service: Service) -> N
 
 async def test_a_bulk_judges_each_item_alone(service: Service) -> None:
     def item(**more: Any) -> pb.SendNotificationRequest:
-        usual: dict[str, Any] = {"tenant": "test", "user": "u", "type": ALERT, "title": "t"}
+        usual: dict[str, Any] = {"tenant": "test", "user": "u", "type": ALERT, "title": "t", "channel": 1}
         return pb.SendNotificationRequest(**usual | more)
 
     key = item(idempotency_key="k")
@@ -178,7 +178,7 @@ async def test_tenants_are_kept_apart(service: Service) -> None:
         bulk = await service.notifications.SendBulkNotifications(
             pb.SendBulkNotificationsRequest(
                 notifications=[
-                    pb.SendNotificationRequest(tenant=tenant, user="u", type=ALERT, title="t")
+                    pb.SendNotificationRequest(tenant=tenant, user="u", type=ALERT, title="t", channel=1)
                     for tenant in ("test", "wellness")
                 ]
             )
@@ -248,7 +248,10 @@ async def test_failures_are_retried_on_schedule_then_given_up(service: Service, 
 
 async def test_a_bulk_with_a_key_is_sent_once(service: Service) -> None:
     def items(*titles: str) -> pb.SendBulkNotificationsRequest:
-        made = [pb.SendNotificationRequest(tenant="test", user=f"u{n}", type=1, title=t) for n, t in enumerate(titles)]
+        made = [
+            pb.SendNotificationRequest(tenant="test", user=f"u{n}", type=1, title=t, channel=1)
+            for n, t in enumerate(titles)
+        ]
         made[1].idempotency_key = "own"
         return pb.SendBulkNotificationsRequest(notifications=made, idempotency_key="bulk")
 

@@ -14,8 +14,11 @@ from services.notification.adapters.postgres.retention import prune_all
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.application.claimed_delivery import Completion
+from services.notification.application.places import open_room
 from services.notification.application.ports import PublicEvent
+from services.notification.domain.channel_plan import Route, Step, legs_from
 from services.notification.domain.delivery import Decision, Failure, FailureKind
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Type
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.webhook import Subscription
@@ -59,10 +62,12 @@ async def test_subscriptions_are_locked_in_the_order_of_their_ids(database: Data
         await stores.subscriptions.add(made, nothing)
     event = PublicEvent(id="e", type=PROBED, body="{}", published_at=now + timedelta(seconds=1))
     await stores.subscriptions.fan_out([event])
-    claimed = sorted((await stores.notifications.claim(9)).claimed, key=lambda one: one.reference)
+    claimed = sorted(
+        (await stores.notifications.claim(open_room(Lane.EVENT, 9))).claimed, key=lambda one: one.reference
+    )
     completions = [
         Completion(claimed[0], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY)),
-        Completion(claimed[1], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY, gone=frozenset({SECOND}))),
+        Completion(claimed[1], Decision(sent=False, wait=timedelta(hours=1), failure=BUSY, gone=True)),
     ]
     lock = "SELECT FROM webhook_subscriptions WHERE id = $1 FOR UPDATE NOWAIT"
     async with database.transaction() as connection:
@@ -77,14 +82,18 @@ async def test_subscriptions_are_locked_in_the_order_of_their_ids(database: Data
 
 async def test_what_cannot_be_loaded_is_not_claimed(database: Database, stores: PostgresStores) -> None:
     draft = Draft(tenant="test", user="ada", type=Type.ALERT, title="Fire")
-    await stores.notifications.enqueue([(draft, ChannelName.FCM)])
+    point, _, _ = await stores.endpoints.register("test", "ada", ChannelName.FCM, "t1", "")
+    plan = (Step(ChannelName.FCM),)
+    route = Route(plan, legs_from(plan, 0, {ChannelName.FCM: [point]}))
+    await stores.notifications.enqueue([(draft, route)])
+    room = open_room(Lane.FCM, 9)
     await value(database, 'ALTER TABLE "notification_test".endpoints RENAME TO elsewhere')
     with pytest.raises(asyncpg.UndefinedTableError):
-        await stores.notifications.claim(9)
+        await stores.notifications.claim(room)
     await value(database, 'ALTER TABLE "notification_test".elsewhere RENAME TO endpoints')
     assert await value(database, "SELECT count(*) FROM deliveries WHERE lease IS NOT NULL OR claims > 0") == 0
     assert await value(database, "SELECT count(*) FROM rate_slots") == 0
-    [claimed] = (await stores.notifications.claim(9)).claimed
+    [claimed] = (await stores.notifications.claim(room)).claimed
     assert claimed.claims == 1
 
 
@@ -92,16 +101,17 @@ async def test_all_that_has_served_its_time_is_deleted_however_much_it_is(databa
     await value(
         database,
         """
-        INSERT INTO rate_slots (delivery, lease, tenant, recipient, at)
-        SELECT gen_random_uuid(), gen_random_uuid(), 'test', 'ada', now() - interval '1 hour'
+        INSERT INTO rate_slots (delivery, notification, lease, tenant, recipient, at)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'test', 'ada', now() - interval '1 hour'
         FROM generate_series(1, 12000)
         """,
     )
     await value(
         database,
         """
-        INSERT INTO rate_slots (delivery, lease, tenant, recipient, at)
-        SELECT gen_random_uuid(), gen_random_uuid(), 'test', 'ada', at FROM unnest(ARRAY['infinity', now()]) AS at
+        INSERT INTO rate_slots (delivery, notification, lease, tenant, recipient, at)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'test', 'ada', at
+        FROM unnest(ARRAY['infinity', now()]) AS at
         """,
     )
     await prune_all(database, DatabaseClock(), dict.fromkeys(TENANTS, timedelta(days=90)))

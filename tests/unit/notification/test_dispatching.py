@@ -1,9 +1,10 @@
 """Sending, dispatching and reading on the stores in memory: no server, no waiting, a clock that the test moves."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -16,14 +17,19 @@ from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.notifications import InMemoryNotifications
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
+from services.notification.application.attempts import AttemptOptions, Attempts
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion, EventMessage
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.inbox import Inbox
+from services.notification.application.lanes import Lanes
+from services.notification.application.places import LanePlaces, Room, open_room
 from services.notification.application.ports import NotificationFilter, PublicEvent
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
+from services.notification.domain.channel_plan import Plans, Step
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
+from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
 from tests.support.eventually import eventually
@@ -40,6 +46,8 @@ class Script:
     outcomes: list[Outcome | Exception] = field(default_factory=list[Outcome | Exception])
     sent: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     hold: asyncio.Event | None = None
+    slow: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+    """By address: what its attempts wait for."""
 
     async def send(self, message: Outgoing | EventMessage, endpoint: Endpoint) -> Outcome:
         """See Channel."""
@@ -47,6 +55,8 @@ class Script:
         self.sent.append((message.title, endpoint.address))
         if self.hold is not None:
             await self.hold.wait()
+        if endpoint.address in self.slow:
+            await self.slow[endpoint.address].wait()
         outcome = self.outcomes.pop(0) if self.outcomes else Sent()
         if isinstance(outcome, Exception):
             raise outcome
@@ -72,9 +82,9 @@ class Queue(InMemoryDeliveries):
     slow = 0.0
     released = 0
 
-    async def claim(self, limit: int) -> Claims:
+    async def claim(self, room: Room) -> Claims:
         """See DeliveryQueue."""
-        claims = await super().claim(limit)
+        claims = await super().claim(room)
         await asyncio.sleep(self.slow)
         return claims
 
@@ -101,7 +111,7 @@ class World:
     events: Hanging
     endpoints: InMemoryEndpoints
     queue: Queue
-    dispatcher: Dispatcher
+    lanes: Lanes
     sender: Sender
     inbox: Inbox
     stop: asyncio.Event
@@ -128,6 +138,10 @@ class World:
 
         return await eventually(look, interval=0.001)
 
+    async def left(self) -> list[Claimed]:
+        """What can be claimed by others now."""
+        return [one for lane in Lane for one in (await self.queue.claim(open_room(lane, 9))).claimed]
+
     def taken(self) -> int:
         """How many deliveries are claimed."""
         return sum(bool(delivery.lease) for delivery in self.state.deliveries.values())
@@ -135,7 +149,7 @@ class World:
     def advance(self, seconds: float) -> None:
         """Moves the clock and wakes the dispatcher."""
         self.clock.time += timedelta(seconds=seconds)
-        self.dispatcher.poke()
+        self.lanes.poke()
 
 
 @asynccontextmanager
@@ -169,18 +183,22 @@ async def world(
     async with GroupCommit("completions", complete, keep_abandoned=True) as completing:
         events = Hanging()
         channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
-        options = DispatcherOptions(
-            stop_budget=stop_budget, event_stop_budget=event_stop_budget, concurrency=concurrency, patience=patience
+        attempts = Attempts(channels, AttemptOptions(), NoMeter(), randomness=lambda: 0.0)
+        pace = DispatcherOptions(stop_budget=stop_budget, patience=patience)
+        hurried = replace(pace, stop_budget=event_stop_budget)
+        lanes = Lanes(
+            Dispatcher(
+                queue, attempts, completing, LanePlaces(lane, concurrency), hurried if lane is Lane.EVENT else pace
+            )
+            for lane in Lane
         )
-        dispatcher = Dispatcher(queue, channels, completing, options, NoMeter(), randomness=lambda: 0.0)
-        sender = Sender(tenants, store, endpoints, dispatcher, list(channels))
+        plans = Plans(channels, (Step(ChannelName.EMAIL), Step(ChannelName.CONSOLE)), {})
+        sender = Sender(tenants, store, endpoints, lanes, plans)
         inbox = Inbox(tenants, store)
-        running = asyncio.create_task(dispatcher.run(stop))
+        running = asyncio.create_task(lanes.run(stop))
         gate = asyncio.Event()
         gate.set()
-        made.append(
-            World(clock, state, channel, events, endpoints, queue, dispatcher, sender, inbox, stop, gate, running)
-        )
+        made.append(World(clock, state, channel, events, endpoints, queue, lanes, sender, inbox, stop, gate, running))
         try:
             yield made[0]
         finally:
@@ -240,17 +258,44 @@ async def test_each_address_gets_it_once_whatever_fails() -> None:
         gone = Failure(kind=FailureKind.PERMANENT, code="GONE", message="", endpoint_gone=True)
         it.channel.outcomes = [Sent(), BUSY, gone]
         one = await it.send()
-        await it.becomes(one.id, Status.PENDING, 1)
+        found = await it.becomes(one.id, Status.SENT, 3)
+        assert (found.channel, found.address) == (ChannelName.EMAIL, "a@example.org")
         it.advance(2)
-        found = await it.becomes(one.id, Status.SENT, 2)
-        assert found.channel is ChannelName.EMAIL
-        assert [address for _, address in it.channel.sent] == [
-            "a@example.org",
-            "b@example.org",
-            "c@example.org",
-            "b@example.org",
-        ]
+        again = await it.becomes(one.id, Status.SENT, 4)
+        assert (again.sent_at, again.address) == (found.sent_at, "a@example.org")
+        tried = [("a@example.org", ""), ("b@example.org", "BUSY"), ("c@example.org", "GONE"), ("b@example.org", "")]
+        assert [(attempt.address, attempt.code) for attempt in again.history] == tried
+        assert [address for _, address in it.channel.sent] == [address for address, _ in tried]
         assert len(it.state.endpoints) == 2
+        assert [change.status for change in it.state.told] == [Status.PENDING, Status.SENT]
+
+
+async def test_a_waiting_call_answers_when_one_address_has_it_and_waits_for_no_other() -> None:
+    async with world() as it:
+        for name in "ab":
+            await it.endpoints.register("test", "ada", ChannelName.EMAIL, f"{name}@example.org", "")
+        it.channel.slow = {"a@example.org": asyncio.Event()}
+        sent = await it.send(wait=True)
+        assert (sent.status, sent.address, sent.attempts) == (Status.SENT, "b@example.org", 1)
+        it.channel.slow["a@example.org"].set()
+        await it.becomes(sent.id, Status.SENT, 2)
+
+
+async def test_a_receiver_that_asks_for_time_delays_nobody_else() -> None:
+    async with world() as it:
+        for name in "ab":
+            await it.endpoints.register("test", "ada", ChannelName.EMAIL, f"{name}@example.org", "")
+        asked = Failure(kind=FailureKind.THROTTLED, code="X", message="", asked=timedelta(seconds=600))
+        it.channel.outcomes = [asked, BUSY]
+        one = await it.send()
+        found = await it.becomes(one.id, Status.PENDING, 2)
+        assert found.next_attempt_at == it.clock.time + timedelta(seconds=2)
+        it.advance(2)
+        found = await it.becomes(one.id, Status.SENT, 3)
+        assert (found.address, found.next_attempt_at) == ("b@example.org", None)
+        it.advance(598)
+        await it.becomes(one.id, Status.SENT, 4)
+        assert it.state.letters == []
 
 
 async def test_what_was_queued_goes_in_order_ten_a_minute() -> None:
@@ -292,7 +337,7 @@ async def test_stopping_hands_back_what_does_not_end() -> None:
         it.channel.hold = asyncio.Event()
         await it.send()
         await eventually(lambda: len(it.channel.sent) == 1, interval=0.001)
-    [claimed] = (await it.queue.claim(9)).claimed
+    [claimed] = await it.left()
     assert (claimed.attempts, claimed.claims) == (0, 1)  # an orderly stop is no crash
 
 
@@ -340,13 +385,14 @@ async def test_a_stop_begins_nothing_more() -> None:
         it.channel.hold = asyncio.Event()
         for title in ("under way", "behind"):
             await it.send(title)
-        it.stop.set()
         await eventually(lambda: it.channel.sent, interval=0.001)
+        it.stop.set()
         await it.running
-        assert it.dispatcher.reserve(9).count == 0
+        async with it.lanes.reserve(Counter({Lane.CONSOLE: 9})) as reserved:
+            assert reserved.rooms[Lane.CONSOLE].places == 0
         it.channel.hold.set()
     assert [title for title, _ in it.channel.sent] == ["under way"]
-    assert [one.claims for one in (await it.queue.claim(9)).claimed] == [1, 1]
+    assert [one.claims for one in (await it.left())] == [1, 1]
 
 
 async def test_a_stop_does_not_hand_back_what_was_attempted_and_waits_for_its_commit() -> None:
@@ -373,12 +419,12 @@ async def test_receivers_of_events_that_hang_do_not_hold_up_a_stop() -> None:
         )
         published = PublicEvent(id="e", type="t", body="{}", published_at=it.clock.time)
         assert await subscriptions.fan_out([published]) == [1]
-        it.dispatcher.poke()
+        it.lanes.poke()
         await eventually(lambda: it.events.asked == 1 and len(it.channel.sent) == 1, interval=0.001)
         it.stop.set()
 
         async def handed_back() -> Sequence[Claimed]:
-            return (await it.queue.claim(9)).claimed
+            return await it.left()
 
         [claimed] = await eventually(handed_back, interval=0.001)
         assert isinstance(claimed.message, EventMessage)

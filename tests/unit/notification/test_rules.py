@@ -1,11 +1,13 @@
 """The rules of notifications: retries, decisions, channels, the rate limit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notification.domain.channel_plan import Contacts, Plans, Step, dump_plan, legs_from, load_plan
 from services.notification.domain.delivery import (
     Decision,
     Endpoint,
@@ -13,11 +15,12 @@ from services.notification.domain.delivery import (
     FailureKind,
     Outcome,
     Sent,
+    UnknownOutcome,
     decide,
-    still_open,
 )
 from services.notification.domain.errors import ChannelNotConfigured, DataTooLarge, NoEndpoint
-from services.notification.domain.notification import ChannelName, Draft, Type, choose_channel
+from services.notification.domain.lane import receiver_of
+from services.notification.domain.notification import ChannelName, Draft, Type
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.retry_schedule import RetrySchedule, parse_retry_after
 
@@ -83,86 +86,97 @@ def test_any_retry_after_is_understood_or_ignored(value: str) -> None:
     assert parsed is None or parsed >= timedelta(0)
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abcd"), OUTCOMES, min_size=1), min_size=1, max_size=6))
-def test_decisions_end_and_never_serve_an_address_twice(rounds: list[dict[str, Outcome]]) -> None:
-    """Plays attempts until the decision is final: each address is sent to at most once, dead ones are never tried
-    again, and whoever was reached anywhere was told."""
-    schedule = RetrySchedule()
-    points = [Endpoint(name, ChannelName.FCM, name) for name in "abcd"]
-    done: frozenset[str] = frozenset()
-    served: list[str] = []
-    dead: set[str] = set()
-    for attempt, script in enumerate(rounds, 1):
-        targets = [point.id for point in still_open(points, done)]
-        assert not dead & set(targets)
-        assert not set(served) & set(targets)
-        if not targets:
-            break
-        outcomes = {name: script.get(name, Sent()) for name in targets}
-        decision = decide(outcomes, failures=attempt, done=done, schedule=schedule)
-        served += [name for name, outcome in outcomes.items() if isinstance(outcome, Sent)]
-        dead |= {
-            name
-            for name, outcome in outcomes.items()
-            if isinstance(outcome, Failure) and outcome.kind is FailureKind.PERMANENT
-        }
-        done = decision.done
-        if decision.wait is None:
-            assert decision.sent == bool(served)
-            assert (decision.failure is None) == all(isinstance(o, Sent) for o in outcomes.values())
-            return
-        assert not decision.sent
-        assert attempt <= 3
-    assert len(served) == len(set(served))
+@given(OUTCOMES, st.integers(1, 6), st.sampled_from(UnknownOutcome), st.booleans())
+def test_a_decision_follows_from_the_outcome_alone(
+    outcome: Outcome, failures: int, unknown: UnknownOutcome, lost: bool
+) -> None:
+    if isinstance(outcome, Failure) and lost:
+        outcome = replace(outcome, unknown=True)
+    decision = decide(outcome, failures=failures, schedule=RetrySchedule(), unknown=unknown)
+    if isinstance(outcome, Sent):
+        assert decision == Decision(sent=True, reached=True)
+        return
+    assert (decision.sent, decision.failure) == (False, outcome)
+    assert decision.reached == outcome.unknown, "it counts for the limit where it may have arrived"
+    assert decision.gone == outcome.endpoint_gone
+    assert decision.held == (outcome.unknown and unknown is UnknownOutcome.HOLD)
+    again = outcome.kind is not FailureKind.PERMANENT and failures <= 3 and not decision.held
+    assert (decision.wait is not None) == again
+    if decision.wait is not None:
+        assert decision.wait >= (outcome.asked or timedelta(0))
 
 
-def test_what_one_decision_says() -> None:
-    gone = decide(
-        {
-            "a": failure(FailureKind.PERMANENT, gone=True),
-            "b": failure(FailureKind.THROTTLED, asked=timedelta(seconds=9)),
-        },
-        failures=1,
-        done=frozenset(),
-        schedule=RetrySchedule(),
-    )
-    assert gone.wait == timedelta(seconds=9)
-    assert gone.gone == frozenset({"a"})
-    assert decide({"a": Sent()}, failures=1, done=frozenset(), schedule=RetrySchedule()) == Decision(
-        sent=True, reached=True, done=frozenset({"a"})
-    )
+FCM, EMAIL, WEBHOOK, CONSOLE = ChannelName.FCM, ChannelName.EMAIL, ChannelName.WEBHOOK, ChannelName.CONSOLE
+
+
+def points(*channels: ChannelName) -> dict[ChannelName, list[Endpoint]]:
+    return {channel: [Endpoint(f"{channel}-{n}", channel, "x") for n in range(2)] for channel in channels}
+
+
+def chosen(plans: Plans, *reachable: ChannelName, wanted: ChannelName | None = None) -> list[ChannelName]:
+    """The channels of the legs."""
+    route = plans.route(replace(draft(), channel=wanted), Contacts(points(*reachable), {}))
+    return [leg.channel for leg in route.legs]
+
+
+def test_the_channel_is_chosen_by_wish_then_by_plan_and_address() -> None:
+    plan = (Step(FCM), Step(EMAIL), Step(WEBHOOK))
+    every = Plans(ChannelName, plan, {})
+    assert chosen(every, EMAIL, WEBHOOK) == [EMAIL] * 2
+    assert chosen(every, FCM, EMAIL, WEBHOOK) == [FCM] * 2
+    assert chosen(Plans((CONSOLE, WEBHOOK), plan, {}), EMAIL, WEBHOOK) == [WEBHOOK] * 2
+    assert chosen(every, EMAIL, wanted=CONSOLE) == [CONSOLE]
+    for plans in (every, Plans((CONSOLE,), plan, {})):
+        with pytest.raises(NoEndpoint) as nobody:
+            chosen(plans)
+        assert nobody.value.metadata == {"user": "u", "channel": "FCM EMAIL WEBHOOK"}
+    with pytest.raises(NoEndpoint):
+        chosen(every, EMAIL, wanted=FCM)
+    with pytest.raises(ChannelNotConfigured):
+        chosen(Plans((CONSOLE,), plan, {}), FCM, wanted=FCM)
+    assert chosen(Plans(ChannelName, plan, {"t": (Step(WEBHOOK), Step(EMAIL))}), FCM, EMAIL) == [EMAIL] * 2
+    lost = every.route_or_lost(draft(), Contacts({}, {}))
+    assert [(leg.channel, leg.endpoint) for leg in lost.legs] == [(FCM, None)]
+
+
+def test_steps_that_have_some_time_are_followed_by_the_next_ones() -> None:
+    minute = timedelta(minutes=1)
+    plan = (Step(FCM, minute), Step(WEBHOOK, minute), Step(EMAIL, 2 * minute), Step(CONSOLE))
+    legs = legs_from(plan, 0, points(FCM, EMAIL))
+    assert [(leg.channel, leg.step, leg.after, leg.standby) for leg in legs] == [
+        (FCM, 0, timedelta(0), False),
+        (FCM, 0, timedelta(0), False),
+        (EMAIL, 2, minute, True),
+        (EMAIL, 2, minute, True),
+        (CONSOLE, 3, 3 * minute, True),
+    ]
+    assert legs_from((Step(FCM), Step(EMAIL)), 1, points(FCM)) == ()
+
+
+@pytest.mark.parametrize("text", ["FCM:30s,EMAIL", "EMAIL", "FCM:5m,EMAIL:2h,WEBHOOK:1d,CONSOLE"])
+def test_plans_are_kept_as_text(text: str) -> None:
+    plan = load_plan(text)
+    assert load_plan(dump_plan(plan)) == plan
+
+
+@pytest.mark.parametrize("text", ["", "SMS", "FCM,FCM", "FCM:0s", "FCM:8d", "FCM:soon", "FCM:5", "FCM:1e999s"])
+def test_what_is_no_plan_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        load_plan(text)
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "reached"),
+    ("url", "receiver"),
     [
-        ({"a": Sent(), "b": failure(FailureKind.TRANSIENT)}, True),
-        ({"a": Sent(), "b": failure(FailureKind.PERMANENT)}, True),
-        ({"a": failure(FailureKind.TRANSIENT), "b": failure(FailureKind.PERMANENT)}, False),
-        ({"a": failure(FailureKind.TRANSIENT, unknown=True)}, True),
+        ("https://Hooks.Example/a?b#c", "hooks.example:443"),
+        ("http://user:pass@127.0.0.1:9000/x", "127.0.0.1:9000"),
+        ("http://[::1]/x", "::1:80"),
+        ("http://h:99999/x", "h:80"),
     ],
 )
-@pytest.mark.parametrize("done", [frozenset[str](), frozenset({"c"})])
-def test_an_attempt_counts_that_may_have_reached_somebody(
-    outcomes: dict[str, Sent | Failure], reached: bool, done: frozenset[str]
-) -> None:
-    for failures in (1, 4):
-        assert decide(outcomes, failures=failures, done=done, schedule=RetrySchedule()).reached == reached
-
-
-def test_the_channel_is_chosen_by_wish_then_address() -> None:
-    every = frozenset(ChannelName)
-    reachable = frozenset({ChannelName.EMAIL, ChannelName.WEBHOOK})
-    assert choose_channel(None, user="u", reachable=reachable, configured=every) is ChannelName.EMAIL
-    assert choose_channel(None, user="u", reachable=every, configured=every) is ChannelName.FCM
-    only = frozenset({ChannelName.CONSOLE, ChannelName.WEBHOOK})
-    assert choose_channel(None, user="u", reachable=reachable, configured=only) is ChannelName.WEBHOOK
-    assert choose_channel(None, user="u", reachable=frozenset(), configured=every) is ChannelName.CONSOLE
-    assert choose_channel(ChannelName.CONSOLE, user="u", reachable=every, configured=every) is ChannelName.CONSOLE
-    with pytest.raises(NoEndpoint):
-        choose_channel(ChannelName.FCM, user="u", reachable=reachable, configured=every)
-    with pytest.raises(ChannelNotConfigured):
-        choose_channel(ChannelName.FCM, user="u", reachable=every, configured=only)
+def test_receivers_of_webhooks_are_hosts_and_ports(url: str, receiver: str) -> None:
+    assert receiver_of(WEBHOOK, url) == receiver
+    assert receiver_of(EMAIL, "a@example.org") == ""
 
 
 def draft(**more: str) -> Draft:

@@ -41,11 +41,15 @@ class WebhookChannel:
         except AddressBlocked as error:
             return Failure(kind=FailureKind.PERMANENT, code="TARGET_BLOCKED", message=str(error))
         except NameUnresolved as error:
-            return Failure(kind=FailureKind.TRANSIENT, code="NAME_UNRESOLVED", message=str(error))
+            return Failure(kind=FailureKind.TRANSIENT, code="NAME_UNRESOLVED", message=str(error), unanswered=True)
         except NotReached as error:
             # What may have been taken is known to the receiver by its webhook-id when it comes again.
             return Failure(
-                kind=FailureKind.TRANSIENT, code=f"HTTP_{error.code}", message=str(error), unknown=error.unknown
+                kind=FailureKind.TRANSIENT,
+                code=f"HTTP_{error.code}",
+                message=str(error),
+                unknown=error.unknown,
+                unanswered=True,
             )
         return classify_http(answer.status, parse_retry_after(answer.headers.get("retry-after"), at))
 

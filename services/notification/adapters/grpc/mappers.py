@@ -13,7 +13,7 @@ from services.notification.application.ports import AbandonedFilter, Notificatio
 from services.notification.domain.dead_letter import DeadLetter
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
-from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.statistics import Period
 from services.notification.domain.webhook import Subscription
 from tocsin.notification.v1 import (
@@ -26,8 +26,6 @@ from tocsin.notification.v1 import (
 
 pb = notification_service_pb2
 _ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-SHOWN_TOKEN = 12
-"""Characters of an FCM token that are shown."""
 
 
 def timestamp(at: datetime | None) -> Timestamp | None:
@@ -136,10 +134,23 @@ def notification(value: Notification) -> pb.Notification:
         read_time=timestamp(value.read_at),
         open_time=timestamp(value.opened_at),
         version=value.version,
+        address=value.address,
+        history=[_attempt(one) for one in value.history],
     )
     if value.data:
         message.data.update(cast(dict[str, Any], json.loads(value.data)))
     return message
+
+
+def _attempt(value: Attempt) -> pb.DeliveryAttempt:
+    return pb.DeliveryAttempt(
+        time=timestamp(value.at),
+        channel=value.channel.value if value.channel else None,
+        address=value.address,
+        sent=not value.code,
+        code=value.code,
+        message=value.message,
+    )
 
 
 def status(value: int) -> Status | None:
@@ -151,15 +162,12 @@ def endpoint(
     value: Endpoint, tenant: str, user: str, updated_at: datetime, *, secret: bool
 ) -> endpoint_service_pb2.Endpoint:
     """An address; its secret only when it is asked for, tokens shortened."""
-    address = value.address
-    if value.channel is ChannelName.FCM and len(address) > SHOWN_TOKEN:
-        address = address[:SHOWN_TOKEN] + "…"
     return endpoint_service_pb2.Endpoint(
         id=value.id,
         tenant=tenant,
         user=user,
         channel=value.channel.value,
-        address=address,
+        address=value.shown,
         secret=value.secret if secret else "",
         update_time=timestamp(updated_at),
     )

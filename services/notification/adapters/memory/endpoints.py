@@ -1,10 +1,11 @@
 """`EndpointStore` in memory: the same promises as the one on PostgreSQL."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from services.notification.adapters.memory.state import KeptEndpoint, State
+from services.notification.adapters.memory.state import KeptEndpoint, State, User
+from services.notification.domain.channel_plan import Contacts
 from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName
 
@@ -54,11 +55,16 @@ class InMemoryEndpoints:
         del self._state.endpoints[tenant, id_]
         return True
 
-    async def channels(self, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[ChannelName]]:
+    async def contacts(self, users: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Contacts]:
         """See EndpointStore."""
-        found: dict[tuple[str, str], set[ChannelName]] = defaultdict(set)
-        wanted = set(users)
-        for kept in self._state.endpoints.values():
-            if kept.user in wanted:
-                found[kept.user].add(kept.endpoint.channel)
-        return {user: frozenset(channels) for user, channels in found.items()}
+        found = {user: contacts_of(self._state, user) for user in users}
+        return {user: known for user, known in found.items() if known.addresses or known.plans}
+
+
+def contacts_of(state: State, user: User) -> Contacts:
+    """What is known of a user."""
+    addresses: dict[ChannelName, list[Endpoint]] = defaultdict(list)
+    for kept in sorted(state.endpoints.values(), key=lambda one: one.endpoint.id):
+        if kept.user == user:
+            addresses[kept.endpoint.channel].append(kept.endpoint)
+    return Contacts(addresses, state.own_plans.get(user, {}))

@@ -14,9 +14,10 @@ from services.notification.application.claimed_delivery import (
     Sending,
 )
 from services.notification.application.ports import Position
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, Failure
+from services.notification.domain.delivery import Failure
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 
 @dataclass(slots=True)

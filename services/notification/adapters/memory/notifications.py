@@ -1,17 +1,20 @@
 """`NotificationStore` in memory: the same promises as the one on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.chassis.errors import DomainError
 from services.notification.adapters.memory.deliveries import take
-from services.notification.adapters.memory.state import Delivery, Key, State
-from services.notification.application.claimed_delivery import Claimed
-from services.notification.application.ports import AbandonedFilter, Enqueued, NotificationFilter, Position
+from services.notification.adapters.memory.endpoints import contacts_of
+from services.notification.adapters.memory.plan_steps import add_legs, go_on
+from services.notification.adapters.memory.state import Delivery, KeptPlan, Key, State
+from services.notification.application.places import Room, Tally
+from services.notification.application.ports import NO_ROOM, AbandonedFilter, Enqueued, NotificationFilter, Position
+from services.notification.domain.channel_plan import Route, legs_from, lost
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
-from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
-from services.notification.domain.rate_limit import AHEAD
+from services.notification.domain.lane import Lane, Priority, priority_of, priority_of_type
+from services.notification.domain.notification import KEYS_LAST, Draft, Notification, Status
 from services.notification.domain.statistics import Interval, Period, Statistics, counted
 
 
@@ -23,31 +26,45 @@ class InMemoryNotifications:
         self._events: set[str] = set()
 
     async def enqueue(
-        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+        self, drafts: Sequence[tuple[Draft, Route]], *, rooms: Mapping[Lane, Room] = NO_ROOM
     ) -> Sequence[Enqueued | DomainError]:
         """See NotificationStore."""
         state, now = self._state, self._state.now()
-        if any(one.status is Status.PENDING and one.due <= now for one in state.deliveries.values()):
-            claim = 0
+        older = [one for one in state.deliveries.values() if one.status is Status.PENDING and not one.lease]
+        behind = {(one.lane, one.user[0], one.receiver, one.priority) for one in older if one.due <= now}
+        tallies = {lane: Tally(room) for lane, room in rooms.items()}
+
+        def may_go(one: Delivery) -> bool:
+            flow = (one.lane, one.user[0], one.receiver)
+            return (
+                not one.standby
+                and one.lane in tallies
+                and not any((*flow, before) in behind for before in Priority if before <= one.priority)
+                and tallies[one.lane].take(one.receiver)
+            )
+
         outcomes: list[Enqueued | DomainError] = []
-        for draft, channel in drafts:
-            outcome = self._known(draft) or self._add(draft, channel)
+        for draft, route in drafts:
+            outcome = self._known(draft) or self._add(draft, route)
             free = state.limit.free(state.slots_of((draft.tenant, draft.user), now).taken)
-            if claim and free and isinstance(outcome, Enqueued) and not outcome.existing:
-                claim -= 1
-                made = state.deliveries[outcome.notification.id, ""]
-                outcome = replace(outcome, claimed=take(state, [made])[0])
+            if free and isinstance(outcome, Enqueued) and not outcome.existing:
+                going = [one for one in state.legs_of(outcome.notification.id) if may_go(one)]
+                outcome = replace(outcome, claimed=tuple(take(state, going)))
             outcomes.append(outcome)
         return outcomes
 
-    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def known(self, drafts: Sequence[Draft]) -> Sequence[Enqueued | DomainError | None]:
+        """See NotificationStore."""
+        return [self._known(draft) for draft in drafts]
+
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, Route]]) -> int:
         """See NotificationStore."""
         if event in self._events:
             return 0
         self._events.add(event)
         return sum(isinstance(one, Enqueued) and not one.existing for one in await self.enqueue(drafts))
 
-    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
+    async def enqueue_claimed(self, draft: Draft, route: Route) -> Enqueued:
         """See NotificationStore."""
         state, now = self._state, self._state.now()
         known = self._known(draft)
@@ -59,8 +76,9 @@ class InMemoryNotifications:
         if not state.limit.free(slots.taken):
             turn = state.limit.turns(slots.completed, slots.under_way, now, count=1)[0]
             raise RateLimited(draft.user, state.limit.limit, state.limit.period, turn - now)
-        made = self._add(draft, channel).notification
-        return take(state, [state.deliveries[made.id, ""]])[0]
+        made = self._add(draft, route)
+        going = [one for one in state.legs_of(made.notification.id) if not one.standby]
+        return replace(made, claimed=tuple(take(state, going)))
 
     def _known(self, draft: Draft) -> Enqueued | IdempotencyConflict | None:
         used = self._state.keys.get((draft.tenant, draft.idempotency_key)) if draft.idempotency_key else None
@@ -68,9 +86,10 @@ class InMemoryNotifications:
             return None
         if used.fingerprint != draft.fingerprint():
             return IdempotencyConflict(draft.idempotency_key)
-        return Enqueued(self._read(self._state.notifications[draft.tenant, used.notification]), existing=True)
+        kept = self._read(self._state.notifications[draft.tenant, used.notification])
+        return Enqueued(replace(kept, history=()), existing=True)
 
-    def _add(self, draft: Draft, channel: ChannelName) -> Enqueued:
+    def _add(self, draft: Draft, route: Route) -> Enqueued:
         state, now = self._state, self._state.now()
         notification = Notification(
             id=self._state.new_id(),
@@ -80,7 +99,7 @@ class InMemoryNotifications:
             title=draft.title,
             body=draft.body,
             data=draft.data,
-            channel=channel,
+            channel=route.channel,
             status=Status.PENDING,
             attempts=0,
             error="",
@@ -90,19 +109,10 @@ class InMemoryNotifications:
         if draft.idempotency_key:
             key = Key(draft.fingerprint(), notification.id, now)
             state.keys[draft.tenant, draft.idempotency_key] = key
-        self._schedule(notification, urgent=draft.urgent)
+        state.plans[notification.id] = KeptPlan(route.plan, route.step)
+        add_legs(state, notification, route.legs, priority_of(draft))
+        state.told.append(notification)
         return Enqueued(notification)
-
-    def _schedule(self, notification: Notification, *, urgent: bool = False) -> None:
-        self._state.deliveries[notification.id, ""] = Delivery(
-            id=self._state.new_id(),
-            reference=notification.id,
-            channel=notification.channel,
-            due=self._state.now() - AHEAD if urgent else self._state.now(),
-            user=(notification.tenant, notification.user),
-            urgent=urgent,
-        )
-        self._state.told.append(notification)
 
     async def get(self, tenant: str, id_: str) -> Notification:
         """See NotificationStore."""
@@ -113,9 +123,10 @@ class InMemoryNotifications:
 
     def _read(self, notification: Notification) -> Notification:
         """With its next attempt, if it waits for one."""
-        delivery = self._state.deliveries.get((notification.id, ""))
-        waits = delivery is not None and not delivery.lease and delivery.due > notification.created_at
-        return replace(notification, next_attempt_at=delivery.due if delivery is not None and waits else None)
+        waiting = [one.due for one in self._state.legs_of(notification.id) if not one.lease and not one.standby]
+        later = [due for due in waiting if due > notification.created_at]
+        shown = notification.status is Status.PENDING and later
+        return replace(notification, next_attempt_at=min(later) if shown else None)
 
     async def page(self, wanted: NotificationFilter, *, limit: int, after: Position | None) -> Sequence[Notification]:
         """See NotificationStore."""
@@ -131,8 +142,8 @@ class InMemoryNotifications:
         ]
         newest_first = sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
         if wanted.basic:
-            return [replace(one, body="", data="") for one in newest_first[:limit]]
-        return [self._read(one) for one in newest_first[:limit]]
+            return [replace(one, body="", data="", history=()) for one in newest_first[:limit]]
+        return [replace(self._read(one), history=()) for one in newest_first[:limit]]
 
     async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
         """See NotificationStore."""
@@ -147,7 +158,7 @@ class InMemoryNotifications:
                 opened_at=kept.opened_at or (now if opened else None),
                 version=kept.version + 1,
             )
-        return await self.get(tenant, id_)
+        return replace(await self.get(tenant, id_), history=())
 
     async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
         """See NotificationStore."""
@@ -181,7 +192,11 @@ class InMemoryNotifications:
         for before in failed:
             after = replace(before, status=Status.PENDING, version=before.version + 1)
             self._state.notifications[tenant, before.id] = after
-            self._schedule(after)
+            plan = self._state.plans[after.id].plan
+            addresses = contacts_of(self._state, (tenant, after.user)).addresses
+            legs = legs_from(plan, 0, addresses) or lost(plan).legs
+            go_on(self._state, after, legs, priority_of_type(after.type))
+            self._state.told.append(after)
         return len(failed)
 
     async def statistics(self, tenant: str, period: Period, interval: Interval | None) -> Statistics:

@@ -1,5 +1,6 @@
 """What the stores in memory share, as the ones on PostgreSQL share a database."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,15 +8,17 @@ from uuid import UUID
 
 from services.chassis.ids import uuid7
 from services.notification.application.claimed_delivery import Claimed, EventMessage
-from services.notification.domain.delivery import Attempt, Endpoint
-from services.notification.domain.notification import ChannelName, Notification, Status
+from services.notification.domain.channel_plan import Plan
+from services.notification.domain.delivery import Endpoint
+from services.notification.domain.lane import Lane, Priority
+from services.notification.domain.notification import Attempt, Notification, Status, Type
 from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import Subscription
 
 User = tuple[str, str]
 """Tenant and user."""
 DeliveryKey = tuple[str, str]
-"""What is delivered (a notification or a subscription), and the event's id (empty for a notification)."""
+"""The subscription and the event's id; of a notification the delivery's id, and nothing."""
 
 
 def utc_now() -> datetime:
@@ -25,29 +28,42 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """What is to be delivered. `status` is PENDING while it is; only events are kept after that."""
+    """What is to be delivered to one address. `status` is PENDING while it is; only events are kept after that."""
 
     id: str
     reference: str
-    channel: ChannelName
+    lane: Lane
     due: datetime
+    receiver: str = ""
     user: User = ("", "")
     event: EventMessage | None = None
+    endpoint: str = ""
+    step: int = 0
+    standby: bool = False
+    priority: Priority = Priority.ALERT
     status: Status = Status.PENDING
     attempts: int = 0
     claims: int = 0
     lease: str = ""
     deferred: bool = False
-    urgent: bool = False
-    done: frozenset[str] = frozenset()
     history: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """Where a notification stands in its plan."""
+
+    plan: Plan
+    step: int
 
 
 @dataclass(slots=True)
 class Slot:
-    """A place in a user's rate limit; `at` is None while the attempt is under way."""
+    """A place in a user's rate limit, for what is attempted of a notification at one time; `at` is None while it is
+    under way."""
 
     user: User
+    notification: str
     at: datetime | None = None
 
 
@@ -96,6 +112,10 @@ class State:
     notifications: dict[tuple[str, str], Notification] = field(default_factory=dict[tuple[str, str], Notification])
     keys: dict[tuple[str, str], Key] = field(default_factory=dict[tuple[str, str], Key])
     endpoints: dict[tuple[str, str], KeptEndpoint] = field(default_factory=dict[tuple[str, str], KeptEndpoint])
+    own_plans: dict[tuple[str, str], dict[Type, Plan]] = field(default_factory=dict[tuple[str, str], dict[Type, Plan]])
+    """Of users: by tenant and user."""
+    plans: dict[str, KeptPlan] = field(default_factory=dict[str, KeptPlan])
+    """By notification."""
     subscriptions: dict[str, KeptSubscription] = field(default_factory=dict[str, KeptSubscription])
     deliveries: dict[DeliveryKey, Delivery] = field(default_factory=dict[DeliveryKey, Delivery])
     slots: dict[tuple[str, str], Slot] = field(default_factory=dict[tuple[str, str], Slot])
@@ -112,9 +132,17 @@ class State:
 
     def slots_of(self, user: User, now: datetime) -> Slots:
         """What is taken of the user's limit."""
-        times = [slot.at for slot in self.slots.values() if slot.user == user]
-        completed = tuple(at for at in times if at is not None and at > now - self.limit.period)
-        return Slots(completed, times.count(None))
+        groups: dict[tuple[str, str], list[datetime | None]] = defaultdict(list)
+        for (_, lease), slot in self.slots.items():
+            if slot.user == user:
+                groups[slot.notification, lease].append(slot.at)
+        completed = [max(at for at in times if at is not None) for times in groups.values() if None not in times]
+        counting = tuple(at for at in completed if at > now - self.limit.period)
+        return Slots(counting, sum(None in times for times in groups.values()))
+
+    def legs_of(self, notification: str) -> list[Delivery]:
+        """The deliveries of a notification that go on."""
+        return [one for one in self.deliveries.values() if one.event is None and one.reference == notification]
 
     def held(self, claimed: Claimed) -> Delivery | None:
         """The delivery, if the lease still holds."""
@@ -125,4 +153,5 @@ class State:
 
 def key_of(claimed: Claimed) -> DeliveryKey:
     """The key of a claimed delivery."""
-    return claimed.reference, claimed.message.event_id if isinstance(claimed.message, EventMessage) else ""
+    message = claimed.message
+    return (claimed.reference, message.event_id) if isinstance(message, EventMessage) else (claimed.id, "")

@@ -9,7 +9,8 @@ from services.notification.adapters.memory.state import Delivery, KeptSubscripti
 from services.notification.application.claimed_delivery import EventMessage
 from services.notification.application.ports import PublicEvent
 from services.notification.domain.errors import SubscriptionNotFound
-from services.notification.domain.notification import ChannelName, Status
+from services.notification.domain.lane import Lane
+from services.notification.domain.notification import Status
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 
 
@@ -111,7 +112,8 @@ class InMemorySubscriptions:
         self._state.deliveries[subscription, event.id] = Delivery(
             id=id_,
             reference=subscription,
-            channel=ChannelName.WEBHOOK,
+            lane=Lane.EVENT,
+            receiver=subscription,
             due=self._state.now(),
             event=EventMessage(id=id_, event_id=event.id, type=event.type, body=event.body),
         )

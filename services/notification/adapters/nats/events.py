@@ -12,9 +12,8 @@ from services.chassis.nats import Bundle, Encoded, Event, Failure, compose_dead_
 from services.chassis.nats.envelope import timestamp
 from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
 from services.notification.adapters.event_types import new_message
-from services.notification.domain.delivery import Attempt
 from services.notification.domain.invoice import Debt
-from services.notification.domain.notification import Notification
+from services.notification.domain.notification import Attempt, Notification
 from tocsin.events.v1 import debts_pb2, notifications_pb2
 
 SERVICE = "notification"
@@ -61,16 +60,15 @@ def _status_message(notification: Notification, at: Timestamp) -> notifications_
     )
 
 
-def notification_letter(
-    notification: Notification, history: Sequence[Attempt], at: datetime
-) -> tuple[Encoded, str | None]:
-    """The dead letter of a notification that was given up."""
+def notification_letter(notification: Notification, at: datetime) -> tuple[Encoded, str | None]:
+    """The dead letter of a notification that was given up, with the attempts in its history."""
     when = Timestamp()
     when.FromDatetime(at)
     message = _status_message(notification, when)
     original = encode(Event(NOTIFICATION_STATUS_SUBJECT, message, id=_status_id(notification), time=at), source=SOURCE)
     about = f"notification/{notification.tenant}/{notification.id}"
-    return _letter(original, about, history, notification.created_at, notification.version, notification.tenant)
+    failures = [attempt for attempt in notification.history if attempt.code]
+    return _letter(original, about, failures, notification.created_at, notification.version, notification.tenant)
 
 
 def event_letter(

@@ -1,28 +1,46 @@
-"""The addresses that notifications of one tenant go to."""
+"""How users of one tenant can be reached: their addresses, and plans of their own."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from services.chassis.postgres import Connection
 from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.domain.channel_plan import Contacts, Plan, load_plan
 from services.notification.domain.delivery import Endpoint
-from services.notification.domain.notification import ChannelName
+from services.notification.domain.notification import ChannelName, Type
 
-Addresses = Mapping[tuple[str, str], tuple[Endpoint, ...]]
-"""By user and channel."""
-
+_CONTACTS = """
+    SELECT recipient, id::text AS id, channel, address, secret, NULL AS plan FROM TENANT.endpoints
+    WHERE recipient = ANY($1::text[])
+    UNION ALL
+    SELECT recipient, NULL, type, NULL, NULL, plan FROM TENANT.channel_plans WHERE recipient = ANY($1::text[])
+"""
 _ADDRESSES = """
-    SELECT recipient, id::text AS id, channel, address, secret FROM TENANT.endpoints
-    WHERE recipient = ANY($1::text[]) ORDER BY id
+    SELECT recipient, id::text AS id, channel, address, secret FROM TENANT.endpoints WHERE id = ANY($1::uuid[])
 """
 
 
-async def addresses_of(connection: Connection, tenant: str, users: Collection[str]) -> Addresses:
-    """All addresses of the users, in the order of their ids."""
-    found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-    if users:
-        for row in await connection.fetch(in_tenant(_ADDRESSES, tenant), list(users)):
-            found[row["recipient"], row["channel"]].append(
-                Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"])
-            )
-    return {key: tuple(endpoints) for key, endpoints in found.items()}
+async def contacts_of(connection: Connection, tenant: str, users: Collection[str]) -> Mapping[str, Contacts]:
+    """All that is known of the users, addresses in the order of their ids."""
+    addresses: dict[str, dict[ChannelName, list[Endpoint]]] = defaultdict(lambda: defaultdict(list))
+    plans: dict[str, dict[Type, Plan]] = defaultdict(dict)
+    for row in await connection.fetch(in_tenant(_CONTACTS, tenant), list(users)):
+        if row["id"] is None:
+            plans[row["recipient"]][Type(row["channel"])] = load_plan(row["plan"])
+        else:
+            channel = ChannelName(row["channel"])
+            addresses[row["recipient"]][channel].append(Endpoint(row["id"], channel, row["address"], row["secret"]))
+    for by_channel in addresses.values():
+        for points in by_channel.values():
+            points.sort(key=lambda point: point.id)
+    return {user: Contacts(addresses[user], plans[user]) for user in addresses.keys() | plans.keys()}
+
+
+async def addresses_with(connection: Connection, tenant: str, ids: Sequence[str]) -> Mapping[tuple[str, str], Endpoint]:
+    """The addresses that there are still, by whose they are and id."""
+    if not ids:
+        return {}
+    return {
+        (row["recipient"], row["id"]): Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"])
+        for row in await connection.fetch(in_tenant(_ADDRESSES, tenant), ids)
+    }

@@ -9,35 +9,30 @@ from uuid import uuid4
 
 from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rate_limit, rows
-from services.notification.adapters.postgres.addresses import addresses_of
+from services.notification.adapters.postgres.addresses import addresses_with
+from services.notification.adapters.postgres.claimable import FlowWalk, Record
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, EventMessage
-from services.notification.domain.delivery import Failure, Outgoing
+from services.notification.application.places import Room
+from services.notification.domain.delivery import CONSOLE, Failure, Outgoing
+from services.notification.domain.lane import Lane, Priority
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import Subscription, disabled
 
-Record = rows.Row
-
-_DUE = """
-    SELECT id::text AS id, kind, tenant, recipient, channel, reference::text AS reference, event_id, event_type, body,
-        attempts, claims, lease IS NOT NULL AS crashed, deferred, urgent, done, history::text AS history
-    FROM deliveries WHERE state = 'OPEN' AND next_attempt_at <= $1
-    ORDER BY next_attempt_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
-"""
 _CONTENT = """
     SELECT id::text AS id, recipient, type, title, body, data::text AS data, created_at
     FROM TENANT.notifications WHERE id = ANY($1::uuid[])
 """
 _TAKE = """
     WITH taken AS (
-        UPDATE deliveries SET lease = $2::uuid, next_attempt_at = $3, claims = claims + 1
-        WHERE id = ANY($1::uuid[]) RETURNING id, kind, tenant, recipient
+        UPDATE deliveries SET lease = $2::uuid, next_attempt_at = $3, claims = claims + 1, standby = false
+        WHERE id = ANY($1::uuid[]) RETURNING id, kind, tenant, recipient, reference
     )
-    INSERT INTO rate_slots (delivery, lease, tenant, recipient)
-    SELECT id, $2::uuid, tenant, recipient FROM taken WHERE kind = 'NOTIFICATION'
+    INSERT INTO rate_slots (delivery, lease, tenant, recipient, notification)
+    SELECT id, $2::uuid, tenant, recipient, reference FROM taken WHERE kind = 'NOTIFICATION'
 """
 
 
@@ -49,24 +44,20 @@ class Claimer:
         self._clock = clock
         self._limit = limit
         self._lease = lease
+        self._walk = FlowWalk()
 
-    async def claim(self, limit: int) -> Claims:
+    async def claim(self, room: Room) -> Claims:
         """See DeliveryQueue.claim."""
         lease = str(uuid4())
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
-            due = await connection.fetch(_DUE, now, limit)
-            taken = await self._select(connection, due, now) if due else []
+            due = await self._walk.next(connection, room, now)
+            taken = await self._select(connection, due.rows, now) if due.rows else []
             if not taken:
-                return Claims((), await self._next_due(connection, now))
+                return Claims((), None if due.next_due is None else max(due.next_due - now, timedelta(0)))
             await connection.execute(_TAKE, [row["id"] for row in taken], lease, now + self._lease)
             # Before the commit: what cannot be attempted is not claimed.
-            return Claims(tuple(await _load(connection, taken, lease, now)), None)
-
-    @staticmethod
-    async def _next_due(connection: Connection, now: datetime) -> timedelta | None:
-        due = await connection.fetchval("SELECT min(next_attempt_at) FROM deliveries WHERE state = 'OPEN'")
-        return None if due is None else max(due - now, timedelta(0))
+            return Claims(tuple(await _load(connection, room.lane, taken, lease, now)), None)
 
     async def _select(self, connection: Connection, due: Sequence[Record], now: datetime) -> list[Record]:
         """Those of the due that may go now. The others of their users get their turns; those of users that another
@@ -75,8 +66,6 @@ class Claimer:
         for row in due:
             if row["kind"] == "NOTIFICATION":
                 by_user[row["tenant"], row["recipient"]].append(row)
-        for group in by_user.values():
-            group.sort(key=lambda row: not row["urgent"])
         if crashed := [(row["id"], user) for user, group in by_user.items() for row in group if row["crashed"]]:
             await rate_limit.crashed(connection, crashed, now)
         chosen = [row for row in due if row["kind"] == "EVENT"]
@@ -88,10 +77,12 @@ class Claimer:
         over: dict[User, list[Record]] = {}
         going: dict[User, int] = {}
         for user in ours:
-            free = self._limit.free(slots[user].taken)
-            going[user] = len(by_user[user][:free])
-            chosen += by_user[user][:free]
-            if late := by_user[user][free:]:
+            # What goes to several addresses of a user at one time counts once.
+            order = list(dict.fromkeys(row["reference"] for row in by_user[user]))
+            first = set(order[: self._limit.free(slots[user].taken)])
+            going[user] = len(first)
+            chosen += [row for row in by_user[user] if row["reference"] in first]
+            if late := [row for row in by_user[user] if row["reference"] not in first]:
                 over[user] = late
         if over:
             await self._defer(connection, over, slots, now, going)
@@ -110,13 +101,18 @@ class Claimer:
         turns: list[datetime] = []
         for user, late in over.items():
             under_way = slots[user].under_way + going[user]
+            by_notification: dict[str, list[Record]] = defaultdict(list)
+            for row in late:
+                by_notification[row["reference"]].append(row)
             # Who had a turn and lost it to a call that did not wait keeps a place in front, and what is urgent takes
             # one; new ones queue up behind.
-            back = [row for row in late if row["deferred"] or row["urgent"]]
-            new = [row for row in late if not (row["deferred"] or row["urgent"])]
+            back = [legs for legs in by_notification.values() if any(map(_goes_in_front, legs))]
+            new = [legs for legs in by_notification.values() if not any(map(_goes_in_front, legs))]
             for group, before in ((back, 0), (new, ahead.get(user, 0) + len(back))):
-                ids += [row["id"] for row in group]
-                turns += self._limit.turns(slots[user].completed, under_way, now, count=len(group), ahead=before)
+                given = self._limit.turns(slots[user].completed, under_way, now, count=len(group), ahead=before)
+                for legs, turn in zip(group, given, strict=True):
+                    ids += [row["id"] for row in legs]
+                    turns += [turn] * len(legs)
         await connection.execute(
             """
             UPDATE deliveries d SET next_attempt_at = t.at, deferred = true, lease = NULL
@@ -130,7 +126,7 @@ class Claimer:
     async def _waiting(connection: Connection, users: Sequence[User], now: datetime) -> dict[User, int]:
         found = await connection.fetch(
             """
-            SELECT d.tenant, d.recipient, count(*) AS waiting
+            SELECT d.tenant, d.recipient, count(DISTINCT d.reference) AS waiting
             FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
             JOIN deliveries d ON d.tenant = u.tenant AND d.recipient = u.recipient
             WHERE d.state = 'OPEN' AND d.kind = 'NOTIFICATION' AND d.deferred AND d.lease IS NULL
@@ -144,41 +140,45 @@ class Claimer:
         return {(row["tenant"], row["recipient"]): row["waiting"] for row in found}
 
 
-async def _load(connection: Connection, taken: Sequence[Record], lease: str, now: datetime) -> list[Claimed]:
-    """The claimed deliveries with all that an attempt needs."""
+def _goes_in_front(row: Record) -> bool:
+    return row["deferred"] or row["priority"] == Priority.URGENT
+
+
+async def _load(
+    connection: Connection, lane: Lane, taken: Sequence[Record], lease: str, now: datetime
+) -> list[Claimed]:
+    """The claimed deliveries with all that an attempt needs, in their order."""
+    if lane is Lane.EVENT:
+        return await _load_events(connection, taken, lease, now)
     by_tenant: dict[str, list[Record]] = defaultdict(list)
-    events: list[Record] = []
     for row in taken:
-        if row["kind"] == "EVENT":
-            events.append(row)
-        else:
-            by_tenant[row["tenant"]].append(row)
-    loaded: list[Claimed] = []
+        by_tenant[row["tenant"]].append(row)
+    loaded: dict[str, Claimed] = {}
     for tenant, group in by_tenant.items():
-        loaded += await _load_notifications(connection, tenant, group, lease)
-    if events:
-        loaded += await _load_events(connection, events, lease, now)
-    return loaded
+        loaded |= {one.id: one for one in await _load_notifications(connection, lane, tenant, group, lease)}
+    return [loaded[row["id"]] for row in taken]
 
 
 async def _load_notifications(
-    connection: Connection, tenant: str, taken: Sequence[Record], lease: str
+    connection: Connection, lane: Lane, tenant: str, taken: Sequence[Record], lease: str
 ) -> list[Claimed]:
     contents = {
         row["id"]: row
         for row in await connection.fetch(in_tenant(_CONTENT, tenant), [row["reference"] for row in taken])
     }
-    users = {row["recipient"] for row in taken if row["channel"] != ChannelName.CONSOLE}
-    addresses = await addresses_of(connection, tenant, users)
+    points = await addresses_with(connection, tenant, [row["endpoint"] for row in taken if row["endpoint"]])
     return [
         Claimed(
             id=row["id"],
             lease=lease,
+            lane=lane,
+            receiver=row["receiver"],
             tenant=tenant,
             reference=row["reference"],
             channel=ChannelName(row["channel"]),
             message=_outgoing(contents[row["reference"]], tenant),
-            endpoints=addresses.get((row["recipient"], row["channel"]), ()),
+            endpoint=CONSOLE if lane is Lane.CONSOLE else points.get((row["recipient"], row["endpoint"])),
+            priority=Priority(row["priority"]),
             **_progress(row),
         )
         for row in taken
@@ -215,14 +215,18 @@ async def _load_events(connection: Connection, taken: Sequence[Record], lease: s
             Claimed(
                 id=row["id"],
                 lease=lease,
+                lane=Lane.EVENT,
+                receiver=row["receiver"],
                 tenant="",
                 reference=row["reference"],
                 channel=ChannelName.WEBHOOK,
                 message=EventMessage(
                     id=row["id"], event_id=row["event_id"], type=row["event_type"], body=row["body"] or ""
                 ),
-                endpoints=() if subscription is None else (subscription.endpoint(now),),
+                endpoint=None if subscription is None else subscription.endpoint(now),
                 blocked=_blocked(subscription),
+                unknown=None if subscription is None else subscription.unknown_outcome,
+                history=rows.load_history(row["history"]),
                 **_progress(row),
             )
         )
@@ -239,6 +243,5 @@ def _progress(row: Record) -> dict[str, Any]:
     return {
         "attempts": row["attempts"],
         "claims": row["claims"] + 1,
-        "done": frozenset(row["done"]),
-        "history": rows.load_history(row["history"]),
+        "crashed": row["crashed"],
     }

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database
+from services.notification.adapters.postgres.addresses import contacts_of
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
+from services.notification.domain.channel_plan import Contacts
 from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName
 
@@ -39,7 +41,6 @@ _PAGE = """
     WHERE recipient = $1 AND id > $2 ORDER BY id LIMIT $3
 """
 _DELETE = "DELETE FROM TENANT.endpoints WHERE recipient = $1 AND id = $2"
-_CHANNELS = "SELECT DISTINCT recipient, channel FROM TENANT.endpoints WHERE recipient = ANY($1::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +126,14 @@ class PostgresEndpoints:
         async with self._database.connection() as connection:
             return await connection.execute(in_tenant(_DELETE, tenant), user, id_) == "DELETE 1"
 
-    async def channels(self, users: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[ChannelName]]:
+    async def contacts(self, users: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Contacts]:
         """See EndpointStore."""
         by_tenant: dict[str, set[str]] = defaultdict(set)
         for tenant, user in users:
             by_tenant[tenant].add(user)
-        found: dict[tuple[str, str], set[ChannelName]] = defaultdict(set)
+        found: dict[tuple[str, str], Contacts] = {}
         async with self._database.connection() as connection:
             for tenant, names in by_tenant.items():
-                for row in await connection.fetch(in_tenant(_CHANNELS, tenant), sorted(names)):
-                    found[tenant, row["recipient"]].add(ChannelName(row["channel"]))
-        return {user: frozenset(channels) for user, channels in found.items()}
+                contacts = await contacts_of(connection, tenant, sorted(names))
+                found |= {(tenant, user): known for user, known in contacts.items()}
+        return found

@@ -5,7 +5,7 @@ claim of its own follows.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -15,16 +15,19 @@ from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database, Outbox, first_time
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rate_limit, rows
-from services.notification.adapters.postgres.addresses import Addresses, addresses_of
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.legs import LEG_COLUMNS, LegRow, leg_arrays, leg_values
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed
+from services.notification.application.places import Room, Tally
 from services.notification.application.ports import Enqueued
+from services.notification.domain.channel_plan import Route, dump_plan
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, RateLimited
-from services.notification.domain.notification import KEYS_LAST, ChannelName, Draft, Notification, Status
-from services.notification.domain.rate_limit import AHEAD, RateLimit
+from services.notification.domain.lane import Lane, priority_of
+from services.notification.domain.notification import KEYS_LAST, Draft, Notification, Status
+from services.notification.domain.rate_limit import RateLimit
 
 _CONSUMER = "alarm_notices"
 """Whose marks in the inbox say which events have had their notifications."""
@@ -39,46 +42,73 @@ _CLAIM_KEYS = """
     RETURNING key
 """
 _KNOWN_KEYS = f"""
-    SELECT k.key, k.fingerprint, {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at
+    SELECT k.key, k.fingerprint, k.created_at AS used_at, {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at
     FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification {rows.SCHEDULED}
     WHERE k.key = ANY($1::text[])
 """
-_OLDER_WORK = "SELECT EXISTS (SELECT FROM deliveries WHERE state = 'OPEN' AND next_attempt_at <= $1)"
-_INSERT = """
+_OLDER_WORK = """
+    SELECT place FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[]) WITH ORDINALITY
+        AS w (lane, tenant, receiver, priority, place)
+    WHERE EXISTS (
+        SELECT FROM generate_series(0, w.priority) AS p CROSS JOIN LATERAL (
+            SELECT FROM deliveries d WHERE d.state = 'OPEN' AND d.lease IS NULL AND d.lane = w.lane
+                AND d.tenant = w.tenant AND d.receiver = w.receiver AND d.priority = p AND d.next_attempt_at <= $5
+            LIMIT 1
+        ) AS older
+    )
+"""
+_INSERT = f"""
     WITH new AS (
         SELECT * FROM unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[],
-            $13::boolean[]
-        ) AS n (id, recipient, type, title, body, data, channel, claimed, urgent)
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::integer[], $10::smallint[]
+        ) AS n (id, recipient, type, title, body, data, channel, plan, legs, step)
+    ), legs AS (
+        SELECT * FROM unnest({leg_arrays(11)}, $21::boolean[]) AS l ({LEG_COLUMNS}, claimed)
     ), kept AS (
-        INSERT INTO TENANT.notifications (id, recipient, type, title, body, data, channel, created_at)
-        SELECT id, recipient, type, title, body, data::json, channel, $9::timestamptz FROM new
+        INSERT INTO TENANT.notifications
+            (id, recipient, type, title, body, data, channel, plan, legs, step, created_at)
+        SELECT id, recipient, type, title, body, data::json, channel, plan, legs, step, $22::timestamptz FROM new
     ), slots AS (
-        INSERT INTO rate_slots (delivery, lease, tenant, recipient)
-        SELECT id, $11::uuid, $10::text, recipient FROM new WHERE claimed
+        INSERT INTO rate_slots (delivery, lease, tenant, recipient, notification)
+        SELECT id, $24::uuid, $23::text, recipient, reference FROM legs WHERE claimed
     ), scheduled AS (
         INSERT INTO deliveries
-            (id, kind, tenant, recipient, channel, reference, created_at, next_attempt_at, lease, claims,
-            urgent)
-        SELECT id, 'NOTIFICATION', $10, recipient, channel, id, $9,
-            CASE WHEN claimed THEN $12::timestamptz WHEN urgent THEN $14::timestamptz ELSE $9 END,
-            CASE WHEN claimed THEN $11::uuid END, claimed::integer, urgent
-        FROM new
+            (id, kind, tenant, recipient, channel, endpoint, receiver, priority, step, standby, reference, created_at,
+            next_attempt_at, lease, claims)
+        SELECT id, 'NOTIFICATION', $23, recipient, channel, endpoint, receiver, priority, step, standby, reference, $22,
+            CASE WHEN claimed THEN $25::timestamptz ELSE due END, CASE WHEN claimed THEN $24::uuid END, claimed::integer
+        FROM legs
     )
-    SELECT pg_notify('notification_work', '') WHERE EXISTS (SELECT FROM new WHERE NOT claimed)
+    SELECT pg_notify('notification_work', w.lane)
+    FROM (SELECT DISTINCT channel AS lane FROM legs WHERE NOT claimed) AS w
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _New:
     id: str
-    """Of the notification, and of its delivery."""
+    """Of the notification, and of its first delivery."""
     draft: Draft
-    channel: ChannelName
+    route: Route
 
     @property
     def user(self) -> User:
         return self.draft.tenant, self.draft.user
+
+    def legs(self, now: datetime) -> list[LegRow]:
+        """Its deliveries; the first has its id."""
+        return [
+            LegRow(
+                id=new_id() if place else self.id,
+                notification=self.id,
+                user=self.draft.user,
+                leg=leg,
+                priority=priority_of(self.draft),
+                accepted=now,
+            )
+            for place, leg in enumerate(self.route.legs)
+        ]
 
 
 class Enqueuer:
@@ -92,34 +122,51 @@ class Enqueuer:
         self._lease = lease
 
     async def enqueue(
-        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int
+        self, drafts: Sequence[tuple[Draft, Route]], *, rooms: Mapping[Lane, Room]
     ) -> Sequence[Enqueued | DomainError]:
         """See NotificationStore.enqueue."""
         if not drafts:
             return []
         async with self._database.transaction() as connection:
-            return await self._enqueue(connection, drafts, claim)
+            return await self._enqueue(connection, drafts, rooms)
 
     async def enqueue_within(
-        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+        self, connection: Connection, drafts: Sequence[tuple[Draft, Route]]
     ) -> Sequence[Enqueued | DomainError]:
         """Like `enqueue`, as a part of the caller's transaction."""
-        return await self._enqueue(connection, drafts, 0) if drafts else []
+        return await self._enqueue(connection, drafts, {}) if drafts else []
 
-    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def known(self, drafts: Sequence[Draft]) -> Sequence[Enqueued | DomainError | None]:
+        """See NotificationStore.known."""
+        by_tenant: dict[str, set[str]] = defaultdict(set)
+        for draft in drafts:
+            if draft.idempotency_key:
+                by_tenant[draft.tenant].add(draft.idempotency_key)
+        found: dict[tuple[str, str], tuple[bytes, Enqueued]] = {}
+        async with self._database.connection() as connection:
+            now = await self._clock.now(connection)
+            for tenant, keys in by_tenant.items():
+                for row in await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(keys)):
+                    if row["used_at"] >= now - KEYS_LAST:
+                        kept = Enqueued(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
+                        found[tenant, row["key"]] = row["fingerprint"], kept
+        known = [found.get((draft.tenant, draft.idempotency_key)) for draft in drafts]
+        return [None if first is None else _judged(draft, *first) for draft, first in zip(drafts, known, strict=True)]
+
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, Route]]) -> int:
         """See NotificationStore.enqueue_for_event."""
         async with self._database.transaction() as connection:
             if not await first_time(connection, _CONSUMER, event):
                 return 0
-            outcomes = await self._enqueue(connection, drafts, 0)
+            outcomes = await self._enqueue(connection, drafts, {})
         return sum(isinstance(one, Enqueued) and not one.existing for one in outcomes)
 
     async def _enqueue(
-        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]], claim: int
+        self, connection: Connection, drafts: Sequence[tuple[Draft, Route]], rooms: Mapping[Lane, Room]
     ) -> Sequence[Enqueued | DomainError]:
         # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
         ids = sorted(new_id() for _ in drafts)
-        news = [_New(id_, draft, channel) for id_, (draft, channel) in zip(ids, drafts, strict=True)]
+        news = [_New(id_, draft, route) for id_, (draft, route) in zip(ids, drafts, strict=True)]
         known: dict[str, Enqueued | DomainError] = {}
         if any(new.draft.idempotency_key for new in news):
             # Before any user's lock: whoever waits for a key must hold none.
@@ -127,38 +174,41 @@ class Enqueuer:
         fresh = [new for new in news if new.id not in known]
         if not fresh:
             return [known[new.id] for new in news]
-        if claim:
-            going, now = await self._select(connection, fresh, claim)
+        if any(room.places for room in rooms.values()):
+            batch = await self._select(connection, fresh, rooms)
         else:
-            going, now = [], await self._clock.now(connection)
-        lease = str(uuid4())
-        await self._insert(connection, fresh, {new.id for new in going}, lease, now)
-        claimed = {one.id: one for one in await _claimed(connection, going, lease, now)}
-        return [known.get(new.id) or Enqueued(_fresh(new, now), claimed=claimed.get(new.id)) for new in news]
+            batch = _batch(fresh, await self._clock.now(connection))
+        await self._insert(connection, batch)
+        return [known.get(new.id) or Enqueued(_fresh(new, batch.now), claimed=batch.claimed_of(new)) for new in news]
 
-    async def _select(self, connection: Connection, fresh: Sequence[_New], limit: int) -> tuple[list[_New], datetime]:
-        """Those that may go now, and the time. None while older work is due: it has the first turn, and so has what
-        was accepted first of each user."""
+    async def _select(self, connection: Connection, fresh: Sequence[_New], rooms: Mapping[Lane, Room]) -> "_Batch":
+        """Those that may go now are claimed. None while older work for the same receiver is due: it has the first turn,
+        and so has what was accepted first of each user."""
         users = list(dict.fromkeys(new.user for new in fresh))
         ours, server_time = await rate_limit.try_lock(connection, users)
-        now = self._clock.at(server_time)
-        if await connection.fetchval(_OLDER_WORK, now):
-            return [], now
-        slots = await rate_limit.slots(connection, sorted(ours), self._limit, now)
+        batch = _batch(fresh, self._clock.at(server_time))
+        behind = await _behind_older_work(connection, batch)
+        slots = await rate_limit.slots(connection, sorted(ours), self._limit, batch.now)
         free = {user: self._limit.free(taken.taken) for user, taken in slots.items()}
-        going: list[_New] = []
+        tallies = {lane: Tally(room) for lane, room in rooms.items()}
         for new in fresh:
-            if len(going) == limit:
-                break
-            if free.get(new.user, 0):
-                free[new.user] -= 1
-                going.append(new)
-        return going, now
+            if not free.get(new.user, 0):
+                continue
+            going = [
+                one
+                for one in batch.legs[new.id]
+                if not one.leg.standby
+                and (tally := tallies.get(Lane(one.leg.channel))) is not None
+                and _flow(new, one) not in behind
+                and tally.take(one.receiver)
+            ]
+            free[new.user] -= bool(going)
+            batch.claimed |= {one.id for one in going}
+        return batch
 
-    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
+    async def enqueue_claimed(self, draft: Draft, route: Route) -> Enqueued:
         """See NotificationStore.enqueue_claimed."""
-        new = _New(new_id(), draft, channel)
-        lease = str(uuid4())
+        new = _New(new_id(), draft, route)
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
             known = (await self._claim_keys(connection, [new], now)).get(new.id)
@@ -172,9 +222,10 @@ class Enqueuer:
             if not self._limit.free(slots.taken):
                 turn = self._limit.turns(slots.completed, slots.under_way, now, count=1)[0]
                 raise RateLimited(draft.user, self._limit.limit, self._limit.period, turn - now)
-            await self._insert(connection, [new], {new.id}, lease, now)
-            claimed = await _claimed(connection, [new], lease, now)
-        return claimed[0]
+            batch = _batch([new], now)
+            batch.claimed |= {one.id for one in batch.legs[new.id] if not one.leg.standby}
+            await self._insert(connection, batch)
+        return Enqueued(_fresh(new, now), claimed=batch.claimed_of(new))
 
     async def _claim_keys(
         self, connection: Connection, news: Sequence[_New], now: datetime
@@ -200,20 +251,19 @@ class Enqueuer:
             kept = await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)) if used else []
             for row in kept:
                 existing = Enqueued(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
-                known |= {new.id: _judged(new, row["fingerprint"], existing) for new in groups[row["key"]]}
+                known |= {new.id: _judged(new.draft, row["fingerprint"], existing) for new in groups[row["key"]]}
             for key in set(groups) - used:
                 first, *repeats = groups[key]
                 existing = Enqueued(_fresh(first, now), existing=True)
-                known |= {new.id: _judged(new, first.draft.fingerprint(), existing) for new in repeats}
+                known |= {new.id: _judged(new.draft, first.draft.fingerprint(), existing) for new in repeats}
         return known
 
-    async def _insert(
-        self, connection: Connection, news: Sequence[_New], claimed: Collection[str], lease: str, now: datetime
-    ) -> None:
+    async def _insert(self, connection: Connection, batch: "_Batch") -> None:
         by_tenant: dict[str, list[_New]] = defaultdict(list)
-        for new in news:
+        for new in batch.news:
             by_tenant[new.draft.tenant].append(new)
         for tenant, group in by_tenant.items():
+            legs = [one for new in group for one in batch.legs[new.id]]
             await connection.execute(
                 in_tenant(_INSERT, tenant),
                 [new.id for new in group],
@@ -222,44 +272,71 @@ class Enqueuer:
                 [new.draft.title for new in group],
                 [new.draft.body for new in group],
                 [new.draft.data or None for new in group],
-                [new.channel for new in group],
-                [new.id in claimed for new in group],
-                now,
+                [new.route.channel for new in group],
+                ["" if new.draft.channel else dump_plan(new.route.plan) for new in group],
+                [len(new.route.legs) for new in group],
+                [new.route.step for new in group],
+                *leg_values(legs),
+                [one.id in batch.claimed for one in legs],
+                batch.now,
                 tenant,
-                lease,
-                now + self._lease,
-                [new.draft.urgent for new in group],
-                now - AHEAD,
+                batch.lease,
+                batch.now + self._lease,
             )
-        changes = events.status_changes([_fresh(new, now) for new in news], now)
+        changes = events.status_changes([_fresh(new, batch.now) for new in batch.news], batch.now)
         await self._outbox.add_bundles(connection, [changes])
 
 
-async def _claimed(connection: Connection, going: Sequence[_New], lease: str, now: datetime) -> list[Claimed]:
-    """What was just accepted and claimed, with all that an attempt needs."""
-    users: dict[str, set[str]] = defaultdict(set)
-    for new in going:
-        if new.channel is not ChannelName.CONSOLE:
-            users[new.draft.tenant].add(new.draft.user)
-    known: Mapping[str, Addresses] = {
-        tenant: await addresses_of(connection, tenant, wanted) for tenant, wanted in users.items()
-    }
-    return [
-        Claimed(
-            id=new.id,
-            lease=lease,
-            tenant=new.draft.tenant,
-            reference=new.id,
-            channel=new.channel,
-            message=_outgoing(new, now),
-            endpoints=known.get(new.draft.tenant, {}).get((new.draft.user, new.channel), ()),
+@dataclass(slots=True)
+class _Batch:
+    """What is accepted together, its deliveries by notification, and which of them are claimed with it."""
+
+    news: Sequence[_New]
+    legs: Mapping[str, Sequence[LegRow]]
+    now: datetime
+    lease: str
+    claimed: set[str]
+
+    def claimed_of(self, new: _New) -> tuple[Claimed, ...]:
+        """The claimed deliveries of one, with all that an attempt needs."""
+        return tuple(
+            Claimed(
+                id=one.id,
+                lease=self.lease,
+                lane=Lane(one.leg.channel),
+                receiver=one.receiver,
+                tenant=new.draft.tenant,
+                reference=new.id,
+                channel=one.leg.channel,
+                message=_outgoing(new, self.now),
+                endpoint=one.leg.endpoint,
+                priority=one.priority,
+            )
+            for one in self.legs[new.id]
+            if one.id in self.claimed
         )
-        for new in going
-    ]
 
 
-def _judged(new: _New, fingerprint: bytes, existing: Enqueued) -> Enqueued | IdempotencyConflict:
-    return existing if new.draft.fingerprint() == fingerprint else IdempotencyConflict(new.draft.idempotency_key)
+def _batch(news: Sequence[_New], now: datetime) -> _Batch:
+    return _Batch(news, {new.id: new.legs(now) for new in news}, now, str(uuid4()), set())
+
+
+_Flow = tuple[str, str, str, int]
+"""Lane, tenant, receiver and priority."""
+
+
+def _flow(new: _New, one: LegRow) -> _Flow:
+    return one.leg.channel, new.draft.tenant, one.receiver, one.priority
+
+
+async def _behind_older_work(connection: Connection, batch: _Batch) -> set[_Flow]:
+    wanted = sorted({_flow(new, one) for new in batch.news for one in batch.legs[new.id]})
+    found = await connection.fetch(_OLDER_WORK, *map(list, zip(*wanted, strict=True)), batch.now)
+    return {wanted[row["place"] - 1] for row in found}
+
+
+def _judged(draft: Draft, fingerprint: bytes, existing: Enqueued) -> Enqueued | IdempotencyConflict:
+    return existing if draft.fingerprint() == fingerprint else IdempotencyConflict(draft.idempotency_key)
 
 
 def _outgoing(new: _New, now: datetime) -> Outgoing:
@@ -285,7 +362,7 @@ def _fresh(new: _New, now: datetime) -> Notification:
         title=new.draft.title,
         body=new.draft.body,
         data=new.draft.data,
-        channel=new.channel,
+        channel=new.route.channel,
         status=Status.PENDING,
         attempts=0,
         error="",

@@ -17,9 +17,9 @@ from services.notification.application.claimed_delivery import (
     Sending,
 )
 from services.notification.application.ports import Position
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 _COLUMNS = """
     debt, debt_file, name, government_id, email, amount, due_date, state, attempts, error, history::text AS history,

@@ -1,7 +1,8 @@
 """Notifications of all tenants: the store and the queue that the use cases see."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.chassis.errors import DomainError
@@ -16,15 +17,24 @@ from services.notification.adapters.postgres.retry_abandoned import retry_abando
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion
-from services.notification.application.ports import AbandonedFilter, Enqueued, NotificationFilter, Position
+from services.notification.application.places import Room
+from services.notification.application.ports import (
+    NO_ROOM,
+    AbandonedFilter,
+    Enqueued,
+    NotificationFilter,
+    Position,
+)
+from services.notification.domain.channel_plan import Route
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import NotificationNotFound, VersionConflict
-from services.notification.domain.notification import ChannelName, Draft, Notification
+from services.notification.domain.lane import Lane
+from services.notification.domain.notification import Draft, Notification
 from services.notification.domain.rate_limit import RateLimit
 
 _GET = f"""
-    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
-    WHERE n.id = $1
+    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at, n.history::text AS history
+    FROM TENANT.notifications n {rows.SCHEDULED} WHERE n.id = $1
 """
 _PAGE = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
@@ -96,28 +106,32 @@ class PostgresNotifications:
         self._marking = database.group_commit("marks", self._mark)
 
     async def enqueue(
-        self, drafts: Sequence[tuple[Draft, ChannelName]], *, claim: int = 0
+        self, drafts: Sequence[tuple[Draft, Route]], *, rooms: Mapping[Lane, Room] = NO_ROOM
     ) -> Sequence[Enqueued | DomainError]:
         """See NotificationStore."""
-        return await self._enqueuer.enqueue(drafts, claim=claim)
+        return await self._enqueuer.enqueue(drafts, rooms=rooms)
 
     async def enqueue_within(
-        self, connection: Connection, drafts: Sequence[tuple[Draft, ChannelName]]
+        self, connection: Connection, drafts: Sequence[tuple[Draft, Route]]
     ) -> Sequence[Enqueued | DomainError]:
         """Like `enqueue`, as a part of a transaction that writes down why they are sent."""
         return await self._enqueuer.enqueue_within(connection, drafts)
 
-    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, ChannelName]]) -> int:
+    async def known(self, drafts: Sequence[Draft]) -> Sequence[Enqueued | DomainError | None]:
+        """See NotificationStore."""
+        return await self._enqueuer.known(drafts)
+
+    async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, Route]]) -> int:
         """See NotificationStore."""
         return await self._enqueuer.enqueue_for_event(event, drafts)
 
-    async def enqueue_claimed(self, draft: Draft, channel: ChannelName) -> Enqueued | Claimed:
+    async def enqueue_claimed(self, draft: Draft, route: Route) -> Enqueued:
         """See NotificationStore."""
-        return await self._enqueuer.enqueue_claimed(draft, channel)
+        return await self._enqueuer.enqueue_claimed(draft, route)
 
-    async def claim(self, limit: int) -> Claims:
+    async def claim(self, room: Room) -> Claims:
         """See DeliveryQueue."""
-        return await self._claimer.claim(limit)
+        return await self._claimer.claim(room)
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
         """See DeliveryQueue."""
@@ -265,4 +279,5 @@ async def get_notification(connection: Connection, tenant: str, id_: str) -> Not
     row = await connection.fetchrow(in_tenant(_GET, tenant), id_) if is_own_id(id_) else None
     if row is None:
         raise NotificationNotFound(metadata={"id": id_})
-    return rows.notification(row, tenant, row["next_attempt_at"])
+    kept = rows.notification(row, tenant, row["next_attempt_at"])
+    return replace(kept, history=rows.load_history(row["history"]))

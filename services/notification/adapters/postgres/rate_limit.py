@@ -43,11 +43,12 @@ async def try_lock(connection: Connection, users: Sequence[User]) -> tuple[set[U
 
 async def slots(connection: Connection, users: Sequence[User], limit: RateLimit, now: datetime) -> dict[User, Slots]:
     """What is taken by each user, under their locks. A statement of its own, so that it sees what was committed before
-    the locks were had."""
+    the locks were had. What was attempted of a notification at one time, at several addresses, counts once."""
     rows = await connection.fetch(
         """
-        SELECT s.tenant, s.recipient, s.at FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
+        SELECT s.tenant, s.recipient, max(s.at) AS at FROM unnest($1::text[], $2::text[]) AS u (tenant, recipient)
         JOIN rate_slots s ON s.tenant = u.tenant AND s.recipient = u.recipient AND s.at > $3
+        GROUP BY s.tenant, s.recipient, s.notification, s.lease
         """,
         [tenant for tenant, _ in users],
         [recipient for _, recipient in users],

@@ -14,14 +14,15 @@ from services.notification.adapters.postgres.rows import Row
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.ports import Enqueued
 from services.notification.application.reminders.ports import ClaimedOccurrence, Decided, OccurrenceClaims
-from services.notification.domain.notification import ChannelName, Draft
+from services.notification.domain.channel_plan import Route
+from services.notification.domain.notification import Draft
 from services.notification.domain.reminders.adaptive import WINDOW, Opens
 from services.notification.domain.reminders.occurrence import Decision, Occurrence
 from services.notification.domain.reminders.reminder import Reminder
 
 log = get_logger(__name__)
 
-Enqueue = Callable[[Connection, Sequence[tuple[Draft, ChannelName]]], Awaitable[Sequence[Enqueued | DomainError]]]
+Enqueue = Callable[[Connection, Sequence[tuple[Draft, Route]]], Awaitable[Sequence[Enqueued | DomainError]]]
 """Makes notifications durable and due as a part of the transaction."""
 
 _UNREADABLE_AGAIN = timedelta(hours=1)

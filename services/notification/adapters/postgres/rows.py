@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.notification.domain.delivery import HISTORY_LIMIT, Attempt, UnknownOutcome
+from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
-from services.notification.domain.notification import ChannelName, Notification, Status, Type
+from services.notification.domain.notification import HISTORY_LIMIT, Attempt, ChannelName, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
 
 
@@ -20,16 +20,20 @@ class Row(Protocol):
 
 NOTIFICATION_COLUMNS = """
     n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.channel, n.status, n.attempts,
-    n.error, n.created_at, n.sent_at, n.read_at, n.opened_at, n.version
+    n.error, n.created_at, n.sent_at, n.read_at, n.opened_at, n.version, n.address
 """
 BASIC_COLUMNS = NOTIFICATION_COLUMNS.replace("n.body", "'' AS body").replace("n.data::text AS data", "'' AS data")
 """What a list shows."""
 
 SCHEDULED = """
-    LEFT JOIN deliveries d ON n.status = 'PENDING' AND d.id = n.id AND d.lease IS NULL
-        AND d.next_attempt_at > n.created_at
+    LEFT JOIN LATERAL (
+        SELECT min(waiting.next_attempt_at) AS next_attempt_at FROM deliveries waiting
+        WHERE n.status = 'PENDING' AND waiting.kind = 'NOTIFICATION' AND waiting.lease IS NULL
+            AND (waiting.id = n.id OR (waiting.reference = n.id AND waiting.id <> waiting.reference))
+            AND waiting.next_attempt_at > n.created_at AND NOT waiting.standby
+    ) AS d ON true
 """
-"""Joins the delivery `d` of a notification `n` that waits for its next attempt."""
+"""Joins when the first of the deliveries of a notification `n` that wait is attempted, `d.next_attempt_at`."""
 
 
 def is_own_id(id_: str) -> bool:
@@ -60,6 +64,7 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notifica
         read_at=row["read_at"],
         opened_at=row["opened_at"],
         version=row["version"],
+        address=row["address"],
     )
 
 
@@ -119,9 +124,16 @@ def invoice(row: Row) -> Invoice:
 def dump_history(history: Iterable[Attempt]) -> str:
     """The latest attempts as JSON, oldest first."""
     from_oldest = list(history)[-HISTORY_LIMIT:]
-    return json.dumps([[attempt.at.isoformat(), attempt.code, attempt.message] for attempt in from_oldest])
+    return json.dumps(
+        [[one.at.isoformat(), one.code, one.message, one.channel or "", one.address] for one in from_oldest]
+    )
 
 
 def load_history(text: str) -> tuple[Attempt, ...]:
     """The attempts in the JSON of `dump_history`."""
-    return tuple(Attempt(datetime.fromisoformat(at), code, message) for at, code, message in json.loads(text))
+    return tuple(_attempt(*one) for one in json.loads(text))
+
+
+def _attempt(at: str, code: str, message: str, channel: str = "", address: str = "") -> Attempt:
+    # Events, and what earlier versions kept, have neither channel nor address.
+    return Attempt(datetime.fromisoformat(at), code, message, ChannelName(channel) if channel else None, address)

@@ -8,6 +8,7 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
+from services.notification.adapters.postgres.plans import PostgresPlans
 from services.notification.adapters.postgres.reminder_queue import PostgresReminderQueue
 from services.notification.adapters.postgres.reminders import PostgresReminders
 from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
@@ -40,6 +41,7 @@ class PostgresStores:
         )
         self.counts = PostgresNotificationCounts(database)
         self.endpoints = PostgresEndpoints(database, clock)
+        self.plans = PostgresPlans(database, clock)
         self.subscriptions = PostgresSubscriptions(database, clock)
         self.reminders = PostgresReminders(database, clock)
         self.reminder_queue = PostgresReminderQueue(

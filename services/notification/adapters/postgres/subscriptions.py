@@ -33,17 +33,17 @@ _WANTING = """
 """
 _SCHEDULE = """
     INSERT INTO deliveries AS d
-        (id, kind, channel, reference, event_id, event_type, body, next_attempt_at, created_at)
-    SELECT id, 'EVENT', 'WEBHOOK', reference, event_id, event_type, body, $6, $6
+        (id, kind, channel, reference, receiver, event_id, event_type, body, next_attempt_at, created_at)
+    SELECT id, 'EVENT', 'WEBHOOK', reference, reference::text, event_id, event_type, body, $6, $6
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
         AS n (id, reference, event_id, event_type, body)
-    ORDER BY reference, event_id
+    ORDER BY n.reference, n.event_id
     ON CONFLICT (reference, event_id) WHERE kind = 'EVENT'
 """
 _ONCE = f"{_SCHEDULE} DO NOTHING"
 _ANEW = f"""
     {_SCHEDULE} DO UPDATE SET
-        state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, done = '{{}}', history = '[]',
+        state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, history = '[]',
         next_attempt_at = excluded.next_attempt_at
     WHERE d.state = 'FAILED'
 """
@@ -192,4 +192,4 @@ async def _schedule(
         [event.body for event, _ in pairs],
         now,
     )
-    await connection.execute("SELECT pg_notify('notification_work', '')")
+    await connection.execute("SELECT pg_notify('notification_work', 'EVENT')")

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.chassis.errors import Unavailable
-from services.notification.domain.notification import ChannelName, Draft
+from services.notification.domain.channel_plan import Route
+from services.notification.domain.notification import Draft
 from services.notification.domain.reminders.occurrence import Decision, Occurrence, Reason, Verdict
 from services.notification.domain.reminders.reminder import Content, Reminder, State
 
@@ -57,7 +58,7 @@ class Decided:
 
     claimed: ClaimedOccurrence
     verdict: Verdict
-    draft: tuple[Draft, ChannelName] | None = None
+    draft: tuple[Draft, Route] | None = None
 
 
 class ReminderQueue(Protocol):

@@ -21,7 +21,8 @@ from services.notification.application.ports import Meter
 from services.notification.application.reminders import metrics
 from services.notification.application.reminders.asking import Asker
 from services.notification.application.reminders.ports import ClaimedOccurrence, Decided, ReminderQueue
-from services.notification.domain.notification import ChannelName, Draft
+from services.notification.domain.channel_plan import Route
+from services.notification.domain.notification import Draft
 from services.notification.domain.reminders.check import OnNoAnswer
 from services.notification.domain.reminders.occurrence import Decision, Reason, Verdict, judged, too_late
 
@@ -30,7 +31,7 @@ _PAUSE_AFTER_FAILURE = 0.5
 _UNCHECKED = ""
 _MOST_AT_ONCE = 256
 
-ChooseChannels = Callable[[Sequence[Draft]], Awaitable[Sequence[ChannelName | DomainError]]]
+ChooseRoutes = Callable[[Sequence[Draft]], Awaitable[Sequence[Route | DomainError]]]
 """The channel of each draft, or why there is none."""
 
 
@@ -54,7 +55,7 @@ class Reminding:
         self,
         queue: ReminderQueue,
         asker: Asker,
-        choose: ChooseChannels,
+        choose: ChooseRoutes,
         origins: Iterable[str],
         options: RemindingOptions,
         meter: Meter,
@@ -196,9 +197,9 @@ class Reminding:
         """Decides many at once; one that cannot be sent by any channel is skipped."""
         sending = [one for one in decided if one.verdict.decision is Decision.SENT]
         drafts = [one.claimed.content.draft(one.claimed.tenant, one.claimed.user) for one in sending]
-        channels = await self._choose(drafts) if drafts else []
-        chosen = iter(zip(drafts, channels, strict=True))
-        final = [_with_channel(one, *next(chosen)) if one.verdict.decision is Decision.SENT else one for one in decided]
+        routes = await self._choose(drafts) if drafts else []
+        chosen = iter(zip(drafts, routes, strict=True))
+        final = [_with_route(one, *next(chosen)) if one.verdict.decision is Decision.SENT else one for one in decided]
         ours = await self._queue.decide(final)
         for one, kept in zip(final, ours, strict=True):
             if kept:
@@ -213,11 +214,11 @@ class Reminding:
             await cancel(*waits)
 
 
-def _with_channel(one: Decided, draft: Draft, channel: ChannelName | DomainError) -> Decided:
-    if not isinstance(channel, DomainError):
-        return Decided(one.claimed, one.verdict, (draft, channel))
+def _with_route(one: Decided, draft: Draft, route: Route | DomainError) -> Decided:
+    if not isinstance(route, DomainError):
+        return Decided(one.claimed, one.verdict, (draft, route))
     before = one.verdict
     unreachable = Verdict(
-        decision=Decision.SKIPPED, reason=Reason.UNREACHABLE, answer=before.answer, error=channel.reason
+        decision=Decision.SKIPPED, reason=Reason.UNREACHABLE, answer=before.answer, error=route.reason
     )
     return Decided(one.claimed, unreachable)

@@ -1,0 +1,58 @@
+"""Plans of users: which channels are tried, in which order."""
+
+from dataclasses import dataclass
+
+from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.telemetry.logs import get_logger
+from services.notification.application.ports import EndpointStore, PlanStore
+from services.notification.application.tenants import Tenants
+from services.notification.domain.channel_plan import NOBODY, Plan, Plans, check_plan, dump_plan
+from services.notification.domain.errors import PlanNotFound
+from services.notification.domain.notification import Type
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The plan that counts, and whether it is the user's own."""
+
+    plan: Plan
+    own: bool
+
+
+class ChannelPlans:
+    """Handles plans of users' own."""
+
+    def __init__(self, tenants: Tenants, store: PlanStore, endpoints: EndpointStore, plans: Plans) -> None:
+        self._tenants = tenants
+        self._store = store
+        self._endpoints = endpoints
+        self._plans = plans
+
+    async def get(self, tenant: str, user: str, type_: Type) -> InForce:
+        """Raises TenantForbidden and TenantUnknown, as the others."""
+        self._tenants.require(tenant)
+        contacts = (await self._endpoints.contacts([(tenant, user)])).get((tenant, user), NOBODY)
+        own = contacts.plans.get(type_)
+        return InForce(own or self._plans.of_tenant(tenant), own is not None)
+
+    async def set(self, tenant: str, user: str, type_: Type, plan: Plan) -> InForce:
+        """In place of the one before. Raises InvalidArgument for a plan that is none."""
+        self._tenants.require(tenant)
+        try:
+            check_plan(plan)
+        except ValueError as error:
+            raise InvalidArgument(
+                violations=[FieldViolation("steps", str(error), "PLAN")], reason="INVALID_FIELD"
+            ) from error
+        await self._store.set(tenant, user, type_, plan)
+        log.info("channel_plan.set", tenant=tenant, user=user, type=type_.value, plan=dump_plan(plan))
+        return InForce(plan, own=True)
+
+    async def delete(self, tenant: str, user: str, type_: Type) -> None:
+        """Raises PlanNotFound."""
+        self._tenants.require(tenant)
+        if not await self._store.delete(tenant, user, type_):
+            raise PlanNotFound(metadata={"id": user})
+        log.info("channel_plan.deleted", tenant=tenant, user=user, type=type_.value)
