@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import live_readings, rest_reading, room_average, storm, stream_readings
+from tests.bench import hanging_receivers, live_readings, rest_reading, room_average, storm, stream_readings
 from tests.bench.calls import measuring
 from tests.bench.calls.figures import CallFigures
 from tests.bench.calls.listing import NAMES
@@ -13,7 +13,7 @@ from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "storm", "live", "stream", "average", "calls")
+ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "calls")
 
 
 def main() -> None:
@@ -40,6 +40,9 @@ def main() -> None:
     arguments = parser.parse_args()
     build_load_generator()
     console, rows, figures = Console(), list[Row](), list[CallFigures]()
+    if "hanging" in arguments.rows:
+        console.print("measuring alerts beside receivers that hang ...")
+        rows.extend(hanging_receivers.measure(arguments.runs))
     with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")

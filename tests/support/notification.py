@@ -17,6 +17,8 @@ from services.notification.bootstrap import bootstrap
 from services.notification.settings import NotificationSettings
 from tests.support.eventually import eventually
 from tocsin.notification.v1 import (
+    channel_plan_service_pb2,
+    channel_plan_service_pb2_grpc,
     dead_letter_service_pb2,
     dead_letter_service_pb2_grpc,
     endpoint_service_pb2,
@@ -36,6 +38,7 @@ endpoint_pb = endpoint_service_pb2
 webhook_pb = webhook_service_pb2
 invoice_pb = invoice_service_pb2
 letter_pb = dead_letter_service_pb2
+plan_pb = channel_plan_service_pb2
 reminder_pb = reminder_service_pb2
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
@@ -74,6 +77,7 @@ class Service:
     webhooks: Any = field(init=False)
     invoices: Any = field(init=False)
     letters: Any = field(init=False)
+    plans: Any = field(init=False)
     reminders: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,7 @@ class Service:
         self.webhooks = webhook_service_pb2_grpc.WebhookServiceStub(channel)
         self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
         self.reminders = reminder_service_pb2_grpc.ReminderServiceStub(channel)
+        self.plans = channel_plan_service_pb2_grpc.ChannelPlanServiceStub(channel)
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:

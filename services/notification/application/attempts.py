@@ -130,10 +130,9 @@ class Attempts:
 
 def _tell(claimed: Claimed, decision: Decision) -> None:
     failure = decision.failure
-    fields = {"delivery": claimed.id, "reference": claimed.reference, "channel": claimed.channel.value}
-    if failure is None:
-        log.info("delivery.sent", attempts=claimed.attempts + 1, **fields)
+    if failure is None:  # told when it is written down, many in one line
         return
+    fields = {"delivery": claimed.id, "reference": claimed.reference, "channel": claimed.channel.value}
     if failure.critical:
         log.critical("delivery.operator_needed", code=failure.code, error=failure.message, **fields)
     if decision.wait is None:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.chassis.errors import DomainError
@@ -279,5 +278,4 @@ async def get_notification(connection: Connection, tenant: str, id_: str) -> Not
     row = await connection.fetchrow(in_tenant(_GET, tenant), id_) if is_own_id(id_) else None
     if row is None:
         raise NotificationNotFound(metadata={"id": id_})
-    kept = rows.notification(row, tenant, row["next_attempt_at"])
-    return replace(kept, history=rows.load_history(row["history"]))
+    return rows.notification(row, tenant, row["next_attempt_at"], rows.load_history(row["history"]))

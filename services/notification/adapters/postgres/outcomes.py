@@ -3,7 +3,7 @@ plan are tried one after the other, and it is FAILED when none is left."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.nats import Encoded
@@ -138,15 +138,14 @@ async def _write(connection: Connection, tenant: str, outcomes: Sequence[_Outcom
 
 
 def _ended(row: rows.Row, tenant: str, outcome: _Outcome, now: datetime) -> Ended:
-    kept = rows.notification(row, tenant)
     waits = [one.decision.wait for one in outcome.completions if one.decision.wait is not None]
-    pending = kept.status is Status.PENDING and bool(waits)
+    next_attempt_at = now + min(waits) if waits and row["status"] == Status.PENDING else None
+    if row["attempts"] == len(outcome.completions):  # nearly all: spares reading what was just written
+        history = tuple(one.attempt(now) for one in outcome.completions)[-HISTORY_LIMIT:]
+    else:
+        history = rows.load_history(row["history"])
     return Ended(
-        notification=replace(
-            kept,
-            history=rows.load_history(row["history"]),
-            next_attempt_at=now + min(waits) if pending else None,
-        ),
+        notification=rows.notification(row, tenant, next_attempt_at, history),
         legs=row["legs"],
         plan=row["plan"],
         step=row["step"],

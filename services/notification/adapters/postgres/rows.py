@@ -44,7 +44,7 @@ def is_own_id(id_: str) -> bool:
         return False
 
 
-def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notification:
+def notification(row: Row, tenant: str, next_attempt_at: Any = None, history: tuple[Attempt, ...] = ()) -> Notification:
     """A notification of `tenant`."""
     return Notification(
         id=row["id"],
@@ -65,6 +65,7 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None) -> Notifica
         opened_at=row["opened_at"],
         version=row["version"],
         address=row["address"],
+        history=history,
     )
 
 
