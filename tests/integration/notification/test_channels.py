@@ -1,6 +1,7 @@
 """Providers that refuse, throttle and fail: what follows for the notification and the address."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -276,13 +277,16 @@ async def test_dead_letters_of_notifications_come_back(open_service: OpenService
     async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
         await service.register("EMAIL", "ada@example.org")
         mailbox.rcpt.append("554 5.7.1 no")
-        queued = await service.send()
+        queued = await service.send(title="Fire", body="In room 3", data={"floor": 2})
         failed = await service.becomes(queued.id, "FAILED")
         assert failed.version == 2
         [letter] = await eventually(lambda: _letters(service))
         assert (letter.service, letter.consumer) == ("notification", "deliveries")
         shown = await service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id=letter.id))
-        assert queued.id in shown.payload_json
+        content = json.loads(shown.payload_json)
+        assert (content["notification"], content["type"], content["user"]) == (queued.id, "ALERT", "ada")
+        assert (content["title"], content["body"], content["data"]) == ("Fire", "In room 3", {"floor": 2.0})
+        assert content["error"].startswith("SMTP_554")
         answer = await service.letters.RetryDeadLetter(letter_pb.RetryDeadLetterRequest(id=letter.id))
         assert answer.subject == "tocsin.notifications.v1.retry"
         sent = await service.becomes(queued.id, "SENT", attempts=2)

@@ -61,11 +61,23 @@ def _status_message(notification: Notification, at: Timestamp) -> notifications_
 
 
 def notification_letter(notification: Notification, at: datetime) -> tuple[Encoded, str | None]:
-    """The dead letter of a notification that was given up, with the attempts in its history."""
-    when = Timestamp()
-    when.FromDatetime(at)
-    message = _status_message(notification, when)
-    original = encode(Event(NOTIFICATION_STATUS_SUBJECT, message, id=_status_id(notification), time=at), source=SOURCE)
+    """The dead letter of a notification that was given up: all that was to be sent, and the attempts in its history."""
+    message = notifications_pb2.NotificationAbandoned(
+        notification=notification.id,
+        tenant=notification.tenant,
+        user=notification.user,
+        type=notification.type,
+        title=notification.title,
+        body=notification.body,
+        channel=notification.channel,
+        attempts=notification.attempts,
+        error=notification.error,
+        version=notification.version,
+    )
+    message.accept_time.FromDatetime(notification.created_at)
+    if notification.data:
+        json_format.Parse(notification.data, message.data)
+    original = encode(Event(RETRY_SUBJECT, message, id=_status_id(notification), time=at), source=SOURCE)
     about = f"notification/{notification.tenant}/{notification.id}"
     failures = [attempt for attempt in notification.history if attempt.code]
     return _letter(original, about, failures, notification.created_at, notification.version, notification.tenant)

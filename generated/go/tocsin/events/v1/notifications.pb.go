@@ -9,6 +9,7 @@ package eventsv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -142,11 +143,157 @@ func (x *NotificationStatusChanged) GetChangeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// NotificationAbandoned is a notification that was given up, with all that was to be sent: what its dead letter holds, so that
+// a person can judge it when nothing else is left of it. Internal to the mesh.
+type NotificationAbandoned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// notification id.
+	Notification string `protobuf:"bytes,1,opt,name=notification,proto3" json:"notification,omitempty"`
+	// tenant of the notification.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// user whom it is for.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// type: ALERT, REMINDER or INFO.
+	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	// title, one line.
+	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	// body text.
+	Body string `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
+	// data is a free JSON object for the receiving application.
+	Data *structpb.Struct `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	// channel that was tried last.
+	Channel string `protobuf:"bytes,8,opt,name=channel,proto3" json:"channel,omitempty"`
+	// attempts made.
+	Attempts int32 `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// error of the last attempt.
+	Error string `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`
+	// version of the notification after it was given up.
+	Version int64 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
+	// accept_time is when it was accepted.
+	AcceptTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotificationAbandoned) Reset() {
+	*x = NotificationAbandoned{}
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotificationAbandoned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotificationAbandoned) ProtoMessage() {}
+
+func (x *NotificationAbandoned) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotificationAbandoned.ProtoReflect.Descriptor instead.
+func (*NotificationAbandoned) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_notifications_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NotificationAbandoned) GetNotification() string {
+	if x != nil {
+		return x.Notification
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetData() *structpb.Struct {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *NotificationAbandoned) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *NotificationAbandoned) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *NotificationAbandoned) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *NotificationAbandoned) GetAcceptTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcceptTime
+	}
+	return nil
+}
+
 var File_tocsin_events_v1_notifications_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_notifications_proto_rawDesc = "" +
 	"\n" +
-	"$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd4\x02\n" +
+	"$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd4\x02\n" +
 	"\x19NotificationStatusChanged\x12\"\n" +
 	"\fnotification\x18\x01 \x01(\tR\fnotification\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -158,7 +305,23 @@ const file_tocsin_events_v1_notifications_proto_rawDesc = "" +
 	"\x05error\x18\b \x01(\tR\x05error\x12;\n" +
 	"\vchange_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"changeTime:,\x8a\xb5\x18(\n" +
-	"&tocsin.notifications.v1.status_changedB\xb2\x01\n" +
+	"&tocsin.notifications.v1.status_changed\"\x9a\x03\n" +
+	"\x15NotificationAbandoned\x12\"\n" +
+	"\fnotification\x18\x01 \x01(\tR\fnotification\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x14\n" +
+	"\x05title\x18\x05 \x01(\tR\x05title\x12\x12\n" +
+	"\x04body\x18\x06 \x01(\tR\x04body\x12+\n" +
+	"\x04data\x18\a \x01(\v2\x17.google.protobuf.StructR\x04data\x12\x18\n" +
+	"\achannel\x18\b \x01(\tR\achannel\x12\x1a\n" +
+	"\battempts\x18\t \x01(\x05R\battempts\x12\x14\n" +
+	"\x05error\x18\n" +
+	" \x01(\tR\x05error\x12\x18\n" +
+	"\aversion\x18\v \x01(\x03R\aversion\x12;\n" +
+	"\vaccept_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"acceptTime:#\x8a\xb5\x18\x1f\n" +
+	"\x1dtocsin.notifications.v1.retryB\xb2\x01\n" +
 	"\x14com.tocsin.events.v1B\x12NotificationsProtoP\x01Z$tocsin/gen/tocsin/events/v1;eventsv1\xa2\x02\x03TEX\xaa\x02\x10Tocsin.Events.V1\xca\x02\x10Tocsin\\Events\\V1\xe2\x02\x1cTocsin\\Events\\V1\\GPBMetadata\xea\x02\x12Tocsin::Events::V1b\x06proto3"
 
 var (
@@ -173,18 +336,22 @@ func file_tocsin_events_v1_notifications_proto_rawDescGZIP() []byte {
 	return file_tocsin_events_v1_notifications_proto_rawDescData
 }
 
-var file_tocsin_events_v1_notifications_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_tocsin_events_v1_notifications_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_tocsin_events_v1_notifications_proto_goTypes = []any{
 	(*NotificationStatusChanged)(nil), // 0: tocsin.events.v1.NotificationStatusChanged
-	(*timestamppb.Timestamp)(nil),     // 1: google.protobuf.Timestamp
+	(*NotificationAbandoned)(nil),     // 1: tocsin.events.v1.NotificationAbandoned
+	(*timestamppb.Timestamp)(nil),     // 2: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),           // 3: google.protobuf.Struct
 }
 var file_tocsin_events_v1_notifications_proto_depIdxs = []int32{
-	1, // 0: tocsin.events.v1.NotificationStatusChanged.change_time:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 0: tocsin.events.v1.NotificationStatusChanged.change_time:type_name -> google.protobuf.Timestamp
+	3, // 1: tocsin.events.v1.NotificationAbandoned.data:type_name -> google.protobuf.Struct
+	2, // 2: tocsin.events.v1.NotificationAbandoned.accept_time:type_name -> google.protobuf.Timestamp
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_notifications_proto_init() }
@@ -198,7 +365,7 @@ func file_tocsin_events_v1_notifications_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_notifications_proto_rawDesc), len(file_tocsin_events_v1_notifications_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

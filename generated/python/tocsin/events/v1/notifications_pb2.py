@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x81\x02\n\x19NotificationStatusChanged\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:,\x8a\xb5\x18(\n&tocsin.notifications.v1.status_changedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x81\x02\n\x19NotificationStatusChanged\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:,\x8a\xb5\x18(\n&tocsin.notifications.v1.status_changed\"\xb6\x02\n\x15NotificationAbandoned\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12%\n\x04\x64\x61ta\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12\x10\n\x08\x61ttempts\x18\t \x01(\x05\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:#\x8a\xb5\x18\x1f\n\x1dtocsin.notifications.v1.retryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTIFICATIONSTATUSCHANGED']._loaded_options = None
   _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_options = b'\212\265\030(\n&tocsin.notifications.v1.status_changed'
-  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_start=125
-  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_end=382
+  _globals['_NOTIFICATIONABANDONED']._loaded_options = None
+  _globals['_NOTIFICATIONABANDONED']._serialized_options = b'\212\265\030\037\n\035tocsin.notifications.v1.retry'
+  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_start=155
+  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_end=412
+  _globals['_NOTIFICATIONABANDONED']._serialized_start=415
+  _globals['_NOTIFICATIONABANDONED']._serialized_end=725
 # @@protoc_insertion_point(module_scope)
