@@ -29,9 +29,7 @@ def send_test(
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="ALERT, REMINDER or INFO.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     tenant: Annotated[str, typer.Option(help="Tenant on whose behalf it is sent.")] = "test",
-    channel: Annotated[
-        str, typer.Option(help="CONSOLE, EMAIL, WEBHOOK or FCM; chosen from the user's endpoints.")
-    ] = "",
+    channel: Annotated[str, typer.Option(help="CONSOLE, EMAIL, WEBHOOK or FCM; by the user's channel plan.")] = "",
     title: Annotated[str, typer.Option(help="Title of the notification.")] = "Test notification",
     body: Annotated[str, typer.Option(help="Text of the notification.")] = "It works: this is a test of Tocsin.",
     json: JsonOption = False,
@@ -57,8 +55,13 @@ def send_test(
         out = console()
         out.print(headline)
         shown = {
-            name: result.get(name) for name in ("id", "tenant", "user", "type", "channel", "title", "body", "error")
+            name: result.get(name)
+            for name in ("id", "tenant", "user", "type", "channel", "address", "title", "body", "error")
         }
+        if result.get("nextAttemptTime"):
+            shown["next attempt"] = result["nextAttemptTime"]
         out.print(fields("", shown))
     if not dry_run and result["status"] == "FAILED":
         raise CommandError(f"the notification was given up: {result.get('error', '')}")
+    if not dry_run and result["status"] == "PENDING":
+        raise CommandError(f"nobody has been reached yet: {result.get('error', '') or 'the attempt goes on'}")

@@ -17,10 +17,11 @@ from services.notification.domain.webhook import Subscription, new_secret
 
 log = get_logger(__name__)
 
-_EMAIL = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{1,255}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII
-)
-_URL = re.compile(r"https?://[\x21-\x7e]{1,2040}")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?=.{{1,255}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}", re.ASCII)
+"""RFC 5321: dots only between, and a domain of two labels at least, which is no IPv4 address."""
+_URL = re.compile(r"https?://[\x21\x22\x24-\x7e]{1,2040}")
 _FCM_TOKEN = re.compile(r"[A-Za-z0-9:_.%-]{1,4096}", re.ASCII)
 
 
@@ -50,13 +51,16 @@ class Endpoints:
         """Adds or renews an address. Raises AddressInvalid and TargetBlocked."""
         self._tenants.require(tenant)
         secret = ""
-        if channel is ChannelName.EMAIL and not is_email(address):
-            raise AddressInvalid("must be an e-mail address")
+        if channel is ChannelName.EMAIL:
+            if not is_email(address):
+                raise AddressInvalid("must be an e-mail address such as ann@example.com")
+            # No mail server of today tells them apart, and whoever has both is told twice.
+            address = address.lower()
         if channel is ChannelName.FCM and _FCM_TOKEN.fullmatch(address) is None:
             raise AddressInvalid("must be an FCM registration token")
         if channel is ChannelName.WEBHOOK:
             if _URL.fullmatch(address) is None:
-                raise AddressInvalid("must be an http or https URL of at most 2,048 characters")
+                raise AddressInvalid("must be an http or https URL of at most 2,048 characters, without a fragment")
             await self._guard.check(address, "address")
             secret = new_secret()
         endpoint, updated_at, new = await self._store.register(tenant, user, channel, address, secret)

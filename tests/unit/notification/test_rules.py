@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notification.application.endpoints import is_email
 from services.notification.domain.channel_plan import Contacts, Plans, Step, dump_plan, legs_from, load_plan
 from services.notification.domain.delivery import (
     Decision,
@@ -177,6 +178,37 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
 def test_receivers_of_webhooks_are_hosts_and_ports(url: str, receiver: str) -> None:
     assert receiver_of(WEBHOOK, url) == receiver
     assert receiver_of(EMAIL, "a@example.org") == ""
+
+
+@pytest.mark.parametrize(
+    "address", ["ann@example.com", "a.b+c@x-y.example.co", "o'neil@1and1.de", "a@xn--bcher-kva.example"]
+)
+def test_addresses_that_can_be_mailed_to(address: str) -> None:
+    assert is_email(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@b",
+        ".a@example.com",
+        "a.@example.com",
+        "a..b@example.com",
+        "a@example..com",
+        "a@1.2.3.4",
+        "a@-x.com",
+        "a@x-.com",
+        "@example.com",
+        "a@",
+        "x" * 65 + "@example.com",
+        "a@" + "x." * 127 + "com",
+        "a b@example.com",
+        "\u00e4@example.com",
+        "a@example.com\n",
+    ],
+)
+def test_addresses_that_are_none(address: str) -> None:
+    assert not is_email(address)
 
 
 def draft(**more: str) -> Draft:

@@ -135,7 +135,7 @@ type RegisterEndpointRequest struct {
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// channel of the address.
 	Channel Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
-	// address: an e-mail address, an http(s) URL, or an FCM registration token.
+	// address: an e-mail address (kept in lower case), an http(s) URL, or an FCM registration token.
 	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

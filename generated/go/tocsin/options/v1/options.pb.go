@@ -311,13 +311,13 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableText:\x8c\x03\n" +
 	"\bone_line\x12\x19.buf.validate.StringRules\x18Ԇ\x03 \x01(\bB\xd3\x02\xc2H\xcf\x02\n" +
 	"\xcc\x02\n" +
-	"\x0fstring.one_line\x12;must be one line, without control characters, and not blank\x1a\xfb\x01!rule || this == '' || (!this.matches('[\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]') && this.matches('[^ \\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u2000-\\u200f\\u202f\\u205f-\\u2064\\u2800\\u3000\\u3164\\ufeff\\uffa0]'))R\aoneLine:\xbd\x01\n" +
-	"\tno_spaces\x12\x19.buf.validate.StringRules\x18Ն\x03 \x01(\bB\x82\x01\xc2H\x7f\n" +
-	"}\n" +
-	"\x10string.no_spaces\x12>must hold visible ASCII characters only; percent-encode others\x1a)!rule || this.matches('^[\\\\x21-\\\\x7e]*$')R\bnoSpaces:\xe0\x01\n" +
-	"\bhttp_url\x12\x19.buf.validate.StringRules\x18ֆ\x03 \x01(\bB\xa7\x01\xc2H\xa3\x01\n" +
-	"\xa0\x01\n" +
-	"\x0fstring.http_url\x12Ymust be an absolute URL that starts with http:// or https://, of visible ASCII characters\x1a2!rule || this.matches('^https?://[\\\\x21-\\\\x7e]+$')R\ahttpUrl:\xa9\x03\n" +
+	"\x0fstring.one_line\x12;must be one line, without control characters, and not blank\x1a\xfb\x01!rule || this == '' || (!this.matches('[\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]') && this.matches('[^ \\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u2000-\\u200f\\u202f\\u205f-\\u2064\\u2800\\u3000\\u3164\\ufeff\\uffa0]'))R\aoneLine:\xcd\x01\n" +
+	"\tno_spaces\x12\x19.buf.validate.StringRules\x18Ն\x03 \x01(\bB\x92\x01\xc2H\x8e\x01\n" +
+	"\x8b\x01\n" +
+	"\x10string.no_spaces\x12Lmust hold visible ASCII characters only (others are percent-encoded in URLs)\x1a)!rule || this.matches('^[\\\\x21-\\\\x7e]*$')R\bnoSpaces:\xfe\x01\n" +
+	"\bhttp_url\x12\x19.buf.validate.StringRules\x18ֆ\x03 \x01(\bB\xc5\x01\xc2H\xc1\x01\n" +
+	"\xbe\x01\n" +
+	"\x0fstring.http_url\x12mmust be an absolute URL that starts with http:// or https://, of visible ASCII characters, without a fragment\x1a<!rule || this.matches('^https?://[\\\\x21\\\\x22\\\\x24-\\\\x7e]+$')R\ahttpUrl:\xa9\x03\n" +
 	"\auser_id\x12\x19.buf.validate.StringRules\x18׆\x03 \x01(\bB\xf2\x02\xc2H\xee\x02\n" +
 	"\xeb\x02\n" +
 	"\x0estring.user_id\x12\x8a\x01must be 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xcb\x01!rule || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x06userId:\xda\x03\n" +
