@@ -103,6 +103,8 @@ def _cleared(alarm: dict[str, Any]) -> str:
             return "closed: the device was moved or deleted"
         case "RULE_CHANGED":
             return "closed: the rule was changed, disabled or deleted"
+        case "READING_AMENDED":
+            return "was none: somebody has amended the reading"
         case _:
             return ""
 

@@ -20,6 +20,7 @@ from tests.support.aggregation.mesh import PARTITIONS, Mesh, Replica
 from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import alarm_pb2 as am
 from tocsin.aggregation.v1 import alarm_service_pb2 as pb
+from tocsin.aggregation.v1.aggregation_service_pb2 import VoidReadingRequest
 from tocsin.aggregation.v1.alarm_service_pb2_grpc import AlarmServiceStub
 from tocsin.events.v1.alarms_pb2 import AlarmCleared, AlarmNotice, AlarmRaised
 
@@ -358,6 +359,22 @@ async def test_a_restart_with_a_backlog_calls_nobody_quiet(mesh: Mesh) -> None:
         # Raised as long after the service came back.
         assert newest + 3 * SECOND <= alarm.raise_time.ToMicroseconds() <= now_us()
         assert len(await desk.alarms()) == 1
+
+
+async def test_an_alarm_that_stood_on_a_wrong_reading_is_over_when_it_is_voided(mesh: Mesh, desk: Desk) -> None:
+    await desk.rule("hot", threshold=am.AlarmRule.Threshold(direction="ABOVE", limit=300))
+    at = now_us() - 30 * SECOND
+    await mesh.send([(series("d1"), at - SECOND, 290.0), (series("d1"), at, 390.0)])
+    await desk.until("RAISED")
+    stub = await mesh.stub(desk.replica)
+    wrong = VoidReadingRequest(building="b1", room="r1", sensor_type="temperature", device="d1", reason="a test")
+    wrong.event_time.FromMicroseconds(at)
+    assert (await stub.VoidReading(wrong, timeout=60)).changed
+    [alarm] = await desk.alarms()
+    assert (alarm.state, alarm.clear_cause) == (am.Alarm.CLEARED, am.Alarm.READING_AMENDED)
+    await eventually(lambda: len(desk.of(AlarmCleared)) == 1)
+    assert desk.of(AlarmCleared)[0].cause == "READING_AMENDED"
+    assert len(desk.of(AlarmRaised)) == 1
 
 
 async def test_while_ingestion_is_away_nobody_is_called_quiet(mesh: Mesh) -> None:

@@ -39,6 +39,16 @@ class AlarmEvaluation(Protocol):
         """Windows that have closed, and older ones that have changed since they did."""
         ...
 
+    def tried_since(self, series: int, times: Sequence[int]) -> int | None:
+        """From when on `amended` needs the readings of a series, of which those at `times` were amended; None: it need
+        not be told."""
+        ...
+
+    def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
+        """What counts of a series from `since` on, in order, after readings at `times` were amended or decided about.
+        `now`: the wall clock."""
+        ...
+
     def resume(self, since: int) -> None:
         """Readings can be taken since then, and could not before (the wall clock)."""
         ...
@@ -73,6 +83,13 @@ class NoAlarms:
         """See `AlarmEvaluation`."""
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """See `AlarmEvaluation`."""
+
+    def tried_since(self, series: int, times: Sequence[int]) -> int | None:
+        """See `AlarmEvaluation`."""
+        return None
+
+    def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
         """See `AlarmEvaluation`."""
 
     def resume(self, since: int) -> None:
@@ -134,6 +151,14 @@ class PartitionAlarms:
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
         """See `AlarmEvaluation`."""
         self._evaluator.windows(closed, revised)
+
+    def tried_since(self, series: int, times: Sequence[int]) -> int | None:
+        """See `AlarmEvaluation`."""
+        return self._evaluator.tried_since(series, times)
+
+    def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.amended(series, counting, times, since, now)
 
     def resume(self, since: int) -> None:
         """See `AlarmEvaluation`."""

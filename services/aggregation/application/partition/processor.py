@@ -1,7 +1,7 @@
 """Turns messages of one partition into one write: readings, windows, state, position and announcements together."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -36,7 +36,7 @@ from services.aggregation.application.partition.series_registry import SeriesReg
 from services.aggregation.application.partition.spanned_windows import merge_revisions, reclose_spanned
 from services.aggregation.domain.columns import Bools
 from services.aggregation.domain.counters.correction import Correction
-from services.aggregation.domain.late.amendments import amend, take_out_unsettled
+from services.aggregation.domain.late.amendments import RawReading, amend, take_out_unsettled
 from services.aggregation.domain.late.context import SeriesRevision
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.late.recomputation import is_counter
@@ -45,7 +45,7 @@ from services.aggregation.domain.partition.continuity import Bookmark, Lost
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, Kind
-from services.aggregation.domain.times import SECOND
+from services.aggregation.domain.times import NO_END, SECOND
 from services.aggregation.domain.windows.engine import Changes, Engine
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -165,9 +165,30 @@ class Processor:
             changes = engine.apply(again, self._clock(), np.array([series], np.int64))
             # They are stored already.
             changes.raw = no_readings()
+        await self._evaluate_amended(job.series_id, series, counting if job.amendments else {job.end - 1: None})
         write = self._write(changes, rejudged, reclosed=await self._reclose(changes, rejudged))
         write.amended, write.progress = AmendedReadings(series, amended), progress
         await self._commit(write)
+
+    async def _evaluate_amended(self, series_id: int, series: int, amended: Mapping[int, RawReading | None]) -> None:
+        """Alarms of a series, after these of its readings were amended (None: decided about)."""
+        times = sorted(amended)
+        since = self.alarms.tried_since(series, times) if times else None
+        if since is None:
+            return
+        past = await self._store.past(series_id, since, NO_END, NO_END, 0)
+        counting = dict(zip(past.time.tolist(), past.value.tolist(), strict=True))
+        for at, reading in amended.items():
+            if reading is not None and at >= since:
+                counting.pop(at, None)
+                counting |= {at: reading.value} if reading.counts else {}
+        rows = sorted(counting.items())
+        readings = Readings(
+            np.full(len(rows), series, np.int64),
+            np.array([at for at, _ in rows], np.int64),
+            np.array([value for _, value in rows], np.float64),
+        )
+        self.alarms.amended(series, readings, times, since, wall_clock_us())
 
     async def _rebuild(self, outdated: Sequence[StoredSeries]) -> None:
         """Makes states anew whose layout or steps are others now: each in an engine of its own."""

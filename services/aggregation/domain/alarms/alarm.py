@@ -29,6 +29,7 @@ class Cause(IntEnum):
     CLOSED_BY_HAND = 2
     DEVICE_LEFT = 3
     RULE_CHANGED = 4
+    READING_AMENDED = 5
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from services.aggregation.domain.alarms.accepted_values import accepted_values
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory
+from services.aggregation.domain.alarms.amended import evaluate_amended, tried_since
 from services.aggregation.domain.alarms.book import DEFAULTS, AlarmBook, EvaluatorOptions
 from services.aggregation.domain.alarms.clock import AlarmClock
 from services.aggregation.domain.alarms.closed_windows import evaluate_closed, evaluate_revised
@@ -170,6 +171,17 @@ class Evaluator:
         self._book.sync()
         evaluate_revised(self._book, windows, revised)
         evaluate_closed(self._book, windows)
+
+    def tried_since(self, place: int, times: Sequence[int]) -> int | None:
+        """From when on the readings of a series are needed, after those at `times` were amended; None: no rule is
+        concerned."""
+        return tried_since(self._book, place, times)
+
+    def amended(self, place: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
+        """Brings alarms in step with the readings of the series that count from `since` on, in order, now (the wall
+        clock) that those at `times` were amended."""
+        self._book.now = now
+        evaluate_amended(self._book, place, counting, times, since)
 
     def take(self) -> AlarmChanges:
         """What has to be stored since the last time."""

@@ -45,6 +45,7 @@ _OVER = {
     Cause.CLOSED_BY_HAND: "it was closed by hand",
     Cause.DEVICE_LEFT: "the device was moved or deleted",
     Cause.RULE_CHANGED: "the rule was changed, disabled or deleted",
+    Cause.READING_AMENDED: "it was none: somebody has amended the reading",
 }
 
 

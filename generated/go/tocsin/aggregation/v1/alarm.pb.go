@@ -387,6 +387,8 @@ const (
 	Alarm_DEVICE_LEFT Alarm_ClearCause = 3
 	// RULE_CHANGED means that the rule was changed, disabled or deleted.
 	Alarm_RULE_CHANGED Alarm_ClearCause = 4
+	// READING_AMENDED means that it stood on a reading that was voided, replaced or decided about since: it is none by what counts now.
+	Alarm_READING_AMENDED Alarm_ClearCause = 5
 )
 
 // Enum value maps for Alarm_ClearCause.
@@ -397,6 +399,7 @@ var (
 		2: "CLOSED_BY_HAND",
 		3: "DEVICE_LEFT",
 		4: "RULE_CHANGED",
+		5: "READING_AMENDED",
 	}
 	Alarm_ClearCause_value = map[string]int32{
 		"CLEAR_CAUSE_UNSPECIFIED": 0,
@@ -404,6 +407,7 @@ var (
 		"CLOSED_BY_HAND":          2,
 		"DEVICE_LEFT":             3,
 		"RULE_CHANGED":            4,
+		"READING_AMENDED":         5,
 	}
 )
 
@@ -1499,7 +1503,7 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\x06DEVICE\x10\x04\x12\b\n" +
 	"\x04KIND\x10\x05B\x12\n" +
 	"\tcondition\x12\x05\xbaH\x02\b\x01B\x12\n" +
-	"\x10_matching_series\"\x90\t\n" +
+	"\x10_matching_series\"\xa6\t\n" +
 	"\x05Alarm\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -1537,14 +1541,15 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\n" +
 	"\x06RAISED\x10\x02\x12\x10\n" +
 	"\fACKNOWLEDGED\x10\x03\x12\v\n" +
-	"\aCLEARED\x10\x04\"u\n" +
+	"\aCLEARED\x10\x04\"\x8a\x01\n" +
 	"\n" +
 	"ClearCause\x12\x1b\n" +
 	"\x17CLEAR_CAUSE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fCONDITION_ENDED\x10\x01\x12\x12\n" +
 	"\x0eCLOSED_BY_HAND\x10\x02\x12\x0f\n" +
 	"\vDEVICE_LEFT\x10\x03\x12\x10\n" +
-	"\fRULE_CHANGED\x10\x04B\b\n" +
+	"\fRULE_CHANGED\x10\x04\x12\x13\n" +
+	"\x0fREADING_AMENDED\x10\x05B\b\n" +
 	"\x06_valueB\r\n" +
 	"\v_last_valueB\x10\n" +
 	"\x0e_extreme_valueB\xcd\x01\n" +

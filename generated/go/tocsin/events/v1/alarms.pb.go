@@ -190,7 +190,8 @@ type AlarmCleared struct {
 	ClearTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clear_time,json=clearTime,proto3" json:"clear_time,omitempty"`
 	// value that was seen then, in the canonical unit; absent when there is none.
 	Value *float64 `protobuf:"fixed64,4,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// cause: `CONDITION_ENDED`, `CLOSED_BY_HAND`, `DEVICE_LEFT` (moved or deleted) or `RULE_CHANGED` (or disabled, or deleted).
+	// cause: `CONDITION_ENDED`, `CLOSED_BY_HAND`, `DEVICE_LEFT` (moved or deleted), `RULE_CHANGED` (or disabled, or deleted)
+	// or `READING_AMENDED` (it stood on a reading that was voided, replaced or decided about since).
 	Cause         string `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

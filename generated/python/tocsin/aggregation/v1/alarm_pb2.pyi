@@ -191,11 +191,13 @@ class Alarm(_message.Message):
         CLOSED_BY_HAND: _ClassVar[Alarm.ClearCause]
         DEVICE_LEFT: _ClassVar[Alarm.ClearCause]
         RULE_CHANGED: _ClassVar[Alarm.ClearCause]
+        READING_AMENDED: _ClassVar[Alarm.ClearCause]
     CLEAR_CAUSE_UNSPECIFIED: Alarm.ClearCause
     CONDITION_ENDED: Alarm.ClearCause
     CLOSED_BY_HAND: Alarm.ClearCause
     DEVICE_LEFT: Alarm.ClearCause
     RULE_CHANGED: Alarm.ClearCause
+    READING_AMENDED: Alarm.ClearCause
     ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
