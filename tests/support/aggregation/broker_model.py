@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from nats.js.errors import NotFoundError
+
 from services.aggregation.adapters.nats.reading_lane import JetStreamLane, LaneOptions
 from services.aggregation.domain.partition.continuity import Stream
 from services.chassis.errors import Unavailable
@@ -257,14 +259,19 @@ class ModelLanes:
             _reach(self._broker)
             return SimpleNamespace(state=SimpleNamespace(last_seq=self._broker.last))
 
-        connection: Any = SimpleNamespace(js=SimpleNamespace(stream_info=stream_info), names=MeshNames())
+        async def get_last_msg(_stream: str, _subject: str) -> Any:
+            _reach(self._broker)
+            raise NotFoundError  # nobody has said that it accepts readings
+
+        js = SimpleNamespace(stream_info=stream_info, get_last_msg=get_last_msg)
+        connection: Any = SimpleNamespace(js=js, names=MeshNames())
         options = BatchOptions(service="tests", name="p", stream="READINGS", subject="s", max_unsettled=8)
         reader = BatchReader(connection, options, self.publisher)
         source: Any = ModelSource(self._broker)
         reader._source = source  # pyright: ignore[reportPrivateUsage]
         await reader.start()
         try:
-            yield _Polled(reader, LaneOptions(max_messages=8, max_wait=timedelta(0)))
+            yield _Polled(connection, reader, LaneOptions(max_messages=8, max_wait=timedelta(0)))
         finally:
             await reader.close()
 
