@@ -311,7 +311,7 @@ async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> 
     asker = Asker(client, origins, AskingOptions(concurrency=concurrency))
     options = RemindingOptions(
         # Enough to keep the server's places taken while more is claimed.
-        room=4 * concurrency,
+        room=16 * concurrency,
         hold=settings.reminder_hold,
         poll=settings.poll,
         lease=settings.reminder_lease,

@@ -160,6 +160,7 @@ class InMemoryReminders:
                 user=reminder.user,
                 content=reminder.content,
                 late=now - one.at,
+                lane=row.origin,
                 held=one.decision is Decision.HELD,
             )
 

@@ -81,9 +81,9 @@ _TAKE = f"""
     ), taken AS (
         UPDATE reminder_occurrences o SET lease = $4::uuid, next_attempt_at = $5
         FROM due WHERE o.tenant = due.tenant AND o.reminder = due.reminder AND o.at = due.at
-        RETURNING o.tenant, o.reminder, o.at, o.decision
+        RETURNING o.tenant, o.reminder, o.at, o.decision, o.origin
     )
-    SELECT t.tenant, t.reminder, t.at, t.decision, r.recipient, {reminder_rows.CONTENT_COLUMNS}
+    SELECT t.tenant, t.reminder, t.at, t.decision, t.origin, r.recipient, {reminder_rows.CONTENT_COLUMNS}
     FROM taken t JOIN reminders r ON r.tenant = t.tenant AND r.id = t.reminder
 """
 _NEXT_DUE = """
@@ -179,6 +179,7 @@ class PostgresReminderQueue:
                             user=after.user,
                             content=after.content,
                             late=now - one.at,
+                            lane=lane,
                         )
                     )
         new = await connection.fetch(
@@ -268,6 +269,7 @@ class PostgresReminderQueue:
                     user=row["recipient"],
                     content=content,
                     late=now - row["at"],
+                    lane=row["origin"],
                     held=row["decision"] == Decision.HELD,
                 )
             )

@@ -35,13 +35,10 @@ class ClaimedOccurrence:
     user: str
     content: Content
     late: timedelta
+    lane: str = ""
+    """The origin whose room it takes; empty where nobody is asked, or nobody may be any more."""
     held: bool = False
     """It was asked about before, and held."""
-
-    @property
-    def origin(self) -> str:
-        """Whom it is to be asked about; empty for nobody."""
-        return str(self.content.check.origin) if self.content.check else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from services.notification.domain.reminders.occurrence import Decision, Reason, 
 log = get_logger(__name__)
 _PAUSE_AFTER_FAILURE = 0.5
 _UNCHECKED = ""
-_MOST_AT_ONCE = 256
+_MOST_AT_ONCE = 512
+_MOST_UNDECIDED = 2_000
 
 ChooseRoutes = Callable[[Sequence[Draft]], Awaitable[Sequence[Route | DomainError]]]
 """The channel of each draft, or why there is none."""
@@ -40,8 +41,8 @@ class RemindingOptions:
     """`room` occurrences of each origin are claimed at a time, and their leases renewed while they are under way. Held
     ones are asked about every `hold`."""
 
-    room: int = 256
-    unchecked_room: int = 500
+    room: int = 1024
+    unchecked_room: int = 1024
     hold: timedelta = timedelta(minutes=1)
     poll: timedelta = timedelta(seconds=5)
     lease: timedelta = timedelta(seconds=30)
@@ -69,7 +70,7 @@ class Reminding:
         self._taken: Counter[str] = Counter()
         self._woken = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], ClaimedOccurrence] = {}
-        self.deciding = GroupCommit[Decided, bool]("reminders", self._decide, keep_abandoned=True)
+        self.deciding = GroupCommit[Decided, bool]("reminders", self._decide, limit=500, keep_abandoned=True)
         """The group commit of decisions; whoever makes this closes it."""
 
     def poke(self) -> None:
@@ -91,6 +92,9 @@ class Reminding:
             self._woken.clear()
             if keeper.done():
                 keeper.result()
+            if self._undecided() > _MOST_UNDECIDED:
+                await self._wait(stop, self._options.poll)
+                continue
             try:
                 if not adopted:
                     await self._adopt()
@@ -102,7 +106,7 @@ class Reminding:
                 continue
             for one in claims.claimed:
                 self._start(one)
-            origins = {self._lane(one) for one in claims.claimed}
+            origins = {one.lane for one in claims.claimed}
             if claims.next_due is None or claims.next_due or (origins and all(map(self._full, origins))):
                 # While there is room for any of what was due, what is due next is not waited for.
                 due = self._options.poll if not claims.next_due else min(claims.next_due, self._options.poll)
@@ -129,24 +133,29 @@ class Reminding:
     def _rooms(self) -> dict[str, int]:
         return {origin: max(most - self._taken[origin], 0) for origin, most in self._capacity.items()}
 
+    def _undecided(self) -> int:
+        """Occurrences whose verdict is not written down yet."""
+        return len(self._under_way) - self._taken.total()
+
+    def _leave(self, lane: str) -> None:
+        was_full = self._full(lane)
+        self._taken[lane] -= 1
+        if was_full and not self._full(lane):
+            self._woken.set()
+
     def _full(self, lane: str) -> bool:
         # A claim costs nearly the same for one as for many.
         return self._taken[lane] > self._capacity[lane] // 2
 
-    def _lane(self, claimed: ClaimedOccurrence) -> str:
-        return claimed.origin if claimed.origin in self._capacity else _UNCHECKED
-
     def _start(self, claimed: ClaimedOccurrence) -> None:
         task = asyncio.create_task(self._process(claimed), name=f"remind {claimed.tenant}/{claimed.reminder}")
         self._under_way[task] = claimed
-        self._taken[self._lane(claimed)] += 1
+        self._taken[claimed.lane] += 1
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        lane = self._lane(self._under_way.pop(task))
-        was_full = self._full(lane)
-        self._taken[lane] -= 1
-        if was_full and not self._full(lane):
+        del self._under_way[task]
+        if self._undecided() == _MOST_UNDECIDED:
             self._woken.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("reminders.died", task=task.get_name(), exc_info=error)
@@ -163,7 +172,11 @@ class Reminding:
 
     async def _process(self, claimed: ClaimedOccurrence) -> None:
         began = time.perf_counter()
-        verdict = await self._judge(claimed)
+        try:
+            verdict = await self._judge(claimed)
+        finally:
+            # What waits for its commit holds up nobody who waits to be asked about.
+            self._leave(claimed.lane)
         waited = timedelta(0)
         while waited < self._options.lease:
             try:
@@ -187,7 +200,7 @@ class Reminding:
         check = claimed.content.check
         if check is None:
             return judged(None, OnNoAnswer.SEND, hold=None)
-        lane = metrics.ASKING.labels(self._lane(claimed) or "other")
+        lane = metrics.ASKING.labels(claimed.lane or "other")
         with lane.track_inprogress():
             answer = await self._asker.ask(check, user=claimed.user, reminder=claimed.reminder, occurrence=claimed.at)
         left = patience - claimed.late

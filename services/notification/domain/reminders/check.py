@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -58,20 +59,25 @@ class Check:
         if unknown := [name for name in _PLACE.findall(self.url) if name not in _PLACES]:
             raise _bad(f"has {{{unknown[0][:20]}}}; {{user}}, {{reminder}} and {{occurrence}} can be filled in")
         try:
-            Origin.of(_PLACE.sub("x", self.url))
+            _origin(self.url)
         except ValueError as error:
             raise _bad(str(error)) from None
 
     @property
     def origin(self) -> Origin:
         """Who is asked."""
-        return Origin.of(_PLACE.sub("x", self.url))
+        return _origin(self.url)
 
     def filled(self, *, user: str, reminder: str, occurrence: datetime) -> str:
         """The URL of one question."""
         at = occurrence.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         values: Mapping[str, str] = {"user": user, "reminder": reminder, "occurrence": at}
         return _PLACE.sub(lambda place: quote(values[place[1]], safe=""), self.url)
+
+
+@lru_cache(maxsize=10_000)
+def _origin(template: str) -> Origin:
+    return Origin.of(_PLACE.sub("x", template))
 
 
 def _bad(description: str) -> InvalidArgument:
