@@ -171,3 +171,25 @@ def test_a_mark_of_an_old_version_is_refused(rest: httpx.Client, unique: Callabl
         refused = rest.post(path, json={"tenant": "test"}, headers={"If-Match": tag})
         assert (refused.status_code, refused.json()["reason"]) == (400, "HEADER_INVALID")
     assert rest.post(path, json={"tenant": "test"}, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_channel_plan_is_kept_and_removed(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    path = f"/v1/users/{unique('u')}/channelPlan"
+    which = {"tenant": "test", "type": "ALERT"}
+    default = rest.get(path, params=which)
+    assert default.status_code == 200, default.text
+    assert [step["channel"] for step in default.json()["steps"]] == ["FCM", "EMAIL", "WEBHOOK"]
+    assert default.json()["own"] is False
+    steps = [{"channel": "WEBHOOK", "after": "30s"}, {"channel": "EMAIL"}]
+    made = rest.put(path, json={**which, "steps": steps})
+    assert made.status_code == 200, made.text
+    assert made.json() == rest.get(path, params=which).json()
+    assert (made.json()["own"], made.json()["steps"]) == (True, steps)
+    assert rest.get(path, params={**which, "type": "INFO"}).json()["own"] is False
+    for bad in ([], [{"channel": "EMAIL"}] * 2, [{"channel": "EMAIL", "after": "0s"}], [{"after": "1s"}]):
+        refused = rest.put(path, json={**which, "steps": bad})
+        assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_FIELD"), refused.text
+    assert rest.delete(path, params=which).status_code == 200
+    assert rest.delete(path, params=which).status_code == 404
+    nobody = rest.post("/v1/notifications", json=notification(unique("u")))
+    assert (nobody.status_code, nobody.json()["reason"]) == (400, "NO_ENDPOINT")

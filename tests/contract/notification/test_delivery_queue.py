@@ -112,7 +112,7 @@ async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
     assert await rig.claim() == []
     rig.advance(0.001)
     [taken] = await rig.claim()
-    assert (taken.id, taken.claims, taken.attempts) == (lost.id, 2, 0)
+    assert (taken.id, taken.claims, taken.attempts, taken.crashed) == (lost.id, 2, 0, True)
     assert taken.lease != lost.lease
     await rig.queue.release([lost])
     assert await rig.claim() == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,7 +27,15 @@ from services.notification.application.ports import NotificationFilter, PublicEv
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import Plans, Step
-from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing, Sent
+from services.notification.domain.delivery import (
+    Endpoint,
+    Failure,
+    FailureKind,
+    Outcome,
+    Outgoing,
+    Sent,
+    UnknownOutcome,
+)
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
@@ -159,6 +167,7 @@ async def world(
     event_stop_budget: timedelta = timedelta(seconds=5),
     concurrency: int = 64,
     patience: timedelta = timedelta(seconds=5),
+    unknown: Mapping[Lane, UnknownOutcome] | None = None,
 ) -> AsyncGenerator[World]:
     clock = ManualClock()
     state = State(now=lambda: clock.time)
@@ -183,7 +192,7 @@ async def world(
     async with GroupCommit("completions", complete, keep_abandoned=True) as completing:
         events = Hanging()
         channels = {ChannelName.CONSOLE: channel, ChannelName.EMAIL: channel, ChannelName.WEBHOOK: events}
-        attempts = Attempts(channels, AttemptOptions(), NoMeter(), randomness=lambda: 0.0)
+        attempts = Attempts(channels, AttemptOptions(unknown=unknown or {}), NoMeter(), randomness=lambda: 0.0)
         pace = DispatcherOptions(stop_budget=stop_budget, patience=patience)
         hurried = replace(pace, stop_budget=event_stop_budget)
         lanes = Lanes(
@@ -445,6 +454,23 @@ async def test_what_kills_every_process_is_given_up() -> None:
         found = await it.becomes(one.id, Status.FAILED, 1)
         assert found.error.startswith("NO_OUTCOME")
         it.channel.hold.set()
+
+
+async def test_after_a_crash_it_is_sent_again_or_held() -> None:
+    for unknown, status in (({}, Status.SENT), ({Lane.CONSOLE: UnknownOutcome.HOLD}, Status.FAILED)):
+        async with world(unknown=unknown) as it:
+            it.channel.hold = asyncio.Event()
+            one = await it.send()
+            await eventually(lambda it=it: len(it.channel.sent) == 1, interval=0.001)
+            it.advance(31)  # its lease has ended; it may have been sent, and counts for its user
+            it.advance(60)
+            if status is Status.SENT:
+                await eventually(lambda it=it: len(it.channel.sent) == 2, interval=0.001)
+                it.channel.hold.set()
+            found = await it.becomes(one.id, status, 1)
+            it.channel.hold.set()
+            assert len(it.channel.sent) == (2 if status is Status.SENT else 1)
+            assert found.error.startswith("OUTCOME_UNKNOWN") == (status is Status.FAILED)
 
 
 async def test_who_may_not_or_cannot_be_told_is_refused() -> None:
