@@ -14,38 +14,25 @@ from services.chassis.errors import DomainError
 from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database, Outbox, first_time
 from services.notification.adapters.nats import events
-from services.notification.adapters.postgres import rate_limit, rows
+from services.notification.adapters.postgres import rate_limit
+from services.notification.adapters.postgres.accepted import New
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.idempotency import claim_keys, known_drafts
 from services.notification.adapters.postgres.legs import LEG_COLUMNS, LegRow, leg_arrays, leg_values
-from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.places import Room, Tally
 from services.notification.application.ports import Enqueued
 from services.notification.domain.channel_plan import Route, dump_plan
 from services.notification.domain.delivery import Outgoing
-from services.notification.domain.errors import IdempotencyConflict, RateLimited
-from services.notification.domain.lane import Lane, priority_of
-from services.notification.domain.notification import KEYS_LAST, Draft, Notification, Status
+from services.notification.domain.errors import RateLimited
+from services.notification.domain.lane import Lane
+from services.notification.domain.notification import Draft
 from services.notification.domain.rate_limit import RateLimit
 
 _CONSUMER = "alarm_notices"
 """Whose marks in the inbox say which events have had their notifications."""
 
-_CLAIM_KEYS = """
-    INSERT INTO TENANT.idempotency_keys AS k (key, fingerprint, notification, created_at)
-    SELECT key, fingerprint, notification, $4 FROM unnest($1::text[], $2::bytea[], $3::uuid[])
-        AS n (key, fingerprint, notification) ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET
-        fingerprint = excluded.fingerprint, notification = excluded.notification, created_at = excluded.created_at
-    WHERE k.created_at < $5
-    RETURNING key
-"""
-_KNOWN_KEYS = f"""
-    SELECT k.key, k.fingerprint, k.created_at AS used_at, {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at
-    FROM TENANT.idempotency_keys k JOIN TENANT.notifications n ON n.id = k.notification {rows.SCHEDULED}
-    WHERE k.key = ANY($1::text[])
-"""
 _OLDER_WORK = """
     SELECT place FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[]) WITH ORDINALITY
         AS w (lane, tenant, receiver, priority, place)
@@ -85,32 +72,6 @@ _INSERT = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _New:
-    id: str
-    """Of the notification, and of its first delivery."""
-    draft: Draft
-    route: Route
-
-    @property
-    def user(self) -> User:
-        return self.draft.tenant, self.draft.user
-
-    def legs(self, now: datetime) -> list[LegRow]:
-        """Its deliveries; the first has its id."""
-        return [
-            LegRow(
-                id=new_id() if place else self.id,
-                notification=self.id,
-                user=self.draft.user,
-                leg=leg,
-                priority=priority_of(self.draft),
-                accepted=now,
-            )
-            for place, leg in enumerate(self.route.legs)
-        ]
-
-
 class Enqueuer:
     """Accepts notifications, alone or many at once."""
 
@@ -138,20 +99,8 @@ class Enqueuer:
 
     async def known(self, drafts: Sequence[Draft]) -> Sequence[Enqueued | DomainError | None]:
         """See NotificationStore.known."""
-        by_tenant: dict[str, set[str]] = defaultdict(set)
-        for draft in drafts:
-            if draft.idempotency_key:
-                by_tenant[draft.tenant].add(draft.idempotency_key)
-        found: dict[tuple[str, str], tuple[bytes, Enqueued]] = {}
         async with self._database.connection() as connection:
-            now = await self._clock.now(connection)
-            for tenant, keys in by_tenant.items():
-                for row in await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(keys)):
-                    if row["used_at"] >= now - KEYS_LAST:
-                        kept = Enqueued(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
-                        found[tenant, row["key"]] = row["fingerprint"], kept
-        known = [found.get((draft.tenant, draft.idempotency_key)) for draft in drafts]
-        return [None if first is None else _judged(draft, *first) for draft, first in zip(drafts, known, strict=True)]
+            return await known_drafts(connection, drafts, await self._clock.now(connection))
 
     async def enqueue_for_event(self, event: str, drafts: Sequence[tuple[Draft, Route]]) -> int:
         """See NotificationStore.enqueue_for_event."""
@@ -166,11 +115,11 @@ class Enqueuer:
     ) -> Sequence[Enqueued | DomainError]:
         # Ids of one millisecond are in no order by themselves; these are, and so are a user's notifications.
         ids = sorted(new_id() for _ in drafts)
-        news = [_New(id_, draft, route) for id_, (draft, route) in zip(ids, drafts, strict=True)]
+        news = [New(id_, draft, route) for id_, (draft, route) in zip(ids, drafts, strict=True)]
         known: dict[str, Enqueued | DomainError] = {}
         if any(new.draft.idempotency_key for new in news):
             # Before any user's lock: whoever waits for a key must hold none.
-            known = await self._claim_keys(connection, news, await self._clock.now(connection))
+            known = await claim_keys(connection, news, await self._clock.now(connection))
         fresh = [new for new in news if new.id not in known]
         if not fresh:
             return [known[new.id] for new in news]
@@ -179,9 +128,11 @@ class Enqueuer:
         else:
             batch = _batch(fresh, await self._clock.now(connection))
         await self._insert(connection, batch)
-        return [known.get(new.id) or Enqueued(_fresh(new, batch.now), claimed=batch.claimed_of(new)) for new in news]
+        return [
+            known.get(new.id) or Enqueued(new.notification(batch.now), claimed=batch.claimed_of(new)) for new in news
+        ]
 
-    async def _select(self, connection: Connection, fresh: Sequence[_New], rooms: Mapping[Lane, Room]) -> "_Batch":
+    async def _select(self, connection: Connection, fresh: Sequence[New], rooms: Mapping[Lane, Room]) -> "_Batch":
         """Those that may go now are claimed. None while older work for the same receiver is due: it has the first turn,
         and so has what was accepted first of each user."""
         users = list(dict.fromkeys(new.user for new in fresh))
@@ -208,10 +159,10 @@ class Enqueuer:
 
     async def enqueue_claimed(self, draft: Draft, route: Route) -> Enqueued:
         """See NotificationStore.enqueue_claimed."""
-        new = _New(new_id(), draft, route)
+        new = New(new_id(), draft, route)
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
-            known = (await self._claim_keys(connection, [new], now)).get(new.id)
+            known = (await claim_keys(connection, [new], now)).get(new.id)
             if isinstance(known, Enqueued):
                 return known
             if isinstance(known, DomainError):
@@ -225,41 +176,10 @@ class Enqueuer:
             batch = _batch([new], now)
             batch.claimed |= {one.id for one in batch.legs[new.id] if not one.leg.standby}
             await self._insert(connection, batch)
-        return Enqueued(_fresh(new, now), claimed=batch.claimed_of(new))
-
-    async def _claim_keys(
-        self, connection: Connection, news: Sequence[_New], now: datetime
-    ) -> dict[str, Enqueued | DomainError]:
-        """What is known already, by the id that the new notification would have had."""
-        by_tenant: dict[str, dict[str, list[_New]]] = defaultdict(lambda: defaultdict(list))
-        for new in news:
-            if key := new.draft.idempotency_key:
-                by_tenant[new.draft.tenant][key].append(new)
-        known: dict[str, Enqueued | DomainError] = {}
-        for tenant in sorted(by_tenant):
-            groups = by_tenant[tenant]
-            firsts = [group[0] for group in groups.values()]
-            claimed = await connection.fetch(
-                in_tenant(_CLAIM_KEYS, tenant),
-                list(groups),
-                [new.draft.fingerprint() for new in firsts],
-                [new.id for new in firsts],
-                now,
-                now - KEYS_LAST,
-            )
-            used = set(groups) - {row["key"] for row in claimed}
-            kept = await connection.fetch(in_tenant(_KNOWN_KEYS, tenant), sorted(used)) if used else []
-            for row in kept:
-                existing = Enqueued(rows.notification(row, tenant, row["next_attempt_at"]), existing=True)
-                known |= {new.id: _judged(new.draft, row["fingerprint"], existing) for new in groups[row["key"]]}
-            for key in set(groups) - used:
-                first, *repeats = groups[key]
-                existing = Enqueued(_fresh(first, now), existing=True)
-                known |= {new.id: _judged(new.draft, first.draft.fingerprint(), existing) for new in repeats}
-        return known
+        return Enqueued(new.notification(now), claimed=batch.claimed_of(new))
 
     async def _insert(self, connection: Connection, batch: "_Batch") -> None:
-        by_tenant: dict[str, list[_New]] = defaultdict(list)
+        by_tenant: dict[str, list[New]] = defaultdict(list)
         for new in batch.news:
             by_tenant[new.draft.tenant].append(new)
         for tenant, group in by_tenant.items():
@@ -283,7 +203,7 @@ class Enqueuer:
                 batch.lease,
                 batch.now + self._lease,
             )
-        changes = events.status_changes([_fresh(new, batch.now) for new in batch.news], batch.now)
+        changes = events.status_changes([new.notification(batch.now) for new in batch.news], batch.now)
         await self._outbox.add_bundles(connection, [changes])
 
 
@@ -291,13 +211,13 @@ class Enqueuer:
 class _Batch:
     """What is accepted together, its deliveries by notification, and which of them are claimed with it."""
 
-    news: Sequence[_New]
+    news: Sequence[New]
     legs: Mapping[str, Sequence[LegRow]]
     now: datetime
     lease: str
     claimed: set[str]
 
-    def claimed_of(self, new: _New) -> tuple[Claimed, ...]:
+    def claimed_of(self, new: New) -> tuple[Claimed, ...]:
         """The claimed deliveries of one, with all that an attempt needs."""
         return tuple(
             Claimed(
@@ -317,7 +237,7 @@ class _Batch:
         )
 
 
-def _batch(news: Sequence[_New], now: datetime) -> _Batch:
+def _batch(news: Sequence[New], now: datetime) -> _Batch:
     return _Batch(news, {new.id: new.legs(now) for new in news}, now, str(uuid4()), set())
 
 
@@ -325,7 +245,7 @@ _Flow = tuple[str, str, str, int]
 """Lane, tenant, receiver and priority."""
 
 
-def _flow(new: _New, one: LegRow) -> _Flow:
+def _flow(new: New, one: LegRow) -> _Flow:
     return one.leg.channel, new.draft.tenant, one.receiver, one.priority
 
 
@@ -335,11 +255,7 @@ async def _behind_older_work(connection: Connection, batch: _Batch) -> set[_Flow
     return {wanted[row["place"] - 1] for row in found}
 
 
-def _judged(draft: Draft, fingerprint: bytes, existing: Enqueued) -> Enqueued | IdempotencyConflict:
-    return existing if draft.fingerprint() == fingerprint else IdempotencyConflict(draft.idempotency_key)
-
-
-def _outgoing(new: _New, now: datetime) -> Outgoing:
+def _outgoing(new: New, now: datetime) -> Outgoing:
     draft = new.draft
     return Outgoing(
         id=new.id,
@@ -349,22 +265,5 @@ def _outgoing(new: _New, now: datetime) -> Outgoing:
         title=draft.title,
         body=draft.body,
         data=draft.data,
-        created_at=now,
-    )
-
-
-def _fresh(new: _New, now: datetime) -> Notification:
-    return Notification(
-        id=new.id,
-        tenant=new.draft.tenant,
-        user=new.draft.user,
-        type=new.draft.type,
-        title=new.draft.title,
-        body=new.draft.body,
-        data=new.draft.data,
-        channel=new.route.channel,
-        status=Status.PENDING,
-        attempts=0,
-        error="",
         created_at=now,
     )
