@@ -37,15 +37,17 @@ class Edge:
             response = await self.client.delete(f"/v1/webhookSubscriptions/{made['id']}")
             response.raise_for_status()
 
-    async def until(self, path: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async def until(
+        self, path: str, good: Callable[[dict[str, Any]], bool], timeout: float = _WAIT_SECONDS
+    ) -> dict[str, Any]:
         """The resource once it is good. Raises TimeoutError."""
-        deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
+        deadline = asyncio.get_running_loop().time() + timeout
         while True:
             result = await self.get(path)
             if good(result):
                 return result
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"{path} did not come to the expected state in {_WAIT_SECONDS:.0f} s: {result}")
+                raise TimeoutError(f"{path} did not come to the expected state in {timeout:.0f} s: {result}")
             await asyncio.sleep(0.1)
 
 

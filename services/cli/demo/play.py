@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _REQUEST_SECONDS = 30.0
 _ALLOWED_TARGETS = "TOCSIN_NOTIFICATION_ALLOWED_TARGETS"
+_CHECK_ORIGINS = "TOCSIN_NOTIFICATION_REMINDER_CHECK_ORIGINS"
 
 
 def run_demo(state_dir: Path | None, port: int | None, *, exit_after: bool) -> None:
@@ -36,9 +37,11 @@ def world_environment(world: World, own: Mapping[str, str]) -> dict[str, str]:
     """What the services must be told about the world outside; `own` is what they are told anyway. The receiver of
     webhooks is on loopback, where none is allowed by itself: its origin is added to what the operator allows."""
     allowed = [own.get(_ALLOWED_TARGETS, ""), world.webhook_origin]
+    checks = [own.get(_CHECK_ORIGINS, ""), world.webhook_origin]
     return {
         "TOCSIN_MEDIA_PROBE_VIDEO_SERVER": world.video_server,
         _ALLOWED_TARGETS: ",".join(filter(None, allowed)),
+        _CHECK_ORIGINS: ",".join(filter(None, checks)),
         "TOCSIN_NOTIFICATION_SMTP_HOST": "127.0.0.1",
         "TOCSIN_NOTIFICATION_SMTP_PORT": str(world.smtp_port),
     }

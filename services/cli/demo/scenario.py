@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from services.cli.client import answer
 from services.cli.demo.edge import Edge, eventually
@@ -26,6 +27,7 @@ _READING_INTERVAL = timedelta(seconds=10)
 _SPAN = timedelta(minutes=20)
 _DEBTS = 400
 _RATE_LIMIT = 10
+_MINUTE_AND_MORE = 90.0
 
 
 @dataclass(slots=True)
@@ -46,10 +48,12 @@ class Scenario:
             ("Video alerts, probed by a few bytes each, and signed webhooks", self.alerts),
             ("A debt file, its rejects, its invoices", self.debts),
             ("Notifications, ten a minute for each user", self.notifications),
+            ("A patient's reminder, skipped when the medication was taken", self.reminders),
         ]
 
     async def readings(self) -> "RenderableType":
         """20 minutes of a known signal with 5 % of the readings lost, a neighbour room, and impossible values."""
+        await self._make_reminders()
         losses = random.Random(self.run)
         end = self.start - timedelta(seconds=2)
         times = [end - offset * _READING_INTERVAL for offset in range(int(_SPAN / _READING_INTERVAL))]
@@ -191,6 +195,47 @@ class Scenario:
                 ("try again in", f"{refused.headers.get('retry-after', '-')} s"),
             ],
         )
+
+    async def _make_reminders(self) -> None:
+        """Two patients at the next minute; both are asked about then. Made first, for the minute passes meanwhile."""
+        zone = ZoneInfo("Europe/Istanbul")
+        due = (datetime.now(zone) + timedelta(seconds=70)).replace(second=0, microsecond=0)
+        self.world.taken.add(f"ann-{self.run}")
+        for user in ("ann", "ben"):
+            await self.edge.post(
+                "/v1/reminders",
+                {
+                    "id": f"{user}-{self.run}",
+                    "tenant": "diabetes",
+                    "user": f"{user}-{self.run}",
+                    "title": "Take your metformin",
+                    "channel": "CONSOLE",
+                    "timesOfDay": [f"{due:%H:%M}"],
+                    "timeZone": zone.key,
+                    "check": {"url": self.world.check_url},
+                },
+            )
+
+    async def reminders(self) -> "RenderableType":
+        """Ann has taken hers and is left alone; Ben is reminded, and opens it."""
+        rows: list[tuple[str, str, str]] = []
+        for user, taken in (("ann", "has taken hers"), ("ben", "has not")):
+            path = f"/v1/reminders/{user}-{self.run}"
+            listed = await self.edge.until(
+                f"{path}/occurrences?tenant=diabetes",
+                lambda page: any(one["decision"] in ("SENT", "SKIPPED") for one in page.get("occurrences", [])),
+                timeout=_MINUTE_AND_MORE,
+            )
+            one = listed["occurrences"][0]
+            if sent := one.get("notification"):
+                await self.edge.until(
+                    f"/v1/notifications/{sent}?tenant=diabetes", lambda found: found["status"] == "SENT"
+                )
+                await self.edge.post(f"/v1/notifications/{sent}:markOpened", {"tenant": "diabetes"})
+            counted = await self.edge.get(f"{path}/statistics?tenant=diabetes")
+            opened = f"sent {counted.get('sent', 0)}, opened {counted.get('opened', 0)}"
+            rows.append((f"{user} {taken}", f"{one['decision']}: {one['reason']} ({one['checkOutcome']})", opened))
+        return table("", ("patient", "at the minute", "statistics"), rows)
 
     def _reading(self, room: str, sensor_type: str, value: float, time: datetime, **more: str) -> dict[str, Any]:
         where = {"building": f"{_BUILDING}-{self.run}", "room": room, "sensorType": sensor_type}

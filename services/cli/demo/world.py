@@ -1,4 +1,5 @@
-"""The world outside of the demo, on loopback: a video server, a mail server and a receiver of webhooks."""
+"""The world outside of the demo, on loopback: a video server, a mail server, a receiver of webhooks, and a server that
+knows who has taken their medication."""
 
 import asyncio
 import email
@@ -47,6 +48,9 @@ class World:
     webhook_origin: str = ""
     webhook_url: str = ""
     webhook_secret: str = ""
+    check_url: str = ""
+    taken: set[str] = field(default_factory=set[str])
+    """Users who have taken their medication."""
     mails: list[Mail] = field(default_factory=list[Mail])
     hooks: list[Hook] = field(default_factory=list[Hook])
 
@@ -65,6 +69,12 @@ class World:
             )
         )
         return "250 OK"
+
+    async def tell_taken(self, request: "web.Request") -> "web.Response":
+        """Whether a user has taken their medication."""
+        from aiohttp import web
+
+        return web.json_response({"taken": request.query["user"] in self.taken})
 
     async def receive_webhook(self, request: "web.Request") -> "web.Response":
         """Takes a webhook, checks its signature and notes it."""
@@ -94,6 +104,7 @@ async def open_world(videos: Path) -> AsyncGenerator[World]:
     # aiohttp serves files with Range, If-Range and Content-Range.
     app.router.add_static("/videos", videos)
     app.router.add_post("/hook", world.receive_webhook)
+    app.router.add_get("/taken", world.tell_taken)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, LOOPBACK, 0)
@@ -105,6 +116,7 @@ async def open_world(videos: Path) -> AsyncGenerator[World]:
         http_port = runner.addresses[0][1]
         world.video_server = f"http://{LOOPBACK}:{http_port}"
         world.webhook_origin = world.video_server
+        world.check_url = f"{world.webhook_origin}/taken?user={{user}}&at={{occurrence}}"
         world.webhook_url = f"{world.webhook_origin}/hook"
         world.smtp_port = smtp.sockets[0].getsockname()[1]
         yield world

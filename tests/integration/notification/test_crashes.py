@@ -7,18 +7,21 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiohttp import web
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from tests.support.check_server import CheckServer, check_server
 from tests.support.eventually import eventually
 from tests.support.fcm import Fcm
 from tests.support.mailbox import Mailbox
-from tests.support.notification import ALERT, endpoint_pb, pb
+from tests.support.notification import ALERT, endpoint_pb, pb, reminder_pb
 from tests.support.notification_process import channel_to, service_process
 from tocsin.events.v1 import debts_pb2
 from tocsin.notification.v1.endpoint_service_pb2_grpc import EndpointServiceStub
 from tocsin.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
+from tocsin.notification.v1.reminder_service_pb2_grpc import ReminderServiceStub
 
 SHORT = {"lease": "3s", "attempt_timeout": "2s", "webhook_timeout": "1s", "poll": "200ms"}
 INVOICES = {"invoice_lease": "2s", "smtp_timeout": "500ms", "poll": "200ms", "invoice_mailers": 4}
@@ -177,3 +180,71 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
         assert failed == in_doubt + held
         assert repeated == 0
         assert len(copies) >= total - failed
+
+
+async def test_reminders_of_a_killed_process_are_sent_once(
+    dsn: str,
+    nats_url: str,
+    nats_connection: NatsConnection,
+    issuer: DevIssuer,
+    database: "asyncpg.Connection[asyncpg.Record]",
+    tmp_path: Path,
+) -> None:
+    """Killed three times in the middle of asking and deciding, with two replicas."""
+    del nats_connection  # it has made the streams
+    count = 300
+    async with check_server() as checks:
+
+        async def slowly(server: CheckServer, request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(0.05)
+            return web.json_response({"taken": request.query["user"] in server.taken})
+
+        checks.behaviour = slowly
+        checks.taken = {f"u{number}" for number in range(0, count, 2)}
+        options = {
+            **SHORT,
+            "reminder_check_origins": checks.origin,
+            "reminder_check_concurrency": 8,
+            "reminder_lease": "1s",
+            "rate_limit": 1000,
+        }
+        stays = service_process(dsn, nats_url, issuer, tmp_path / "stays.log", **options)
+        async with stays as staying, channel_to(staying, issuer) as channel:
+            stub = ReminderServiceStub(channel.channel)
+            for number in range(count):
+                reminder = reminder_pb.Reminder(
+                    id=f"r{number}",
+                    tenant="test",
+                    user=f"u{number}",
+                    title="Metformin",
+                    cron="0 8 1 1 *",
+                    time_zone="UTC",
+                    channel=pb.Channel.CONSOLE,
+                    check=reminder_pb.ReminderCheck(url=checks.url),
+                )
+                await stub.CreateReminder(reminder_pb.CreateReminderRequest(reminder=reminder))
+            due = """
+                    UPDATE reminders SET next_run_at = date_trunc('second', clock_timestamp())
+                    WHERE substr(id, 2)::integer % 3 = $1
+                """
+            for kill in range(3):
+                async with service_process(dsn, nats_url, issuer, tmp_path / f"{kill}.log", **options) as killed:
+                    async with channel_to(killed, issuer):
+                        pass
+                    asked = len(checks.asked)
+                    await database.execute(due, kill)
+                    await database.execute("NOTIFY notification_reminders")
+                    await eventually(lambda asked=asked: len(checks.asked) >= asked + 20, timeout=30)
+                    await killed.kill()
+
+            async def all_decided() -> bool:
+                open_ = "SELECT count(*) FROM reminder_occurrences WHERE decision IN ('PENDING', 'HELD')"
+                assert await database.fetchval("SELECT count(*) FROM reminder_occurrences") == count
+                return await database.fetchval(open_) == 0
+
+            await eventually(all_decided, timeout=60)
+    decisions = await database.fetch("SELECT decision, count(*) FROM reminder_occurrences GROUP BY decision")
+    assert {row["decision"]: row["count"] for row in decisions} == {"SKIPPED": count // 2, "SENT": count // 2}
+    users = await database.fetch("SELECT recipient, count(*) FROM notification_test.notifications GROUP BY recipient")
+    assert {row["recipient"] for row in users} == {f"u{number}" for number in range(count) if number % 2}
+    assert {row["count"] for row in users} == {1}
