@@ -1,6 +1,6 @@
-"""All pictures of docs/aggregation.md, by file name."""
+"""All pictures of docs/, by file name."""
 
-from scripts.pictures import alarms, counters, means, rare, windows
+from scripts.pictures import alarms, counters, means, rare, reminders, windows
 
 _PICTURES = {
     "event-time": windows.event_time,
@@ -24,6 +24,7 @@ _PICTURES = {
     "alarm-flat-line": alarms.flat_line,
     "alarm-rate-of-change": alarms.rate_of_change,
     "alarm-container": alarms.container,
+    "reminder-frequency": reminders.frequency,
 }
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.cli.client import answer
 from services.cli.demo.edge import Edge
 from services.cli.output import table
 
@@ -94,6 +95,9 @@ class Meters:
     async def _alarm_rules(self) -> str:
         """Rules about full and emptied containers; returns the user whom they name."""
         user = f"janitor-{self.run}"
+        # Without an address the console is for those who ask for it.
+        plan = {"tenant": "wellness", "type": "ALERT", "steps": [{"channel": "CONSOLE"}]}
+        answer(await self.edge.client.put(f"/v1/users/{user}/channelPlan", json=plan))
         for name, title, condition in (
             ("full", "Container full", {"containerFull": {"level": 80}}),
             ("emptied", "Container emptied", {"containerEmptied": {}}),
