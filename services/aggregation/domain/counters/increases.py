@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.aggregation.domain.columns import Bools, Floats, Ints, Rows, pick, unbounded
+from services.aggregation.domain.columns import Bools, Floats, Ints, Rows, unbounded
 from services.aggregation.domain.counters.correction import Correction, Decision
 from services.aggregation.domain.counters.meter import Accepted, Meter
 from services.aggregation.domain.counters.plausibility import SHORTEST
@@ -94,27 +94,28 @@ def increases(
     owners = who[heads]
     before, since = np.empty(len(who)), np.empty(len(who), np.int64)
     before[1:], since[1:] = what[:-1], when[:-1]
-    known = pick(meters, owners)
-    before[heads], since[heads] = known["level"], known["level_time"]
-    unseen = since == NEVER
-    before[unseen], elapsed = what[unseen], when - since
-    elapsed[unseen] = 0
+    # Field by field: a row is ten times as long as what is needed of it.
+    before[heads], since[heads] = meters["level"][owners], meters["level_time"][owners]
+    elapsed = when - since
+    unseen = np.flatnonzero(since == NEVER)
+    before[unseen], elapsed[unseen] = what[unseen], 0
     amount = what - before
     tails = np.append(heads[1:], len(who)) - 1
     sizes = tails - heads + 1
-    pace = np.repeat(known["pace"], sizes)
+    pace = np.repeat(meters["pace"][owners], sizes)
     unusual = _unusual(amount, elapsed, pace)
     caps = rules["cap"][owners]
     if caps.any():
         unusual |= _steep(np.repeat(caps, sizes), elapsed, before, amount, what)
-    odd = np.logical_or.reduceat(unusual, heads) | (known["open"] != 0)
+    odd = np.logical_or.reduceat(unusual, heads) | (meters["open"][owners] != 0)
     if decisions:
         odd |= np.isin(owners, list(decisions))
+    if not odd.any():
+        meters["level_time"][owners], meters["level"][owners] = when[tails], what[tails]
+        return Increases(places, amount, since, np.ones(len(places), bool), what, pace, [], [], [], [])
     plain = ~odd
     meters["level_time"][owners[plain]] = when[tails[plain]]
     meters["level"][owners[plain]] = what[tails[plain]]
-    if not odd.any():
-        return Increases(places, amount, since, np.ones(len(places), bool), what, pace, [], [], [], [])
     walked = owners[odd].tolist()
     found = Increases(places, amount, since, np.repeat(plain, sizes), what.copy(), pace, [], [], walked, [])
     accepted = found.anchored.copy()
