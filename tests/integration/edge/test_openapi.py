@@ -153,6 +153,7 @@ def test_idempotency_keys_are_headers() -> None:
         "ReadingService_BatchCreateReadings",
         "NotificationService_SendNotification",
         "NotificationService_SendBulkNotifications",
+        "ReminderService_CreateReminder",
     }
 
 
