@@ -236,7 +236,8 @@ async def test_calls_beyond_the_limit_are_refused(issuer: DevIssuer) -> None:
 async def test_a_server_that_stops_answers_what_is_under_way(issuer: DevIssuer) -> None:
     async with small_server(issuer) as (server, channel):
         lane = open_lane(channel, issuer.mint())
-        await lane.send(lane.call(1, "hang", timeout_us=300_000))
+        await lane.send(lane.call(1, "hang", timeout_us=300_000), lane.call(3))
+        await lane.until(3)  # both have arrived
         stopping = asyncio.create_task(server.stop(timedelta(seconds=10)))
         while not lane.closing:
             lane.take(await lane.stream.read())
