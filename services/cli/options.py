@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -34,3 +34,11 @@ def span(text: str, option: str) -> str:
         raise CommandError(f"{option} {error}", exit_code=2) from None
     assert isinstance(found, timedelta)
     return f"{found.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def ago(text: str, option: str) -> str:
+    """The time so long ago as the contract's JSON has it; empty for nothing. Raises CommandError."""
+    if not text:
+        return ""
+    at = datetime.now(UTC) - timedelta(seconds=float(span(text, option).removesuffix("s")))
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
 """Puts the notification service together: the only place where its parts meet. One `wire_<area>` for each area."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from functools import partial
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.group_commit import GroupCommit
-from services.chassis.nats import Consumer, NatsConnection, Publisher, open_nats
+from services.chassis.nats import BatchConsumer, Consumer, NatsConnection, Publisher, open_nats
 from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
@@ -22,6 +22,7 @@ from services.notification.adapters.channels.fcm import FcmChannel
 from services.notification.adapters.channels.fcm_token import ServiceAccount
 from services.notification.adapters.channels.http import Guard, HttpClient
 from services.notification.adapters.channels.mails import Composer
+from services.notification.adapters.channels.operators import OperatorEmail, OperatorWebhook
 from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
 from services.notification.adapters.channels.webhook import WebhookChannel
 from services.notification.adapters.checks import HttpChecks
@@ -33,8 +34,8 @@ from services.notification.adapters.grpc.notifications import NotificationServic
 from services.notification.adapters.grpc.reminders import ReminderServicer
 from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
 from services.notification.adapters.metering import PrometheusMeter
-from services.notification.adapters.nats import alarms, debts, redelivery
-from services.notification.adapters.nats.dead_letters import StreamDeadLetters
+from services.notification.adapters.nats import alarms, dead_letters, debts, redelivery
+from services.notification.adapters.nats.dead_letters import DeadLetterIntake
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.public_feed import PublicFeed
@@ -46,13 +47,14 @@ from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.attempts import AttemptOptions, Attempts
 from services.notification.application.channel_plans import ChannelPlans
-from services.notification.application.dead_letters import DeadLetters
+from services.notification.application.dead_letters import DeadLetters, try_last
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.application.inbox import Inbox
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.lanes import Lanes
+from services.notification.application.operator_alerts import OperatorAlerts, Way
 from services.notification.application.places import LanePlaces
 from services.notification.application.ports import Channel
 from services.notification.application.reminders.asking import Asker, AskingOptions
@@ -81,6 +83,8 @@ from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceSe
 
 _RETENTION_EVERY = timedelta(minutes=10)
 _MERGE_EVERY = timedelta(seconds=30)
+_LAST_TRIES_EVERY = timedelta(seconds=30)
+_OPERATORS_EVERY = timedelta(seconds=5)
 _PATIENCE = timedelta(seconds=10)
 _EVENT_STOP_BUDGET = timedelta(seconds=2)
 FCM_TIMEOUT = timedelta(seconds=10)
@@ -124,7 +128,7 @@ async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | Non
     feed = await wire_webhooks(base, stores)
     invoicing = await wire_invoices(base, stores)
     reminding = await wire_reminders(base, stores, sender)
-    wire_dead_letters(base, stores)
+    await wire_dead_letters(base, stores)
     await wire_retention(base, Wakes(lanes, feed, invoicing, reminding))
 
 
@@ -181,6 +185,7 @@ def wire_stores(base: Base) -> PostgresStores:
         disable_after=settings.webhook_disable_after,
         invoice_lease=settings.invoice_lease,
         reminder_lease=settings.reminder_lease,
+        last_try_after=settings.last_try_after,
     )
     return PostgresStores(base.database, base.clock, base.outbox, options)
 
@@ -325,14 +330,33 @@ async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> 
     return reminding
 
 
-def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
-    """The dead letters of all services, and the way back of our own."""
-    letters = DeadLetters(StreamDeadLetters(base.nats, base.publisher))
-    add_DeadLetterServiceServicer_to_server(DeadLetterServicer(letters), base.app.server.registrar)
+async def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
+    """The dead letters of all services, who is told of them, and the way back of our own."""
+    store, stopping = stores.letters, base.app.stopping
+    add_DeadLetterServiceServicer_to_server(DeadLetterServicer(DeadLetters(store)), base.app.server.registrar)
+    intake = BatchConsumer(base.nats, dead_letters.OPTIONS, DeadLetterIntake(store.keep), publisher=base.publisher)
+    base.app.task("dead letters", intake.run(stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+    alerts = OperatorAlerts(store, await wire_operators(base), base.settings.operator_pause)
+    base.app.task("last tries", _repeated(_LAST_TRIES_EVERY, partial(try_last, store)), until=Step.STOP_PULLING)
+    base.app.task("operators", _repeated(_OPERATORS_EVERY, alerts.tell), until=Step.STOP_PULLING)
     handle = redelivery.Redelivery(stores.notifications, stores.subscriptions, stores.invoices, base.tenants)
     measured = base.meter.around("redelivery", handle)
     consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)
-    base.app.task("redelivery", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+    base.app.task("redelivery", consumer.run(stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+
+
+async def wire_operators(base: Base) -> Mapping[str, Way]:
+    """The ways to operators that are configured, by what they are called in the log."""
+    settings, ways = base.settings, dict[str, Way]()
+    for address in settings.operator_addresses():
+        assert base.mailer is not None, "verified by the settings"
+        ways[f"e-mail {address}"] = OperatorEmail(EmailChannel(base.mailer, base.composer), address)
+    if settings.operator_webhook:
+        client = HttpClient(base.guard, timeout=settings.webhook_timeout, connections=2)
+        channel = WebhookChannel(await base.app.enter(client))
+        secret = settings.operator_webhook_secret.get_secret_value()
+        ways["webhook"] = OperatorWebhook(channel, settings.operator_webhook, secret)
+    return ways
 
 
 async def wire_retention(base: Base, wakes: Wakes) -> None:
@@ -347,8 +371,9 @@ async def wire_retention(base: Base, wakes: Wakes) -> None:
     dsn = base.settings.postgres_dsn.get_secret_value()
     listening = listen(dsn, SERVICE, f"tocsin-{SERVICE}-listener", wake, lost="listener.lost")
     base.app.task("listener", listening, until=Step.STOP_PULLING)
-    base.app.task("retention", _retention(base), until=Step.STOP_PULLING)
-    base.app.task("statistics", _merging(base), until=Step.STOP_PULLING)
+    merge = partial(merge_counts, base.database, base.tenants.names)
+    base.app.task("retention", _repeated(_RETENTION_EVERY, partial(_prune, base)), until=Step.STOP_PULLING)
+    base.app.task("statistics", _repeated(_MERGE_EVERY, merge), until=Step.STOP_PULLING)
 
 
 def _poked(poke: Callable[[], None], _payload: str | None) -> None:
@@ -374,20 +399,16 @@ def smtp_options(settings: NotificationSettings) -> SmtpOptions:
     )
 
 
-async def _retention(base: Base) -> None:
-    keep = base.settings.retentions()
-    while True:
-        await asyncio.sleep(_RETENTION_EVERY.total_seconds())
-        try:
-            await prune_all(base.database, base.clock, keep)
-        except DomainError as error:
-            log.warning("retention.postponed", error=error.message)
+async def _prune(base: Base) -> None:
+    await prune_all(base.database, base.clock, base.settings.retentions(), letters=base.settings.retention)
+    await dead_letters.clear(base.nats)
 
 
-async def _merging(base: Base) -> None:
+async def _repeated(every: timedelta, act: Callable[[], Awaitable[object]]) -> None:
+    """Does it for ever; what cannot be done now is done the next time."""
     while True:
-        await asyncio.sleep(_MERGE_EVERY.total_seconds())
+        await asyncio.sleep(every.total_seconds())
         try:
-            await merge_counts(base.database, base.tenants.names)
+            await act()
         except DomainError as error:
-            log.warning("statistics.merge_postponed", error=error.message)
+            log.warning("upkeep.postponed", task=getattr(act, "__name__", repr(act)), error=error.message)

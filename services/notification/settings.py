@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
+from standardwebhooks import Webhook
 
 from services.chassis.ids import is_id
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
@@ -43,6 +44,17 @@ class NotificationSettings(ChassisSettings):
     """Notifications that are sent to one user in any TOCSIN_NOTIFICATION_RATE_PERIOD."""
     rate_period: Duration = timedelta(minutes=1)
     """The period of TOCSIN_NOTIFICATION_RATE_LIMIT."""
+
+    last_try_after: Duration = timedelta(hours=1)
+    """A dead letter that nobody has retried or archived is tried a last time by itself after this long; 0s: never."""
+    operator_emails: str = ""
+    """Who is told of dead letters: addresses."""
+    operator_webhook: str = ""
+    """Where a signed post tells of dead letters: an http(s) URL. TOCSIN_NOTIFICATION_ALLOWED_TARGETS holds for it."""
+    operator_webhook_secret: SecretStr = SecretStr("")
+    """Signs it as Standard Webhooks says: whsec_ and base64."""
+    operator_pause: Duration = timedelta(minutes=15)
+    """After operators were told of dead letters, the next ones wait this long to be told together."""
 
     retry_schedule: str = "2s,4s,8s"
     """Delays before the retries of notifications and invoices; a provider's wish for more wins."""
@@ -143,6 +155,10 @@ class NotificationSettings(ChassisSettings):
     def tenant_names(self) -> tuple[str, ...]:
         """The tenants, in the order given."""
         return tuple(name.strip() for name in self.tenants.split(",") if name.strip())
+
+    def operator_addresses(self) -> tuple[str, ...]:
+        """Who is told of dead letters by e-mail."""
+        return tuple(filter(None, map(str.strip, self.operator_emails.split(","))))
 
     def retentions(self) -> dict[str, timedelta]:
         """How long the notifications of each tenant are kept. Raises Refused."""
@@ -247,6 +263,7 @@ class NotificationSettings(ChassisSettings):
         require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
         self._verify_reminders()
         self._verify_providers()
+        self._verify_operators()
 
     def _verify_reminders(self) -> None:
         origins = self.targets("reminder_check_origins")
@@ -264,6 +281,23 @@ class NotificationSettings(ChassisSettings):
             require(getattr(self, field) >= timedelta(seconds=1), self.env(field), "must be at least 1s")
         for field in ("reminders_of_user", "reminders_of_tenant"):
             require(1 <= getattr(self, field) <= 10_000_000, self.env(field), "must be from 1 to 10000000")
+
+    def _verify_operators(self) -> None:
+        field = self.env("operator_emails")
+        for address in self.operator_addresses():
+            require(_ADDRESS.fullmatch(address) is not None, field, f"has {address!r}, which is no e-mail address")
+        require(not self.operator_emails or bool(self.smtp_host), field, "needs TOCSIN_NOTIFICATION_SMTP_HOST")
+        if self.operator_webhook:
+            url = urlsplit(self.operator_webhook)
+            known = url.scheme in ("http", "https") and bool(url.netloc)
+            require(known, self.env("operator_webhook"), "must be an http(s) URL")
+            try:
+                Webhook(self.operator_webhook_secret.get_secret_value() or "-")
+            except ValueError:
+                raise Refused(
+                    self.env("operator_webhook_secret"), "must be whsec_ and base64, to sign the posts with"
+                ) from None
+        require(self.last_try_after >= timedelta(0), self.env("last_try_after"), "must not be negative")
 
     def _verify_providers(self) -> None:
         require(1 <= self.smtp_port <= 65535, self.env("smtp_port"), "must be a port")

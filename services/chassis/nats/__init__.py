@@ -4,7 +4,7 @@ from services.chassis.nats.batch_consumer import BatchConsumer, BatchHandler, Ou
 from services.chassis.nats.batch_reader import BatchOptions, BatchReader, ConsumerLost, open_batch_reader
 from services.chassis.nats.connection import NatsConnection, open_nats
 from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler
-from services.chassis.nats.dead_letters import DeadLetter, DeadLetters, Failure, compose_dead_letter
+from services.chassis.nats.dead_letters import DeadLetter, Failure, compose_dead_letter
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
 from services.chassis.nats.publisher import Published, Publisher
@@ -21,7 +21,6 @@ __all__ = [
     "ConsumerLost",
     "ConsumerOptions",
     "DeadLetter",
-    "DeadLetters",
     "Delivery",
     "Encoded",
     "Event",

@@ -1,12 +1,11 @@
 """`tocsin notifications`: what users were told, what they have read of it, and what was given up."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, ago
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, count, mark and retry notifications.", no_args_is_help=True)
@@ -39,7 +38,7 @@ def list_(
     wanted = status.upper()
     if wanted and wanted not in _STATUSES:
         raise CommandError(f"--status is one of {', '.join(_STATUSES)}, not {status!r}", exit_code=2)
-    query = {"tenant": tenant, "user": user, "status": wanted, "from": _ago(since, "--since")}
+    query = {"tenant": tenant, "user": user, "status": wanted, "from": ago(since, "--since")}
     _show_list({**query, "pageSize": str(limit), "view": "BASIC"}, "no notifications", json=json, state_dir=state_dir)
 
 
@@ -135,8 +134,8 @@ def retry(
         "user": user,
         "type": type_.upper(),
         "channel": channel.upper(),
-        "from": _ago(since, "--since"),
-        "to": _ago(older_than, "--older-than"),
+        "from": ago(since, "--since"),
+        "to": ago(older_than, "--older-than"),
     }
     body: dict[str, Any] = {name: value for name, value in query.items() if value}
     retried, more = 0, True
@@ -165,7 +164,7 @@ def stats(
     interval = by.upper()
     if interval not in ("", "HOUR", "DAY"):
         raise CommandError(f"--by is hour or day, not {by!r}", exit_code=2)
-    query = {"tenant": tenant, "from": _ago(since, "--since"), "interval": interval}
+    query = {"tenant": tenant, "from": ago(since, "--since"), "interval": interval}
     with open_mesh(state_dir).http(scopes=["notifications:read"]) as client:
         given = {name: value for name, value in query.items() if value}
         found: dict[str, Any] = answer(client.get("/v1/notifications:statistics", params=given))
@@ -217,13 +216,3 @@ def _seconds(text: str) -> str:
 
 def _list(counts: Any, name: str) -> str:
     return ", ".join(f"{one[name]} {one['count']}" for one in counts)
-
-
-def _ago(text: str, option: str) -> str:
-    """The time so long ago. Raises CommandError."""
-    from services.cli.options import span
-
-    if not text:
-        return ""
-    at = datetime.now(UTC) - timedelta(seconds=float(span(text, option).removesuffix("s")))
-    return at.isoformat().replace("+00:00", "Z")

@@ -122,7 +122,7 @@ def service_permissions(service: str, names: MeshNames) -> Permissions:
         ]
     for stream in buckets:
         publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
-    publish += [f"$JS.API.STREAM.MSG.DELETE.{names.stream(stream)}" for stream in duty.erases]
+    publish += [f"$JS.API.STREAM.PURGE.{names.stream(stream)}" for stream in duty.erases]
     hears = (*duty.hears, *duty.answers)
     return Permissions(tuple(publish), (*map(names.subject, hears), _INBOX), answers=bool(duty.answers))
 

@@ -17,7 +17,7 @@ from services.notification.application.claimed_delivery import (
 )
 from services.notification.application.places import Room
 from services.notification.domain.channel_plan import Contacts, Plan, Route
-from services.notification.domain.dead_letter import DeadLetter
+from services.notification.domain.dead_letter import DeadLetter, LetterAlert, LetterFilter, ReasonClass
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.lane import Lane
@@ -310,22 +310,55 @@ class DocumentStore(Protocol):
 class DeadLetterStore(Protocol):
     """The dead letters of all services, whoever may see them."""
 
-    async def page(self, *, service: str, before: int | None, limit: int) -> Sequence[DeadLetter]:
-        """Up to `limit` below a sequence, newest first; an empty `service` means all. Fewer than `limit` are all that
-        there are."""
+    async def keep(self, letters: Sequence[DeadLetter]) -> int:
+        """Keeps them OPEN; how many were not known by their names. One about what was tried a last time lately is
+        ARCHIVED at once. All or none."""
         ...
 
-    async def get(self, sequence: int) -> DeadLetter:
+    async def page(self, wanted: LetterFilter, *, before: int | None, limit: int) -> Sequence[DeadLetter]:
+        """Up to `limit` with lower numbers than `before`, newest first, without their payloads."""
+        ...
+
+    async def get(self, number: int) -> DeadLetter:
         """Raises DeadLetterNotFound."""
         ...
 
-    async def retry(self, sequence: int) -> None:
-        """Sends it back to where it came from, for the consumer that gave it up, and removes it here. Raises
-        DeadLetterNotFound, or Unavailable: then it may have gone, and retrying again is harmless."""
+    async def find(self, wanted: LetterFilter, limit: int) -> Sequence[int]:
+        """The numbers of up to `limit`, oldest first."""
         ...
 
-    async def archive(self, sequence: int) -> None:
-        """Removes it for good; nothing happens when it is gone already."""
+    async def retry(self, numbers: Sequence[int], by: str) -> Sequence[int]:
+        """Sends those of them that are OPEN or ARCHIVED, and whole, back to where they came from: RETRIED. The numbers
+        of those sent back, perhaps not all where they are large. Each goes once, however many ask at once."""
+        ...
+
+    async def archive(self, numbers: Sequence[int], by: str) -> Sequence[int]:
+        """Those of them that are OPEN become ARCHIVED; their numbers."""
+        ...
+
+    async def due(self, limit: int) -> Sequence[int]:
+        """The numbers of up to `limit` OPEN ones whose last try is due."""
+        ...
+
+    async def open(self) -> Mapping[tuple[str, ReasonClass], int]:
+        """How many are OPEN, by service and class."""
+        ...
+
+
+class AlertLog(Protocol):
+    """What operators have been told of dead letters, shared by all replicas."""
+
+    async def claim_alert(self) -> tuple[LetterAlert, frozenset[str]] | None:
+        """What there is to tell, for a minute nobody else's, and by which ways it has been told already. None when
+        there is nothing, or it is too early, or somebody is at it."""
+        ...
+
+    async def told(self, way: str) -> None:
+        """The alert at hand has been told by this way."""
+        ...
+
+    async def complete_alert(self, alert: LetterAlert, pause: timedelta) -> None:
+        """It has been told; the next one comes after `pause`."""
         ...
 
 

@@ -52,6 +52,11 @@ class Failure:
     critical: bool = False
 
     @property
+    def hopeless(self) -> bool:
+        """Whether no further attempt makes sense."""
+        return self.kind is FailureKind.PERMANENT
+
+    @property
     def text(self) -> str:
         """Code and message on one line."""
         return f"{self.code}: {self.message}"[:500]

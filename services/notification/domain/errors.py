@@ -1,6 +1,6 @@
 """What can go wrong in the notification service, with the reasons that its contract documents."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.chassis.errors import (
     Aborted,
@@ -36,6 +36,21 @@ class InvoiceNotFound(NotFound):
 
 class DeadLetterNotFound(NotFound):
     """There is no dead letter with this id."""
+
+
+class DeadLetterClosed(FailedPrecondition):
+    """The dead letter has been retried before, or is not whole and can only be archived."""
+
+    reason = "DEAD_LETTER_CLOSED"
+
+    def __init__(self, id_: str, state: str, by: str, at: datetime | None, *, cut: bool) -> None:
+        when = "" if at is None else at.isoformat(timespec="seconds")
+        message = (
+            f"it was too large to be kept whole, and can only be archived: {id_}"
+            if cut
+            else f"it is {state} since {when}, by {by}"
+        )
+        super().__init__(message, metadata={"id": id_, "state": state, "by": by, "at": when})
 
 
 class TenantUnknown(NotFound):

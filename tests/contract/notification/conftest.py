@@ -59,6 +59,7 @@ _SHARED = (
     "rate_slots",
     "webhook_subscriptions",
     "invoices",
+    "dead_letters",
     "inbox",
     "outbox",
 )
@@ -259,6 +260,7 @@ async def database(shared_dsn: str) -> AsyncIterator[Database]:
     async with open_database(shared_dsn, schema="notification", application_name="tests") as database:
         async with database.connection() as connection:
             await connection.execute("; ".join(f"DELETE FROM {table}" for table in tables))
+            await connection.execute("DELETE FROM dead_letter_alerts; INSERT INTO dead_letter_alerts DEFAULT VALUES")
         yield database
 
 

@@ -12,7 +12,6 @@ from services.chassis.nats import (
     BatchConsumer,
     BatchHandler,
     ConsumerOptions,
-    DeadLetters,
     Delivery,
     NatsConnection,
     Outcomes,
@@ -22,6 +21,7 @@ from services.chassis.nats import (
     RetryPolicy,
 )
 from services.chassis.nats.topology import ALERTS
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.messaging import event
 

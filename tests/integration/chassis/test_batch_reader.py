@@ -10,7 +10,6 @@ from services.chassis.nats import (
     BatchOptions,
     BatchReader,
     ConsumerLost,
-    DeadLetters,
     Delivery,
     Event,
     NatsConnection,
@@ -22,6 +21,7 @@ from services.chassis.nats import (
 )
 from services.chassis.nats.batch_reader import StreamShortened
 from services.chassis.nats.topology import READINGS, readings_subject, stream_specs
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.nats import NatsServer
 

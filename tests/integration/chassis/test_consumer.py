@@ -11,7 +11,6 @@ from services.chassis.errors import Unavailable
 from services.chassis.nats import (
     ConsumerOptions,
     DeadLetter,
-    DeadLetters,
     Delivery,
     NatsConnection,
     Permanent,
@@ -23,6 +22,7 @@ from services.chassis.nats import (
     open_nats,
 )
 from services.chassis.nats.topology import ALERTS
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.messaging import event, running_consumer
 from tests.support.nats import NatsServer

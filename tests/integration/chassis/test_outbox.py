@@ -11,7 +11,6 @@ from services.chassis.errors import InvalidArgument, Unavailable
 from services.chassis.nats import (
     Bundle,
     ConsumerOptions,
-    DeadLetters,
     Delivery,
     Encoded,
     Event,
@@ -35,6 +34,7 @@ from services.chassis.postgres import (
     relayed,
 )
 from tests.conftest import SCHEMA
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.messaging import event, running_consumer
 from tests.support.nats import NatsServer

@@ -10,7 +10,6 @@ from services.chassis.errors import FailedPrecondition, InvalidArgument
 from services.chassis.nats import (
     ConsumerOptions,
     DeadLetter,
-    DeadLetters,
     Delivery,
     Encoded,
     NatsConnection,
@@ -20,6 +19,7 @@ from services.chassis.nats import (
 from services.chassis.nats.dead_letters import MAX_MESSAGE
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT, ALERTS
 from services.chassis.postgres.outbox import MAX_EVENT_BYTES
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.messaging import event, running_consumer
 from tests.support.nats import send_raw

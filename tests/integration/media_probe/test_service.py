@@ -19,11 +19,12 @@ from google.protobuf.message import Message
 from services.chassis import errors
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.grpc.client import connect
-from services.chassis.nats import DeadLetters, Event, NatsConnection, Publisher
+from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.envelope import MESSAGE_ID, Encoded, encode
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.media_probe.adapters.nats.alert_consumer import SERVICE
 from tests.support import video_server as vs
+from tests.support.dead_letter_stream import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, Schemas

@@ -114,5 +114,5 @@ async def test_all_that_has_served_its_time_is_deleted_however_much_it_is(databa
         FROM unnest(ARRAY['infinity', now()]) AS at
         """,
     )
-    await prune_all(database, DatabaseClock(), dict.fromkeys(TENANTS, timedelta(days=90)))
+    await prune_all(database, DatabaseClock(), dict.fromkeys(TENANTS, timedelta(days=90)), letters=timedelta(days=90))
     assert await value(database, "SELECT count(*) FROM rate_slots") == 2

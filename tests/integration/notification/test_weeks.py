@@ -147,18 +147,18 @@ async def test_a_week_is_dropped_when_all_of_it_is_old_enough_and_what_is_due_st
     keep = {"test": DAY * 30, "wellness": DAY * 1000}
     first = await week_tables(database)
     clock.time += DAY * 30
-    await prune_all(database, clock, keep)
+    await prune_all(database, clock, keep, letters=DAY * 90)
     assert set(young) <= set.union(*(await tables(database)).values()), "a week is not dropped before it ended"
     clock.time += DAY * 7
     await merge_counts(database, TENANTS)
-    await prune_all(database, clock, keep)
+    await prune_all(database, clock, keep, letters=DAY * 90)
     assert await tables(database) == {"notifications_default": {*waiting, *half_delivered}}
     assert not set(first[:1]) & set(await week_tables(database))
     assert await figures(database) == (2, 2)
     async with database.connection() as connection:
         await connection.execute(f"UPDATE \"{SCHEMA}\".notifications SET status = 'SENT'")
         await connection.execute("DELETE FROM deliveries")
-    await prune_all(database, clock, keep)
+    await prune_all(database, clock, keep, letters=DAY * 90)
     assert await tables(database) == {}
     assert await figures(database) == (0, 0)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from services.chassis.mesh_names import MeshNames
+from services.chassis.nats.topology import DEAD_LETTERS
 from services.cli.runtime.nats_accounts import (
     INVOICES_BUCKET,
     bucket_stream,
@@ -19,8 +20,9 @@ def test_a_service_shapes_no_streams_and_dead_letters_in_its_own_name(service: s
     publish = service_permissions(service, names).publish or ()
     shaping = [subject for subject in publish if subject.startswith("$JS.API.STREAM.")]
     shaped = {s.split(".")[4] for s in shaping if s.split(".")[3] in ("CREATE", "UPDATE", "DELETE", "PURGE")}
-    # The bucket of the invoices is notification's own.
-    assert shaped == ({bucket_stream(INVOICES_BUCKET, names)} if service == "notification" else set())
+    # The bucket of the invoices is notification's own, and it clears the dead letters that it has kept.
+    own = {bucket_stream(INVOICES_BUCKET, names), names.stream(DEAD_LETTERS)}
+    assert shaped == (own if service == "notification" else set())
     letters = names.subject("tocsin.dead_letters.v1.")
     assert [s for s in publish if s.startswith(letters)] == [f"{letters}{service}.*"]
 

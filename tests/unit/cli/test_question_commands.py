@@ -272,6 +272,7 @@ def test_dead_letters_are_found_by_either_spelling_of_a_service(
     edge: Put, capsys: pytest.CaptureFixture[str], spelling: str
 ) -> None:
     letter = {"id": "d1", "service": "media_probe", "consumer": "probe", "type": "a.b.C", "reason": "bad"}
+    letter["reasonClass"] = "BAD_CONTENT"
     fake = edge(lambda request: {"deadLetters": [letter]})
     assert run(["deadletters", "list", "--service", spelling]) == 0
     assert fake.asked[0].url.params["service"] == "media_probe"

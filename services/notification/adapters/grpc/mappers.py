@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.notification.application.ports import AbandonedFilter, NotificationFilter
-from services.notification.domain.dead_letter import DeadLetter
+from services.notification.domain.dead_letter import DeadLetter, LetterFilter, LetterState, ReasonClass
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Status, Type
@@ -217,7 +217,7 @@ def invoice_state(value: int) -> InvoiceState | None:
 def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_service_pb2.DeadLetter:
     """A dead letter."""
     return dead_letter_service_pb2.DeadLetter(
-        id=str(value.sequence),
+        id=str(value.number),
         service=value.service,
         consumer=value.consumer,
         subject=value.subject,
@@ -228,6 +228,29 @@ def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_servic
         first_seen_time=timestamp(value.first_seen),
         dead_time=timestamp(value.dead_at),
         payload_json=payload_json,
+        reason_class=value.reason_class.value,
+        state=value.state.value,
+        tenant=value.tenant,
+        last_try_time=timestamp(value.last_try_at),
+        close_time=timestamp(value.closed_at),
+        closed_by=value.closed_by,
+    )
+
+
+def letter_filter(
+    request: dead_letter_service_pb2.ListDeadLettersRequest | dead_letter_service_pb2.DeadLetterFilter,
+    state: LetterState = LetterState.OPEN,
+) -> LetterFilter:
+    """Raises PeriodInvalid and InvalidArgument."""
+    period(request)
+    names = dead_letter_service_pb2.DeadLetter.ReasonClass
+    return LetterFilter(
+        state=state,
+        service=request.service,
+        reason_class=ReasonClass(names.Name(request.reason_class)) if request.reason_class else None,
+        tenant=request.tenant,
+        since=time_of(request, "from"),
+        until=time_of(request, "to"),
     )
 
 

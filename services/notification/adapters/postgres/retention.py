@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.chassis.postgres import Connection, Database, prune
 from services.chassis.telemetry.logs import get_logger
-from services.notification.adapters.postgres import rate_limit, weeks
+from services.notification.adapters.postgres import dead_letters, rate_limit, weeks
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.notification import KEYS_LAST
@@ -42,21 +42,22 @@ async def prepare_weeks(database: Database, clock: Clock, tenants: Iterable[str]
                 log.info("retention.weeks_added", tenant=tenant, tables=made)
 
 
-async def prune_all(database: Database, clock: Clock, keep: Mapping[str, timedelta]) -> None:
+async def prune_all(database: Database, clock: Clock, keep: Mapping[str, timedelta], *, letters: timedelta) -> None:
     """Deletes all that has served its time; each step is a transaction of its own. `keep`: for how long the
-    notifications of each tenant are kept."""
+    notifications of each tenant are kept; `letters`: for how long dead letters that were retried or archived are."""
     await prepare_weeks(database, clock, keep)
     async with database.connection() as connection:
         now = await clock.now(connection)
         marks = await _in_steps(lambda: prune(connection, limit=_STEP))
         slots = await _in_steps(lambda: rate_limit.prune(connection, now - rate_limit.PRUNE_AFTER, _STEP))
         deliveries = await _in_steps(lambda: _delete(connection, _DELIVERIES, now - DELIVERIES_LAST))
+        closed = await _in_steps(lambda: dead_letters.expire(connection, now - letters, _STEP))
         for tenant in keep:
             statement = in_tenant(_KEYS, tenant)
             await _in_steps(lambda statement=statement: _delete(connection, statement, now - KEYS_LAST))
     for tenant, time in keep.items():
         await _expire(database, tenant, now, time)
-    log.debug("retention.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries)
+    log.debug("retention.done", inbox_marks=marks, rate_slots=slots, deliveries=deliveries, dead_letters=closed)
 
 
 async def _expire(database: Database, tenant: str, now: datetime, keep: timedelta) -> None:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.chassis.postgres import Database, Outbox
+from services.notification.adapters.nats.events import SOURCE
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.dead_letters import PostgresDeadLetters
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
@@ -24,6 +26,7 @@ class StoreOptions:
     lease: timedelta
     disable_after: timedelta
     invoice_lease: timedelta
+    last_try_after: timedelta = timedelta(hours=1)
     reminder_lease: timedelta = timedelta(seconds=30)
 
 
@@ -48,3 +51,4 @@ class PostgresStores:
             database, clock, self.notifications.enqueue_within, lease=options.reminder_lease
         )
         self.invoices = PostgresInvoices(database, clock, outbox, lease=options.invoice_lease)
+        self.letters = PostgresDeadLetters(database, clock, SOURCE, options.last_try_after)

@@ -25,6 +25,136 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State of a dead letter.
+type DeadLetter_State int32
+
+const (
+	// STATE_UNSPECIFIED is never returned; in filters it is OPEN.
+	DeadLetter_STATE_UNSPECIFIED DeadLetter_State = 0
+	// OPEN ones need somebody.
+	DeadLetter_OPEN DeadLetter_State = 1
+	// RETRIED ones were handed back to where they came from. What fails again is another letter.
+	DeadLetter_RETRIED DeadLetter_State = 2
+	// ARCHIVED ones were put away, by hand or after their last try had failed.
+	DeadLetter_ARCHIVED DeadLetter_State = 3
+)
+
+// Enum value maps for DeadLetter_State.
+var (
+	DeadLetter_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "OPEN",
+		2: "RETRIED",
+		3: "ARCHIVED",
+	}
+	DeadLetter_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"OPEN":              1,
+		"RETRIED":           2,
+		"ARCHIVED":          3,
+	}
+)
+
+func (x DeadLetter_State) Enum() *DeadLetter_State {
+	p := new(DeadLetter_State)
+	*p = x
+	return p
+}
+
+func (x DeadLetter_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetter_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_notification_v1_dead_letter_service_proto_enumTypes[0].Descriptor()
+}
+
+func (DeadLetter_State) Type() protoreflect.EnumType {
+	return &file_tocsin_notification_v1_dead_letter_service_proto_enumTypes[0]
+}
+
+func (x DeadLetter_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetter_State.Descriptor instead.
+func (DeadLetter_State) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// ReasonClass says what kind of failure it was, by the typed code of the last attempt.
+type DeadLetter_ReasonClass int32
+
+const (
+	// REASON_CLASS_UNSPECIFIED is never returned; in filters it is any.
+	DeadLetter_REASON_CLASS_UNSPECIFIED DeadLetter_ReasonClass = 0
+	// BAD_CONTENT: the message itself cannot be processed; waiting does not mend it.
+	DeadLetter_BAD_CONTENT DeadLetter_ReasonClass = 1
+	// REFUSED: the receiver refuses it for good, or there is no receiver (any more).
+	DeadLetter_REFUSED DeadLetter_ReasonClass = 2
+	// UNREACHABLE: what was needed did not answer, or not in time, in any of the attempts.
+	DeadLetter_UNREACHABLE DeadLetter_ReasonClass = 3
+	// THROTTLED: the receiver asked for fewer.
+	DeadLetter_THROTTLED DeadLetter_ReasonClass = 4
+	// UNKNOWN_OUTCOME: the receiver may have it; sending it again is for a person to decide. These have no last try.
+	DeadLetter_UNKNOWN_OUTCOME DeadLetter_ReasonClass = 5
+	// CONFIGURATION: our own configuration is at fault (a key, an account, a channel that is not there).
+	DeadLetter_CONFIGURATION DeadLetter_ReasonClass = 6
+	// DEFECT: an error that nobody foresaw; its text is in the reason.
+	DeadLetter_DEFECT DeadLetter_ReasonClass = 7
+)
+
+// Enum value maps for DeadLetter_ReasonClass.
+var (
+	DeadLetter_ReasonClass_name = map[int32]string{
+		0: "REASON_CLASS_UNSPECIFIED",
+		1: "BAD_CONTENT",
+		2: "REFUSED",
+		3: "UNREACHABLE",
+		4: "THROTTLED",
+		5: "UNKNOWN_OUTCOME",
+		6: "CONFIGURATION",
+		7: "DEFECT",
+	}
+	DeadLetter_ReasonClass_value = map[string]int32{
+		"REASON_CLASS_UNSPECIFIED": 0,
+		"BAD_CONTENT":              1,
+		"REFUSED":                  2,
+		"UNREACHABLE":              3,
+		"THROTTLED":                4,
+		"UNKNOWN_OUTCOME":          5,
+		"CONFIGURATION":            6,
+		"DEFECT":                   7,
+	}
+)
+
+func (x DeadLetter_ReasonClass) Enum() *DeadLetter_ReasonClass {
+	p := new(DeadLetter_ReasonClass)
+	*p = x
+	return p
+}
+
+func (x DeadLetter_ReasonClass) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetter_ReasonClass) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_notification_v1_dead_letter_service_proto_enumTypes[1].Descriptor()
+}
+
+func (DeadLetter_ReasonClass) Type() protoreflect.EnumType {
+	return &file_tocsin_notification_v1_dead_letter_service_proto_enumTypes[1]
+}
+
+func (x DeadLetter_ReasonClass) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetter_ReasonClass.Descriptor instead.
+func (DeadLetter_ReasonClass) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // DeadLetter is a message that could not be processed.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -49,7 +179,19 @@ type DeadLetter struct {
 	// dead_time is when it was given up.
 	DeadTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=dead_time,json=deadTime,proto3" json:"dead_time,omitempty"`
 	// payload decoded as JSON, at most 64 KiB; only in GetDeadLetter.
-	PayloadJson   string `protobuf:"bytes,11,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	PayloadJson string `protobuf:"bytes,11,opt,name=payload_json,json=payloadJson,proto3" json:"payload_json,omitempty"`
+	// reason_class of the failure.
+	ReasonClass DeadLetter_ReasonClass `protobuf:"varint,12,opt,name=reason_class,json=reasonClass,proto3,enum=tocsin.notification.v1.DeadLetter_ReasonClass" json:"reason_class,omitempty"`
+	// state of the letter.
+	State DeadLetter_State `protobuf:"varint,13,opt,name=state,proto3,enum=tocsin.notification.v1.DeadLetter_State" json:"state,omitempty"`
+	// tenant whose message it is; empty for what belongs to none.
+	Tenant string `protobuf:"bytes,14,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// last_try_time is when it is tried a last time by itself; absent for what is not.
+	LastTryTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=last_try_time,json=lastTryTime,proto3" json:"last_try_time,omitempty"`
+	// close_time is when it was retried or archived.
+	CloseTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=close_time,json=closeTime,proto3" json:"close_time,omitempty"`
+	// closed_by is who retried or archived it: the subject of a token, or `last try` for what went by itself.
+	ClosedBy      string `protobuf:"bytes,17,opt,name=closed_by,json=closedBy,proto3" json:"closed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,6 +303,48 @@ func (x *DeadLetter) GetPayloadJson() string {
 	return ""
 }
 
+func (x *DeadLetter) GetReasonClass() DeadLetter_ReasonClass {
+	if x != nil {
+		return x.ReasonClass
+	}
+	return DeadLetter_REASON_CLASS_UNSPECIFIED
+}
+
+func (x *DeadLetter) GetState() DeadLetter_State {
+	if x != nil {
+		return x.State
+	}
+	return DeadLetter_STATE_UNSPECIFIED
+}
+
+func (x *DeadLetter) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetLastTryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastTryTime
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetCloseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CloseTime
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetClosedBy() string {
+	if x != nil {
+		return x.ClosedBy
+	}
+	return ""
+}
+
 // ListDeadLettersRequest asks for a page of dead letters.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -169,7 +353,17 @@ type ListDeadLettersRequest struct {
 	// page_token of the previous answer; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// service to which the list is limited; empty for all.
-	Service       string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// reason_class to which the list is limited; unspecified for all.
+	ReasonClass DeadLetter_ReasonClass `protobuf:"varint,4,opt,name=reason_class,json=reasonClass,proto3,enum=tocsin.notification.v1.DeadLetter_ReasonClass" json:"reason_class,omitempty"`
+	// tenant to which the list is limited; empty for all that the caller may see.
+	Tenant string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// from is the earliest dead_time, included; absent for the first.
+	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the end of the dead_times, not included; absent for now.
+	To *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	// state of the letters; unspecified is OPEN.
+	State         DeadLetter_State `protobuf:"varint,8,opt,name=state,proto3,enum=tocsin.notification.v1.DeadLetter_State" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -225,6 +419,361 @@ func (x *ListDeadLettersRequest) GetService() string {
 	return ""
 }
 
+func (x *ListDeadLettersRequest) GetReasonClass() DeadLetter_ReasonClass {
+	if x != nil {
+		return x.ReasonClass
+	}
+	return DeadLetter_REASON_CLASS_UNSPECIFIED
+}
+
+func (x *ListDeadLettersRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListDeadLettersRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListDeadLettersRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListDeadLettersRequest) GetState() DeadLetter_State {
+	if x != nil {
+		return x.State
+	}
+	return DeadLetter_STATE_UNSPECIFIED
+}
+
+// DeadLetterFilter says which OPEN dead letters are meant; all that the caller may see when it is empty.
+type DeadLetterFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// service that gave up; empty for all.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// reason_class of the failure; unspecified for all.
+	ReasonClass DeadLetter_ReasonClass `protobuf:"varint,2,opt,name=reason_class,json=reasonClass,proto3,enum=tocsin.notification.v1.DeadLetter_ReasonClass" json:"reason_class,omitempty"`
+	// tenant of the message; empty for all.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// from is the earliest dead_time, included; absent for the first.
+	From *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the end of the dead_times, not included; absent for now.
+	To            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterFilter) Reset() {
+	*x = DeadLetterFilter{}
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterFilter) ProtoMessage() {}
+
+func (x *DeadLetterFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterFilter.ProtoReflect.Descriptor instead.
+func (*DeadLetterFilter) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DeadLetterFilter) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *DeadLetterFilter) GetReasonClass() DeadLetter_ReasonClass {
+	if x != nil {
+		return x.ReasonClass
+	}
+	return DeadLetter_REASON_CLASS_UNSPECIFIED
+}
+
+func (x *DeadLetterFilter) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DeadLetterFilter) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *DeadLetterFilter) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// RetryDeadLettersRequest says which ones are handed back.
+type RetryDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// filter that they match.
+	Filter *DeadLetterFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// limit is the most that one call hands back: 1,000 by default and at most (fewer where they are large).
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// dry_run counts them (up to the limit), and changes nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDeadLettersRequest) Reset() {
+	*x = RetryDeadLettersRequest{}
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDeadLettersRequest) ProtoMessage() {}
+
+func (x *RetryDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*RetryDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RetryDeadLettersRequest) GetFilter() *DeadLetterFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *RetryDeadLettersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *RetryDeadLettersRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// RetryDeadLettersResponse tells how many were handed back.
+type RetryDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// retried letters; with `dry_run` those that would be.
+	Retried int32 `protobuf:"varint,1,opt,name=retried,proto3" json:"retried,omitempty"`
+	// more there are: call again.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDeadLettersResponse) Reset() {
+	*x = RetryDeadLettersResponse{}
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDeadLettersResponse) ProtoMessage() {}
+
+func (x *RetryDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*RetryDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RetryDeadLettersResponse) GetRetried() int32 {
+	if x != nil {
+		return x.Retried
+	}
+	return 0
+}
+
+func (x *RetryDeadLettersResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// ArchiveDeadLettersRequest says which ones are put away.
+type ArchiveDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// filter that they match.
+	Filter *DeadLetterFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// limit is the most that one call puts away: 1,000 by default and at most.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// dry_run counts them (up to the limit), and changes nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveDeadLettersRequest) Reset() {
+	*x = ArchiveDeadLettersRequest{}
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveDeadLettersRequest) ProtoMessage() {}
+
+func (x *ArchiveDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ArchiveDeadLettersRequest) GetFilter() *DeadLetterFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ArchiveDeadLettersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ArchiveDeadLettersRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ArchiveDeadLettersResponse tells how many were put away.
+type ArchiveDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// archived letters; with `dry_run` those that would be.
+	Archived int32 `protobuf:"varint,1,opt,name=archived,proto3" json:"archived,omitempty"`
+	// more there are: call again.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveDeadLettersResponse) Reset() {
+	*x = ArchiveDeadLettersResponse{}
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveDeadLettersResponse) ProtoMessage() {}
+
+func (x *ArchiveDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ArchiveDeadLettersResponse) GetArchived() int32 {
+	if x != nil {
+		return x.Archived
+	}
+	return 0
+}
+
+func (x *ArchiveDeadLettersResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 // ListDeadLettersResponse is a page of dead letters.
 type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -238,7 +787,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -250,7 +799,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -263,7 +812,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -291,7 +840,7 @@ type GetDeadLetterRequest struct {
 
 func (x *GetDeadLetterRequest) Reset() {
 	*x = GetDeadLetterRequest{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +852,7 @@ func (x *GetDeadLetterRequest) String() string {
 func (*GetDeadLetterRequest) ProtoMessage() {}
 
 func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +865,7 @@ func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*GetDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetDeadLetterRequest) GetId() string {
@@ -337,7 +886,7 @@ type RetryDeadLetterRequest struct {
 
 func (x *RetryDeadLetterRequest) Reset() {
 	*x = RetryDeadLetterRequest{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +898,7 @@ func (x *RetryDeadLetterRequest) String() string {
 func (*RetryDeadLetterRequest) ProtoMessage() {}
 
 func (x *RetryDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +911,7 @@ func (x *RetryDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*RetryDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RetryDeadLetterRequest) GetId() string {
@@ -383,7 +932,7 @@ type RetryDeadLetterResponse struct {
 
 func (x *RetryDeadLetterResponse) Reset() {
 	*x = RetryDeadLetterResponse{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +944,7 @@ func (x *RetryDeadLetterResponse) String() string {
 func (*RetryDeadLetterResponse) ProtoMessage() {}
 
 func (x *RetryDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +957,7 @@ func (x *RetryDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*RetryDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RetryDeadLetterResponse) GetSubject() string {
@@ -429,7 +978,7 @@ type ArchiveDeadLetterRequest struct {
 
 func (x *ArchiveDeadLetterRequest) Reset() {
 	*x = ArchiveDeadLetterRequest{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +990,7 @@ func (x *ArchiveDeadLetterRequest) String() string {
 func (*ArchiveDeadLetterRequest) ProtoMessage() {}
 
 func (x *ArchiveDeadLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +1003,7 @@ func (x *ArchiveDeadLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveDeadLetterRequest.ProtoReflect.Descriptor instead.
 func (*ArchiveDeadLetterRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ArchiveDeadLetterRequest) GetId() string {
@@ -473,7 +1022,7 @@ type ArchiveDeadLetterResponse struct {
 
 func (x *ArchiveDeadLetterResponse) Reset() {
 	*x = ArchiveDeadLetterResponse{}
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +1034,7 @@ func (x *ArchiveDeadLetterResponse) String() string {
 func (*ArchiveDeadLetterResponse) ProtoMessage() {}
 
 func (x *ArchiveDeadLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_dead_letter_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,14 +1047,14 @@ func (x *ArchiveDeadLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveDeadLetterResponse.ProtoReflect.Descriptor instead.
 func (*ArchiveDeadLetterResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP(), []int{12}
 }
 
 var File_tocsin_notification_v1_dead_letter_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_dead_letter_service_proto_rawDesc = "" +
 	"\n" +
-	"0tocsin/notification/v1/dead_letter_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xee\x02\n" +
+	"0tocsin/notification/v1/dead_letter_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x96\a\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -519,12 +1068,63 @@ const file_tocsin_notification_v1_dead_letter_service_proto_rawDesc = "" +
 	"\x0ffirst_seen_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rfirstSeenTime\x127\n" +
 	"\tdead_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bdeadTime\x12!\n" +
-	"\fpayload_json\x18\v \x01(\tR\vpayloadJson\"\x8c\x01\n" +
+	"\fpayload_json\x18\v \x01(\tR\vpayloadJson\x12Q\n" +
+	"\freason_class\x18\f \x01(\x0e2..tocsin.notification.v1.DeadLetter.ReasonClassR\vreasonClass\x12>\n" +
+	"\x05state\x18\r \x01(\x0e2(.tocsin.notification.v1.DeadLetter.StateR\x05state\x12\x16\n" +
+	"\x06tenant\x18\x0e \x01(\tR\x06tenant\x12>\n" +
+	"\rlast_try_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vlastTryTime\x129\n" +
+	"\n" +
+	"close_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\x12\x1b\n" +
+	"\tclosed_by\x18\x11 \x01(\tR\bclosedBy\"C\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04OPEN\x10\x01\x12\v\n" +
+	"\aRETRIED\x10\x02\x12\f\n" +
+	"\bARCHIVED\x10\x03\"\x9d\x01\n" +
+	"\vReasonClass\x12\x1c\n" +
+	"\x18REASON_CLASS_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vBAD_CONTENT\x10\x01\x12\v\n" +
+	"\aREFUSED\x10\x02\x12\x0f\n" +
+	"\vUNREACHABLE\x10\x03\x12\r\n" +
+	"\tTHROTTLED\x10\x04\x12\x13\n" +
+	"\x0fUNKNOWN_OUTCOME\x10\x05\x12\x11\n" +
+	"\rCONFIGURATION\x10\x06\x12\n" +
+	"\n" +
+	"\x06DEFECT\x10\a\"\xb2\x03\n" +
 	"\x16ListDeadLettersRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12#\n" +
-	"\aservice\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\aservice\"\x88\x01\n" +
+	"\aservice\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\aservice\x12[\n" +
+	"\freason_class\x18\x04 \x01(\x0e2..tocsin.notification.v1.DeadLetter.ReasonClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vreasonClass\x12!\n" +
+	"\x06tenant\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06tenant\x12.\n" +
+	"\x04from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12H\n" +
+	"\x05state\x18\b \x01(\x0e2(.tocsin.notification.v1.DeadLetter.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"\x93\x02\n" +
+	"\x10DeadLetterFilter\x12#\n" +
+	"\aservice\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\aservice\x12[\n" +
+	"\freason_class\x18\x02 \x01(\x0e2..tocsin.notification.v1.DeadLetter.ReasonClassB\b\xbaH\x05\x82\x01\x02\x10\x01R\vreasonClass\x12!\n" +
+	"\x06tenant\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06tenant\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\xa2\x01\n" +
+	"\x17RetryDeadLettersRequest\x12L\n" +
+	"\x06filter\x18\x01 \x01(\v2(.tocsin.notification.v1.DeadLetterFilterB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x06filter\x12 \n" +
+	"\x05limit\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x05limit\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"H\n" +
+	"\x18RetryDeadLettersResponse\x12\x18\n" +
+	"\aretried\x18\x01 \x01(\x05R\aretried\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xa4\x01\n" +
+	"\x19ArchiveDeadLettersRequest\x12L\n" +
+	"\x06filter\x18\x01 \x01(\v2(.tocsin.notification.v1.DeadLetterFilterB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x06filter\x12 \n" +
+	"\x05limit\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x05limit\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"L\n" +
+	"\x1aArchiveDeadLettersResponse\x12\x1a\n" +
+	"\barchived\x18\x01 \x01(\x05R\barchived\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\x88\x01\n" +
 	"\x17ListDeadLettersResponse\x12E\n" +
 	"\fdead_letters\x18\x01 \x03(\v2\".tocsin.notification.v1.DeadLetterR\vdeadLetters\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"5\n" +
@@ -536,7 +1136,7 @@ const file_tocsin_notification_v1_dead_letter_service_proto_rawDesc = "" +
 	"\asubject\x18\x01 \x01(\tR\asubject\"9\n" +
 	"\x18ArchiveDeadLetterRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x1b\n" +
-	"\x19ArchiveDeadLetterResponse2\xe9\x05\n" +
+	"\x19ArchiveDeadLetterResponse2\xd3\b\n" +
 	"\x11DeadLetterService\x12\xb7\x01\n" +
 	"\x0fListDeadLetters\x12..tocsin.notification.v1.ListDeadLettersRequest\x1a/.tocsin.notification.v1.ListDeadLettersResponse\"C\x8a\xb5\x18%\n" +
 	"\x10deadletters:read\n" +
@@ -545,7 +1145,11 @@ const file_tocsin_notification_v1_dead_letter_service_proto_rawDesc = "" +
 	"\x10deadletters:read\n" +
 	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/deadLetters/{id}\x90\x02\x01\x12\xb0\x01\n" +
 	"\x0fRetryDeadLetter\x12..tocsin.notification.v1.RetryDeadLetterRequest\x1a/.tocsin.notification.v1.RetryDeadLetterResponse\"<\x8a\xb5\x18\x13\n" +
-	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/deadLetters/{id}:retry\x12\xb8\x01\n" +
+	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/deadLetters/{id}:retry\x12\xae\x01\n" +
+	"\x10RetryDeadLetters\x12/.tocsin.notification.v1.RetryDeadLettersRequest\x1a0.tocsin.notification.v1.RetryDeadLettersResponse\"7\x8a\xb5\x18\x13\n" +
+	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/deadLetters:retry\x12\xb6\x01\n" +
+	"\x12ArchiveDeadLetters\x121.tocsin.notification.v1.ArchiveDeadLettersRequest\x1a2.tocsin.notification.v1.ArchiveDeadLettersResponse\"9\x8a\xb5\x18\x13\n" +
+	"\x11deadletters:write\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/deadLetters:archive\x12\xb8\x01\n" +
 	"\x11ArchiveDeadLetter\x120.tocsin.notification.v1.ArchiveDeadLetterRequest\x1a1.tocsin.notification.v1.ArchiveDeadLetterResponse\">\x8a\xb5\x18\x13\n" +
 	"\x11deadletters:write\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/deadLetters/{id}:archiveB\xe0\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x16DeadLetterServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
@@ -562,35 +1166,60 @@ func file_tocsin_notification_v1_dead_letter_service_proto_rawDescGZIP() []byte 
 	return file_tocsin_notification_v1_dead_letter_service_proto_rawDescData
 }
 
-var file_tocsin_notification_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tocsin_notification_v1_dead_letter_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tocsin_notification_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tocsin_notification_v1_dead_letter_service_proto_goTypes = []any{
-	(*DeadLetter)(nil),                // 0: tocsin.notification.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),    // 1: tocsin.notification.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),   // 2: tocsin.notification.v1.ListDeadLettersResponse
-	(*GetDeadLetterRequest)(nil),      // 3: tocsin.notification.v1.GetDeadLetterRequest
-	(*RetryDeadLetterRequest)(nil),    // 4: tocsin.notification.v1.RetryDeadLetterRequest
-	(*RetryDeadLetterResponse)(nil),   // 5: tocsin.notification.v1.RetryDeadLetterResponse
-	(*ArchiveDeadLetterRequest)(nil),  // 6: tocsin.notification.v1.ArchiveDeadLetterRequest
-	(*ArchiveDeadLetterResponse)(nil), // 7: tocsin.notification.v1.ArchiveDeadLetterResponse
-	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
+	(DeadLetter_State)(0),              // 0: tocsin.notification.v1.DeadLetter.State
+	(DeadLetter_ReasonClass)(0),        // 1: tocsin.notification.v1.DeadLetter.ReasonClass
+	(*DeadLetter)(nil),                 // 2: tocsin.notification.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),     // 3: tocsin.notification.v1.ListDeadLettersRequest
+	(*DeadLetterFilter)(nil),           // 4: tocsin.notification.v1.DeadLetterFilter
+	(*RetryDeadLettersRequest)(nil),    // 5: tocsin.notification.v1.RetryDeadLettersRequest
+	(*RetryDeadLettersResponse)(nil),   // 6: tocsin.notification.v1.RetryDeadLettersResponse
+	(*ArchiveDeadLettersRequest)(nil),  // 7: tocsin.notification.v1.ArchiveDeadLettersRequest
+	(*ArchiveDeadLettersResponse)(nil), // 8: tocsin.notification.v1.ArchiveDeadLettersResponse
+	(*ListDeadLettersResponse)(nil),    // 9: tocsin.notification.v1.ListDeadLettersResponse
+	(*GetDeadLetterRequest)(nil),       // 10: tocsin.notification.v1.GetDeadLetterRequest
+	(*RetryDeadLetterRequest)(nil),     // 11: tocsin.notification.v1.RetryDeadLetterRequest
+	(*RetryDeadLetterResponse)(nil),    // 12: tocsin.notification.v1.RetryDeadLetterResponse
+	(*ArchiveDeadLetterRequest)(nil),   // 13: tocsin.notification.v1.ArchiveDeadLetterRequest
+	(*ArchiveDeadLetterResponse)(nil),  // 14: tocsin.notification.v1.ArchiveDeadLetterResponse
+	(*timestamppb.Timestamp)(nil),      // 15: google.protobuf.Timestamp
 }
 var file_tocsin_notification_v1_dead_letter_service_proto_depIdxs = []int32{
-	8, // 0: tocsin.notification.v1.DeadLetter.first_seen_time:type_name -> google.protobuf.Timestamp
-	8, // 1: tocsin.notification.v1.DeadLetter.dead_time:type_name -> google.protobuf.Timestamp
-	0, // 2: tocsin.notification.v1.ListDeadLettersResponse.dead_letters:type_name -> tocsin.notification.v1.DeadLetter
-	1, // 3: tocsin.notification.v1.DeadLetterService.ListDeadLetters:input_type -> tocsin.notification.v1.ListDeadLettersRequest
-	3, // 4: tocsin.notification.v1.DeadLetterService.GetDeadLetter:input_type -> tocsin.notification.v1.GetDeadLetterRequest
-	4, // 5: tocsin.notification.v1.DeadLetterService.RetryDeadLetter:input_type -> tocsin.notification.v1.RetryDeadLetterRequest
-	6, // 6: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetter:input_type -> tocsin.notification.v1.ArchiveDeadLetterRequest
-	2, // 7: tocsin.notification.v1.DeadLetterService.ListDeadLetters:output_type -> tocsin.notification.v1.ListDeadLettersResponse
-	0, // 8: tocsin.notification.v1.DeadLetterService.GetDeadLetter:output_type -> tocsin.notification.v1.DeadLetter
-	5, // 9: tocsin.notification.v1.DeadLetterService.RetryDeadLetter:output_type -> tocsin.notification.v1.RetryDeadLetterResponse
-	7, // 10: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetter:output_type -> tocsin.notification.v1.ArchiveDeadLetterResponse
-	7, // [7:11] is the sub-list for method output_type
-	3, // [3:7] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	15, // 0: tocsin.notification.v1.DeadLetter.first_seen_time:type_name -> google.protobuf.Timestamp
+	15, // 1: tocsin.notification.v1.DeadLetter.dead_time:type_name -> google.protobuf.Timestamp
+	1,  // 2: tocsin.notification.v1.DeadLetter.reason_class:type_name -> tocsin.notification.v1.DeadLetter.ReasonClass
+	0,  // 3: tocsin.notification.v1.DeadLetter.state:type_name -> tocsin.notification.v1.DeadLetter.State
+	15, // 4: tocsin.notification.v1.DeadLetter.last_try_time:type_name -> google.protobuf.Timestamp
+	15, // 5: tocsin.notification.v1.DeadLetter.close_time:type_name -> google.protobuf.Timestamp
+	1,  // 6: tocsin.notification.v1.ListDeadLettersRequest.reason_class:type_name -> tocsin.notification.v1.DeadLetter.ReasonClass
+	15, // 7: tocsin.notification.v1.ListDeadLettersRequest.from:type_name -> google.protobuf.Timestamp
+	15, // 8: tocsin.notification.v1.ListDeadLettersRequest.to:type_name -> google.protobuf.Timestamp
+	0,  // 9: tocsin.notification.v1.ListDeadLettersRequest.state:type_name -> tocsin.notification.v1.DeadLetter.State
+	1,  // 10: tocsin.notification.v1.DeadLetterFilter.reason_class:type_name -> tocsin.notification.v1.DeadLetter.ReasonClass
+	15, // 11: tocsin.notification.v1.DeadLetterFilter.from:type_name -> google.protobuf.Timestamp
+	15, // 12: tocsin.notification.v1.DeadLetterFilter.to:type_name -> google.protobuf.Timestamp
+	4,  // 13: tocsin.notification.v1.RetryDeadLettersRequest.filter:type_name -> tocsin.notification.v1.DeadLetterFilter
+	4,  // 14: tocsin.notification.v1.ArchiveDeadLettersRequest.filter:type_name -> tocsin.notification.v1.DeadLetterFilter
+	2,  // 15: tocsin.notification.v1.ListDeadLettersResponse.dead_letters:type_name -> tocsin.notification.v1.DeadLetter
+	3,  // 16: tocsin.notification.v1.DeadLetterService.ListDeadLetters:input_type -> tocsin.notification.v1.ListDeadLettersRequest
+	10, // 17: tocsin.notification.v1.DeadLetterService.GetDeadLetter:input_type -> tocsin.notification.v1.GetDeadLetterRequest
+	11, // 18: tocsin.notification.v1.DeadLetterService.RetryDeadLetter:input_type -> tocsin.notification.v1.RetryDeadLetterRequest
+	5,  // 19: tocsin.notification.v1.DeadLetterService.RetryDeadLetters:input_type -> tocsin.notification.v1.RetryDeadLettersRequest
+	7,  // 20: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetters:input_type -> tocsin.notification.v1.ArchiveDeadLettersRequest
+	13, // 21: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetter:input_type -> tocsin.notification.v1.ArchiveDeadLetterRequest
+	9,  // 22: tocsin.notification.v1.DeadLetterService.ListDeadLetters:output_type -> tocsin.notification.v1.ListDeadLettersResponse
+	2,  // 23: tocsin.notification.v1.DeadLetterService.GetDeadLetter:output_type -> tocsin.notification.v1.DeadLetter
+	12, // 24: tocsin.notification.v1.DeadLetterService.RetryDeadLetter:output_type -> tocsin.notification.v1.RetryDeadLetterResponse
+	6,  // 25: tocsin.notification.v1.DeadLetterService.RetryDeadLetters:output_type -> tocsin.notification.v1.RetryDeadLettersResponse
+	8,  // 26: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetters:output_type -> tocsin.notification.v1.ArchiveDeadLettersResponse
+	14, // 27: tocsin.notification.v1.DeadLetterService.ArchiveDeadLetter:output_type -> tocsin.notification.v1.ArchiveDeadLetterResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_dead_letter_service_proto_init() }
@@ -603,13 +1232,14 @@ func file_tocsin_notification_v1_dead_letter_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_dead_letter_service_proto_rawDesc), len(file_tocsin_notification_v1_dead_letter_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      2,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tocsin_notification_v1_dead_letter_service_proto_goTypes,
 		DependencyIndexes: file_tocsin_notification_v1_dead_letter_service_proto_depIdxs,
+		EnumInfos:         file_tocsin_notification_v1_dead_letter_service_proto_enumTypes,
 		MessageInfos:      file_tocsin_notification_v1_dead_letter_service_proto_msgTypes,
 	}.Build()
 	File_tocsin_notification_v1_dead_letter_service_proto = out.File

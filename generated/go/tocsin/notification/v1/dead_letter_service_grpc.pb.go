@@ -19,25 +19,35 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DeadLetterService_ListDeadLetters_FullMethodName   = "/tocsin.notification.v1.DeadLetterService/ListDeadLetters"
-	DeadLetterService_GetDeadLetter_FullMethodName     = "/tocsin.notification.v1.DeadLetterService/GetDeadLetter"
-	DeadLetterService_RetryDeadLetter_FullMethodName   = "/tocsin.notification.v1.DeadLetterService/RetryDeadLetter"
-	DeadLetterService_ArchiveDeadLetter_FullMethodName = "/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetter"
+	DeadLetterService_ListDeadLetters_FullMethodName    = "/tocsin.notification.v1.DeadLetterService/ListDeadLetters"
+	DeadLetterService_GetDeadLetter_FullMethodName      = "/tocsin.notification.v1.DeadLetterService/GetDeadLetter"
+	DeadLetterService_RetryDeadLetter_FullMethodName    = "/tocsin.notification.v1.DeadLetterService/RetryDeadLetter"
+	DeadLetterService_RetryDeadLetters_FullMethodName   = "/tocsin.notification.v1.DeadLetterService/RetryDeadLetters"
+	DeadLetterService_ArchiveDeadLetters_FullMethodName = "/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetters"
+	DeadLetterService_ArchiveDeadLetter_FullMethodName  = "/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetter"
 )
 
 // DeadLetterServiceClient is the client API for DeadLetterService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DeadLetterService shows what no service could process, and the way back.
+// DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+// Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+// fails, too, the new letter is archived at once.
 type DeadLetterServiceClient interface {
-	// ListDeadLetters returns dead letters of all services, newest first.
+	// ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
 	// GetDeadLetter returns one dead letter with its payload and history.
 	GetDeadLetter(ctx context.Context, in *GetDeadLetterRequest, opts ...grpc.CallOption) (*DeadLetter, error)
-	// RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters.
+	// RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+	// archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
 	RetryDeadLetter(ctx context.Context, in *RetryDeadLetterRequest, opts ...grpc.CallOption) (*RetryDeadLetterResponse, error)
-	// ArchiveDeadLetter puts a dead letter away for good.
+	// RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first.
+	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
+	// ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first.
+	ArchiveDeadLetters(ctx context.Context, in *ArchiveDeadLettersRequest, opts ...grpc.CallOption) (*ArchiveDeadLettersResponse, error)
+	// ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+	// it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
 	ArchiveDeadLetter(ctx context.Context, in *ArchiveDeadLetterRequest, opts ...grpc.CallOption) (*ArchiveDeadLetterResponse, error)
 }
 
@@ -79,6 +89,26 @@ func (c *deadLetterServiceClient) RetryDeadLetter(ctx context.Context, in *Retry
 	return out, nil
 }
 
+func (c *deadLetterServiceClient) RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryDeadLettersResponse)
+	err := c.cc.Invoke(ctx, DeadLetterService_RetryDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deadLetterServiceClient) ArchiveDeadLetters(ctx context.Context, in *ArchiveDeadLettersRequest, opts ...grpc.CallOption) (*ArchiveDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ArchiveDeadLettersResponse)
+	err := c.cc.Invoke(ctx, DeadLetterService_ArchiveDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deadLetterServiceClient) ArchiveDeadLetter(ctx context.Context, in *ArchiveDeadLetterRequest, opts ...grpc.CallOption) (*ArchiveDeadLetterResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ArchiveDeadLetterResponse)
@@ -93,15 +123,23 @@ func (c *deadLetterServiceClient) ArchiveDeadLetter(ctx context.Context, in *Arc
 // All implementations must embed UnimplementedDeadLetterServiceServer
 // for forward compatibility.
 //
-// DeadLetterService shows what no service could process, and the way back.
+// DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+// Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+// fails, too, the new letter is archived at once.
 type DeadLetterServiceServer interface {
-	// ListDeadLetters returns dead letters of all services, newest first.
+	// ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
 	// GetDeadLetter returns one dead letter with its payload and history.
 	GetDeadLetter(context.Context, *GetDeadLetterRequest) (*DeadLetter, error)
-	// RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters.
+	// RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+	// archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
 	RetryDeadLetter(context.Context, *RetryDeadLetterRequest) (*RetryDeadLetterResponse, error)
-	// ArchiveDeadLetter puts a dead letter away for good.
+	// RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first.
+	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
+	// ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first.
+	ArchiveDeadLetters(context.Context, *ArchiveDeadLettersRequest) (*ArchiveDeadLettersResponse, error)
+	// ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+	// it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
 	ArchiveDeadLetter(context.Context, *ArchiveDeadLetterRequest) (*ArchiveDeadLetterResponse, error)
 	mustEmbedUnimplementedDeadLetterServiceServer()
 }
@@ -121,6 +159,12 @@ func (UnimplementedDeadLetterServiceServer) GetDeadLetter(context.Context, *GetD
 }
 func (UnimplementedDeadLetterServiceServer) RetryDeadLetter(context.Context, *RetryDeadLetterRequest) (*RetryDeadLetterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetter not implemented")
+}
+func (UnimplementedDeadLetterServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
+}
+func (UnimplementedDeadLetterServiceServer) ArchiveDeadLetters(context.Context, *ArchiveDeadLettersRequest) (*ArchiveDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ArchiveDeadLetters not implemented")
 }
 func (UnimplementedDeadLetterServiceServer) ArchiveDeadLetter(context.Context, *ArchiveDeadLetterRequest) (*ArchiveDeadLetterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ArchiveDeadLetter not implemented")
@@ -200,6 +244,42 @@ func _DeadLetterService_RetryDeadLetter_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeadLetterService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeadLetterServiceServer).RetryDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeadLetterService_RetryDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeadLetterServiceServer).RetryDeadLetters(ctx, req.(*RetryDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeadLetterService_ArchiveDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ArchiveDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeadLetterServiceServer).ArchiveDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeadLetterService_ArchiveDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeadLetterServiceServer).ArchiveDeadLetters(ctx, req.(*ArchiveDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeadLetterService_ArchiveDeadLetter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ArchiveDeadLetterRequest)
 	if err := dec(in); err != nil {
@@ -236,6 +316,14 @@ var DeadLetterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryDeadLetter",
 			Handler:    _DeadLetterService_RetryDeadLetter_Handler,
+		},
+		{
+			MethodName: "RetryDeadLetters",
+			Handler:    _DeadLetterService_RetryDeadLetters_Handler,
+		},
+		{
+			MethodName: "ArchiveDeadLetters",
+			Handler:    _DeadLetterService_ArchiveDeadLetters_Handler,
 		},
 		{
 			MethodName: "ArchiveDeadLetter",

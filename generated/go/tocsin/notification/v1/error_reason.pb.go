@@ -63,6 +63,9 @@ const (
 	ErrorReason_ERROR_REASON_REMINDER_EXISTS ErrorReason = 14
 	// ERROR_REASON_REMINDER_ENDED: the reminder has no run left; change its period first (FAILED_PRECONDITION). Metadata: id.
 	ErrorReason_ERROR_REASON_REMINDER_ENDED ErrorReason = 15
+	// ERROR_REASON_DEAD_LETTER_CLOSED: the dead letter has been retried, or was too large to be kept whole and can only be
+	// archived (FAILED_PRECONDITION). Metadata: id, state, by, at.
+	ErrorReason_ERROR_REASON_DEAD_LETTER_CLOSED ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -84,6 +87,7 @@ var (
 		13: "ERROR_REASON_CHECK_ORIGIN_FORBIDDEN",
 		14: "ERROR_REASON_REMINDER_EXISTS",
 		15: "ERROR_REASON_REMINDER_ENDED",
+		16: "ERROR_REASON_DEAD_LETTER_CLOSED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -102,6 +106,7 @@ var (
 		"ERROR_REASON_CHECK_ORIGIN_FORBIDDEN": 13,
 		"ERROR_REASON_REMINDER_EXISTS":        14,
 		"ERROR_REASON_REMINDER_ENDED":         15,
+		"ERROR_REASON_DEAD_LETTER_CLOSED":     16,
 	}
 )
 
@@ -136,7 +141,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xac\x04\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xd1\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -154,7 +159,8 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_SCHEDULE_INVALID\x10\f\x12'\n" +
 	"#ERROR_REASON_CHECK_ORIGIN_FORBIDDEN\x10\r\x12 \n" +
 	"\x1cERROR_REASON_REMINDER_EXISTS\x10\x0e\x12\x1f\n" +
-	"\x1bERROR_REASON_REMINDER_ENDED\x10\x0fB\xda\x01\n" +
+	"\x1bERROR_REASON_REMINDER_ENDED\x10\x0f\x12#\n" +
+	"\x1fERROR_REASON_DEAD_LETTER_CLOSED\x10\x10B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

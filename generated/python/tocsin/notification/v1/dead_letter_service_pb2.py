@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0tocsin/notification/v1/dead_letter_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x87\x02\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x0f\n\x07history\x18\x08 \x03(\t\x12\x33\n\x0f\x66irst_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tdead_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpayload_json\x18\x0b \x01(\t\"n\n\x16ListDeadLettersRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x07service\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\"l\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".tocsin.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x14GetDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"3\n\x16RetryDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"*\n\x17RetryDeadLetterResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\"5\n\x18\x41rchiveDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\x1b\n\x19\x41rchiveDeadLetterResponse2\xe9\x05\n\x11\x44\x65\x61\x64LetterService\x12\xb7\x01\n\x0fListDeadLetters\x12..tocsin.notification.v1.ListDeadLettersRequest\x1a/.tocsin.notification.v1.ListDeadLettersResponse\"C\x90\x02\x01\x8a\xb5\x18%\n\x10\x64\x65\x61\x64letters:read\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\xab\x01\n\rGetDeadLetter\x12,.tocsin.notification.v1.GetDeadLetterRequest\x1a\".tocsin.notification.v1.DeadLetter\"H\x90\x02\x01\x8a\xb5\x18%\n\x10\x64\x65\x61\x64letters:read\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/deadLetters/{id}\x12\xb0\x01\n\x0fRetryDeadLetter\x12..tocsin.notification.v1.RetryDeadLetterRequest\x1a/.tocsin.notification.v1.RetryDeadLetterResponse\"<\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/deadLetters/{id}:retry:\x01*\x12\xb8\x01\n\x11\x41rchiveDeadLetter\x12\x30.tocsin.notification.v1.ArchiveDeadLetterRequest\x1a\x31.tocsin.notification.v1.ArchiveDeadLetterResponse\">\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02!\"\x1c/v1/deadLetters/{id}:archive:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0tocsin/notification/v1/dead_letter_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf1\x05\n\nDeadLetter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x0f\n\x07history\x18\x08 \x03(\t\x12\x33\n\x0f\x66irst_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tdead_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpayload_json\x18\x0b \x01(\t\x12\x44\n\x0creason_class\x18\x0c \x01(\x0e\x32..tocsin.notification.v1.DeadLetter.ReasonClass\x12\x37\n\x05state\x18\r \x01(\x0e\x32(.tocsin.notification.v1.DeadLetter.State\x12\x0e\n\x06tenant\x18\x0e \x01(\t\x12\x31\n\rlast_try_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclosed_by\x18\x11 \x01(\t\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\x0b\n\x07RETRIED\x10\x02\x12\x0c\n\x08\x41RCHIVED\x10\x03\"\x9d\x01\n\x0bReasonClass\x12\x1c\n\x18REASON_CLASS_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42\x41\x44_CONTENT\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0f\n\x0bUNREACHABLE\x10\x03\x12\r\n\tTHROTTLED\x10\x04\x12\x13\n\x0fUNKNOWN_OUTCOME\x10\x05\x12\x11\n\rCONFIGURATION\x10\x06\x12\n\n\x06\x44\x45\x46\x45\x43T\x10\x07\"\xee\x02\n\x16ListDeadLettersRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1a\n\x07service\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12N\n\x0creason_class\x18\x04 \x01(\x0e\x32..tocsin.notification.v1.DeadLetter.ReasonClassB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x06tenant\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12(\n\x04\x66rom\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x41\n\x05state\x18\x08 \x01(\x0e\x32(.tocsin.notification.v1.DeadLetter.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xeb\x01\n\x10\x44\x65\x61\x64LetterFilter\x12\x1a\n\x07service\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12N\n\x0creason_class\x18\x02 \x01(\x0e\x32..tocsin.notification.v1.DeadLetter.ReasonClassB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x06tenant\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x17RetryDeadLettersRequest\x12\x44\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.tocsin.notification.v1.DeadLetterFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"9\n\x18RetryDeadLettersResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x8d\x01\n\x19\x41rchiveDeadLettersRequest\x12\x44\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.tocsin.notification.v1.DeadLetterFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"<\n\x1a\x41rchiveDeadLettersResponse\x12\x10\n\x08\x61rchived\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\"l\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".tocsin.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x14GetDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"3\n\x16RetryDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"*\n\x17RetryDeadLetterResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\"5\n\x18\x41rchiveDeadLetterRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\x1b\n\x19\x41rchiveDeadLetterResponse2\xd3\x08\n\x11\x44\x65\x61\x64LetterService\x12\xb7\x01\n\x0fListDeadLetters\x12..tocsin.notification.v1.ListDeadLettersRequest\x1a/.tocsin.notification.v1.ListDeadLettersResponse\"C\x90\x02\x01\x8a\xb5\x18%\n\x10\x64\x65\x61\x64letters:read\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\xab\x01\n\rGetDeadLetter\x12,.tocsin.notification.v1.GetDeadLetterRequest\x1a\".tocsin.notification.v1.DeadLetter\"H\x90\x02\x01\x8a\xb5\x18%\n\x10\x64\x65\x61\x64letters:read\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/deadLetters/{id}\x12\xb0\x01\n\x0fRetryDeadLetter\x12..tocsin.notification.v1.RetryDeadLetterRequest\x1a/.tocsin.notification.v1.RetryDeadLetterResponse\"<\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/deadLetters/{id}:retry:\x01*\x12\xae\x01\n\x10RetryDeadLetters\x12/.tocsin.notification.v1.RetryDeadLettersRequest\x1a\x30.tocsin.notification.v1.RetryDeadLettersResponse\"7\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/deadLetters:retry:\x01*\x12\xb6\x01\n\x12\x41rchiveDeadLetters\x12\x31.tocsin.notification.v1.ArchiveDeadLettersRequest\x1a\x32.tocsin.notification.v1.ArchiveDeadLettersResponse\"9\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/deadLetters:archive:\x01*\x12\xb8\x01\n\x11\x41rchiveDeadLetter\x12\x30.tocsin.notification.v1.ArchiveDeadLetterRequest\x1a\x31.tocsin.notification.v1.ArchiveDeadLetterResponse\">\x8a\xb5\x18\x13\n\x11\x64\x65\x61\x64letters:write\x82\xd3\xe4\x93\x02!\"\x1c/v1/deadLetters/{id}:archive:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['service']._loaded_options = None
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['service']._serialized_options = b'\272H\006r\004\220\265\030\001'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['reason_class']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['reason_class']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\006r\004\220\265\030\001'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_DEADLETTERFILTER'].fields_by_name['service']._loaded_options = None
+  _globals['_DEADLETTERFILTER'].fields_by_name['service']._serialized_options = b'\272H\006r\004\220\265\030\001'
+  _globals['_DEADLETTERFILTER'].fields_by_name['reason_class']._loaded_options = None
+  _globals['_DEADLETTERFILTER'].fields_by_name['reason_class']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_DEADLETTERFILTER'].fields_by_name['tenant']._loaded_options = None
+  _globals['_DEADLETTERFILTER'].fields_by_name['tenant']._serialized_options = b'\272H\006r\004\220\265\030\001'
+  _globals['_RETRYDEADLETTERSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_RETRYDEADLETTERSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_RETRYDEADLETTERSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_RETRYDEADLETTERSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_ARCHIVEDEADLETTERSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_ARCHIVEDEADLETTERSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_ARCHIVEDEADLETTERSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_ARCHIVEDEADLETTERSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_GETDEADLETTERREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEADLETTERREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_RETRYDEADLETTERREQUEST'].fields_by_name['id']._loaded_options = None
@@ -54,24 +74,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetter']._serialized_options = b'\220\002\001\212\265\030%\n\020deadletters:read\n\021deadletters:write\202\323\344\223\002\026\022\024/v1/deadLetters/{id}'
   _globals['_DEADLETTERSERVICE'].methods_by_name['RetryDeadLetter']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['RetryDeadLetter']._serialized_options = b'\212\265\030\023\n\021deadletters:write\202\323\344\223\002\037\"\032/v1/deadLetters/{id}:retry:\001*'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['RetryDeadLetters']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['RetryDeadLetters']._serialized_options = b'\212\265\030\023\n\021deadletters:write\202\323\344\223\002\032\"\025/v1/deadLetters:retry:\001*'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['ArchiveDeadLetters']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['ArchiveDeadLetters']._serialized_options = b'\212\265\030\023\n\021deadletters:write\202\323\344\223\002\034\"\027/v1/deadLetters:archive:\001*'
   _globals['_DEADLETTERSERVICE'].methods_by_name['ArchiveDeadLetter']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['ArchiveDeadLetter']._serialized_options = b'\212\265\030\023\n\021deadletters:write\202\323\344\223\002!\"\034/v1/deadLetters/{id}:archive:\001*'
   _globals['_DEADLETTER']._serialized_start=235
-  _globals['_DEADLETTER']._serialized_end=498
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=500
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=610
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=612
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=720
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=722
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=771
-  _globals['_RETRYDEADLETTERREQUEST']._serialized_start=773
-  _globals['_RETRYDEADLETTERREQUEST']._serialized_end=824
-  _globals['_RETRYDEADLETTERRESPONSE']._serialized_start=826
-  _globals['_RETRYDEADLETTERRESPONSE']._serialized_end=868
-  _globals['_ARCHIVEDEADLETTERREQUEST']._serialized_start=870
-  _globals['_ARCHIVEDEADLETTERREQUEST']._serialized_end=923
-  _globals['_ARCHIVEDEADLETTERRESPONSE']._serialized_start=925
-  _globals['_ARCHIVEDEADLETTERRESPONSE']._serialized_end=952
-  _globals['_DEADLETTERSERVICE']._serialized_start=955
-  _globals['_DEADLETTERSERVICE']._serialized_end=1700
+  _globals['_DEADLETTER']._serialized_end=988
+  _globals['_DEADLETTER_STATE']._serialized_start=761
+  _globals['_DEADLETTER_STATE']._serialized_end=828
+  _globals['_DEADLETTER_REASONCLASS']._serialized_start=831
+  _globals['_DEADLETTER_REASONCLASS']._serialized_end=988
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=991
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1357
+  _globals['_DEADLETTERFILTER']._serialized_start=1360
+  _globals['_DEADLETTERFILTER']._serialized_end=1595
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=1598
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=1737
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=1739
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=1796
+  _globals['_ARCHIVEDEADLETTERSREQUEST']._serialized_start=1799
+  _globals['_ARCHIVEDEADLETTERSREQUEST']._serialized_end=1940
+  _globals['_ARCHIVEDEADLETTERSRESPONSE']._serialized_start=1942
+  _globals['_ARCHIVEDEADLETTERSRESPONSE']._serialized_end=2002
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=2004
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2112
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=2114
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=2163
+  _globals['_RETRYDEADLETTERREQUEST']._serialized_start=2165
+  _globals['_RETRYDEADLETTERREQUEST']._serialized_end=2216
+  _globals['_RETRYDEADLETTERRESPONSE']._serialized_start=2218
+  _globals['_RETRYDEADLETTERRESPONSE']._serialized_end=2260
+  _globals['_ARCHIVEDEADLETTERREQUEST']._serialized_start=2262
+  _globals['_ARCHIVEDEADLETTERREQUEST']._serialized_end=2315
+  _globals['_ARCHIVEDEADLETTERRESPONSE']._serialized_start=2317
+  _globals['_ARCHIVEDEADLETTERRESPONSE']._serialized_end=2344
+  _globals['_DEADLETTERSERVICE']._serialized_start=2347
+  _globals['_DEADLETTERSERVICE']._serialized_end=3454
 # @@protoc_insertion_point(module_scope)

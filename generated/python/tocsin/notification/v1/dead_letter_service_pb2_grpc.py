@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class DeadLetterServiceStub:
-    """DeadLetterService shows what no service could process, and the way back.
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
     """
 
     def __init__(self, channel):
@@ -50,6 +52,16 @@ class DeadLetterServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterResponse.FromString,
                 _registered_method=True)
+        self.RetryDeadLetters = channel.unary_unary(
+                '/tocsin.notification.v1.DeadLetterService/RetryDeadLetters',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.ArchiveDeadLetters = channel.unary_unary(
+                '/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetters',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersResponse.FromString,
+                _registered_method=True)
         self.ArchiveDeadLetter = channel.unary_unary(
                 '/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetter',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLetterRequest.SerializeToString,
@@ -58,11 +70,13 @@ class DeadLetterServiceStub:
 
 
 class DeadLetterServiceServicer:
-    """DeadLetterService shows what no service could process, and the way back.
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
     """
 
     def ListDeadLetters(self, request, context):
-        """ListDeadLetters returns dead letters of all services, newest first.
+        """ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,14 +90,30 @@ class DeadLetterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryDeadLetter(self, request, context):
-        """RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters.
+        """RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+        archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetters(self, request, context):
+        """RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveDeadLetters(self, request, context):
+        """ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveDeadLetter(self, request, context):
-        """ArchiveDeadLetter puts a dead letter away for good.
+        """ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+        it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,6 +137,16 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterResponse.SerializeToString,
             ),
+            'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetters,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersResponse.SerializeToString,
+            ),
+            'ArchiveDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveDeadLetters,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersResponse.SerializeToString,
+            ),
             'ArchiveDeadLetter': grpc.unary_unary_rpc_method_handler(
                     servicer.ArchiveDeadLetter,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLetterRequest.FromString,
@@ -121,7 +161,9 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeadLetterService:
-    """DeadLetterService shows what no service could process, and the way back.
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
     """
 
     @staticmethod
@@ -195,6 +237,60 @@ class DeadLetterService:
             '/tocsin.notification.v1.DeadLetterService/RetryDeadLetter',
             tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.DeadLetterService/RetryDeadLetters',
+            tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.RetryDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.DeadLetterService/ArchiveDeadLetters',
+            tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_dead__letter__service__pb2.ArchiveDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

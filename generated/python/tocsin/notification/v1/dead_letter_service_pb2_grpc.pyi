@@ -27,37 +27,62 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeadLetterServiceStub:
-    """DeadLetterService shows what no service could process, and the way back."""
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeadLetterServiceAsyncStub: ...
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]
-    """ListDeadLetters returns dead letters of all services, newest first."""
+    """ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for."""
     GetDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterRequest, _dead_letter_service_pb2.DeadLetter]
     """GetDeadLetter returns one dead letter with its payload and history."""
     RetryDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLetterRequest, _dead_letter_service_pb2.RetryDeadLetterResponse]
-    """RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters."""
+    """RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+    archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
+    """
+    RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]
+    """RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first."""
+    ArchiveDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ArchiveDeadLettersRequest, _dead_letter_service_pb2.ArchiveDeadLettersResponse]
+    """ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first."""
     ArchiveDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ArchiveDeadLetterRequest, _dead_letter_service_pb2.ArchiveDeadLetterResponse]
-    """ArchiveDeadLetter puts a dead letter away for good."""
+    """ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+    it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
+    """
 
 @_typing.type_check_only
 class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
-    """DeadLetterService shows what no service could process, and the way back."""
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
-    """ListDeadLetters returns dead letters of all services, newest first."""
+    """ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for."""
     GetDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterRequest, _dead_letter_service_pb2.DeadLetter]  # type: ignore[assignment]
     """GetDeadLetter returns one dead letter with its payload and history."""
     RetryDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLetterRequest, _dead_letter_service_pb2.RetryDeadLetterResponse]  # type: ignore[assignment]
-    """RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters."""
+    """RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+    archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
+    """
+    RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RetryDeadLettersRequest, _dead_letter_service_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
+    """RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first."""
+    ArchiveDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ArchiveDeadLettersRequest, _dead_letter_service_pb2.ArchiveDeadLettersResponse]  # type: ignore[assignment]
+    """ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first."""
     ArchiveDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ArchiveDeadLetterRequest, _dead_letter_service_pb2.ArchiveDeadLetterResponse]  # type: ignore[assignment]
-    """ArchiveDeadLetter puts a dead letter away for good."""
+    """ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+    it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
+    """
 
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DeadLetterService shows what no service could process, and the way back."""
+    """DeadLetterService shows what no service could process, and the way back. A letter is OPEN until it is retried or archived.
+    Nobody need do anything: TOCSIN_NOTIFICATION_LAST_TRY_AFTER its death (1 h) it is tried a last time by itself, and when that
+    fails, too, the new letter is archived at once.
+    """
 
     @_abc_1.abstractmethod
     def ListDeadLetters(
@@ -65,7 +90,7 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.ListDeadLettersResponse]]:
-        """ListDeadLetters returns dead letters of all services, newest first."""
+        """ListDeadLetters returns dead letters of all services, newest first: the OPEN ones, unless another state is asked for."""
 
     @_abc_1.abstractmethod
     def GetDeadLetter(
@@ -81,7 +106,25 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.RetryDeadLetterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.RetryDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.RetryDeadLetterResponse]]:
-        """RetryDeadLetter hands a dead letter back to where it came from; it leaves the dead letters."""
+        """RetryDeadLetter hands a dead letter back to the consumer that gave it up, once, whoever asks: it is RETRIED then. An
+        archived one can be retried, too. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried before.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryDeadLetters(
+        self,
+        request: _dead_letter_service_pb2.RetryDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.RetryDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.RetryDeadLettersResponse]]:
+        """RetryDeadLetters hands back what a filter matches of the OPEN ones, the oldest first."""
+
+    @_abc_1.abstractmethod
+    def ArchiveDeadLetters(
+        self,
+        request: _dead_letter_service_pb2.ArchiveDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.ArchiveDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.ArchiveDeadLettersResponse]]:
+        """ArchiveDeadLetters puts away what a filter matches of the OPEN ones, the oldest first."""
 
     @_abc_1.abstractmethod
     def ArchiveDeadLetter(
@@ -89,6 +132,8 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.ArchiveDeadLetterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.ArchiveDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.ArchiveDeadLetterResponse]]:
-        """ArchiveDeadLetter puts a dead letter away for good."""
+        """ArchiveDeadLetter puts a dead letter away; again is a success without effect. It can be read until retention deletes
+        it. FAILED_PRECONDITION (DEAD_LETTER_CLOSED) for one that has been retried.
+        """
 
 def add_DeadLetterServiceServicer_to_server(servicer: DeadLetterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xac\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_TENANT_UNKNOWN\x10\x02\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x03\x12\x1c\n\x18\x45RROR_REASON_NO_ENDPOINT\x10\x04\x12\'\n#ERROR_REASON_CHANNEL_NOT_CONFIGURED\x10\x05\x12%\n!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\x06\x12!\n\x1d\x45RROR_REASON_VERSION_CONFLICT\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_TARGET_BLOCKED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_DATA_TOO_LARGE\x10\t\x12 \n\x1c\x45RROR_REASON_DELIVERY_FAILED\x10\n\x12\x1f\n\x1b\x45RROR_REASON_REMINDER_LIMIT\x10\x0b\x12!\n\x1d\x45RROR_REASON_SCHEDULE_INVALID\x10\x0c\x12\'\n#ERROR_REASON_CHECK_ORIGIN_FORBIDDEN\x10\r\x12 \n\x1c\x45RROR_REASON_REMINDER_EXISTS\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_REMINDER_ENDED\x10\x0f\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xd1\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n\x1b\x45RROR_REASON_TENANT_UNKNOWN\x10\x02\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x03\x12\x1c\n\x18\x45RROR_REASON_NO_ENDPOINT\x10\x04\x12\'\n#ERROR_REASON_CHANNEL_NOT_CONFIGURED\x10\x05\x12%\n!ERROR_REASON_IDEMPOTENCY_CONFLICT\x10\x06\x12!\n\x1d\x45RROR_REASON_VERSION_CONFLICT\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_TARGET_BLOCKED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_DATA_TOO_LARGE\x10\t\x12 \n\x1c\x45RROR_REASON_DELIVERY_FAILED\x10\n\x12\x1f\n\x1b\x45RROR_REASON_REMINDER_LIMIT\x10\x0b\x12!\n\x1d\x45RROR_REASON_SCHEDULE_INVALID\x10\x0c\x12\'\n#ERROR_REASON_CHECK_ORIGIN_FORBIDDEN\x10\r\x12 \n\x1c\x45RROR_REASON_REMINDER_EXISTS\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_REMINDER_ENDED\x10\x0f\x12#\n\x1f\x45RROR_REASON_DEAD_LETTER_CLOSED\x10\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.notification.v1.erro
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=70
-  _globals['_ERRORREASON']._serialized_end=626
+  _globals['_ERRORREASON']._serialized_end=663
 # @@protoc_insertion_point(module_scope)
