@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from services.aggregation.domain.counters.meter import Meter, no_meters
+from services.aggregation.domain.counters.meter import Meter
+from services.aggregation.domain.counters.meter_row import no_meters
 from services.aggregation.domain.counters.policy import CounterRules
 from services.aggregation.domain.times import MINUTE
 

@@ -57,10 +57,10 @@ from services.notification.application.lanes import Lanes
 from services.notification.application.operator_alerts import OperatorAlerts, Way
 from services.notification.application.places import LanePlaces
 from services.notification.application.ports import Channel
-from services.notification.application.reminders.asking import Asker, AskingOptions
-from services.notification.application.reminders.keeping import Reminders
+from services.notification.application.reminders.checks import CheckOptions, Checks
 from services.notification.application.reminders.ports import Limits
-from services.notification.application.reminders.reminding import Reminding, RemindingOptions
+from services.notification.application.reminders.reminders import Reminders
+from services.notification.application.reminders.scheduler import ReminderScheduler, SchedulerOptions
 from services.notification.application.sending import Sender
 from services.notification.application.statistics import StatisticsQueries
 from services.notification.application.tenants import Tenants
@@ -117,7 +117,7 @@ class Wakes:
     lanes: Lanes
     feed: PublicFeed
     invoicing: Invoicing
-    reminding: Reminding
+    reminders: ReminderScheduler
 
 
 async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | None = None) -> None:
@@ -127,9 +127,9 @@ async def bootstrap(app: App, settings: NotificationSettings, clock: Clock | Non
     lanes, sender = await wire_notifications(base, stores)
     feed = await wire_webhooks(base, stores)
     invoicing = await wire_invoices(base, stores)
-    reminding = await wire_reminders(base, stores, sender)
+    reminders = await wire_reminders(base, stores, sender)
     await wire_dead_letters(base, stores)
-    await wire_retention(base, Wakes(lanes, feed, invoicing, reminding))
+    await wire_retention(base, Wakes(lanes, feed, invoicing, reminders))
 
 
 async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> Base:
@@ -305,7 +305,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     return invoicing
 
 
-async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> Reminding:
+async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> ReminderScheduler:
     """What people are reminded of, unless it is done."""
     settings, app = base.settings, base.app
     allowed = settings.targets("reminder_check_origins")
@@ -313,21 +313,21 @@ async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> 
     concurrency = settings.reminder_check_concurrency
     guard = AddressGuard(allowed, mesh=settings.mesh_addresses())
     client = await app.enter(HttpChecks(guard, servers=len(origins), connections=concurrency))
-    asker = Asker(client, origins, AskingOptions(concurrency=concurrency))
-    options = RemindingOptions(
+    checks = Checks(client, origins, CheckOptions(concurrency=concurrency))
+    options = SchedulerOptions(
         # Enough to keep the server's places taken while more is claimed.
         room=16 * concurrency,
         hold=settings.reminder_hold,
         poll=settings.poll,
         lease=settings.reminder_lease,
     )
-    reminding = Reminding(stores.reminder_queue, asker, sender.routes, origins, options, base.meter)
-    await app.enter(reminding.deciding)
-    app.task("reminding", reminding.run(app.stopping), patience=_PATIENCE)
+    reminders = ReminderScheduler(stores.reminder_queue, checks, sender.routes, origins, options, base.meter)
+    await app.enter(reminders.deciding)
+    app.task("reminders", reminders.run(app.stopping), patience=_PATIENCE)
     limits = Limits(settings.reminders_of_user, settings.reminders_of_tenant)
     servicer = ReminderServicer(Reminders(base.tenants, stores.reminders, allowed, limits))
     add_ReminderServiceServicer_to_server(servicer, app.server.registrar)
-    return reminding
+    return reminders
 
 
 async def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
@@ -364,7 +364,7 @@ async def wire_retention(base: Base, wakes: Wakes) -> None:
     heard = {
         "notification_subscriptions": wakes.feed.poke,
         "notification_invoices": wakes.invoicing.poke,
-        "notification_reminders": wakes.reminding.poke,
+        "notification_reminders": wakes.reminders.poke,
     }
     wake = {channel: partial(_poked, poke) for channel, poke in heard.items()}
     wake["notification_work"] = partial(_lane_poked, wakes.lanes)

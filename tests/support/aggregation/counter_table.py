@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import no_meters
+from services.aggregation.domain.counters.meter_row import no_meters
 from services.aggregation.domain.counters.policy import CounterRules, Policy, counting
 from services.aggregation.domain.series import Kind
 from tests.support.aggregation.meters import METERS, MeterCase

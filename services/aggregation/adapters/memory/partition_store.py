@@ -21,7 +21,7 @@ from services.aggregation.application.partition.partition_store import (
 )
 from services.aggregation.domain.columns import Ints, Rows
 from services.aggregation.domain.counters.correction import Correction, Decision
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor
+from services.aggregation.domain.counters.meter_row import NO_ANCHOR, Anchor
 from services.aggregation.domain.late.amendments import AskedAmendment, RawReading
 from services.aggregation.domain.late.conflicts import ReadingConflict, StoredReading
 from services.aggregation.domain.late.context import Context, LateRange

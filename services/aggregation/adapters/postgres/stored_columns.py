@@ -8,7 +8,7 @@ import numpy as np
 
 from services.aggregation.adapters.postgres.binary_copy import QUARTER
 from services.aggregation.domain.columns import Floats, Ints, Rows
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor
+from services.aggregation.domain.counters.meter_row import NO_ANCHOR, Anchor
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.readings import Readings, no_readings
 from services.aggregation.domain.times import DAY, NEVER

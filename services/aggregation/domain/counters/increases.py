@@ -14,7 +14,8 @@ import numpy as np
 
 from services.aggregation.domain.columns import Bools, Floats, Ints, Rows, unbounded
 from services.aggregation.domain.counters.correction import Correction, Decision
-from services.aggregation.domain.counters.meter import Accepted, Meter
+from services.aggregation.domain.counters.meter import Meter
+from services.aggregation.domain.counters.meter_row import Accepted
 from services.aggregation.domain.counters.plausibility import SHORTEST
 from services.aggregation.domain.counters.policy import ROUNDING, rules_of
 from services.aggregation.domain.series import Kind

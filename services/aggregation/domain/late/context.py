@@ -7,7 +7,7 @@ import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints
 from services.aggregation.domain.counters.correction import Correction
-from services.aggregation.domain.counters.meter import NO_ANCHOR, Anchor
+from services.aggregation.domain.counters.meter_row import NO_ANCHOR, Anchor
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,

@@ -9,7 +9,7 @@ due.
 import numpy as np
 
 from services.aggregation.domain.columns import Floats, Ints
-from services.aggregation.domain.counters.meter import UNDECIDED
+from services.aggregation.domain.counters.meter_row import UNDECIDED
 from services.aggregation.domain.late.context import Context, SeriesRevision, unseen
 from services.aggregation.domain.late.propagation import RevisedWindow, close_again, move_before, propagate
 from services.aggregation.domain.late.recount import Recount, changed_corrections, changed_shares, recount

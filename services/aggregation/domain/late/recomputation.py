@@ -12,7 +12,7 @@ import numpy as np
 from services.aggregation.domain.columns import Floats, Ints, Rows
 from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import NO_ANCHOR, UNDECIDED, Anchor, meter_from
+from services.aggregation.domain.counters.meter_row import NO_ANCHOR, UNDECIDED, Anchor, meter_from
 from services.aggregation.domain.late.propagation import (
     RevisedWindow,
     StoredWindows,

@@ -7,7 +7,7 @@ import numpy as np
 from services.aggregation.domain.columns import Floats, Ints, Rows
 from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.counters.increases import Increases, increases
-from services.aggregation.domain.counters.meter import meter_from
+from services.aggregation.domain.counters.meter_row import meter_from
 from services.aggregation.domain.late.context import Context
 from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.engine import Engine

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from services.aggregation.domain.columns import Ints, Rows
-from services.aggregation.domain.counters.meter import METER, UNDECIDED, no_meters
+from services.aggregation.domain.counters.meter_row import METER, UNDECIDED, no_meters
 from services.aggregation.domain.counters.policy import COUNTING, DEFAULT_RULES, CounterRules, counting
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.times import NEVER

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.aggregation.domain.columns import Bools, Rows, chain
 from services.aggregation.domain.counters.increases import Increases, increases
-from services.aggregation.domain.counters.meter import NO_ANCHOR, UNDECIDED, Anchor, no_meters
+from services.aggregation.domain.counters.meter_row import NO_ANCHOR, UNDECIDED, Anchor, no_meters
 from services.aggregation.domain.counters.policy import counting
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Kind, SeriesInfo

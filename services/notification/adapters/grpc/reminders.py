@@ -10,8 +10,8 @@ from services.chassis.ids import check_id
 from services.chassis.paging import PageTokenInvalid, PageTokens, page_limit
 from services.notification.adapters.grpc import reminder_mappers as mappers
 from services.notification.adapters.grpc.notifications import Context
-from services.notification.application.reminders.keeping import Reminders
 from services.notification.application.reminders.ports import OccurrenceFilter, ReminderFilter, StatisticsFilter
+from services.notification.application.reminders.reminders import Reminders
 from tocsin.notification.v1 import reminder_service_pb2 as pb
 from tocsin.notification.v1 import reminder_service_pb2_grpc as rpc
 

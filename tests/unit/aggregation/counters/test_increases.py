@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import no_meters
+from services.aggregation.domain.counters.meter_row import no_meters
 from services.aggregation.domain.counters.policy import DEFAULT_RULES, counting
 from services.aggregation.domain.times import MINUTE
 from tests.support.aggregation.partition import T0

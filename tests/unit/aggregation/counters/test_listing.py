@@ -5,7 +5,7 @@ import pytest
 
 from services.aggregation.domain.counters.correction import Correction, Doubt
 from services.aggregation.domain.counters.increases import increases
-from services.aggregation.domain.counters.meter import no_meters
+from services.aggregation.domain.counters.meter_row import no_meters
 from services.aggregation.domain.counters.policy import CounterRules, Policy, counting
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Kind

@@ -366,7 +366,7 @@ type NotificationStatistics_Figures struct {
 	SuccessRate *float64 `protobuf:"fixed64,4,opt,name=success_rate,json=successRate,proto3,oneof" json:"success_rate,omitempty"`
 	// mean_delivery is the mean of send_time - create_time of the sent ones, to the microsecond; absent without any.
 	MeanDelivery *durationpb.Duration `protobuf:"bytes,5,opt,name=mean_delivery,json=meanDelivery,proto3" json:"mean_delivery,omitempty"`
-	// p95_delivery: 95 % of the sent ones took no longer, to 5 %: it is the upper bound of a class of a histogram whose
+	// p95_delivery: 95 % of the sent ones took no longer, to 10 %: it is the upper bound of a class of a histogram whose
 	// bounds are the powers of 1.1 (milliseconds); absent without any.
 	P95Delivery *durationpb.Duration `protobuf:"bytes,6,opt,name=p95_delivery,json=p95Delivery,proto3" json:"p95_delivery,omitempty"`
 	// opened ones.

@@ -19,7 +19,7 @@ from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.ports import Meter
 from services.notification.application.reminders import metrics
-from services.notification.application.reminders.asking import Asker
+from services.notification.application.reminders.checks import Checks
 from services.notification.application.reminders.ports import ClaimedOccurrence, Decided, ReminderQueue
 from services.notification.domain.channel_plan import Route
 from services.notification.domain.notification import Draft
@@ -37,7 +37,7 @@ ChooseRoutes = Callable[[Sequence[Draft]], Awaitable[Sequence[Route | DomainErro
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemindingOptions:
+class SchedulerOptions:
     """`room` occurrences of each origin are claimed at a time, and their leases renewed while they are under way. Held
     ones are asked about every `hold`."""
 
@@ -49,20 +49,20 @@ class RemindingOptions:
     stop_budget: timedelta = timedelta(seconds=5)
 
 
-class Reminding:
+class ReminderScheduler:
     """Claims for `origins`, the servers that may be asked, and for reminders without a check."""
 
     def __init__(
         self,
         queue: ReminderQueue,
-        asker: Asker,
+        checks: Checks,
         choose: ChooseRoutes,
         origins: Iterable[str],
-        options: RemindingOptions,
+        options: SchedulerOptions,
         meter: Meter,
     ) -> None:
         self._queue = queue
-        self._asker = asker
+        self._checks = checks
         self._choose = choose
         self._options = options
         self._meter = meter
@@ -202,7 +202,7 @@ class Reminding:
             return judged(None, OnNoAnswer.SEND, hold=None)
         lane = metrics.ASKING.labels(claimed.lane or "other")
         with lane.track_inprogress():
-            answer = await self._asker.ask(check, user=claimed.user, reminder=claimed.reminder, occurrence=claimed.at)
+            answer = await self._checks.ask(check, user=claimed.user, reminder=claimed.reminder, occurrence=claimed.at)
         left = patience - claimed.late
         return judged(answer, check.on_no_answer, hold=min(hold, left) if left > timedelta(0) else None)
 

@@ -24,7 +24,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskingOptions:
+class CheckOptions:
     """`concurrency` questions at a time to each server. After `threshold` failures in a row it is left alone for
     `hold_off`, doubled with each trial that fails, up to `longest`. Pauses of `backoff` lie between the questions about
     one occurrence, the second twice as long."""
@@ -36,14 +36,14 @@ class AskingOptions:
     backoff: timedelta = timedelta(milliseconds=500)
 
 
-class Asker:
+class Checks:
     """Asks servers of these origins."""
 
     def __init__(
         self,
         client: CheckClient,
         origins: Iterable[str],
-        options: AskingOptions,
+        options: CheckOptions,
         *,
         randomness: Callable[[], float] = random.random,
     ) -> None:
@@ -80,7 +80,7 @@ class Asker:
 class _Server:
     """Places and circuit breaker of one origin."""
 
-    def __init__(self, origin: str, options: AskingOptions) -> None:
+    def __init__(self, origin: str, options: CheckOptions) -> None:
         self._origin = origin
         self._places = asyncio.Semaphore(options.concurrency)
         self._breaker = CircuitBreaker(
