@@ -133,6 +133,6 @@ async def _play(out: "Console", settings: RuntimeSettings, world: World, videos:
             except Exception as error:
                 raise CommandError(f"step {number} ({title}): {_described(error)}") from error
             out.print(f"\n[bold]{number}. {title}[/]")
-            out.print(Padding(table, (0, 0, 0, 3)))
+            out.print(Padding(table, (0, 0, 0, 3), expand=False))
         out.print("\n[bold]What a downstream team saw on NATS, with read-only credentials[/]")
-        out.print(Padding(await downstream.summary(), (0, 0, 0, 3)))
+        out.print(Padding(await downstream.summary(), (0, 0, 0, 3), expand=False))
