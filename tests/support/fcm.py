@@ -61,6 +61,8 @@ class Fcm:
     public_key: Any = None
     before_grant: Callable[[], Awaitable[None]] | None = None
     """Awaited before an access token is given."""
+    before_answer: Callable[[], Awaitable[None]] | None = None
+    """Awaited when a message is taken, and nothing is said yet."""
 
     async def grant(self, request: web.Request) -> web.Response:
         """Exchanges a signed assertion for an access token."""
@@ -108,6 +110,8 @@ class Fcm:
         if _size(message["notification"]) + _size(message.get("data", {})) > _MAX_PAYLOAD:
             return self._refuse("TOO_BIG", {})
         self.messages.append(message)
+        if self.before_answer is not None:
+            await self.before_answer()
         if self.strange:
             return web.Response(body=self.strange)
         return web.json_response({"name": f"projects/{PROJECT}/messages/{uuid4().hex}"})

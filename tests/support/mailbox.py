@@ -5,7 +5,7 @@ import email
 import email.policy
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -27,6 +27,8 @@ class Mailbox:
     attempts: int = 0
     logins: list[bytes] = field(default_factory=list[bytes])
     connections: int = 0
+    before_answer: Callable[[], Awaitable[None]] | None = None
+    """Awaited when a message is taken, and nothing is said yet."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         """Counts the attempt."""
@@ -43,6 +45,8 @@ class Mailbox:
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             self.messages.append(cast(EmailMessage, message))
             self.recipients += envelope.rcpt_tos
+            if self.before_answer is not None:
+                await self.before_answer()
         if answer == "drop":
             server.transport.abort()
             return "421 gone"

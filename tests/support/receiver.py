@@ -1,7 +1,7 @@
 """A real HTTP server that receives webhooks, and answers as a test says."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ class Hook:
 
     headers: dict[str, str]
     body: str
+    path: str
 
     def verify(self, secret: str) -> Any:
         """The body; raises WebhookVerificationError unless it is signed with the secret."""
@@ -37,11 +38,15 @@ class Receiver:
     url: str = ""
     hooks: list[Hook] = field(default_factory=list[Hook])
     answers: deque[Answer] = field(default_factory=deque[Answer])
+    before_answer: Callable[[], Awaitable[None]] | None = None
+    """Awaited when a post is noted, and nothing is said yet."""
 
     async def handle(self, request: web.Request) -> web.Response:
         """Notes the post."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.hooks.append(Hook(headers, await request.text()))
+        self.hooks.append(Hook(headers, await request.text(), request.path))
+        if self.before_answer is not None:
+            await self.before_answer()
         status, more = self.answers.popleft() if self.answers else (204, {})
         return web.Response(status=status, headers=more)
 

@@ -13,6 +13,11 @@ log = get_logger(__name__)
 SUMMARY_EVERY = 100
 
 _handled = counter("tocsin_notification_handled", "Messages handled, by handler and outcome.", ["handler", "outcome"])
+_repeats = counter(
+    "tocsin_notification_repeats",
+    "Messages sent again, with the same id, because a process had ended during the attempt before.",
+    ["handler"],
+)
 _seconds = histogram("tocsin_notification_handling_seconds", "Time that handling took.", ["handler"])
 
 
@@ -66,6 +71,10 @@ class PrometheusMeter:
             slowest_ms=round(tally.slowest * 1000, 3),
         )
         del self._tallies[handler]
+
+    def repeated(self, handler: str) -> None:
+        """See Meter."""
+        _repeats.labels(handler).inc()
 
     def around(
         self, handler: str, handle: Callable[[Delivery], Awaitable[None]]

@@ -70,12 +70,17 @@ class Attempts:
         schedule = self._options.events if claimed.lane is Lane.EVENT else self._options.notifications
         unknown = claimed.unknown or self._options.unknown.get(claimed.lane, UnknownOutcome.RESEND)
         refused = self._refusal(claimed, schedule, unknown)
+        repeat = refused is None and claimed.crashed
+        if repeat:
+            self._meter.repeated(_HANDLERS[claimed.lane])
+            log.warning("delivery.repeated", delivery=claimed.id, reference=claimed.reference, lane=claimed.lane.value)
         outcome = refused if refused is not None else await self._send(claimed)
         return decide(
             outcome,
             failures=claimed.attempts + 1,
             schedule=schedule,
             unknown=unknown,
+            repeat=repeat,
             randomness=self._randomness(),
         )
 

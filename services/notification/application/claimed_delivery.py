@@ -68,7 +68,7 @@ class Completion:
         point, failure = self.claimed.endpoint, self.decision.failure
         address = "" if point is None else point.shown
         code, message = ("", "") if failure is None else (failure.code, failure.message)
-        return Attempt(now, code, message, self.claimed.channel, address)
+        return Attempt(now, code, message, self.claimed.channel, address, self.decision.repeat)
 
     def history(self, now: datetime) -> tuple[Attempt, ...]:
         """The latest failed attempts at delivering an event, oldest first, with the one that ended now if it failed."""

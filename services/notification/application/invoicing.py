@@ -236,6 +236,9 @@ class Invoicing:
             return
         if not await self._change(Sending(invoice)):
             return
+        if invoice.unknown:
+            self._meter.repeated("invoices.mail")
+            log.warning("invoice.repeated", debt=invoice.debt.id)
         try:
             outcome = await self._mailer.send(self._compose(invoice.debt, pdf))
         except Exception as error:

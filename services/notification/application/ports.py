@@ -396,3 +396,7 @@ class Meter(Protocol):
     def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
         """One message has been handled."""
         ...
+
+    def repeated(self, handler: str) -> None:
+        """A message went once more although its receiver may have had it: a process had ended before it knew."""
+        ...

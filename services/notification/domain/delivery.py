@@ -118,7 +118,8 @@ class Decision:
     """What follows from an attempt: sent, tried again after `wait`, or given up (`wait` None and not `sent`).
 
     `gone`: the address is to be forgotten. `reached`: the attempt may have reached somebody, so that it counts for the
-    user's limit. `held`: nobody knows whether it has, and a person is to decide: nothing else is tried.
+    user's limit. `held`: nobody knows whether it has, and a person is to decide: nothing else is tried. `repeat`: a
+    process had ended during an earlier attempt, and that one may have reached the address.
     """
 
     sent: bool
@@ -127,6 +128,7 @@ class Decision:
     failure: Failure | None = None
     gone: bool = False
     held: bool = False
+    repeat: bool = False
 
 
 def decide(
@@ -135,15 +137,22 @@ def decide(
     failures: int,
     schedule: RetrySchedule,
     unknown: UnknownOutcome = UnknownOutcome.RESEND,
+    repeat: bool = False,
     randomness: float = 0.0,
 ) -> Decision:
     """The decision after an attempt at one address; `failures` counts this one, if it failed."""
     if isinstance(outcome, Sent):
-        return Decision(sent=True, reached=True)
+        return Decision(sent=True, reached=True, repeat=repeat)
     held = outcome.unknown and unknown is UnknownOutcome.HOLD
     wait = None
     if outcome.kind is not FailureKind.PERMANENT and not held:
         wait = schedule.wait(failures, asked=outcome.asked, floor=outcome.floor, randomness=randomness)
     return Decision(
-        sent=False, reached=outcome.unknown, wait=wait, failure=outcome, gone=outcome.endpoint_gone, held=held
+        sent=False,
+        reached=outcome.unknown,
+        wait=wait,
+        failure=outcome,
+        gone=outcome.endpoint_gone,
+        held=held,
+        repeat=repeat,
     )

@@ -68,13 +68,14 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt, for the history; `code` is empty for one that was sent. Of events only failures are kept, and where
-    they went is known."""
+    they went is known. `repeat`: the address may have had the message before, a process ended during an attempt."""
 
     at: datetime
     code: str
     message: str
     channel: ChannelName | None = None
     address: str = ""
+    repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """`DeliveryQueue`: the same suite on the one in memory and the one on PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -118,9 +119,11 @@ async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
     assert await rig.claim() == []
     assert await rig.complete(GIVEN_UP, lost) == [None]
     # Both may report in one breath: only who holds the lease is heard.
-    [none, sent] = await rig.queue.complete([Completion(lost, GIVEN_UP), Completion(taken, SENT)])
+    [none, sent] = await rig.queue.complete([Completion(lost, GIVEN_UP), Completion(taken, replace(SENT, repeat=True))])
     assert none is None
     assert sent is not None
+    [attempt] = (await rig.notifications.get("test", taken.reference)).history
+    assert attempt.repeat
     assert (sent.status, sent.attempts) == (Status.SENT, 1)
     assert await rig.letters() == []
     assert await rig.complete(SENT, taken) == [None]

@@ -108,6 +108,9 @@ class NoMeter:
     def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
         """See Meter."""
 
+    def repeated(self, handler: str) -> None:
+        """See Meter."""
+
 
 @dataclass
 class World:
@@ -471,6 +474,7 @@ async def test_after_a_crash_it_is_sent_again_or_held() -> None:
             it.channel.hold.set()
             assert len(it.channel.sent) == (2 if status is Status.SENT else 1)
             assert found.error.startswith("OUTCOME_UNKNOWN") == (status is Status.FAILED)
+            assert [attempt.repeat for attempt in found.history] == [status is Status.SENT]
 
 
 async def test_who_may_not_or_cannot_be_told_is_refused() -> None:

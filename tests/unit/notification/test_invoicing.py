@@ -45,6 +45,9 @@ class NoMeter:
     def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
         """See Meter."""
 
+    def repeated(self, handler: str) -> None:
+        """See Meter."""
+
 
 @dataclass
 class Office:

@@ -150,6 +150,7 @@ def _attempt(value: Attempt) -> pb.DeliveryAttempt:
         sent=not value.code,
         code=value.code,
         message=value.message,
+        repeat=value.repeat,
     )
 
 

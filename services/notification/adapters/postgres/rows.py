@@ -125,9 +125,12 @@ def invoice(row: Row) -> Invoice:
 def dump_history(history: Iterable[Attempt]) -> str:
     """The latest attempts as JSON, oldest first."""
     from_oldest = list(history)[-HISTORY_LIMIT:]
-    return json.dumps(
-        [[one.at.isoformat(), one.code, one.message, one.channel or "", one.address] for one in from_oldest]
-    )
+    return json.dumps([_dumped(one) for one in from_oldest])
+
+
+def _dumped(one: Attempt) -> list[str | bool]:
+    usual: list[str | bool] = [one.at.isoformat(), one.code, one.message, one.channel or "", one.address]
+    return [*usual, True] if one.repeat else usual
 
 
 def load_history(text: str) -> tuple[Attempt, ...]:
@@ -135,6 +138,7 @@ def load_history(text: str) -> tuple[Attempt, ...]:
     return tuple(_attempt(*one) for one in json.loads(text))
 
 
-def _attempt(at: str, code: str, message: str, channel: str = "", address: str = "") -> Attempt:
+def _attempt(at: str, code: str, message: str, channel: str = "", address: str = "", repeat: bool = False) -> Attempt:
     # Events, and what earlier versions kept, have neither channel nor address.
-    return Attempt(datetime.fromisoformat(at), code, message, ChannelName(channel) if channel else None, address)
+    time = datetime.fromisoformat(at)
+    return Attempt(time, code, message, ChannelName(channel) if channel else None, address, repeat)

@@ -477,7 +477,10 @@ type DeliveryAttempt struct {
 	// code of the failure, for example `SMTP_550_5.1.1`; empty when it was sent.
 	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
 	// message for people: what the receiver said.
-	Message       string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// repeat tells that a process had ended during an attempt at this address and nobody knows how that one went: the
+	// address may have had the message before, with the same id.
+	Repeat        bool `protobuf:"varint,7,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -552,6 +555,13 @@ func (x *DeliveryAttempt) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *DeliveryAttempt) GetRepeat() bool {
+	if x != nil {
+		return x.Repeat
+	}
+	return false
 }
 
 // SendNotificationRequest asks to tell one user something.
@@ -1529,14 +1539,15 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\aPENDING\x10\x01\x12\b\n" +
 	"\x04SENT\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x03\"\xd8\x01\n" +
+	"\x06FAILED\x10\x03\"\xf0\x01\n" +
 	"\x0fDeliveryAttempt\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x129\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelR\achannel\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04sent\x18\x04 \x01(\bR\x04sent\x12\x12\n" +
 	"\x04code\x18\x05 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x06 \x01(\tR\amessage\"\xd3\x03\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\x12\x16\n" +
+	"\x06repeat\x18\a \x01(\bR\x06repeat\"\xd3\x03\n" +
 	"\x17SendNotificationRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
