@@ -237,8 +237,7 @@ async def wire_lanes(base: Base, stores: PostgresStores, channels: Mapping[Chann
 
 def wire_alarms(base: Base, sender: Sender) -> None:
     """Raised alarms, to whom their rules name."""
-    handle = base.meter.around("alarms", alarms.alarms_handler(sender))
-    consumer = Consumer(base.nats, alarms.OPTIONS, handle, publisher=base.publisher)
+    consumer = Consumer(base.nats, alarms.OPTIONS, alarms.alarms_handler(sender), publisher=base.publisher)
     base.app.task("alarms", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 
@@ -269,7 +268,7 @@ async def wire_webhooks(base: Base, stores: PostgresStores) -> PublicFeed:
     """Subscriptions, and the public events that they want."""
     subscriptions = stores.subscriptions
     fan_out = await base.app.enter(GroupCommit("events", subscriptions.fan_out, limit=500))
-    feed = PublicFeed(base.nats, base.publisher, subscriptions, fan_out, base.meter)
+    feed = PublicFeed(base.nats, base.publisher, subscriptions, fan_out)
     base.app.task("feed", feed.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     servicer = WebhookServicer(Subscriptions(subscriptions, feed, Guard(base.guard)))
     add_WebhookServiceServicer_to_server(servicer, base.app.server.registrar)
@@ -297,7 +296,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
         log.warning("no mail server is configured: invoices are made, their e-mails wait")
     invoicing = Invoicing(store, documents, renderer, base.mailer, base.composer.invoice, changing, options, base.meter)
     app.task("invoicing", invoicing.run(app.stopping), patience=_PATIENCE)
-    handle = base.meter.around("debts", debts.debts_handler(store, invoicing.poke))
+    handle = debts.debts_handler(store, invoicing.poke)
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
     servicer = InvoiceServicer(InvoiceQueries(store, documents))
@@ -340,8 +339,7 @@ async def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
     base.app.task("last tries", _repeated(_LAST_TRIES_EVERY, partial(try_last, store)), until=Step.STOP_PULLING)
     base.app.task("operators", _repeated(_OPERATORS_EVERY, alerts.tell), until=Step.STOP_PULLING)
     handle = redelivery.Redelivery(stores.notifications, stores.subscriptions, stores.invoices, base.tenants)
-    measured = base.meter.around("redelivery", handle)
-    consumer = Consumer(base.nats, redelivery.OPTIONS, measured, publisher=base.publisher)
+    consumer = Consumer(base.nats, redelivery.OPTIONS, handle, publisher=base.publisher)
     base.app.task("redelivery", consumer.run(stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 

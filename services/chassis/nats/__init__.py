@@ -1,6 +1,7 @@
 """NATS JetStream: connection, topology, publishing, consuming, dead letters."""
 
-from services.chassis.nats.batch_consumer import BatchConsumer, BatchHandler, Outcomes
+from services.chassis.handler_stage import Outcomes
+from services.chassis.nats.batch_consumer import BatchConsumer, BatchHandler
 from services.chassis.nats.batch_reader import BatchOptions, BatchReader, ConsumerLost, open_batch_reader
 from services.chassis.nats.connection import NatsConnection, open_nats
 from services.chassis.nats.consumer import Consumer, ConsumerOptions, Handler

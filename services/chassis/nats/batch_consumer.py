@@ -14,6 +14,7 @@ import structlog
 from opentelemetry import trace
 
 from services.chassis.errors import Unavailable
+from services.chassis.handler_stage import Outcomes
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.consumer import ConsumerOptions, PullConsumer
 from services.chassis.nats.delivery import Delivery
@@ -24,11 +25,9 @@ from services.chassis.telemetry.tracing import recording
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
 
-Outcomes = Sequence[Exception | None]
-"""What became of each message, in their order: None, or what a handler of a `Consumer` would have raised about it."""
-
 BatchHandler = Callable[[Sequence[Delivery]], Awaitable[Outcomes]]
-"""Handles all or, where it raises, none of them. Must be idempotent, as every handler."""
+"""Handles all or, where it raises, none of them; the outcome of a message is None, or what a handler of a `Consumer`
+would have raised about it. Must be idempotent, as every handler."""
 
 
 class BatchConsumer(PullConsumer):
@@ -61,10 +60,7 @@ class BatchConsumer(PullConsumer):
         if not deliveries:
             return []
         try:
-            outcomes = list(await self._handle(deliveries))
-            if len(outcomes) != len(deliveries):
-                raise RuntimeError(f"{len(deliveries)} messages have {len(outcomes)} outcomes")
-            return outcomes
+            return list(await self._handle(deliveries))
         except Exception as error:
             if isinstance(error, Unavailable) or len(deliveries) == 1:
                 return [error] * len(deliveries)
@@ -75,16 +71,19 @@ class BatchConsumer(PullConsumer):
         return found
 
     async def _handle(self, deliveries: Sequence[Delivery]) -> Outcomes:
-        with (
-            self._handling.time(),
-            tracer.start_as_current_span(
-                f"{self._options.label} process",
-                kind=trace.SpanKind.CONSUMER,
-                links=list(_links(deliveries)),
-                attributes={"messaging.system": "nats", "messaging.batch.message_count": len(deliveries)},
-            ),
+        with tracer.start_as_current_span(
+            f"{self._options.label} process",
+            kind=trace.SpanKind.CONSUMER,
+            links=list(_links(deliveries)),
+            attributes={"messaging.system": "nats", "messaging.batch.message_count": len(deliveries)},
         ):
-            return await self._handler(deliveries)
+            return await self._stage.run(len(deliveries), self._judged(deliveries))
+
+    async def _judged(self, deliveries: Sequence[Delivery]) -> Outcomes:
+        outcomes = await self._handler(deliveries)
+        if len(outcomes) != len(deliveries):
+            raise RuntimeError(f"{len(deliveries)} messages have {len(outcomes)} outcomes")
+        return outcomes
 
 
 def _links(deliveries: Sequence[Delivery]) -> Iterable[trace.Link]:

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from opentelemetry import trace
 
+from services.chassis.handler_stage import stage_of
 from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.delivery import Delivery
@@ -77,8 +78,8 @@ class ConsumerOptions:
 
 
 class PullConsumer(ABC):
-    """What consumers of a durable consumer share: pulling, signs of life, an orderly stop. A task for each piece of
-    work; `_room` and `_pieces` say how large those are."""
+    """What consumers of a durable consumer share: pulling, signs of life, the stage around the handler, an orderly
+    stop. A task for each piece of work; `_room` and `_pieces` say how large those are."""
 
     def __init__(self, connection: NatsConnection, options: ConsumerOptions, publisher: Publisher) -> None:
         self._connection = connection
@@ -88,7 +89,7 @@ class PullConsumer(ABC):
         self._in_flight: dict[asyncio.Task[None], Sequence[Delivery]] = {}
         self._freed = asyncio.Event()
         self._gauge = metrics.IN_FLIGHT.labels(consumer=options.label)
-        self._handling = metrics.HANDLING.labels(consumer=options.label)
+        self._stage = stage_of(options.label)
 
     @abstractmethod
     def _room(self) -> int:
@@ -198,20 +199,17 @@ class Consumer(PullConsumer):
         await self._settler.settle(delivery, outcome)
 
     async def _handle(self, delivery: Delivery) -> None:
-        with (
-            self._handling.time(),
-            tracer.start_as_current_span(
-                f"{self._options.label} process",
-                context=trace_context(delivery.headers),
-                kind=trace.SpanKind.CONSUMER,
-                attributes={
-                    "messaging.system": "nats",
-                    "messaging.destination.name": delivery.subject,
-                    "messaging.message.id": delivery.id,
-                },
-            ),
+        with tracer.start_as_current_span(
+            f"{self._options.label} process",
+            context=trace_context(delivery.headers),
+            kind=trace.SpanKind.CONSUMER,
+            attributes={
+                "messaging.system": "nats",
+                "messaging.destination.name": delivery.subject,
+                "messaging.message.id": delivery.id,
+            },
         ):
-            await self._handler(delivery)
+            await self._stage.run(1, self._handler(delivery))
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

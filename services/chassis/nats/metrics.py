@@ -1,6 +1,6 @@
 """The metrics of messaging, defined once. Durations are seconds."""
 
-from services.chassis.telemetry.metrics import counter, gauge, histogram
+from services.chassis.telemetry.metrics import counter, gauge
 
 CONNECTED = gauge("tocsin_nats_connected", "1 while the NATS connection stands.")
 RECONNECTS = counter("tocsin_nats_reconnects", "Reconnects to NATS.")
@@ -13,12 +13,6 @@ CONSUMED = counter(
     "tocsin_messages_consumed",
     "Deliveries by outcome: done, skipped, retry, dead_letter, handed_back, unsettled.",
     ["consumer", "outcome"],
-)
-HANDLING = histogram(
-    "tocsin_message_handling_seconds",
-    "Time from the start of a handler to its outcome.",
-    ["consumer"],
-    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600),
 )
 IN_FLIGHT = gauge("tocsin_messages_in_flight", "Deliveries that wait for their outcome.", ["consumer"])
 RESUBSCRIBED = counter(

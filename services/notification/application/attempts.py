@@ -62,7 +62,8 @@ class Attempts:
         """Attempts the delivery once, unless that is hopeless. Measured, and told in the log."""
         began = time.perf_counter()
         decision = await self._decide(claimed)
-        self._meter.observe(_HANDLERS[claimed.lane], time.perf_counter() - began, failed=not decision.sent)
+        error = "" if decision.failure is None else decision.failure.text
+        self._meter.observe(_HANDLERS[claimed.lane], time.perf_counter() - began, error=error)
         _tell(claimed, decision)
         return decision
 

@@ -180,7 +180,7 @@ class Invoicing:
         await self._store.stored(places)
         each = (time.perf_counter() - began) / len(rendered)
         for _ in rendered:
-            self._meter.observe("invoices.pdf", each, failed=False)
+            self._meter.observe("invoices.pdf", each)
         return rendered
 
     async def _render(self, pending: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, bytes]]:
@@ -192,7 +192,7 @@ class Invoicing:
                 # One bad debt must not hold the others up.
                 return [pair for invoice in pending for pair in await self._render([invoice])]
             failure = Failure(kind=FailureKind.PERMANENT, code="RENDER_FAILED", message=str(error))
-            self._meter.observe("invoices.pdf", 0.0, failed=True)
+            self._meter.observe("invoices.pdf", 0.0, error=failure.text)
             await self._give_up(pending[0], failure)
             return []
 
@@ -244,7 +244,8 @@ class Invoicing:
         except Exception as error:
             log.exception("invoices.mailer_defect", debt=invoice.debt.id)
             outcome = Failure(kind=FailureKind.TRANSIENT, code="DEFECT", message=type(error).__name__)
-        self._meter.observe("invoices.mail", time.perf_counter() - began, failed=not isinstance(outcome, Sent))
+        error = "" if isinstance(outcome, Sent) else outcome.text
+        self._meter.observe("invoices.mail", time.perf_counter() - began, error=error)
         if isinstance(outcome, Sent):
             await self._change(Mailed(invoice=invoice))
             return

@@ -393,8 +393,8 @@ class Mailer(Protocol):
 class Meter(Protocol):
     """Measures handlers."""
 
-    def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
-        """One message has been handled."""
+    def observe(self, handler: str, seconds: float, *, error: str = "") -> None:
+        """One message has been handled: processed, or failed with the error."""
         ...
 
     def repeated(self, handler: str) -> None:

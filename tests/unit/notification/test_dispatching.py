@@ -105,7 +105,7 @@ class Queue(InMemoryDeliveries):
 class NoMeter:
     """Measures nothing."""
 
-    def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
+    def observe(self, handler: str, seconds: float, *, error: str = "") -> None:
         """See Meter."""
 
     def repeated(self, handler: str) -> None:

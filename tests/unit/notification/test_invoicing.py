@@ -42,7 +42,7 @@ def debt(id_: str, *, email: str = "") -> Debt:
 class NoMeter:
     """Measures nothing."""
 
-    def observe(self, handler: str, seconds: float, *, failed: bool) -> None:
+    def observe(self, handler: str, seconds: float, *, error: str = "") -> None:
         """See Meter."""
 
     def repeated(self, handler: str) -> None:

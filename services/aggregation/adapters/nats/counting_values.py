@@ -11,6 +11,7 @@ from nats.aio.subscription import Subscription
 from services.aggregation.domain.late.conflicts import StoredReading
 from services.aggregation.domain.series import SeriesKey
 from services.chassis.errors import DomainError
+from services.chassis.handler_stage import stage_of
 from services.chassis.nats import NatsConnection
 from services.chassis.nats.topology import COUNTING_VALUES_SUBJECT
 from tocsin.calls.v1.counting_values_pb2 import CountingValue, CountingValuesRequest, CountingValuesResponse
@@ -33,6 +34,7 @@ class CountingValueAnswers:
         self._connection = connection
         self._find = find
         self._subscription: Subscription | None = None
+        self._stage = stage_of("aggregation/counting_values")
 
     async def start(self) -> None:
         """It outlives reconnects."""
@@ -53,17 +55,17 @@ class CountingValueAnswers:
 
     async def _answer(self, message: Msg) -> None:
         try:
-            asked = CountingValuesRequest.FromString(message.data).readings
-            keys = [
-                (SeriesKey(one.building, one.room, one.sensor_type, one.device), one.event_time_us) for one in asked
-            ]
-            found = await self._find(keys) if keys else {}
-            await message.respond(
-                CountingValuesResponse(values=[_told(found.get(key)) for key in keys]).SerializeToString()
-            )
+            await self._stage.run(1, self._find_and_tell(message))
         except (DecodeError, DomainError, nats.errors.Error) as error:
             # Whoever asks hears nothing, and says nothing then.
             log.warning("aggregation.counting_values_unanswered", error=repr(error))
+
+    async def _find_and_tell(self, message: Msg) -> None:
+        asked = CountingValuesRequest.FromString(message.data).readings
+        keys = [(SeriesKey(one.building, one.room, one.sensor_type, one.device), one.event_time_us) for one in asked]
+        found = await self._find(keys) if keys else {}
+        answer = CountingValuesResponse(values=[_told(found.get(key)) for key in keys])
+        await message.respond(answer.SerializeToString())
 
 
 def _told(found: StoredReading | None) -> CountingValue:

@@ -20,6 +20,7 @@ from services.aggregation.application.partition.reading_lane import Message, Rea
 from services.aggregation.domain.partition.continuity import Continuity, Lost, Stream, resume
 from services.aggregation.domain.rules import Rules
 from services.chassis.errors import DomainError
+from services.chassis.handler_stage import stage_of
 from services.chassis.tasks import cancel
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -189,6 +190,7 @@ class _Session:
         self._recomputing = True
         self._asked = wall_clock_us()
         self._waiting = False
+        self._stage = stage_of(f"aggregation/readings_{worker.lease.partition}")
 
     async def run(self) -> None:
         worker = self._worker
@@ -265,7 +267,8 @@ class _Session:
                     lost.append(missing)
             if new:
                 failures.begin(part)
-                await self._processor.process(new, emptied, self._continuity.bookmark, lost)
+                work = self._processor.process(new, emptied, self._continuity.bookmark, lost)
+                await self._stage.run(len(new), work)
                 failures.end()
                 emptied, done = (), True
             await self._lane.done(part)

@@ -24,7 +24,6 @@ from services.chassis.nats.topology import (
 )
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.event_types import new_message
-from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import events
 from services.notification.application.ports import PublicEvent, SubscriptionStore
 
@@ -79,14 +78,12 @@ class PublicFeed:
         publisher: Publisher,
         subscriptions: SubscriptionStore,
         fan_out: GroupCommit[PublicEvent, int],
-        meter: PrometheusMeter,
     ) -> None:
         self._connection = connection
         self._names = connection.names
         self._publisher = publisher
         self._subscriptions = subscriptions
         self._fan_out = fan_out
-        self._meter = meter
         self._woken = asyncio.Event()
         self._running: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
         self._suspects = set(SOURCES)
@@ -155,8 +152,8 @@ class PublicFeed:
 
     def _start(self, event_type: str) -> None:
         stop = asyncio.Event()
-        handle = self._meter.around(f"fan_out.{event_type.rpartition('.')[2]}", self._handle)
-        consumer = Consumer(self._connection, consumer_options(event_type), handle, publisher=self._publisher)
+        options = consumer_options(event_type)
+        consumer = Consumer(self._connection, options, self._handle, publisher=self._publisher)
         task = asyncio.create_task(consumer.run(stop), name=f"feed {event_type}")
         task.add_done_callback(lambda _: self.poke())
         self._running[event_type] = stop, task

@@ -190,8 +190,8 @@ class ReminderScheduler:
                 late = claimed.late.total_seconds() + time.perf_counter() - began
                 metrics.LATE.observe(late)
             break
-        failed = verdict.answer is not None and verdict.reason is Reason.UNANSWERED
-        self._meter.observe("reminders", time.perf_counter() - began, failed=failed)
+        unanswered = verdict.answer is not None and verdict.reason is Reason.UNANSWERED
+        self._meter.observe("reminders", time.perf_counter() - began, error="UNANSWERED" if unanswered else "")
 
     async def _judge(self, claimed: ClaimedOccurrence) -> Verdict:
         patience, hold = claimed.content.patience, self._options.hold
