@@ -4,13 +4,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.nats import BatchConsumer, Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
-from services.chassis.nats.broker_checks import durable_write
-from services.chassis.nats.topology import PAYLOADS, VIDEOS
+from services.chassis.nats.topology import EDGE, PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
@@ -21,6 +19,7 @@ from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.broker import Broker
 from services.ingestion.adapters.nats.counting_values import NatsCountingValues
+from services.ingestion.adapters.nats.intake_marks import IntakeMarks
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
@@ -121,7 +120,9 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
     if app.worker == 0:
         await catalogue.tell_sensor_types()
     app.check("postgres", database.ping)
-    app.check("nats", partial(durable_write, nats, SERVICE))
+    marks = IntakeMarks(nats, SERVICE)
+    app.check("nats", marks.write)
+    app.server.health.add_caller(EDGE, marks.asked_by_edge)
     app.task("nats", _watch(nats), until=Step.DRAIN_NATS)
     app.task("catalogue listener", listen(dsn, SERVICE, directory.reload), until=Step.STOP_PULLING)
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)

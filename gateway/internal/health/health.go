@@ -34,6 +34,9 @@ const (
 	// Trailing metadata of a service's answer: why it does not serve, and since when. See services/chassis/grpc/health.py.
 	reasonKey = "tocsin-health-reason"
 	sinceKey  = "tocsin-health-since"
+	// The service that takes readings, and the name under which it is told that the edge stands.
+	intake   = "ingestion"
+	edgeName = "edge"
 )
 
 // Checker asks the services.
@@ -44,6 +47,7 @@ type Checker struct {
 	version  string
 	parts    *parts
 	stopping atomic.Bool
+	telling  atomic.Bool
 
 	lock sync.Mutex
 	away map[string]time.Time // since when a service has not been reached, as far as anybody asked
@@ -199,6 +203,22 @@ func (c *Checker) Live(w http.ResponseWriter, _ *http.Request) { plain(w, true) 
 // Ready answers GET /readyz: the gateway takes requests. Services that are away do not count: with one of them gone the
 // others must still be reached.
 func (c *Checker) Ready(w http.ResponseWriter, _ *http.Request) { plain(w, !c.stopping.Load()) }
+
+// Edge answers GET /edgez, which Envoy asks all the time, as Ready does, and tells ingestion that it was asked: so
+// ingestion knows that readings can come by way of Envoy and of this gateway. The answer does not wait for it, since a
+// service that is away must not turn the gateway away.
+func (c *Checker) Edge(w http.ResponseWriter, r *http.Request) {
+	if !c.stopping.Load() && c.telling.CompareAndSwap(false, true) {
+		go func(ctx context.Context) {
+			defer c.telling.Store(false)
+			if client, ok := c.clients[intake]; ok {
+				// Who is not told draws the conclusion: that is the point of it.
+				_, _ = checkOnce(ctx, client, edgeName, &metadata.MD{})
+			}
+		}(context.WithoutCancel(r.Context()))
+	}
+	c.Ready(w, r)
+}
 
 func plain(w http.ResponseWriter, good bool) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -154,3 +154,64 @@ func TestARuntimeThatDoesNotAnswerIsNoProblem(t *testing.T) {
 		t.Errorf("%d %+v", code, found)
 	}
 }
+
+// intake hears under which names it is asked; it answers when it is let.
+type intake struct {
+	healthpb.UnimplementedHealthServer
+
+	names chan string
+	let   chan struct{}
+}
+
+func (i *intake) Check(ctx context.Context, request *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	i.names <- request.GetService()
+	select {
+	case <-i.let:
+	case <-ctx.Done():
+	}
+	return &healthpb.HealthCheckResponse{}, nil
+}
+
+func TestIngestionIsToldThatTheEdgeStandsAndNobodyWaitsForIt(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &intake{names: make(chan string, 16), let: make(chan struct{})}
+	server := grpc.NewServer()
+	healthpb.RegisterHealthServer(server, asked)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	c := health.New([]string{"ingestion"}, func(string) grpc.ClientConnInterface { return conn }, "1", "")
+	edge := func() int {
+		recorder := httptest.NewRecorder()
+		c.Edge(recorder, httptest.NewRequest(http.MethodGet, "/edgez", nil))
+		return recorder.Code
+	}
+	// While one is under way there is no other.
+	for range 3 {
+		if code := edge(); code != 200 {
+			t.Errorf("edgez: %d", code)
+		}
+	}
+	if name := <-asked.names; name != "edge" {
+		t.Errorf("asked as %q", name)
+	}
+	if len(asked.names) != 0 {
+		t.Errorf("%d more", len(asked.names))
+	}
+	close(asked.let)
+	for len(asked.names) == 0 {
+		edge()
+	}
+	// Who is about to stop does not stand.
+	c.Stop()
+	if code := edge(); code != 503 {
+		t.Errorf("edgez while stopping: %d", code)
+	}
+}

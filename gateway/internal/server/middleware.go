@@ -94,7 +94,7 @@ func (r *recorder) drain() {
 }
 
 // probes are paths that orchestrators ask every few seconds.
-var probes = map[string]bool{"/livez": true, "/readyz": true, "/health": true}
+var probes = map[string]bool{"/livez": true, "/readyz": true, "/edgez": true, "/health": true}
 
 // observed surrounds every request: exchange, log of what failed, metrics, recovery from panics, headers of every answer.
 func observed(next http.Handler, m *metrics, ratio float64) http.Handler {

@@ -81,7 +81,7 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 		Timeout:   s.config.Timeout,
 		Heartbeat: s.config.Heartbeat,
 		Stopping:  s.stopping,
-		Pages:     []string{"/health", "/livez", "/readyz", "/docs", "/openapi.json", "/"},
+		Pages:     []string{"/health", "/livez", "/readyz", "/edgez", "/docs", "/openapi.json", "/"},
 		Own: map[string]gateway.HandlerFunc{
 			"POST /v1/debtFiles":       files.Serve,
 			"POST /upload":             files.Serve,
@@ -96,6 +96,7 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 	mux.HandleFunc("GET /health", s.health.Health)
 	mux.HandleFunc("GET /livez", s.health.Live)
 	mux.HandleFunc("GET /readyz", s.health.Ready)
+	mux.HandleFunc("GET /edgez", s.health.Edge)
 	pages.Register(mux)
 	m := newMetrics(s.config.Version, s.config.Commit)
 	return observed(fallback(mux, api), m, s.config.TraceRatio), m, nil

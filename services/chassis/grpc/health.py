@@ -76,6 +76,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self._stopped = False
         self._changed = asyncio.Condition()
         self._listeners: list[Callable[[bool], None]] = []
+        self._callers: dict[str, Callable[[], None]] = {}
 
     @property
     def serving(self) -> bool:
@@ -90,6 +91,12 @@ class Health(health_pb2_grpc.HealthServicer):
     def add_service(self, name: str) -> None:
         """Adds a gRPC service that clients may ask about."""
         self._names.add(name)
+
+    def add_caller(self, name: str, heard: Callable[[], None]) -> None:
+        """Whoever asks under this name tells by it that he is there: `heard` is called. The answer is that of the
+        server."""
+        self._names.add(name)
+        self._callers[name] = heard
 
     def on_change(self, listener: Callable[[bool], None]) -> None:
         """Calls `listener(serving)` whenever the answer flips."""
@@ -170,6 +177,8 @@ class Health(health_pb2_grpc.HealthServicer):
         """The status of one service now. NOT_FOUND for an unknown name."""
         if request.service not in self._names:
             raise ServiceUnknown
+        if (heard := self._callers.get(request.service)) is not None:
+            heard()
         status = self._status(request.service)
         if status != SERVING:
             reason = "; ".join(f"{name} {why}" for name, why in self.problems().items())

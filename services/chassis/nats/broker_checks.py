@@ -43,9 +43,18 @@ async def durable_write(connection: NatsConnection, service: str, within: timede
         raise Unavailable(f"the message broker refuses messages: {problem.get('description', problem)}")
 
 
+async def leave_mark(connection: NatsConnection, name: str) -> None:
+    """Has the broker store when this was called, for `last_write`; nobody waits for it, and it may be refused. Raises
+    `Unavailable`."""
+    try:
+        await connection.nc.publish(connection.names.subject(health_subject(name)), b"")
+    except (nats.errors.Error, OSError) as error:
+        raise Unavailable("the message broker is away") from error
+
+
 async def last_write(connection: NatsConnection, service: str) -> datetime | None:
-    """When a `durable_write` of the service was stored last: it makes one a second as long as it works. None: never.
-    Raises `Unavailable`."""
+    """When a `durable_write` or a mark of that name was stored last; a service makes one a second as long as it works.
+    None: never. Raises `Unavailable`."""
     names = connection.names
     try:
         found = await connection.js.get_last_msg(names.stream(HEALTH), names.subject(health_subject(service)))

@@ -33,6 +33,10 @@ NOTIFICATIONS = "NOTIFICATIONS"
 DEAD_LETTERS = "DEAD_LETTERS"
 HEALTH = "HEALTH"
 
+EDGE = "edge"
+"""The name in which ingestion writes to HEALTH as long as it is asked by the edge for its health, and under which it is
+asked."""
+
 EMPTIED_SUBJECT = "tocsin.priority.v1.emptied"
 ALERT_REPORTED_SUBJECT = "tocsin.alerts.v1.reported"
 VIDEO_STARTED_SUBJECT = "tocsin.videos.v1.started"

@@ -56,6 +56,7 @@ _DUTIES: Mapping[str, _Duty] = {
             "tocsin.debts.v1.*",
             "tocsin.debt_files.v1.*",
             topology.health_subject("ingestion"),
+            topology.health_subject(topology.EDGE),
             topology.COUNTING_VALUES_SUBJECT,
         ),
         reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS, topology.PAYLOADS),

@@ -16,6 +16,7 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from services.chassis.grpc.client import connect
 from services.chassis.nats.broker_checks import durable_write
+from services.chassis.nats.topology import EDGE
 from tests.support.aggregation.mesh import PARTITIONS, Mesh, Replica
 from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import alarm_pb2 as am
@@ -377,18 +378,20 @@ async def test_an_alarm_that_stood_on_a_wrong_reading_is_over_when_it_is_voided(
     assert len(desk.of(AlarmRaised)) == 1
 
 
-async def test_while_ingestion_is_away_nobody_is_called_quiet(mesh: Mesh) -> None:
+@pytest.mark.parametrize("away", ["ingestion", EDGE])
+async def test_while_ingestion_or_the_edge_is_away_nobody_is_called_quiet(mesh: Mesh, away: str) -> None:
     alive = asyncio.Event()
 
-    async def ingestion() -> None:
-        """It says all the time that it can store what comes."""
+    async def marks() -> None:
+        """Ingestion says all the time that it can store what comes, and that the edge stands."""
         while True:
-            await alive.wait()
-            await durable_write(mesh.nats, "ingestion")
+            for name in ("ingestion", EDGE):
+                if name != away or alive.is_set():
+                    await durable_write(mesh.nats, name)
             await asyncio.sleep(0.3)
 
     async with open_desk(mesh) as desk, asyncio.TaskGroup() as tasks:
-        heart = tasks.create_task(ingestion())
+        heart = tasks.create_task(marks())
         alive.set()
         no_data = am.AlarmRule.NoData()
         no_data.after.seconds = 7

@@ -1,5 +1,6 @@
 """`ReadingLane` on JetStream: the messages of one partition, decoded, in the order of the stream."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ from services.chassis.nats import (
     open_batch_reader,
 )
 from services.chassis.nats.broker_checks import last_write
-from services.chassis.nats.topology import READINGS, readings_subject
+from services.chassis.nats.topology import EDGE, READINGS, readings_subject
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,6 +50,9 @@ class LaneOptions:
 
 UNSEEN: Final = timedelta(seconds=5)
 """Who has accepted nothing for so long, not even to see whether it could, takes nothing."""
+GONE: Final = timedelta(days=1)
+"""An edge of which nothing was seen for so long is not down, but there is none any more: a mesh may lose its edge for
+good, and silence must not go unnoticed for ever."""
 
 
 class JetStreamLane:
@@ -135,11 +139,15 @@ class JetStreamLane:
     async def accepting(self) -> bool | None:
         """See `ReadingLane`."""
         try:
-            seen = await last_write(self._connection, "ingestion")
+            ingestion, edge = await asyncio.gather(
+                last_write(self._connection, "ingestion"), last_write(self._connection, EDGE)
+            )
         except Unavailable as error:
             log.info("aggregation.lane_unknown", error=repr(error))
             return None
-        return seen is None or datetime.now(UTC) - seen < UNSEEN
+        now = datetime.now(UTC)
+        taking = ingestion is None or now - ingestion < UNSEEN
+        return taking and (edge is None or not UNSEEN <= now - edge < GONE)
 
 
 @asynccontextmanager

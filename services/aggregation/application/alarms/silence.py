@@ -11,7 +11,7 @@ from services.aggregation.domain.times import NEVER, SECOND
 
 ASK_EVERY: Final = timedelta(milliseconds=100)
 PROBE_EVERY: Final = timedelta(seconds=4)
-"""While nothing comes, it is looked as often whether anything could."""
+"""It is looked as often whether readings could come."""
 BACKLOG: Final = SECOND
 """Who is further behind than this is working off a backlog."""
 
@@ -22,8 +22,8 @@ class SilenceWatch:
     quiet: a backlog is being worked off, and what seems missing may be in it.
 
     It also knows since when readings can be taken without a break: since everything was processed for the first time,
-    and since the broker could be asked, and readings be accepted, again after they could not. What was not sent before
-    that is held against nobody.
+    and since the broker could be asked, and readings come in and be accepted, again after they could not. What was not
+    sent before that is held against nobody. Messages that come say nothing of that: they have doors of their own.
     """
 
     def __init__(self, lane: ReadingLane, processor: Processor) -> None:
@@ -33,8 +33,10 @@ class SilenceWatch:
         self._drained = NEVER
         """The same, whether or not readings could be accepted."""
         self._since = NEVER
+        """NEVER while readings cannot be taken, as far as is known."""
         self._asked = float("-inf")
-        self._heard = float("-inf")
+        self._open_at = float("-inf")
+        """When readings could be taken, as the last answer says (the loop's clock)."""
 
     def patience(self, limit: float) -> float:
         """Seconds until there may be something to do, at most `limit`."""
@@ -45,21 +47,20 @@ class SilenceWatch:
             return min(max(again, 0.0), limit)
         if due is None:
             return limit
-        wait = min((due - wall_clock_us()) / SECOND, self._heard + PROBE_EVERY.total_seconds() - clock)
+        wait = min((due - wall_clock_us()) / SECOND, self._open_at + PROBE_EVERY.total_seconds() - clock)
         return min(max(wait, again, 0.0), limit)
 
     async def watch(self, processed: Sequence[Message]) -> None:
         """Brings the rules up to date, and raises what is due; `processed`: the messages since the last time."""
         if processed:
             self._until = max(self._until, int(processed[-1].accepted * SECOND))
-            self._heard = asyncio.get_running_loop().time()
         await self._processor.keep_up_alarms()
         due = self._processor.alarms.deadline()
         if due is None and self._since != NEVER:
             return
         now = wall_clock_us()
-        if not processed and (self._probing() or self._in_doubt(due, now)):
-            await self._ask()
+        if (self._probing() or (due is not None and due <= now)) and not await self._ask(idle=not processed):
+            return
         if now - self._until > BACKLOG:
             return
         if self._since == NEVER:
@@ -78,20 +79,22 @@ class SilenceWatch:
                 known = self._drained = now
         return known >= time
 
-    def _in_doubt(self, due: int | None, now: int) -> bool:
-        return due is not None and due <= now and (due > self._until or now - self._until > BACKLOG)
-
     def _probing(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._heard + PROBE_EVERY.total_seconds()
+        return asyncio.get_running_loop().time() >= self._open_at + PROBE_EVERY.total_seconds()
 
-    async def _ask(self) -> None:
+    async def _ask(self, *, idle: bool) -> bool:
+        """Whether readings can be taken; where none have just come, also whether there are any. Not asked too often."""
         clock = asyncio.get_running_loop().time()
-        if clock >= self._asked + ASK_EVERY.total_seconds():
-            self._asked, now = clock, wall_clock_us()
-            if not await self._lane.accepting() or (drained := await self._lane.drained()) is None:
-                # Nobody could have brought a reading either.
-                self._since = NEVER
-                return
-            self._heard = clock
-            if drained:
-                self._until = now
+        if clock < self._asked + ASK_EVERY.total_seconds():
+            return self._open_at >= self._asked
+        self._asked, now = clock, wall_clock_us()
+        taken = await self._lane.accepting()
+        drained = await self._lane.drained() if taken and idle else False
+        if not taken or drained is None:
+            # Nobody could have brought a reading either.
+            self._since = NEVER
+            return False
+        self._open_at = clock
+        if drained:
+            self._until = now
+        return True

@@ -67,6 +67,7 @@ class ReadingLane(Protocol):
         ...
 
     async def accepting(self) -> bool | None:
-        """Whether readings could be accepted until just now: who accepts them says so all the time. True where nobody
-        has ever said so; None when nobody can tell, since the broker cannot be reached."""
+        """Whether readings could come and be accepted until just now: who accepts them says so all the time, and says
+        whether the edge, if there is one, stands. True where nobody has ever said so; None when nobody can tell, since
+        the broker cannot be reached."""
         ...

@@ -232,6 +232,49 @@ def test_an_outage_is_held_against_nobody(clock: Clock, away: str) -> None:
     assert [alarm.raised for alarm in bench.alarms] == [T0 + 11 * MINUTE]
 
 
+def test_messages_by_another_door_do_not_hide_that_the_edge_is_down(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, lane = quiet(), Lane()
+    monkeypatch.setattr(silence, "ASK_EVERY", timedelta(0))
+
+    async def run() -> None:
+        watched = await opened(bench, lane)
+        lane.taken = False
+        clock.now = T0 + MINUTE + 1
+        await watched.watch([accepted(clock.now)])
+        lane.taken = True
+        clock.now = T0 + 10 * MINUTE
+        await watched.watch([accepted(clock.now)])
+        assert bench.alarms == []
+        clock.now = T0 + 11 * MINUTE + 1
+        await watched.watch([accepted(clock.now)])
+
+    asyncio.run(run())
+    assert [alarm.raised for alarm in bench.alarms] == [T0 + 11 * MINUTE]
+
+
+def test_an_outage_of_the_edge_between_two_messages_is_seen_though_nothing_was_due_in_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that reports each 50 s and keeps nothing; what it sent within the outage is gone."""
+    bench, lane = quiet(), Lane()
+    monkeypatch.setattr(silence, "PROBE_EVERY", timedelta(0))
+    monkeypatch.setattr(silence, "ASK_EVERY", timedelta(0))
+
+    async def run() -> None:
+        watched = await opened(bench, lane)
+        for second, taken in ((20, True), (45, False), (55, True), (60, True), (100, True)):
+            clock.now, lane.taken = T0 + second * SECOND, taken
+            await watched.watch([accepted(clock.now)])
+        assert bench.alarms == []
+        clock.now = T0 + 115 * SECOND
+        await watched.watch([accepted(clock.now)])
+
+    asyncio.run(run())
+    assert [alarm.raised for alarm in bench.alarms] == [T0 + 115 * SECOND]
+
+
 def test_a_late_reading_that_does_not_end_the_silence_does_not_clear_it() -> None:
     bench = AlarmBench([descriptor(0)], rule(NoData(10 * SECOND)))
     bench.feed([(0, T0, 1.0)], accepted=T0)
