@@ -159,7 +159,7 @@ class Document:
         found: Json = {
             "tags": source["tags"],
             "summary": re.split(r"(?<=[a-z)`])[.:;] ", text)[0].rstrip("."),
-            "description": f"{text}\n\nScope: {scopes}.",
+            "description": f"{text}\n\nScope: {scopes}." if scopes else f"{text}\n\nNo bearer token is needed.",
             "operationId": source["operationId"],
         }
         keyed = "idempotency_key" in method.input_type.fields_by_name
@@ -177,6 +177,8 @@ class Document:
         body = next((parameter for parameter in source.get("parameters", []) if parameter["in"] == "body"), None)
         if body is not None:
             found["requestBody"] = parts.BODIES.get(method.name) or self.body(body, source, method)
+        if method.name in parts.OPEN:
+            return found | {"security": [], "responses": parts.OPEN[method.name]}
         found["responses"] = {"200": self.answer(source["responses"]["200"], method)} | {
             status: parts.ref("responses", name)
             for status, (name, _, _) in parts.PROBLEMS.items()

@@ -256,6 +256,26 @@ BODIES: dict[str, dict[str, Any]] = {
     "TestPayload": PAYLOAD,
 }
 PARAMETERS = {"UploadDebtFile": UPLOAD_PARAMETERS}
+NEVER_CACHED = {"Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}}}
+PLAIN: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "The notification's link.", "schema": {"type": "string", "format": "uri"}}}
+# What needs no token, and all of its answers.
+OPEN: dict[str, dict[str, Any]] = {
+    "FollowLink": {
+        "302": {"description": "Where it leads.", "headers": {**LOCATION, **NEVER_CACHED}},
+        "404": {"description": "There is no such link.", "content": PLAIN},
+        "410": {"description": "Its time is over, or what it led to is gone.", "content": PLAIN},
+        "503": {"description": "The service cannot be reached right now.", "content": PLAIN},
+        "504": {"description": "The service took too long.", "content": PLAIN},
+    },
+    "ViewPixel": {
+        "200": {
+            "description": "One transparent pixel, whatever the token is worth.",
+            "headers": NEVER_CACHED,
+            "content": {"image/gif": {"schema": FILE}},
+        }
+    },
+}
 FILES = {
     "DownloadInvoice": file_answer("application/pdf", "The invoice."),
     "DownloadDebtFileRejects": file_answer("text/csv", "The rejects."),

@@ -24,6 +24,7 @@ from services.notification.adapters.channels.http import Guard, HttpClient
 from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.channels.operators import OperatorEmail, OperatorWebhook
 from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
+from services.notification.adapters.channels.tracked import TrackedLinks
 from services.notification.adapters.channels.webhook import WebhookChannel
 from services.notification.adapters.checks import HttpChecks
 from services.notification.adapters.grpc.channel_plans import ChannelPlanServicer
@@ -33,6 +34,7 @@ from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
 from services.notification.adapters.grpc.reminders import ReminderServicer
 from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
+from services.notification.adapters.grpc.tracking import TrackingServicer
 from services.notification.adapters.metering import PrometheusMeter
 from services.notification.adapters.nats import alarms, dead_letters, debts, redelivery
 from services.notification.adapters.nats.dead_letters import DeadLetterIntake
@@ -54,6 +56,7 @@ from services.notification.application.inbox import Inbox
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.lanes import Lanes
+from services.notification.application.openings import Openings
 from services.notification.application.operator_alerts import OperatorAlerts, Way
 from services.notification.application.places import LanePlaces
 from services.notification.application.ports import Channel
@@ -67,7 +70,9 @@ from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import Plans
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.lane import Lane
+from services.notification.domain.links import LinkOrigins
 from services.notification.domain.notification import ChannelName
+from services.notification.domain.open_tokens import OpenTokens
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.channel_plan_service_pb2_grpc import add_ChannelPlanServiceServicer_to_server
@@ -79,6 +84,7 @@ from tocsin.notification.v1.notification_statistics_service_pb2_grpc import (
     add_NotificationStatisticsServiceServicer_to_server,
 )
 from tocsin.notification.v1.reminder_service_pb2_grpc import add_ReminderServiceServicer_to_server
+from tocsin.notification.v1.tracking_service_pb2_grpc import add_TrackingServiceServicer_to_server
 from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 _RETENTION_EVERY = timedelta(minutes=10)
@@ -108,6 +114,8 @@ class Base:
     guard: AddressGuard
     mailer: SmtpMailer | None
     composer: Composer
+    tokens: OpenTokens | None
+    links: LinkOrigins
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     app.check("nats", partial(round_trip, nats))
     app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=3))
+    tokens = settings.open_tokens()
+    tracked = TrackedLinks(settings.public_url, tokens, settings.link_ttl) if settings.public_url and tokens else None
     return Base(
         app=app,
         settings=settings,
@@ -172,7 +182,9 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
         tenants=Tenants(settings.tenant_names()),
         guard=AddressGuard(settings.targets("allowed_targets"), mesh=settings.mesh_addresses()),
         mailer=await app.enter(SmtpMailer(smtp_options(settings))) if settings.smtp_host else None,
-        composer=Composer(settings.mail_from, settings.mail_from_name),
+        composer=Composer(settings.mail_from, settings.mail_from_name, tracked),
+        tokens=tokens,
+        links=LinkOrigins(settings.targets("link_origins")),
     )
 
 
@@ -196,10 +208,12 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Lanes,
     channels = await wire_channels(base)
     lanes = await wire_lanes(base, stores, channels)
     plans = Plans(channels, *base.settings.plans())
-    sender = Sender(base.tenants, store, endpoints, lanes, plans)
+    sender = Sender(base.tenants, store, endpoints, lanes, plans, base.links)
     await app.enter(sender.queueing)
     servicer = NotificationServicer(sender, Inbox(base.tenants, store))
     add_NotificationServiceServicer_to_server(servicer, app.server.registrar)
+    openings = TrackingServicer(Openings(base.tenants, store, base.tokens, base.links))
+    add_TrackingServiceServicer_to_server(openings, app.server.registrar)
     statistics = NotificationStatisticsServicer(StatisticsQueries(base.tenants, stores.counts))
     add_NotificationStatisticsServiceServicer_to_server(statistics, app.server.registrar)
     wire_alarms(base, sender)
@@ -324,7 +338,7 @@ async def wire_reminders(base: Base, stores: PostgresStores, sender: Sender) -> 
     await app.enter(reminders.deciding)
     app.task("reminders", reminders.run(app.stopping), patience=_PATIENCE)
     limits = Limits(settings.reminders_of_user, settings.reminders_of_tenant)
-    servicer = ReminderServicer(Reminders(base.tenants, stores.reminders, allowed, limits))
+    servicer = ReminderServicer(Reminders(base.tenants, stores.reminders, allowed, limits, base.links))
     add_ReminderServiceServicer_to_server(servicer, app.server.registrar)
     return reminders
 
@@ -346,9 +360,10 @@ async def wire_dead_letters(base: Base, stores: PostgresStores) -> None:
 async def wire_operators(base: Base) -> Mapping[str, Way]:
     """The ways to operators that are configured, by what they are called in the log."""
     settings, ways = base.settings, dict[str, Way]()
+    composer = Composer(settings.mail_from, settings.mail_from_name)
     for address in settings.operator_addresses():
         assert base.mailer is not None, "verified by the settings"
-        ways[f"e-mail {address}"] = OperatorEmail(EmailChannel(base.mailer, base.composer), address)
+        ways[f"e-mail {address}"] = OperatorEmail(EmailChannel(base.mailer, composer), address)
     if settings.operator_webhook:
         client = HttpClient(base.guard, timeout=settings.webhook_timeout, connections=2)
         channel = WebhookChannel(await base.app.enter(client))

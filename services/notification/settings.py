@@ -10,10 +10,12 @@ from pydantic import Field, SecretStr
 from standardwebhooks import Webhook
 
 from services.chassis.ids import is_id
+from services.chassis.origins import Origin
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.lane import Lane
+from services.notification.domain.open_tokens import OpenTokens, read_keys
 from services.notification.domain.retry_schedule import RetrySchedule
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
@@ -110,6 +112,17 @@ class NotificationSettings(ChassisSettings):
     """Who e-mails are from: the address."""
     mail_from_name: str = "Tocsin"
     """Who e-mails are from: the name."""
+
+    public_url: str = ""
+    """The address at which people reach the edge, like https://tocsin.example: with it e-mails carry a signed link and
+    a signed pixel, which tell that they were opened. Without it they carry neither."""
+    link_origins: str = ""
+    """Origins (https://app.example) that notifications may lead to; none by default."""
+    link_key_file: Path | None = None
+    """What links and pixels are signed with: random texts of 32 characters or more, one a line. The first signs, all of
+    them are good. The same for all replicas; the runtime makes one."""
+    link_ttl: Duration = timedelta(days=30)
+    """How long links and pixels are good after their notification was accepted."""
 
     fcm_account_file: Path | None = None
     """The key file of a service account; without one there is no FCM channel."""
@@ -261,9 +274,35 @@ class NotificationSettings(ChassisSettings):
         )
         require(self.invoice_ttl >= timedelta(minutes=1), self.env("invoice_ttl"), "must be at least 1m")
         require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
+        self._verify_links()
         self._verify_reminders()
         self._verify_providers()
         self._verify_operators()
+
+    def open_tokens(self) -> OpenTokens | None:
+        """What signs links and pixels; None without a key. Raises Refused."""
+        if self.link_key_file is None:
+            # Here and not in `verify`: the runtime verifies what an operator says before it adds the file.
+            require(not self.public_url, self.env("link_key_file"), f"is needed for {self.env('public_url')}")
+            return None
+        try:
+            return read_keys(self.link_key_file)
+        except (OSError, ValueError) as error:
+            raise Refused(self.env("link_key_file"), f"cannot be used: {error}") from None
+
+    def _verify_links(self) -> None:
+        origins = self.targets("link_origins")
+        require(not origins.networks, self.env("link_origins"), "must be origins, like https://app.example")
+        require(self.link_ttl >= timedelta(minutes=1), self.env("link_ttl"), "must be at least 1m")
+        if self.link_key_file is not None:
+            self.open_tokens()
+        if self.public_url:
+            url = urlsplit(self.public_url)
+            try:
+                Origin.of(self.public_url)
+            except ValueError as error:
+                raise Refused(self.env("public_url"), str(error)) from None
+            require(not url.query and not url.fragment, self.env("public_url"), "must have neither query nor fragment")
 
     def _verify_reminders(self) -> None:
         origins = self.targets("reminder_check_origins")

@@ -25,7 +25,10 @@ from tests.support.world import running_world
 
 START_SECONDS = 60.0
 # What a killed process had in hand is taken up again after these; the default times are for a real world.
+PUBLIC_URL = "https://tocsin.test/edge"
 IMPATIENT = {
+    "TOCSIN_NOTIFICATION_PUBLIC_URL": PUBLIC_URL,
+    "TOCSIN_NOTIFICATION_LINK_ORIGINS": "https://app.example",
     "TOCSIN_MEDIA_PROBE_ACK_WAIT": "2s",
     "TOCSIN_NOTIFICATION_WEBHOOK_TIMEOUT": "3s",
     "TOCSIN_NOTIFICATION_ATTEMPT_TIMEOUT": "4s",

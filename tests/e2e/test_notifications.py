@@ -1,5 +1,6 @@
 """Notifications through the edge: the right channel, the rate limit, tenants, dead letters."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -7,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.e2e.conftest import Edge, until
+from tests.e2e.conftest import PUBLIC_URL, Edge, until
 
 
 def notification(user: str, **more: Any) -> dict[str, Any]:
@@ -72,6 +73,56 @@ def test_an_email_reaches_the_mail_server(edge: Edge, rest: httpx.Client, unique
     assert (answer.json()["status"], answer.json()["channel"]) == ("SENT", "EMAIL"), answer.text
     received = until(lambda: [mail for mail in edge.world.mails if mail.recipient == address], what="the e-mail")
     assert [mail.subject for mail in received] == ["By mail"]
+
+
+def test_what_an_email_leads_to_is_opened(
+    edge: Edge, rest: httpx.Client, anonymous: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    user, link = unique("u"), "https://app.example/care?plan=7&step=2"
+    address = f"{user}@example.test"
+    rest.post(f"/v1/users/{user}/endpoints", json={"tenant": "test", "channel": "EMAIL", "address": address})
+    sent = rest.post("/v1/notifications", json=notification(user, wait=True, link=link)).json()
+    [mail] = until(lambda: [mail for mail in edge.world.mails if mail.recipient == address], what="the e-mail")
+    paths = re.findall(rf'"{PUBLIC_URL}(/v1/notifications:\w+\?token=[\w-]+)"', mail.html)
+    assert [path.partition("?")[0] for path in paths] == ["/v1/notifications:follow", "/v1/notifications:pixel"]
+    followed, pixel = paths
+
+    def opened() -> str:
+        stored = rest.get(f"/v1/notifications/{sent['id']}", params={"tenant": "test"}).json()
+        assert stored["link"] == link
+        return str(stored.get("openTime", ""))
+
+    assert anonymous.head(followed).headers["location"] == link
+    assert anonymous.head(pixel).status_code == 200
+    ahead = anonymous.get(followed, headers={"Sec-Purpose": "prefetch"})
+    assert (ahead.status_code, ahead.headers["location"]) == (302, link)
+    assert opened() == ""
+    image = anonymous.get(pixel)
+    assert (image.status_code, image.headers["content-type"], image.content[:6]) == (200, "image/gif", b"GIF89a")
+    assert "no-store" in image.headers["cache-control"]
+    first = opened()
+    assert first
+    there = anonymous.get(followed + "&utm_source=mail")
+    assert (there.status_code, there.headers["location"]) == (302, link)
+    assert (there.headers["referrer-policy"], there.headers["cache-control"][:8]) == ("no-referrer", "no-store")
+    assert opened() == first
+
+
+def test_a_link_that_is_none_says_so_and_a_pixel_is_an_image(anonymous: httpx.Client, rest: httpx.Client) -> None:
+    for token in ("", "x", "A" * 120, "A" * 9000, "%2e%2e", "https://evil.example"):
+        answer = anonymous.get("/v1/notifications:follow", params={"token": token, "url": "https://evil.example"})
+        assert (answer.status_code, answer.text) == (404, "There is no such link.\n"), token
+        assert "location" not in answer.headers
+        image = anonymous.get("/v1/notifications:pixel", params={"token": token})
+        assert (image.status_code, image.headers["content-type"]) == (200, "image/gif"), token
+    assert anonymous.post("/v1/notifications:follow").status_code == 401
+    assert rest.post("/v1/notifications:follow").status_code == 405
+    evil = rest.post("/v1/notifications", json=notification("u", channel="CONSOLE", link="https://evil.example/"))
+    assert (evil.status_code, evil.json()["reason"], evil.json()["errors"][0]["field"]) == (
+        400,
+        "LINK_FORBIDDEN",
+        "link",
+    )
 
 
 def test_ten_a_minute_and_the_others_wait_their_turn(rest: httpx.Client, unique: Callable[[str], str]) -> None:

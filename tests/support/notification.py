@@ -29,6 +29,8 @@ from tocsin.notification.v1 import (
     notification_service_pb2_grpc,
     reminder_service_pb2,
     reminder_service_pb2_grpc,
+    tracking_service_pb2,
+    tracking_service_pb2_grpc,
     webhook_service_pb2,
     webhook_service_pb2_grpc,
 )
@@ -40,6 +42,7 @@ invoice_pb = invoice_service_pb2
 letter_pb = dead_letter_service_pb2
 plan_pb = channel_plan_service_pb2
 reminder_pb = reminder_service_pb2
+tracking_pb = tracking_service_pb2
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
 ALERT = pb.NotificationType.ALERT
@@ -70,6 +73,7 @@ class Service:
     database: Database
     clock: ManualClock
     issuer: DevIssuer
+    port: int
     reachable: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Users who have been given an address, by tenant."""
     notifications: Any = field(init=False)
@@ -79,6 +83,7 @@ class Service:
     letters: Any = field(init=False)
     plans: Any = field(init=False)
     reminders: Any = field(init=False)
+    tracking: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.use(self.channel)
@@ -91,6 +96,7 @@ class Service:
         self.invoices = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
         self.reminders = reminder_service_pb2_grpc.ReminderServiceStub(channel)
         self.plans = channel_plan_service_pb2_grpc.ChannelPlanServiceStub(channel)
+        self.tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:
@@ -178,7 +184,7 @@ async def running_service(
             connect(f"127.0.0.1:{port}", token=lambda: token) as channel,
             open_database(dsn, schema="notification", application_name="tests") as database,
         ):
-            yield Service(app, channel, database, clock, issuer)
+            yield Service(app, channel, database, clock, issuer, port)
     finally:
         await app.server.stop(timedelta(seconds=2))
         await app.stop()

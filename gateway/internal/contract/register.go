@@ -33,6 +33,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		notification.RegisterInvoiceServiceHandlerClient(ctx, mux, notification.NewInvoiceServiceClient(not)),
 		notification.RegisterReminderServiceHandlerClient(ctx, mux, notification.NewReminderServiceClient(not)),
 		notification.RegisterWebhookServiceHandlerClient(ctx, mux, notification.NewWebhookServiceClient(not)),
+		notification.RegisterTrackingServiceHandlerClient(ctx, mux, notification.NewTrackingServiceClient(not)),
 		notification.RegisterDeadLetterServiceHandlerClient(ctx, mux, notification.NewDeadLetterServiceClient(not)),
 	)
 }

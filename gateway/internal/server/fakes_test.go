@@ -39,6 +39,7 @@ type fakes struct {
 	aggregation.UnimplementedAggregationServiceServer
 	notification.UnimplementedNotificationServiceServer
 	notification.UnimplementedInvoiceServiceServer
+	notification.UnimplementedTrackingServiceServer
 
 	lock     sync.Mutex
 	err      error
@@ -323,6 +324,7 @@ func setup(t *testing.T, change ...func(*config.Config)) (f *fakes, url string, 
 	aggregation.RegisterAggregationServiceServer(backend, f)
 	notification.RegisterNotificationServiceServer(backend, f)
 	notification.RegisterInvoiceServiceServer(backend, f)
+	notification.RegisterTrackingServiceServer(backend, f)
 	go func() { _ = backend.Serve(listener) }()
 	t.Cleanup(backend.Stop)
 	c, err := config.Load(func(name string) string {

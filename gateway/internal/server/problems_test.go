@@ -36,6 +36,9 @@ func info(reason string, metadata map[string]string) *errdetails.ErrorInfo {
 	return &errdetails.ErrorInfo{Reason: reason, Domain: "tocsin", Metadata: metadata}
 }
 
+// unfollowed shows redirects as they are.
+var unfollowed = http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 func do(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -49,7 +52,7 @@ func do(t *testing.T, method, url, body string, headers ...string) (*http.Respon
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := unfollowed.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"tocsin/gateway/internal/readings"
 	"tocsin/gateway/internal/reflection"
 	"tocsin/gateway/internal/rest"
+	"tocsin/gateway/internal/tracking"
 	"tocsin/gateway/internal/upload"
 )
 
@@ -75,6 +76,7 @@ func New(c *config.Config) (*Server, error) {
 func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, error) {
 	ingestion := s.peers.Conn("ingestion")
 	files := upload.New(ingestion, s.config.MaxUpload)
+	opened := tracking.New(s.peers.Conn("notification"), s.config.Timeout)
 	api, err := rest.New(context.Background(), table, rest.Options{
 		Conn:      s.peers.Conn,
 		MaxBody:   s.config.MaxBody,
@@ -83,10 +85,14 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 		Stopping:  s.stopping,
 		Pages:     []string{"/health", "/livez", "/readyz", "/edgez", "/docs", "/openapi.json", "/"},
 		Own: map[string]gateway.HandlerFunc{
-			"POST /v1/debtFiles":       files.Serve,
-			"POST /upload":             files.Serve,
-			"POST /v1/readings":        readings.NewCreator(s.running, ingestion, s.config.Timeout, s.config.MergeReadings).Serve,
-			"POST /v1/readings:import": readings.NewImporter(ingestion, s.config.MaxUpload).Serve,
+			"POST /v1/debtFiles":            files.Serve,
+			"POST /upload":                  files.Serve,
+			"GET /v1/notifications:follow":  opened.Follow,
+			"HEAD /v1/notifications:follow": opened.Follow,
+			"GET /v1/notifications:pixel":   opened.View,
+			"HEAD /v1/notifications:pixel":  opened.View,
+			"POST /v1/readings":             readings.NewCreator(s.running, ingestion, s.config.Timeout, s.config.MergeReadings).Serve,
+			"POST /v1/readings:import":      readings.NewImporter(ingestion, s.config.MaxUpload).Serve,
 		},
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import email.policy
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ class Mail:
     subject: str
     attachments: tuple[str, ...]
     attachment_bytes: int
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class World:
                 subject=str(message["subject"]),
                 attachments=tuple(part.get_filename() or "" for part in attachments),
                 attachment_bytes=sum(sizes),
+                html=_html(message),
             )
         )
         return "250 OK"
@@ -91,6 +94,11 @@ class World:
             Hook(request.headers.get("webhook-id", ""), content.get("type", ""), content.get("data", {}), verified)
         )
         return web.Response(status=204 if verified else 401)
+
+
+def _html(message: EmailMessage) -> str:
+    part = message.get_body(("html",))
+    return "" if part is None else str(part.get_content())
 
 
 @asynccontextmanager

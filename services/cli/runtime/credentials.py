@@ -1,6 +1,7 @@
 """Secrets and tokens of a mesh: made once, kept in the state directory."""
 
 import hashlib
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,7 @@ class Credentials:
     nats: dict[str, str]
     jwks_file: Path
     peer_token_files: dict[str, Path]
+    link_key_file: Path
 
 
 def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgres: bool = True) -> Credentials:
@@ -54,6 +56,7 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
         nats={user: known[f"nats.{user}"] for user in users},
         jwks_file=_jwks_file(state),
         peer_token_files=tokens,
+        link_key_file=_ensure_link_key(state),
     )
 
 
@@ -119,6 +122,14 @@ def _jwks_file(state: StateDir) -> Path:
 
 def _signed_files(state: StateDir, services: tuple[str, ...]) -> list[Path]:
     return [signing_key(state), _jwks_file(state), *(state.credentials / f"{service}.jwt" for service in services)]
+
+
+def _ensure_link_key(state: StateDir) -> Path:
+    """What the links in e-mails are signed with. Operators rotate it: put a new line in front."""
+    path = state.credentials / "links.keys"
+    if not path.exists():
+        state.write_text(path, f"{secrets.token_urlsafe(32)}\n")
+    return path
 
 
 def _digest(path: Path) -> str:

@@ -13,6 +13,7 @@ from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import NOBODY, Contacts, Plans, Route
 from services.notification.domain.errors import DeliveryFailed
 from services.notification.domain.lane import Lane
+from services.notification.domain.links import LinkOrigins
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status
 
 
@@ -32,23 +33,31 @@ class Sender:
     """
 
     def __init__(
-        self, tenants: Tenants, store: NotificationStore, endpoints: EndpointStore, lanes: Lanes, plans: Plans
+        self,
+        tenants: Tenants,
+        store: NotificationStore,
+        endpoints: EndpointStore,
+        lanes: Lanes,
+        plans: Plans,
+        links: LinkOrigins,
     ) -> None:
         self._tenants = tenants
         self._store = store
         self._endpoints = endpoints
         self._lanes = lanes
         self._plans = plans
+        self._links = links
         self.queueing = GroupCommit[Draft, Notification]("notifications", self._queue)
 
     async def send(self, command: SendNotification) -> Notification:
         """The notification as it stands: durable, with `wait` after its first attempt, with `dry_run` as it would be.
 
-        Raises TenantForbidden, TenantUnknown, ChannelNotConfigured, NoEndpoint, IdempotencyConflict; with `wait` also
-        RateLimited (nothing is kept then) and DeliveryFailed (it is kept, FAILED).
+        Raises TenantForbidden, TenantUnknown, LinkForbidden, ChannelNotConfigured, NoEndpoint, IdempotencyConflict;
+        with `wait` also RateLimited (nothing is kept then) and DeliveryFailed (it is kept, FAILED).
         """
         draft = command.draft
-        self._tenants.require(draft.tenant)
+        if (refusal := self._refusal(draft)) is not None:
+            raise refusal
         if not command.dry_run and not command.wait:
             return await self.queueing.submit(draft)
         [route] = await self.routes([draft])
@@ -65,8 +74,11 @@ class Sender:
 
     async def send_bulk(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """The outcome of each draft, in their order; what was refused before keeps its error."""
-        refusals = (None if isinstance(draft, DomainError) else self._tenants.refusal(draft.tenant) for draft in drafts)
+        refusals = (None if isinstance(draft, DomainError) else self._refusal(draft) for draft in drafts)
         return await self._queue([refusal or draft for refusal, draft in zip(refusals, drafts, strict=True)])
+
+    def _refusal(self, draft: Draft) -> DomainError | None:
+        return self._tenants.refusal(draft.tenant) or self._links.refusal(draft.link)
 
     async def _queue(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """Queues the drafts with all that is needed for any of them asked once; errors among them are kept."""
@@ -166,6 +178,7 @@ def _imagined(draft: Draft, route: Route) -> Notification:
         title=draft.title,
         body=draft.body,
         data=draft.data,
+        link=draft.link,
         channel=route.channel,
         status=Status.PENDING,
         attempts=0,

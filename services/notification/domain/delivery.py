@@ -111,6 +111,7 @@ class Outgoing:
     body: str
     data: str
     created_at: datetime
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,25 @@ class AddressInvalid(InvalidArgument):
         super().__init__(violations=[FieldViolation("address", description, "ADDRESS_INVALID")])
 
 
+class LinkForbidden(InvalidArgument):
+    """A notification may not lead there."""
+
+    reason = "LINK_FORBIDDEN"
+
+    def __init__(self, field: str, origin: str, why: str) -> None:
+        super().__init__(violations=[FieldViolation(field, why, "LINK_FORBIDDEN")], metadata={"origin": origin})
+
+
+class LinkUnknown(NotFound):
+    """There is no such link."""
+
+
+class LinkExpired(FailedPrecondition):
+    """The time of the link is over, or what it led to is gone."""
+
+    reason = "LINK_EXPIRED"
+
+
 class TargetBlocked(InvalidArgument):
     """The URL leads to where webhooks must not go."""
 

@@ -42,8 +42,8 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a caller wants to be sent. `data` is JSON text of an object, empty for none. `urgent`: before all that
-    waits."""
+    """What a caller wants to be sent. `data` is JSON text of an object, empty for none; `link` is where it leads.
+    `urgent`: before all that waits."""
 
     tenant: str
     user: str
@@ -51,6 +51,7 @@ class Draft:
     title: str
     body: str = ""
     data: str = ""
+    link: str = ""
     channel: ChannelName | None = None
     idempotency_key: str = ""
     urgent: bool = False
@@ -62,6 +63,8 @@ class Draft:
     def fingerprint(self) -> bytes:
         """Equal for equal content: what decides whether an idempotency key is used again or misused."""
         content = (self.tenant, self.user, self.type, self.title, self.body, self.data, self.channel or "")
+        if self.link:  # earlier versions kept fingerprints without
+            content = (*content, self.link)
         return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
@@ -102,5 +105,6 @@ class Notification:
     read_at: datetime | None = None
     opened_at: datetime | None = None
     version: int = 1
+    link: str = ""
     address: str = ""
     history: tuple[Attempt, ...] = ()

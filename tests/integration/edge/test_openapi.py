@@ -50,7 +50,10 @@ def all_operations() -> Iterator[Operation]:
 
 
 OPERATIONS = {operation.source["operationId"]: operation for operation in all_operations()}
+OPEN = {name for name, operation in OPERATIONS.items() if operation.source.get("security") == []}
+CLOSED = {name: operation for name, operation in OPERATIONS.items() if name not in OPEN}
 each = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+each_closed = pytest.mark.parametrize("operation", CLOSED.values(), ids=CLOSED.keys())
 with_body = pytest.mark.parametrize(
     "operation", [found for found in OPERATIONS.values() if found.body_types], ids=lambda found: found.url
 )
@@ -72,7 +75,7 @@ def test_no_two_paths_are_the_same_place() -> None:
     assert len(places) == len(set(places))
 
 
-@each
+@each_closed
 def test_every_problem_is_a_problem(operation: Operation) -> None:
     expected = PROBLEMS | ({"413", "415"} if operation.body_types else set())
     assert set(operation.source["responses"]) == expected | {"200"}
@@ -86,7 +89,24 @@ def test_parameters_are_those_of_the_path(operation: Operation) -> None:
     assert in_path == set(re.findall(r"{(\w+)}", operation.path))
 
 
-@each
+async def test_only_signed_links_and_pixels_are_open(anonymous: httpx.AsyncClient) -> None:
+    assert sorted(OPEN) == ["TrackingService_FollowLink", "TrackingService_ViewPixel"]
+    for verb, wants in (("GET", False), ("HEAD", False), ("POST", True), ("PUT", True), ("DELETE", True)):
+        for path in ("/v1/notifications:follow", "/v1/notifications:pixel"):
+            answer = await anonymous.request(verb, path, params={"token": "x"})
+            assert (answer.status_code == 401) is wants, (verb, path)
+    pixel = await anonymous.get("/v1/notifications:pixel?token=x")
+    assert (pixel.status_code, pixel.headers["content-type"]) == (200, "image/gif")
+    for near in (
+        "/v1/notifications:follow/",
+        "/v1/notifications:follow;x",
+        "/v1/notifications:count",
+        "//v1/notifications:unread",
+    ):
+        assert (await anonymous.get(near)).status_code == 401, near
+
+
+@each_closed
 async def test_every_operation_has_a_route_and_wants_a_token(
     operation: Operation, rest: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:

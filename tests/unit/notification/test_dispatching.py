@@ -38,6 +38,7 @@ from services.notification.domain.delivery import (
 )
 from services.notification.domain.errors import DeliveryFailed, NoEndpoint, TenantForbidden, TenantUnknown
 from services.notification.domain.lane import Lane
+from services.notification.domain.links import LinkOrigins
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
 from tests.support.eventually import eventually
@@ -205,7 +206,7 @@ async def world(
             for lane in Lane
         )
         plans = Plans(channels, (Step(ChannelName.EMAIL), Step(ChannelName.CONSOLE)), {})
-        sender = Sender(tenants, store, endpoints, lanes, plans)
+        sender = Sender(tenants, store, endpoints, lanes, plans, LinkOrigins())
         inbox = Inbox(tenants, store)
         running = asyncio.create_task(lanes.run(stop))
         gate = asyncio.Event()

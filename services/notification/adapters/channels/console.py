@@ -45,4 +45,6 @@ def pretty(message: Outgoing, *, colours: bool) -> str:
     lines += message.body.splitlines()
     if message.data:
         lines.append(message.data)
+    if message.link:
+        lines.append(message.link)
     return "\n".join(("╭ " if at == 0 else "│ ") + line for at, line in enumerate(lines)) + "\n╰"

@@ -71,6 +71,8 @@ def payload(message: Outgoing, token: str) -> dict[str, Any] | None:
     data = {"id": message.id, "tenant": message.tenant, "type": message.type.value}
     if message.data:
         data["data"] = message.data
+    if message.link:
+        data["link"] = message.link
     shown = {"title": message.title, "body": message.body}
     if (over := _size(shown) + _size(data) - MAX_PAYLOAD) > 0:
         data["cut"] = "true"

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from services.notification.adapters.channels.tracked import TrackedLinks
 from services.notification.application.ports import Mail
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.invoice import Debt
@@ -16,9 +17,11 @@ _POLICY = SMTP.clone(cte_type="7bit", utf8=False)
 
 
 class Composer:
-    """E-mails from one sender. `sender` is an address, `sender_name` may be empty."""
+    """E-mails from one sender. `sender` is an address, `sender_name` may be empty. With `tracked` the HTML of
+    notifications tells when it is displayed, and when its link is followed; the text never does."""
 
-    def __init__(self, sender: str, sender_name: str = "") -> None:
+    def __init__(self, sender: str, sender_name: str = "", tracked: TrackedLinks | None = None) -> None:
+        self._tracked = tracked
         self._domain = sender.rpartition("@")[2] or "localhost"
         message = EmailMessage(policy=_POLICY)
         from email.headerregistry import Address
@@ -40,9 +43,24 @@ class Composer:
         mail["Message-ID"] = self.message_id(message.id)
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Tocsin-Type"] = message.type
-        mail.set_content(message.body or message.title)
-        mail.add_alternative(_page(message), subtype="html")
+        text = message.body or message.title
+        mail.set_content(f"{text}\n\n{message.link}" if message.link else text)
+        mail.add_alternative(self._page(message), subtype="html")
         return Mail(recipient=recipient, content=_subject(message.title) + mail.as_bytes())
+
+    def _page(self, message: Outgoing) -> str:
+        body = "<br>\n".join(html.escape(line) for line in message.body.splitlines())
+        link = pixel = ""
+        if message.link:
+            address = self._tracked.link(message) if self._tracked else message.link
+            link = f'<p><a href="{html.escape(address)}">{html.escape(message.link)}</a></p>\n'
+        if self._tracked:
+            address = html.escape(self._tracked.pixel(message))
+            pixel = f'<img src="{address}" width="1" height="1" border="0" alt="">\n'
+        return (
+            '<!doctype html>\n<html><body style="font-family:sans-serif">\n'
+            f"<h2>{html.escape(message.title)}</h2>\n<p>{body}</p>\n{link}{pixel}</body></html>\n"
+        )
 
     def invoice(self, debt: Debt, pdf: bytes) -> Mail:
         """A debt's invoice with the PDF attached. Composed by hand: a million of them are sent in a row, and every
@@ -87,11 +105,3 @@ def _subject(title: str) -> bytes:
 
 def _wrapped(content: bytes) -> bytes:
     return base64.encodebytes(content).replace(b"\n", b"\r\n")
-
-
-def _page(message: Outgoing) -> str:
-    body = "<br>\n".join(html.escape(line) for line in message.body.splitlines())
-    return (
-        '<!doctype html>\n<html><body style="font-family:sans-serif">\n'
-        f"<h2>{html.escape(message.title)}</h2>\n<p>{body}</p>\n</body></html>\n"
-    )

@@ -74,6 +74,7 @@ def notification_body(message: Outgoing) -> str:
                 "title": message.title,
                 "body": message.body,
                 "data": json.loads(message.data) if message.data else {},
+                **({"link": message.link} if message.link else {}),
             },
         },
         ensure_ascii=False,

@@ -46,6 +46,7 @@ def draft(request: pb.SendNotificationRequest) -> Draft:
         title=request.title,
         body=request.body,
         data=json_text(request.data) if request.HasField("data") else "",
+        link=request.link,
         channel=_channel(request.channel),
         idempotency_key=request.idempotency_key,
     )
@@ -134,6 +135,7 @@ def notification(value: Notification) -> pb.Notification:
         read_time=timestamp(value.read_at),
         open_time=timestamp(value.opened_at),
         version=value.version,
+        link=value.link,
         address=value.address,
         history=[_attempt(one) for one in value.history],
     )

@@ -23,7 +23,19 @@ from tocsin.notification.v1 import notification_service_pb2
 from tocsin.notification.v1 import reminder_service_pb2 as pb
 
 _CHANGEABLE: Final = (
-    *("title", "body", "data", "times_of_day", "cron", "time_zone", "start_time", "end_time", "channel", "check"),
+    *(
+        "title",
+        "body",
+        "data",
+        "link",
+        "times_of_day",
+        "cron",
+        "time_zone",
+        "start_time",
+        "end_time",
+        "channel",
+        "check",
+    ),
     *("missed_policy", "catch_up_window", "adaptive"),
 )
 _SCHEDULES: Final = {"times_of_day": "cron", "cron": "times_of_day"}
@@ -38,6 +50,7 @@ def content(message: pb.Reminder) -> Content:
         title=message.title,
         body=message.body,
         data=json_text(message.data, "reminder.data") if message.HasField("data") else "",
+        link=message.link,
         recurrence=Recurrence(
             zone=message.time_zone,
             times=tuple(sorted(time.fromisoformat(at) for at in message.times_of_day)),
@@ -115,7 +128,7 @@ def _paths(given: pb.Reminder, mask: FieldMask) -> list[str]:
 
 
 def _tell(message: pb.Reminder, value: Content) -> None:
-    message.title, message.body = value.title, value.body
+    message.title, message.body, message.link = value.title, value.body, value.link
     if value.data:
         message.data.update(cast(dict[str, Any], json.loads(value.data)))
     message.times_of_day.extend(f"{at:%H:%M}" for at in value.recurrence.times)

@@ -237,5 +237,6 @@ def _outgoing(notification: Notification) -> Outgoing:
         title=notification.title,
         body=notification.body,
         data=notification.data,
+        link=notification.link,
         created_at=notification.created_at,
     )

@@ -99,6 +99,7 @@ class InMemoryNotifications:
             title=draft.title,
             body=draft.body,
             data=draft.data,
+            link=draft.link,
             channel=route.channel,
             status=Status.PENDING,
             attempts=0,

@@ -49,6 +49,7 @@ class New:
             title=self.draft.title,
             body=self.draft.body,
             data=self.draft.data,
+            link=self.draft.link,
             channel=self.route.channel,
             status=Status.PENDING,
             attempts=0,

@@ -23,7 +23,7 @@ from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import Subscription, disabled
 
 _CONTENT = """
-    SELECT id::text AS id, recipient, type, title, body, data::text AS data, created_at
+    SELECT id::text AS id, recipient, type, title, body, data::text AS data, link, created_at
     FROM TENANT.notifications WHERE id = ANY($1::uuid[])
 """
 _TAKE = """
@@ -194,6 +194,7 @@ def _outgoing(row: Record, tenant: str) -> Outgoing:
         title=row["title"],
         body=row["body"],
         data=row["data"] or "",
+        link=row["link"],
         created_at=row["created_at"],
     )
 

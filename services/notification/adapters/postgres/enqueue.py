@@ -48,23 +48,23 @@ _INSERT = f"""
     WITH new AS (
         SELECT * FROM unnest(
             $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::integer[], $10::smallint[]
-        ) AS n (id, recipient, type, title, body, data, channel, plan, legs, step)
+            $9::integer[], $10::smallint[], $11::text[]
+        ) AS n (id, recipient, type, title, body, data, channel, plan, legs, step, link)
     ), legs AS (
-        SELECT * FROM unnest({leg_arrays(11)}, $21::boolean[]) AS l ({LEG_COLUMNS}, claimed)
+        SELECT * FROM unnest({leg_arrays(12)}, $22::boolean[]) AS l ({LEG_COLUMNS}, claimed)
     ), kept AS (
         INSERT INTO TENANT.notifications
-            (id, recipient, type, title, body, data, channel, plan, legs, step, created_at)
-        SELECT id, recipient, type, title, body, data::json, channel, plan, legs, step, $22::timestamptz FROM new
+            (id, recipient, type, title, body, data, channel, plan, legs, step, link, created_at)
+        SELECT id, recipient, type, title, body, data::json, channel, plan, legs, step, link, $23::timestamptz FROM new
     ), slots AS (
         INSERT INTO rate_slots (delivery, lease, tenant, recipient, notification)
-        SELECT id, $24::uuid, $23::text, recipient, reference FROM legs WHERE claimed
+        SELECT id, $25::uuid, $24::text, recipient, reference FROM legs WHERE claimed
     ), scheduled AS (
         INSERT INTO deliveries
             (id, kind, tenant, recipient, channel, endpoint, receiver, priority, step, standby, reference, created_at,
             next_attempt_at, lease, claims)
-        SELECT id, 'NOTIFICATION', $23, recipient, channel, endpoint, receiver, priority, step, standby, reference, $22,
-            CASE WHEN claimed THEN $25::timestamptz ELSE due END, CASE WHEN claimed THEN $24::uuid END, claimed::integer
+        SELECT id, 'NOTIFICATION', $24, recipient, channel, endpoint, receiver, priority, step, standby, reference, $23,
+            CASE WHEN claimed THEN $26::timestamptz ELSE due END, CASE WHEN claimed THEN $25::uuid END, claimed::integer
         FROM legs
     )
     SELECT pg_notify('notification_work', w.lane)
@@ -196,6 +196,7 @@ class Enqueuer:
                 ["" if new.draft.channel else dump_plan(new.route.plan) for new in group],
                 [len(new.route.legs) for new in group],
                 [new.route.step for new in group],
+                [new.draft.link for new in group],
                 *leg_values(legs),
                 [one.id in batch.claimed for one in legs],
                 batch.now,
@@ -265,5 +266,6 @@ def _outgoing(new: New, now: datetime) -> Outgoing:
         title=draft.title,
         body=draft.body,
         data=draft.data,
+        link=draft.link,
         created_at=now,
     )

@@ -12,7 +12,7 @@ from services.notification.domain.reminders.recurrence import Recurrence
 from services.notification.domain.reminders.reminder import Content, MissedPolicy, Reminder, State
 
 CONTENT = (
-    *("title", "body", "data", "times", "cron", "zone", "start_at", "end_at", "channel", "check_url"),
+    *("title", "body", "data", "link", "times", "cron", "zone", "start_at", "end_at", "channel", "check_url"),
     *("check_timeout", "on_no_answer", "missed", "catch_up_window", "min_every", "max_every"),
 )
 RUNNING = ("state", "next_run_at", "every", "passes", "window_from", "version", "created_at", "updated_at")
@@ -28,6 +28,7 @@ def content(row: Row) -> Content:
         title=row["title"],
         body=row["body"],
         data=row["data"] or "",
+        link=row["link"],
         recurrence=Recurrence(zone=row["zone"], times=_times(row["times"]), cron=row["cron"]),
         start=row["start_at"],
         end=row["end_at"],
@@ -52,6 +53,7 @@ def content_values(value: Content) -> Sequence[object]:
         value.title,
         value.body,
         value.data or None,
+        value.link,
         ",".join(f"{at:%H:%M}" for at in value.recurrence.times),
         value.recurrence.cron,
         value.recurrence.zone,

@@ -15,25 +15,30 @@ from services.notification.application.reminders.ports import (
     StatisticsFilter,
 )
 from services.notification.application.tenants import Tenants
+from services.notification.domain.links import LinkOrigins
 from services.notification.domain.reminders.errors import CheckOriginForbidden
 from services.notification.domain.reminders.occurrence import Occurrence
 from services.notification.domain.reminders.reminder import Content, Reminder
 
 
 class Reminders:
-    """Handles commands and queries. All raise TenantForbidden and TenantUnknown. Checks may ask `origins` only."""
+    """Handles commands and queries. All raise TenantForbidden and TenantUnknown. Checks may ask `origins` only, links
+    lead to `links`."""
 
-    def __init__(self, tenants: Tenants, store: ReminderStore, origins: Targets, limits: Limits) -> None:
+    def __init__(
+        self, tenants: Tenants, store: ReminderStore, origins: Targets, limits: Limits, links: LinkOrigins
+    ) -> None:
         self._tenants = tenants
         self._store = store
         self._origins = origins
         self._limits = limits
+        self._links = links
 
     async def create(
         self, tenant: str, id_: str, user: str, content: Content, *, idempotency_key: str = ""
     ) -> Reminder:
         """The reminder; one that is there with the same content. Without an id it has one of its idempotency key, or a
-        new one. Raises ReminderExists, ReminderLimit, ScheduleInvalid and CheckOriginForbidden."""
+        new one. Raises ReminderExists, ReminderLimit, ScheduleInvalid, CheckOriginForbidden and LinkForbidden."""
         self._tenants.require(tenant)
         self._check(content)
         reminder, _ = await self._store.create(tenant, id_ or _id_of(idempotency_key), user, content, self._limits)
@@ -53,7 +58,7 @@ class Reminders:
         self, tenant: str, id_: str, content: Callable[[Content], Content], *, expected: int = 0
     ) -> Reminder:
         """What it has become, of what `content` makes of its content. Raises ReminderNotFound, VersionConflict,
-        ScheduleInvalid and CheckOriginForbidden."""
+        ScheduleInvalid, CheckOriginForbidden and LinkForbidden."""
 
         def change(reminder: Reminder, now: datetime) -> Reminder:
             changed = content(reminder.content)
@@ -93,6 +98,7 @@ class Reminders:
     def _check(self, content: Content) -> None:
         if content.check is not None and content.check.origin not in self._origins:
             raise CheckOriginForbidden(str(content.check.origin))
+        self._links.check(content.link, "reminder.link")
 
 
 def _id_of(idempotency_key: str) -> str:

@@ -39,13 +39,14 @@ class MissedPolicy(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a caller says about a reminder. `data` is JSON text of an object, empty for none. Raises ScheduleInvalid for
-    an end that is not after the start, and DataTooLarge."""
+    """What a caller says about a reminder. `data` is JSON text of an object, empty for none; `link` is where it leads.
+    Raises ScheduleInvalid for an end that is not after the start, and DataTooLarge."""
 
     title: str
     recurrence: Recurrence
     body: str = ""
     data: str = ""
+    link: str = ""
     start: datetime | None = None
     end: datetime | None = None
     channel: ChannelName | None = None
@@ -68,6 +69,7 @@ class Content:
             title=self.title,
             body=self.body,
             data=self.data,
+            link=self.link,
             channel=self.channel,
         )
 

@@ -66,6 +66,12 @@ const (
 	// ERROR_REASON_DEAD_LETTER_CLOSED: the dead letter has been retried, or was too large to be kept whole and can only be
 	// archived (FAILED_PRECONDITION). Metadata: id, state, by, at.
 	ErrorReason_ERROR_REASON_DEAD_LETTER_CLOSED ErrorReason = 16
+	// ERROR_REASON_LINK_FORBIDDEN: links may not lead to this origin; the operator names those that they may lead to
+	// (INVALID_ARGUMENT). Metadata: origin.
+	ErrorReason_ERROR_REASON_LINK_FORBIDDEN ErrorReason = 17
+	// ERROR_REASON_LINK_EXPIRED: the time of a signed link or pixel is over, or what it led to is gone (FAILED_PRECONDITION; 410
+	// over REST).
+	ErrorReason_ERROR_REASON_LINK_EXPIRED ErrorReason = 18
 )
 
 // Enum value maps for ErrorReason.
@@ -88,6 +94,8 @@ var (
 		14: "ERROR_REASON_REMINDER_EXISTS",
 		15: "ERROR_REASON_REMINDER_ENDED",
 		16: "ERROR_REASON_DEAD_LETTER_CLOSED",
+		17: "ERROR_REASON_LINK_FORBIDDEN",
+		18: "ERROR_REASON_LINK_EXPIRED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -107,6 +115,8 @@ var (
 		"ERROR_REASON_REMINDER_EXISTS":        14,
 		"ERROR_REASON_REMINDER_ENDED":         15,
 		"ERROR_REASON_DEAD_LETTER_CLOSED":     16,
+		"ERROR_REASON_LINK_FORBIDDEN":         17,
+		"ERROR_REASON_LINK_EXPIRED":           18,
 	}
 )
 
@@ -141,7 +151,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xd1\x04\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\x91\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -160,7 +170,9 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"#ERROR_REASON_CHECK_ORIGIN_FORBIDDEN\x10\r\x12 \n" +
 	"\x1cERROR_REASON_REMINDER_EXISTS\x10\x0e\x12\x1f\n" +
 	"\x1bERROR_REASON_REMINDER_ENDED\x10\x0f\x12#\n" +
-	"\x1fERROR_REASON_DEAD_LETTER_CLOSED\x10\x10B\xda\x01\n" +
+	"\x1fERROR_REASON_DEAD_LETTER_CLOSED\x10\x10\x12\x1f\n" +
+	"\x1bERROR_REASON_LINK_FORBIDDEN\x10\x11\x12\x1d\n" +
+	"\x19ERROR_REASON_LINK_EXPIRED\x10\x12B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

@@ -295,7 +295,9 @@ type Notification struct {
 	// address that took it first, as ListEndpoints shows it; empty while none has.
 	Address string `protobuf:"bytes,17,opt,name=address,proto3" json:"address,omitempty"`
 	// history of the attempts, oldest first, the latest 20; in the answers of GetNotification and waiting calls only.
-	History       []*DeliveryAttempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
+	History []*DeliveryAttempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
+	// link that it leads to; empty without one.
+	Link          string `protobuf:"bytes,20,opt,name=link,proto3" json:"link,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,6 +465,13 @@ func (x *Notification) GetHistory() []*DeliveryAttempt {
 	return nil
 }
 
+func (x *Notification) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
 // DeliveryAttempt is one attempt at one address.
 type DeliveryAttempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -588,8 +597,12 @@ type SendNotificationRequest struct {
 	// idempotency_key makes a retry safe (the `Idempotency-Key` header over REST): the same key with the same content
 	// returns the first notification, with other content ALREADY_EXISTS. Kept for 24 hours.
 	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// link that the notification leads to: an http(s) URL of an origin that the operator has named
+	// (TOCSIN_NOTIFICATION_LINK_ORIGINS; INVALID_ARGUMENT otherwise). E-mails show it; where the deployment has a public URL, they
+	// lead there by a signed link that records that the notification was opened.
+	Link          string `protobuf:"bytes,11,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendNotificationRequest) Reset() {
@@ -688,6 +701,13 @@ func (x *SendNotificationRequest) GetDryRun() bool {
 func (x *SendNotificationRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SendNotificationRequest) GetLink() string {
+	if x != nil {
+		return x.Link
 	}
 	return ""
 }
@@ -1511,7 +1531,7 @@ var File_tocsin_notification_v1_notification_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfd\x06\n" +
+	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x91\a\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1533,7 +1553,8 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\aversion\x18\x10 \x01(\x03R\aversion\x127\n" +
 	"\topen_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bopenTime\x12\x18\n" +
 	"\aaddress\x18\x11 \x01(\tR\aaddress\x12A\n" +
-	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\"C\n" +
+	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\x12\x12\n" +
+	"\x04link\x18\x14 \x01(\tR\x04link\"C\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\b\n" +
@@ -1547,7 +1568,7 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x04sent\x18\x04 \x01(\bR\x04sent\x12\x12\n" +
 	"\x04code\x18\x05 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\tR\amessage\x12\x16\n" +
-	"\x06repeat\x18\a \x01(\bR\x06repeat\"\xd3\x03\n" +
+	"\x06repeat\x18\a \x01(\bR\x06repeat\"\xf8\x03\n" +
 	"\x17SendNotificationRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
@@ -1559,7 +1580,8 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x04wait\x18\b \x01(\bR\x04wait\x12\x17\n" +
 	"\adry_run\x18\t \x01(\bR\x06dryRun\x125\n" +
 	"\x0fidempotency_key\x18\n" +
-	" \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\"\xc2\x01\n" +
+	" \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\x12#\n" +
+	"\x04link\x18\v \x01(\tB\x0f\xbaH\f\xd8\x01\x01r\a\xb0\xb5\x18\x01\x18\x80\x10R\x04link\"\xc2\x01\n" +
 	"\x1cSendBulkNotificationsRequest\x12k\n" +
 	"\rnotifications\x18\x01 \x03(\v2/.tocsin.notification.v1.SendNotificationRequestB\x14\xe2A\x01\x02\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\xe8\a\"\x03\xd8\x01\x03R\rnotifications\x125\n" +

@@ -566,7 +566,9 @@ type Reminder struct {
 	// create_time is when it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// update_time is when a caller changed it last.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// link that its notifications lead to, as SendNotificationRequest has it.
+	Link          string `protobuf:"bytes,23,opt,name=link,proto3" json:"link,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -753,6 +755,13 @@ func (x *Reminder) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Reminder) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
 }
 
 // ReminderOccurrence is one time at which a reminder was due, and what was decided.
@@ -1775,7 +1784,7 @@ const file_tocsin_notification_v1_reminder_service_proto_rawDesc = "" +
 	"\tNO_ANSWER\x10\x03\"g\n" +
 	"\x11AdaptiveFrequency\x12&\n" +
 	"\tmin_every\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18@(\x00R\bminEvery\x12*\n" +
-	"\tmax_every\x18\x02 \x01(\x05B\r\xe2A\x01\x02\xbaH\x06\x1a\x04\x18@(\x01R\bmaxEvery\"\xd4\n" +
+	"\tmax_every\x18\x02 \x01(\x05B\r\xe2A\x01\x02\xbaH\x06\x1a\x04\x18@(\x01R\bmaxEvery\"\xf9\n" +
 	"\n" +
 	"\bReminder\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x02id\x12%\n" +
@@ -1805,7 +1814,8 @@ const file_tocsin_notification_v1_reminder_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"createTime\x12A\n" +
 	"\vupdate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
-	"updateTime\"A\n" +
+	"updateTime\x12#\n" +
+	"\x04link\x18\x17 \x01(\tB\x0f\xbaH\f\xd8\x01\x01r\a\xb0\xb5\x18\x01\x18\x80\x10R\x04link\"A\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

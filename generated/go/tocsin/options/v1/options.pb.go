@@ -29,7 +29,7 @@ type AuthRule struct {
 	// scopes of which the caller's token must hold at least one, written `<resource>:<read|write|admin>`
 	// (for example `readings:write`). A token with the scope `*` passes every rule.
 	Scopes []string `protobuf:"bytes,1,rep,name=scopes" json:"scopes,omitempty"`
-	// public methods need no token at all. Only health checks are public.
+	// public methods need no token at all: health checks, and what carries a signed token of its own in the request.
 	Public        *bool `protobuf:"varint,2,opt,name=public" json:"public,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

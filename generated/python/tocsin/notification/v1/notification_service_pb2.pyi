@@ -49,7 +49,7 @@ BASIC: NotificationView
 FULL: NotificationView
 
 class Notification(_message.Message):
-    __slots__ = ("id", "tenant", "user", "type", "title", "body", "data", "status", "channel", "attempts", "error", "next_attempt_time", "create_time", "send_time", "read_time", "version", "open_time", "address", "history")
+    __slots__ = ("id", "tenant", "user", "type", "title", "body", "data", "status", "channel", "attempts", "error", "next_attempt_time", "create_time", "send_time", "read_time", "version", "open_time", "address", "history", "link")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Notification.Status]
@@ -79,6 +79,7 @@ class Notification(_message.Message):
     OPEN_TIME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     user: str
@@ -98,7 +99,8 @@ class Notification(_message.Message):
     open_time: _timestamp_pb2.Timestamp
     address: str
     history: _containers.RepeatedCompositeFieldContainer[DeliveryAttempt]
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[NotificationType, str]] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., status: _Optional[_Union[Notification.Status, str]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., history: _Optional[_Iterable[_Union[DeliveryAttempt, _Mapping]]] = ...) -> None: ...
+    link: str
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[NotificationType, str]] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., status: _Optional[_Union[Notification.Status, str]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., read_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., history: _Optional[_Iterable[_Union[DeliveryAttempt, _Mapping]]] = ..., link: _Optional[str] = ...) -> None: ...
 
 class DeliveryAttempt(_message.Message):
     __slots__ = ("time", "channel", "address", "sent", "code", "message", "repeat")
@@ -119,7 +121,7 @@ class DeliveryAttempt(_message.Message):
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., address: _Optional[str] = ..., sent: _Optional[bool] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., repeat: _Optional[bool] = ...) -> None: ...
 
 class SendNotificationRequest(_message.Message):
-    __slots__ = ("tenant", "user", "type", "title", "body", "data", "channel", "wait", "dry_run", "idempotency_key")
+    __slots__ = ("tenant", "user", "type", "title", "body", "data", "channel", "wait", "dry_run", "idempotency_key", "link")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +132,7 @@ class SendNotificationRequest(_message.Message):
     WAIT_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user: str
     type: NotificationType
@@ -140,7 +143,8 @@ class SendNotificationRequest(_message.Message):
     wait: bool
     dry_run: bool
     idempotency_key: str
-    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[NotificationType, str]] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., wait: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    link: str
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[NotificationType, str]] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., wait: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., idempotency_key: _Optional[str] = ..., link: _Optional[str] = ...) -> None: ...
 
 class SendBulkNotificationsRequest(_message.Message):
     __slots__ = ("notifications", "idempotency_key")

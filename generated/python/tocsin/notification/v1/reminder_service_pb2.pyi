@@ -58,7 +58,7 @@ class AdaptiveFrequency(_message.Message):
     def __init__(self, min_every: _Optional[int] = ..., max_every: _Optional[int] = ...) -> None: ...
 
 class Reminder(_message.Message):
-    __slots__ = ("id", "tenant", "user", "title", "body", "data", "times_of_day", "cron", "time_zone", "start_time", "end_time", "channel", "check", "missed_policy", "catch_up_window", "adaptive", "state", "next_run_time", "every", "version", "create_time", "update_time")
+    __slots__ = ("id", "tenant", "user", "title", "body", "data", "times_of_day", "cron", "time_zone", "start_time", "end_time", "channel", "check", "missed_policy", "catch_up_window", "adaptive", "state", "next_run_time", "every", "version", "create_time", "update_time", "link")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Reminder.State]
@@ -99,6 +99,7 @@ class Reminder(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     user: str
@@ -121,7 +122,8 @@ class Reminder(_message.Message):
     version: int
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., times_of_day: _Optional[_Iterable[str]] = ..., cron: _Optional[str] = ..., time_zone: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[_notification_service_pb2.Channel, str]] = ..., check: _Optional[_Union[ReminderCheck, _Mapping]] = ..., missed_policy: _Optional[_Union[Reminder.MissedPolicy, str]] = ..., catch_up_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptive: _Optional[_Union[AdaptiveFrequency, _Mapping]] = ..., state: _Optional[_Union[Reminder.State, str]] = ..., next_run_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., every: _Optional[int] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    link: str
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., times_of_day: _Optional[_Iterable[str]] = ..., cron: _Optional[str] = ..., time_zone: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[_notification_service_pb2.Channel, str]] = ..., check: _Optional[_Union[ReminderCheck, _Mapping]] = ..., missed_policy: _Optional[_Union[Reminder.MissedPolicy, str]] = ..., catch_up_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., adaptive: _Optional[_Union[AdaptiveFrequency, _Mapping]] = ..., state: _Optional[_Union[Reminder.State, str]] = ..., next_run_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., every: _Optional[int] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link: _Optional[str] = ...) -> None: ...
 
 class ReminderOccurrence(_message.Message):
     __slots__ = ("reminder", "time", "through", "decision", "reason", "check_outcome", "check_attempts", "error", "notification", "decide_time", "open_time")
