@@ -42,7 +42,7 @@ from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
 from services.notification.adapters.nats.public_feed import PublicFeed
 from services.notification.adapters.postgres.clock import Clock, DatabaseClock
-from services.notification.adapters.postgres.retention import prepare_weeks, prune_all
+from services.notification.adapters.postgres.retention import prepare_weeks, prune_all, remember_retentions
 from services.notification.adapters.postgres.statistics import merge_counts
 from services.notification.adapters.postgres.stores import PostgresStores, StoreOptions
 from services.notification.adapters.postgres.tenants import migrate_tenants
@@ -153,6 +153,7 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     )
     await migrate_tenants(dsn, settings.tenant_names())
     await prepare_weeks(database, clock, settings.tenant_names())
+    await remember_retentions(database, settings.retentions())
     nats = await app.enter(
         open_nats(
             settings.nats_url,

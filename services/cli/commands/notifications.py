@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.errors import CommandError
+from services.cli.notification_migration import migrate
 from services.cli.options import StateDirOption, ago
 from services.cli.output import JsonOption, console, fields, print_json, table
 
@@ -21,6 +22,7 @@ LimitOption = Annotated[int, typer.Option(min=1, max=1000, help="How many at mos
 
 def register(root: typer.Typer) -> None:
     """Adds the commands."""
+    app.command()(migrate)
     root.add_typer(app, name="notifications")
 
 

@@ -142,7 +142,7 @@ class NotificationStore(Protocol):
         ...
 
     async def abandoned(self, wanted: AbandonedFilter, limit: int) -> Sequence[str]:
-        """The ids of up to `limit` FAILED ones, the oldest first."""
+        """The ids of up to `limit` FAILED ones, the oldest first; none that a former system had failed to send."""
         ...
 
     async def retry_abandoned(self, tenant: str, ids: Sequence[str]) -> int:

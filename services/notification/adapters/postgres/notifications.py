@@ -229,7 +229,7 @@ class PostgresNotifications:
     async def abandoned(self, wanted: AbandonedFilter, limit: int) -> Sequence[str]:
         """See NotificationStore."""
         where = Conditions(limit)
-        where.add("n.status = 'FAILED'")
+        where.add("n.status = 'FAILED' AND n.migration_run IS NULL")
         if wanted.user:
             where.add("n.recipient = {}", wanted.user)
         if wanted.type is not None:

@@ -16,6 +16,10 @@ log = get_logger(__name__)
 DELIVERIES_LAST = timedelta(days=8)
 """Longer than any stream of public events keeps its messages: until then their keys keep repeats out."""
 _STEP = 5000
+_REMEMBER = """
+    INSERT INTO retentions (tenant, keep) SELECT * FROM unnest($1::text[], $2::interval[])
+    ON CONFLICT (tenant) DO UPDATE SET keep = excluded.keep
+"""
 _KEYS = """
     DELETE FROM TENANT.idempotency_keys WHERE key IN (
         SELECT key FROM TENANT.idempotency_keys WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -40,6 +44,14 @@ async def prepare_weeks(database: Database, clock: Clock, tenants: Iterable[str]
         async with database.transaction() as connection:
             if made := await weeks.add_weeks(connection, tenant, await clock.now(connection)):
                 log.info("retention.weeks_added", tenant=tenant, tables=made)
+
+
+async def remember_retentions(database: Database, keep: Mapping[str, timedelta]) -> None:
+    """Leaves for how long each tenant's notifications are kept to those who write beside the service."""
+    tenants = sorted(keep)
+    async with database.transaction() as connection:
+        await connection.execute(_REMEMBER, tenants, [keep[tenant] for tenant in tenants])
+        await connection.execute("DELETE FROM retentions WHERE tenant <> ALL($1::text[])", tenants)
 
 
 async def prune_all(database: Database, clock: Clock, keep: Mapping[str, timedelta], *, letters: timedelta) -> None:

@@ -14,7 +14,8 @@ from services.notification.domain.lane import priority_of_type
 
 _RETRY = f"""
     WITH wanted AS (
-        SELECT id FROM TENANT.notifications WHERE id = ANY($1::uuid[]) AND status = 'FAILED'
+        SELECT id FROM TENANT.notifications
+        WHERE id = ANY($1::uuid[]) AND status = 'FAILED' AND migration_run IS NULL
         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE TENANT.notifications n SET status = 'PENDING', version = version + 1 FROM wanted
@@ -26,7 +27,7 @@ async def retry_abandoned(
     connection: Connection, outbox: Outbox, tenant: str, ids: Sequence[str], now: datetime
 ) -> int:
     """Those of them that are FAILED become PENDING and due now, by their plans and the users' addresses of today, as
-    events too; how many."""
+    events too; how many. What a former system had failed to send is left to it."""
     found = await connection.fetch(in_tenant(_RETRY, tenant), ids)
     if not found:
         return 0

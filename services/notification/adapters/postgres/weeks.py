@@ -1,6 +1,6 @@
 """The tables of a tenant's notifications, one for each week: made ahead, dropped when they have served their time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from services.chassis.postgres import Connection, Database
@@ -31,10 +31,23 @@ _EXPIRE_OTHERS = """
 
 async def add_weeks(connection: Connection, tenant: str, now: datetime) -> Sequence[str]:
     """Makes the tables that the next time needs; the names of those made. To be called within a transaction."""
+    start = week_of(now)
+    return await _make(connection, tenant, [start + WEEK * place for place in range(_AHEAD // WEEK + 1)])
+
+
+async def add_weeks_of(connection: Connection, tenant: str, times: Iterable[datetime]) -> Sequence[str]:
+    """Makes the tables for notifications of these times, as `add_weeks` does; the names of those made."""
+    return await _make(connection, tenant, sorted({week_of(at) for at in times}))
+
+
+def week_of(at: datetime) -> datetime:
+    """When the week began."""
+    return at - (at - _MONDAY) % WEEK
+
+
+async def _make(connection: Connection, tenant: str, wanted: Sequence[datetime]) -> Sequence[str]:
     await connection.execute(_LOCK, f"tocsin:weeks:{tenant}")
     known = set(await _weeks(connection, tenant))
-    start = now - (now - _MONDAY) % WEEK
-    wanted = [start + WEEK * place for place in range(_AHEAD // WEEK + 1)]
     made = [week for week in wanted if week not in known]
     for week in made:
         await connection.execute(in_tenant("SELECT TENANT.add_week($1)", tenant), week)

@@ -48,7 +48,8 @@ type NotificationServiceClient interface {
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(ctx context.Context, in *ListNotificationsRequest, opts ...grpc.CallOption) (*ListNotificationsResponse, error)
 	// RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-	// due now, with a new set of attempts. One that several calls find is taken up once.
+	// due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+	// former system stay as they are.
 	RetryNotifications(ctx context.Context, in *RetryNotificationsRequest, opts ...grpc.CallOption) (*RetryNotificationsResponse, error)
 	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
 	MarkAllNotificationsRead(ctx context.Context, in *MarkAllNotificationsReadRequest, opts ...grpc.CallOption) (*MarkAllNotificationsReadResponse, error)
@@ -167,7 +168,8 @@ type NotificationServiceServer interface {
 	// ListNotifications returns notifications of one tenant, newest first.
 	ListNotifications(context.Context, *ListNotificationsRequest) (*ListNotificationsResponse, error)
 	// RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-	// due now, with a new set of attempts. One that several calls find is taken up once.
+	// due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+	// former system stay as they are.
 	RetryNotifications(context.Context, *RetryNotificationsRequest) (*RetryNotificationsResponse, error)
 	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
 	MarkAllNotificationsRead(context.Context, *MarkAllNotificationsReadRequest) (*MarkAllNotificationsReadResponse, error)

@@ -116,7 +116,8 @@ class NotificationServiceServicer:
 
     def RetryNotifications(self, request, context):
         """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-        due now, with a new set of attempts. One that several calls find is taken up once.
+        due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+        former system stay as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,8 @@ class NotificationServiceStub:
     """ListNotifications returns notifications of one tenant, newest first."""
     RetryNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RetryNotificationsRequest, _notification_service_pb2.RetryNotificationsResponse]
     """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-    due now, with a new set of attempts. One that several calls find is taken up once.
+    due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+    former system stay as they are.
     """
     MarkAllNotificationsRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllNotificationsReadRequest, _notification_service_pb2.MarkAllNotificationsReadResponse]
     """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
@@ -83,7 +84,8 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """ListNotifications returns notifications of one tenant, newest first."""
     RetryNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RetryNotificationsRequest, _notification_service_pb2.RetryNotificationsResponse]  # type: ignore[assignment]
     """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-    due now, with a new set of attempts. One that several calls find is taken up once.
+    due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+    former system stay as they are.
     """
     MarkAllNotificationsRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkAllNotificationsReadRequest, _notification_service_pb2.MarkAllNotificationsReadResponse]  # type: ignore[assignment]
     """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
@@ -144,7 +146,8 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.RetryNotificationsResponse, _abc.Awaitable[_notification_service_pb2.RetryNotificationsResponse]]:
         """RetryNotifications takes up again what a filter matches of the FAILED ones, the oldest first: each becomes PENDING,
-        due now, with a new set of attempts. One that several calls find is taken up once.
+        due now, with a new set of attempts. One that several calls find is taken up once. Those that were brought in from a
+        former system stay as they are.
         """
 
     @_abc_1.abstractmethod

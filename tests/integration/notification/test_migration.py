@@ -1,0 +1,200 @@
+"""Notifications of a former system on PostgreSQL: stored once whatever is killed, and undone exactly."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.chassis.postgres import Database, PoolOptions, migrate, open_database
+from services.notification.adapters.migration.migration import Options, migrate_file, set_aside_path
+from services.notification.adapters.migration.runs import MigrationRuns, Run
+from services.notification.adapters.migration.undoing import Undone, changed_since, undo_run
+from services.notification.adapters.postgres.tenants import TENANT_MIGRATIONS, schema_of
+from tests.support.eventually import eventually
+from tests.support.notification import TENANTS
+
+NOW = datetime.now(UTC)
+KEEP = dict.fromkeys(TENANTS, timedelta(days=90))
+_CHILD = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from services.chassis.postgres import open_database
+from services.notification.adapters.migration.migration import Options, migrate_file
+from services.notification.adapters.migration.runs import MigrationRuns
+
+class Silent:
+    def begun(self, run): pass
+    def batch(self, run, read, outcome): pass
+
+async def main(dsn, file, *tenants):
+    async with open_database(dsn, schema="notification", application_name="child") as database:
+        keep = dict.fromkeys(tenants, timedelta(days=90))
+        options = Options(file=Path(file), keep=keep)
+        await migrate_file(MigrationRuns(database, dsn), options, Path(file).parent, Silent())
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Heard:
+    """What a run said."""
+
+    def __init__(self) -> None:
+        self.resumed_after: int | None = None
+
+    def begun(self, run: Run) -> None:
+        self.resumed_after = run.checkpoint.documents
+
+    def batch(self, run: Run, read: int, outcome: Mapping[str, int]) -> None:
+        """Nothing is asked of it here."""
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    for tenant in TENANTS:
+        await migrate(dsn, schema_of(tenant), TENANT_MIGRATIONS, chassis=False)
+    options = PoolOptions(generic_plans=True)
+    async with open_database(dsn, schema="notification", application_name="tests", options=options) as opened:
+        yield opened
+
+
+def _silent(_so_far: Undone) -> None:
+    """Nothing is asked of it here."""
+
+
+def export(file: Path, count: int, **more: Any) -> Path:
+    """Of eighty days, of both tenants in turn; every tenth was pending, every hundredth is no document."""
+    with file.open("w") as content:
+        for n in range(count):
+            if n % 100 == 99:
+                content.write("[1]\n")
+                continue
+            at = NOW - timedelta(days=80 * n / count, seconds=1)
+            document = {
+                "_id": {"$oid": f"{n:024x}"},
+                "userId": f"u{n % 7}",
+                "type": "INFO",
+                "title": f"T{n}",
+                "body": "b",
+                "status": "PENDING" if n % 10 == 0 else "SENT",
+                "createdAt": {"$date": at.isoformat()},
+                "serviceName": TENANTS[n % 2],
+                **more,
+            }
+            content.write(json.dumps(document) + "\n")
+    return file
+
+
+async def stored(database: Database) -> int:
+    async with database.connection() as connection:
+        tables = " UNION ALL ".join(f'SELECT id FROM "{schema_of(one)}".notifications' for one in TENANTS)
+        return await connection.fetchval(f"SELECT count(*) FROM ({tables}) AS n")
+
+
+async def counted(database: Database) -> int:
+    async with database.connection() as connection:
+        tables = " UNION ALL ".join(
+            f'SELECT count FROM "{schema_of(one)}".notification_counts WHERE class IS NULL' for one in TENANTS
+        )
+        return await connection.fetchval(f"SELECT coalesce(sum(count), 0)::bigint FROM ({tables}) AS n")
+
+
+async def test_a_file_of_two_tenants(database: Database, dsn: str, tmp_path: Path) -> None:
+    file = export(tmp_path / "export.jsonl", 2500)
+    runs = MigrationRuns(database, dsn)
+    run = await migrate_file(runs, Options(file=file, keep=KEEP), tmp_path, Heard())
+    assert (run.state, run.checkpoint.documents) == ("DONE", 2500)
+    assert run.counts == {"stored": 2475, "set_aside": 25, "pending": 250}
+    assert await stored(database) == await counted(database) == 2475
+    lines = [json.loads(line) for line in set_aside_path(tmp_path, run.id).read_text().splitlines()]
+    assert lines[0]["reason"].startswith("is no object but a list")
+    assert (lines[0]["line"], lines[0]["raw"]) == (100, "[1]")
+    async with database.connection() as connection:
+        for tenant in TENANTS:
+            beside = await connection.fetchval(f'SELECT count(*) FROM "{schema_of(tenant)}".notifications_default')
+            assert beside == 0, "every week has its table"
+            waiting = f"SELECT count(*) FROM \"{schema_of(tenant)}\".notifications WHERE status = 'PENDING'"
+            assert await connection.fetchval(waiting) == 0
+        assert await connection.fetchval("SELECT count(*) FROM deliveries") == 0, "nobody is told anything"
+        assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
+    again = await migrate_file(runs, Options(file=file, keep=KEEP), tmp_path, Heard())
+    assert again.counts == {"known": 2475, "set_aside": 25}
+
+
+async def test_what_is_too_old_and_what_was_pending_may_be_left_out(
+    database: Database, dsn: str, tmp_path: Path
+) -> None:
+    file = export(tmp_path / "export.jsonl", 90)
+    keep = dict.fromkeys(TENANTS, timedelta(days=40))
+    run = await migrate_file(
+        MigrationRuns(database, dsn), Options(file=file, keep=keep, pending=False), tmp_path, Heard()
+    )
+    assert run.counts == {"stored": 40, "too_old": 45, "skipped_pending": 5}
+
+
+async def test_a_killed_run_goes_on_without_a_double(database: Database, dsn: str, tmp_path: Path) -> None:
+    file = export(tmp_path / "export.jsonl", 30_000)
+    runs = MigrationRuns(database, dsn)
+    for _ in range(2):
+        before = await stored(database)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _CHILD, dsn, str(file), *TENANTS, env={**os.environ, "PYTHONPATH": "."}
+        )
+
+        async def begun(before: int = before) -> bool:
+            return await stored(database) > before
+
+        await eventually(begun, timeout=30)
+        child.send_signal(signal.SIGKILL)
+        assert await child.wait() == -signal.SIGKILL
+    heard = Heard()
+    run = await migrate_file(runs, Options(file=file, keep=KEEP), tmp_path, heard)
+    assert heard.resumed_after
+    assert run.counts["stored"] == await stored(database) == await counted(database) == 29_700
+    lines = [json.loads(line)["line"] for line in set_aside_path(tmp_path, run.id).read_text().splitlines()]
+    assert lines == list(range(100, 30_001, 100)), "each is set aside once"
+
+
+async def test_undoing_a_run_leaves_what_was_there_before(database: Database, dsn: str, tmp_path: Path) -> None:
+    runs = MigrationRuns(database, dsn)
+    await migrate_file(runs, Options(file=export(tmp_path / "a", 200), keep=KEEP), tmp_path, Heard())
+    second = await migrate_file(
+        runs, Options(file=export(tmp_path / "b", 400, status="SENT"), keep=KEEP), tmp_path, Heard()
+    )
+    before = await stored(database)
+    async with database.connection() as connection:
+        await connection.execute(
+            f'UPDATE "{schema_of("test")}".notifications SET read_at = now(), version = version + 1 WHERE id IN '
+            f'(SELECT id FROM "{schema_of("test")}".notifications WHERE migration_run = $1 LIMIT 3)',
+            second.id,
+        )
+    assert await changed_since(runs, second) == 3
+    async with runs.alone():
+        undone = await undo_run(runs, second, _silent, changed=False)
+    assert undone == Undone(second.counts["stored"] - 3, 3, 0)
+    assert await stored(database) == await counted(database) == before - undone.deleted
+    found = await runs.get(second.id)
+    assert found is not None
+    assert found.state == "ROLLED_BACK"
+    async with runs.alone():
+        assert await undo_run(runs, found, _silent, changed=True) == Undone(3, 0, 0)
+    assert await stored(database) == await counted(database) == before - second.counts["stored"]
+
+
+async def test_undoing_takes_what_was_changed_when_asked_to(database: Database, dsn: str, tmp_path: Path) -> None:
+    runs = MigrationRuns(database, dsn)
+    run = await migrate_file(runs, Options(file=export(tmp_path / "a", 200), keep=KEEP), tmp_path, Heard())
+    async with database.connection() as connection:
+        await connection.execute(f'UPDATE "{schema_of("test")}".notifications SET version = 2')
+    async with runs.alone():
+        undone = await undo_run(runs, run, _silent, changed=True)
+    assert undone.deleted == run.counts["stored"]
+    assert await stored(database) == await counted(database) == 0
