@@ -1,7 +1,7 @@
 """How users of one tenant can be reached: their addresses, and plans of their own."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from services.chassis.postgres import Connection
 from services.notification.adapters.postgres.tenants import in_tenant
@@ -14,9 +14,6 @@ _CONTACTS = """
     WHERE recipient = ANY($1::text[])
     UNION ALL
     SELECT recipient, NULL, type, NULL, NULL, plan FROM TENANT.channel_plans WHERE recipient = ANY($1::text[])
-"""
-_ADDRESSES = """
-    SELECT recipient, id::text AS id, channel, address, secret FROM TENANT.endpoints WHERE id = ANY($1::uuid[])
 """
 
 
@@ -34,13 +31,3 @@ async def contacts_of(connection: Connection, tenant: str, users: Collection[str
         for points in by_channel.values():
             points.sort(key=lambda point: point.id)
     return {user: Contacts(addresses[user], plans[user]) for user in addresses.keys() | plans.keys()}
-
-
-async def addresses_with(connection: Connection, tenant: str, ids: Sequence[str]) -> Mapping[tuple[str, str], Endpoint]:
-    """The addresses that there are still, by whose they are and id."""
-    if not ids:
-        return {}
-    return {
-        (row["recipient"], row["id"]): Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"])
-        for row in await connection.fetch(in_tenant(_ADDRESSES, tenant), ids)
-    }

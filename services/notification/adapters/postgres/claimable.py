@@ -107,8 +107,6 @@ class FlowWalk:
 
     async def next(self, connection: Connection, room: Room, now: datetime) -> Claimable:
         """What may be claimed now."""
-        # What the planner knows of the table is often of a time when it was empty.
-        await connection.execute("SET LOCAL enable_seqscan = off")
         after = self._after.pop(room.lane, ("", ""))
         found = await connection.fetch(_CLAIMABLE, *_arguments(room, now, after))
         first = found[0]

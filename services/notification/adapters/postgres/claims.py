@@ -9,22 +9,27 @@ from uuid import uuid4
 
 from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rate_limit, rows
-from services.notification.adapters.postgres.addresses import addresses_with
 from services.notification.adapters.postgres.claimable import FlowWalk, Record
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rate_limit import User
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, EventMessage
 from services.notification.application.places import Room
-from services.notification.domain.delivery import CONSOLE, Failure, Outgoing
+from services.notification.domain.delivery import CONSOLE, Endpoint, Failure, Outgoing
 from services.notification.domain.lane import Lane, Priority
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.webhook import Subscription, disabled
 
+# Without sequential scans: what the planner knows of the deliveries is often of a time when there were none.
+_BEGIN = "SELECT clock_timestamp() AS now, set_config('enable_seqscan', 'off', true)"
 _CONTENT = """
-    SELECT id::text AS id, recipient, type, title, body, data::text AS data, link, created_at
-    FROM TENANT.notifications WHERE id = ANY($1::uuid[])
+    SELECT n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.link, n.created_at,
+        e.id::text AS endpoint, e.channel, e.address, e.secret
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS t (notification, endpoint, place)
+    JOIN TENANT.notifications n ON n.id = t.notification
+    LEFT JOIN TENANT.endpoints e ON e.id = t.endpoint AND e.recipient = n.recipient
+    ORDER BY t.place
 """
 _TAKE = """
     WITH taken AS (
@@ -50,7 +55,9 @@ class Claimer:
         """See DeliveryQueue.claim."""
         lease = str(uuid4())
         async with self._database.transaction() as connection:
-            now = await self._clock.now(connection)
+            begun = await connection.fetchrow(_BEGIN)
+            assert begun is not None
+            now = self._clock.at(begun["now"])
             due = await self._walk.next(connection, room, now)
             taken = await self._select(connection, due.rows, now) if due.rows else []
             if not taken:
@@ -162,11 +169,9 @@ async def _load(
 async def _load_notifications(
     connection: Connection, lane: Lane, tenant: str, taken: Sequence[Record], lease: str
 ) -> list[Claimed]:
-    contents = {
-        row["id"]: row
-        for row in await connection.fetch(in_tenant(_CONTENT, tenant), [row["reference"] for row in taken])
-    }
-    points = await addresses_with(connection, tenant, [row["endpoint"] for row in taken if row["endpoint"]])
+    contents = await connection.fetch(
+        in_tenant(_CONTENT, tenant), [row["reference"] for row in taken], [row["endpoint"] for row in taken]
+    )
     return [
         Claimed(
             id=row["id"],
@@ -176,13 +181,19 @@ async def _load_notifications(
             tenant=tenant,
             reference=row["reference"],
             channel=ChannelName(row["channel"]),
-            message=_outgoing(contents[row["reference"]], tenant),
-            endpoint=CONSOLE if lane is Lane.CONSOLE else points.get((row["recipient"], row["endpoint"])),
+            message=_outgoing(content, tenant),
+            endpoint=CONSOLE if lane is Lane.CONSOLE else _address(content),
             priority=Priority(row["priority"]),
             **_progress(row),
         )
-        for row in taken
+        for row, content in zip(taken, contents, strict=True)
     ]
+
+
+def _address(row: Record) -> Endpoint | None:
+    if row["endpoint"] is None:
+        return None
+    return Endpoint(row["endpoint"], ChannelName(row["channel"]), row["address"], row["secret"])
 
 
 def _outgoing(row: Record, tenant: str) -> Outgoing:
