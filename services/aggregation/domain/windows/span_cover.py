@@ -11,7 +11,7 @@ from services.aggregation.domain.times import NO_END
 
 class SpanQuery(NamedTuple):
     """A span [start, end) of a series that is to be read, with windows up to `level` (-1: none). `settled`: a counter
-    is judged by what is known up to this reading and by the first one after it."""
+    is judged by readings up to this time only."""
 
     series: SeriesInfo
     start: int

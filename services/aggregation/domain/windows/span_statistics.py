@@ -213,14 +213,12 @@ def _judged(infos: Sequence[SeriesInfo], ranges: Sequence[RawRange], readings: R
 
 
 def _known(ranges: Sequence[RawRange], readings: Readings) -> tuple[Readings, Bools]:
-    """Without those after the first one that has not settled; and which ranges have such a one."""
+    """Without those that have not settled; and which ranges have such ones."""
     settled = np.array([part.settled for part in ranges], np.int64)
     beyond = readings.time > settled[readings.series]
-    again = np.zeros(len(beyond), bool)
-    again[1:] = beyond[1:] & beyond[:-1] & (readings.series[1:] == readings.series[:-1])
     whole = np.zeros(len(ranges), bool)
     whole[readings.series[beyond]] = True
-    return readings.take(~again), whole
+    return readings.take(~beyond), whole
 
 
 def _alone(readings: Readings) -> Rows:

@@ -140,3 +140,54 @@ def test_a_level_is_not_told_again_for_a_reading_that_changes_nothing_of_the_win
     informed(bench)
     assert revisions(bench, -5 * MINUTE) == dict.fromkeys(bench.rules.steps, 1)
     assert revisions(bench, 10 * MINUTE) == {MINUTE: 1, 15 * MINUTE: 2, HOUR: 1, DAY: 1}
+
+
+REGISTER = 20 * MINUTE
+"""Where the first meter of each case begins, after midnight."""
+# Batches of (minute, value): what of a meter is not trusted yet is judged by the first reading that has not settled,
+# and another one comes before it.
+DISORDERED_METERS = [
+    (2, [[(70, 5000.0), (72, 6540.0)], [(68, 5341.0)], [(54, 3690.0)]]),
+    (5, [[(160, 6950.0)], [(150, 7456.0)], [(135, 5730.0)], [(155, 0.0)]]),
+    (1, [[(20, 200.0)], [(27, 1500.0)], [(17, 100.0), (0, 50000.0), (21, 0.0)]]),
+    (5, [[(155, 5440.0), (170, 5640.0)], [(140, 5908.0)], [(160, 5_440_000.0), (150, 5430.0)]]),
+    (2, [[(38, 9941.0)], [(8, 2100.0)], [(50, 9520.0)], [(14, 7400.0)], [(6, 2000.0)], [(30, 0.0)]]),
+]
+
+
+@pytest.mark.parametrize(("interval", "batches"), DISORDERED_METERS)
+def test_what_was_told_of_a_meter_in_disorder_does_not_go_by_what_had_not_settled(
+    interval: int, batches: list[list[tuple[int, float]]]
+) -> None:
+    bench = Bench(RULES, [descriptor(0, Kind.COUNTER, interval * MINUTE)])
+    for batch in batches:
+        bench.feed([(0, MIDNIGHT + REGISTER + at * MINUTE, value) for at, value in batch])
+    bench.fall_quiet()
+    informed(bench)
+    assert bench.recompute(1).changed == 0
+
+
+registers = st.sampled_from([0.0, 100.0, 200.0, 1500.0, 2000.0, 2100.0, 3690.0, 5000.0, 5341.0, 6540.0, 7400.0, 9941.0])
+
+
+@settings(max_examples=60)
+@given(
+    readings=st.lists(st.tuples(st.integers(0, 40), registers), min_size=3, max_size=14),
+    sizes=st.lists(st.integers(1, 4), min_size=14, max_size=14),
+    interval=st.sampled_from([1, 2, 5]),
+    pauses=st.sets(st.integers(0, 14), max_size=2),
+)
+def test_who_keeps_the_newest_of_a_meter_in_any_disorder_has_what_is_listed(
+    readings: list[tuple[int, float]], sizes: list[int], interval: int, pauses: set[int]
+) -> None:
+    bench = Bench(RULES, [descriptor(0, Kind.COUNTER, interval * MINUTE)])
+    left = [(0, MIDNIGHT + (at - 20) * interval * MINUTE, value) for at, value in readings]
+    for number, size in enumerate(sizes):
+        if left:
+            bench.feed(left[:size])
+            left = left[size:]
+        if number in pauses:
+            bench.fall_quiet()
+            informed(bench)
+    bench.fall_quiet()
+    informed(bench)
