@@ -220,7 +220,7 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Lanes,
     wire_alarms(base, sender)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
-    planning = ChannelPlans(base.tenants, stores.plans, endpoints, plans)
+    planning = ChannelPlans(base.tenants, stores.plans, plans)
     add_ChannelPlanServiceServicer_to_server(ChannelPlanServicer(planning), app.server.registrar)
     return lanes, sender
 

@@ -224,6 +224,69 @@ def test_a_mark_of_an_old_version_is_refused(rest: httpx.Client, unique: Callabl
     assert rest.post(path, json={"tenant": "test"}, headers={"If-Match": "*"}).status_code == 200
 
 
+def test_if_match_guards_whatever_changes(rest: httpx.Client, edge: Edge, unique: Callable[[str], str]) -> None:
+    user, tenant = unique("u"), {"tenant": "test"}
+    sent = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE", wait=True))
+    endpoint = rest.post(
+        f"/v1/users/{user}/endpoints", json={**tenant, "channel": "WEBHOOK", "address": "https://93.184.215.14/hook"}
+    )
+    plan, alerts = f"/v1/users/{user}/channelPlan", {**tenant, "type": "ALERT"}
+    steps = {**alerts, "steps": [{"channel": "EMAIL"}]}
+    assert "etag" not in rest.get(plan, params=alerts).headers
+    planned = rest.put(plan, json=steps)
+    reminder = rest.post(
+        "/v1/reminders", json={**tenant, "user": user, "title": "T", "cron": "0 8 * * *", "timeZone": "UTC"}
+    )
+    url = f"https://93.184.215.14/{unique('hook')}"
+    events = {"url": url, "eventTypes": ["tocsin.events.v1.AlarmCleared"]}
+    subscription = rest.post("/v1/webhookSubscriptions", json=events)
+    twice = rest.post("/v1/webhookSubscriptions", json=events)
+    assert (twice.status_code, twice.json()["reason"]) == (409, "SUBSCRIPTION_EXISTS")
+    assert twice.json()["metadata"]["id"] == subscription.json()["id"]
+    of_user, hook = (
+        f"/v1/users/{user}/endpoints/{endpoint.json()['id']}",
+        f"/v1/webhookSubscriptions/{subscription.json()['id']}",
+    )
+    reminded = f"/v1/reminders/{reminder.json()['id']}"
+    # What changes, and what is returned by it has the new version. The last one of each resource ends it.
+    changes: list[tuple[httpx.Response, list[tuple[str, str, dict[str, Any]]]]] = [
+        (sent, [("POST", f"/v1/notifications/{sent.json()['id']}:markOpened", {"json": tenant})]),
+        (endpoint, [("POST", f"{of_user}:rotateSecret", {"json": tenant}), ("DELETE", of_user, {"params": tenant})]),
+        (planned, [("PUT", plan, {"json": steps}), ("DELETE", plan, {"params": alerts})]),
+        (
+            reminder,
+            [
+                ("POST", f"{reminded}:pause", {"json": tenant}),
+                ("POST", f"{reminded}:resume", {"json": tenant}),
+                ("PATCH", reminded, {"json": {**tenant, "title": "Another"}}),
+                ("DELETE", reminded, {"params": tenant}),
+            ],
+        ),
+        (subscription, [("POST", f"{hook}:rotateSecret", {"json": {}}), ("DELETE", hook, {})]),
+    ]
+    for made, steps_ in changes:
+        assert made.status_code == 200, made.text
+        tag = made.headers["etag"]
+        for verb, path, content in steps_:
+            for header, status, reason in (('"77"', 409, "VERSION_CONFLICT"), ("77", 400, "HEADER_INVALID")):
+                refused = rest.request(verb, path, headers={"If-Match": header}, **content)
+                assert (refused.status_code, refused.json()["reason"]) == (status, reason), (path, refused.text)
+                if status == 409:
+                    assert f'"{refused.json()["metadata"]["current"]}"' == tag, path
+            done = rest.request(verb, path, headers={"If-Match": tag}, **content)
+            assert done.status_code == 200, (verb, path, done.text)
+            if verb != "DELETE":
+                assert done.headers["etag"] == f'"{int(tag.strip(chr(34))) + 1}"', path
+                tag = done.headers["etag"]
+    # Nothing is done without the header that was meant to guard it.
+    blind = rest.post("/v1/notifications:markAllRead", json={**tenant, "user": user}, headers={"If-Match": '"1"'})
+    assert (blind.status_code, blind.json()["reason"]) == (400, "HEADER_INVALID")
+    assert (
+        rest.get(f"/v1/notifications/{sent.json()['id']}", params=tenant, headers={"If-Match": '"1"'}).status_code
+        == 200
+    )
+
+
 def test_a_channel_plan_is_kept_and_removed(rest: httpx.Client, unique: Callable[[str], str]) -> None:
     path = f"/v1/users/{unique('u')}/channelPlan"
     which = {"tenant": "test", "type": "ALERT"}

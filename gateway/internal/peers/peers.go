@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"tocsin/gateway/internal/exchange"
+	"tocsin/gateway/internal/problem"
 )
 
 const (
@@ -137,7 +139,9 @@ func (p *Pool) Invoke(ctx context.Context, method string, args, reply any, opts 
 	}
 	ex := exchange.From(ctx)
 	ex.MarkCalled()
-	complete(ex, args)
+	if err := complete(ex, args); err != nil {
+		return err
+	}
 	return conn.Invoke(ctx, method, args, reply, opts...)
 }
 
@@ -152,20 +156,26 @@ func (p *Pool) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 }
 
 // complete fills fields of a request that REST says outside of them: the key of the Idempotency-Key header, the version of
-// If-Match, and the update mask, which is what the body of a PATCH names.
-func complete(ex *exchange.Exchange, request any) {
+// If-Match, and the update mask, which is what the body of a PATCH names. An If-Match that the method does not take is
+// refused: whoever sends one does not want the call without it.
+func complete(ex *exchange.Exchange, request any) error {
 	if message, ok := request.(proto.Message); ok && (ex.IdempotencyKey != "" || ex.ExpectedVersion != 0 || len(ex.Updated) > 0) {
 		request := message.ProtoReflect()
 		fill(request, "idempotency_key", ex.IdempotencyKey != "", protoreflect.ValueOfString(ex.IdempotencyKey))
-		fill(request, "expected_version", ex.ExpectedVersion != 0, protoreflect.ValueOfInt64(ex.ExpectedVersion))
+		if !fill(request, "expected_version", ex.ExpectedVersion != 0, protoreflect.ValueOfInt64(ex.ExpectedVersion)) {
+			return problem.New(http.StatusBadRequest, problem.HeaderInvalid, "This operation does not take the header If-Match.")
+		}
 		mask := &fieldmaskpb.FieldMask{Paths: ex.Updated}
 		fill(request, "update_mask", len(ex.Updated) > 0, protoreflect.ValueOfMessage(mask.ProtoReflect()))
 	}
+	return nil
 }
 
-func fill(request protoreflect.Message, name protoreflect.Name, wanted bool, value protoreflect.Value) {
+// fill is false where something is wanted that the request has no field for.
+func fill(request protoreflect.Message, name protoreflect.Name, wanted bool, value protoreflect.Value) bool {
 	fd := request.Descriptor().Fields().ByName(name)
 	if wanted && fd != nil && !request.Has(fd) {
 		request.Set(fd, value)
 	}
+	return !wanted || fd != nil
 }

@@ -133,7 +133,8 @@ func check(r *http.Request, ex *exchange.Exchange, longest time.Duration) *probl
 	if key := r.Header.Get("Idempotency-Key"); !utf8.ValidString(key) || len(r.Header.Values("Idempotency-Key")) > 1 {
 		return problem.New(http.StatusBadRequest, problem.HeaderInvalid, "The header Idempotency-Key must be there once, in UTF-8.")
 	}
-	if tags := r.Header.Values("If-Match"); len(tags) > 0 {
+	// Who only reads has nothing to lose.
+	if tags := r.Header.Values("If-Match"); len(tags) > 0 && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		version, ok := parseVersion(tags)
 		if !ok {
 			return problem.New(http.StatusBadRequest, problem.HeaderInvalid, "The header If-Match must be one ETag of ours, such as \"3\", or *.")

@@ -11,7 +11,7 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.application.ports import EndpointStore, EventFeed, SubscriptionStore, TargetGuard
 from services.notification.application.tenants import Tenants
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
-from services.notification.domain.errors import AddressInvalid, EndpointNotFound, SubscriptionNotFound
+from services.notification.domain.errors import AddressInvalid, EndpointNotFound
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.webhook import Subscription, new_secret
 
@@ -27,7 +27,7 @@ _FCM_TOKEN = re.compile(r"[A-Za-z0-9:_.%-]{1,4096}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An address as it is kept; `new` when it was not known before (its secret is shown this once)."""
+    """An address as it is kept; `new` when it, or its secret, was not known before (the secret is shown this once)."""
 
     endpoint: Endpoint
     updated_at: datetime
@@ -72,10 +72,19 @@ class Endpoints:
         self._tenants.require(tenant)
         return await self._store.page(tenant, user, limit=limit, after=after)
 
-    async def delete(self, tenant: str, user: str, id_: str) -> None:
-        """Raises EndpointNotFound."""
+    async def rotate_secret(
+        self, tenant: str, user: str, id_: str, overlap: timedelta, *, expected: int = 0
+    ) -> Registered:
+        """The address with its new secret. Raises EndpointNotFound, NotSigned and VersionConflict."""
         self._tenants.require(tenant)
-        if not await self._store.delete(tenant, user, id_):
+        endpoint, at = await self._store.rotate(tenant, user, id_, new_secret(), overlap, expected=expected)
+        log.info("endpoint.secret_rotated", tenant=tenant, user=user, endpoint=id_, overlap=overlap.total_seconds())
+        return Registered(endpoint, at, new=True)
+
+    async def delete(self, tenant: str, user: str, id_: str, *, expected: int = 0) -> None:
+        """Raises EndpointNotFound and VersionConflict."""
+        self._tenants.require(tenant)
+        if not await self._store.delete(tenant, user, id_, expected=expected):
             raise EndpointNotFound(metadata={"id": id_})
         log.info("endpoint.deleted", tenant=tenant, user=user, endpoint=id_)
 
@@ -91,7 +100,8 @@ class Subscriptions:
     async def create(
         self, url: str, event_types: Sequence[str], unknown_outcome: UnknownOutcome | None = None
     ) -> Subscription:
-        """The subscription with its secret. Events published after the answer reach it. Raises TargetBlocked."""
+        """The subscription with its secret. Events published after the answer reach it. Raises TargetBlocked and
+        SubscriptionExists."""
         await self._guard.check(url, "url")
         subscription = Subscription(
             id=new_id(),
@@ -105,15 +115,15 @@ class Subscriptions:
         log.info("subscription.created", subscription=made.id, url=_shown(url), event_types=list(event_types))
         return made
 
-    async def enable(self, id_: str) -> Subscription:
-        """Events published after the answer reach it again. Raises SubscriptionNotFound."""
-        enabled = await self._store.enable(id_, self._feed.begin)
+    async def enable(self, id_: str, *, expected: int = 0) -> Subscription:
+        """Events published after the answer reach it again. Raises SubscriptionNotFound and VersionConflict."""
+        enabled = await self._store.enable(id_, self._feed.begin, expected=expected)
         log.info("subscription.enabled", subscription=id_)
         return enabled
 
-    async def rotate_secret(self, id_: str, overlap: timedelta) -> Subscription:
-        """The subscription with its new secret. Raises SubscriptionNotFound."""
-        rotated = await self._store.rotate(id_, new_secret(), overlap)
+    async def rotate_secret(self, id_: str, overlap: timedelta, *, expected: int = 0) -> Subscription:
+        """The subscription with its new secret. Raises SubscriptionNotFound and VersionConflict."""
+        rotated = await self._store.rotate(id_, new_secret(), overlap, expected=expected)
         log.info("subscription.secret_rotated", subscription=id_, overlap=overlap.total_seconds())
         return rotated
 
@@ -125,10 +135,9 @@ class Subscriptions:
         """Up to `limit` subscriptions by id."""
         return await self._store.page(limit=limit, after=after)
 
-    async def delete(self, id_: str) -> None:
-        """Raises SubscriptionNotFound."""
-        if not await self._store.delete(id_):
-            raise SubscriptionNotFound(metadata={"id": id_})
+    async def delete(self, id_: str, *, expected: int = 0) -> None:
+        """Raises SubscriptionNotFound and VersionConflict."""
+        await self._store.delete(id_, expected=expected)
         log.info("subscription.deleted", subscription=id_)
 
 

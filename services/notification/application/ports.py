@@ -165,8 +165,15 @@ class EndpointStore(Protocol):
         """Up to `limit` addresses of the user by id, after an id."""
         ...
 
-    async def delete(self, tenant: str, user: str, id_: str) -> bool:
-        """False when there was none."""
+    async def rotate(
+        self, tenant: str, user: str, id_: str, secret: str, overlap: timedelta, *, expected: int = 0
+    ) -> tuple[Endpoint, datetime]:
+        """Gives a webhook another secret; for `overlap` the one before signs as well. The answer has the new one, and
+        when that was. Raises EndpointNotFound, NotSigned and VersionConflict."""
+        ...
+
+    async def delete(self, tenant: str, user: str, id_: str, *, expected: int = 0) -> bool:
+        """False when there was none. Raises VersionConflict."""
         ...
 
     async def contacts(self, users: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Contacts]:
@@ -174,23 +181,38 @@ class EndpointStore(Protocol):
         ...
 
 
-class PlanStore(Protocol):
-    """Channel plans of users' own."""
+@dataclass(frozen=True, slots=True)
+class OwnPlan:
+    """A plan of a user's own."""
 
-    async def set(self, tenant: str, user: str, type_: Type, plan: Plan) -> None:
-        """In place of the one before."""
+    plan: Plan
+    version: int
+
+
+class PlanStore(Protocol):
+    """Channel plans of users' own. Where another version stands than the `expected` one (0: any), VersionConflict is
+    raised."""
+
+    async def get(self, tenant: str, user: str, type_: Type) -> OwnPlan | None:
+        """None where the tenant's counts."""
         ...
 
-    async def delete(self, tenant: str, user: str, type_: Type) -> bool:
+    async def set(self, tenant: str, user: str, type_: Type, plan: Plan, *, expected: int = 0) -> int:
+        """In place of the one before; its version."""
+        ...
+
+    async def delete(self, tenant: str, user: str, type_: Type, *, expected: int = 0) -> bool:
         """False when there was none."""
         ...
 
 
 class SubscriptionStore(Protocol):
-    """Webhook subscriptions."""
+    """Webhook subscriptions. Where another version stands than the `expected` one (0: any), VersionConflict is
+    raised."""
 
     async def add(self, subscription: Subscription, prepare: Callable[[], Awaitable[None]]) -> Subscription:
-        """Keeps it, after `prepare` has seen to it that events of its types are consumed; `when_unwanted` waits."""
+        """Keeps it, after `prepare` has seen to it that events of its types are consumed; `when_unwanted` waits. Raises
+        SubscriptionExists where another one of the URL has some of the types."""
         ...
 
     async def get(self, id_: str) -> Subscription:
@@ -201,17 +223,19 @@ class SubscriptionStore(Protocol):
         """Up to `limit` subscriptions by id, after an id."""
         ...
 
-    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+    async def enable(
+        self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]], *, expected: int = 0
+    ) -> Subscription:
         """Enables it, after `prepare` has seen to its types as in `add`. Raises SubscriptionNotFound."""
         ...
 
-    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+    async def rotate(self, id_: str, secret: str, overlap: timedelta, *, expected: int = 0) -> Subscription:
         """Gives it another secret; for `overlap` the one before signs as well. The answer has the new one. Raises
         SubscriptionNotFound."""
         ...
 
-    async def delete(self, id_: str) -> bool:
-        """Removes it with its waiting deliveries; False when there was none."""
+    async def delete(self, id_: str, *, expected: int = 0) -> None:
+        """Removes it with its waiting deliveries. Raises SubscriptionNotFound."""
         ...
 
     async def wanted_types(self) -> frozenset[str]:

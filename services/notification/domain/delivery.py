@@ -1,7 +1,7 @@
 """Attempts to deliver, their outcomes, and what follows from them."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.notification.domain.notification import ChannelName, Type
@@ -75,13 +75,21 @@ Outcome = Sent | Failure
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address of a user, or a subscriber's. `secret` signs webhooks, `former_secret` as well while a rotation
-    overlaps; both are empty for other channels."""
+    overlaps, until `former_secret_until`; both are empty for other channels. `version` rises with every change."""
 
     id: str
     channel: ChannelName
     address: str
     secret: str = field(default="", repr=False)
     former_secret: str = field(default="", repr=False)
+    former_secret_until: datetime | None = field(default=None, compare=False)
+    version: int = field(default=1, compare=False)
+
+    def at(self, now: datetime) -> "Endpoint":
+        """With the secrets that sign now."""
+        if not self.former_secret or (self.former_secret_until is not None and self.former_secret_until > now):
+            return self
+        return replace(self, former_secret="")
 
     @property
     def shown(self) -> str:

@@ -30,6 +30,18 @@ class SubscriptionNotFound(NotFound):
     """There is no webhook subscription with this id."""
 
 
+class SubscriptionExists(AlreadyExists):
+    """The URL is subscribed to some of these events already: each would come twice."""
+
+    reason = "SUBSCRIPTION_EXISTS"
+
+    def __init__(self, id_: str, url: str) -> None:
+        super().__init__(
+            f"the subscription {id_} has this URL and some of these events: each would come twice",
+            metadata={"id": id_, "url": url},
+        )
+
+
 class InvoiceNotFound(NotFound):
     """There is no invoice for this debt."""
 
@@ -133,6 +145,21 @@ class VersionConflict(Aborted):
 
     def __init__(self, id_: str, expected: int, current: int) -> None:
         super().__init__(metadata={"id": id_, "expected": str(expected), "current": str(current)})
+
+
+def check_version(id_: str, expected: int, current: int) -> None:
+    """Raises VersionConflict where another version stands than the `expected` one (0: any)."""
+    if expected not in (0, current):
+        raise VersionConflict(id_, expected=expected, current=current)
+
+
+class NotSigned(FailedPrecondition):
+    """Only webhooks are signed; this address is of another channel."""
+
+    reason = "NOT_SIGNED"
+
+    def __init__(self, id_: str, channel: str) -> None:
+        super().__init__(metadata={"id": id_, "channel": channel})
 
 
 class DataTooLarge(InvalidArgument):

@@ -33,7 +33,7 @@ GONE = "the receiver answered 410 Gone"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A system's wish to be told about events. While a rotation overlaps, `former_secret` signs as well, until
-    `former_secret_until`. `unknown_outcome` None: the deployment's."""
+    `former_secret_until`. `unknown_outcome` None: the deployment's. `version` rises with every change."""
 
     id: str
     url: str
@@ -45,12 +45,14 @@ class Subscription:
     former_secret: str = field(default="", repr=False)
     former_secret_until: datetime | None = None
     unknown_outcome: UnknownOutcome | None = None
+    version: int = 1
 
     def endpoint(self, now: datetime) -> Endpoint:
         """Where its events go."""
-        overlaps = self.former_secret_until is not None and self.former_secret_until > now
-        former = self.former_secret if overlaps else ""
-        return Endpoint(self.id, ChannelName.WEBHOOK, self.url, self.secret, former)
+        point = Endpoint(
+            self.id, ChannelName.WEBHOOK, self.url, self.secret, self.former_secret, self.former_secret_until
+        )
+        return point.at(now)
 
 
 def disabled(why: str) -> Failure:

@@ -3,10 +3,14 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
+from services.notification.application.ports import OwnPlan
 from services.notification.domain.channel_plan import Step
 from services.notification.domain.delivery import Endpoint
+from services.notification.domain.errors import EndpointNotFound, NotSigned, VersionConflict
 from services.notification.domain.notification import ChannelName, Type
-from tests.contract.notification.conftest import Rig
+from tests.contract.notification.conftest import SENT, Rig, draft
 
 EMAIL, FCM, WEBHOOK = ChannelName.EMAIL, ChannelName.FCM, ChannelName.WEBHOOK
 UNKNOWN = "01a20270-b1bf-701a-bb2a-d9784e88e52a"
@@ -141,3 +145,66 @@ async def test_a_token_that_many_register_at_once_is_one_user_s(rig: Rig) -> Non
     [owner] = await owners(rig, "test", *users)
     [(kept, _)] = await rig.endpoints.page("test", owner, limit=9, after="")
     assert kept in [endpoint for (endpoint, _, _), user in zip(made, users * 2, strict=True) if user == owner]
+
+
+async def test_a_rotated_secret_of_a_webhook_signs_beside_the_new_one(rig: Rig) -> None:
+    made, _, _ = await rig.endpoints.register("test", "ada", WEBHOOK, "https://a.example", "s1")
+    rotated, at = await rig.endpoints.rotate("test", "ada", made.id, "s2", timedelta(hours=1), expected=1)
+    assert (rotated.secret, rotated.version, at) == ("s2", 2, rig.clock.time)
+    assert rotated.former_secret_until == rig.clock.time + timedelta(hours=1)
+    for former in ("s1", ""):
+        await rig.enqueue(draft(), channel=WEBHOOK)
+        [claimed] = await rig.claim()
+        point = claimed.endpoint
+        assert point is not None
+        assert (point.secret, point.former_secret) == ("s2", former)
+        await rig.complete(SENT, claimed)
+        # What is claimed when it is accepted signs alike.
+        route = await rig.route(draft(), WEBHOOK)
+        kept = await rig.notifications.enqueue_claimed(draft(), route)
+        [at_once] = kept.claimed
+        assert at_once.endpoint == point
+        await rig.complete(SENT, at_once)
+        rig.advance(3600)
+    mail, _, _ = await rig.endpoints.register("test", "ada", EMAIL, "a@example.org", "")
+    with pytest.raises(NotSigned):
+        await rig.endpoints.rotate("test", "ada", mail.id, "s3", timedelta(0))
+    for user, id_ in (("bob", made.id), ("ada", UNKNOWN), ("ada", "nothing")):
+        with pytest.raises(EndpointNotFound):
+            await rig.endpoints.rotate("test", user, id_, "s3", timedelta(0))
+
+
+async def test_a_change_of_an_old_version_of_an_address_is_refused(rig: Rig) -> None:
+    made, _, _ = await rig.endpoints.register("test", "ada", WEBHOOK, "https://a.example", "s1")
+    renewed, _, _ = await rig.endpoints.register("test", "ada", WEBHOOK, "https://a.example", "s2")
+    assert (made.version, renewed.version) == (1, 2)
+    [(kept, _)] = await rig.endpoints.page("test", "ada", limit=9, after="")
+    assert kept.version == 2
+    for change in (
+        rig.endpoints.rotate("test", "ada", made.id, "s3", timedelta(0), expected=1),
+        rig.endpoints.delete("test", "ada", made.id, expected=1),
+    ):
+        with pytest.raises(VersionConflict) as refused:
+            await change
+        assert refused.value.metadata == {"id": made.id, "expected": "1", "current": "2"}
+    assert await rig.endpoints.delete("test", "ada", made.id, expected=2)
+    assert not await rig.endpoints.delete("test", "ada", made.id, expected=2)
+
+
+async def test_plans_have_versions(rig: Rig) -> None:
+    plan, other = (Step(EMAIL),), (Step(FCM),)
+    assert await rig.plans.get("test", "ada", Type.ALERT) is None
+    with pytest.raises(VersionConflict):
+        await rig.plans.set("test", "ada", Type.ALERT, plan, expected=1)
+    assert await rig.plans.set("test", "ada", Type.ALERT, plan) == 1
+    assert await rig.plans.set("test", "ada", Type.ALERT, other, expected=1) == 2
+    assert await rig.plans.get("test", "ada", Type.ALERT) == OwnPlan(other, 2)
+    for change in (
+        rig.plans.set("test", "ada", Type.ALERT, plan, expected=1),
+        rig.plans.delete("test", "ada", Type.ALERT, expected=1),
+    ):
+        with pytest.raises(VersionConflict) as refused:
+            await change
+        assert refused.value.metadata == {"id": "ada", "expected": "1", "current": "2"}
+    assert await rig.plans.delete("test", "ada", Type.ALERT, expected=2)
+    assert not await rig.plans.delete("test", "ada", Type.ALERT, expected=2)

@@ -12,7 +12,7 @@ from services.chassis.ids import new_id
 from services.notification.application.claimed_delivery import Claimed, EventMessage
 from services.notification.application.ports import PublicEvent
 from services.notification.domain.delivery import Decision
-from services.notification.domain.errors import SubscriptionNotFound
+from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, VersionConflict
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 from tests.contract.notification.conftest import BUSY, GIVEN_UP, SENT, Rig, again, draft, nothing
 
@@ -75,7 +75,7 @@ async def test_types_are_wanted_while_a_subscription_is_enabled(rig: Rig) -> Non
 
         assert await rig.subscriptions.when_unwanted(type_, act) is unwanted
     assert acts == [CLEARED]
-    assert await rig.subscriptions.delete(other.id)
+    await rig.subscriptions.delete(other.id)
     assert await rig.subscriptions.wanted_types() == frozenset()
 
 
@@ -133,9 +133,11 @@ async def test_a_deleted_subscription_takes_its_work_with_it(rig: Rig) -> None:
     await rig.subscriptions.fan_out([event(rig), event(rig, "e2")])
     [claimed] = [one for one in await rig.claim(4) if (one.reference, ids([one])[0][1]) == (made.id, "e1")]
     for id_ in (new_id(), "nothing", made.id.upper()):
-        assert not await rig.subscriptions.delete(id_)
-    assert await rig.subscriptions.delete(made.id)
-    assert not await rig.subscriptions.delete(made.id)
+        with pytest.raises(SubscriptionNotFound):
+            await rig.subscriptions.delete(id_)
+    await rig.subscriptions.delete(made.id)
+    with pytest.raises(SubscriptionNotFound):
+        await rig.subscriptions.delete(made.id)
     assert await rig.complete(GIVEN_UP, claimed) == [None]
     assert await rig.letters() == []
     rig.advance(60)
@@ -224,3 +226,47 @@ async def test_a_rotated_secret_signs_beside_the_new_one_for_the_overlap(rig: Ri
         rig.advance(3600)
     with pytest.raises(SubscriptionNotFound):
         await rig.subscriptions.rotate(new_id(), "whsec_u", timedelta(0))
+
+
+async def test_a_change_of_an_old_version_is_refused(rig: Rig) -> None:
+    made = await rig.subscribe(PROBED)
+    assert made.version == 1
+
+    async def prepare(_: Sequence[str]) -> None:
+        """Nothing."""
+
+    rotated = await rig.subscriptions.rotate(made.id, "whsec_t", timedelta(0), expected=1)
+    assert rotated.version == (await rig.subscriptions.get(made.id)).version == 2
+    for change in (
+        rig.subscriptions.rotate(made.id, "whsec_u", timedelta(0), expected=1),
+        rig.subscriptions.enable(made.id, prepare, expected=1),
+        rig.subscriptions.delete(made.id, expected=1),
+    ):
+        with pytest.raises(VersionConflict) as refused:
+            await change
+        assert refused.value.metadata == {"id": made.id, "expected": "1", "current": "2"}
+    # Enabled it is already; that it is disabled is a change.
+    assert (await rig.subscriptions.enable(made.id, prepare, expected=2)).version == 2
+    await rig.subscriptions.fan_out([event(rig)])
+    await rig.complete(replace(GIVEN_UP, gone=True), *(await rig.claim()))
+    off = await rig.subscriptions.get(made.id)
+    assert (off.enabled, off.version) == (False, 3)
+    assert (await rig.subscriptions.enable(made.id, prepare, expected=3)).version == 4
+    await rig.subscriptions.delete(made.id, expected=4)
+
+
+async def test_a_url_has_each_event_once(rig: Rig) -> None:
+    first = await rig.subscribe(PROBED)
+    both = replace(first, id=new_id(), event_types=(CLEARED, PROBED))
+    with pytest.raises(SubscriptionExists) as refused:
+        await rig.subscriptions.add(both, nothing)
+    assert refused.value.metadata == {"id": first.id, "url": first.url}
+    other = await rig.subscriptions.add(replace(first, id=new_id(), event_types=(CLEARED,)), nothing)
+    await rig.subscriptions.add(replace(both, url=f"{first.url}/other"), nothing)
+    await rig.subscriptions.delete(first.id)
+    with pytest.raises(SubscriptionExists) as refused:
+        await rig.subscriptions.add(both, nothing)
+    assert refused.value.metadata["id"] == other.id
+    again_ = [replace(first, id=new_id()) for _ in range(3)]
+    outcomes = await asyncio.gather(*(rig.subscriptions.add(one, nothing) for one in again_), return_exceptions=True)
+    assert sum(isinstance(one, SubscriptionExists) for one in outcomes) == 2

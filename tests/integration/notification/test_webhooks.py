@@ -1,20 +1,21 @@
 """Webhook subscriptions: public events, once each, signed, retried; receivers that go, and where they may be."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.chassis.errors import InvalidArgument, NotFound
+from services.chassis.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import VIDEO_PROBED_SUBJECT, VIDEOS
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
-from tests.support.notification import ManualClock, Service, letter_pb, webhook_pb
+from tests.support.notification import ManualClock, Service, endpoint_pb, letter_pb, webhook_pb
 from tests.support.receiver import Receiver
 from tocsin.events.v1 import videos_pb2
 
@@ -246,3 +247,89 @@ async def test_lists_show_no_secrets(service: Service, receiver: Receiver) -> No
         await service.webhooks.GetWebhookSubscription(webhook_pb.GetWebhookSubscriptionRequest(id="nothing"))
     with pytest.raises(NotFound):
         await service.webhooks.DeleteWebhookSubscription(webhook_pb.DeleteWebhookSubscriptionRequest(id="nothing"))
+
+
+async def test_a_subscription_says_what_is_done_with_an_unknown_outcome(
+    open_service: OpenService, publisher: Publisher, receiver: Receiver
+) -> None:
+    asked: dict[str, int] = {}
+    hung = asyncio.Event()
+
+    async def hang() -> None:
+        asked[receiver.hooks[-1].path] = asked.get(receiver.hooks[-1].path, 0) + 1
+        await hung.wait()
+
+    receiver.before_answer = hang
+    try:
+        # The deployment resends; one subscriber wants what may have come to be held for a person.
+        async with open_service(webhook_timeout=timedelta(milliseconds=300), unknown="resend") as service:
+            outcomes = webhook_pb.UnknownOutcome
+            held, again = [
+                await service.webhooks.CreateWebhookSubscription(
+                    webhook_pb.CreateWebhookSubscriptionRequest(
+                        url=f"{receiver.url}/{path}", event_types=[PROBED], unknown_outcome=outcome
+                    )
+                )
+                for path, outcome in (("held", outcomes.HOLD), ("again", outcomes.UNKNOWN_OUTCOME_UNSPECIFIED))
+            ]
+            assert (held.unknown_outcome, again.unknown_outcome) == (outcomes.HOLD, 0)
+            await probed(publisher, "cam-1")
+
+            async def letters() -> list[letter_pb.DeadLetter]:
+                found = await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())
+                return list(found.dead_letters)
+
+            [letter] = await eventually(letters, what="the dead letter")
+            assert letter.attempts == 1
+            assert letter.reason.startswith("HTTP_Timeout")
+            whole = await service.letters.GetDeadLetter(letter_pb.GetDeadLetterRequest(id=letter.id))
+            assert "cam-1" in whole.payload_json
+
+            async def tried_again() -> bool:
+                await service.advance(timedelta(seconds=10))
+                return asked["/again"] > 2
+
+            await eventually(tried_again, what="two more attempts")
+            assert asked["/held"] == 1
+            assert len({hook.id for hook in receiver.hooks if hook.path == "/again"}) == 1
+    finally:
+        hung.set()
+
+
+async def test_the_secret_of_a_user_s_webhook_is_rotated(open_service: OpenService, receiver: Receiver) -> None:
+    async with open_service() as service:
+        made = await service.register("WEBHOOK", receiver.url)
+        request = endpoint_pb.RotateEndpointSecretRequest(tenant="test", user="ada", id=made.id, expected_version=1)
+        rotated = await service.endpoints.RotateEndpointSecret(request)
+        assert rotated.secret.startswith("whsec_")
+        assert rotated.secret != made.secret
+        assert rotated.version == 2
+        until = rotated.previous_secret_expire_time.ToDatetime(UTC)
+        assert until == service.clock.time + timedelta(hours=24)
+        [listed] = (
+            await service.endpoints.ListEndpoints(endpoint_pb.ListEndpointsRequest(tenant="test", user="ada"))
+        ).endpoints
+        assert (listed.secret, listed.version, listed.previous_secret_expire_time) == (
+            "",
+            2,
+            rotated.previous_secret_expire_time,
+        )
+        await service.send(wait=True)
+        await service.send()
+        await eventually(received(receiver, 2))
+        for hook in receiver.hooks:
+            assert hook.verify(made.secret) == hook.verify(rotated.secret)
+        await service.advance(timedelta(hours=24))
+        await service.send(wait=True)
+        receiver.hooks[-1].verify(rotated.secret)
+        with pytest.raises(WebhookVerificationError):
+            receiver.hooks[-1].verify(made.secret)
+        with pytest.raises(Aborted) as old:
+            await service.endpoints.RotateEndpointSecret(request)
+        assert old.value.metadata == {"id": made.id, "expected": "1", "current": "2"}
+        mail = await service.register("EMAIL", "ada@example.org")
+        with pytest.raises(FailedPrecondition) as refused:
+            await service.endpoints.RotateEndpointSecret(
+                endpoint_pb.RotateEndpointSecretRequest(tenant="test", user="ada", id=mail.id)
+            )
+        assert refused.value.reason == "NOT_SIGNED"

@@ -28,11 +28,13 @@ class ChannelPlanServicer(rpc.ChannelPlanServiceServicer):
     async def SetChannelPlan(self, request: pb.SetChannelPlanRequest, context: Context) -> pb.ChannelPlan:
         """See the contract."""
         type_, plan = _type(request.type), _plan(request.steps)
-        return _message(request, await self._plans.set(request.tenant, request.user, type_, plan))
+        found = await self._plans.set(request.tenant, request.user, type_, plan, expected=request.expected_version)
+        return _message(request, found)
 
     async def DeleteChannelPlan(self, request: pb.DeleteChannelPlanRequest, context: Context) -> Empty:
         """See the contract."""
-        await self._plans.delete(request.tenant, request.user, _type(request.type))
+        expected = request.expected_version
+        await self._plans.delete(request.tenant, request.user, _type(request.type), expected=expected)
         return Empty()
 
 
@@ -54,6 +56,7 @@ def _message(request: pb.GetChannelPlanRequest | pb.SetChannelPlanRequest, found
         type=request.type,
         steps=[_step(step) for step in found.plan],
         own=found.own,
+        version=found.version,
     )
 
 

@@ -8,7 +8,6 @@ from services.notification.adapters.grpc.notifications import Context
 from services.notification.adapters.grpc.positions import read_id
 from services.notification.application.endpoints import Endpoints, Subscriptions
 from services.notification.domain.notification import ChannelName
-from services.notification.domain.webhook import OVERLAP
 from tocsin.notification.v1 import endpoint_service_pb2 as endpoint_pb
 from tocsin.notification.v1 import endpoint_service_pb2_grpc as endpoint_rpc
 from tocsin.notification.v1 import notification_service_pb2, webhook_service_pb2_grpc
@@ -45,9 +44,17 @@ class EndpointServicer(endpoint_rpc.EndpointServiceServicer):
             next_page_token=tokens.next(found, limit, lambda pair: (pair[0].id,)),
         )
 
+    async def RotateEndpointSecret(
+        self, request: endpoint_pb.RotateEndpointSecretRequest, context: Context
+    ) -> endpoint_pb.Endpoint:
+        """See the contract."""
+        tenant, user, overlap = request.tenant, request.user, mappers.overlap(request)
+        kept = await self._endpoints.rotate_secret(tenant, user, request.id, overlap, expected=request.expected_version)
+        return mappers.endpoint(kept.endpoint, tenant, user, kept.updated_at, secret=True)
+
     async def DeleteEndpoint(self, request: endpoint_pb.DeleteEndpointRequest, context: Context) -> Empty:
         """See the contract."""
-        await self._endpoints.delete(request.tenant, request.user, request.id)
+        await self._endpoints.delete(request.tenant, request.user, request.id, expected=request.expected_version)
         return Empty()
 
 
@@ -87,18 +94,19 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         self, request: webhook_pb.EnableWebhookSubscriptionRequest, context: Context
     ) -> webhook_pb.WebhookSubscription:
         """See the contract."""
-        return mappers.subscription(await self._subscriptions.enable(request.id))
+        return mappers.subscription(await self._subscriptions.enable(request.id, expected=request.expected_version))
 
     async def RotateWebhookSecret(
         self, request: webhook_pb.RotateWebhookSecretRequest, context: Context
     ) -> webhook_pb.WebhookSubscription:
         """See the contract."""
-        overlap = request.overlap.ToTimedelta() if request.HasField("overlap") else OVERLAP
-        return mappers.subscription(await self._subscriptions.rotate_secret(request.id, overlap), secret=True)
+        overlap, expected = mappers.overlap(request), request.expected_version
+        rotated = await self._subscriptions.rotate_secret(request.id, overlap, expected=expected)
+        return mappers.subscription(rotated, secret=True)
 
     async def DeleteWebhookSubscription(
         self, request: webhook_pb.DeleteWebhookSubscriptionRequest, context: Context
     ) -> Empty:
         """See the contract."""
-        await self._subscriptions.delete(request.id)
+        await self._subscriptions.delete(request.id, expected=request.expected_version)
         return Empty()

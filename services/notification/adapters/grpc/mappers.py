@@ -1,7 +1,7 @@
 """Messages to commands, and values to messages."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 from google.protobuf import json_format
@@ -15,7 +15,7 @@ from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.statistics import Period
-from services.notification.domain.webhook import Subscription
+from services.notification.domain.webhook import OVERLAP, Subscription
 from tocsin.notification.v1 import (
     dead_letter_service_pb2,
     endpoint_service_pb2,
@@ -173,6 +173,8 @@ def endpoint(
         address=value.shown,
         secret=value.secret if secret else "",
         update_time=timestamp(updated_at),
+        version=value.version,
+        previous_secret_expire_time=timestamp(value.former_secret_until),
     )
 
 
@@ -188,7 +190,15 @@ def subscription(value: Subscription, *, secret: bool = False) -> webhook_servic
         create_time=timestamp(value.created_at),
         previous_secret_expire_time=timestamp(value.former_secret_until),
         unknown_outcome=value.unknown_outcome.name if value.unknown_outcome else None,
+        version=value.version,
     )
+
+
+def overlap(
+    request: webhook_service_pb2.RotateWebhookSecretRequest | endpoint_service_pb2.RotateEndpointSecretRequest,
+) -> timedelta:
+    """For how long the secret before signs, too."""
+    return request.overlap.ToTimedelta() if request.HasField("overlap") else OVERLAP
 
 
 def unknown_outcome(value: int) -> UnknownOutcome | None:

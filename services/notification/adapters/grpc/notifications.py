@@ -77,7 +77,8 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         self, request: pb.MarkNotificationOpenedRequest, context: Context
     ) -> pb.Notification:
         """See the contract."""
-        return mappers.notification(await self._inbox.mark_read(request.tenant, request.id, opened=True))
+        opened = await self._inbox.mark_read(request.tenant, request.id, request.expected_version, opened=True)
+        return mappers.notification(opened)
 
     async def MarkAllNotificationsRead(
         self, request: pb.MarkAllNotificationsReadRequest, context: Context

@@ -61,11 +61,15 @@ class ReminderServicer(rpc.ReminderServiceServicer):
 
     async def PauseReminder(self, request: pb.PauseReminderRequest, context: Context) -> pb.Reminder:
         """See the contract."""
-        return mappers.reminder(await self._reminders.pause(request.tenant, request.id))
+        return mappers.reminder(
+            await self._reminders.pause(request.tenant, request.id, expected=request.expected_version)
+        )
 
     async def ResumeReminder(self, request: pb.ResumeReminderRequest, context: Context) -> pb.Reminder:
         """See the contract."""
-        return mappers.reminder(await self._reminders.resume(request.tenant, request.id))
+        return mappers.reminder(
+            await self._reminders.resume(request.tenant, request.id, expected=request.expected_version)
+        )
 
     async def ListReminderOccurrences(
         self, request: pb.ListReminderOccurrencesRequest, context: Context

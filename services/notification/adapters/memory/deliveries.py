@@ -178,7 +178,8 @@ class InMemoryDeliveries:
 
 def _disable(kept: KeptSubscription, why: str) -> None:
     if kept.subscription.enabled:
-        kept.subscription = replace(kept.subscription, enabled=False, disabled_reason=why)
+        version = kept.subscription.version + 1
+        kept.subscription = replace(kept.subscription, enabled=False, disabled_reason=why, version=version)
 
 
 def _goes_in_front(delivery: Delivery) -> bool:
@@ -207,7 +208,7 @@ def _claimed(state: State, delivery: Delivery, *, crashed: bool) -> Claimed:
         point = CONSOLE
     else:
         kept = state.endpoints.get((delivery.user[0], delivery.endpoint))
-        point = kept.endpoint if kept is not None and kept.user == delivery.user else None
+        point = kept.endpoint.at(state.now()) if kept is not None and kept.user == delivery.user else None
     return Claimed(
         id=delivery.id,
         lease=delivery.lease,

@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from services.notification.adapters.memory.state import KeptEndpoint, State, User
 from services.notification.domain.channel_plan import Contacts
 from services.notification.domain.delivery import Endpoint
+from services.notification.domain.errors import EndpointNotFound, NotSigned, check_version
 from services.notification.domain.notification import ChannelName
 
 
@@ -24,8 +26,8 @@ class InMemoryEndpoints:
         for kept in self._state.endpoints.values():
             known = kept.endpoint
             if kept.user == (tenant, user) and (known.channel, known.address) == (channel, address):
-                kept.updated_at = now
-                return known, now, False
+                kept.updated_at, kept.endpoint = now, replace(known, version=known.version + 1)
+                return kept.endpoint, now, False
         if channel is ChannelName.FCM:
             self._take_from_others(tenant, address)
         endpoint = Endpoint(self._state.new_id(), channel, address, secret)
@@ -47,10 +49,38 @@ class InMemoryEndpoints:
         ]
         return sorted(found, key=lambda pair: pair[0].id)[:limit]
 
-    async def delete(self, tenant: str, user: str, id_: str) -> bool:
+    async def rotate(
+        self, tenant: str, user: str, id_: str, secret: str, overlap: timedelta, *, expected: int = 0
+    ) -> tuple[Endpoint, datetime]:
         """See EndpointStore."""
+        kept, now = self._checked(tenant, user, id_, expected), self._state.now()
+        if kept is None:
+            raise EndpointNotFound(metadata={"id": id_})
+        known = kept.endpoint
+        if known.channel is not ChannelName.WEBHOOK:
+            raise NotSigned(id_, known.channel)
+        kept.updated_at, kept.endpoint = (
+            now,
+            replace(
+                known,
+                secret=secret,
+                former_secret=known.secret,
+                former_secret_until=now + overlap,
+                version=known.version + 1,
+            ),
+        )
+        return kept.endpoint, now
+
+    def _checked(self, tenant: str, user: str, id_: str, expected: int) -> KeptEndpoint | None:
         kept = self._state.endpoints.get((tenant, id_))
         if kept is None or kept.user != (tenant, user):
+            return None
+        check_version(id_, expected, kept.endpoint.version)
+        return kept
+
+    async def delete(self, tenant: str, user: str, id_: str, *, expected: int = 0) -> bool:
+        """See EndpointStore."""
+        if self._checked(tenant, user, id_, expected) is None:
             return False
         del self._state.endpoints[tenant, id_]
         return True

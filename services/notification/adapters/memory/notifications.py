@@ -12,7 +12,7 @@ from services.notification.adapters.memory.state import Delivery, KeptPlan, Key,
 from services.notification.application.places import Room, Tally
 from services.notification.application.ports import NO_ROOM, AbandonedFilter, Enqueued, NotificationFilter, Position
 from services.notification.domain.channel_plan import Route, legs_from, lost
-from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, check_version
 from services.notification.domain.lane import Lane, Priority, priority_of, priority_of_type
 from services.notification.domain.notification import KEYS_LAST, Draft, Notification, Status
 from services.notification.domain.statistics import Interval, Period, Statistics, counted
@@ -149,8 +149,7 @@ class InMemoryNotifications:
     async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
         """See NotificationStore."""
         known = await self.get(tenant, id_)
-        if expected not in (0, known.version):
-            raise VersionConflict(id_, expected, known.version)
+        check_version(id_, expected, known.version)
         if known.read_at is None or (opened and known.opened_at is None):
             now, kept = self._state.now(), self._state.notifications[tenant, id_]
             self._state.notifications[tenant, id_] = replace(

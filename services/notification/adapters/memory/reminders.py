@@ -20,7 +20,7 @@ from services.notification.application.reminders.ports import (
     ReminderStatistics,
     StatisticsFilter,
 )
-from services.notification.domain.errors import VersionConflict
+from services.notification.domain.errors import check_version
 from services.notification.domain.reminders.adaptive import WINDOW, Opens
 from services.notification.domain.reminders.check import CheckOutcome
 from services.notification.domain.reminders.errors import (
@@ -103,8 +103,7 @@ class InMemoryReminders:
 
     async def _version(self, tenant: str, id_: str, expected: int) -> Reminder:
         found = await self.get(tenant, id_)
-        if expected not in (0, found.version):
-            raise VersionConflict(id_, expected=expected, current=found.version)
+        check_version(id_, expected, found.version)
         return found
 
     def _close(self, key: _Key, reason: Reason) -> None:

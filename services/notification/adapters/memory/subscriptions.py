@@ -8,7 +8,7 @@ from datetime import timedelta
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, State
 from services.notification.application.claimed_delivery import EventMessage
 from services.notification.application.ports import PublicEvent
-from services.notification.domain.errors import SubscriptionNotFound
+from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import Status
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
@@ -24,6 +24,10 @@ class InMemorySubscriptions:
     async def add(self, subscription: Subscription, prepare: Callable[[], Awaitable[None]]) -> Subscription:
         """See SubscriptionStore."""
         async with self._types:
+            for kept in self._state.subscriptions.values():
+                known = kept.subscription
+                if known.url == subscription.url and set(known.event_types) & set(subscription.event_types):
+                    raise SubscriptionExists(known.id, known.url)
             await prepare()
             made = replace(subscription, created_at=self._state.now())
             self._state.subscriptions[made.id] = KeptSubscription(made)
@@ -41,34 +45,41 @@ class InMemorySubscriptions:
         found = sorted(self._state.subscriptions.items())
         return [_without_secret(kept) for id_, kept in found if id_ > after][:limit]
 
-    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+    async def enable(
+        self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]], *, expected: int = 0
+    ) -> Subscription:
         """See SubscriptionStore."""
         async with self._types:
-            await prepare((await self.get(id_)).event_types)
-            kept = self._state.subscriptions[id_]
-            kept.subscription = replace(kept.subscription, enabled=True, disabled_reason="")
+            kept = await self._checked(id_, expected)
+            await prepare(kept.subscription.event_types)
+            before = kept.subscription
+            version = before.version + (not before.enabled)
+            kept.subscription = replace(before, enabled=True, disabled_reason="", version=version)
             kept.failing_since = None
         return _without_secret(kept)
 
-    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+    async def _checked(self, id_: str, expected: int) -> KeptSubscription:
+        check_version(id_, expected, (await self.get(id_)).version)
+        return self._state.subscriptions[id_]
+
+    async def rotate(self, id_: str, secret: str, overlap: timedelta, *, expected: int = 0) -> Subscription:
         """See SubscriptionStore."""
-        await self.get(id_)
-        kept = self._state.subscriptions[id_]
+        kept = await self._checked(id_, expected)
         kept.subscription = replace(
             kept.subscription,
             secret=secret,
             former_secret=kept.subscription.secret,
             former_secret_until=self._state.now() + overlap,
+            version=kept.subscription.version + 1,
         )
         return replace(kept.subscription, former_secret="")
 
-    async def delete(self, id_: str) -> bool:
+    async def delete(self, id_: str, *, expected: int = 0) -> None:
         """See SubscriptionStore."""
-        if self._state.subscriptions.pop(id_, None) is None:
-            return False
+        await self._checked(id_, expected)
+        del self._state.subscriptions[id_]
         for key in [key for key in self._state.deliveries if key[0] == id_]:
             del self._state.deliveries[key]
-        return True
 
     async def wanted_types(self) -> frozenset[str]:
         """See SubscriptionStore."""

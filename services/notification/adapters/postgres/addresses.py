@@ -4,16 +4,19 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from services.chassis.postgres import Connection
+from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.channel_plan import Contacts, Plan, load_plan
 from services.notification.domain.delivery import Endpoint
 from services.notification.domain.notification import ChannelName, Type
 
 _CONTACTS = """
-    SELECT recipient, id::text AS id, channel, address, secret, NULL AS plan FROM TENANT.endpoints
-    WHERE recipient = ANY($1::text[])
+    SELECT recipient, id::text AS id, channel, address, secret, former_secret, former_secret_until, version,
+        NULL AS plan
+    FROM TENANT.endpoints WHERE recipient = ANY($1::text[])
     UNION ALL
-    SELECT recipient, NULL, type, NULL, NULL, plan FROM TENANT.channel_plans WHERE recipient = ANY($1::text[])
+    SELECT recipient, NULL, type, NULL, NULL, NULL, NULL, NULL, plan FROM TENANT.channel_plans
+    WHERE recipient = ANY($1::text[])
 """
 
 
@@ -25,8 +28,8 @@ async def contacts_of(connection: Connection, tenant: str, users: Collection[str
         if row["id"] is None:
             plans[row["recipient"]][Type(row["channel"])] = load_plan(row["plan"])
         else:
-            channel = ChannelName(row["channel"])
-            addresses[row["recipient"]][channel].append(Endpoint(row["id"], channel, row["address"], row["secret"]))
+            point = rows.endpoint(row)
+            addresses[row["recipient"]][point.channel].append(point)
     for by_channel in addresses.values():
         for points in by_channel.values():
             points.sort(key=lambda point: point.id)

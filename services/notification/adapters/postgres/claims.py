@@ -25,7 +25,7 @@ from services.notification.domain.webhook import Subscription, disabled
 _BEGIN = "SELECT clock_timestamp() AS now, set_config('enable_seqscan', 'off', true)"
 _CONTENT = """
     SELECT n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.link, n.created_at,
-        e.id::text AS endpoint, e.channel, e.address, e.secret
+        e.id::text AS endpoint, e.channel, e.address, e.secret, e.former_secret, e.former_secret_until, e.version
     FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS t (notification, endpoint, place)
     JOIN TENANT.notifications n ON n.id = t.notification
     LEFT JOIN TENANT.endpoints e ON e.id = t.endpoint AND e.recipient = n.recipient
@@ -162,12 +162,12 @@ async def _load(
         by_tenant[row["tenant"]].append(row)
     loaded: dict[str, Claimed] = {}
     for tenant, group in by_tenant.items():
-        loaded |= {one.id: one for one in await _load_notifications(connection, lane, tenant, group, lease)}
+        loaded |= {one.id: one for one in await _load_notifications(connection, lane, tenant, group, lease, now)}
     return [loaded[row["id"]] for row in taken]
 
 
 async def _load_notifications(
-    connection: Connection, lane: Lane, tenant: str, taken: Sequence[Record], lease: str
+    connection: Connection, lane: Lane, tenant: str, taken: Sequence[Record], lease: str, now: datetime
 ) -> list[Claimed]:
     contents = await connection.fetch(
         in_tenant(_CONTENT, tenant), [row["reference"] for row in taken], [row["endpoint"] for row in taken]
@@ -182,7 +182,7 @@ async def _load_notifications(
             reference=row["reference"],
             channel=ChannelName(row["channel"]),
             message=_outgoing(content, tenant),
-            endpoint=CONSOLE if lane is Lane.CONSOLE else _address(content),
+            endpoint=CONSOLE if lane is Lane.CONSOLE else _address(content, now),
             priority=Priority(row["priority"]),
             **_progress(row),
         )
@@ -190,10 +190,8 @@ async def _load_notifications(
     ]
 
 
-def _address(row: Record) -> Endpoint | None:
-    if row["endpoint"] is None:
-        return None
-    return Endpoint(row["endpoint"], ChannelName(row["channel"]), row["address"], row["secret"])
+def _address(row: Record, now: datetime) -> Endpoint | None:
+    return None if row["endpoint"] is None else rows.endpoint(row, id_column="endpoint").at(now)
 
 
 def _outgoing(row: Record, tenant: str) -> Outgoing:

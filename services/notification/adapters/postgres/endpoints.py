@@ -4,19 +4,22 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database
+from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.addresses import contacts_of
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.channel_plan import Contacts
 from services.notification.domain.delivery import Endpoint
+from services.notification.domain.errors import EndpointNotFound, NotSigned, check_version
 from services.notification.domain.notification import ChannelName
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
+_COLUMNS = "e.channel, e.address, e.secret, e.former_secret, e.former_secret_until, e.version"
 _INSERT = """
     INSERT INTO TENANT.endpoints AS e (id, recipient, channel, address, address_digest, secret, updated_at)
     SELECT id, recipient, channel, address, address_digest, secret, $7
@@ -24,21 +27,29 @@ _INSERT = """
         AS n (id, recipient, channel, address, address_digest, secret)
     ORDER BY channel, address_digest, recipient
 """
-_REGISTERED = "RETURNING e.id::text AS id, e.recipient, e.channel, e.address, e.secret"
+_REGISTERED = "RETURNING e.id::text AS id, e.recipient, " + _COLUMNS
 _REGISTER = f"""
-    {_INSERT} ON CONFLICT (recipient, channel, address_digest) DO UPDATE SET updated_at = excluded.updated_at
+    {_INSERT} ON CONFLICT (recipient, channel, address_digest) DO UPDATE SET
+        updated_at = excluded.updated_at, version = e.version + 1
     {_REGISTERED}
 """
 _REGISTER_TOKENS = f"""
     {_INSERT} ON CONFLICT (address_digest) WHERE channel = 'FCM' DO UPDATE SET
         id = CASE WHEN e.recipient = excluded.recipient THEN e.id ELSE excluded.id END,
+        version = CASE WHEN e.recipient = excluded.recipient THEN e.version + 1 ELSE 1 END,
         recipient = excluded.recipient, updated_at = excluded.updated_at
     {_REGISTERED}
 """
 """A token that another user of the tenant has registered moves: its device has changed hands."""
-_PAGE = """
-    SELECT id::text AS id, channel, address, secret, updated_at FROM TENANT.endpoints
+_PAGE = f"""
+    SELECT id::text AS id, {_COLUMNS}, updated_at FROM TENANT.endpoints e
     WHERE recipient = $1 AND id > $2 ORDER BY id LIMIT $3
+"""
+_LOCK = "SELECT version, channel FROM TENANT.endpoints WHERE recipient = $1 AND id = $2 FOR UPDATE"
+_ROTATE = f"""
+    UPDATE TENANT.endpoints e SET
+        former_secret = secret, secret = $3, former_secret_until = $4, updated_at = $5, version = version + 1
+    WHERE recipient = $1 AND id = $2 RETURNING id::text AS id, {_COLUMNS}
 """
 _DELETE = "DELETE FROM TENANT.endpoints WHERE recipient = $1 AND id = $2"
 
@@ -99,9 +110,8 @@ class PostgresEndpoints:
                 now,
             )
             for row in found:
-                channel = ChannelName(row["channel"])
-                key = row["recipient"], channel, row["address"]
-                endpoint = Endpoint(row["id"], channel, row["address"], row["secret"])
+                endpoint = rows.endpoint(row)
+                key = row["recipient"], endpoint.channel, endpoint.address
                 kept[tenant, key] = endpoint, endpoint.id == group[key][0]
         outcomes: list[tuple[Endpoint, datetime, bool]] = []
         for one in addresses:
@@ -114,17 +124,30 @@ class PostgresEndpoints:
         """See EndpointStore."""
         async with self._database.connection() as connection:
             found = await connection.fetch(in_tenant(_PAGE, tenant), user, after or _FIRST, limit)
-        return [
-            (Endpoint(row["id"], ChannelName(row["channel"]), row["address"], row["secret"]), row["updated_at"])
-            for row in found
-        ]
+        return [(rows.endpoint(row), row["updated_at"]) for row in found]
 
-    async def delete(self, tenant: str, user: str, id_: str) -> bool:
+    async def rotate(
+        self, tenant: str, user: str, id_: str, secret: str, overlap: timedelta, *, expected: int = 0
+    ) -> tuple[Endpoint, datetime]:
         """See EndpointStore."""
-        if not is_own_id(id_):
-            return False
-        async with self._database.connection() as connection:
-            return await connection.execute(in_tenant(_DELETE, tenant), user, id_) == "DELETE 1"
+        async with self._database.transaction() as connection:
+            channel = await _locked(connection, tenant, user, id_, expected)
+            if channel is None:
+                raise EndpointNotFound(metadata={"id": id_})
+            if channel is not ChannelName.WEBHOOK:
+                raise NotSigned(id_, channel)
+            now = await self._clock.now(connection)
+            row = await connection.fetchrow(in_tenant(_ROTATE, tenant), user, id_, secret, now + overlap, now)
+        assert row is not None  # it is locked
+        return rows.endpoint(row), now
+
+    async def delete(self, tenant: str, user: str, id_: str, *, expected: int = 0) -> bool:
+        """See EndpointStore."""
+        async with self._database.transaction() as connection:
+            if await _locked(connection, tenant, user, id_, expected) is None:
+                return False
+            await connection.execute(in_tenant(_DELETE, tenant), user, id_)
+        return True
 
     async def contacts(self, users: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Contacts]:
         """See EndpointStore."""
@@ -137,3 +160,12 @@ class PostgresEndpoints:
                 contacts = await contacts_of(connection, tenant, sorted(names))
                 found |= {(tenant, user): known for user, known in contacts.items()}
         return found
+
+
+async def _locked(connection: Connection, tenant: str, user: str, id_: str, expected: int) -> ChannelName | None:
+    """The channel of an address that nobody else changes now; None where there is none. Raises VersionConflict."""
+    row = await connection.fetchrow(in_tenant(_LOCK, tenant), user, id_) if is_own_id(id_) else None
+    if row is None:
+        return None
+    check_version(id_, expected, row["version"])
+    return ChannelName(row["channel"])

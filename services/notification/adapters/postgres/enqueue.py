@@ -230,7 +230,7 @@ class _Batch:
                 reference=new.id,
                 channel=one.leg.channel,
                 message=_outgoing(new, self.now),
-                endpoint=one.leg.endpoint,
+                endpoint=one.leg.endpoint.at(self.now) if one.leg.endpoint else None,
                 priority=one.priority,
             )
             for one in self.legs[new.id]

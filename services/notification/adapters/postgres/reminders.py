@@ -19,7 +19,7 @@ from services.notification.application.reminders.ports import (
     ReminderStatistics,
     StatisticsFilter,
 )
-from services.notification.domain.errors import VersionConflict
+from services.notification.domain.errors import check_version
 from services.notification.domain.reminders.errors import (
     ReminderExists,
     ReminderLimit,
@@ -154,7 +154,7 @@ class PostgresReminders:
             row = await connection.fetchrow(_GET + " FOR UPDATE", tenant, id_)
             if row is None:
                 raise ReminderNotFound(metadata={"id": id_})
-            _check_version(id_, expected, row["version"])
+            check_version(id_, expected, row["version"])
             before, now = reminder_rows.reminder(row), await self._clock.now(connection)
             after = change(before, now)
             if after != before:
@@ -172,7 +172,7 @@ class PostgresReminders:
             )
             if version is None:
                 raise ReminderNotFound(metadata={"id": id_})
-            _check_version(id_, expected, version)
+            check_version(id_, expected, version)
             await connection.execute("DELETE FROM reminders WHERE tenant = $1 AND id = $2", tenant, id_)
             await connection.execute(
                 "DELETE FROM reminder_occurrences WHERE tenant = $1 AND reminder = $2", tenant, id_
@@ -247,8 +247,3 @@ def _judged(
         return Reminder.new(tenant=new.tenant, id_=new.id, user=new.user, content=new.content, now=now), True
     except DomainError as error:
         return error
-
-
-def _check_version(id_: str, expected: int, current: int) -> None:
-    if expected not in (0, current):
-        raise VersionConflict(id_, expected=expected, current=current)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt, ChannelName, Notification, Status, Type
 from services.notification.domain.webhook import Subscription
@@ -70,9 +70,22 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None, history: tu
     )
 
 
+def endpoint(row: Row, id_column: str = "id") -> Endpoint:
+    """An address, with all of its secrets."""
+    return Endpoint(
+        id=row[id_column],
+        channel=ChannelName(row["channel"]),
+        address=row["address"],
+        secret=row["secret"],
+        former_secret=row["former_secret"],
+        former_secret_until=row["former_secret_until"],
+        version=row["version"],
+    )
+
+
 SUBSCRIPTION_COLUMNS = """
     s.id::text AS id, s.url, s.event_types, s.enabled, s.disabled_reason, s.created_at, s.former_secret_until,
-    s.unknown_outcome
+    s.unknown_outcome, s.version
 """
 
 
@@ -87,6 +100,7 @@ def subscription(row: Row) -> Subscription:
         created_at=row["created_at"],
         former_secret_until=row["former_secret_until"],
         unknown_outcome=UnknownOutcome(row["unknown_outcome"]) if row["unknown_outcome"] else None,
+        version=row["version"],
     )
 
 

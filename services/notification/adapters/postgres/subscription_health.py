@@ -11,6 +11,7 @@ _SUBSCRIPTIONS = """
     UPDATE webhook_subscriptions s SET
         failing_since = CASE WHEN well THEN NULL WHEN gone OR NOT s.enabled THEN s.failing_since ELSE since END,
         enabled = s.enabled AND NOT gone AND (well OR since > $5),
+        version = s.version + (s.enabled AND (gone OR NOT (well OR since > $5)))::integer,
         disabled_reason = CASE
             WHEN NOT s.enabled OR (NOT gone AND (well OR since > $5)) THEN s.disabled_reason
             WHEN gone THEN $6

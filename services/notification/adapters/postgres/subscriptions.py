@@ -10,19 +10,22 @@ from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.application.ports import PublicEvent
-from services.notification.domain.errors import SubscriptionNotFound
+from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _LOCK_TYPES = "SELECT pg_advisory_xact_lock(hashtextextended('tocsin:notification:event types', 0))"
 _CHANGED = "SELECT pg_notify('notification_subscriptions', '')"
 _GET = f"SELECT {rows.SUBSCRIPTION_COLUMNS} FROM webhook_subscriptions s WHERE s.id = $1"
+_SAME = "SELECT id::text FROM webhook_subscriptions WHERE url = $1 AND event_types && $2::text[] ORDER BY id LIMIT 1"
 _ENABLE = f"""
-    UPDATE webhook_subscriptions s SET enabled = true, disabled_reason = '', failing_since = NULL
+    UPDATE webhook_subscriptions s SET
+        version = version + (NOT enabled)::integer, enabled = true, disabled_reason = '', failing_since = NULL
     WHERE s.id = $1 RETURNING {rows.SUBSCRIPTION_COLUMNS}
 """
 _ROTATE = f"""
-    UPDATE webhook_subscriptions s SET former_secret = secret, secret = $2, former_secret_until = $3
+    UPDATE webhook_subscriptions s SET
+        former_secret = secret, secret = $2, former_secret_until = $3, version = version + 1
     WHERE s.id = $1 RETURNING {rows.SUBSCRIPTION_COLUMNS}
 """
 _WANTING = """
@@ -60,6 +63,9 @@ class PostgresSubscriptions:
         """See SubscriptionStore."""
         async with self._database.transaction() as connection:
             await connection.execute(_LOCK_TYPES)
+            types = list(subscription.event_types)
+            if (first := await connection.fetchval(_SAME, subscription.url, types)) is not None:
+                raise SubscriptionExists(first, subscription.url)
             await prepare()
             now = await self._clock.now(connection)
             await connection.execute(
@@ -69,7 +75,7 @@ class PostgresSubscriptions:
                 """,
                 subscription.id,
                 subscription.url,
-                list(subscription.event_types),
+                types,
                 subscription.secret,
                 now,
                 subscription.unknown_outcome,
@@ -93,32 +99,32 @@ class PostgresSubscriptions:
             )
         return [rows.subscription(row) for row in found]
 
-    async def enable(self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]]) -> Subscription:
+    async def enable(
+        self, id_: str, prepare: Callable[[Sequence[str]], Awaitable[None]], *, expected: int = 0
+    ) -> Subscription:
         """See SubscriptionStore."""
         async with self._database.transaction() as connection:
             await connection.execute(_LOCK_TYPES)
-            await prepare((await _kept(connection, id_)).event_types)
+            await prepare((await _locked(connection, id_, expected)).event_types)
             row = await connection.fetchrow(_ENABLE, id_)
             await connection.execute(_CHANGED)
         return _found(row, id_)
 
-    async def rotate(self, id_: str, secret: str, overlap: timedelta) -> Subscription:
+    async def rotate(self, id_: str, secret: str, overlap: timedelta, *, expected: int = 0) -> Subscription:
         """See SubscriptionStore."""
         async with self._database.transaction() as connection:
+            await _locked(connection, id_, expected)
             now = await self._clock.now(connection)
-            row = await connection.fetchrow(_ROTATE, id_, secret, now + overlap) if is_own_id(id_) else None
+            row = await connection.fetchrow(_ROTATE, id_, secret, now + overlap)
         return replace(_found(row, id_), secret=secret)
 
-    async def delete(self, id_: str) -> bool:
+    async def delete(self, id_: str, *, expected: int = 0) -> None:
         """See SubscriptionStore."""
-        if not is_own_id(id_):
-            return False
         async with self._database.transaction() as connection:
-            if await connection.execute("DELETE FROM webhook_subscriptions WHERE id = $1", id_) != "DELETE 1":
-                return False
+            await _locked(connection, id_, expected)
+            await connection.execute("DELETE FROM webhook_subscriptions WHERE id = $1", id_)
             await connection.execute("DELETE FROM deliveries WHERE kind = 'EVENT' AND reference = $1", id_)
             await connection.execute(_CHANGED)
-        return True
 
     async def wanted_types(self) -> frozenset[str]:
         """See SubscriptionStore."""
@@ -172,6 +178,14 @@ class PostgresSubscriptions:
 async def _kept(connection: Connection, id_: str) -> Subscription:
     row = await connection.fetchrow(_GET, id_) if is_own_id(id_) else None
     return _found(row, id_)
+
+
+async def _locked(connection: Connection, id_: str, expected: int) -> Subscription:
+    """The subscription, which nobody else changes now. Raises SubscriptionNotFound and VersionConflict."""
+    row = await connection.fetchrow(f"{_GET} FOR NO KEY UPDATE", id_) if is_own_id(id_) else None
+    kept = _found(row, id_)
+    check_version(id_, expected, kept.version)
+    return kept
 
 
 def _found(row: rows.Row | None, id_: str) -> Subscription:

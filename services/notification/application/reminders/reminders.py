@@ -73,15 +73,15 @@ class Reminders:
         self._tenants.require(tenant)
         await self._store.delete(tenant, id_, expected=expected)
 
-    async def pause(self, tenant: str, id_: str) -> Reminder:
-        """Raises ReminderNotFound."""
+    async def pause(self, tenant: str, id_: str, *, expected: int = 0) -> Reminder:
+        """Raises ReminderNotFound and VersionConflict."""
         self._tenants.require(tenant)
-        return await self._store.change(tenant, id_, Reminder.paused, expected=0)
+        return await self._store.change(tenant, id_, Reminder.paused, expected=expected)
 
-    async def resume(self, tenant: str, id_: str) -> Reminder:
-        """Raises ReminderNotFound and ReminderEnded."""
+    async def resume(self, tenant: str, id_: str, *, expected: int = 0) -> Reminder:
+        """Raises ReminderNotFound, ReminderEnded and VersionConflict."""
         self._tenants.require(tenant)
-        return await self._store.change(tenant, id_, Reminder.resumed, expected=0)
+        return await self._store.change(tenant, id_, Reminder.resumed, expected=expected)
 
     async def occurrences(
         self, wanted: OccurrenceFilter, *, limit: int, before: datetime | None

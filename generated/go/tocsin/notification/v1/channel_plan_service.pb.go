@@ -38,7 +38,10 @@ type ChannelPlan struct {
 	// steps in their order.
 	Steps []*ChannelPlan_Step `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
 	// own is true for a plan of the user's own, false for the tenant's default.
-	Own           bool `protobuf:"varint,5,opt,name=own,proto3" json:"own,omitempty"`
+	Own bool `protobuf:"varint,5,opt,name=own,proto3" json:"own,omitempty"`
+	// version of the user's own plan rises with every change (optimistic locking); 0 for the tenant's default. Over
+	// REST it is the ETag, too.
+	Version       int64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,6 +109,13 @@ func (x *ChannelPlan) GetOwn() bool {
 		return x.Own
 	}
 	return false
+}
+
+func (x *ChannelPlan) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 // GetChannelPlanRequest names a user and a type.
@@ -182,9 +192,11 @@ type SetChannelPlanRequest struct {
 	// type of the notifications.
 	Type NotificationType `protobuf:"varint,3,opt,name=type,proto3,enum=tocsin.notification.v1.NotificationType" json:"type,omitempty"`
 	// steps in their order, each channel once.
-	Steps         []*ChannelPlan_Step `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Steps []*ChannelPlan_Step `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,5,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SetChannelPlanRequest) Reset() {
@@ -245,6 +257,13 @@ func (x *SetChannelPlanRequest) GetSteps() []*ChannelPlan_Step {
 	return nil
 }
 
+func (x *SetChannelPlanRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 // DeleteChannelPlanRequest names a user and a type.
 type DeleteChannelPlanRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -253,9 +272,11 @@ type DeleteChannelPlanRequest struct {
 	// user whose plan it is.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// type of the notifications.
-	Type          NotificationType `protobuf:"varint,3,opt,name=type,proto3,enum=tocsin.notification.v1.NotificationType" json:"type,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Type NotificationType `protobuf:"varint,3,opt,name=type,proto3,enum=tocsin.notification.v1.NotificationType" json:"type,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeleteChannelPlanRequest) Reset() {
@@ -307,6 +328,13 @@ func (x *DeleteChannelPlanRequest) GetType() NotificationType {
 		return x.Type
 	}
 	return NotificationType_NOTIFICATION_TYPE_UNSPECIFIED
+}
+
+func (x *DeleteChannelPlanRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 // Step of a plan: a channel, with all endpoints that the user has for it.
@@ -369,13 +397,14 @@ var File_tocsin_notification_v1_channel_plan_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_channel_plan_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/channel_plan_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a1tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe0\x02\n" +
+	"1tocsin/notification/v1/channel_plan_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a1tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xfa\x02\n" +
 	"\vChannelPlan\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12<\n" +
 	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeR\x04type\x12>\n" +
 	"\x05steps\x18\x04 \x03(\v2(.tocsin.notification.v1.ChannelPlan.StepR\x05steps\x12\x10\n" +
-	"\x03own\x18\x05 \x01(\bR\x03own\x1a\x94\x01\n" +
+	"\x03own\x18\x05 \x01(\bR\x03own\x12\x18\n" +
+	"\aversion\x18\x06 \x01(\x03R\aversion\x1a\x94\x01\n" +
 	"\x04Step\x12I\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\achannel\x12A\n" +
 	"\x05after\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
@@ -383,16 +412,18 @@ const file_tocsin_notification_v1_channel_plan_service_proto_rawDesc = "" +
 	"\x15GetChannelPlanRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
-	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\"\xff\x01\n" +
+	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\"\xb3\x02\n" +
 	"\x15SetChannelPlanRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
 	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12N\n" +
-	"\x05steps\x18\x04 \x03(\v2(.tocsin.notification.v1.ChannelPlan.StepB\x0e\xe2A\x01\x02\xbaH\a\x92\x01\x04\b\x01\x10\x04R\x05steps\"\xb2\x01\n" +
+	"\x05steps\x18\x04 \x03(\v2(.tocsin.notification.v1.ChannelPlan.StepB\x0e\xe2A\x01\x02\xbaH\a\x92\x01\x04\b\x01\x10\x04R\x05steps\x122\n" +
+	"\x10expected_version\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"\xe6\x01\n" +
 	"\x18DeleteChannelPlanRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
-	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type2\x99\x04\n" +
+	"\x04type\x18\x03 \x01(\x0e2(.tocsin.notification.v1.NotificationTypeB\x0e\xe2A\x01\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x122\n" +
+	"\x10expected_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion2\x99\x04\n" +
 	"\x12ChannelPlanService\x12\xba\x01\n" +
 	"\x0eGetChannelPlan\x12-.tocsin.notification.v1.GetChannelPlanRequest\x1a#.tocsin.notification.v1.ChannelPlan\"T\x8a\xb5\x18)\n" +
 	"\x12notifications:read\n" +

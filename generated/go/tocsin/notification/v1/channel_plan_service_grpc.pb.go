@@ -35,9 +35,10 @@ type ChannelPlanServiceClient interface {
 	// GetChannelPlan returns the plan that counts for a user and a type: the user's own, or the tenant's default.
 	GetChannelPlan(ctx context.Context, in *GetChannelPlanRequest, opts ...grpc.CallOption) (*ChannelPlan, error)
 	// SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-	// are not changed by it.
+	// are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	SetChannelPlan(ctx context.Context, in *SetChannelPlanRequest, opts ...grpc.CallOption) (*ChannelPlan, error)
-	// DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none.
+	// DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+	// (VERSION_CONFLICT) when another version stands than the caller expects.
 	DeleteChannelPlan(ctx context.Context, in *DeleteChannelPlanRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
@@ -89,9 +90,10 @@ type ChannelPlanServiceServer interface {
 	// GetChannelPlan returns the plan that counts for a user and a type: the user's own, or the tenant's default.
 	GetChannelPlan(context.Context, *GetChannelPlanRequest) (*ChannelPlan, error)
 	// SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-	// are not changed by it.
+	// are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	SetChannelPlan(context.Context, *SetChannelPlanRequest) (*ChannelPlan, error)
-	// DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none.
+	// DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+	// (VERSION_CONFLICT) when another version stands than the caller expects.
 	DeleteChannelPlan(context.Context, *DeleteChannelPlanRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedChannelPlanServiceServer()
 }

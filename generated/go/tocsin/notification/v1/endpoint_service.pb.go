@@ -11,6 +11,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -39,12 +40,16 @@ type Endpoint struct {
 	Channel Channel `protobuf:"varint,4,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
 	// address: an e-mail address, a URL, or an FCM registration token (shown shortened).
 	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
-	// secret that signs webhooks (`whsec_...`); shown only when the endpoint is registered.
+	// secret that signs webhooks (`whsec_...`); shown only when the endpoint is registered, and when it is rotated.
 	Secret string `protobuf:"bytes,6,opt,name=secret,proto3" json:"secret,omitempty"`
 	// update_time is when the address was last registered.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// version rises with every change, a renewal included (optimistic locking). Over REST it is the ETag, too.
+	Version int64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	// previous_secret_expire_time is until when webhooks are signed with the secret before, too; absent without one.
+	PreviousSecretExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=previous_secret_expire_time,json=previousSecretExpireTime,proto3" json:"previous_secret_expire_time,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *Endpoint) Reset() {
@@ -122,6 +127,20 @@ func (x *Endpoint) GetSecret() string {
 func (x *Endpoint) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Endpoint) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Endpoint) GetPreviousSecretExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousSecretExpireTime
 	}
 	return nil
 }
@@ -327,6 +346,88 @@ func (x *ListEndpointsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// RotateEndpointSecretRequest names an address.
+type RotateEndpointSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant of the user.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// user whose address it is.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// id of the address.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// overlap for which the secret before signs, too: 24 hours when absent, at most 30 days, 0s for none.
+	Overlap *durationpb.Duration `protobuf:"bytes,4,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,5,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RotateEndpointSecretRequest) Reset() {
+	*x = RotateEndpointSecretRequest{}
+	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateEndpointSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateEndpointSecretRequest) ProtoMessage() {}
+
+func (x *RotateEndpointSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateEndpointSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateEndpointSecretRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RotateEndpointSecretRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RotateEndpointSecretRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *RotateEndpointSecretRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RotateEndpointSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+func (x *RotateEndpointSecretRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 // DeleteEndpointRequest names an address.
 type DeleteEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -335,14 +436,16 @@ type DeleteEndpointRequest struct {
 	// user whose address it is.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// id of the address.
-	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeleteEndpointRequest) Reset() {
 	*x = DeleteEndpointRequest{}
-	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +457,7 @@ func (x *DeleteEndpointRequest) String() string {
 func (*DeleteEndpointRequest) ProtoMessage() {}
 
 func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_endpoint_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +470,7 @@ func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEndpointRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_endpoint_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_endpoint_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeleteEndpointRequest) GetTenant() string {
@@ -391,11 +494,18 @@ func (x *DeleteEndpointRequest) GetId() string {
 	return ""
 }
 
+func (x *DeleteEndpointRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 var File_tocsin_notification_v1_endpoint_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_endpoint_service_proto_rawDesc = "" +
 	"\n" +
-	"-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a1tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf0\x01\n" +
+	"-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a1tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe5\x02\n" +
 	"\bEndpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -404,7 +514,9 @@ const file_tocsin_notification_v1_endpoint_service_proto_rawDesc = "" +
 	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06secret\x18\x06 \x01(\tR\x06secret\x12;\n" +
 	"\vupdate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xde\x01\n" +
+	"updateTime\x12\x18\n" +
+	"\aversion\x18\b \x01(\x03R\aversion\x12Y\n" +
+	"\x1bprevious_secret_expire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x18previousSecretExpireTime\"\xde\x01\n" +
 	"\x17RegisterEndpointRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12K\n" +
@@ -418,17 +530,26 @@ const file_tocsin_notification_v1_endpoint_service_proto_rawDesc = "" +
 	"\x04user\x18\x04 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\"\x7f\n" +
 	"\x15ListEndpointsResponse\x12>\n" +
 	"\tendpoints\x18\x01 \x03(\v2 .tocsin.notification.v1.EndpointR\tendpoints\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x80\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x80\x02\n" +
+	"\x1bRotateEndpointSecretRequest\x12%\n" +
+	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
+	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12\x1d\n" +
+	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12D\n" +
+	"\aoverlap\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\aoverlap\x122\n" +
+	"\x10expected_version\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"\xb4\x01\n" +
 	"\x15DeleteEndpointRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12\x1d\n" +
-	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\x98\x04\n" +
+	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x122\n" +
+	"\x10expected_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion2\xda\x05\n" +
 	"\x0fEndpointService\x12\xa5\x01\n" +
 	"\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user}/endpoints\x12\xc0\x01\n" +
 	"\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x8a\xb5\x18)\n" +
 	"\x12notifications:read\n" +
-	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x90\x02\x01\x12\x99\x01\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x90\x02\x01\x12\xbf\x01\n" +
+	"\x14RotateEndpointSecret\x123.tocsin.notification.v1.RotateEndpointSecretRequest\x1a .tocsin.notification.v1.Endpoint\"P\x8a\xb5\x18\x15\n" +
+	"\x13notifications:write\x82\xd3\xe4\x93\x021:\x01*\",/v1/users/{user}/endpoints/{id}:rotateSecret\x12\x99\x01\n" +
 	"\x0eDeleteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n" +
 	"\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}B\xde\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x14EndpointServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
@@ -445,33 +566,39 @@ func file_tocsin_notification_v1_endpoint_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_notification_v1_endpoint_service_proto_rawDescData
 }
 
-var file_tocsin_notification_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tocsin_notification_v1_endpoint_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tocsin_notification_v1_endpoint_service_proto_goTypes = []any{
-	(*Endpoint)(nil),                // 0: tocsin.notification.v1.Endpoint
-	(*RegisterEndpointRequest)(nil), // 1: tocsin.notification.v1.RegisterEndpointRequest
-	(*ListEndpointsRequest)(nil),    // 2: tocsin.notification.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),   // 3: tocsin.notification.v1.ListEndpointsResponse
-	(*DeleteEndpointRequest)(nil),   // 4: tocsin.notification.v1.DeleteEndpointRequest
-	(Channel)(0),                    // 5: tocsin.notification.v1.Channel
-	(*timestamppb.Timestamp)(nil),   // 6: google.protobuf.Timestamp
-	(*emptypb.Empty)(nil),           // 7: google.protobuf.Empty
+	(*Endpoint)(nil),                    // 0: tocsin.notification.v1.Endpoint
+	(*RegisterEndpointRequest)(nil),     // 1: tocsin.notification.v1.RegisterEndpointRequest
+	(*ListEndpointsRequest)(nil),        // 2: tocsin.notification.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),       // 3: tocsin.notification.v1.ListEndpointsResponse
+	(*RotateEndpointSecretRequest)(nil), // 4: tocsin.notification.v1.RotateEndpointSecretRequest
+	(*DeleteEndpointRequest)(nil),       // 5: tocsin.notification.v1.DeleteEndpointRequest
+	(Channel)(0),                        // 6: tocsin.notification.v1.Channel
+	(*timestamppb.Timestamp)(nil),       // 7: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),         // 8: google.protobuf.Duration
+	(*emptypb.Empty)(nil),               // 9: google.protobuf.Empty
 }
 var file_tocsin_notification_v1_endpoint_service_proto_depIdxs = []int32{
-	5, // 0: tocsin.notification.v1.Endpoint.channel:type_name -> tocsin.notification.v1.Channel
-	6, // 1: tocsin.notification.v1.Endpoint.update_time:type_name -> google.protobuf.Timestamp
-	5, // 2: tocsin.notification.v1.RegisterEndpointRequest.channel:type_name -> tocsin.notification.v1.Channel
-	0, // 3: tocsin.notification.v1.ListEndpointsResponse.endpoints:type_name -> tocsin.notification.v1.Endpoint
-	1, // 4: tocsin.notification.v1.EndpointService.RegisterEndpoint:input_type -> tocsin.notification.v1.RegisterEndpointRequest
-	2, // 5: tocsin.notification.v1.EndpointService.ListEndpoints:input_type -> tocsin.notification.v1.ListEndpointsRequest
-	4, // 6: tocsin.notification.v1.EndpointService.DeleteEndpoint:input_type -> tocsin.notification.v1.DeleteEndpointRequest
-	0, // 7: tocsin.notification.v1.EndpointService.RegisterEndpoint:output_type -> tocsin.notification.v1.Endpoint
-	3, // 8: tocsin.notification.v1.EndpointService.ListEndpoints:output_type -> tocsin.notification.v1.ListEndpointsResponse
-	7, // 9: tocsin.notification.v1.EndpointService.DeleteEndpoint:output_type -> google.protobuf.Empty
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6,  // 0: tocsin.notification.v1.Endpoint.channel:type_name -> tocsin.notification.v1.Channel
+	7,  // 1: tocsin.notification.v1.Endpoint.update_time:type_name -> google.protobuf.Timestamp
+	7,  // 2: tocsin.notification.v1.Endpoint.previous_secret_expire_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: tocsin.notification.v1.RegisterEndpointRequest.channel:type_name -> tocsin.notification.v1.Channel
+	0,  // 4: tocsin.notification.v1.ListEndpointsResponse.endpoints:type_name -> tocsin.notification.v1.Endpoint
+	8,  // 5: tocsin.notification.v1.RotateEndpointSecretRequest.overlap:type_name -> google.protobuf.Duration
+	1,  // 6: tocsin.notification.v1.EndpointService.RegisterEndpoint:input_type -> tocsin.notification.v1.RegisterEndpointRequest
+	2,  // 7: tocsin.notification.v1.EndpointService.ListEndpoints:input_type -> tocsin.notification.v1.ListEndpointsRequest
+	4,  // 8: tocsin.notification.v1.EndpointService.RotateEndpointSecret:input_type -> tocsin.notification.v1.RotateEndpointSecretRequest
+	5,  // 9: tocsin.notification.v1.EndpointService.DeleteEndpoint:input_type -> tocsin.notification.v1.DeleteEndpointRequest
+	0,  // 10: tocsin.notification.v1.EndpointService.RegisterEndpoint:output_type -> tocsin.notification.v1.Endpoint
+	3,  // 11: tocsin.notification.v1.EndpointService.ListEndpoints:output_type -> tocsin.notification.v1.ListEndpointsResponse
+	0,  // 12: tocsin.notification.v1.EndpointService.RotateEndpointSecret:output_type -> tocsin.notification.v1.Endpoint
+	9,  // 13: tocsin.notification.v1.EndpointService.DeleteEndpoint:output_type -> google.protobuf.Empty
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_endpoint_service_proto_init() }
@@ -486,7 +613,7 @@ func file_tocsin_notification_v1_endpoint_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_endpoint_service_proto_rawDesc), len(file_tocsin_notification_v1_endpoint_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,9 +20,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EndpointService_RegisterEndpoint_FullMethodName = "/tocsin.notification.v1.EndpointService/RegisterEndpoint"
-	EndpointService_ListEndpoints_FullMethodName    = "/tocsin.notification.v1.EndpointService/ListEndpoints"
-	EndpointService_DeleteEndpoint_FullMethodName   = "/tocsin.notification.v1.EndpointService/DeleteEndpoint"
+	EndpointService_RegisterEndpoint_FullMethodName     = "/tocsin.notification.v1.EndpointService/RegisterEndpoint"
+	EndpointService_ListEndpoints_FullMethodName        = "/tocsin.notification.v1.EndpointService/ListEndpoints"
+	EndpointService_RotateEndpointSecret_FullMethodName = "/tocsin.notification.v1.EndpointService/RotateEndpointSecret"
+	EndpointService_DeleteEndpoint_FullMethodName       = "/tocsin.notification.v1.EndpointService/DeleteEndpoint"
 )
 
 // EndpointServiceClient is the client API for EndpointService service.
@@ -35,7 +36,12 @@ type EndpointServiceClient interface {
 	RegisterEndpoint(ctx context.Context, in *RegisterEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error)
 	// ListEndpoints returns the addresses of a user.
 	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
-	// DeleteEndpoint removes an address; NOT_FOUND when it is not there.
+	// RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+	// of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+	// (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+	RotateEndpointSecret(ctx context.Context, in *RotateEndpointSecretRequest, opts ...grpc.CallOption) (*Endpoint, error)
+	// DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+	// than the caller expects.
 	DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 }
 
@@ -67,6 +73,16 @@ func (c *endpointServiceClient) ListEndpoints(ctx context.Context, in *ListEndpo
 	return out, nil
 }
 
+func (c *endpointServiceClient) RotateEndpointSecret(ctx context.Context, in *RotateEndpointSecretRequest, opts ...grpc.CallOption) (*Endpoint, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Endpoint)
+	err := c.cc.Invoke(ctx, EndpointService_RotateEndpointSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *endpointServiceClient) DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(emptypb.Empty)
@@ -87,7 +103,12 @@ type EndpointServiceServer interface {
 	RegisterEndpoint(context.Context, *RegisterEndpointRequest) (*Endpoint, error)
 	// ListEndpoints returns the addresses of a user.
 	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)
-	// DeleteEndpoint removes an address; NOT_FOUND when it is not there.
+	// RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+	// of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+	// (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+	RotateEndpointSecret(context.Context, *RotateEndpointSecretRequest) (*Endpoint, error)
+	// DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+	// than the caller expects.
 	DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*emptypb.Empty, error)
 	mustEmbedUnimplementedEndpointServiceServer()
 }
@@ -104,6 +125,9 @@ func (UnimplementedEndpointServiceServer) RegisterEndpoint(context.Context, *Reg
 }
 func (UnimplementedEndpointServiceServer) ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEndpoints not implemented")
+}
+func (UnimplementedEndpointServiceServer) RotateEndpointSecret(context.Context, *RotateEndpointSecretRequest) (*Endpoint, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateEndpointSecret not implemented")
 }
 func (UnimplementedEndpointServiceServer) DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteEndpoint not implemented")
@@ -165,6 +189,24 @@ func _EndpointService_ListEndpoints_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EndpointService_RotateEndpointSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateEndpointSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EndpointServiceServer).RotateEndpointSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EndpointService_RotateEndpointSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EndpointServiceServer).RotateEndpointSecret(ctx, req.(*RotateEndpointSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EndpointService_DeleteEndpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteEndpointRequest)
 	if err := dec(in); err != nil {
@@ -197,6 +239,10 @@ var EndpointService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEndpoints",
 			Handler:    _EndpointService_ListEndpoints_Handler,
+		},
+		{
+			MethodName: "RotateEndpointSecret",
+			Handler:    _EndpointService_RotateEndpointSecret_Handler,
 		},
 		{
 			MethodName: "DeleteEndpoint",

@@ -72,6 +72,12 @@ const (
 	// ERROR_REASON_LINK_EXPIRED: the time of a signed link or pixel is over, or what it led to is gone (FAILED_PRECONDITION; 410
 	// over REST).
 	ErrorReason_ERROR_REASON_LINK_EXPIRED ErrorReason = 18
+	// ERROR_REASON_NOT_SIGNED: only webhooks are signed, the address is of another channel (FAILED_PRECONDITION). Metadata: id,
+	// channel.
+	ErrorReason_ERROR_REASON_NOT_SIGNED ErrorReason = 19
+	// ERROR_REASON_SUBSCRIPTION_EXISTS: the URL is subscribed to some of the event types already (ALREADY_EXISTS). Metadata: id (of
+	// that subscription), url.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_EXISTS ErrorReason = 20
 )
 
 // Enum value maps for ErrorReason.
@@ -96,6 +102,8 @@ var (
 		16: "ERROR_REASON_DEAD_LETTER_CLOSED",
 		17: "ERROR_REASON_LINK_FORBIDDEN",
 		18: "ERROR_REASON_LINK_EXPIRED",
+		19: "ERROR_REASON_NOT_SIGNED",
+		20: "ERROR_REASON_SUBSCRIPTION_EXISTS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -117,6 +125,8 @@ var (
 		"ERROR_REASON_DEAD_LETTER_CLOSED":     16,
 		"ERROR_REASON_LINK_FORBIDDEN":         17,
 		"ERROR_REASON_LINK_EXPIRED":           18,
+		"ERROR_REASON_NOT_SIGNED":             19,
+		"ERROR_REASON_SUBSCRIPTION_EXISTS":    20,
 	}
 )
 
@@ -151,7 +161,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\x91\x05\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xd4\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -172,7 +182,9 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_REMINDER_ENDED\x10\x0f\x12#\n" +
 	"\x1fERROR_REASON_DEAD_LETTER_CLOSED\x10\x10\x12\x1f\n" +
 	"\x1bERROR_REASON_LINK_FORBIDDEN\x10\x11\x12\x1d\n" +
-	"\x19ERROR_REASON_LINK_EXPIRED\x10\x12B\xda\x01\n" +
+	"\x19ERROR_REASON_LINK_EXPIRED\x10\x12\x12\x1b\n" +
+	"\x17ERROR_REASON_NOT_SIGNED\x10\x13\x12$\n" +
+	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

@@ -1121,9 +1121,11 @@ type MarkNotificationOpenedRequest struct {
 	// id of the notification.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// tenant of the notification.
-	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *MarkNotificationOpenedRequest) Reset() {
@@ -1168,6 +1170,13 @@ func (x *MarkNotificationOpenedRequest) GetTenant() string {
 		return x.Tenant
 	}
 	return ""
+}
+
+func (x *MarkNotificationOpenedRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 // MarkAllNotificationsReadRequest names a user.
@@ -1615,10 +1624,11 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x1bMarkNotificationReadRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
 	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x122\n" +
-	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"e\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"\x99\x01\n" +
 	"\x1dMarkNotificationOpenedRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12%\n" +
-	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\"\x9d\x01\n" +
+	"\x06tenant\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x122\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"\x9d\x01\n" +
 	"\x1fMarkAllNotificationsReadRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x120\n" +

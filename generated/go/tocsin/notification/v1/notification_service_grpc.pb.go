@@ -54,7 +54,7 @@ type NotificationServiceClient interface {
 	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
 	MarkAllNotificationsRead(ctx context.Context, in *MarkAllNotificationsReadRequest, opts ...grpc.CallOption) (*MarkAllNotificationsReadResponse, error)
 	// MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-	// is a success without effect.
+	// is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationOpened(ctx context.Context, in *MarkNotificationOpenedRequest, opts ...grpc.CallOption) (*Notification, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
 	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
@@ -174,7 +174,7 @@ type NotificationServiceServer interface {
 	// MarkAllNotificationsRead records that the user has read everything that was sent to them until a time.
 	MarkAllNotificationsRead(context.Context, *MarkAllNotificationsReadRequest) (*MarkAllNotificationsReadResponse, error)
 	// MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-	// is a success without effect.
+	// is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
 	MarkNotificationOpened(context.Context, *MarkNotificationOpenedRequest) (*Notification, error)
 	// MarkNotificationRead records that the user has read a notification; again is a success without effect.
 	// ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.

@@ -101,8 +101,10 @@ type WebhookSubscription struct {
 	PreviousSecretExpireTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=previous_secret_expire_time,json=previousSecretExpireTime,proto3" json:"previous_secret_expire_time,omitempty"`
 	// unknown_outcome is what is done with a delivery that the receiver may have taken without saying so.
 	UnknownOutcome UnknownOutcome `protobuf:"varint,9,opt,name=unknown_outcome,json=unknownOutcome,proto3,enum=tocsin.notification.v1.UnknownOutcome" json:"unknown_outcome,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// version rises with every change, that it was disabled included (optimistic locking). Over REST it is the ETag, too.
+	Version       int64 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WebhookSubscription) Reset() {
@@ -198,6 +200,13 @@ func (x *WebhookSubscription) GetUnknownOutcome() UnknownOutcome {
 	return UnknownOutcome_UNKNOWN_OUTCOME_UNSPECIFIED
 }
 
+func (x *WebhookSubscription) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // CreateWebhookSubscriptionRequest carries the receiver and the events it wants.
 type CreateWebhookSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,9 +277,11 @@ func (x *CreateWebhookSubscriptionRequest) GetUnknownOutcome() UnknownOutcome {
 type EnableWebhookSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the subscription.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *EnableWebhookSubscriptionRequest) Reset() {
@@ -310,15 +321,24 @@ func (x *EnableWebhookSubscriptionRequest) GetId() string {
 	return ""
 }
 
+func (x *EnableWebhookSubscriptionRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 // RotateWebhookSecretRequest names a subscription.
 type RotateWebhookSecretRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the subscription.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// overlap for which the secret before signs, too: 24 hours when absent, at most 30 days, 0s for none.
-	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Overlap *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *RotateWebhookSecretRequest) Reset() {
@@ -363,6 +383,13 @@ func (x *RotateWebhookSecretRequest) GetOverlap() *durationpb.Duration {
 		return x.Overlap
 	}
 	return nil
+}
+
+func (x *RotateWebhookSecretRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 // GetWebhookSubscriptionRequest names a subscription.
@@ -525,9 +552,11 @@ func (x *ListWebhookSubscriptionsResponse) GetNextPageToken() string {
 type DeleteWebhookSubscriptionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the subscription.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeleteWebhookSubscriptionRequest) Reset() {
@@ -567,11 +596,18 @@ func (x *DeleteWebhookSubscriptionRequest) GetId() string {
 	return ""
 }
 
+func (x *DeleteWebhookSubscriptionRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 var File_tocsin_notification_v1_webhook_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\n" +
-	",tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9c\x03\n" +
+	",tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb6\x03\n" +
 	"\x13WebhookSubscription\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1f\n" +
@@ -583,17 +619,21 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12Y\n" +
 	"\x1bprevious_secret_expire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x18previousSecretExpireTime\x12O\n" +
-	"\x0funknown_outcome\x18\t \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeR\x0eunknownOutcome\"\x9f\x03\n" +
+	"\x0funknown_outcome\x18\t \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeR\x0eunknownOutcome\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x03R\aversion\"\x9f\x03\n" +
 	" CreateWebhookSubscriptionRequest\x12\"\n" +
 	"\x03url\x18\x01 \x01(\tB\x10\xe2A\x01\x02\xbaH\tr\a\xb0\xb5\x18\x01\x18\x80\x10R\x03url\x12\xfb\x01\n" +
 	"\vevent_types\x18\x02 \x03(\tB\xd9\x01\xe2A\x01\x02\xbaH\xd1\x01\x92\x01\xcd\x01\b\x01\x10\x10\x18\x01\"\xc4\x01r\xc1\x01R\x1ctocsin.events.v1.VideoProbedR!tocsin.events.v1.VideoProbeFailedR\x1dtocsin.events.v1.WindowClosedR\x1ctocsin.events.v1.AlarmRaisedR\x1dtocsin.events.v1.AlarmClearedR\"tocsin.events.v1.DebtFileCompletedR\n" +
 	"eventTypes\x12Y\n" +
-	"\x0funknown_outcome\x18\x03 \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eunknownOutcome\"A\n" +
+	"\x0funknown_outcome\x18\x03 \x01(\x0e2&.tocsin.notification.v1.UnknownOutcomeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eunknownOutcome\"u\n" +
 	" EnableWebhookSubscriptionRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x81\x01\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x122\n" +
+	"\x10expected_version\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"\xb5\x01\n" +
 	"\x1aRotateWebhookSecretRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12D\n" +
-	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\aoverlap\">\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\x9a\x9e\x012\x00R\aoverlap\x122\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\">\n" +
 	"\x1dGetWebhookSubscriptionRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"p\n" +
 	"\x1fListWebhookSubscriptionsRequest\x12$\n" +
@@ -602,9 +642,10 @@ const file_tocsin_notification_v1_webhook_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x9d\x01\n" +
 	" ListWebhookSubscriptionsResponse\x12Q\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2+.tocsin.notification.v1.WebhookSubscriptionR\rsubscriptions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n" +
 	" DeleteWebhookSubscriptionRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id*G\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x122\n" +
+	"\x10expected_version\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion*G\n" +
 	"\x0eUnknownOutcome\x12\x1f\n" +
 	"\x1bUNKNOWN_OUTCOME_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

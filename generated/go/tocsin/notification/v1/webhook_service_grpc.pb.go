@@ -34,10 +34,11 @@ const (
 //
 // WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
 // Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-// retries.
+// retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
 type WebhookServiceClient interface {
 	// CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-	// INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+	// INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+	// first) where another subscription of the URL has some of the event types: each event would come twice.
 	CreateWebhookSubscription(ctx context.Context, in *CreateWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
 	// GetWebhookSubscription returns one subscription, without its secret.
 	GetWebhookSubscription(ctx context.Context, in *GetWebhookSubscriptionRequest, opts ...grpc.CallOption) (*WebhookSubscription, error)
@@ -127,10 +128,11 @@ func (c *webhookServiceClient) DeleteWebhookSubscription(ctx context.Context, in
 //
 // WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
 // Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-// retries.
+// retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
 type WebhookServiceServer interface {
 	// CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-	// INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+	// INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+	// first) where another subscription of the URL has some of the event types: each event would come twice.
 	CreateWebhookSubscription(context.Context, *CreateWebhookSubscriptionRequest) (*WebhookSubscription, error)
 	// GetWebhookSubscription returns one subscription, without its secret.
 	GetWebhookSubscription(context.Context, *GetWebhookSubscriptionRequest) (*WebhookSubscription, error)

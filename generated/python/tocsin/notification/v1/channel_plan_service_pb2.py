@@ -31,7 +31,7 @@ from tocsin.notification.v1 import notification_service_pb2 as tocsin_dot_notifi
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1tocsin/notification/v1/channel_plan_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb0\x02\n\x0b\x43hannelPlan\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x36\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationType\x12\x37\n\x05steps\x18\x04 \x03(\x0b\x32(.tocsin.notification.v1.ChannelPlan.Step\x12\x0b\n\x03own\x18\x05 \x01(\x08\x1a\x84\x01\n\x04Step\x12@\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12:\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"\x9b\x01\n\x15GetChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\xe4\x01\n\x15SetChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12G\n\x05steps\x18\x04 \x03(\x0b\x32(.tocsin.notification.v1.ChannelPlan.StepB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10\x04\"\x9e\x01\n\x18\x44\x65leteChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x32\x99\x04\n\x12\x43hannelPlanService\x12\xba\x01\n\x0eGetChannelPlan\x12-.tocsin.notification.v1.GetChannelPlanRequest\x1a#.tocsin.notification.v1.ChannelPlan\"T\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/users/{user}/channelPlan\x12\xa6\x01\n\x0eSetChannelPlan\x12-.tocsin.notification.v1.SetChannelPlanRequest\x1a#.tocsin.notification.v1.ChannelPlan\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!\x1a\x1c/v1/users/{user}/channelPlan:\x01*\x12\x9c\x01\n\x11\x44\x65leteChannelPlan\x12\x30.tocsin.notification.v1.DeleteChannelPlanRequest\x1a\x16.google.protobuf.Empty\"=\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/users/{user}/channelPlanb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1tocsin/notification/v1/channel_plan_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc1\x02\n\x0b\x43hannelPlan\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x36\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationType\x12\x37\n\x05steps\x18\x04 \x03(\x0b\x32(.tocsin.notification.v1.ChannelPlan.Step\x12\x0b\n\x03own\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x03\x1a\x84\x01\n\x04Step\x12@\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12:\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xf5$2\x02\x08\x01\"\x9b\x01\n\x15GetChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\x87\x02\n\x15SetChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12G\n\x05steps\x18\x04 \x03(\x0b\x32(.tocsin.notification.v1.ChannelPlan.StepB\x0e\xe2\x41\x01\x02\xbaH\x07\x92\x01\x04\x08\x01\x10\x04\x12!\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\xc1\x01\n\x18\x44\x65leteChannelPlanRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x46\n\x04type\x18\x03 \x01(\x0e\x32(.tocsin.notification.v1.NotificationTypeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12!\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x32\x99\x04\n\x12\x43hannelPlanService\x12\xba\x01\n\x0eGetChannelPlan\x12-.tocsin.notification.v1.GetChannelPlanRequest\x1a#.tocsin.notification.v1.ChannelPlan\"T\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/users/{user}/channelPlan\x12\xa6\x01\n\x0eSetChannelPlan\x12-.tocsin.notification.v1.SetChannelPlanRequest\x1a#.tocsin.notification.v1.ChannelPlan\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!\x1a\x1c/v1/users/{user}/channelPlan:\x01*\x12\x9c\x01\n\x11\x44\x65leteChannelPlan\x12\x30.tocsin.notification.v1.DeleteChannelPlanRequest\x1a\x16.google.protobuf.Empty\"=\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/users/{user}/channelPlanb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,12 +56,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETCHANNELPLANREQUEST'].fields_by_name['type']._serialized_options = b'\342A\001\002\272H\007\202\001\004\020\001 \000'
   _globals['_SETCHANNELPLANREQUEST'].fields_by_name['steps']._loaded_options = None
   _globals['_SETCHANNELPLANREQUEST'].fields_by_name['steps']._serialized_options = b'\342A\001\002\272H\007\222\001\004\010\001\020\004'
+  _globals['_SETCHANNELPLANREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_SETCHANNELPLANREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H\006r\004\270\265\030\001'
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['type']._serialized_options = b'\342A\001\002\272H\007\202\001\004\020\001 \000'
+  _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_DELETECHANNELPLANREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_CHANNELPLANSERVICE'].methods_by_name['GetChannelPlan']._loaded_options = None
   _globals['_CHANNELPLANSERVICE'].methods_by_name['GetChannelPlan']._serialized_options = b'\220\002\001\212\265\030)\n\022notifications:read\n\023notifications:write\202\323\344\223\002\036\022\034/v1/users/{user}/channelPlan'
   _globals['_CHANNELPLANSERVICE'].methods_by_name['SetChannelPlan']._loaded_options = None
@@ -69,15 +73,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANNELPLANSERVICE'].methods_by_name['DeleteChannelPlan']._loaded_options = None
   _globals['_CHANNELPLANSERVICE'].methods_by_name['DeleteChannelPlan']._serialized_options = b'\212\265\030\025\n\023notifications:write\202\323\344\223\002\036*\034/v1/users/{user}/channelPlan'
   _globals['_CHANNELPLAN']._serialized_start=315
-  _globals['_CHANNELPLAN']._serialized_end=619
-  _globals['_CHANNELPLAN_STEP']._serialized_start=487
-  _globals['_CHANNELPLAN_STEP']._serialized_end=619
-  _globals['_GETCHANNELPLANREQUEST']._serialized_start=622
-  _globals['_GETCHANNELPLANREQUEST']._serialized_end=777
-  _globals['_SETCHANNELPLANREQUEST']._serialized_start=780
-  _globals['_SETCHANNELPLANREQUEST']._serialized_end=1008
-  _globals['_DELETECHANNELPLANREQUEST']._serialized_start=1011
-  _globals['_DELETECHANNELPLANREQUEST']._serialized_end=1169
-  _globals['_CHANNELPLANSERVICE']._serialized_start=1172
-  _globals['_CHANNELPLANSERVICE']._serialized_end=1709
+  _globals['_CHANNELPLAN']._serialized_end=636
+  _globals['_CHANNELPLAN_STEP']._serialized_start=504
+  _globals['_CHANNELPLAN_STEP']._serialized_end=636
+  _globals['_GETCHANNELPLANREQUEST']._serialized_start=639
+  _globals['_GETCHANNELPLANREQUEST']._serialized_end=794
+  _globals['_SETCHANNELPLANREQUEST']._serialized_start=797
+  _globals['_SETCHANNELPLANREQUEST']._serialized_end=1060
+  _globals['_DELETECHANNELPLANREQUEST']._serialized_start=1063
+  _globals['_DELETECHANNELPLANREQUEST']._serialized_end=1256
+  _globals['_CHANNELPLANSERVICE']._serialized_start=1259
+  _globals['_CHANNELPLANSERVICE']._serialized_end=1796
 # @@protoc_insertion_point(module_scope)

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ChannelPlan(_message.Message):
-    __slots__ = ("tenant", "user", "type", "steps", "own")
+    __slots__ = ("tenant", "user", "type", "steps", "own", "version")
     class Step(_message.Message):
         __slots__ = ("channel", "after")
         CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -29,12 +29,14 @@ class ChannelPlan(_message.Message):
     TYPE_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     OWN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user: str
     type: _notification_service_pb2.NotificationType
     steps: _containers.RepeatedCompositeFieldContainer[ChannelPlan.Step]
     own: bool
-    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ..., steps: _Optional[_Iterable[_Union[ChannelPlan.Step, _Mapping]]] = ..., own: _Optional[bool] = ...) -> None: ...
+    version: int
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ..., steps: _Optional[_Iterable[_Union[ChannelPlan.Step, _Mapping]]] = ..., own: _Optional[bool] = ..., version: _Optional[int] = ...) -> None: ...
 
 class GetChannelPlanRequest(_message.Message):
     __slots__ = ("tenant", "user", "type")
@@ -47,23 +49,27 @@ class GetChannelPlanRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ...) -> None: ...
 
 class SetChannelPlanRequest(_message.Message):
-    __slots__ = ("tenant", "user", "type", "steps")
+    __slots__ = ("tenant", "user", "type", "steps", "expected_version")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user: str
     type: _notification_service_pb2.NotificationType
     steps: _containers.RepeatedCompositeFieldContainer[ChannelPlan.Step]
-    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ..., steps: _Optional[_Iterable[_Union[ChannelPlan.Step, _Mapping]]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ..., steps: _Optional[_Iterable[_Union[ChannelPlan.Step, _Mapping]]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class DeleteChannelPlanRequest(_message.Message):
-    __slots__ = ("tenant", "user", "type")
+    __slots__ = ("tenant", "user", "type", "expected_version")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user: str
     type: _notification_service_pb2.NotificationType
-    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., type: _Optional[_Union[_notification_service_pb2.NotificationType, str]] = ..., expected_version: _Optional[int] = ...) -> None: ...

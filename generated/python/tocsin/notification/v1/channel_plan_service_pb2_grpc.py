@@ -68,14 +68,15 @@ class ChannelPlanServiceServicer:
 
     def SetChannelPlan(self, request, context):
         """SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-        are not changed by it.
+        are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannelPlan(self, request, context):
-        """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none.
+        """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+        (VERSION_CONFLICT) when another version stands than the caller expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

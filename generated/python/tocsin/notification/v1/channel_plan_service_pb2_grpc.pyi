@@ -40,10 +40,12 @@ class ChannelPlanServiceStub:
     """GetChannelPlan returns the plan that counts for a user and a type: the user's own, or the tenant's default."""
     SetChannelPlan: _grpc.UnaryUnaryMultiCallable[_channel_plan_service_pb2.SetChannelPlanRequest, _channel_plan_service_pb2.ChannelPlan]
     """SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-    are not changed by it.
+    are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
     """
     DeleteChannelPlan: _grpc.UnaryUnaryMultiCallable[_channel_plan_service_pb2.DeleteChannelPlanRequest, _empty_pb2.Empty]
-    """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none."""
+    """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+    (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
 
 @_typing.type_check_only
 class ChannelPlanServiceAsyncStub(ChannelPlanServiceStub):
@@ -56,10 +58,12 @@ class ChannelPlanServiceAsyncStub(ChannelPlanServiceStub):
     """GetChannelPlan returns the plan that counts for a user and a type: the user's own, or the tenant's default."""
     SetChannelPlan: _aio.UnaryUnaryMultiCallable[_channel_plan_service_pb2.SetChannelPlanRequest, _channel_plan_service_pb2.ChannelPlan]  # type: ignore[assignment]
     """SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-    are not changed by it.
+    are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
     """
     DeleteChannelPlan: _aio.UnaryUnaryMultiCallable[_channel_plan_service_pb2.DeleteChannelPlanRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none."""
+    """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+    (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
 
 class ChannelPlanServiceServicer(metaclass=_abc_1.ABCMeta):
     """ChannelPlanService keeps in which order a user's channels are tried. A channel that the user has no endpoint for, or
@@ -81,7 +85,7 @@ class ChannelPlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_channel_plan_service_pb2.ChannelPlan, _abc.Awaitable[_channel_plan_service_pb2.ChannelPlan]]:
         """SetChannelPlan gives a user an own plan for a type, in place of the one before. Notifications that have been accepted
-        are not changed by it.
+        are not changed by it. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
         """
 
     @_abc_1.abstractmethod
@@ -90,6 +94,8 @@ class ChannelPlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _channel_plan_service_pb2.DeleteChannelPlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none."""
+        """DeleteChannelPlan removes a user's own plan, so that the tenant's default counts; NOT_FOUND when there is none, ABORTED
+        (VERSION_CONFLICT) when another version stands than the caller expects.
+        """
 
 def add_ChannelPlanServiceServicer_to_server(servicer: ChannelPlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tocsin.notification.v1 import notification_service_pb2 as tocsin_dot_notification_dot_v1_dot_notification__service__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb8\x01\n\x08\x45ndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x30\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1f.tocsin.notification.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06secret\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x17RegisterEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x42\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04\x12#\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\x80 \xa8\xb5\x18\x01\"\x8c\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x06tenant\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\"e\n\x15ListEndpointsResponse\x12\x33\n\tendpoints\x18\x01 \x03(\x0b\x32 .tocsin.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x15\x44\x65leteEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\x98\x04\n\x0f\x45ndpointService\x12\xa5\x01\n\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/users/{user}/endpoints:\x01*\x12\xc0\x01\n\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x12\x99\x01\n\x0e\x44\x65leteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/notification/v1/endpoint_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tocsin/notification/v1/notification_service.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8a\x02\n\x08\x45ndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x30\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1f.tocsin.notification.v1.Channel\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06secret\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x08 \x01(\x03\x12?\n\x1bprevious_secret_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x17RegisterEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x42\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1f.tocsin.notification.v1.ChannelB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04\x12#\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\x80 \xa8\xb5\x18\x01\"\x8c\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1d\n\x06tenant\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\"e\n\x15ListEndpointsResponse\x12\x33\n\tendpoints\x18\x01 \x03(\x0b\x32 .tocsin.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd4\x01\n\x1bRotateEndpointSecretRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12;\n\x07overlap\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00\x12!\n\x10\x65xpected_version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x91\x01\n\x15\x44\x65leteEndpointRequest\x12\x1d\n\x06tenant\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x1b\n\x04user\x18\x02 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x32\xda\x05\n\x0f\x45ndpointService\x12\xa5\x01\n\x10RegisterEndpoint\x12/.tocsin.notification.v1.RegisterEndpointRequest\x1a .tocsin.notification.v1.Endpoint\">\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/users/{user}/endpoints:\x01*\x12\xc0\x01\n\rListEndpoints\x12,.tocsin.notification.v1.ListEndpointsRequest\x1a-.tocsin.notification.v1.ListEndpointsResponse\"R\x90\x02\x01\x8a\xb5\x18)\n\x12notifications:read\n\x13notifications:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/users/{user}/endpoints\x12\xbf\x01\n\x14RotateEndpointSecret\x12\x33.tocsin.notification.v1.RotateEndpointSecretRequest\x1a .tocsin.notification.v1.Endpoint\"P\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02\x31\",/v1/users/{user}/endpoints/{id}:rotateSecret:\x01*\x12\x99\x01\n\x0e\x44\x65leteEndpoint\x12-.tocsin.notification.v1.DeleteEndpointRequest\x1a\x16.google.protobuf.Empty\"@\x8a\xb5\x18\x15\n\x13notifications:write\x82\xd3\xe4\x93\x02!*\x1f/v1/users/{user}/endpoints/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,28 +55,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_LISTENDPOINTSREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H\006r\004\270\265\030\001'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H\006r\004\270\265\030\001'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['overlap']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['overlap']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\232\236\0012\000'
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_ROTATEENDPOINTSECRETREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002\272H\006r\004\270\265\030\001'
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETEENDPOINTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_DELETEENDPOINTREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ENDPOINTSERVICE'].methods_by_name['RegisterEndpoint']._loaded_options = None
   _globals['_ENDPOINTSERVICE'].methods_by_name['RegisterEndpoint']._serialized_options = b'\212\265\030\025\n\023notifications:write\202\323\344\223\002\037\"\032/v1/users/{user}/endpoints:\001*'
   _globals['_ENDPOINTSERVICE'].methods_by_name['ListEndpoints']._loaded_options = None
   _globals['_ENDPOINTSERVICE'].methods_by_name['ListEndpoints']._serialized_options = b'\220\002\001\212\265\030)\n\022notifications:read\n\023notifications:write\202\323\344\223\002\034\022\032/v1/users/{user}/endpoints'
+  _globals['_ENDPOINTSERVICE'].methods_by_name['RotateEndpointSecret']._loaded_options = None
+  _globals['_ENDPOINTSERVICE'].methods_by_name['RotateEndpointSecret']._serialized_options = b'\212\265\030\025\n\023notifications:write\202\323\344\223\0021\",/v1/users/{user}/endpoints/{id}:rotateSecret:\001*'
   _globals['_ENDPOINTSERVICE'].methods_by_name['DeleteEndpoint']._loaded_options = None
   _globals['_ENDPOINTSERVICE'].methods_by_name['DeleteEndpoint']._serialized_options = b'\212\265\030\025\n\023notifications:write\202\323\344\223\002!*\037/v1/users/{user}/endpoints/{id}'
-  _globals['_ENDPOINT']._serialized_start=312
-  _globals['_ENDPOINT']._serialized_end=496
-  _globals['_REGISTERENDPOINTREQUEST']._serialized_start=499
-  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=689
-  _globals['_LISTENDPOINTSREQUEST']._serialized_start=692
-  _globals['_LISTENDPOINTSREQUEST']._serialized_end=832
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=834
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=935
-  _globals['_DELETEENDPOINTREQUEST']._serialized_start=937
-  _globals['_DELETEENDPOINTREQUEST']._serialized_end=1047
-  _globals['_ENDPOINTSERVICE']._serialized_start=1050
-  _globals['_ENDPOINTSERVICE']._serialized_end=1586
+  _globals['_ENDPOINT']._serialized_start=344
+  _globals['_ENDPOINT']._serialized_end=610
+  _globals['_REGISTERENDPOINTREQUEST']._serialized_start=613
+  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=803
+  _globals['_LISTENDPOINTSREQUEST']._serialized_start=806
+  _globals['_LISTENDPOINTSREQUEST']._serialized_end=946
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=948
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=1049
+  _globals['_ROTATEENDPOINTSECRETREQUEST']._serialized_start=1052
+  _globals['_ROTATEENDPOINTSECRETREQUEST']._serialized_end=1264
+  _globals['_DELETEENDPOINTREQUEST']._serialized_start=1267
+  _globals['_DELETEENDPOINTREQUEST']._serialized_end=1412
+  _globals['_ENDPOINTSERVICE']._serialized_start=1415
+  _globals['_ENDPOINTSERVICE']._serialized_end=2145
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tocsin.notification.v1 import notification_service_pb2 as _notification_service_pb2
@@ -16,7 +17,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Endpoint(_message.Message):
-    __slots__ = ("id", "tenant", "user", "channel", "address", "secret", "update_time")
+    __slots__ = ("id", "tenant", "user", "channel", "address", "secret", "update_time", "version", "previous_secret_expire_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +25,8 @@ class Endpoint(_message.Message):
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_SECRET_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
     user: str
@@ -31,7 +34,9 @@ class Endpoint(_message.Message):
     address: str
     secret: str
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., channel: _Optional[_Union[_notification_service_pb2.Channel, str]] = ..., address: _Optional[str] = ..., secret: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    version: int
+    previous_secret_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., user: _Optional[str] = ..., channel: _Optional[_Union[_notification_service_pb2.Channel, str]] = ..., address: _Optional[str] = ..., secret: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., previous_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RegisterEndpointRequest(_message.Message):
     __slots__ = ("tenant", "user", "channel", "address")
@@ -65,12 +70,28 @@ class ListEndpointsResponse(_message.Message):
     next_page_token: str
     def __init__(self, endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class DeleteEndpointRequest(_message.Message):
-    __slots__ = ("tenant", "user", "id")
+class RotateEndpointSecretRequest(_message.Message):
+    __slots__ = ("tenant", "user", "id", "overlap", "expected_version")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user: str
     id: str
-    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+    overlap: _duration_pb2.Duration
+    expected_version: int
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class DeleteEndpointRequest(_message.Message):
+    __slots__ = ("tenant", "user", "id", "expected_version")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    user: str
+    id: str
+    expected_version: int
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ..., id: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...

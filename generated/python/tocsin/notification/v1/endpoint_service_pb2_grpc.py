@@ -46,6 +46,11 @@ class EndpointServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsResponse.FromString,
                 _registered_method=True)
+        self.RotateEndpointSecret = channel.unary_unary(
+                '/tocsin.notification.v1.EndpointService/RotateEndpointSecret',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.RotateEndpointSecretRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.Endpoint.FromString,
+                _registered_method=True)
         self.DeleteEndpoint = channel.unary_unary(
                 '/tocsin.notification.v1.EndpointService/DeleteEndpoint',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.DeleteEndpointRequest.SerializeToString,
@@ -71,8 +76,18 @@ class EndpointServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateEndpointSecret(self, request, context):
+        """RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+        of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+        (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteEndpoint(self, request, context):
-        """DeleteEndpoint removes an address; NOT_FOUND when it is not there.
+        """DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+        than the caller expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,6 +105,11 @@ def add_EndpointServiceServicer_to_server(servicer, server):
                     servicer.ListEndpoints,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsResponse.SerializeToString,
+            ),
+            'RotateEndpointSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateEndpointSecret,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.RotateEndpointSecretRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.Endpoint.SerializeToString,
             ),
             'DeleteEndpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteEndpoint,
@@ -152,6 +172,33 @@ class EndpointService:
             '/tocsin.notification.v1.EndpointService/ListEndpoints',
             tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.ListEndpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateEndpointSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.EndpointService/RotateEndpointSecret',
+            tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.RotateEndpointSecretRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_endpoint__service__pb2.Endpoint.FromString,
             options,
             channel_credentials,
             insecure,

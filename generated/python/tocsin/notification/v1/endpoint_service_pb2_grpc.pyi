@@ -38,8 +38,15 @@ class EndpointServiceStub:
     """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time."""
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]
     """ListEndpoints returns the addresses of a user."""
+    RotateEndpointSecret: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointSecretRequest, _endpoint_service_pb2.Endpoint]
+    """RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+    of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+    (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
     DeleteEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _empty_pb2.Empty]
-    """DeleteEndpoint removes an address; NOT_FOUND when it is not there."""
+    """DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+    than the caller expects.
+    """
 
 @_typing.type_check_only
 class EndpointServiceAsyncStub(EndpointServiceStub):
@@ -50,8 +57,15 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
     """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time."""
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """ListEndpoints returns the addresses of a user."""
+    RotateEndpointSecret: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointSecretRequest, _endpoint_service_pb2.Endpoint]  # type: ignore[assignment]
+    """RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+    of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+    (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+    """
     DeleteEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.DeleteEndpointRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """DeleteEndpoint removes an address; NOT_FOUND when it is not there."""
+    """DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+    than the caller expects.
+    """
 
 class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
     """EndpointService keeps where a user can be reached."""
@@ -73,11 +87,24 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListEndpoints returns the addresses of a user."""
 
     @_abc_1.abstractmethod
+    def RotateEndpointSecret(
+        self,
+        request: _endpoint_service_pb2.RotateEndpointSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_endpoint_service_pb2.Endpoint, _abc.Awaitable[_endpoint_service_pb2.Endpoint]]:
+        """RotateEndpointSecret gives a user's webhook another secret; the answer is the only time that it is shown. For the length
+        of the overlap notifications are signed with both, the new one first, as Standard Webhooks says. FAILED_PRECONDITION
+        (NOT_SIGNED) for other channels, ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
+        """
+
+    @_abc_1.abstractmethod
     def DeleteEndpoint(
         self,
         request: _endpoint_service_pb2.DeleteEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """DeleteEndpoint removes an address; NOT_FOUND when it is not there."""
+        """DeleteEndpoint removes an address; NOT_FOUND when it is not there, ABORTED (VERSION_CONFLICT) when another version stands
+        than the caller expects.
+        """
 
 def add_EndpointServiceServicer_to_server(servicer: EndpointServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -223,12 +223,14 @@ class MarkNotificationReadRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class MarkNotificationOpenedRequest(_message.Message):
-    __slots__ = ("id", "tenant")
+    __slots__ = ("id", "tenant", "expected_version")
     ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
     tenant: str
-    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class MarkAllNotificationsReadRequest(_message.Message):
     __slots__ = ("tenant", "user", "until")

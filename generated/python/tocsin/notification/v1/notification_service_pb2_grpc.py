@@ -132,7 +132,7 @@ class NotificationServiceServicer:
 
     def MarkNotificationOpened(self, request, context):
         """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-        is a success without effect.
+        is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

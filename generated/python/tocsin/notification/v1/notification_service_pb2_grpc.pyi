@@ -56,7 +56,7 @@ class NotificationServiceStub:
     """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
     MarkNotificationOpened: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationOpenedRequest, _notification_service_pb2.Notification]
     """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-    is a success without effect.
+    is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
     """
     MarkNotificationRead: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]
     """MarkNotificationRead records that the user has read a notification; again is a success without effect.
@@ -91,7 +91,7 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """MarkAllNotificationsRead records that the user has read everything that was sent to them until a time."""
     MarkNotificationOpened: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationOpenedRequest, _notification_service_pb2.Notification]  # type: ignore[assignment]
     """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-    is a success without effect.
+    is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
     """
     MarkNotificationRead: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.MarkNotificationReadRequest, _notification_service_pb2.Notification]  # type: ignore[assignment]
     """MarkNotificationRead records that the user has read a notification; again is a success without effect.
@@ -165,7 +165,7 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.Notification, _abc.Awaitable[_notification_service_pb2.Notification]]:
         """MarkNotificationOpened records that the user has opened a notification (followed it), which is read then, too; again
-        is a success without effect.
+        is a success without effect. ABORTED (VERSION_CONFLICT) when another version stands than the caller expects.
         """
 
     @_abc_1.abstractmethod

@@ -31,7 +31,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb0\x02\n\x13WebhookSubscription\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x03 \x03(\t\x12\x0e\n\x06secret\x18\x04 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x1bprevious_secret_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x0funknown_outcome\x18\t \x01(\x0e\x32&.tocsin.notification.v1.UnknownOutcome\"\xfe\x02\n CreateWebhookSubscriptionRequest\x12\x1d\n\x03url\x18\x01 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\x18\x80\x10\xb0\xb5\x18\x01\x12\xef\x01\n\x0b\x65vent_types\x18\x02 \x03(\tB\xd9\x01\xe2\x41\x01\x02\xbaH\xd1\x01\x92\x01\xcd\x01\x08\x01\x10\x10\x18\x01\"\xc4\x01r\xc1\x01R\x1ctocsin.events.v1.VideoProbedR!tocsin.events.v1.VideoProbeFailedR\x1dtocsin.events.v1.WindowClosedR\x1ctocsin.events.v1.AlarmRaisedR\x1dtocsin.events.v1.AlarmClearedR\"tocsin.events.v1.DebtFileCompleted\x12I\n\x0funknown_outcome\x18\x03 \x01(\x0e\x32&.tocsin.notification.v1.UnknownOutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"=\n EnableWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"t\n\x1aRotateWebhookSecretRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12;\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00\":\n\x1dGetWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"[\n\x1fListWebhookSubscriptionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x7f\n ListWebhookSubscriptionsResponse\x12\x42\n\rsubscriptions\x18\x01 \x03(\x0b\x32+.tocsin.notification.v1.WebhookSubscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n DeleteWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01*G\n\x0eUnknownOutcome\x12\x1f\n\x1bUNKNOWN_OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06RESEND\x10\x01\x12\x08\n\x04HOLD\x10\x02\x32\xab\t\n\x0eWebhookService\x12\xbb\x01\n\x19\x43reateWebhookSubscription\x12\x38.tocsin.notification.v1.CreateWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"7\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/webhookSubscriptions:\x01*\x12\xc9\x01\n\x16GetWebhookSubscription\x12\x35.tocsin.notification.v1.GetWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"K\x90\x02\x01\x8a\xb5\x18\x1f\n\rwebhooks:read\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/webhookSubscriptions/{id}\x12\xd5\x01\n\x18ListWebhookSubscriptions\x12\x37.tocsin.notification.v1.ListWebhookSubscriptionsRequest\x1a\x38.tocsin.notification.v1.ListWebhookSubscriptionsResponse\"F\x90\x02\x01\x8a\xb5\x18\x1f\n\rwebhooks:read\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x12\xc7\x01\n\x19\x45nableWebhookSubscription\x12\x38.tocsin.notification.v1.EnableWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"C\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02)\"$/v1/webhookSubscriptions/{id}:enable:\x01*\x12\xc1\x01\n\x13RotateWebhookSecret\x12\x32.tocsin.notification.v1.RotateWebhookSecretRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"I\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02/\"*/v1/webhookSubscriptions/{id}:rotateSecret:\x01*\x12\xa8\x01\n\x19\x44\x65leteWebhookSubscription\x12\x38.tocsin.notification.v1.DeleteWebhookSubscriptionRequest\x1a\x16.google.protobuf.Empty\"9\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/webhookSubscriptions/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/webhook_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc1\x02\n\x13WebhookSubscription\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x03 \x03(\t\x12\x0e\n\x06secret\x18\x04 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x1bprevious_secret_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\x0funknown_outcome\x18\t \x01(\x0e\x32&.tocsin.notification.v1.UnknownOutcome\x12\x0f\n\x07version\x18\n \x01(\x03\"\xfe\x02\n CreateWebhookSubscriptionRequest\x12\x1d\n\x03url\x18\x01 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\x18\x80\x10\xb0\xb5\x18\x01\x12\xef\x01\n\x0b\x65vent_types\x18\x02 \x03(\tB\xd9\x01\xe2\x41\x01\x02\xbaH\xd1\x01\x92\x01\xcd\x01\x08\x01\x10\x10\x18\x01\"\xc4\x01r\xc1\x01R\x1ctocsin.events.v1.VideoProbedR!tocsin.events.v1.VideoProbeFailedR\x1dtocsin.events.v1.WindowClosedR\x1ctocsin.events.v1.AlarmRaisedR\x1dtocsin.events.v1.AlarmClearedR\"tocsin.events.v1.DebtFileCompleted\x12I\n\x0funknown_outcome\x18\x03 \x01(\x0e\x32&.tocsin.notification.v1.UnknownOutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"`\n EnableWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x97\x01\n\x1aRotateWebhookSecretRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12;\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00\x12!\n\x10\x65xpected_version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\":\n\x1dGetWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"[\n\x1fListWebhookSubscriptionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x7f\n ListWebhookSubscriptionsResponse\x12\x42\n\rsubscriptions\x18\x01 \x03(\x0b\x32+.tocsin.notification.v1.WebhookSubscription\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n DeleteWebhookSubscriptionRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00*G\n\x0eUnknownOutcome\x12\x1f\n\x1bUNKNOWN_OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06RESEND\x10\x01\x12\x08\n\x04HOLD\x10\x02\x32\xab\t\n\x0eWebhookService\x12\xbb\x01\n\x19\x43reateWebhookSubscription\x12\x38.tocsin.notification.v1.CreateWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"7\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/webhookSubscriptions:\x01*\x12\xc9\x01\n\x16GetWebhookSubscription\x12\x35.tocsin.notification.v1.GetWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"K\x90\x02\x01\x8a\xb5\x18\x1f\n\rwebhooks:read\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/webhookSubscriptions/{id}\x12\xd5\x01\n\x18ListWebhookSubscriptions\x12\x37.tocsin.notification.v1.ListWebhookSubscriptionsRequest\x1a\x38.tocsin.notification.v1.ListWebhookSubscriptionsResponse\"F\x90\x02\x01\x8a\xb5\x18\x1f\n\rwebhooks:read\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/webhookSubscriptions\x12\xc7\x01\n\x19\x45nableWebhookSubscription\x12\x38.tocsin.notification.v1.EnableWebhookSubscriptionRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"C\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02)\"$/v1/webhookSubscriptions/{id}:enable:\x01*\x12\xc1\x01\n\x13RotateWebhookSecret\x12\x32.tocsin.notification.v1.RotateWebhookSecretRequest\x1a+.tocsin.notification.v1.WebhookSubscription\"I\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02/\"*/v1/webhookSubscriptions/{id}:rotateSecret:\x01*\x12\xa8\x01\n\x19\x44\x65leteWebhookSubscription\x12\x38.tocsin.notification.v1.DeleteWebhookSubscriptionRequest\x1a\x16.google.protobuf.Empty\"9\x8a\xb5\x18\x10\n\x0ewebhooks:write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/webhookSubscriptions/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,10 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['unknown_outcome']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['overlap']._loaded_options = None
   _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['overlap']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\232\236\0012\000'
+  _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_ROTATEWEBHOOKSECRETREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -58,6 +62,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_WEBHOOKSERVICE'].methods_by_name['CreateWebhookSubscription']._loaded_options = None
   _globals['_WEBHOOKSERVICE'].methods_by_name['CreateWebhookSubscription']._serialized_options = b'\212\265\030\020\n\016webhooks:write\202\323\344\223\002\035\"\030/v1/webhookSubscriptions:\001*'
   _globals['_WEBHOOKSERVICE'].methods_by_name['GetWebhookSubscription']._loaded_options = None
@@ -70,24 +76,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOKSERVICE'].methods_by_name['RotateWebhookSecret']._serialized_options = b'\212\265\030\020\n\016webhooks:write\202\323\344\223\002/\"*/v1/webhookSubscriptions/{id}:rotateSecret:\001*'
   _globals['_WEBHOOKSERVICE'].methods_by_name['DeleteWebhookSubscription']._loaded_options = None
   _globals['_WEBHOOKSERVICE'].methods_by_name['DeleteWebhookSubscription']._serialized_options = b'\212\265\030\020\n\016webhooks:write\202\323\344\223\002\037*\035/v1/webhookSubscriptions/{id}'
-  _globals['_UNKNOWNOUTCOME']._serialized_start=1509
-  _globals['_UNKNOWNOUTCOME']._serialized_end=1580
+  _globals['_UNKNOWNOUTCOME']._serialized_start=1632
+  _globals['_UNKNOWNOUTCOME']._serialized_end=1703
   _globals['_WEBHOOKSUBSCRIPTION']._serialized_start=292
-  _globals['_WEBHOOKSUBSCRIPTION']._serialized_end=596
-  _globals['_CREATEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=599
-  _globals['_CREATEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=981
-  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=983
-  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1044
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1046
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1162
-  _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=1164
-  _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1222
-  _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST']._serialized_start=1224
-  _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST']._serialized_end=1315
-  _globals['_LISTWEBHOOKSUBSCRIPTIONSRESPONSE']._serialized_start=1317
-  _globals['_LISTWEBHOOKSUBSCRIPTIONSRESPONSE']._serialized_end=1444
-  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=1446
-  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1507
-  _globals['_WEBHOOKSERVICE']._serialized_start=1583
-  _globals['_WEBHOOKSERVICE']._serialized_end=2778
+  _globals['_WEBHOOKSUBSCRIPTION']._serialized_end=613
+  _globals['_CREATEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=616
+  _globals['_CREATEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=998
+  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=1000
+  _globals['_ENABLEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1096
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1099
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1250
+  _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=1252
+  _globals['_GETWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1310
+  _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST']._serialized_start=1312
+  _globals['_LISTWEBHOOKSUBSCRIPTIONSREQUEST']._serialized_end=1403
+  _globals['_LISTWEBHOOKSUBSCRIPTIONSRESPONSE']._serialized_start=1405
+  _globals['_LISTWEBHOOKSUBSCRIPTIONSRESPONSE']._serialized_end=1532
+  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_start=1534
+  _globals['_DELETEWEBHOOKSUBSCRIPTIONREQUEST']._serialized_end=1630
+  _globals['_WEBHOOKSERVICE']._serialized_start=1706
+  _globals['_WEBHOOKSERVICE']._serialized_end=2901
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ RESEND: UnknownOutcome
 HOLD: UnknownOutcome
 
 class WebhookSubscription(_message.Message):
-    __slots__ = ("id", "url", "event_types", "secret", "enabled", "disabled_reason", "create_time", "previous_secret_expire_time", "unknown_outcome")
+    __slots__ = ("id", "url", "event_types", "secret", "enabled", "disabled_reason", "create_time", "previous_secret_expire_time", "unknown_outcome", "version")
     ID_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
     EVENT_TYPES_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class WebhookSubscription(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_SECRET_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
     url: str
     event_types: _containers.RepeatedScalarFieldContainer[str]
@@ -45,7 +46,8 @@ class WebhookSubscription(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     previous_secret_expire_time: _timestamp_pb2.Timestamp
     unknown_outcome: UnknownOutcome
-    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., event_types: _Optional[_Iterable[str]] = ..., secret: _Optional[str] = ..., enabled: _Optional[bool] = ..., disabled_reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unknown_outcome: _Optional[_Union[UnknownOutcome, str]] = ...) -> None: ...
+    version: int
+    def __init__(self, id: _Optional[str] = ..., url: _Optional[str] = ..., event_types: _Optional[_Iterable[str]] = ..., secret: _Optional[str] = ..., enabled: _Optional[bool] = ..., disabled_reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., previous_secret_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unknown_outcome: _Optional[_Union[UnknownOutcome, str]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class CreateWebhookSubscriptionRequest(_message.Message):
     __slots__ = ("url", "event_types", "unknown_outcome")
@@ -58,18 +60,22 @@ class CreateWebhookSubscriptionRequest(_message.Message):
     def __init__(self, url: _Optional[str] = ..., event_types: _Optional[_Iterable[str]] = ..., unknown_outcome: _Optional[_Union[UnknownOutcome, str]] = ...) -> None: ...
 
 class EnableWebhookSubscriptionRequest(_message.Message):
-    __slots__ = ("id",)
+    __slots__ = ("id", "expected_version")
     ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
-    def __init__(self, id: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class RotateWebhookSecretRequest(_message.Message):
-    __slots__ = ("id", "overlap")
+    __slots__ = ("id", "overlap", "expected_version")
     ID_FIELD_NUMBER: _ClassVar[int]
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
     overlap: _duration_pb2.Duration
-    def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class GetWebhookSubscriptionRequest(_message.Message):
     __slots__ = ("id",)
@@ -94,7 +100,9 @@ class ListWebhookSubscriptionsResponse(_message.Message):
     def __init__(self, subscriptions: _Optional[_Iterable[_Union[WebhookSubscription, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteWebhookSubscriptionRequest(_message.Message):
-    __slots__ = ("id",)
+    __slots__ = ("id", "expected_version")
     ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
-    def __init__(self, id: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...

@@ -29,7 +29,7 @@ if _version_not_supported:
 class WebhookServiceStub:
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     def __init__(self, channel):
@@ -73,12 +73,13 @@ class WebhookServiceStub:
 class WebhookServiceServicer:
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     def CreateWebhookSubscription(self, request, context):
         """CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-        INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+        INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+        first) where another subscription of the URL has some of the event types: each event would come twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,7 +166,7 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 class WebhookService:
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ GRPC_VERSION: str
 class WebhookServiceStub:
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     @_typing.overload
@@ -39,7 +39,8 @@ class WebhookServiceStub:
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
     CreateWebhookSubscription: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]
     """CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-    INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+    INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+    first) where another subscription of the URL has some of the event types: each event would come twice.
     """
     GetWebhookSubscription: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]
     """GetWebhookSubscription returns one subscription, without its secret."""
@@ -60,13 +61,14 @@ class WebhookServiceStub:
 class WebhookServiceAsyncStub(WebhookServiceStub):
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhookSubscription: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]  # type: ignore[assignment]
     """CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-    INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+    INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+    first) where another subscription of the URL has some of the event types: each event would come twice.
     """
     GetWebhookSubscription: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookSubscriptionRequest, _webhook_service_pb2.WebhookSubscription]  # type: ignore[assignment]
     """GetWebhookSubscription returns one subscription, without its secret."""
@@ -86,7 +88,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """WebhookService keeps which systems want to be told about events. Each event is posted as CloudEvents JSON, signed as
     Standard Webhooks says (`webhook-id`, `webhook-timestamp`, `webhook-signature`); `webhook-id` stays the same over
-    retries.
+    retries. What names an expected version is ABORTED (VERSION_CONFLICT) when another one stands.
     """
 
     @_abc_1.abstractmethod
@@ -96,7 +98,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_service_pb2.WebhookSubscription, _abc.Awaitable[_webhook_service_pb2.WebhookSubscription]]:
         """CreateWebhookSubscription registers a URL for event types; the answer is the only time that the secret is shown.
-        INVALID_ARGUMENT for a URL that leads to where webhooks must not go.
+        INVALID_ARGUMENT for a URL that leads to where webhooks must not go, ALREADY_EXISTS (SUBSCRIPTION_EXISTS, with the id of the
+        first) where another subscription of the URL has some of the event types: each event would come twice.
         """
 
     @_abc_1.abstractmethod
