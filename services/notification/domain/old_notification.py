@@ -39,6 +39,7 @@ _BREAKS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 _SEEN = re.compile(
     "[^\\s\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b-\\u200f\\u2060-\\u2064\\u2800\\u3164\\ufeff\\uffa0]"
 )
+_KEYS = json.JSONEncoder(sort_keys=True, default=str)
 _CLOCKS_DIFFER = timedelta(days=1)
 
 
@@ -92,7 +93,7 @@ def read_document(document: Mapping[str, Any], rules: Rules) -> OldNotification 
     pending = status is Status.PENDING
     title, body = _content(document)
     return OldNotification(
-        id=derived_id(created, f"migrated/{tenant}/{json.dumps(key, sort_keys=True, default=str)}"),
+        id=derived_id(created, f"migrated/{tenant}/{_KEYS.encode(key)}"),
         tenant=tenant,
         user=_user(document),
         type=_type(document, rules),
@@ -189,7 +190,10 @@ def _content(document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _first(document: Mapping[str, Any], field: str) -> Any:
-    return next((document[name] for name in _NAMES[field] if document.get(name) is not None), None)
+    for name in _NAMES[field]:
+        if (value := document.get(name)) is not None:
+            return value
+    return None
 
 
 def _text(document: Mapping[str, Any], field: str) -> str:

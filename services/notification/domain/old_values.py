@@ -63,7 +63,7 @@ def read_data(value: Any) -> str | None:
         raise Unusable(f"data is no object: {shown(value)}")
     _check_depth(value, 0)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+        text = _DATA.encode(value)
     except ValueError:
         raise Unusable("data has a number that JSON does not have (NaN or an infinity)") from None
     if (size := len(storable(text, "data").encode())) > MAX_DATA_BYTES:
@@ -83,6 +83,9 @@ def _check_depth(value: Any, depth: int) -> None:
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_DATA = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def storable(text: str, field: str) -> str:

@@ -12,15 +12,21 @@ from typing import Any
 
 import pytest
 
-from services.chassis.postgres import Database, PoolOptions, migrate, open_database
+from services.chassis.errors import Aborted
+from services.chassis.postgres import Database, Outbox, PoolOptions, migrate, open_database
 from services.notification.adapters.migration.migration import Options, migrate_file, set_aside_path
-from services.notification.adapters.migration.runs import MigrationRuns, Run
+from services.notification.adapters.migration.runs import Checkpoint, MigrationRuns, Run
 from services.notification.adapters.migration.undoing import Undone, changed_since, undo_run
+from services.notification.adapters.postgres.retry_abandoned import retry_abandoned
+from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
 from services.notification.adapters.postgres.tenants import TENANT_MIGRATIONS, schema_of
+from services.notification.domain.notification import Status
+from services.notification.domain.statistics import Period
 from tests.support.eventually import eventually
-from tests.support.notification import TENANTS
+from tests.support.notification import TENANTS, Service, pb
 
 NOW = datetime.now(UTC)
+ALWAYS = Period(datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 KEEP = dict.fromkeys(TENANTS, timedelta(days=90))
 _CHILD = """
 import asyncio, sys
@@ -127,6 +133,98 @@ async def test_a_file_of_two_tenants(database: Database, dsn: str, tmp_path: Pat
         assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
     again = await migrate_file(runs, Options(file=file, keep=KEEP), tmp_path, Heard())
     assert again.counts == {"known": 2475, "set_aside": 25}
+
+
+async def test_nobody_is_told_of_what_a_former_system_told(service: Service, dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+    with file.open("w") as content:
+        for n, (status, took) in enumerate(
+            [("FAILED", None), ("PENDING", None), ("SENT", 2), ("SENT", 4), ("SENT", None)]
+        ):
+            at = NOW - timedelta(hours=n + 1)
+            sent = {} if took is None else {"sentAt": (at + timedelta(seconds=took)).isoformat()}
+            document = {"_id": n, "userId": "ada", "title": f"T{n}", "status": status, "createdAt": at.isoformat()}
+            content.write(json.dumps({**document, **sent, "serviceName": "test"}) + "\n")
+    runs = MigrationRuns(service.database, dsn)
+    assert await runs.retentions() == KEEP, "those of the service"
+    run = await migrate_file(runs, Options(file=file, keep=await runs.retentions()), tmp_path, Heard())
+    assert run.counts == {"stored": 5, "pending": 1}
+    own = await service.send("bob", wait=True)
+    async with service.database.connection() as connection:
+        await connection.execute(
+            f"UPDATE \"{schema_of('test')}\".notifications SET status = 'FAILED', sent_at = NULL WHERE id = $1", own.id
+        )
+        ids = [
+            row["id"]
+            for row in await connection.fetch(f'SELECT id::text AS id FROM "{schema_of("test")}".notifications')
+        ]
+    retry = pb.RetryNotificationsRequest(tenant="test")
+    retried = await service.notifications.RetryNotifications(retry)
+    assert (retried.retried, retried.more) == (1, False)
+    async with service.database.transaction() as connection:
+        named = await retry_abandoned(connection, Outbox(source="tests"), "test", ids, NOW)
+    assert named == 0, "not by their ids, either"
+    listed = (await service.notifications.ListNotifications(pb.ListNotificationsRequest(tenant="test"))).notifications
+    assert {one.title for one in listed} == {"Fire", "T0", "T1", "T2", "T3", "T4"}
+    unread = pb.ListNotificationsRequest(tenant="test", user="ada", unread=True)
+    assert [one.title for one in (await service.notifications.ListNotifications(unread)).notifications] == [
+        "T2",
+        "T3",
+        "T4",
+    ]
+    found = (await PostgresNotificationCounts(service.database).statistics("test", ALWAYS, None)).whole
+    assert (found.total, found.statuses[Status.SENT]) == (6, 3)
+    assert found.mean_delivery == timedelta(seconds=3), "of those two of which both times are known"
+    async with service.database.connection() as connection:
+        references = "SELECT count(*) FROM deliveries WHERE reference = ANY($1::uuid[]) AND reference <> $2"
+        assert await connection.fetchval(references, ids, own.id) == 0
+
+
+async def test_the_same_document_twice(database: Database, dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+    at = (NOW - timedelta(days=1)).isoformat()
+    one = {"_id": 1, "userId": "+905551234567", "title": "t", "createdAt": at, "serviceName": "test"}
+    file.write_text("".join(json.dumps({**one, **more}) + "\n" for more in ({}, {}, {"serviceName": "wellness"})))
+    run = await migrate_file(MigrationRuns(database, dsn), Options(file=file, keep=KEEP), tmp_path, Heard())
+    assert run.counts == {"stored": 2, "known": 1, "pending": 2}
+
+
+async def test_somebody_else_has_gone_on(database: Database, dsn: str, tmp_path: Path) -> None:
+    runs = MigrationRuns(database, dsn)
+    mine = await runs.open("f", b"f", TENANTS)
+    theirs = await runs.open("f", b"f", TENANTS)
+    assert mine.id == theirs.id
+    await runs.store(theirs, [], {"set_aside": 1}, Checkpoint(1, 10, 0))
+    with pytest.raises(Aborted, match="somebody else"):
+        await runs.store(mine, [], {"set_aside": 1}, Checkpoint(1, 10, 0))
+
+
+async def test_what_is_looked_for_is_found_by_an_index(database: Database) -> None:
+    table, run = f'"{schema_of("test")}".notifications', "01a22b76-0c8d-7625-835f-d8c7203c9fbf"
+    async with database.connection() as connection:
+        await connection.execute(
+            f"""
+            INSERT INTO {table} (id, recipient, type, title, body, channel, created_at, status, migration_run)
+            SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint + n), 12, '0')
+                || substr(md5(n::text), 13))::uuid, 'u', 'ALERT', 't', 'b', 'EMAIL', now() + n * interval '1 ms',
+                CASE WHEN n % 5 = 0 THEN 'FAILED' ELSE 'SENT' END,
+                CASE WHEN n % 500 <> 0 THEN '{run}'::uuid END
+            FROM generate_series(1, 20000) AS n
+            """
+        )
+        await connection.execute(f"ANALYZE {table}")
+
+        async def plan(query: str) -> str:
+            return "\n".join(
+                row[0] for row in await connection.fetch(f"EXPLAIN SELECT id FROM {table} n WHERE {query}")
+            )
+
+        retried = await plan("status = 'FAILED' AND migration_run IS NULL ORDER BY created_at, id LIMIT 1001")
+        of_run = await plan(f"migration_run = '{run}' AND id > '{run}' ORDER BY id LIMIT 1000")
+    week = NOW.date() - timedelta(days=NOW.weekday())
+    assert "_created_at_id_idx" in retried, retried
+    assert f"Seq Scan on notifications_{week:%Y%m%d}" not in retried + of_run
+    assert "Sort  " not in of_run, of_run
 
 
 async def test_what_is_too_old_and_what_was_pending_may_be_left_out(

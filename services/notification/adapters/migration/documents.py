@@ -5,6 +5,7 @@ Memory is bounded whatever the file holds: what is larger than any document of M
 
 import base64
 import gzip
+import json
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import IO, Any
 from bson import DatetimeMS, Decimal128, Int64, ObjectId, decode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from bson.json_util import JSONMode, JSONOptions, loads
+from bson.json_util import JSONMode, JSONOptions, object_hook
 
 MAX_DOCUMENT = 16 * 1024 * 1024 + 16 * 1024
 """Bytes of the largest document that MongoDB hands out, in either form."""
@@ -148,9 +149,9 @@ def _binary(content: IO[bytes], file: IO[bytes], number: int, end: int) -> Itera
 def _parsed(number: int, end: int, read: int, raw: bytes, *, binary: bool) -> Document:
     content, problem = None, ""
     try:
-        found: Any = decode(raw, codec_options=_BSON) if binary else loads(raw.decode(), json_options=_JSON)
+        found: Any = _plain(decode(raw, codec_options=_BSON)) if binary else _DECODER.decode(raw.decode())
         if isinstance(found, dict):
-            content = _without_types(found)
+            content = _with_id_time(found)
         else:
             problem = f"is no object but {_kind(found)}"
     except UnicodeDecodeError as error:
@@ -161,12 +162,25 @@ def _parsed(number: int, end: int, read: int, raw: bytes, *, binary: bool) -> Do
     return Document(number, end, read, len(raw), raw, content, problem)
 
 
-def _without_types(found: dict[str, Any]) -> dict[str, Any]:
-    content = _plain(found)
-    content.pop("_id_time", None)
-    if isinstance(key := found.get("_id"), ObjectId):
-        content["_id_time"] = key.generation_time
-    return content
+def _typed(found: dict[str, Any]) -> Any:
+    """An object of Extended JSON: the value, if it is one. A date that is text stays text: rules read more of them than
+    the library, and in half the time."""
+    first = next(iter(found), "")
+    if first[:1] != "$":
+        return found
+    if first == "$date" and isinstance(text := found[first], str):
+        return text
+    return _plain(object_hook(found, _JSON))
+
+
+_DECODER = json.JSONDecoder(object_hook=_typed)
+
+
+def _with_id_time(content: dict[str, Any]) -> dict[str, Any]:
+    key = content.get("_id")
+    ids = {name: str(value) for name, value in content.items() if isinstance(value, ObjectId)}
+    times = {"_id_time": key.generation_time if isinstance(key, ObjectId) else None}
+    return {**content, **ids, **times}
 
 
 def _kind(value: object) -> str:
@@ -176,8 +190,10 @@ def _kind(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without the types of MongoDB: what rules know, and what JSON can say."""
+    """Without the types of MongoDB, but for ObjectIds: what rules know, and what JSON can say."""
     match value:
+        case ObjectId():
+            return value
         case dict():
             return {str(name): _plain(one) for name, one in value.items()}
         case list():

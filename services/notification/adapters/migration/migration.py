@@ -1,10 +1,11 @@
 """Brings the notifications of an export into the tenants' tables: 1,000 documents at a time, resumable, bounded."""
 
+import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -69,21 +70,17 @@ async def migrate_file(runs: MigrationRuns, options: Options, directory: Path, w
         run = await runs.open(str(options.file.absolute()), options.fingerprint(), sorted(options.keep))
         watcher.begun(run)
         with SetAside(set_aside_path(directory, run.id), run.checkpoint.set_aside_bytes) as set_aside:
-            batch = _Batch(options, run.checkpoint, set_aside)
-
-            async def store(read: int) -> None:
-                found, counts, to = batch.take()
-                watcher.batch(run, read, await runs.store(run, found, counts, to))
-
-            try:
-                for document in documents(options.file, run.checkpoint.documents, run.checkpoint.position):
-                    batch.add(document)
-                    if batch.size == BATCH:
-                        await store(document.read)
-            except Damaged as error:
-                await store(error.read)
-                raise
-            await store(options.file.stat().st_size)
+            batches = _batches(options, run.checkpoint, set_aside)
+            batch = await asyncio.to_thread(next, batches, None)
+            while batch is not None:
+                # The next one is read while this one is stored; it is waited for whatever comes of that.
+                following = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+                try:
+                    outcome = await runs.store(run, batch.found, batch.counts, batch.checkpoint)
+                    watcher.batch(run, batch.read, outcome)
+                finally:
+                    await asyncio.wait([following])
+                batch = following.result()
             await runs.settle(run, "DONE")
     return run
 
@@ -92,20 +89,12 @@ def try_file(options: Options, watcher: Watcher) -> Run:
     """What `migrate_file` would read; stores nothing, and does not know what is stored already. Raises Damaged and
     OSError."""
     run = Run("dry run", str(options.file.absolute()), tuple(options.keep))
-    batch = _Batch(options, run.checkpoint, None)
-
-    def judge(read: int) -> None:
-        found, counts, run.checkpoint = batch.take()
-        outcome = counts + Counter(stored=len(found), pending=sum(one.pending for one in found))
-        run.counts += outcome
-        watcher.batch(run, read, outcome)
-
     watcher.begun(run)
-    for document in documents(options.file):
-        batch.add(document)
-        if batch.size == BATCH:
-            judge(document.read)
-    judge(options.file.stat().st_size)
+    for batch in _batches(options, run.checkpoint, None):
+        outcome = batch.counts + Counter(stored=len(batch.found), pending=sum(one.pending for one in batch.found))
+        run.checkpoint = batch.checkpoint
+        run.counts += outcome
+        watcher.batch(run, batch.read, outcome)
     return run
 
 
@@ -114,45 +103,72 @@ def set_aside_path(directory: Path, run: str) -> Path:
     return directory / f"{run}.set-aside.jsonl"
 
 
+@dataclass(slots=True)
 class _Batch:
-    """Documents until they are stored together."""
+    """Documents that are done together: `found` is to be stored, `counts` says what became of the others. `read`: bytes
+    of the file so far."""
 
-    def __init__(self, options: Options, start: Checkpoint, set_aside: SetAside | None) -> None:
+    checkpoint: Checkpoint
+    read: int = 0
+    size: int = 0
+    found: list[OldNotification] = field(default_factory=list[OldNotification])
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+
+def _batches(options: Options, start: Checkpoint, set_aside: SetAside | None) -> Iterator[_Batch]:
+    """The batches behind the checkpoint; the last one may be empty. Raises Damaged behind what comes before."""
+    reader = _Reader(options, set_aside)
+    batch = _Batch(start)
+    damaged: Damaged | None = None
+    try:
+        for document in documents(options.file, start.documents, start.position):
+            reader.add(batch, document)
+            if batch.size == BATCH:
+                yield reader.completed(batch)
+                batch = _Batch(batch.checkpoint)
+    except Damaged as error:
+        damaged = error
+    batch.read = damaged.read if damaged is not None else options.file.stat().st_size
+    yield reader.completed(batch)
+    if damaged is not None:
+        raise damaged
+
+
+class _Reader:
+    """Judges documents."""
+
+    def __init__(self, options: Options, set_aside: SetAside | None) -> None:
         now = datetime.now(UTC)
         self._rules = Rules(frozenset(options.keep), options.others, now, options.tenant_names, options.types)
         self._oldest = {tenant: now - keep for tenant, keep in options.keep.items()}
         self._pending = options.pending
         self._set_aside = set_aside
-        self._reached = start
-        self._found: list[OldNotification] = []
-        self._counts: Counter[str] = Counter()
-        self.size = 0
 
-    def add(self, document: Document) -> None:
-        """Reads one."""
-        self.size += 1
-        self._reached = Checkpoint(document.number, document.end)
+    def add(self, batch: _Batch, document: Document) -> None:
+        """A document more."""
+        batch.size += 1
+        batch.read = document.read
+        batch.checkpoint = Checkpoint(document.number, document.end)
         try:
             if document.content is None:
                 raise Unusable(document.problem)
             found = read_document(document.content, self._rules)
         except Unusable as problem:
-            self._counts["set_aside"] += 1
+            batch.counts["set_aside"] += 1
             if self._set_aside is not None:
                 self._set_aside.add(document, str(problem))
             return
         if found is None:
-            self._counts["other_tenants"] += 1
+            batch.counts["other_tenants"] += 1
         elif found.created_at < self._oldest[found.tenant]:
-            self._counts["too_old"] += 1
+            batch.counts["too_old"] += 1
         elif found.pending and not self._pending:
-            self._counts["skipped_pending"] += 1
+            batch.counts["skipped_pending"] += 1
         else:
-            self._found.append(found)
+            batch.found.append(found)
 
-    def take(self) -> tuple[list[OldNotification], Counter[str], Checkpoint]:
-        """What is to be stored, what became of the others, and the checkpoint behind them; begins the next one."""
-        size = self._set_aside.settle() if self._set_aside is not None else 0
-        taken = (self._found, self._counts, Checkpoint(self._reached.documents, self._reached.position, size))
-        self._found, self._counts, self.size = [], Counter(), 0
-        return taken
+    def completed(self, batch: _Batch) -> _Batch:
+        """The batch, with what was set aside on the disk."""
+        if self._set_aside is not None:
+            batch.checkpoint = replace(batch.checkpoint, set_aside_bytes=self._set_aside.settle())
+        return batch

@@ -119,8 +119,8 @@ class MigrationRuns:
             for tenant in sorted(by_tenant):
                 group = by_tenant[tenant]
                 stored = await store_rows(connection, tenant, run.id, group)
-                pending = sum(one.pending for one in group if one.id in stored)
-                outcome += Counter(stored=len(stored), known=len(group) - len(stored), pending=pending)
+                pending = stored & {one.id for one in group if one.pending}
+                outcome += Counter(stored=len(stored), known=len(group) - len(stored), pending=len(pending))
             changed = await connection.execute(
                 _CHECKPOINT,
                 run.id,

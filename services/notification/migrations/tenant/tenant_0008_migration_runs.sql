@@ -1,5 +1,5 @@
 -- Notifications of a former system know the run that brought them in: it can be undone, and nobody is told of them again.
--- depends: tenant_0005_channel_plans
+-- depends: tenant_0007_versions
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Runs that bring in notifications of a former system, and for how long the service keeps those of each tenant.
--- depends: notification_0021_dead_letters
+-- depends: notification_0021_dead_letters notification_0022_links notification_0023_versions
 
 -- migrate: apply
 
