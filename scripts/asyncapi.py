@@ -13,11 +13,14 @@ from typing import Any
 
 import yaml
 from asyncapi_payloads import add_payloads
+from asyncapi_requests import add_request, add_request_headers
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = "tocsin/events/v1"
+REQUESTS = "tocsin/notification/v1"
+"""What trusted publishers send: the messages there that have a subject, and what these are made of."""
 JSON_TYPES: dict[int, dict[str, Any]] = {
     Field.TYPE_DOUBLE: {"type": "number"},
     Field.TYPE_FLOAT: {"type": "number"},
@@ -33,11 +36,12 @@ JSON_TYPES: dict[int, dict[str, Any]] = {
 WELL_KNOWN = {
     ".google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     ".google.protobuf.Duration": {"type": "string", "examples": ["900s"]},
+    ".google.protobuf.Struct": {"type": "object"},
 }
 
 
 def compile_contracts() -> descriptor_pb2.FileDescriptorSet:
-    """Compiles the events with comments, which the Python modules do not hold."""
+    """Compiles events and requests with comments, which the Python modules do not hold."""
     with tempfile.NamedTemporaryFile() as image:
         subprocess.run(
             [
@@ -48,7 +52,11 @@ def compile_contracts() -> descriptor_pb2.FileDescriptorSet:
                 f"-I{ROOT / '.build/third_party/proto'}",
                 "--include_source_info",
                 f"--descriptor_set_out={image.name}",
-                *sorted(f"{FOLDER}/{path.name}" for path in (ROOT / "proto" / FOLDER).glob("*.proto")),
+                *(
+                    f"{folder}/{path.name}"
+                    for folder in (FOLDER, REQUESTS)
+                    for path in sorted((ROOT / "proto" / folder).glob("*.proto"))
+                ),
             ],
             check=True,
         )
@@ -77,9 +85,16 @@ def field_schema(contract: Contract, field: Field, path: tuple[int, ...]) -> dic
     else:
         schema = JSON_TYPES[field.type]
     text = contract.comment(*path)
+    if _is_map(field):
+        return {"type": "object", "additionalProperties": {"type": "string"}, "description": text}
     if field.label == Field.LABEL_REPEATED:
         return {"type": "array", "items": dict(schema), "description": text}
     return {**schema, "description": text} if "$ref" not in schema else {"allOf": [dict(schema)], "description": text}
+
+
+def _is_map(field: Field) -> bool:
+    # Only maps of text to text are used.
+    return field.type == Field.TYPE_MESSAGE and field.type_name.endswith("MetadataEntry")
 
 
 def message_schemas(
@@ -96,8 +111,15 @@ def message_schemas(
         }
     }
     for index, nested in enumerate(message.nested_type):
-        schemas |= message_schemas(contract, nested, f"{name}.{nested.name}", (*path, 3, index))
+        if not nested.options.map_entry:
+            schemas |= message_schemas(contract, nested, f"{name}.{nested.name}", (*path, 3, index))
     return schemas
+
+
+def _visibility(rule: Any) -> str:
+    if rule.public:
+        return "public"
+    return "publisher" if rule.subject.endswith(".{tenant}") else "mesh"
 
 
 def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
@@ -106,11 +128,17 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for contract in contracts:
+        request = contract.file.package != "tocsin.events.v1"
         for index, message in enumerate(contract.file.message_type):
-            schemas |= message_schemas(contract, message, message.name, (4, index))
-            if not message.options.HasExtension(event_option):
+            declared = message.options.HasExtension(event_option)
+            if declared or not request:
+                schemas |= message_schemas(contract, message, message.name, (4, index))
+            if not declared:
                 continue
             rule = message.options.Extensions[event_option]
+            if request:
+                add_request(channels, operations, messages, message.name, rule.subject, contract.comment(4, index))
+                continue
             messages[message.name] = {
                 "name": f"{contract.file.package}.{message.name}",
                 "title": message.name,
@@ -126,7 +154,7 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
                     name: {"description": f"The `{name}` of the event."}
                     for name in re.findall(r"{(\w+)}", rule.subject)
                 },
-                "x-visibility": "public" if rule.public else "mesh",
+                "x-visibility": _visibility(rule),
             }
             if rule.public:
                 operations[f"receive{message.name}"] = {
@@ -135,6 +163,7 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
                     "channel": {"$ref": f"#/channels/{message.name}"},
                 }
     add_payloads(channels, operations, messages, schemas)
+    add_request_headers(schemas)
     schemas["CloudEventHeaders"] = {
         "type": "object",
         "description": "CloudEvents attributes and W3C trace context, as NATS headers.",
@@ -154,8 +183,9 @@ def document(contracts: list[Contract], event_option: Any) -> dict[str, Any]:
             "version": "v1",
             "description": "Events on NATS. Payloads are protobuf messages of the package tocsin.events.v1; the "
             "schemas show their JSON form. Downstream accounts see the channels whose x-visibility is public. Gateways "
-            "publish vendors' payloads, as JSON, on the channel whose x-visibility is gateway. Addresses begin with "
-            "the mesh's prefix and a dot where it has one (TOCSIN_NATS_PREFIX).",
+            "publish vendors' payloads, as JSON, on the channel whose x-visibility is gateway; the trusted publisher "
+            "of a tenant has the channels whose x-visibility is publisher, of its tenant. Addresses begin with the "
+            "mesh's prefix and a dot where it has one (TOCSIN_NATS_PREFIX).",
         },
         "defaultContentType": "application/protobuf",
         "channels": channels,

@@ -32,11 +32,12 @@ from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
 from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
+from services.notification.adapters.grpc.receipts import DeliveryReceiptServicer
 from services.notification.adapters.grpc.reminders import ReminderServicer
 from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
 from services.notification.adapters.grpc.tracking import TrackingServicer
 from services.notification.adapters.metering import PrometheusMeter
-from services.notification.adapters.nats import alarms, dead_letters, debts, redelivery
+from services.notification.adapters.nats import alarms, dead_letters, debts, redelivery, requests
 from services.notification.adapters.nats.dead_letters import DeadLetterIntake
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.events import SERVICE, SOURCE
@@ -60,6 +61,7 @@ from services.notification.application.openings import Openings
 from services.notification.application.operator_alerts import OperatorAlerts, Way
 from services.notification.application.places import LanePlaces
 from services.notification.application.ports import Channel
+from services.notification.application.receipts import Receipts
 from services.notification.application.reminders.checks import CheckOptions, Checks
 from services.notification.application.reminders.ports import Limits
 from services.notification.application.reminders.reminders import Reminders
@@ -77,6 +79,7 @@ from services.notification.domain.rate_limit import RateLimit
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.channel_plan_service_pb2_grpc import add_ChannelPlanServiceServicer_to_server
 from tocsin.notification.v1.dead_letter_service_pb2_grpc import add_DeadLetterServiceServicer_to_server
+from tocsin.notification.v1.delivery_receipt_service_pb2_grpc import add_DeliveryReceiptServiceServicer_to_server
 from tocsin.notification.v1.endpoint_service_pb2_grpc import add_EndpointServiceServicer_to_server
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 from tocsin.notification.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
@@ -218,6 +221,9 @@ async def wire_notifications(base: Base, stores: PostgresStores) -> tuple[Lanes,
     statistics = NotificationStatisticsServicer(StatisticsQueries(base.tenants, stores.counts))
     add_NotificationStatisticsServiceServicer_to_server(statistics, app.server.registrar)
     wire_alarms(base, sender)
+    receipts = Receipts(base.tenants, stores.receipts)
+    add_DeliveryReceiptServiceServicer_to_server(DeliveryReceiptServicer(receipts), app.server.registrar)
+    wire_requests(base, sender, receipts)
     users = Endpoints(base.tenants, endpoints, Guard(base.guard))
     add_EndpointServiceServicer_to_server(EndpointServicer(users), app.server.registrar)
     planning = ChannelPlans(base.tenants, stores.plans, plans)
@@ -254,6 +260,15 @@ def wire_alarms(base: Base, sender: Sender) -> None:
     """Raised alarms, to whom their rules name."""
     consumer = Consumer(base.nats, alarms.OPTIONS, alarms.alarms_handler(sender), publisher=base.publisher)
     base.app.task("alarms", consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
+
+
+def wire_requests(base: Base, sender: Sender, receipts: Receipts) -> None:
+    """What trusted publishers ask for, a consumer for each tenant."""
+    for tenant in base.tenants.names:
+        handle = requests.RequestIntake(tenant, sender, receipts, base.publisher)
+        consumer = Consumer(base.nats, requests.consumer_options(tenant), handle, publisher=base.publisher)
+        name = f"requests of {tenant}"
+        base.app.task(name, consumer.run(base.app.stopping), until=Step.STOP_PULLING, patience=_PATIENCE)
 
 
 async def wire_channels(base: Base) -> Mapping[ChannelName, Channel]:

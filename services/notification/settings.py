@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 from standardwebhooks import Webhook
 
-from services.chassis.ids import is_id
 from services.chassis.origins import Origin
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
+from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_problem
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.lane import Lane
@@ -23,8 +23,6 @@ _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 MIN_RETENTION = timedelta(days=1)
 """Idempotency keys are remembered for as long."""
 MAX_CHECK_ORIGINS = 32
-MAX_TENANT = 50
-"""Characters of a tenant's name: it is part of a schema's name, which PostgreSQL cuts at 63 bytes."""
 
 
 class NotificationSettings(ChassisSettings):
@@ -32,8 +30,9 @@ class NotificationSettings(ChassisSettings):
 
     model_config = own_prefix("TOCSIN_NOTIFICATION_")
 
-    tenants: str = "diabetes,wellness,maternity,test"
-    """The tenants of the deployment; each has a schema of its own, `notification_<tenant>`."""
+    tenants: str = DEFAULT_TENANTS
+    """The tenants of the deployment; each has a schema of its own, `notification_<tenant>`, and a login at NATS for its
+    trusted publisher."""
     retention: Duration = timedelta(days=90)
     """Notifications are kept for this long after they were accepted (they go by whole weeks), longer while they are
     still to be delivered."""
@@ -167,7 +166,7 @@ class NotificationSettings(ChassisSettings):
 
     def tenant_names(self) -> tuple[str, ...]:
         """The tenants, in the order given."""
-        return tuple(name.strip() for name in self.tenants.split(",") if name.strip())
+        return tenant_names(self.tenants)
 
     def operator_addresses(self) -> tuple[str, ...]:
         """Who is told of dead letters by e-mail."""
@@ -235,14 +234,8 @@ class NotificationSettings(ChassisSettings):
         """See ChassisSettings."""
         super().verify()
         names = self.tenant_names()
-        require(bool(names), self.env("tenants"), "must name at least one tenant")
-        require(len(set(names)) == len(names), self.env("tenants"), "names a tenant twice")
-        for name in names:
-            require(
-                is_id(name) and len(name) <= MAX_TENANT,
-                self.env("tenants"),
-                f"has {name!r}, which is no id of at most {MAX_TENANT} characters",
-            )
+        problem = tenants_problem(names)
+        require(problem is None, self.env("tenants"), problem or "")
         for name, time in self.retentions().items():
             require(time >= MIN_RETENTION, self.env("retention"), f"must be at least 1d for {name}")
         for field in ("database_pool", "rate_limit", "concurrency", "invoice_batch", "invoice_mailers"):

@@ -19,11 +19,13 @@ from tests.support.own_nats import OwnNats
 from tests.support.ports import free_port
 from tests.support.storm import Storm
 
+TENANTS = ("test", "wellness")
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[list[OwnNats]]:
     state = StateDir(tmp_path / "state")
-    accounts = accounts_block(SERVICES, ensure_nats_passwords(state, SERVICES), MeshNames())
+    accounts = accounts_block(SERVICES, TENANTS, ensure_nats_passwords(state, SERVICES, TENANTS), MeshNames())
     ports = [free_port() for _ in range(3)]
     servers = [OwnNats(tmp_path / f"nats-{port}", accounts, [port, *(set(ports) - {port})]) for port in ports]
     for server in servers:

@@ -31,6 +31,7 @@ SERVICES = {
     "tocsin.notification.v1.EndpointService",
     "tocsin.notification.v1.WebhookService",
     "tocsin.notification.v1.DeadLetterService",
+    "tocsin.notification.v1.DeliveryReceiptService",
     "tocsin.notification.v1.InvoiceService",
     "tocsin.notification.v1.ReminderService",
 }

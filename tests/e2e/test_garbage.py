@@ -10,7 +10,14 @@ import httpx
 import pytest
 
 from services.chassis.mesh_names import MeshNames
-from services.cli.runtime.nats_accounts import GATEWAY_USER, RUNTIME_USER, gateway_permissions, mesh_permissions
+from services.cli.runtime.nats_accounts import (
+    GATEWAY_USER,
+    RUNTIME_USER,
+    gateway_permissions,
+    mesh_permissions,
+    publisher_permissions,
+    publisher_user,
+)
 from services.cli.runtime.settings import SERVICES
 from services.cli.runtime.status import read_reports
 from tests.e2e.conftest import Edge, until
@@ -111,7 +118,12 @@ def garbage(chance: random.Random, pattern: str) -> bytes:
 
 def writable() -> dict[str, list[str]]:
     """Login -> subjects of Tocsin's own that it may publish to. The runtime, which may do everything, is left out."""
-    logins = {**mesh_permissions(SERVICES, MeshNames()), GATEWAY_USER: gateway_permissions(MeshNames())}
+    names = MeshNames()
+    logins = {
+        **mesh_permissions(SERVICES, names),
+        GATEWAY_USER: gateway_permissions(names),
+        publisher_user("test"): publisher_permissions("test", names),
+    }
     return {
         user: [pattern for pattern in rights.publish or () if pattern.startswith(("tocsin.", "$O."))]
         for user, rights in logins.items()

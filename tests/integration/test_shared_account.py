@@ -171,7 +171,7 @@ async def test_buckets_and_webhooks_consumers(meshes: Meshes) -> None:
     assert [await store.get("invoice") for store in stores] == [b"of 0", b"of 1"]
 
     unused: Any = None
-    feed = PublicFeed(meshes[1], _publisher(meshes[1]), unused, unused, unused)
+    feed = PublicFeed(meshes[1], _publisher(meshes[1]), unused, unused)
     await feed.begin(["tocsin.events.v1.VideoProbed"])
     (made,) = await meshes[1].js.consumers_info("STAGE_VIDEOS")
     assert made.config.filter_subjects == ["stage.tocsin.videos.v1.probed"]

@@ -21,6 +21,8 @@ from tocsin.notification.v1 import (
     channel_plan_service_pb2_grpc,
     dead_letter_service_pb2,
     dead_letter_service_pb2_grpc,
+    delivery_receipt_service_pb2,
+    delivery_receipt_service_pb2_grpc,
     endpoint_service_pb2,
     endpoint_service_pb2_grpc,
     invoice_service_pb2,
@@ -40,6 +42,7 @@ endpoint_pb = endpoint_service_pb2
 webhook_pb = webhook_service_pb2
 invoice_pb = invoice_service_pb2
 letter_pb = dead_letter_service_pb2
+receipt_pb = delivery_receipt_service_pb2
 plan_pb = channel_plan_service_pb2
 reminder_pb = reminder_service_pb2
 tracking_pb = tracking_service_pb2
@@ -84,6 +87,7 @@ class Service:
     plans: Any = field(init=False)
     reminders: Any = field(init=False)
     tracking: Any = field(init=False)
+    receipts: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.use(self.channel)
@@ -97,6 +101,7 @@ class Service:
         self.reminders = reminder_service_pb2_grpc.ReminderServiceStub(channel)
         self.plans = channel_plan_service_pb2_grpc.ChannelPlanServiceStub(channel)
         self.tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
+        self.receipts = delivery_receipt_service_pb2_grpc.DeliveryReceiptServiceStub(channel)
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def send(self, user: str = "ada", *, tenant: str = "test", **more: Any) -> Any:
@@ -195,7 +200,7 @@ async def running_service(
 async def prepared_nats(url: str) -> AsyncIterator[NatsConnection]:
     """A connection to NATS, where all streams exist."""
     async with open_nats(url, name="tests") as connection:
-        await ensure_streams(connection, TopologyOptions())
+        await ensure_streams(connection, TopologyOptions(tenants=TENANTS))
         yield connection
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from services.chassis.nats.delivery import Delivery
-from services.chassis.nats.envelope import FOLLOWS, MESSAGE_ID, Encoded
+from services.chassis.nats.envelope import FOLLOWS, ID, MESSAGE_ID, Encoded
 from services.chassis.nats.topology import dead_letter_subject
 
 ONLY_CONSUMER = "Tocsin-Only-Consumer"
@@ -66,7 +66,8 @@ class DeadLetter:
 def dead_letter(delivery: Delivery, *, service: str, consumer: str, history: Sequence[Failure]) -> Encoded:
     """The dead letter of a delivery; `history` has at least the failure that ended it, oldest first."""
     return compose_dead_letter(
-        Encoded(subject=delivery.subject, payload=delivery.data, headers=delivery.headers),
+        # With the identity that the handler knew it by, which may be that of its publication: that one changes.
+        Encoded(subject=delivery.subject, payload=delivery.data, headers={**delivery.headers, ID: delivery.id}),
         service=service,
         consumer=consumer,
         history=history,

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 
 class Permanent(Exception):
-    """The message can never be processed: it goes to the dead letters at once, with this reason."""
+    """The message can never be processed: it goes to the dead letters at once, with this reason; `code` is what
+    programs know the failure by."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, code: str = "Permanent") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.code = code
 
 
 class RetryAfter(Exception):

@@ -129,7 +129,8 @@ class Settler:
     def _remember(self, delivery: Delivery, error: Exception) -> list[Failure]:
         history = self._failures.setdefault(delivery.place, [])
         reason = getattr(error, "reason", None) if isinstance(error, (Permanent, RetryAfter)) else str(error)
-        history.append(Failure(at=datetime.now(UTC), error_type=type(error).__name__, reason=reason or repr(error)))
+        kind = error.code if isinstance(error, Permanent) else type(error).__name__
+        history.append(Failure(at=datetime.now(UTC), error_type=kind, reason=reason or repr(error)))
         del history[: -max(HISTORY_LIMIT, self._retry.max_attempts)]
         while len(self._failures) > _HISTORIES:
             self._failures.popitem(last=False)

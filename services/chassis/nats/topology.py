@@ -16,6 +16,7 @@ from nats.js.errors import APIError
 from services.chassis.errors import ResourceExhausted
 from services.chassis.mesh_names import MeshNames
 from services.chassis.nats.connection import NatsConnection
+from services.chassis.tenants import REQUESTS_OF
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,7 +50,6 @@ ALARM_CLEARED_SUBJECT = "tocsin.alarms.v1.cleared"
 ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
 COUNTING_VALUES_SUBJECT = "tocsin.counting_values.v1.asked"
 """A question, stored by no stream: which values count of readings that have come again with others."""
-NOTIFICATION_STATUS_SUBJECT = "tocsin.notifications.v1.status_changed"
 
 PUBLIC_SUBJECTS = (
     VIDEO_PROBED_SUBJECT,
@@ -59,6 +59,39 @@ PUBLIC_SUBJECTS = (
     "tocsin.alarms.v1.>",
 )
 """What downstream teams may read; everything else is private (it may hold personal data)."""
+
+
+def notification_requests_stream(tenant: str) -> str:
+    """The stream of what the trusted publisher of a tenant asks for. One for each tenant: none fills another's, and the
+    id of a message (`Nats-Msg-Id`) is known again within a stream alone."""
+    return f"{REQUESTS_OF}{tenant}"
+
+
+def notification_request_subject(tenant: str, request: str) -> str:
+    """Subject of one kind of request of a tenant's publisher: one of `NOTIFICATION_REQUESTS`."""
+    return f"tocsin.notification_requests.v1.{tenant}.{request}"
+
+
+NOTIFICATION_REQUESTS = ("send", "send_bulk", "receipt")
+
+
+def tenant_of_request(subject: str) -> str:
+    """The tenant in a `notification_request_subject`; empty for every other subject."""
+    match subject.split("."):
+        case ["tocsin", "notification_requests", "v1", tenant, _]:
+            return tenant
+        case _:
+            return ""
+
+
+def notification_status_subject(tenant: str) -> str:
+    """Subject of the changes of the statuses of a tenant's notifications."""
+    return f"tocsin.notifications.v1.status_changed.{tenant}"
+
+
+def request_refused_subject(tenant: str) -> str:
+    """Subject of the refusals of what a tenant's publisher has asked for."""
+    return f"tocsin.notifications.v1.refused.{tenant}"
 
 
 def readings_subject(partition: int) -> str:
@@ -100,6 +133,8 @@ class TopologyOptions:
     """Number of partitions of the readings; the same for all processes of a mesh."""
     max_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
     """Stream name -> bytes, in place of the defaults."""
+    tenants: tuple[str, ...] = ()
+    """The tenants of the notifications; each has a stream of requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +266,18 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             max_age=_WEEK,
             max_bytes=1024 * MIB,
             batches=True,
+        ),
+        *(
+            StreamSpec(
+                name=notification_requests_stream(tenant),
+                subjects=(notification_request_subject(tenant, "*"),),
+                description=f"What the publisher of {tenant} asks notification for (personal data).",
+                work_queue=True,
+                max_bytes=64 * MIB,
+                # What is refused fits a dead letter as a whole.
+                max_message=1008 * 1024,
+            )
+            for tenant in options.tenants
         ),
         StreamSpec(
             name=DEAD_LETTERS,

@@ -44,6 +44,7 @@ def env(
         # Files to hand on: with their variables somebody else is less than the operator.
         for user in (DOWNSTREAM_USER, GATEWAY_USER):
             values[f"NATS_{user.upper()}_ENV"] = str(mesh.state.credentials / f"{user}.env")
+        values["NATS_PUBLISHERS_ENV"] = str(mesh.state.credentials / "publisher-TENANT.env")
     if json:
         print(json_module.dumps(values, indent=2))
         return

@@ -23,19 +23,21 @@ def _group() -> None:
 def permissions(state_dir: StateDirOption = None) -> None:
     """Print the accounts of a mesh for the configuration of a NATS server of your own.
 
-    A login for each part, with just the subjects that it needs, one for downstream teams and one for gateways. Their
-    passwords are those in the state directory (made now, where it is new), so 'tocsin up' needs TOCSIN_NATS_URL only.
+    A login for each part, with just the subjects that it needs, one for downstream teams, one for gateways, and one for
+    the trusted publisher of each tenant. Their passwords are those in the state directory (made now, where it is new),
+    so 'tocsin up' needs TOCSIN_NATS_URL only.
     Keep the output to yourself.
     """
     from services.cli.runtime.credentials import ensure_nats_passwords
     from services.cli.runtime.own_nats import accounts_block
-    from services.cli.runtime.settings import SERVICES, read_names
+    from services.cli.runtime.settings import SERVICES, read_names, read_tenants
     from services.cli.runtime.state import StateDir, state_dir_path
 
-    names = read_names(os.environ)
+    names, tenants = read_names(os.environ), read_tenants(os.environ)
     state = StateDir(state_dir_path(state_dir))
     print("# Tocsin's accounts. In the configuration of nats-server:")
     print("#   jetstream { store_dir: /data, sync_interval: always }")
     print("#   max_payload: 8MB")
     print("#   accounts { include tocsin-accounts.conf }")
-    print(accounts_block(SERVICES, ensure_nats_passwords(state, SERVICES), names), end="")
+    passwords = ensure_nats_passwords(state, SERVICES, tenants)
+    print(accounts_block(SERVICES, tenants, passwords, names), end="")

@@ -31,6 +31,7 @@ def print_addresses(console: Console, instance: Instance, state: StateDir, *, de
         if not instance.nats_user:
             rows.append(("", str(state.credentials / "downstream.env"), "read-only login of the teams"))
             rows.append(("", str(state.credentials / "gateway.env"), "publish-only login of gateways"))
+            rows.append(("", str(state.credentials / "publisher-TENANT.env"), "logins of tenants' publishers"))
     rows.append(("metrics", str(state.prometheus_file), "targets for Prometheus (file_sd_configs)"))
     rows.append(("status", state.command("status"), f"logs: {state.command('logs')} --follow"))
     width = max(len(value) for _, value, _ in rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.runtime.errors import RuntimeProblem
-from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER, SYSTEM_USER
+from services.cli.runtime.nats_accounts import CLI_USER, RUNTIME_USER, SYSTEM_USER, outside_users
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.state import StateDir
 
@@ -34,13 +34,15 @@ class Credentials:
     link_key_file: Path
 
 
-def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgres: bool = True) -> Credentials:
+def ensure_credentials(
+    state: StateDir, services: tuple[str, ...], tenants: tuple[str, ...], *, own_postgres: bool = True
+) -> Credentials:
     """Everything a mesh needs, made where missing; renews the services' tokens when they have aged or are damaged.
 
     Raises RuntimeProblem when what cannot be made anew is damaged or lost; nothing is changed then.
     """
     roles = (SUPERUSER, *services)
-    users = _nats_users(services)
+    users = _nats_users(services, tenants)
     if own_postgres:
         _check_cluster_secrets(state)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])
@@ -60,11 +62,11 @@ def ensure_credentials(state: StateDir, services: tuple[str, ...], *, own_postgr
     )
 
 
-def ensure_nats_passwords(state: StateDir, services: tuple[str, ...]) -> dict[str, str]:
+def ensure_nats_passwords(state: StateDir, services: tuple[str, ...], tenants: tuple[str, ...]) -> dict[str, str]:
     """The passwords at NATS by user, made where missing; also for a directory on which no mesh has been yet."""
     state.check()
     state.create()
-    users = _nats_users(services)
+    users = _nats_users(services, tenants)
     known = state.ensure_secrets(f"nats.{user}" for user in users)
     return {user: known[f"nats.{user}"] for user in users}
 
@@ -79,8 +81,8 @@ def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
     state.write_json(_record_file(state), {**digests, _AUDIENCE: PEER_AUDIENCE})
 
 
-def _nats_users(services: tuple[str, ...]) -> tuple[str, ...]:
-    return (RUNTIME_USER, SYSTEM_USER, CLI_USER, DOWNSTREAM_USER, GATEWAY_USER, *services)
+def _nats_users(services: tuple[str, ...], tenants: tuple[str, ...]) -> tuple[str, ...]:
+    return (RUNTIME_USER, SYSTEM_USER, CLI_USER, *services, *outside_users(tenants))
 
 
 def open_issuer(state: StateDir, **options: str) -> "DevIssuer":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from services.chassis.mesh_names import MeshNames
+from services.chassis.tenants import REQUESTS_OF
 from services.cli.runtime.settings import STREAMS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def read_lag_by_client(client: "Client", names: MeshNames) -> list[StreamL
     found: list[StreamLag] = []
     for info in await stream.streams_info():
         name = info.config.name or ""
-        if name not in own:
+        if name not in own and not name.startswith(names.stream(REQUESTS_OF)):
             continue
         consumers = [
             ConsumerLag(

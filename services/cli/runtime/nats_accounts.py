@@ -1,5 +1,5 @@
-"""Who may do what on the embedded NATS: one user per service, and accounts of their own for downstream teams and for
-gateways.
+"""Who may do what on the embedded NATS: one user per service, and accounts of their own for downstream teams, for
+gateways, and for the trusted publisher of each tenant.
 
 The matrix below is the whole truth, in the names that code has; `nats_server` renders it, in those of the mesh.
 Services may publish what they own, read the streams that they act upon and dead-letter what they cannot process. Only
@@ -45,6 +45,8 @@ class _Duty:
     """Buckets (object stores) of its own, which it makes."""
     erases: tuple[str, ...] = ()
     """Streams from which it removes single messages."""
+    takes_requests: bool = False
+    """Whether it reads what the publishers of tenants ask for."""
 
 
 _DUTIES: Mapping[str, _Duty] = {
@@ -87,6 +89,7 @@ _DUTIES: Mapping[str, _Duty] = {
         ),
         keeps=(INVOICES_BUCKET,),
         erases=(topology.DEAD_LETTERS,),
+        takes_requests=True,
     ),
 }
 
@@ -96,9 +99,25 @@ def bucket_stream(bucket: str, names: MeshNames) -> str:
     return f"OBJ_{names.stream(bucket)}"
 
 
-def service_permissions(service: str, names: MeshNames) -> Permissions:
+def publisher_user(tenant: str) -> str:
+    """The login of a tenant's trusted publisher."""
+    return f"publisher-{tenant}"
+
+
+def outside_users(tenants: tuple[str, ...]) -> tuple[str, ...]:
+    """The logins that an operator hands on."""
+    return (DOWNSTREAM_USER, GATEWAY_USER, *map(publisher_user, tenants))
+
+
+def publisher_account(tenant: str) -> str:
+    """The account of a tenant's trusted publisher, which shares nothing with others: no inbox, no subject."""
+    return f"PUBLISHER_{tenant}"
+
+
+def service_permissions(service: str, names: MeshNames, tenants: tuple[str, ...] = ()) -> Permissions:
     """What a service's user may do."""
     duty = _DUTIES[service]
+    reads = [*duty.reads, *(topology.notification_requests_stream(tenant) for tenant in tenants if duty.takes_requests)]
     buckets = [bucket_stream(bucket, names) for bucket in duty.keeps]
     publish = [
         *(names.subject(subject) for subject in duty.publishes),
@@ -109,7 +128,7 @@ def service_permissions(service: str, names: MeshNames) -> Permissions:
         "$JS.API.STREAM.LIST",
         "$JS.API.STREAM.INFO.*",
     ]
-    for stream in (*(names.stream(stream) for stream in duty.reads), *buckets):
+    for stream in (*map(names.stream, reads), *buckets):
         publish += [
             f"$JS.API.STREAM.MSG.GET.{stream}",
             f"$JS.API.DIRECT.GET.{stream}",
@@ -128,7 +147,9 @@ def service_permissions(service: str, names: MeshNames) -> Permissions:
     return Permissions(tuple(publish), (*map(names.subject, hears), _INBOX), answers=bool(duty.answers))
 
 
-def mesh_permissions(services: tuple[str, ...], names: MeshNames) -> dict[str, Permissions]:
+def mesh_permissions(
+    services: tuple[str, ...], names: MeshNames, tenants: tuple[str, ...] = ()
+) -> dict[str, Permissions]:
     """User name -> permissions, of the account MESH."""
     return {
         RUNTIME_USER: Permissions(publish=None, subscribe=None),
@@ -139,7 +160,7 @@ def mesh_permissions(services: tuple[str, ...], names: MeshNames) -> dict[str, P
                 f"$JS.API.STREAM.{verb}.>" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE")
             ),
         ),
-        **{service: service_permissions(service, names) for service in services},
+        **{service: service_permissions(service, names, tenants) for service in services},
     }
 
 
@@ -156,3 +177,11 @@ def system_permissions() -> Permissions:
 def gateway_permissions(names: MeshNames) -> Permissions:
     """What gateways may do: publish payloads, and hear whether they are durable. Nothing else reaches their account."""
     return Permissions(publish=(names.subject(topology.payloads_subject("*")),), subscribe=(_INBOX,))
+
+
+def publisher_permissions(tenant: str, names: MeshNames) -> Permissions:
+    """What the trusted publisher of a tenant may do: ask, hear whether that is durable, and hear what becomes of it.
+    Nothing else reaches its account."""
+    asks = (topology.notification_request_subject(tenant, request) for request in topology.NOTIFICATION_REQUESTS)
+    hears = (topology.notification_status_subject(tenant), topology.request_refused_subject(tenant))
+    return Permissions(tuple(map(names.subject, asks)), (_INBOX, *map(names.subject, hears)))

@@ -18,6 +18,9 @@ from services.cli.runtime.nats_accounts import (
     downstream_permissions,
     gateway_permissions,
     mesh_permissions,
+    publisher_account,
+    publisher_permissions,
+    publisher_user,
     system_permissions,
 )
 from services.cli.runtime.ports import LOOPBACK
@@ -47,16 +50,25 @@ def find_nats_server(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def render_nats_config(
-    *, port: int, store: Path, services: tuple[str, ...], passwords: Mapping[str, str], names: MeshNames
+    *,
+    port: int,
+    store: Path,
+    services: tuple[str, ...],
+    tenants: tuple[str, ...],
+    passwords: Mapping[str, str],
+    names: MeshNames,
 ) -> str:
     """The server's configuration. `passwords` holds one for each user.
 
     Account MESH has JetStream and the services; account DOWNSTREAM sees the public subjects of MESH and can only
-    listen; account GATEWAYS can only publish payloads, and gets the acknowledgements of JetStream as replies; account
-    SYS asks the server about itself, in place of a monitoring port, which would have no login. Every write to a stream
+    listen; account GATEWAYS can only publish payloads, and gets the acknowledgements of JetStream as replies; an
+    account for each tenant lets its trusted publisher ask and hear what becomes of it, in the same way; account SYS
+    asks the server about itself, in place of a monitoring port, which would have no login. Every write to a stream
     reaches the disk before it is acknowledged.
     """
-    mesh_users = [_user(name, passwords[name], rights) for name, rights in mesh_permissions(services, names).items()]
+    rights_of_mesh = mesh_permissions(services, names, tenants)
+    mesh_users = [_user(name, passwords[name], rights) for name, rights in rights_of_mesh.items()]
+    publishers = [_Publisher(tenant, passwords[publisher_user(tenant)], names) for tenant in tenants]
     downstream_user = _user(DOWNSTREAM_USER, passwords[DOWNSTREAM_USER], downstream_permissions())
     gateway_user = _user(GATEWAY_USER, passwords[GATEWAY_USER], gateway_permissions(names))
     public = [names.subject(subject) for subject in topology.PUBLIC_SUBJECTS]
@@ -76,6 +88,7 @@ def render_nats_config(
                 "exports": [
                     *({"stream": subject, "accounts": ["DOWNSTREAM"]} for subject in public),
                     {"service": payloads, "accounts": ["GATEWAYS"]},
+                    *(export for publisher in publishers for export in publisher.exports()),
                 ],
             },
             "DOWNSTREAM": {
@@ -86,10 +99,34 @@ def render_nats_config(
                 "users": [gateway_user],
                 "imports": [{"service": {"account": "MESH", "subject": payloads}}],
             },
+            **{publisher_account(publisher.tenant): publisher.account() for publisher in publishers},
         },
     }
     # The server's own format is a superset of JSON, but for \\u escapes.
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Publisher:
+    """What is shared with the trusted publisher of a tenant, and by it."""
+
+    def __init__(self, tenant: str, password: str, names: MeshNames) -> None:
+        self.tenant = tenant
+        rights = publisher_permissions(tenant, names)
+        self._user = _user(publisher_user(tenant), password, rights)
+        self._asks = list(rights.publish or ())
+        self._hears = [subject for subject in rights.subscribe or () if not subject.startswith("_INBOX")]
+
+    def exports(self) -> list[dict[str, object]]:
+        """Of the account MESH."""
+        accounts = [publisher_account(self.tenant)]
+        shared = [("service", self._asks), ("stream", self._hears)]
+        return [{kind: subject, "accounts": accounts} for kind, subjects in shared for subject in subjects]
+
+    def account(self) -> dict[str, object]:
+        """The account of the publisher."""
+        shared = [("service", self._asks), ("stream", self._hears)]
+        imports = [{kind: {"account": "MESH", "subject": one}} for kind, subjects in shared for one in subjects]
+        return {"users": [self._user], "imports": imports}
 
 
 def _user(name: str, password: str, permissions: Permissions) -> dict[str, object]:

@@ -40,10 +40,14 @@ class NatsServer:
         return ".".join(map(str, self.release))
 
 
-def accounts_block(services: tuple[str, ...], passwords: Mapping[str, str], names: MeshNames) -> str:
+def accounts_block(
+    services: tuple[str, ...], tenants: tuple[str, ...], passwords: Mapping[str, str], names: MeshNames
+) -> str:
     """What belongs into the block `accounts` of the server's configuration: those of the embedded one, less the system
     account, which is the operator's."""
-    config = json.loads(render_nats_config(port=0, store=Path(), services=services, passwords=passwords, names=names))
+    config = json.loads(
+        render_nats_config(port=0, store=Path(), services=services, tenants=tenants, passwords=passwords, names=names)
+    )
     accounts: dict[str, object] = config["accounts"]
     accounts.pop("SYS")
     blocks = [f"{name}: {json.dumps(content, indent=2, ensure_ascii=False)}" for name, content in accounts.items()]
@@ -121,8 +125,8 @@ async def _without_jetstream(url: str, user: str, password: str) -> _WithoutJetS
 
 
 async def check_outside_login(url: str, name: str, user: str, password: str) -> str:
-    """What is wrong with the login of downstream teams or of gateways; empty when nothing is."""
-    whose = {DOWNSTREAM_USER: "downstream teams", GATEWAY_USER: "gateways"}[name]
+    """What is wrong with a login that an operator hands on; empty when nothing is."""
+    whose = {DOWNSTREAM_USER: "downstream teams", GATEWAY_USER: "gateways"}.get(name, name)
     refusals: list[str] = []
 
     async def hear(error: Exception) -> None:

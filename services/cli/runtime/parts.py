@@ -67,6 +67,7 @@ def _nats(mesh: Mesh) -> Part:
         port=mesh.ports["nats"],
         store=mesh.state.nats,
         services=SERVICES,
+        tenants=mesh.settings.tenants,
         passwords=mesh.credentials.nats,
         names=mesh.settings.names,
     )

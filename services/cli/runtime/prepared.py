@@ -36,7 +36,8 @@ def _file(state: StateDir) -> Path:
 
 
 def _digest(settings: RuntimeSettings) -> str:
-    chosen = (settings.names.prefix, settings.replicas, settings.partitions, sorted(settings.stream_bytes.items()))
+    sizes = sorted(settings.stream_bytes.items())
+    chosen = (settings.names.prefix, settings.replicas, settings.partitions, sizes, settings.tenants)
     digest = hashlib.sha256(repr(chosen).encode())
     for pattern in _SOURCES:
         for found in sorted(PROJECT.glob(pattern)):

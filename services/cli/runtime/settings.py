@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.chassis.mesh_names import MeshNames, prefix_problem
+from services.chassis.tenants import DEFAULT_TENANTS, REQUESTS_OF, tenant_names, tenants_problem
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
 from services.cli.runtime.identity_provider import AUTH_DEV_TOKENS_VARIABLE, Identity, read_identity
@@ -22,7 +23,7 @@ STREAMS = (
     *("READINGS", "READINGS_PRIORITY", "ALERTS", "VIDEOS", "DEBTS", "DEBT_FILES", "WINDOWS", "ALARMS", "ALARM_NOTICES"),
     *("PAYLOADS", "NOTIFICATIONS", "DEAD_LETTERS", "HEALTH"),
 )
-"""The streams of the topology. (Named here, as the topology takes long to load.)"""
+"""The streams of the topology, beside those of tenants. (Named here, as the topology takes long to load.)"""
 PROJECT = Path(__file__).parents[3]
 PORT_OPTIONS: Mapping[str, str] = {"edge": "--port", "postgres": "--postgres-port", "nats": "--nats-port"}
 """The options of `tocsin up` that set ports, by the ports' names."""
@@ -56,6 +57,7 @@ NATS_PREFIX_VARIABLE = "TOCSIN_NATS_PREFIX"
 NATS_REPLICAS_VARIABLE = "TOCSIN_NATS_REPLICAS"
 NATS_STREAM_BYTES_VARIABLE = "TOCSIN_NATS_STREAM_BYTES"
 PARTITIONS_VARIABLE = "TOCSIN_READINGS_PARTITIONS"
+TENANTS_VARIABLE = "TOCSIN_NOTIFICATION_TENANTS"
 MOVE_VARIABLE = "TOCSIN_MOVE"
 
 
@@ -97,6 +99,8 @@ class RuntimeSettings:
     """Copies of each stream."""
     partitions: int = 8
     """Partitions of the readings."""
+    tenants: tuple[str, ...] = tenant_names(DEFAULT_TENANTS)
+    """Those of the notifications."""
     stream_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
     """How large streams may grow, by name; others as by default."""
     service_hosts: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -181,6 +185,7 @@ def read_settings(
         move=_switch(environment, MOVE_VARIABLE),
         replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
         partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
+        tenants=read_tenants(environment),
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
         service_hosts=_of_services(environment, "TOCSIN_{}_HOST"),
         peers=_of_services(environment, "TOCSIN_PEER_{}"),
@@ -214,6 +219,12 @@ def read_names(environment: Mapping[str, str]) -> MeshNames:
     if problem := prefix_problem(prefix):
         raise ConfigurationProblem(f"{NATS_PREFIX_VARIABLE} {problem}")
     return MeshNames(prefix)
+
+
+def read_tenants(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The tenants of the notifications. Names that are none are left out: the service says what is wrong with them."""
+    names = tenant_names(environment.get(TENANTS_VARIABLE) or DEFAULT_TENANTS)
+    return tuple(name for name in dict.fromkeys(names) if tenants_problem((name,)) is None)
 
 
 def _health(environment: Mapping[str, str]) -> HealthLimits:
@@ -262,7 +273,7 @@ def _sizes(environment: Mapping[str, str], variable: str) -> dict[str, int]:
     for entry in filter(None, (part.strip() for part in environment.get(variable, "").split(","))):
         name, _, text = entry.partition("=")
         size = _SIZE.fullmatch(text)
-        if name not in STREAMS or size is None:
+        if size is None or (name not in STREAMS and not name.startswith(REQUESTS_OF)):
             raise ConfigurationProblem(
                 f"{variable} must be like READINGS=4GiB,WINDOWS=512MiB, not {entry!r}; streams are {', '.join(STREAMS)}"
             )

@@ -6,7 +6,7 @@ from services.cli.runtime import preparation
 from services.cli.runtime.database import DatabaseOptions
 from services.cli.runtime.database_roles import ServiceSchema
 from services.cli.runtime.mesh import Mesh
-from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER, RUNTIME_USER
+from services.cli.runtime.nats_accounts import RUNTIME_USER, outside_users
 from services.cli.runtime.part import Step
 from services.cli.runtime.postgres_address import read_dsn
 from services.cli.runtime.postgres_cluster import SUPERUSER
@@ -77,7 +77,10 @@ def streams_step(mesh: Mesh) -> Step:
         if settings.nats_url:
             await _check_own_nats(mesh)
         options = TopologyOptions(
-            replicas=settings.replicas, partitions=settings.partitions, max_bytes=settings.stream_bytes
+            replicas=settings.replicas,
+            partitions=settings.partitions,
+            max_bytes=settings.stream_bytes,
+            tenants=settings.tenants,
         )
         done = await preparation.prepare_streams(
             mesh.nats_url,
@@ -111,7 +114,7 @@ async def _check_own_nats(mesh: Mesh) -> None:
     from services.cli.runtime import own_nats
 
     notes = await own_nats.check_server(mesh.nats_url, *mesh.nats_login(RUNTIME_USER))
-    for user in (DOWNSTREAM_USER, GATEWAY_USER):
+    for user in outside_users(mesh.settings.tenants):
         if login := mesh.outside_login(user):
             notes.append(await own_nats.check_outside_login(mesh.nats_url, user, *login))
     for note in filter(None, notes):

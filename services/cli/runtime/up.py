@@ -17,7 +17,7 @@ from services.cli.runtime.instance import Instance, running_instance
 from services.cli.runtime.journal import JOURNAL, Journal
 from services.cli.runtime.logs import LogFile
 from services.cli.runtime.mesh import Mesh
-from services.cli.runtime.nats_accounts import DOWNSTREAM_USER, GATEWAY_USER
+from services.cli.runtime.nats_accounts import outside_users
 from services.cli.runtime.plan import metrics_addresses, plan_of, preparing_steps
 from services.cli.runtime.ports import LOOPBACK, PortAssignment, assign_ports, check_addresses, check_configured
 from services.cli.runtime.preparation import Preparation
@@ -132,7 +132,7 @@ async def _run_in(
         status.write(supervisor.status)
         instance.write(state)
         write_targets(state, metrics_addresses(mesh, plan))
-        for user in (DOWNSTREAM_USER, GATEWAY_USER):
+        for user in outside_users(settings.tenants):
             if login := mesh.outside_login(user):
                 write_outside_credentials(state, mesh.nats_url, user, *login)
         loop = asyncio.get_running_loop()
@@ -187,7 +187,7 @@ def _mesh(
         settings,
         state,
         ports,
-        ensure_credentials(state, SERVICES, own_postgres=not settings.postgres_dsn),
+        ensure_credentials(state, SERVICES, settings.tenants, own_postgres=not settings.postgres_dsn),
         tocsin_version(),
         memory,
         is_prepared(state, settings),

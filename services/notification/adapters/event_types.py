@@ -15,8 +15,19 @@ from tocsin.events.v1 import (  # registers every event type, so that dead lette
     videos_pb2,
     windows_pb2,
 )
+from tocsin.notification.v1 import delivery_receipt_service_pb2, notification_service_pb2
 
-KNOWN = (alarms_pb2, alerts_pb2, debts_pb2, notifications_pb2, readings_pb2, videos_pb2, windows_pb2)
+KNOWN = (
+    alarms_pb2,
+    alerts_pb2,
+    debts_pb2,
+    notifications_pb2,
+    readings_pb2,
+    videos_pb2,
+    windows_pb2,
+    notification_service_pb2,
+    delivery_receipt_service_pb2,
+)
 
 
 def new_message(type_name: str) -> Message:

@@ -22,6 +22,7 @@ from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.receipt import Effect, Receipt
 from services.notification.domain.webhook import Subscription
 
 
@@ -148,6 +149,19 @@ class NotificationStore(Protocol):
     async def retry_abandoned(self, tenant: str, ids: Sequence[str]) -> int:
         """Those of them that are FAILED become PENDING and due now, with attempts from zero; how many. Of two calls at
         once one takes each up."""
+        ...
+
+
+class ReceiptStore(Protocol):
+    """What providers have said of notifications."""
+
+    async def apply(self, receipt: Receipt) -> tuple[Effect, Notification]:
+        """Writes the receipt down and changes the notification by the rules of `domain.receipt`, in one transaction and
+        after all that was committed before; changes of its status are told. The notification after it.
+
+        Raises NotificationNotFound, VersionConflict, ReceiptEarly, IdempotencyConflict where the id is that of another
+        receipt, and InvalidArgument for one that has not happened yet; then nothing is written.
+        """
         ...
 
 

@@ -80,6 +80,21 @@ class Sender:
     def _refusal(self, draft: Draft) -> DomainError | None:
         return self._tenants.refusal(draft.tenant) or self._links.refusal(draft.link)
 
+    async def send_requested(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
+        """Like `send_bulk`, for the trusted publisher of a tenant, whose login decides about the tenant: there is no
+        token to ask. A single one shares its transaction with others."""
+        judged = [one if isinstance(one, DomainError) else self._links.refusal(one.link) or one for one in drafts]
+        match judged:
+            case [Draft() as draft]:
+                try:
+                    return [await self.queueing.submit(draft)]
+                except Unavailable:
+                    raise
+                except DomainError as error:
+                    return [error]
+            case _:
+                return await self._queue(judged)
+
     async def _queue(self, drafts: Sequence[Draft | DomainError]) -> Sequence[Notification | DomainError]:
         """Queues the drafts with all that is needed for any of them asked once; errors among them are kept."""
         good = [draft for draft in drafts if not isinstance(draft, DomainError)]

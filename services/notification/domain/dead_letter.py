@@ -53,6 +53,15 @@ _EXACT = {
     "TIMEOUT": ReasonClass.UNREACHABLE,
     # Exceptions of handlers, by their names.
     "DecodeError": ReasonClass.BAD_CONTENT,
+    # Requests of trusted publishers, by the reasons of the contract.
+    "DATA_TOO_LARGE": ReasonClass.BAD_CONTENT,
+    "INVALID_FIELD": ReasonClass.BAD_CONTENT,
+    "MALFORMED": ReasonClass.BAD_CONTENT,
+    "IDEMPOTENCY_CONFLICT": ReasonClass.REFUSED,
+    "NOT_FOUND": ReasonClass.REFUSED,
+    "RECEIPT_EARLY": ReasonClass.REFUSED,
+    "TENANT_DENIED": ReasonClass.REFUSED,
+    "VERSION_CONFLICT": ReasonClass.REFUSED,
     "InvalidArgument": ReasonClass.BAD_CONTENT,
     "Permanent": ReasonClass.BAD_CONTENT,
     "ValueError": ReasonClass.BAD_CONTENT,
@@ -71,6 +80,7 @@ _BEGINNINGS = (
     ("SMTP_530", ReasonClass.CONFIGURATION),
     ("SMTP_5", ReasonClass.REFUSED),
     ("SMTP_", ReasonClass.UNREACHABLE),
+    ("RECEIPT_", ReasonClass.REFUSED),
     ("HTTP_2", ReasonClass.REFUSED),
     ("HTTP_3", ReasonClass.REFUSED),
     ("HTTP_4", ReasonClass.REFUSED),

@@ -162,6 +162,15 @@ class NotSigned(FailedPrecondition):
         super().__init__(metadata={"id": id_, "channel": channel})
 
 
+class ReceiptEarly(Aborted):
+    """The attempt that the receipt is about has not been written down yet."""
+
+    reason = "RECEIPT_EARLY"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(metadata={"id": id_})
+
+
 class DataTooLarge(InvalidArgument):
     """`data` is larger than the limit."""
 

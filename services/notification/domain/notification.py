@@ -104,6 +104,7 @@ class Notification:
     sent_at: datetime | None = None
     read_at: datetime | None = None
     opened_at: datetime | None = None
+    delivered_at: datetime | None = None
     version: int = 1
     link: str = ""
     address: str = ""

@@ -16,6 +16,7 @@ from services.notification.adapters.memory.endpoints import InMemoryEndpoints
 from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.adapters.memory.notifications import InMemoryNotifications
 from services.notification.adapters.memory.plans import InMemoryPlans
+from services.notification.adapters.memory.receipts import InMemoryReceipts
 from services.notification.adapters.memory.reminders import InMemoryReminders
 from services.notification.adapters.memory.state import State
 from services.notification.adapters.memory.subscriptions import InMemorySubscriptions
@@ -32,6 +33,7 @@ from services.notification.application.ports import (
     InvoiceStore,
     NotificationStore,
     PlanStore,
+    ReceiptStore,
     SubscriptionStore,
 )
 from services.notification.application.reminders.ports import ReminderQueue, ReminderStore
@@ -51,7 +53,7 @@ LEASE = timedelta(seconds=30)
 BUSY = Failure(kind=FailureKind.TRANSIENT, code="HTTP_503", message="busy")
 SENT = Decision(sent=True, reached=True)
 GIVEN_UP = Decision(sent=False, failure=BUSY)
-_OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys", "channel_plans")
+_OWN = ("notifications", "notification_counts", "endpoints", "idempotency_keys", "channel_plans", "receipts")
 _SHARED = (
     "reminders",
     "reminder_occurrences",
@@ -96,6 +98,7 @@ class Rig(ABC):
     reminders: ReminderStore
     reminder_queue: ReminderQueue
     plans: PlanStore
+    receipts: ReceiptStore
 
     @abstractmethod
     async def merge_counts(self) -> None:
@@ -182,6 +185,7 @@ class MemoryRig(Rig):
             reminders=reminders,
             reminder_queue=reminders,
             plans=InMemoryPlans(self.state),
+            receipts=InMemoryReceipts(self.state, patience=LEASE),
         )
 
     async def merge_counts(self) -> None:
@@ -218,6 +222,7 @@ class PostgresRig(Rig):
             reminders=stores.reminders,
             reminder_queue=stores.reminder_queue,
             plans=stores.plans,
+            receipts=stores.receipts,
         )
 
     async def merge_counts(self) -> None:

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.notification.application.ports import AbandonedFilter, NotificationFilter
-from services.notification.domain.errors import NotificationNotFound
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, ReceiptEarly
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Interval, Period, Statistics, counted
 from tests.contract.notification.conftest import GIVEN_UP, SENT, Rig, draft
 
@@ -132,6 +134,20 @@ async def test_figures(rig: Rig) -> None:
     assert (nothing.whole.success_rate, nothing.whole.mean_delivery, nothing.whole.p95_delivery) == (None, None, None)
 
 
+async def report_anything(rig: Rig, dice: random.Random, id_: str) -> None:
+    """A receipt that may be early, late, repeated, or about somebody else's address."""
+    receipt = Receipt(
+        id=f"r{dice.randrange(100)}",
+        tenant="test",
+        notification=id_,
+        kind=dice.choice(list(ReceiptKind)),
+        channel=dice.choice([(await rig.notifications.get("test", id_)).channel, *ChannelName]),
+        occurred_at=rig.clock.time - timedelta(seconds=dice.choice([0, 0.01, 5, 5000])),
+    )
+    with suppress(ReceiptEarly, IdempotencyConflict):
+        await rig.receipts.apply(receipt)
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_figures_equal_a_recount_whatever_happened(rig: Rig, seed: int) -> None:
     dice = random.Random(seed)
@@ -147,6 +163,8 @@ async def test_figures_equal_a_recount_whatever_happened(rig: Rig, seed: int) ->
             await rig.notifications.mark_read("test", dice.choice(ids), opened=dice.random() < 0.5)
         if dice.random() < 0.2:
             await rig.notifications.retry_abandoned("test", ids)
+        for _ in range(dice.randrange(3) if ids else 0):
+            await report_anything(rig, dice, dice.choice(ids))
         if dice.random() < 0.3:
             await rig.merge_counts()
     stored = await page(rig)

@@ -10,7 +10,7 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import NatsConnection
 from tests.support.fcm import Fcm, open_fcm
 from tests.support.mailbox import Mailbox, open_mailbox
-from tests.support.notification import MIGRATIONS, ManualClock, Service, running_service
+from tests.support.notification import MIGRATIONS, ManualClock, Service, prepared_nats, running_service
 from tests.support.postgres import Schemas
 from tests.support.receiver import Receiver, open_receiver
 
@@ -28,6 +28,13 @@ async def dsn(databases: Callable[[Schemas], AbstractAsyncContextManager[str]]) 
     """A database with the service's schema."""
     async with databases({"notification": MIGRATIONS}) as made:
         yield made
+
+
+@pytest.fixture
+async def nats_connection(nats_url: str) -> AsyncIterator[NatsConnection]:
+    """A connection to `nats_url`, where all streams exist, those of the tenants too."""
+    async with prepared_nats(nats_url) as connection:
+        yield connection
 
 
 @pytest.fixture

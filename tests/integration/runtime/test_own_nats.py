@@ -18,15 +18,17 @@ from tests.support.nats import NatsServer
 from tests.support.own_nats import OwnNats
 from tests.support.ports import free_port
 
+TENANTS = ("test", "wellness")
+
 
 @pytest.fixture
 def passwords(tmp_path: Path) -> dict[str, str]:
-    return ensure_nats_passwords(StateDir(tmp_path / "state"), SERVICES)
+    return ensure_nats_passwords(StateDir(tmp_path / "state"), SERVICES, TENANTS)
 
 
 @pytest.fixture
 def server(tmp_path: Path, passwords: dict[str, str]) -> Iterator[OwnNats]:
-    server = OwnNats(tmp_path / "nats", own_nats.accounts_block(SERVICES, passwords, MeshNames()))
+    server = OwnNats(tmp_path / "nats", own_nats.accounts_block(SERVICES, TENANTS, passwords, MeshNames()))
     server.start()
     yield server
     server.stop()

@@ -141,6 +141,68 @@ async def test_a_gateway_publishes_payloads_and_nothing_else(
         assert info.state.messages == 1
 
 
+async def test_a_publisher_asks_for_its_tenant_hears_of_it_and_nothing_else(
+    mesh: CommandLine, names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
+) -> None:
+    publisher, other = await login("publisher-test"), await login("publisher-wellness")
+    stream = publisher.client.jetstream(timeout=5)
+    for request in topology.NOTIFICATION_REQUESTS:
+        subject = names.subject(topology.notification_request_subject("test", request))
+        ack = await stream.publish(subject, b"{}", headers={"Nats-Msg-Id": request})
+        assert (ack.stream, ack.duplicate) == (names.stream(topology.notification_requests_stream("test")), None)
+        assert (await stream.publish(subject, b"{}", headers={"Nats-Msg-Id": request})).duplicate
+    # Another tenant's ids are its own.
+    theirs = names.subject(topology.notification_request_subject("wellness", "send"))
+    assert (await other.client.jetstream().publish(theirs, b"{}", headers={"Nats-Msg-Id": "send"})).duplicate is None
+    with pytest.raises(APIError, match="maximum"):
+        await stream.publish(names.subject(topology.notification_request_subject("test", "send")), b"x" * 1024 * 1024)
+    for subject in (
+        theirs,
+        names.subject(topology.notification_request_subject("test", "anything")),
+        names.subject(topology.notification_status_subject("test")),
+        names.subject(topology.request_refused_subject("test")),
+        names.subject(topology.payloads_subject("ep1")),
+        names.subject(topology.readings_subject(0)),
+        f"$JS.API.STREAM.INFO.{ack.stream}",
+        f"$JS.API.STREAM.MSG.GET.{ack.stream}",
+        "$JS.ACK.x",
+    ):
+        await publisher.client.publish(subject, b"forged")
+        assert await publisher.refused(f'publish to "{subject}"')
+    for subject in (
+        ">",
+        names.subject("tocsin.>"),
+        names.subject(topology.notification_status_subject("wellness")),
+        names.subject(topology.notification_status_subject("*")),
+        names.subject(topology.request_refused_subject("wellness")),
+        names.subject(topology.notification_request_subject("test", "*")),
+        names.subject(topology.ALARM_RAISED_SUBJECT),
+        "$JS.>",
+    ):
+        await publisher.client.subscribe(subject)
+        assert await publisher.refused(f'subscription to "{subject}"')
+    heard: list[str] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.subject)
+
+    own = [
+        names.subject(topology.notification_status_subject("test")),
+        names.subject(topology.request_refused_subject("test")),
+    ]
+    for subject in (*own, "_INBOX.>"):
+        await publisher.client.subscribe(subject, cb=hear)
+    await publisher.client.flush()
+    notification = await login("notification")
+    for tenant in ("wellness", "test"):
+        for subject in (topology.notification_status_subject(tenant), topology.request_refused_subject(tenant)):
+            await notification.client.publish(names.subject(subject), b"told")
+    await notification.client.flush()
+    # Replies to another tenant's publisher stay with it, too.
+    await other.client.jetstream().publish(theirs, b"{}")
+    await eventually(lambda: sorted(heard) == sorted(own), what="what is told of its tenant alone")
+
+
 async def test_a_service_publishes_only_its_own(
     names: MeshNames, login: Callable[[str], "asyncio.Future[_User]"]
 ) -> None:
@@ -148,8 +210,8 @@ async def test_a_service_publishes_only_its_own(
     stream = aggregation.client.jetstream()
     ack = await stream.publish(names.subject(topology.window_closed_subject("b", "r", "co2")), b"window")
     assert ack.stream == names.stream(topology.WINDOWS)
-    await aggregation.client.publish(names.subject(topology.NOTIFICATION_STATUS_SUBJECT), b"forged")
-    assert await aggregation.refused(topology.NOTIFICATION_STATUS_SUBJECT)
+    await aggregation.client.publish(names.subject(topology.notification_status_subject("test")), b"forged")
+    assert await aggregation.refused(topology.notification_status_subject("test"))
 
 
 async def test_a_service_consumes_and_acknowledges_what_it_reads(

@@ -30,7 +30,7 @@ from services.cli.version import tocsin_version
         (["env", "--state-dir", "/nowhere/at/all"], 3, "no mesh is up"),
         (["token", "--state-dir", "/nowhere/at/all"], 3, "no signing key"),
         (["token", "--ttl", "1x"], 2, "--ttl"),
-        (["token", "--scope", "nonsense"], 2, "readings:write, reminders:read"),
+        (["token", "--scope", "nonsense"], 2, "readings:write, receipts:write, reminders:read"),
         (["up", "--only", "nothing"], 2, "no part is called"),
     ],
 )

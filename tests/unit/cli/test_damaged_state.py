@@ -59,7 +59,7 @@ def _start(state: StateDir) -> list[str]:
         is_prepared(fresh, wanted)
         memory = StreamMemory(fresh, lambda where, what: fresh.remade.append(f"{where}: {what}"), MeshNames())
         memory.write()
-        credentials = ensure_credentials(fresh, SERVICES)
+        credentials = ensure_credentials(fresh, SERVICES, ("test",))
         for path in credentials.peer_token_files.values():
             _check_token(credentials.jwks_file, path)
         status = {"name": "nats", "pid": 1, "process_started": 2}

@@ -9,6 +9,7 @@ from services.cli.runtime.nats_accounts import (
     bucket_stream,
     downstream_permissions,
     gateway_permissions,
+    publisher_permissions,
     service_permissions,
 )
 from services.cli.runtime.settings import SERVICES
@@ -56,3 +57,20 @@ def test_a_gateway_publishes_payloads_and_hears_replies() -> None:
     permissions = gateway_permissions(MeshNames("stage"))
     assert permissions.publish == ("stage.tocsin.payloads.v1.*",)
     assert permissions.subscribe == ("_INBOX.>",)
+
+
+def test_a_publisher_asks_for_its_tenant_and_hears_of_it() -> None:
+    permissions = publisher_permissions("wellness", MeshNames("stage"))
+    asks = "stage.tocsin.notification_requests.v1.wellness"
+    assert permissions.publish == (f"{asks}.send", f"{asks}.send_bulk", f"{asks}.receipt")
+    told = "stage.tocsin.notifications.v1"
+    assert permissions.subscribe == ("_INBOX.>", f"{told}.status_changed.wellness", f"{told}.refused.wellness")
+
+
+def test_notification_alone_reads_requests() -> None:
+    streams: dict[str, list[str]] = {}
+    for service in SERVICES:
+        subjects = service_permissions(service, MeshNames(), ("test",)).publish or ()
+        streams[service] = [one for one in subjects if "REQUESTS" in one]
+    assert [service for service in SERVICES if streams[service]] == ["notification"]
+    assert all(".NOTIFICATION_REQUESTS_test" in one for one in streams["notification"])

@@ -14,10 +14,12 @@ from services.notification.domain.dead_letter import DeadLetter, LetterFilter, L
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
 from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Period
 from services.notification.domain.webhook import OVERLAP, Subscription
 from tocsin.notification.v1 import (
     dead_letter_service_pb2,
+    delivery_receipt_service_pb2,
     endpoint_service_pb2,
     invoice_service_pb2,
     notification_service_pb2,
@@ -49,6 +51,23 @@ def draft(request: pb.SendNotificationRequest) -> Draft:
         link=request.link,
         channel=_channel(request.channel),
         idempotency_key=request.idempotency_key,
+    )
+
+
+def receipt(request: delivery_receipt_service_pb2.ApplyDeliveryReceiptRequest) -> Receipt:
+    """Raises InvalidArgument for a time that there is not."""
+    occurred_at = time_of(request, "occur_time")
+    assert occurred_at is not None, "required by the contract"
+    return Receipt(
+        id=request.receipt,
+        tenant=request.tenant,
+        notification=request.notification,
+        kind=ReceiptKind(delivery_receipt_service_pb2.ApplyDeliveryReceiptRequest.Kind.Name(request.kind)),
+        channel=ChannelName(pb.Channel.Name(request.channel)),
+        occurred_at=occurred_at,
+        address=request.address,
+        detail=request.detail,
+        expected=request.expected_version,
     )
 
 
@@ -134,6 +153,7 @@ def notification(value: Notification) -> pb.Notification:
         send_time=timestamp(value.sent_at),
         read_time=timestamp(value.read_at),
         open_time=timestamp(value.opened_at),
+        delivery_time=timestamp(value.delivered_at),
         version=value.version,
         link=value.link,
         address=value.address,

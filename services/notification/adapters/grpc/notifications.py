@@ -1,17 +1,15 @@
 """NotificationService over gRPC."""
 
-from collections.abc import Iterator
-
 import grpc.aio
 
 from services.chassis.errors import DomainError, InvalidArgument
-from services.chassis.grpc import validation
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
+from services.notification.adapters.grpc.drafts import judged_items
 from services.notification.adapters.grpc.positions import read_own_position
 from services.notification.application.inbox import Inbox
 from services.notification.application.sending import Sender, SendNotification
-from services.notification.domain.notification import Draft, Notification
+from services.notification.domain.notification import Notification
 from tocsin.notification.v1 import notification_service_pb2 as pb
 from tocsin.notification.v1 import notification_service_pb2_grpc as rpc
 
@@ -36,7 +34,7 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         self, request: pb.SendBulkNotificationsRequest, context: Context
     ) -> pb.SendBulkNotificationsResponse:
         """See the contract."""
-        outcomes = await self._sender.send_bulk(list(_judged_items(request)))
+        outcomes = await self._sender.send_bulk(list(judged_items(request)))
         return pb.SendBulkNotificationsResponse(
             outcomes=[_outcome(index, outcome) for index, outcome in enumerate(outcomes)],
             accepted=sum(isinstance(outcome, Notification) for outcome in outcomes),
@@ -95,22 +93,6 @@ class NotificationServicer(rpc.NotificationServiceServicer):
         wanted = mappers.abandoned_filter(request)
         retried, more = await self._inbox.retry(wanted, request.limit or MAX_RETRIED, dry_run=request.dry_run)
         return pb.RetryNotificationsResponse(retried=retried, more=more)
-
-
-def _judged_items(request: pb.SendBulkNotificationsRequest) -> Iterator[Draft | DomainError]:
-    for place, item in enumerate(request.notifications):
-        if request.idempotency_key and not item.idempotency_key:
-            item.idempotency_key = f"{request.idempotency_key}/{place}"
-        yield _judged(item)
-
-
-def _judged(item: pb.SendNotificationRequest) -> Draft | DomainError:
-    if found := validation.violations(item):
-        return InvalidArgument(violations=found, reason="INVALID_FIELD")
-    try:
-        return mappers.draft(item)
-    except DomainError as error:
-        return error
 
 
 def _outcome(index: int, outcome: Notification | DomainError) -> pb.SendBulkNotificationsResponse.Outcome:

@@ -8,7 +8,7 @@ import nats.js.errors
 
 from services.chassis import nats as chassis
 from services.chassis.nats.dead_letters import parse_dead_letter
-from services.chassis.nats.topology import DEAD_LETTERS
+from services.chassis.nats.topology import DEAD_LETTERS, tenant_of_request
 from services.chassis.telemetry.logs import get_logger
 from services.chassis.telemetry.metrics import counter
 from services.notification.adapters.nats.events import DELIVERY_HEADER, SERVICE, TENANT_HEADER
@@ -69,7 +69,8 @@ def _letter(delivery: chassis.Delivery) -> DeadLetter:
         consumer=_plain(found.consumer),
         subject=_plain(found.original_subject),
         type=headers.get("ce-type", ""),
-        tenant=headers.get(TENANT_HEADER, ""),
+        # A publisher speaks for its own tenant alone, whatever it has written into its headers.
+        tenant=tenant_of_request(_plain(found.original_subject)) or headers.get(TENANT_HEADER, ""),
         reason_class=reason_class(found.error_type),
         reason=_plain(found.reason),
         attempts=min(found.attempts, 2**31 - 1),

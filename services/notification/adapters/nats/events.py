@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.nats import Bundle, Encoded, Event, Failure, compose_dead_letter, encode
 from services.chassis.nats.envelope import timestamp
-from services.chassis.nats.topology import NOTIFICATION_STATUS_SUBJECT
+from services.chassis.nats.topology import notification_status_subject
 from services.notification.adapters.event_types import new_message
 from services.notification.domain.invoice import Debt
 from services.notification.domain.notification import Attempt, Notification
@@ -28,17 +28,21 @@ TENANT_HEADER = "Tocsin-Tenant"
 _STATUS_CHANGED = notifications_pb2.NotificationStatusChanged.DESCRIPTOR.full_name
 
 
-def status_changes(notifications: Sequence[Notification], at: datetime) -> Bundle:
-    """The changes of the notifications' statuses, in their order; their ids are made of id and version."""
+def status_changes(notifications: Sequence[Notification], at: datetime, *, keys: Sequence[str] | None = None) -> Bundle:
+    """The changes of the notifications' statuses, in their order; their ids are made of id and version. `keys`: the
+    idempotency keys with which they were asked for, where they have just been accepted."""
     when = Timestamp()
     when.FromDatetime(at)
     count, time = len(notifications), timestamp(at)
     return Bundle(
         type=_STATUS_CHANGED,
-        subjects=[NOTIFICATION_STATUS_SUBJECT] * count,
+        subjects=[notification_status_subject(one.tenant) for one in notifications],
         ids=[_status_id(one) for one in notifications],
         times=[time] * count,
-        payloads=[_status_message(one, when).SerializeToString() for one in notifications],
+        payloads=[
+            _status_message(one, when, key).SerializeToString()
+            for one, key in zip(notifications, keys or [""] * count, strict=True)
+        ],
     )
 
 
@@ -46,7 +50,7 @@ def _status_id(notification: Notification) -> str:
     return f"{notification.id}-{notification.version}"
 
 
-def _status_message(notification: Notification, at: Timestamp) -> notifications_pb2.NotificationStatusChanged:
+def _status_message(notification: Notification, at: Timestamp, key: str) -> notifications_pb2.NotificationStatusChanged:
     return notifications_pb2.NotificationStatusChanged(
         notification=notification.id,
         tenant=notification.tenant,
@@ -57,6 +61,7 @@ def _status_message(notification: Notification, at: Timestamp) -> notifications_
         attempts=notification.attempts,
         error=notification.error,
         change_time=at,
+        idempotency_key=key,
     )
 
 

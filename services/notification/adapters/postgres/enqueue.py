@@ -204,7 +204,8 @@ class Enqueuer:
                 batch.lease,
                 batch.now + self._lease,
             )
-        changes = events.status_changes([new.notification(batch.now) for new in batch.news], batch.now)
+        keys = [new.draft.idempotency_key for new in batch.news]
+        changes = events.status_changes([new.notification(batch.now) for new in batch.news], batch.now, keys=keys)
         await self._outbox.add_bundles(connection, [changes])
 
 

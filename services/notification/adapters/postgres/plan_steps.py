@@ -14,18 +14,19 @@ from services.notification.domain.channel_plan import NOBODY, Leg, Plan, Step, l
 from services.notification.domain.lane import Priority
 from services.notification.domain.notification import Notification, Status
 
-_LEGS_OF = """
+LEGS_OF = """
     d.kind = 'NOTIFICATION' AND (d.id = n.id OR (d.reference = n.id AND d.id <> d.reference))
 """
+"""Whether a delivery `d` is one of a notification `n`."""
 _CALL_OFF = f"""
-    DELETE FROM deliveries d USING unnest($1::uuid[]) AS n (id) WHERE {_LEGS_OF} AND d.standby AND d.lease IS NULL
+    DELETE FROM deliveries d USING unnest($1::uuid[]) AS n (id) WHERE {LEGS_OF} AND d.standby AND d.lease IS NULL
 """
 _HURRY = f"""
     UPDATE deliveries d SET next_attempt_at = $2, standby = false
     FROM unnest($1::uuid[]) AS n (id) CROSS JOIN LATERAL (
-        SELECT min(d.step) AS step, bool_and(d.standby) AS all_stand_by FROM deliveries d WHERE {_LEGS_OF}
+        SELECT min(d.step) AS step, bool_and(d.standby) AS all_stand_by FROM deliveries d WHERE {LEGS_OF}
     ) AS left_over
-    WHERE {_LEGS_OF} AND left_over.all_stand_by AND d.step = left_over.step AND d.lease IS NULL
+    WHERE {LEGS_OF} AND left_over.all_stand_by AND d.step = left_over.step AND d.lease IS NULL
     RETURNING d.lane
 """
 _ADVANCE = """

@@ -30,6 +30,11 @@ _DELIVERIES = """
         SELECT id FROM deliveries WHERE state <> 'OPEN' AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
     )
 """
+_RECEIPTS = """
+    DELETE FROM TENANT.receipts WHERE id IN (
+        SELECT id FROM TENANT.receipts WHERE received_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+"""
 _OCCURRENCES = """
     DELETE FROM reminder_occurrences WHERE (tenant, reminder, at) IN (
         SELECT tenant, reminder, at FROM reminder_occurrences
@@ -76,9 +81,17 @@ async def _expire(database: Database, tenant: str, now: datetime, keep: timedelt
     dropped = await weeks.drop_weeks(database, tenant, now, keep)
     async with database.connection() as connection:
         others = await _in_steps(lambda: weeks.delete_others(connection, tenant, now - keep, _STEP))
+        receipts = await _in_steps(lambda: _delete(connection, in_tenant(_RECEIPTS, tenant), now - keep))
         occurrences = await _in_steps(lambda: _delete(connection, _OCCURRENCES, now - keep, tenant))
-    if dropped or others or occurrences:
-        log.info("retention.expired", tenant=tenant, weeks=dropped, others=others, occurrences=occurrences)
+    if dropped or others or receipts or occurrences:
+        log.info(
+            "retention.expired",
+            tenant=tenant,
+            weeks=dropped,
+            others=others,
+            receipts=receipts,
+            occurrences=occurrences,
+        )
 
 
 async def _delete(connection: Connection, statement: str, before: datetime, *more: str) -> int:

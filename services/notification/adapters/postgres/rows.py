@@ -20,7 +20,7 @@ class Row(Protocol):
 
 NOTIFICATION_COLUMNS = """
     n.id::text AS id, n.recipient, n.type, n.title, n.body, n.data::text AS data, n.channel, n.status, n.attempts,
-    n.error, n.created_at, n.sent_at, n.read_at, n.opened_at, n.version, n.link, n.address
+    n.error, n.created_at, n.sent_at, n.read_at, n.opened_at, n.delivered_at, n.version, n.link, n.address
 """
 BASIC_COLUMNS = NOTIFICATION_COLUMNS.replace("n.body", "'' AS body").replace("n.data::text AS data", "'' AS data")
 """What a list shows."""
@@ -63,6 +63,7 @@ def notification(row: Row, tenant: str, next_attempt_at: Any = None, history: tu
         sent_at=row["sent_at"],
         read_at=row["read_at"],
         opened_at=row["opened_at"],
+        delivered_at=row["delivered_at"],
         version=row["version"],
         link=row["link"],
         address=row["address"],

@@ -11,6 +11,7 @@ from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
 from services.notification.adapters.postgres.plans import PostgresPlans
+from services.notification.adapters.postgres.receipts import PostgresReceipts
 from services.notification.adapters.postgres.reminder_queue import PostgresReminderQueue
 from services.notification.adapters.postgres.reminders import PostgresReminders
 from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
@@ -42,6 +43,7 @@ class PostgresStores:
             lease=options.lease,
             disable_after=options.disable_after,
         )
+        self.receipts = PostgresReceipts(database, clock, outbox, patience=options.lease)
         self.counts = PostgresNotificationCounts(database)
         self.endpoints = PostgresEndpoints(database, clock)
         self.plans = PostgresPlans(database, clock)

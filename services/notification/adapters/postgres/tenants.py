@@ -8,8 +8,6 @@ from services.chassis.postgres import migrate
 
 TENANT_MIGRATIONS = Path(__file__).parents[2] / "migrations" / "tenant"
 SCHEMA_PREFIX = "notification_"
-MAX_TENANT = 50
-"""Characters of a tenant's name: PostgreSQL cuts names at 63 bytes, and two tenants must never share a schema."""
 
 
 def schema_of(tenant: str) -> str:

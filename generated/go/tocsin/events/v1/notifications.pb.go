@@ -24,8 +24,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// NotificationStatusChanged says that a notification has another status now; sent in order for each notification.
-// Internal to the mesh.
+// NotificationStatusChanged says that a notification has another status now; sent in order for each notification. For the
+// services of the mesh, and for the trusted publisher of the tenant.
 type NotificationStatusChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// notification id.
@@ -45,9 +45,11 @@ type NotificationStatusChanged struct {
 	// error of the last attempt; empty on success.
 	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	// change_time is when the status changed.
-	ChangeTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
+	// idempotency_key with which it was asked for, in the event that says it was accepted; empty in those that follow.
+	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NotificationStatusChanged) Reset() {
@@ -143,6 +145,123 @@ func (x *NotificationStatusChanged) GetChangeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *NotificationStatusChanged) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// NotificationRequestRefused says that a request of a trusted publisher, or one notification of it, was refused. It is kept in
+// the dead letters. For the services of the mesh, and for the trusted publisher of the tenant.
+type NotificationRequestRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant of the publisher.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// request id: the `ce-id` or `Nats-Msg-Id` of the message.
+	Request string `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// subject on which the request came.
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// index of the notification in a bulk, from 0; absent where all of the request was refused.
+	Index *int32 `protobuf:"varint,4,opt,name=index,proto3,oneof" json:"index,omitempty"`
+	// reason: the name of an ErrorReason of the notification service without its prefix, `MALFORMED` for what cannot be read.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// field that broke a rule, in the JSON spelling; empty without one.
+	Field string `protobuf:"bytes,6,opt,name=field,proto3" json:"field,omitempty"`
+	// message for people.
+	Message string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	// metadata of the error, as ErrorReason documents it (for VERSION_CONFLICT: id, expected, current).
+	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotificationRequestRefused) Reset() {
+	*x = NotificationRequestRefused{}
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotificationRequestRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotificationRequestRefused) ProtoMessage() {}
+
+func (x *NotificationRequestRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotificationRequestRefused.ProtoReflect.Descriptor instead.
+func (*NotificationRequestRefused) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_notifications_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NotificationRequestRefused) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetIndex() int32 {
+	if x != nil && x.Index != nil {
+		return *x.Index
+	}
+	return 0
+}
+
+func (x *NotificationRequestRefused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *NotificationRequestRefused) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 // NotificationAbandoned is a notification that was given up, with all that was to be sent: what its dead letter holds, so that
 // a person can judge it when nothing else is left of it. Internal to the mesh.
 type NotificationAbandoned struct {
@@ -177,7 +296,7 @@ type NotificationAbandoned struct {
 
 func (x *NotificationAbandoned) Reset() {
 	*x = NotificationAbandoned{}
-	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -189,7 +308,7 @@ func (x *NotificationAbandoned) String() string {
 func (*NotificationAbandoned) ProtoMessage() {}
 
 func (x *NotificationAbandoned) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_notifications_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -202,7 +321,7 @@ func (x *NotificationAbandoned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotificationAbandoned.ProtoReflect.Descriptor instead.
 func (*NotificationAbandoned) Descriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_notifications_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_events_v1_notifications_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *NotificationAbandoned) GetNotification() string {
@@ -293,7 +412,7 @@ var File_tocsin_events_v1_notifications_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_notifications_proto_rawDesc = "" +
 	"\n" +
-	"$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd4\x02\n" +
+	"$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x86\x03\n" +
 	"\x19NotificationStatusChanged\x12\"\n" +
 	"\fnotification\x18\x01 \x01(\tR\fnotification\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -304,8 +423,24 @@ const file_tocsin_events_v1_notifications_proto_rawDesc = "" +
 	"\battempts\x18\a \x01(\x05R\battempts\x12\x14\n" +
 	"\x05error\x18\b \x01(\tR\x05error\x12;\n" +
 	"\vchange_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"changeTime:,\x8a\xb5\x18(\n" +
-	"&tocsin.notifications.v1.status_changed\"\x9a\x03\n" +
+	"changeTime\x12'\n" +
+	"\x0fidempotency_key\x18\n" +
+	" \x01(\tR\x0eidempotencyKey:5\x8a\xb5\x181\n" +
+	"/tocsin.notifications.v1.status_changed.{tenant}\"\x9a\x03\n" +
+	"\x1aNotificationRequestRefused\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\tR\arequest\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12\x19\n" +
+	"\x05index\x18\x04 \x01(\x05H\x00R\x05index\x88\x01\x01\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05field\x18\x06 \x01(\tR\x05field\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\x12V\n" +
+	"\bmetadata\x18\b \x03(\v2:.tocsin.events.v1.NotificationRequestRefused.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:.\x8a\xb5\x18*\n" +
+	"(tocsin.notifications.v1.refused.{tenant}B\b\n" +
+	"\x06_index\"\x9a\x03\n" +
 	"\x15NotificationAbandoned\x12\"\n" +
 	"\fnotification\x18\x01 \x01(\tR\fnotification\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -336,22 +471,25 @@ func file_tocsin_events_v1_notifications_proto_rawDescGZIP() []byte {
 	return file_tocsin_events_v1_notifications_proto_rawDescData
 }
 
-var file_tocsin_events_v1_notifications_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_tocsin_events_v1_notifications_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tocsin_events_v1_notifications_proto_goTypes = []any{
-	(*NotificationStatusChanged)(nil), // 0: tocsin.events.v1.NotificationStatusChanged
-	(*NotificationAbandoned)(nil),     // 1: tocsin.events.v1.NotificationAbandoned
-	(*timestamppb.Timestamp)(nil),     // 2: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),           // 3: google.protobuf.Struct
+	(*NotificationStatusChanged)(nil),  // 0: tocsin.events.v1.NotificationStatusChanged
+	(*NotificationRequestRefused)(nil), // 1: tocsin.events.v1.NotificationRequestRefused
+	(*NotificationAbandoned)(nil),      // 2: tocsin.events.v1.NotificationAbandoned
+	nil,                                // 3: tocsin.events.v1.NotificationRequestRefused.MetadataEntry
+	(*timestamppb.Timestamp)(nil),      // 4: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),            // 5: google.protobuf.Struct
 }
 var file_tocsin_events_v1_notifications_proto_depIdxs = []int32{
-	2, // 0: tocsin.events.v1.NotificationStatusChanged.change_time:type_name -> google.protobuf.Timestamp
-	3, // 1: tocsin.events.v1.NotificationAbandoned.data:type_name -> google.protobuf.Struct
-	2, // 2: tocsin.events.v1.NotificationAbandoned.accept_time:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: tocsin.events.v1.NotificationStatusChanged.change_time:type_name -> google.protobuf.Timestamp
+	3, // 1: tocsin.events.v1.NotificationRequestRefused.metadata:type_name -> tocsin.events.v1.NotificationRequestRefused.MetadataEntry
+	5, // 2: tocsin.events.v1.NotificationAbandoned.data:type_name -> google.protobuf.Struct
+	4, // 3: tocsin.events.v1.NotificationAbandoned.accept_time:type_name -> google.protobuf.Timestamp
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_notifications_proto_init() }
@@ -359,13 +497,14 @@ func file_tocsin_events_v1_notifications_proto_init() {
 	if File_tocsin_events_v1_notifications_proto != nil {
 		return
 	}
+	file_tocsin_events_v1_notifications_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_notifications_proto_rawDesc), len(file_tocsin_events_v1_notifications_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,6 +78,9 @@ const (
 	// ERROR_REASON_SUBSCRIPTION_EXISTS: the URL is subscribed to some of the event types already (ALREADY_EXISTS). Metadata: id (of
 	// that subscription), url.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_EXISTS ErrorReason = 20
+	// ERROR_REASON_RECEIPT_EARLY: a receipt says that nobody got a notification whose attempt has not been written down yet; report
+	// it again (ABORTED with RetryInfo). Metadata: id.
+	ErrorReason_ERROR_REASON_RECEIPT_EARLY ErrorReason = 21
 )
 
 // Enum value maps for ErrorReason.
@@ -104,6 +107,7 @@ var (
 		18: "ERROR_REASON_LINK_EXPIRED",
 		19: "ERROR_REASON_NOT_SIGNED",
 		20: "ERROR_REASON_SUBSCRIPTION_EXISTS",
+		21: "ERROR_REASON_RECEIPT_EARLY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -127,6 +131,7 @@ var (
 		"ERROR_REASON_LINK_EXPIRED":           18,
 		"ERROR_REASON_NOT_SIGNED":             19,
 		"ERROR_REASON_SUBSCRIPTION_EXISTS":    20,
+		"ERROR_REASON_RECEIPT_EARLY":          21,
 	}
 )
 
@@ -161,7 +166,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xd4\x05\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xf4\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -184,7 +189,8 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_LINK_FORBIDDEN\x10\x11\x12\x1d\n" +
 	"\x19ERROR_REASON_LINK_EXPIRED\x10\x12\x12\x1b\n" +
 	"\x17ERROR_REASON_NOT_SIGNED\x10\x13\x12$\n" +
-	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14B\xda\x01\n" +
+	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14\x12\x1e\n" +
+	"\x1aERROR_REASON_RECEIPT_EARLY\x10\x15B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

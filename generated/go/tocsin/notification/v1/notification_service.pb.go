@@ -290,6 +290,8 @@ type Notification struct {
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
 	// version rises with every change (optimistic locking). Over REST it is the ETag, too.
 	Version int64 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`
+	// delivery_time is when its provider says that it had arrived (see DeliveryReceiptService); absent while it has not said so.
+	DeliveryTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=delivery_time,json=deliveryTime,proto3" json:"delivery_time,omitempty"`
 	// open_time is when the user opened it (followed a link of it, or the application said so).
 	OpenTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=open_time,json=openTime,proto3" json:"open_time,omitempty"`
 	// address that took it first, as ListEndpoints shows it; empty while none has.
@@ -442,6 +444,13 @@ func (x *Notification) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Notification) GetDeliveryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeliveryTime
+	}
+	return nil
 }
 
 func (x *Notification) GetOpenTime() *timestamppb.Timestamp {
@@ -1540,7 +1549,7 @@ var File_tocsin_notification_v1_notification_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x91\a\n" +
+	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd2\a\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1559,7 +1568,8 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"createTime\x127\n" +
 	"\tsend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x127\n" +
 	"\tread_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\x12\x18\n" +
-	"\aversion\x18\x10 \x01(\x03R\aversion\x127\n" +
+	"\aversion\x18\x10 \x01(\x03R\aversion\x12?\n" +
+	"\rdelivery_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\fdeliveryTime\x127\n" +
 	"\topen_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bopenTime\x12\x18\n" +
 	"\aaddress\x18\x11 \x01(\tR\aaddress\x12A\n" +
 	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\x12\x12\n" +
@@ -1577,7 +1587,7 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\x04sent\x18\x04 \x01(\bR\x04sent\x12\x12\n" +
 	"\x04code\x18\x05 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\tR\amessage\x12\x16\n" +
-	"\x06repeat\x18\a \x01(\bR\x06repeat\"\xf8\x03\n" +
+	"\x06repeat\x18\a \x01(\bR\x06repeat\"\xad\x04\n" +
 	"\x17SendNotificationRequest\x12%\n" +
 	"\x06tenant\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x06tenant\x12!\n" +
 	"\x04user\x18\x02 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\xb8\xb5\x18\x01R\x04user\x12L\n" +
@@ -1590,11 +1600,13 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\adry_run\x18\t \x01(\bR\x06dryRun\x125\n" +
 	"\x0fidempotency_key\x18\n" +
 	" \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\x0eidempotencyKey\x12#\n" +
-	"\x04link\x18\v \x01(\tB\x0f\xbaH\f\xd8\x01\x01r\a\xb0\xb5\x18\x01\x18\x80\x10R\x04link\"\xc2\x01\n" +
+	"\x04link\x18\v \x01(\tB\x0f\xbaH\f\xd8\x01\x01r\a\xb0\xb5\x18\x01\x18\x80\x10R\x04link:3\x8a\xb5\x18/\n" +
+	"-tocsin.notification_requests.v1.{tenant}.send\"\xfc\x01\n" +
 	"\x1cSendBulkNotificationsRequest\x12k\n" +
 	"\rnotifications\x18\x01 \x03(\v2/.tocsin.notification.v1.SendNotificationRequestB\x14\xe2A\x01\x02\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\xe8\a\"\x03\xd8\x01\x03R\rnotifications\x125\n" +
-	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xfa\x01R\x0eidempotencyKey\"\x8f\x02\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xfa\x01R\x0eidempotencyKey:8\x8a\xb5\x184\n" +
+	"2tocsin.notification_requests.v1.{tenant}.send_bulk\"\x8f\x02\n" +
 	"\x1dSendBulkNotificationsResponse\x12Y\n" +
 	"\boutcomes\x18\x01 \x03(\v2=.tocsin.notification.v1.SendBulkNotificationsResponse.OutcomeR\boutcomes\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\x05R\baccepted\x1aw\n" +
@@ -1731,46 +1743,47 @@ var file_tocsin_notification_v1_notification_service_proto_depIdxs = []int32{
 	20, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
 	20, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
 	20, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
-	20, // 8: tocsin.notification.v1.Notification.open_time:type_name -> google.protobuf.Timestamp
-	5,  // 9: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
-	20, // 10: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
-	0,  // 11: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
-	1,  // 12: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	19, // 13: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
-	0,  // 14: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
-	6,  // 15: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
-	18, // 16: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	3,  // 17: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
-	20, // 18: tocsin.notification.v1.ListNotificationsRequest.from:type_name -> google.protobuf.Timestamp
-	20, // 19: tocsin.notification.v1.ListNotificationsRequest.to:type_name -> google.protobuf.Timestamp
-	2,  // 20: tocsin.notification.v1.ListNotificationsRequest.view:type_name -> tocsin.notification.v1.NotificationView
-	4,  // 21: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
-	20, // 22: tocsin.notification.v1.MarkAllNotificationsReadRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 23: tocsin.notification.v1.RetryNotificationsRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	0,  // 24: tocsin.notification.v1.RetryNotificationsRequest.channel:type_name -> tocsin.notification.v1.Channel
-	20, // 25: tocsin.notification.v1.RetryNotificationsRequest.from:type_name -> google.protobuf.Timestamp
-	20, // 26: tocsin.notification.v1.RetryNotificationsRequest.to:type_name -> google.protobuf.Timestamp
-	6,  // 27: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
-	7,  // 28: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
-	9,  // 29: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
-	10, // 30: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
-	16, // 31: tocsin.notification.v1.NotificationService.RetryNotifications:input_type -> tocsin.notification.v1.RetryNotificationsRequest
-	14, // 32: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:input_type -> tocsin.notification.v1.MarkAllNotificationsReadRequest
-	13, // 33: tocsin.notification.v1.NotificationService.MarkNotificationOpened:input_type -> tocsin.notification.v1.MarkNotificationOpenedRequest
-	12, // 34: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
-	4,  // 35: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
-	8,  // 36: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
-	4,  // 37: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
-	11, // 38: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
-	17, // 39: tocsin.notification.v1.NotificationService.RetryNotifications:output_type -> tocsin.notification.v1.RetryNotificationsResponse
-	15, // 40: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:output_type -> tocsin.notification.v1.MarkAllNotificationsReadResponse
-	4,  // 41: tocsin.notification.v1.NotificationService.MarkNotificationOpened:output_type -> tocsin.notification.v1.Notification
-	4,  // 42: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
-	35, // [35:43] is the sub-list for method output_type
-	27, // [27:35] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	20, // 8: tocsin.notification.v1.Notification.delivery_time:type_name -> google.protobuf.Timestamp
+	20, // 9: tocsin.notification.v1.Notification.open_time:type_name -> google.protobuf.Timestamp
+	5,  // 10: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
+	20, // 11: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
+	0,  // 12: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
+	1,  // 13: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	19, // 14: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
+	0,  // 15: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
+	6,  // 16: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
+	18, // 17: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	3,  // 18: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
+	20, // 19: tocsin.notification.v1.ListNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	20, // 20: tocsin.notification.v1.ListNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 21: tocsin.notification.v1.ListNotificationsRequest.view:type_name -> tocsin.notification.v1.NotificationView
+	4,  // 22: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
+	20, // 23: tocsin.notification.v1.MarkAllNotificationsReadRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 24: tocsin.notification.v1.RetryNotificationsRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	0,  // 25: tocsin.notification.v1.RetryNotificationsRequest.channel:type_name -> tocsin.notification.v1.Channel
+	20, // 26: tocsin.notification.v1.RetryNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	20, // 27: tocsin.notification.v1.RetryNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	6,  // 28: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
+	7,  // 29: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
+	9,  // 30: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
+	10, // 31: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
+	16, // 32: tocsin.notification.v1.NotificationService.RetryNotifications:input_type -> tocsin.notification.v1.RetryNotificationsRequest
+	14, // 33: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:input_type -> tocsin.notification.v1.MarkAllNotificationsReadRequest
+	13, // 34: tocsin.notification.v1.NotificationService.MarkNotificationOpened:input_type -> tocsin.notification.v1.MarkNotificationOpenedRequest
+	12, // 35: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
+	4,  // 36: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
+	8,  // 37: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
+	4,  // 38: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
+	11, // 39: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
+	17, // 40: tocsin.notification.v1.NotificationService.RetryNotifications:output_type -> tocsin.notification.v1.RetryNotificationsResponse
+	15, // 41: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:output_type -> tocsin.notification.v1.MarkAllNotificationsReadResponse
+	4,  // 42: tocsin.notification.v1.NotificationService.MarkNotificationOpened:output_type -> tocsin.notification.v1.Notification
+	4,  // 43: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
+	36, // [36:44] is the sub-list for method output_type
+	28, // [28:36] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_notification_service_proto_init() }

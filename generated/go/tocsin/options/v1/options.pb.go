@@ -79,7 +79,7 @@ func (x *AuthRule) GetPublic() bool {
 	return false
 }
 
-// EventRule says where an event is published.
+// EventRule says where an event, or a request that comes over NATS, is published.
 type EventRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// subject of the event on NATS; `{name}` stands for one token, filled from the field of that name.

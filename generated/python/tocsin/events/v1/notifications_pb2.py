@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x81\x02\n\x19NotificationStatusChanged\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:,\x8a\xb5\x18(\n&tocsin.notifications.v1.status_changed\"\xb6\x02\n\x15NotificationAbandoned\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12%\n\x04\x64\x61ta\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12\x10\n\x08\x61ttempts\x18\t \x01(\x05\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:#\x8a\xb5\x18\x1f\n\x1dtocsin.notifications.v1.retryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tocsin/events/v1/notifications.proto\x12\x10tocsin.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa3\x02\n\x19NotificationStatusChanged\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63hange_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fidempotency_key\x18\n \x01(\t:5\x8a\xb5\x18\x31\n/tocsin.notifications.v1.status_changed.{tenant}\"\xcb\x02\n\x1aNotificationRequestRefused\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x12\n\x05index\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05\x66ield\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12L\n\x08metadata\x18\x08 \x03(\x0b\x32:.tocsin.events.v1.NotificationRequestRefused.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:.\x8a\xb5\x18*\n(tocsin.notifications.v1.refused.{tenant}B\x08\n\x06_index\"\xb6\x02\n\x15NotificationAbandoned\x12\x14\n\x0cnotification\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0c\n\x04\x62ody\x18\x06 \x01(\t\x12%\n\x04\x64\x61ta\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12\x10\n\x08\x61ttempts\x18\t \x01(\x05\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x03\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:#\x8a\xb5\x18\x1f\n\x1dtocsin.notifications.v1.retryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.events.v1.notificati
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTIFICATIONSTATUSCHANGED']._loaded_options = None
-  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_options = b'\212\265\030(\n&tocsin.notifications.v1.status_changed'
+  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_options = b'\212\265\0301\n/tocsin.notifications.v1.status_changed.{tenant}'
+  _globals['_NOTIFICATIONREQUESTREFUSED_METADATAENTRY']._loaded_options = None
+  _globals['_NOTIFICATIONREQUESTREFUSED_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_NOTIFICATIONREQUESTREFUSED']._loaded_options = None
+  _globals['_NOTIFICATIONREQUESTREFUSED']._serialized_options = b'\212\265\030*\n(tocsin.notifications.v1.refused.{tenant}'
   _globals['_NOTIFICATIONABANDONED']._loaded_options = None
   _globals['_NOTIFICATIONABANDONED']._serialized_options = b'\212\265\030\037\n\035tocsin.notifications.v1.retry'
   _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_start=155
-  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_end=412
-  _globals['_NOTIFICATIONABANDONED']._serialized_start=415
-  _globals['_NOTIFICATIONABANDONED']._serialized_end=725
+  _globals['_NOTIFICATIONSTATUSCHANGED']._serialized_end=446
+  _globals['_NOTIFICATIONREQUESTREFUSED']._serialized_start=449
+  _globals['_NOTIFICATIONREQUESTREFUSED']._serialized_end=780
+  _globals['_NOTIFICATIONREQUESTREFUSED_METADATAENTRY']._serialized_start=675
+  _globals['_NOTIFICATIONREQUESTREFUSED_METADATAENTRY']._serialized_end=722
+  _globals['_NOTIFICATIONABANDONED']._serialized_start=783
+  _globals['_NOTIFICATIONABANDONED']._serialized_end=1093
 # @@protoc_insertion_point(module_scope)
