@@ -95,7 +95,10 @@ def _row(alarm: dict[str, Any]) -> "tuple[str, Text, Text]":
 
 
 def _cleared(alarm: dict[str, Any]) -> str:
-    """Why an alarm is cleared, where that is not because its condition ended."""
+    """Why an alarm is cleared, where that is not because its condition ended; and whether it was any."""
+    if (revocation := alarm.get("revocation")) is not None:
+        by, reason = revocation.get("by") or "its device", revocation.get("reason") or "another value came"
+        return f"was none: {by} has amended the reading: {reason}"
     match alarm.get("clearCause"):
         case "CLOSED_BY_HAND":
             return f"closed by {alarm['closedBy']}: {alarm['closeReason']}"

@@ -21,7 +21,7 @@ from tests.support.aggregation.mesh import PARTITIONS, Mesh, Replica
 from tests.support.eventually import eventually
 from tocsin.aggregation.v1 import alarm_pb2 as am
 from tocsin.aggregation.v1 import alarm_service_pb2 as pb
-from tocsin.aggregation.v1.aggregation_service_pb2 import VoidReadingRequest
+from tocsin.aggregation.v1.aggregation_service_pb2 import ReplaceReadingRequest, VoidReadingRequest
 from tocsin.aggregation.v1.alarm_service_pb2_grpc import AlarmServiceStub
 from tocsin.events.v1.alarms_pb2 import AlarmCleared, AlarmNotice, AlarmRaised
 
@@ -373,9 +373,38 @@ async def test_an_alarm_that_stood_on_a_wrong_reading_is_over_when_it_is_voided(
     assert (await stub.VoidReading(wrong, timeout=60)).changed
     [alarm] = await desk.alarms()
     assert (alarm.state, alarm.clear_cause) == (am.Alarm.CLEARED, am.Alarm.READING_AMENDED)
+    assert (alarm.revocation.by, alarm.revocation.reason) == ("developer", "a test")
     await eventually(lambda: len(desk.of(AlarmCleared)) == 1)
     assert desk.of(AlarmCleared)[0].cause == "READING_AMENDED"
     assert len(desk.of(AlarmRaised)) == 1
+
+
+async def test_an_alarm_that_is_long_over_and_was_none_is_marked_when_its_reading_is_amended(
+    mesh: Mesh, desk: Desk
+) -> None:
+    await desk.rule("hot", threshold=am.AlarmRule.Threshold(direction="ABOVE", limit=300))
+    at = now_us() - 30 * SECOND
+    await mesh.send([(series("d1"), at - SECOND, 290.0), (series("d1"), at, 390.0)])
+    await desk.until("RAISED")
+    await mesh.send([(series("d1"), at + SECOND, 291.0)])
+    [before] = await desk.until("CLEARED")
+    assert not before.HasField("revocation")
+    await eventually(lambda: len(desk.of(AlarmCleared)) == 1)
+    stub = await mesh.stub(desk.replica)
+    wrong = ReplaceReadingRequest(
+        building="b1", room="r1", sensor_type="temperature", device="d1", value=290.5, unit="K", reason="the sun"
+    )
+    wrong.event_time.FromMicroseconds(at)
+    assert (await stub.ReplaceReading(wrong, timeout=60)).changed
+    [alarm] = await desk.alarms()
+    assert (alarm.state, alarm.clear_cause) == (am.Alarm.CLEARED, am.Alarm.CONDITION_ENDED)
+    assert alarm.revocation.HasField("time")
+    assert alarm.revocation.reason == "the sun"
+    wrong.value = 389.0
+    wrong.reason = "it was hot"
+    assert (await stub.ReplaceReading(wrong, timeout=60)).changed
+    assert list(await desk.alarms()) == [before]
+    assert (len(desk.of(AlarmRaised)), len(desk.of(AlarmCleared))) == (1, 1)
 
 
 @pytest.mark.parametrize("away", ["ingestion", EDGE])

@@ -26,6 +26,7 @@ from services.aggregation.domain.alarms.rule import (
     RateOfChange,
     Threshold,
 )
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.late.amendments import AskedAmendment
 from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.series import Descriptor, DeviceMove
@@ -125,6 +126,18 @@ class AlarmBench:
         asked = AskedAmendment(id_, time, value)
         job = Recomputation(1_000_000 + id_, series_id, None, 2**62, False, Totals(), True, [asked])
         self.store.jobs[job.id] = (0, job)
+
+        async def work() -> None:
+            while await self.processor.recompute(at_once):
+                pass
+
+        asyncio.run(work())
+
+    def decide(self, series_id: int, time: int, decision: Decision) -> None:
+        """Somebody decides about a reading of a counter."""
+        self.store.decided.setdefault(series_id, {})[time] = decision
+        id_ = 2_000_000 + len(self.store.done)
+        self.store.jobs[id_] = (0, Recomputation(id_, series_id, None, time + 1, False, Totals(), True))
 
         async def work() -> None:
             while await self.processor.recompute(at_once):

@@ -13,7 +13,7 @@ from services.aggregation.application.alarms.alarms import ListAlarms
 from services.aggregation.application.alarms.ports import AlarmFilter
 from services.aggregation.application.alarms.rule_trial import TrialResult
 from services.aggregation.domain.alarms import rule as rules
-from services.aggregation.domain.alarms.alarm import Alarm, State
+from services.aggregation.domain.alarms.alarm import Alarm, Revocation, State
 from services.aggregation.domain.alarms.limits import given as given_condition
 from services.aggregation.domain.alarms.scope import Match
 from services.aggregation.domain.errors import FieldInvalid
@@ -259,7 +259,12 @@ def alarm_message(alarm: Alarm) -> am.Alarm:
         closed_by=alarm.closed_by,
         close_reason=alarm.close_reason,
         historical=alarm.historical,
+        revocation=_revocation(alarm.revocation),
     )
+
+
+def _revocation(made: Revocation | None) -> am.Alarm.Revocation | None:
+    return None if made is None else am.Alarm.Revocation(time=_moment(made.time), by=made.by, reason=made.reason)
 
 
 def _severity(severity: rules.Severity) -> am.AlarmRule.Severity:

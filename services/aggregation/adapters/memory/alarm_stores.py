@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, State
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, Revocation, State
 from services.aggregation.domain.alarms.rule import AlarmRule, Audience
 from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import (
@@ -77,10 +77,16 @@ class InMemoryAlarmRuleStore:
 
 
 class InMemoryAlarmStore:
-    """`AlarmStore` and `OpenAlarmStore`. `partition_of`: of a series, by its id."""
+    """`AlarmStore` and `OpenAlarmStore`. `partition_of`: of a series, by its id; `author_of`: who has amended a reading
+    of a series last, and why."""
 
-    def __init__(self, partition_of: Callable[[int], int | None]) -> None:
+    def __init__(
+        self,
+        partition_of: Callable[[int], int | None],
+        author_of: Callable[[int, int], tuple[str, str]] = lambda _series_id, _time: ("", ""),
+    ) -> None:
         self._partition_of = partition_of
+        self._author_of = author_of
         self.alarms: dict[str, Alarm] = {}
         self.memories: dict[tuple[int, int], Memory] = {}
         self.events: list[AlarmEvent] = []
@@ -107,6 +113,11 @@ class InMemoryAlarmStore:
                 acknowledged_by=known.acknowledged_by,
                 note=known.note,
             )
+        for one in changes.revoked:
+            made = None
+            if one.reading is not None:
+                made = Revocation(datetime.now(UTC), *self._author_of(one.series_id, one.reading))
+            self.alarms[one.alarm] = replace(self.alarms[one.alarm], revocation=made)
         for memory in changes.memories:
             key = memory.generation, memory.series_id
             if memory.values:
@@ -125,6 +136,15 @@ class InMemoryAlarmStore:
             ],
             [one for one in self.memories.values() if self._partition_of(one.series_id) == partition],
         )
+
+    async def cleared_alarms(self, series_id: int, since: int, until: int) -> Sequence[Alarm]:
+        """See `OpenAlarmStore`."""
+        return [
+            replace(one)
+            for one in self.alarms.values()
+            if one.series_id == series_id and one.start <= until and one.cleared is not None and one.cleared >= since
+            if one.state is State.CLEARED and one.cause is not Cause.READING_AMENDED
+        ]
 
     async def get(self, id_: str) -> Alarm:
         """See `AlarmStore`."""

@@ -66,11 +66,15 @@ class InMemoryPartitionStore:
         self.left: dict[int, int] = {}
         self.types: dict[str, SensorTypeInfo] = {}
         self.emptied: list[tuple[int, Emptied]] = []
-        self.alarms = InMemoryAlarmStore(self._partition_of)
+        self.alarms = InMemoryAlarmStore(self._partition_of, self._author_of)
         self.corrections: dict[tuple[int, int], Correction] = {}
         self.jobs: dict[int, tuple[int, Recomputation]] = {}
         self.done: dict[int, Totals] = {}
         self.made_for: dict[int, tuple[int, ...]] = {}
+
+    def _author_of(self, series_id: int, time: int) -> tuple[str, str]:
+        own = [one for one in self.amendments.values() if (one.series_id, one.time) == (series_id, time)]
+        return (own[-1].author, own[-1].reason) if own else ("", "")
 
     def _partition_of(self, series_id: int) -> int | None:
         """None for an alarm that is of no series."""

@@ -1,6 +1,6 @@
 """`AlarmStore` and `OpenAlarmStore` on PostgreSQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -9,7 +9,7 @@ import asyncpg
 
 from services.aggregation.adapters.nats.alarm_events import alarm_events
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmEvent, Cause, Memory, State
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmEvent, Cause, Memory, Revocation, State
 from services.aggregation.domain.alarms.rule import Audience, Severity
 from services.aggregation.domain.errors import AlarmNotFound, AlarmNotRaised
 from services.aggregation.domain.series import SeriesKey
@@ -19,7 +19,7 @@ _COLUMNS: Final = """
 a.id, a.rule, a.generation, a.kind, a.severity, a.series_id, a.building, a.room, a.sensor_type, a.device, a.unit,
 a.state, a.message, a.value, a.last_value, a.extreme, a.peak, a.start_us, a.raised_us, a.updated_us, a.cleared_us,
 a.acknowledged_at, a.acknowledged_by, a.note, a.cause, a.closed_by, a.close_reason, a.lasting,
-a.historical
+a.historical, a.revoked_at, a.revoked_by, a.revoke_reason
 """
 
 
@@ -140,6 +140,21 @@ class PostgresAlarmStore:
             [Memory(row["generation"], row["series_id"], row["memory"]) for row in memories],
         )
 
+    async def cleared_alarms(self, series_id: int, since: int, until: int) -> Sequence[Alarm]:
+        """See `OpenAlarmStore`."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT {_COLUMNS} FROM alarms a
+                WHERE a.series_id = $1 AND a.state = {State.CLEARED} AND a.start_us <= $3 AND a.cleared_us >= $2
+                    AND a.cause <> {Cause.READING_AMENDED}
+                """,
+                series_id,
+                since,
+                until,
+            )
+        return [alarm_of(row) for row in rows]
+
     async def drop_expired(self, retention: timedelta, limit: int = 5000) -> None:
         """Drops alarms that were cleared longer ago than `retention` (event time), and memories of rules that are gone;
         a bounded number of each."""
@@ -202,4 +217,7 @@ def alarm_of(row: asyncpg.Record) -> Alarm:
         close_reason=row["close_reason"],
         lasting=row["lasting"],
         historical=row["historical"],
+        revocation=Revocation(row["revoked_at"], row["revoked_by"], row["revoke_reason"])
+        if row["revoked_at"]
+        else None,
     )

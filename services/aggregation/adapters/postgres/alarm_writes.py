@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, State
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, Revoked, State
 from services.chassis.postgres import Connection
 
 
@@ -17,6 +17,8 @@ async def write_alarms(connection: Connection, changes: AlarmChanges) -> Sequenc
         await _insert(connection, changes.new)
     if changes.changed:
         await _update(connection, changes.changed)
+    if changes.revoked:
+        await _revoke(connection, changes.revoked)
     if changes.memories:
         await _remember(connection, changes.memories)
     return [event for event in changes.events if event.alarm.id not in closed]
@@ -117,6 +119,29 @@ async def _update(connection: Connection, alarms: Sequence[Alarm]) -> None:
         [int(alarm.severity) for alarm in alarms],
         [int(alarm.cause) for alarm in alarms],
         [alarm.historical for alarm in alarms],
+    )
+
+
+async def _revoke(connection: Connection, revoked: Sequence[Revoked]) -> None:
+    """By whom and why is what was said last of the reading, in this transaction or before."""
+    await connection.execute(
+        """
+        UPDATE alarms a SET revoked_at = CASE WHEN n.reading IS NOT NULL THEN now() END,
+            revoked_by = coalesce(said.author, ''), revoke_reason = coalesce(said.reason, '')
+        FROM unnest($1::text[]::uuid[], $2::bigint[], $3::bigint[]) AS n (id, series_id, reading)
+        LEFT JOIN LATERAL (
+            SELECT author, reason, create_time FROM amendments
+            WHERE series_id = n.series_id AND time_us = n.reading AND outcome = 1
+            UNION ALL
+            SELECT author, reason, create_time FROM correction_decisions
+            WHERE series_id = n.series_id AND time_us = n.reading
+            ORDER BY create_time DESC LIMIT 1
+        ) said ON true
+        WHERE a.id = n.id
+        """,
+        [one.alarm for one in revoked],
+        [one.series_id for one in revoked],
+        [one.reading for one in revoked],
     )
 
 

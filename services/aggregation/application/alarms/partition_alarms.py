@@ -1,11 +1,11 @@
 """The alarms of one partition, in step with the rules."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.aggregation.application.alarms.ports import OpenAlarmStore
 from services.aggregation.application.alarms.rule_cache import RuleCache
-from services.aggregation.domain.alarms.alarm import AlarmChanges
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges
 from services.aggregation.domain.alarms.book import EvaluatorOptions
 from services.aggregation.domain.alarms.evaluator import Evaluator
 from services.aggregation.domain.late.propagation import RevisedWindow
@@ -13,6 +13,14 @@ from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Descriptor
 from services.aggregation.domain.windows.engine import Engine
 from services.aggregation.domain.windows.open_windows import ClosedWindows
+
+
+class Ended(NamedTuple):
+    """Alarms of a series that are over; the readings in [since, until) tell whether they were any."""
+
+    alarms: Sequence[Alarm]
+    since: int
+    until: int
 
 
 class AlarmEvaluation(Protocol):
@@ -47,6 +55,15 @@ class AlarmEvaluation(Protocol):
     def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
         """What counts of a series from `since` on, in order, after readings at `times` were amended or decided about.
         `now`: the wall clock."""
+        ...
+
+    async def ended(self, series: int, times: Sequence[int]) -> "Ended | None":
+        """Alarms that are over and may have been raised by readings of a series at `times`, which were amended or
+        decided about; None: there are none."""
+        ...
+
+    def revoke(self, series: int, counting: Readings, ended: "Ended", times: Sequence[int]) -> None:
+        """Marks those of them that were none by what counts within their reach now; nobody is told."""
         ...
 
     def resume(self, since: int) -> None:
@@ -92,6 +109,13 @@ class NoAlarms:
     def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
         """See `AlarmEvaluation`."""
 
+    async def ended(self, series: int, times: Sequence[int]) -> "Ended | None":
+        """See `AlarmEvaluation`."""
+        return None
+
+    def revoke(self, series: int, counting: Readings, ended: "Ended", times: Sequence[int]) -> None:
+        """See `AlarmEvaluation`."""
+
     def resume(self, since: int) -> None:
         """See `AlarmEvaluation`."""
 
@@ -120,6 +144,7 @@ class PartitionAlarms:
     ) -> None:
         self._store = store
         self._cache = cache
+        self._engine = engine
         self._evaluator = Evaluator(engine, descriptors, options)
         self._version = -1
 
@@ -159,6 +184,19 @@ class PartitionAlarms:
     def amended(self, series: int, counting: Readings, times: Sequence[int], since: int, now: int) -> None:
         """See `AlarmEvaluation`."""
         self._evaluator.amended(series, counting, times, since, now)
+
+    async def ended(self, series: int, times: Sequence[int]) -> "Ended | None":
+        """See `AlarmEvaluation`. Raises Unavailable."""
+        within = self._evaluator.ended_within(series, times)
+        if within is None:
+            return None
+        alarms = await self._store.cleared_alarms(self._engine.states.ids[series], *within)
+        reach = self._evaluator.readings_around(series, alarms, times)
+        return None if reach is None else Ended(alarms, *reach)
+
+    def revoke(self, series: int, counting: Readings, ended: "Ended", times: Sequence[int]) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.revoke_ended(series, counting, ended.alarms, times)
 
     def resume(self, since: int) -> None:
         """See `AlarmEvaluation`."""

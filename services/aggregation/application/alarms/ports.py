@@ -98,3 +98,8 @@ class OpenAlarmStore(Protocol):
     async def open_alarms(self, partition: int) -> OpenAlarms:
         """Of all series of the partition."""
         ...
+
+    async def cleared_alarms(self, series_id: int, since: int, until: int) -> Sequence[Alarm]:
+        """Alarms of a series that are over (but for those that ended since a reading was amended), and that began by
+        `until` and ended at `since` or later."""
+        ...

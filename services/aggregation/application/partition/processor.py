@@ -173,22 +173,33 @@ class Processor:
     async def _evaluate_amended(self, series_id: int, series: int, amended: Mapping[int, RawReading | None]) -> None:
         """Alarms of a series, after these of its readings were amended (None: decided about)."""
         times = sorted(amended)
-        since = self.alarms.tried_since(series, times) if times else None
-        if since is None:
+        if not times:
             return
-        past = await self._store.past(series_id, since, NO_END, NO_END, 0)
+        if (ended := await self.alarms.ended(series, times)) is not None:
+            counting = await self._counting(series_id, series, amended, ended.since, ended.until)
+            self.alarms.revoke(series, counting, ended, times)
+        if (since := self.alarms.tried_since(series, times)) is not None:
+            counting = await self._counting(series_id, series, amended, since, NO_END)
+            if not len(counting.time) and (last := await self._store.last_before(series_id, since)) is not None:
+                counting = Readings(np.full(1, series), np.array([last[0]]), np.array([last[1]]))
+            self.alarms.amended(series, counting, times, since, wall_clock_us())
+
+    async def _counting(
+        self, series_id: int, series: int, amended: Mapping[int, RawReading | None], since: int, until: int
+    ) -> Readings:
+        """The readings in [since, until) that count after some were amended, which is not stored yet."""
+        past = await self._store.past(series_id, since, until, NO_END, 0)
         counting = dict(zip(past.time.tolist(), past.value.tolist(), strict=True))
         for at, reading in amended.items():
-            if reading is not None and at >= since:
+            if reading is not None and since <= at < until:
                 counting.pop(at, None)
                 counting |= {at: reading.value} if reading.counts else {}
         rows = sorted(counting.items())
-        readings = Readings(
+        return Readings(
             np.full(len(rows), series, np.int64),
             np.array([at for at, _ in rows], np.int64),
             np.array([value for _, value in rows], np.float64),
         )
-        self.alarms.amended(series, readings, times, since, wall_clock_us())
 
     async def _rebuild(self, outdated: Sequence[StoredSeries]) -> None:
         """Makes states anew whose layout or steps are others now: each in an engine of its own."""

@@ -32,6 +32,14 @@ class Cause(IntEnum):
     READING_AMENDED = 5
 
 
+class Revocation(NamedTuple):
+    """That an alarm was none, by what somebody has made of the reading since."""
+
+    time: datetime
+    by: str
+    reason: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Alarm:
     """An alarm. The owner of the series changes all of it but the acknowledgement and the closing by hand, which are
@@ -66,6 +74,7 @@ class Alarm:
     """What raised it was old already when it was accepted: nobody is told."""
     lasting: bool = False
     """Closed by hand while its condition was met, and that has not ended since: it raises no other one."""
+    revocation: Revocation | None = None
 
     @property
     def open(self) -> bool:
@@ -91,6 +100,14 @@ class Memory(NamedTuple):
     values: Sequence[float]
 
 
+class Revoked(NamedTuple):
+    """An alarm that is none by what was made of the reading of this event time; None: it is one after all."""
+
+    alarm: str
+    series_id: int
+    reading: int | None
+
+
 @dataclass(slots=True)
 class AlarmChanges:
     """What one step of the evaluator wants stored, together with what it saw."""
@@ -100,9 +117,10 @@ class AlarmChanges:
     forgotten: list[str] = field(default_factory=list[str])
     memories: list[Memory] = field(default_factory=list[Memory])
     events: list[AlarmEvent] = field(default_factory=list[AlarmEvent])
+    revoked: list[Revoked] = field(default_factory=list[Revoked])
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.forgotten or self.memories or self.events)
+        return bool(self.new or self.changed or self.forgotten or self.memories or self.events or self.revoked)
 
 
 def alarm_id(generation: int, series_id: int, start: int, occasion: int = 0) -> str:

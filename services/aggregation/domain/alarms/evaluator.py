@@ -11,7 +11,14 @@ import numpy as np
 
 from services.aggregation.domain.alarms.accepted_values import accepted_values
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory
-from services.aggregation.domain.alarms.amended import evaluate_amended, tried_since
+from services.aggregation.domain.alarms.amended import (
+    Reach,
+    ended_within,
+    evaluate_amended,
+    readings_around,
+    revoke_ended,
+    tried_since,
+)
 from services.aggregation.domain.alarms.book import DEFAULTS, AlarmBook, EvaluatorOptions
 from services.aggregation.domain.alarms.clock import AlarmClock
 from services.aggregation.domain.alarms.closed_windows import evaluate_closed, evaluate_revised
@@ -182,6 +189,19 @@ class Evaluator:
         clock) that those at `times` were amended."""
         self._book.now = now
         evaluate_amended(self._book, place, counting, times, since)
+
+    def ended_within(self, place: int, times: Sequence[int]) -> Reach | None:
+        """Between which times alarms that are over may have been raised by the readings at `times`, which were amended;
+        None: no rule is concerned."""
+        return ended_within(self._book, place, times)
+
+    def readings_around(self, place: int, ended: Sequence[Alarm], times: Sequence[int]) -> Reach | None:
+        """Which readings tell whether these alarms were any; None: none of them can be tried."""
+        return readings_around(self._book, place, ended, times)
+
+    def revoke_ended(self, place: int, counting: Readings, ended: Sequence[Alarm], times: Sequence[int]) -> None:
+        """Marks those of the alarms that were none, by readings that count now within `readings_around`."""
+        revoke_ended(self._book, place, counting, ended, times)
 
     def take(self) -> AlarmChanges:
         """What has to be stored since the last time."""

@@ -10,6 +10,7 @@ from services.aggregation.domain.alarms.alarm import (
     AlarmEvent,
     Cause,
     Memory,
+    Revoked,
     State,
     alarm_id,
 )
@@ -28,6 +29,7 @@ class Ledger:
         self._forgotten: list[str] = []
         self._memories: dict[tuple[int, int], Memory] = {}
         self._events: list[AlarmEvent] = []
+        self._revoked: list[Revoked] = []
 
     def opened(self, alarm: Alarm) -> None:
         """An alarm that is not stored yet."""
@@ -54,6 +56,10 @@ class Ledger:
         """Replaces what was remembered."""
         self._memories[memory.generation, memory.series_id] = memory
 
+    def revoked(self, alarm: Alarm, reading: int | None) -> None:
+        """What was made of the reading makes it none; without a reading it is one after all."""
+        self._revoked.append(Revoked(alarm.id, alarm.series_id, reading))
+
     def take(self) -> AlarmChanges:
         """Everything since the last time."""
         images = [replace(alarm) for alarm in self._touched.values()]
@@ -63,8 +69,16 @@ class Ledger:
             forgotten=list(self._forgotten),
             memories=list(self._memories.values()),
             events=list(self._events),
+            revoked=list(self._revoked),
         )
-        for kept in (self._touched, self._unstored, self._forgotten, self._memories, self._events):
+        for kept in (
+            self._touched,
+            self._unstored,
+            self._forgotten,
+            self._memories,
+            self._events,
+            self._revoked,
+        ):
             kept.clear()
         return changes
 

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from services.aggregation.domain.alarms.alarm import Cause, State
-from services.aggregation.domain.alarms.rule import Condition, ContainerFull, FlatLine, NoData, RateOfChange, Threshold
+from services.aggregation.domain.alarms.rule import (
+    Condition,
+    ContainerEmptied,
+    ContainerFull,
+    FlatLine,
+    NoData,
+    RateOfChange,
+    Threshold,
+)
+from services.aggregation.domain.counters.correction import Decision
 from services.aggregation.domain.series import Kind
 from services.aggregation.domain.times import HOUR, MINUTE
 from tests.support.aggregation.alarms import AlarmBench, rule
@@ -135,3 +144,95 @@ def test_a_rule_that_is_disabled_is_not_tried() -> None:
     bench.feed([(0, T0, 1.0)], accepted=T0)
     bench.amend(1, T0, 20.0)
     assert bench.alarms == []
+
+
+def revocations(bench: AlarmBench) -> list[tuple[str, str] | None]:
+    return [None if one.revocation is None else one.revocation[1:] for one in bench.alarms]
+
+
+SOMEBODY = ("somebody", "a test")
+
+
+@pytest.mark.parametrize("value", [None, 5.0], ids=["voided", "replaced"])
+def test_an_alarm_that_is_over_and_was_none_is_marked_and_nobody_is_told(value: float | None) -> None:
+    bench = fed(Threshold(True, 10), 1, 20, 2, 3)
+    bench.amend(1, T0 + MINUTE, value)
+    assert states(bench) == [(State.CLEARED, Cause.CONDITION_ENDED)]
+    assert revocations(bench) == [SOMEBODY]
+    assert told(bench) == [State.RAISED, State.CLEARED]
+    # After all it was one.
+    bench.amend(1, T0 + MINUTE, 25.0)
+    assert revocations(bench) == [None]
+    assert told(bench) == [State.RAISED, State.CLEARED]
+
+
+def test_an_alarm_that_is_over_and_stands_on_other_readings_is_not_marked() -> None:
+    bench = fed(Threshold(True, 10), 1, 20, 21, 2, 3, 30, 4)
+    bench.amend(1, T0 + MINUTE, None)
+    assert revocations(bench) == [None, None]
+    bench.amend(1, T0 + 2 * MINUTE, 1.0)
+    assert revocations(bench) == [SOMEBODY, None]
+    # Readings that are none of its business.
+    bench.amend(1, T0 + 4 * MINUTE, 2.0)
+    bench.amend(1, T0, None)
+    assert revocations(bench) == [SOMEBODY, None]
+
+
+def test_an_alarm_that_ends_by_the_amendment_says_by_whom() -> None:
+    bench = fed(Threshold(True, 10), 1, 2, 30)
+    bench.amend(1, T0 + 2 * MINUTE, None)
+    assert (states(bench), revocations(bench)) == (NONE, [SOMEBODY])
+
+
+def test_an_emptied_container_that_was_none_is_marked() -> None:
+    bench = fed(ContainerEmptied(), 40, 50, 0, 20, kind=Kind.LEVEL)
+    assert states(bench) == [(State.CLEARED, Cause.CONDITION_ENDED)]
+    bench.amend(1, T0 + 2 * MINUTE, None)
+    assert revocations(bench) == [SOMEBODY]
+
+
+def test_an_alarm_of_long_ago_is_marked_though_newer_readings_are_weeks_away() -> None:
+    bench = AlarmBench([GAUGE], HOT)
+    bench.feed([(0, T0, 1.0), (0, T0 + MINUTE, 20.0), (0, T0 + 2 * MINUTE, 1.0)], accepted=T0)
+    late = T0 + 1000 * HOUR
+    bench.feed([(0, late, 1.0)], accepted=late)
+    bench.amend(1, T0 + MINUTE, None)
+    assert revocations(bench) == [SOMEBODY]
+
+
+def test_who_closed_it_by_hand_sees_that_it_was_none() -> None:
+    bench = fed(Threshold(True, 10), 1, 20)
+    bench.close(bench.alarms[0].id)
+    bench.amend(1, T0 + MINUTE, None)
+    assert [(alarm.cause, alarm.revocation is not None) for alarm in bench.alarms] == [(Cause.CLOSED_BY_HAND, True)]
+    assert told(bench) == [State.RAISED, State.CLEARED]
+
+
+def test_a_decision_about_a_reading_of_a_meter_marks_what_it_had_raised() -> None:
+    bench = fed(Threshold(True, 109.5), *range(100, 111), kind=Kind.COUNTER)
+    bench.fall_quiet()
+    assert states(bench) == [(State.RAISED, Cause.NONE)]
+    bench.decide(1, T0 + 10 * MINUTE, Decision("GLITCH"))
+    assert states(bench) == NONE
+    assert [alarm.revocation is not None for alarm in bench.alarms] == [True]
+
+
+def test_an_alarm_that_is_older_than_what_is_looked_at_goes_by_what_has_come_since() -> None:
+    bench = AlarmBench([GAUGE], HOT)
+    bench.feed([(0, T0, 20.0)], accepted=T0)
+    late = T0 + 200 * HOUR
+    bench.feed([(0, late, 21.0)], accepted=late)
+    bench.amend(1, late, 5.0)
+    # The device says nothing any more: nothing else would end it.
+    assert (states(bench), told(bench)) == (NONE, [State.RAISED, State.CLEARED])
+
+
+def test_where_nothing_is_left_of_all_that_is_looked_at_the_last_reading_before_it_counts() -> None:
+    bench = AlarmBench([GAUGE], HOT)
+    bench.feed([(0, T0, 1.0), (0, T0 + HOUR, 20.0)], accepted=T0)
+    late = T0 + 200 * HOUR
+    bench.feed([(0, late, 21.0)], accepted=late)
+    bench.amend(1, late, None)
+    assert states(bench) == [(State.RAISED, Cause.NONE)]
+    bench.amend(1, T0 + HOUR, None)
+    assert states(bench) == NONE

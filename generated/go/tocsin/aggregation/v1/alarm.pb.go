@@ -817,7 +817,11 @@ type Alarm struct {
 	CloseReason string `protobuf:"bytes,20,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
 	// historical is true when what raised it was older, when it was accepted, than the age of news of the service (1 hour): nobody
 	// was told. When it still lasts with newer values, people are told then, and it is false.
-	Historical    bool `protobuf:"varint,21,opt,name=historical,proto3" json:"historical,omitempty"`
+	Historical bool `protobuf:"varint,21,opt,name=historical,proto3" json:"historical,omitempty"`
+	// revocation is set while the alarm is none by what counts now: what raised it was voided, replaced or decided about since,
+	// whether the alarm was open then or cleared long before. Of one that was cleared nobody is told again. It goes when another
+	// amendment makes it an alarm after all. Absent of alarms that are more than 7 days from the reading, or were open for longer.
+	Revocation    *Alarm_Revocation `protobuf:"bytes,22,opt,name=revocation,proto3" json:"revocation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -997,6 +1001,13 @@ func (x *Alarm) GetHistorical() bool {
 		return x.Historical
 	}
 	return false
+}
+
+func (x *Alarm) GetRevocation() *Alarm_Revocation {
+	if x != nil {
+		return x.Revocation
+	}
+	return nil
 }
 
 // Threshold is met while the values are beyond a limit.
@@ -1411,6 +1422,70 @@ func (*AlarmRule_ContainerEmptied) Descriptor() ([]byte, []int) {
 	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{0, 6}
 }
 
+// Revocation is what people have made of the readings that raised an alarm.
+type Alarm_Revocation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time when it took effect.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// by is the subject of the token of who amended the reading, or decided about it; empty when its device has sent another value.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// reason that was given.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alarm_Revocation) Reset() {
+	*x = Alarm_Revocation{}
+	mi := &file_tocsin_aggregation_v1_alarm_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alarm_Revocation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alarm_Revocation) ProtoMessage() {}
+
+func (x *Alarm_Revocation) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_aggregation_v1_alarm_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alarm_Revocation.ProtoReflect.Descriptor instead.
+func (*Alarm_Revocation) Descriptor() ([]byte, []int) {
+	return file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *Alarm_Revocation) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Alarm_Revocation) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Alarm_Revocation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_tocsin_aggregation_v1_alarm_proto protoreflect.FileDescriptor
 
 const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
@@ -1503,7 +1578,8 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\x06DEVICE\x10\x04\x12\b\n" +
 	"\x04KIND\x10\x05B\x12\n" +
 	"\tcondition\x12\x05\xbaH\x02\b\x01B\x12\n" +
-	"\x10_matching_series\"\xa6\t\n" +
+	"\x10_matching_series\"\xd5\n" +
+	"\n" +
 	"\x05Alarm\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
@@ -1534,7 +1610,15 @@ const file_tocsin_aggregation_v1_alarm_proto_rawDesc = "" +
 	"\fclose_reason\x18\x14 \x01(\tR\vcloseReason\x12\x1e\n" +
 	"\n" +
 	"historical\x18\x15 \x01(\bR\n" +
-	"historical\"V\n" +
+	"historical\x12G\n" +
+	"\n" +
+	"revocation\x18\x16 \x01(\v2'.tocsin.aggregation.v1.Alarm.RevocationR\n" +
+	"revocation\x1ad\n" +
+	"\n" +
+	"Revocation\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"V\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\n" +
@@ -1569,7 +1653,7 @@ func file_tocsin_aggregation_v1_alarm_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_aggregation_v1_alarm_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_tocsin_aggregation_v1_alarm_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tocsin_aggregation_v1_alarm_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_tocsin_aggregation_v1_alarm_proto_goTypes = []any{
 	(AlarmRule_Severity)(0),               // 0: tocsin.aggregation.v1.AlarmRule.Severity
 	(AlarmRule_UnmatchedPart)(0),          // 1: tocsin.aggregation.v1.AlarmRule.UnmatchedPart
@@ -1587,9 +1671,10 @@ var file_tocsin_aggregation_v1_alarm_proto_goTypes = []any{
 	(*AlarmRule_RateOfChange)(nil),        // 13: tocsin.aggregation.v1.AlarmRule.RateOfChange
 	(*AlarmRule_ContainerFull)(nil),       // 14: tocsin.aggregation.v1.AlarmRule.ContainerFull
 	(*AlarmRule_ContainerEmptied)(nil),    // 15: tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
-	(*Series)(nil),                        // 17: tocsin.aggregation.v1.Series
-	(*durationpb.Duration)(nil),           // 18: google.protobuf.Duration
+	(*Alarm_Revocation)(nil),              // 16: tocsin.aggregation.v1.Alarm.Revocation
+	(*timestamppb.Timestamp)(nil),         // 17: google.protobuf.Timestamp
+	(*Series)(nil),                        // 18: tocsin.aggregation.v1.Series
+	(*durationpb.Duration)(nil),           // 19: google.protobuf.Duration
 }
 var file_tocsin_aggregation_v1_alarm_proto_depIdxs = []int32{
 	0,  // 0: tocsin.aggregation.v1.AlarmRule.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
@@ -1600,31 +1685,33 @@ var file_tocsin_aggregation_v1_alarm_proto_depIdxs = []int32{
 	13, // 5: tocsin.aggregation.v1.AlarmRule.rate_of_change:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange
 	14, // 6: tocsin.aggregation.v1.AlarmRule.container_full:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerFull
 	15, // 7: tocsin.aggregation.v1.AlarmRule.container_emptied:type_name -> tocsin.aggregation.v1.AlarmRule.ContainerEmptied
-	16, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
-	16, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
+	17, // 8: tocsin.aggregation.v1.AlarmRule.create_time:type_name -> google.protobuf.Timestamp
+	17, // 9: tocsin.aggregation.v1.AlarmRule.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 10: tocsin.aggregation.v1.AlarmRule.unmatched:type_name -> tocsin.aggregation.v1.AlarmRule.UnmatchedPart
 	0,  // 11: tocsin.aggregation.v1.Alarm.severity:type_name -> tocsin.aggregation.v1.AlarmRule.Severity
-	17, // 12: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
+	18, // 12: tocsin.aggregation.v1.Alarm.series:type_name -> tocsin.aggregation.v1.Series
 	5,  // 13: tocsin.aggregation.v1.Alarm.state:type_name -> tocsin.aggregation.v1.Alarm.State
-	16, // 14: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
-	16, // 15: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
-	16, // 16: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
-	16, // 17: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
-	16, // 18: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
+	17, // 14: tocsin.aggregation.v1.Alarm.start_time:type_name -> google.protobuf.Timestamp
+	17, // 15: tocsin.aggregation.v1.Alarm.raise_time:type_name -> google.protobuf.Timestamp
+	17, // 16: tocsin.aggregation.v1.Alarm.update_time:type_name -> google.protobuf.Timestamp
+	17, // 17: tocsin.aggregation.v1.Alarm.acknowledge_time:type_name -> google.protobuf.Timestamp
+	17, // 18: tocsin.aggregation.v1.Alarm.clear_time:type_name -> google.protobuf.Timestamp
 	6,  // 19: tocsin.aggregation.v1.Alarm.clear_cause:type_name -> tocsin.aggregation.v1.Alarm.ClearCause
-	2,  // 20: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
-	18, // 21: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
-	3,  // 22: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
-	18, // 23: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
-	18, // 24: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
-	18, // 25: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
-	4,  // 26: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
-	18, // 27: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	16, // 20: tocsin.aggregation.v1.Alarm.revocation:type_name -> tocsin.aggregation.v1.Alarm.Revocation
+	2,  // 21: tocsin.aggregation.v1.AlarmRule.Threshold.direction:type_name -> tocsin.aggregation.v1.AlarmRule.Threshold.Direction
+	19, // 22: tocsin.aggregation.v1.AlarmRule.Threshold.min_duration:type_name -> google.protobuf.Duration
+	3,  // 23: tocsin.aggregation.v1.AlarmRule.Completeness.ratio:type_name -> tocsin.aggregation.v1.AlarmRule.Completeness.Ratio
+	19, // 24: tocsin.aggregation.v1.AlarmRule.Completeness.step:type_name -> google.protobuf.Duration
+	19, // 25: tocsin.aggregation.v1.AlarmRule.NoData.after:type_name -> google.protobuf.Duration
+	19, // 26: tocsin.aggregation.v1.AlarmRule.FlatLine.duration:type_name -> google.protobuf.Duration
+	4,  // 27: tocsin.aggregation.v1.AlarmRule.RateOfChange.direction:type_name -> tocsin.aggregation.v1.AlarmRule.RateOfChange.Direction
+	19, // 28: tocsin.aggregation.v1.AlarmRule.RateOfChange.over:type_name -> google.protobuf.Duration
+	17, // 29: tocsin.aggregation.v1.Alarm.Revocation.time:type_name -> google.protobuf.Timestamp
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_aggregation_v1_alarm_proto_init() }
@@ -1650,7 +1737,7 @@ func file_tocsin_aggregation_v1_alarm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_aggregation_v1_alarm_proto_rawDesc), len(file_tocsin_aggregation_v1_alarm_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

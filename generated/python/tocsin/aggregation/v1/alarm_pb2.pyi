@@ -171,7 +171,7 @@ class AlarmRule(_message.Message):
     def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., building: _Optional[str] = ..., room: _Optional[str] = ..., sensor_type: _Optional[str] = ..., device: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., disabled: _Optional[bool] = ..., tenant: _Optional[str] = ..., notify: _Optional[_Iterable[str]] = ..., threshold: _Optional[_Union[AlarmRule.Threshold, _Mapping]] = ..., completeness: _Optional[_Union[AlarmRule.Completeness, _Mapping]] = ..., no_data: _Optional[_Union[AlarmRule.NoData, _Mapping]] = ..., flat_line: _Optional[_Union[AlarmRule.FlatLine, _Mapping]] = ..., rate_of_change: _Optional[_Union[AlarmRule.RateOfChange, _Mapping]] = ..., container_full: _Optional[_Union[AlarmRule.ContainerFull, _Mapping]] = ..., container_emptied: _Optional[_Union[AlarmRule.ContainerEmptied, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., matching_series: _Optional[int] = ..., unmatched: _Optional[_Union[AlarmRule.UnmatchedPart, str]] = ..., unit: _Optional[str] = ..., canonical_unit: _Optional[str] = ..., notify_cleared: _Optional[bool] = ...) -> None: ...
 
 class Alarm(_message.Message):
-    __slots__ = ("id", "rule", "kind", "severity", "series", "state", "message", "value", "last_value", "extreme_value", "start_time", "raise_time", "update_time", "acknowledge_time", "acknowledged_by", "note", "clear_time", "clear_cause", "closed_by", "close_reason", "historical")
+    __slots__ = ("id", "rule", "kind", "severity", "series", "state", "message", "value", "last_value", "extreme_value", "start_time", "raise_time", "update_time", "acknowledge_time", "acknowledged_by", "note", "clear_time", "clear_cause", "closed_by", "close_reason", "historical", "revocation")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Alarm.State]
@@ -198,6 +198,15 @@ class Alarm(_message.Message):
     DEVICE_LEFT: Alarm.ClearCause
     RULE_CHANGED: Alarm.ClearCause
     READING_AMENDED: Alarm.ClearCause
+    class Revocation(_message.Message):
+        __slots__ = ("time", "by", "reason")
+        TIME_FIELD_NUMBER: _ClassVar[int]
+        BY_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        time: _timestamp_pb2.Timestamp
+        by: str
+        reason: str
+        def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +228,7 @@ class Alarm(_message.Message):
     CLOSED_BY_FIELD_NUMBER: _ClassVar[int]
     CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
     HISTORICAL_FIELD_NUMBER: _ClassVar[int]
+    REVOCATION_FIELD_NUMBER: _ClassVar[int]
     id: str
     rule: str
     kind: str
@@ -240,4 +250,5 @@ class Alarm(_message.Message):
     closed_by: str
     close_reason: str
     historical: bool
-    def __init__(self, id: _Optional[str] = ..., rule: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., series: _Optional[_Union[_window_pb2.Series, _Mapping]] = ..., state: _Optional[_Union[Alarm.State, str]] = ..., message: _Optional[str] = ..., value: _Optional[float] = ..., last_value: _Optional[float] = ..., extreme_value: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., raise_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., clear_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., clear_cause: _Optional[_Union[Alarm.ClearCause, str]] = ..., closed_by: _Optional[str] = ..., close_reason: _Optional[str] = ..., historical: _Optional[bool] = ...) -> None: ...
+    revocation: Alarm.Revocation
+    def __init__(self, id: _Optional[str] = ..., rule: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmRule.Severity, str]] = ..., series: _Optional[_Union[_window_pb2.Series, _Mapping]] = ..., state: _Optional[_Union[Alarm.State, str]] = ..., message: _Optional[str] = ..., value: _Optional[float] = ..., last_value: _Optional[float] = ..., extreme_value: _Optional[float] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., raise_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledged_by: _Optional[str] = ..., note: _Optional[str] = ..., clear_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., clear_cause: _Optional[_Union[Alarm.ClearCause, str]] = ..., closed_by: _Optional[str] = ..., close_reason: _Optional[str] = ..., historical: _Optional[bool] = ..., revocation: _Optional[_Union[Alarm.Revocation, _Mapping]] = ...) -> None: ...
