@@ -1,5 +1,5 @@
 -- What providers say of notifications after they had taken them.
--- depends: tenant_0007_versions tenant_0006_migration_runs
+-- depends: tenant_0008_migration_runs
 
 -- migrate: apply
 
