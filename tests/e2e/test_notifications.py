@@ -208,6 +208,38 @@ def test_ids_of_identity_providers_are_taken_as_they_are(
     assert rest.delete(f"{path}/{found['id']}", params={"tenant": "test"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/users/a%2Fb/endpoints",
+        "/v1/users/a%2fb/channelPlan",
+        "/v1/users/a%5Cb/endpoints",
+        "/v1/buildings/a%2Fb",
+        "/v1/notifications%2Fx",
+        "/docs/..%2F..%2Fv1/notifications",
+        "/console/%2e%2e%2fv1%2fnotifications",
+        "/console/..%5c..%5cv1/notifications",
+    ],
+)
+def test_an_escaped_slash_is_refused_by_name_before_anything_decides_by_the_path(
+    anonymous: httpx.Client, rest: httpx.Client, path: str
+) -> None:
+    for client in (anonymous, rest):
+        answer = client.get(path, params={"tenant": "test", "type": "ALERT"})
+        assert (answer.status_code, answer.json()["reason"]) == (400, "PATH_INVALID"), answer.text
+        assert "escaped slash or backslash (%2F, %5C)" in answer.json()["detail"]
+
+
+def test_a_slash_in_a_user_s_id_is_refused_by_name(rest: httpx.Client) -> None:
+    for user in ("a/b", "a\\b", "spiffe://example.org/ann"):
+        refused = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE"))
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "user")
+        assert "without slashes and backslashes" in refused.json()["errors"][0]["detail"]
+    # In a query it is a value like any other: who asks for such a user is told so, too.
+    asked = rest.get("/v1/notifications", params={"tenant": "test", "user": "a/b"})
+    assert (asked.status_code, asked.json()["errors"][0]["field"]) == (400, "user")
+
+
 def test_a_mark_of_an_old_version_is_refused(rest: httpx.Client, unique: Callable[[str], str]) -> None:
     sent = rest.post("/v1/notifications", json=notification(unique("u"), channel="CONSOLE", wait=True))
     assert sent.headers["etag"] == '"2"'

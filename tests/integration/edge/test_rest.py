@@ -90,7 +90,7 @@ async def test_not_found_of_a_service(rest: httpx.AsyncClient) -> None:
         ("GET", "/v1/debtFiles?pageSize=many", {}, 400, "QUERY_INVALID"),
         ("GET", "/v1/debtFiles?pagesize=1", {}, 400, "QUERY_INVALID"),
         ("GET", "/v1/alerts/%ff", {}, 400, "PATH_INVALID"),
-        ("GET", "/v1/alerts/a%2fb", {}, 400, "REQUEST_MALFORMED"),
+        ("GET", "/v1/alerts/a%2fb", {}, 400, "PATH_INVALID"),
     ],
 )
 async def test_what_does_not_fit(
