@@ -10,21 +10,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
 from services.chassis.errors import PermissionDenied, Unavailable
+from services.chassis.name_resolver import SECONDS, NameResolver
 from services.chassis.origins import IPAddress, Targets
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Name and port to addresses as text. Raises OSError when the name does not resolve."""
-
-RESOLVE_SECONDS: Final = 3.0
-"""A resolver that takes longer counts as one that does not know the name."""
-
-# A look-up cannot be ended, only left: threads of its own, so that a resolver that hangs holds up nothing else.
-_RESOLVERS: Final = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
 # Whose last 32 bits are an IPv4 address: mapped, compatible, translated (RFC 2765), NAT64 (RFC 6052).
 _EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
@@ -104,19 +97,13 @@ def is_own(address: IPAddress) -> bool:
             return False
 
 
-async def system_resolve(host: str, port: int) -> list[str]:
-    """The addresses of the operating system's resolver."""
-    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, look_up)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class AddressGuard:
     """Resolves and judges.
 
     `allowed` origins may be loopback or private; link-local and multicast addresses are allowed only where such an
     origin spells the address out. Every address in one of the `allowed` networks is allowed, whatever its name and
     port. `mesh` are the hosts and ports where the mesh itself listens: nothing allows those, by whatever name.
+    `resolve` stands in for the system's resolver.
     """
 
     def __init__(
@@ -124,14 +111,14 @@ class AddressGuard:
         allowed: Targets = Targets(),  # noqa: B008 - a constant
         *,
         mesh: Iterable[tuple[str, int]] = (),
-        resolve: Resolve = system_resolve,
+        resolve: Resolve | None = None,
     ) -> None:
         self._named = frozenset((origin.host, origin.port) for origin in allowed.origins)
         self._allowed = allowed
         self._mesh: dict[int, set[str]] = {}
         for host, port in mesh:
             self._mesh.setdefault(port, set()).add(host)
-        self._resolve = resolve
+        self._resolve = resolve or NameResolver()
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """The addresses to connect to. Raises NameUnresolved, or AddressBlocked (MeshBlocked) if any of them is
@@ -172,7 +159,7 @@ class AddressGuard:
         if _literal(host) is not None:
             return [host]
         try:
-            async with asyncio.timeout(RESOLVE_SECONDS):
+            async with asyncio.timeout(SECONDS):
                 found = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:  # the latter of names that no resolver is even asked for
             raise NameUnresolved(f"the name {host} does not resolve", metadata={"host": host}) from error

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from services.chassis.guarded_http import guarded_session
-from services.chassis.net_guard import AddressBlocked, AddressGuard, MeshBlocked, NameUnresolved, system_resolve
+from services.chassis.name_resolver import NameResolver
+from services.chassis.net_guard import AddressBlocked, AddressGuard, MeshBlocked, NameUnresolved
 from services.chassis.origins import Targets
 
 EVERYTHING = "0.0.0.0/0, ::/0"
@@ -61,7 +62,7 @@ def session(guard: AddressGuard) -> aiohttp.ClientSession:
 )
 async def test_the_mesh_is_not_reached_by_any_spelling(host: str) -> None:
     async def resolve(name: str, port: int) -> list[str]:
-        return await system_resolve("127.0.0.1" if name == "tower.example" else name, port)
+        return await NameResolver()("127.0.0.1" if name == "tower.example" else name, port)
 
     async with serving() as mesh, serving() as other:
         allowed = Targets.parse(f"{EVERYTHING}, http://localhost:{mesh.port}, http://tower.example:{mesh.port}")

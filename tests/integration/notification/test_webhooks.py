@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -15,7 +18,7 @@ from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import VIDEO_PROBED_SUBJECT, VIDEOS
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
-from tests.support.notification import ManualClock, Service, endpoint_pb, letter_pb, webhook_pb
+from tests.support.notification import ManualClock, Service, endpoint_pb, letter_pb, pb, webhook_pb
 from tests.support.receiver import Receiver
 from tocsin.events.v1 import videos_pb2
 
@@ -294,6 +297,37 @@ async def test_a_subscription_says_what_is_done_with_an_unknown_outcome(
             assert len({hook.id for hook in receiver.hooks if hook.path == "/again"}) == 1
     finally:
         hung.set()
+
+
+async def test_receivers_whose_name_servers_are_silent_hold_up_nobody_else(
+    open_service: OpenService, publisher: Publisher, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, *more: Any, **options: Any) -> Any:
+        if host.endswith(".silent.test"):
+            over.wait(60)
+        return real("127.0.0.1" if host == "good.test" else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    try:
+        async with open_service(webhook_timeout=timedelta(seconds=10)) as service:
+            port = urlsplit(receiver.url).port
+            silent = [f"http://h{number}.silent.test:{port}" for number in range(100)]
+            await asyncio.gather(
+                *(service.register("WEBHOOK", url, user=f"u{number}") for number, url in enumerate(silent[:50])),
+                *(subscribe(service, url) for url in silent[50:]),
+            )
+            await subscribe(service, f"http://good.test:{port}/events")
+            await service.register("WEBHOOK", f"http://good.test:{port}/ada")
+            await probed(publisher, "cam-1")
+            await asyncio.gather(*(service.send(f"u{number}") for number in range(50)))
+            sent = await service.send(wait=True)
+            assert sent.status == pb.Notification.Status.SENT
+            await eventually(received(receiver, 2))
+            assert {hook.path for hook in receiver.hooks} == {"/ada", "/events"}
+    finally:
+        over.set()
 
 
 async def test_the_secret_of_a_user_s_webhook_is_rotated(open_service: OpenService, receiver: Receiver) -> None:

@@ -77,7 +77,7 @@ async def test_a_resolver_that_hangs_holds_up_only_names(monkeypatch: pytest.Mon
         return ended.wait(30)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr("services.chassis.net_guard.RESOLVE_SECONDS", 0.2)
+    monkeypatch.setattr("services.chassis.net_guard.SECONDS", 0.2)
     look_ups = [AddressGuard().addresses(f"host-{number}.example", 80) for number in range(100)]
     try:
         ends = await asyncio.gather(*look_ups, return_exceptions=True)
