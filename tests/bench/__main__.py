@@ -5,7 +5,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import hanging_receivers, live_readings, rest_reading, room_average, storm, stream_readings
+from tests.bench import (
+    hanging_receivers,
+    live_readings,
+    notify_micro,
+    reminders_micro,
+    rest_reading,
+    room_average,
+    storm,
+    stream_readings,
+)
 from tests.bench.calls import measuring
 from tests.bench.calls.figures import CallFigures
 from tests.bench.calls.listing import NAMES
@@ -13,7 +22,7 @@ from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "calls")
+ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "calls")
 
 
 def main() -> None:
@@ -43,6 +52,12 @@ def main() -> None:
     if "hanging" in arguments.rows:
         console.print("measuring alerts beside receivers that hang ...")
         rows.extend(hanging_receivers.measure(arguments.runs))
+    if "notifications" in arguments.rows:
+        console.print("measuring notifications in bulk ...")
+        rows.append(notify_micro.measure(arguments.runs))
+    if "reminders" in arguments.rows:
+        console.print("measuring reminders that are due at once ...")
+        rows.append(reminders_micro.measure(arguments.runs))
     with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")

@@ -7,7 +7,6 @@ each user gets one. `--profile=FILE` writes a profile of the service.
 """
 
 import asyncio
-import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -28,7 +27,8 @@ from services.notification.domain.delivery import Endpoint, Outgoing, Sent
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.settings import NotificationSettings
 from tests.bench.calls.world import running_world
-from tests.bench.parts import CpuMeter, Servers, servers, service, wait_idle
+from tests.bench.parts import CpuMeter, Servers, option, servers, service, wait_idle
+from tests.bench.report import Row, row
 from tocsin.notification.v1 import notification_service_pb2 as pb
 from tocsin.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
 
@@ -82,9 +82,8 @@ async def logged(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     return await connection.fetchval("SELECT wal_records FROM pg_stat_wal")
 
 
-async def measure(where: Servers, count: int, runs: int) -> None:
-    """All runs."""
-    profile = next((one.removeprefix("--profile=") for one in sys.argv if one.startswith("--profile=")), "")
+async def _measure(where: Servers, count: int, runs: int, profile: str) -> list[tuple[float, float]]:
+    """Notifications/s of all runs, each with those of the client alone."""
     connection = await asyncpg.connect(where.dsn)
     with running_world() as world:
         settings = {"TENANTS": TENANT, "FCM_ACCOUNT_FILE": world.fcm_account, "FCM_BASE_URL": world.fcm_url}
@@ -101,8 +100,7 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                         assert taken.accepted == len(taken.outcomes), taken
                     await sent(connection, run, size)
 
-                ratios: list[float] = []
-                rates: list[float] = []
+                pairs: list[tuple[float, float]] = []
                 for run in range(runs + 1):
                     size = count if run else count // 10  # the first one warms up
                     before = time.process_time()
@@ -116,16 +114,15 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                     await wait_idle(notification.pid, where.postgres.pid)
                     log = await logged(connection) - log
                     if run:
-                        rates.append(size / took)
-                        ratios.append(own / took)
+                        pairs.append((size / took, size / own))
                         print(
                             f"{size} notifications: {size / took:8,.0f} /s, client alone {size / own:8,.0f} /s, "
                             f"ratio {own / took:.2f}   CPU ms each: {meter.each(size)}; client alone {client:.2f}; "
                             f"{log / size:.1f} records of PostgreSQL's log each",
                             flush=True,
                         )
-                print(f"median: {statistics.median(rates):,.0f} /s, ratio {statistics.median(ratios):.2f}")
     await connection.close()
+    return pairs
 
 
 async def _timed(act: Callable[[], Awaitable[None]]) -> float:
@@ -166,13 +163,20 @@ def _bulk(run: int, numbers: range) -> pb.SendBulkNotificationsRequest:
     )
 
 
-async def main() -> None:
-    """Reads the arguments."""
-    numbers = [int(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
-    count, runs = [*numbers, *(3_000, 3)[len(numbers) :]]
+async def _run(count: int, runs: int, profile: str) -> list[tuple[float, float]]:
     async with servers({"notification": MIGRATIONS}) as where:
-        await measure(where, count, runs)
+        return await _measure(where, count, runs, profile)
+
+
+def measure(runs: int, count: int = 10_000, *, profile: str = "") -> Row:
+    """Bulk calls to FCM, beside the client alone."""
+    pairs = uvloop.run(_run(count, runs, profile))
+    path = f"{count:,} notifications in bulk, accepted and delivered to FCM"
+    return row(path, pairs, unit="notifications/s", goal=">= 0.5, >= 1,500", notes={"reference": "the client alone"})
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    numbers = [int(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
+    wanted, times = [*numbers, *(3_000, 3)[len(numbers) :]]
+    found = measure(times, wanted, profile=option("profile"))
+    print(f"median: {found.figure:,.0f} /s, ratio {found.ratio:.2f}")

@@ -94,6 +94,12 @@ def service(where: Servers, name: str, settings: Mapping[str, str], *, profile: 
         process.wait(30)
 
 
+def option(name: str) -> str:
+    """What the command line says with `--name=`; empty when it says nothing."""
+    start = f"--{name}="
+    return next((one.removeprefix(start) for one in sys.argv if one.startswith(start)), "")
+
+
 def cpu(pid: int) -> tuple[float, float]:
     """Seconds of CPU that a process, and its children (those that have ended among them), have used."""
     process = psutil.Process(pid)

@@ -7,7 +7,6 @@ it. In turn the client of checks asks the same server as often, alone. `--profil
 """
 
 import asyncio
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -25,11 +24,13 @@ from services.chassis.net_guard import AddressGuard
 from services.chassis.origins import Targets
 from services.notification.adapters.checks import HttpChecks
 from services.notification.adapters.postgres import reminder_rows
+from services.notification.domain.notification import ChannelName
 from services.notification.domain.reminders.check import Check
 from services.notification.domain.reminders.recurrence import Recurrence
 from services.notification.domain.reminders.reminder import Content, Reminder
 from services.notification.settings import NotificationSettings
-from tests.bench.parts import CpuMeter, Servers, servers, service, wait_idle
+from tests.bench.parts import CpuMeter, Servers, option, servers, service, wait_idle
+from tests.bench.report import Row, row
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
 TENANT = "test"
@@ -93,6 +94,7 @@ async def make(connection: "asyncpg.Connection[asyncpg.Record]", run: int, count
     due = now.replace(microsecond=0) + timedelta(seconds=8)
     content = Content(
         title="Take your metformin",
+        channel=ChannelName.CONSOLE,
         recurrence=Recurrence(zone="UTC", times=(due.time(),)),
         check=Check(url=origin + "/taken?user={user}&reminder={reminder}&at={occurrence}"),
     )
@@ -113,7 +115,8 @@ async def decided(connection: "asyncpg.Connection[asyncpg.Record]", run: int, co
     like = f"r{run}-%"
     while (
         await connection.fetchval(
-            "SELECT count(*) FROM notification.reminder_occurrences WHERE reminder LIKE $1 AND decision = 'SENT'", like
+            "SELECT count(*) FROM notification.reminder_occurrences WHERE reminder LIKE $1 AND decided_at IS NOT NULL",
+            like,
         )
         < count
     ):
@@ -132,15 +135,13 @@ async def decided(connection: "asyncpg.Connection[asyncpg.Record]", run: int, co
     return (last - due).total_seconds()
 
 
-async def measure(where: Servers, count: int, runs: int) -> None:
-    """All runs."""
-    profile = next((one.removeprefix("--profile=") for one in sys.argv if one.startswith("--profile=")), "")
+async def _measure(where: Servers, count: int, runs: int, profile: str) -> list[tuple[float, float]]:
+    """Reminders/s of all runs, each with the questions/s of the client of checks alone."""
     connection = await asyncpg.connect(where.dsn)
     with check_server() as origin:
         settings = {"TENANTS": TENANT, "REMINDER_CHECK_ORIGINS": origin}
         with service(where, "notification", settings, profile=profile) as notification:
-            took: list[float] = []
-            ratios: list[float] = []
+            pairs: list[tuple[float, float]] = []
             for run in range(runs + 1):
                 size = count if run else count // 20  # the first one warms up
                 own = await alone(origin, size)
@@ -151,24 +152,32 @@ async def measure(where: Servers, count: int, runs: int) -> None:
                 until_decided = meter.each(size)
                 await wait_idle(notification.pid, where.postgres.pid)
                 if run:
-                    took.append(seconds)
-                    ratios.append(own / seconds)
+                    pairs.append((size / seconds, size / own))
                     print(
                         f"{size} reminders: decided and accepted in {seconds:.1f} s ({size / seconds:,.0f} /s), client "
                         f"alone {own:.1f} s, ratio {own / seconds:.2f}   CPU ms each until decided: {until_decided}; "
                         f"with deliveries: {meter.each(size)}",
                         flush=True,
                     )
-            print(f"median: {statistics.median(took):.1f} s, ratio {statistics.median(ratios):.2f}")
     await connection.close()
+    return pairs
 
 
-async def main() -> None:
-    numbers = [int(one) for one in sys.argv[1:] if not one.startswith("--")]
-    count, runs = (*numbers, *(50_000, 1)[len(numbers) :])
+async def _run(count: int, runs: int, profile: str) -> list[tuple[float, float]]:
     async with servers({"notification": MIGRATIONS}) as where:
-        await measure(where, count, runs)
+        return await _measure(where, count, runs, profile)
+
+
+def measure(runs: int, count: int = 50_000, *, profile: str = "") -> Row:
+    """Reminders that are due at one moment, beside the client of checks alone."""
+    pairs = uvloop.run(_run(count, runs, profile))
+    goal = f">= {count / 60:,.0f}: all within a minute"
+    notes = {"reference": "the client of checks alone, against the same server"}
+    return row(f"{count:,} reminders due at once, decided", pairs, unit="reminders/s", goal=goal, notes=notes)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    numbers = [int(one) for one in sys.argv[1:] if not one.startswith("--")]
+    wanted, times = [*numbers, *(50_000, 1)[len(numbers) :]]
+    found = measure(times, wanted, profile=option("profile"))
+    print(f"median: {found.figure:,.0f} /s, ratio {found.ratio:.2f}")
