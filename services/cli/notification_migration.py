@@ -114,14 +114,17 @@ async def _migrate(state_dir: Path | None, given: _Given, *, dry_run: bool, json
             try:
                 run = try_file(options, progress) if dry_run else await migrate_file(runs, options, directory, progress)
             except Damaged as error:
-                raise CommandError(f"{error}; what comes before is migrated" if not dry_run else str(error)) from error
+                stored = error.read and not dry_run
+                raise CommandError(f"{error}; what comes before is migrated" if stored else str(error)) from error
             except DomainError as error:
                 raise CommandError(f"{error}; the same command goes on where it stopped") from error
             progress.ended(run)
     _show(run, dry_run=dry_run, json=json)
     if bad := run.counts["set_aside"]:
         where = "" if dry_run else f", with the reasons, in {set_aside_path(directory, run.id)}"
-        raise CommandError(f"{bad:,} documents {'would be' if dry_run else 'were'} set aside{where}")
+        documents = "1 document" if bad == 1 else f"{bad:,} documents"
+        done = "would be" if dry_run else "was" if bad == 1 else "were"
+        raise CommandError(f"{documents} {done} set aside{where}")
 
 
 async def _undo(state_dir: Path | None, id_: str, changed: str, *, json: bool) -> None:

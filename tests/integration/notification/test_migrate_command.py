@@ -145,7 +145,7 @@ async def test_a_dry_run_writes_nothing(mesh: Mesh, tmp_path: Path) -> None:
     file = export(tmp_path / "export.json", [document(n) for n in range(1500)] + [[1]])
     done = await mesh.call("--from", file, "--tenant", "test", "--dry-run")
     assert (done.code, done.out.splitlines()[0]) == (1, "dry run")
-    assert "1 documents would be set aside" in done.err
+    assert "1 document would be set aside" in done.err
     assert (await mesh.stored(), mesh.files) == (0, {})
     assert (await mesh.call("--runs", "--json")).json == []
 
@@ -229,6 +229,32 @@ async def test_a_second_one_at_the_same_time_is_refused(mesh: Mesh, tmp_path: Pa
         done = await mesh.call("--from", file, "--tenant", "test")
         assert (done.code, "another migration of notifications is under way" in done.err) == (1, True), done.err
     assert (await mesh.call("--from", file, "--tenant", "test")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'[{"_id": 1},\n{"_id": 2}]', "--jsonArray"),
+        (b'{\n  "_id": 1\n}', "--pretty"),
+        ('{"_id": 1}\n'.encode("utf-16"), "UTF-16"),
+        (b"\x6d\xe2\x99\x81", "--archive"),
+        (b"BZh91AY", "bzip2"),
+        (b"_id,title\n1,t\n", "CSV"),
+    ],
+)
+async def test_a_file_of_another_form_is_refused_whole(mesh: Mesh, tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "export"
+    file.write_bytes(content)
+    done = await mesh.call("--from", file)
+    assert (done.code, said in done.err) == (1, True), done.err
+    assert "migrated" not in done.err
+    assert (await mesh.call("--runs", "--json")).json == []
+
+
+async def test_a_pipe_is_refused(mesh: Mesh, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = await mesh.call("--from", tmp_path / "pipe")
+    assert (done.code, "no regular file" in done.err) == (1, True), done.err
 
 
 async def test_without_a_mesh(mesh: Mesh, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Memory is bounded whatever the file holds: what is larger than any document of M
 import base64
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from bson import DatetimeMS, Decimal128, Int64, ObjectId, decode
+from bson import DatetimeMS, Int64, ObjectId, Timestamp, decode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.json_util import JSONMode, JSONOptions, object_hook
@@ -32,15 +33,17 @@ _WRONG = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, A
 """What the parsers raise for content that they do not take."""
 
 
+_START = 64
 _OTHER_FORMS = {
-    b"\x6d\xe2\x99\x81": "an archive of mongodump; dump without --archive, and name the collection's .bson",
-    b"\xff\xfe": "UTF-16, as PowerShell writes what is redirected; export with --out",
-    b"\xfe\xff": "UTF-16; it has to be UTF-8",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it",
-    b"\xfd7zX": "compressed with xz; unpack it",
-    b"BZh": "compressed with bzip2; unpack it",
-    b"PK\x03\x04": "a ZIP archive; unpack it",
-    b"_id,": "CSV; export as JSON, which keeps types and nested data",
+    rb"\x6d\xe2\x99\x81": "an archive of mongodump; dump without --archive, and name the collection's .bson",
+    rb"\xff\xfe|\xfe\xff": "UTF-16, as PowerShell writes what is redirected; export with --out",
+    rb"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it",
+    rb"\xfd7zX": "compressed with xz; unpack it",
+    rb"BZh[1-9]": "compressed with bzip2; unpack it",
+    rb"PK\x03\x04": "a ZIP archive; unpack it",
+    rb"_id,": "CSV; export as JSON, which keeps types and nested data",
+    rb"\s*\[\s*\{": "one array; export without --jsonArray, a document a line",
+    rb"\s*\{[ \t]*\r?\n": "printed over several lines; export without --pretty, a document a line",
 }
 """How files begin that are often taken for an export."""
 
@@ -87,7 +90,6 @@ def documents(path: Path, number: int = 0, offset: int = 0) -> Iterator[Document
     try:
         with open_export(path) as (content, file):
             start = content.read(4)
-            _check_start(path.name, start)
             content.seek(offset)
             binary = len(start) == 4 and 5 <= int.from_bytes(start, "little") <= MAX_DOCUMENT
             for document in (_binary if binary else _lines)(content, file, number, offset):
@@ -97,10 +99,15 @@ def documents(path: Path, number: int = 0, offset: int = 0) -> Iterator[Document
         raise Damaged(f"{path.name} is damaged after document {done:,}: {error}", read) from error
 
 
-def _check_start(name: str, start: bytes) -> None:
+def check_form(path: Path) -> None:
+    """Raises Damaged when the file begins as one that cannot be read line by line or as BSON, and OSError."""
+    if not path.is_file():
+        raise Damaged(f"{path.name} is no regular file, in which a run could go on where it stopped; save it first")
+    with path.open("rb") as file:
+        start = file.read(_START)
     for beginning, what in _OTHER_FORMS.items():
-        if start.startswith(beginning):
-            raise Damaged(f"{name} is {what}")
+        if re.match(beginning, start):
+            raise Damaged(f"{path.name} is {what}")
 
 
 def raw_text(document: Document) -> str:
@@ -184,9 +191,8 @@ def _with_id_time(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, list):
-        return "a list (mongoexport writes a document a line without --jsonArray)"
-    return "null" if value is None else f"a {type(value).__name__}"
+    kinds: dict[type[object], str] = {list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _plain(value: Any) -> Any:
@@ -202,8 +208,8 @@ def _plain(value: Any) -> Any:
             return str(value) if type(value) not in (str, bool, float, type(None), datetime) else value
         case DatetimeMS() | Int64() | int():
             return int(value)
-        case Decimal128():
-            return str(value)
+        case Timestamp():
+            return value.as_datetime()
         case bytes():
             return base64.b64encode(value).decode()
         case _:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from services.notification.adapters.migration.documents import Damaged, Document, documents
+from services.notification.adapters.migration.documents import Damaged, Document, check_form, documents
 from services.notification.adapters.migration.runs import Checkpoint, MigrationRuns, Run
 from services.notification.adapters.migration.set_aside import SetAside
 from services.notification.domain.notification import Type
@@ -66,6 +66,7 @@ async def migrate_file(runs: MigrationRuns, options: Options, directory: Path, w
     """Brings in a file; what an interrupted run of the same file has done is not done again. What cannot be used is set
     aside in the directory. Raises Damaged (with what comes before stored), OSError and DomainError; the run can be
     resumed after each of them."""
+    check_form(options.file)
     async with runs.alone():
         run = await runs.open(str(options.file.absolute()), options.fingerprint(), sorted(options.keep))
         watcher.begun(run)
@@ -88,6 +89,7 @@ async def migrate_file(runs: MigrationRuns, options: Options, directory: Path, w
 def try_file(options: Options, watcher: Watcher) -> Run:
     """What `migrate_file` would read; stores nothing, and does not know what is stored already. Raises Damaged and
     OSError."""
+    check_form(options.file)
     run = Run("dry run", str(options.file.absolute()), tuple(options.keep))
     watcher.begun(run)
     for batch in _batches(options, run.checkpoint, None):
