@@ -51,7 +51,7 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.settings import AggregationSettings
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
-from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats import Consumer, ConsumerOptions, NatsConnection, Publisher, handler_reports, open_nats
 from services.chassis.nats.broker_checks import round_trip
 from services.chassis.nats.topology import READINGS_PRIORITY
 from services.chassis.postgres import Database, InboxHandler, Outbox, OutboxRelay, PoolOptions, open_database, prune
@@ -107,6 +107,7 @@ async def wire_base(app: App, settings: AggregationSettings) -> Base:
         )
     )
     publisher = Publisher(nats, source=SOURCE)
+    await app.enter(handler_reports.answering(nats, SERVICE))
     relay = OutboxRelay(dsn, schema=SERVICE, publisher=publisher)
     app.check("postgres", database.ping)
     app.check("nats", partial(round_trip, nats))

@@ -7,7 +7,15 @@ from datetime import timedelta
 
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
-from services.chassis.nats import BatchConsumer, Consumer, ConsumerOptions, NatsConnection, Publisher, open_nats
+from services.chassis.nats import (
+    BatchConsumer,
+    Consumer,
+    ConsumerOptions,
+    NatsConnection,
+    Publisher,
+    handler_reports,
+    open_nats,
+)
 from services.chassis.nats.topology import EDGE, PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database, prune
@@ -105,6 +113,7 @@ async def wire_base(app: App, settings: IngestionSettings) -> Base:
         )
     )
     publisher = Publisher(nats, source=SOURCE, timeout=settings.publish_timeout)
+    await app.enter(handler_reports.answering(nats, SERVICE))
     broker = Broker(nats, publisher, patience=settings.publish_timeout)
     outbox = Outbox(source=SOURCE)
     catalogue = PostgresCatalogue(database, RuleChangeEvents(database, outbox, partitions=settings.partitions))

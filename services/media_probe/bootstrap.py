@@ -6,7 +6,7 @@ from functools import partial
 
 from services.chassis.app import App, Step
 from services.chassis.errors import Unavailable
-from services.chassis.nats import Consumer, Publisher, RetryPolicy, open_nats
+from services.chassis.nats import Consumer, Publisher, RetryPolicy, handler_reports, open_nats
 from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, open_database, prune
@@ -45,6 +45,7 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
         )
     )
     publisher = Publisher(nats, source=SOURCE)
+    await app.enter(handler_reports.answering(nats, SERVICE))
     pool = await app.enter(open_pool(pool_options(settings)))
     prober = await open_prober(app, settings, pool)
     store = await app.enter(PostgresVideoStore(database, Outbox(source=SOURCE)))

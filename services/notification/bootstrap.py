@@ -9,7 +9,7 @@ from functools import partial
 from services.chassis.app import App, Step
 from services.chassis.errors import DomainError
 from services.chassis.group_commit import GroupCommit
-from services.chassis.nats import BatchConsumer, Consumer, NatsConnection, Publisher, open_nats
+from services.chassis.nats import BatchConsumer, Consumer, NatsConnection, Publisher, handler_reports, open_nats
 from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
@@ -32,6 +32,7 @@ from services.notification.adapters.grpc.dead_letters import DeadLetterServicer
 from services.notification.adapters.grpc.endpoints import EndpointServicer, WebhookServicer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.grpc.notifications import NotificationServicer
+from services.notification.adapters.grpc.operations import OperationsServicer
 from services.notification.adapters.grpc.receipts import DeliveryReceiptServicer
 from services.notification.adapters.grpc.reminders import ReminderServicer
 from services.notification.adapters.grpc.statistics import NotificationStatisticsServicer
@@ -86,6 +87,7 @@ from tocsin.notification.v1.notification_service_pb2_grpc import add_Notificatio
 from tocsin.notification.v1.notification_statistics_service_pb2_grpc import (
     add_NotificationStatisticsServiceServicer_to_server,
 )
+from tocsin.notification.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from tocsin.notification.v1.reminder_service_pb2_grpc import add_ReminderServiceServicer_to_server
 from tocsin.notification.v1.tracking_service_pb2_grpc import add_TrackingServiceServicer_to_server
 from tocsin.notification.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
@@ -174,6 +176,9 @@ async def wire_base(app: App, settings: NotificationSettings, clock: Clock) -> B
     app.task("outbox", relay.run(app.stopping), patience=timedelta(seconds=3))
     tokens = settings.open_tokens()
     tracked = TrackedLinks(settings.public_url, tokens, settings.link_ttl) if settings.public_url and tokens else None
+    await app.enter(handler_reports.answering(nats, SERVICE))
+    operations = OperationsServicer(partial(handler_reports.ask_all, nats))
+    add_OperationsServiceServicer_to_server(operations, app.server.registrar)
     return Base(
         app=app,
         settings=settings,

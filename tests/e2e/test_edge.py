@@ -32,6 +32,7 @@ SERVICES = {
     "tocsin.notification.v1.WebhookService",
     "tocsin.notification.v1.DeadLetterService",
     "tocsin.notification.v1.DeliveryReceiptService",
+    "tocsin.notification.v1.OperationsService",
     "tocsin.notification.v1.InvoiceService",
     "tocsin.notification.v1.ReminderService",
 }

@@ -29,6 +29,7 @@ from tocsin.notification.v1 import (
     invoice_service_pb2_grpc,
     notification_service_pb2,
     notification_service_pb2_grpc,
+    operations_service_pb2_grpc,
     reminder_service_pb2,
     reminder_service_pb2_grpc,
     tracking_service_pb2,
@@ -88,6 +89,7 @@ class Service:
     reminders: Any = field(init=False)
     tracking: Any = field(init=False)
     receipts: Any = field(init=False)
+    operations: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.use(self.channel)
@@ -101,6 +103,7 @@ class Service:
         self.reminders = reminder_service_pb2_grpc.ReminderServiceStub(channel)
         self.plans = channel_plan_service_pb2_grpc.ChannelPlanServiceStub(channel)
         self.tracking = tracking_service_pb2_grpc.TrackingServiceStub(channel)
+        self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
         self.receipts = delivery_receipt_service_pb2_grpc.DeliveryReceiptServiceStub(channel)
         self.letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 

@@ -35,6 +35,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		notification.RegisterWebhookServiceHandlerClient(ctx, mux, notification.NewWebhookServiceClient(not)),
 		notification.RegisterTrackingServiceHandlerClient(ctx, mux, notification.NewTrackingServiceClient(not)),
 		notification.RegisterDeadLetterServiceHandlerClient(ctx, mux, notification.NewDeadLetterServiceClient(not)),
+		notification.RegisterOperationsServiceHandlerClient(ctx, mux, notification.NewOperationsServiceClient(not)),
 		notification.RegisterDeliveryReceiptServiceHandlerClient(ctx, mux, notification.NewDeliveryReceiptServiceClient(not)),
 	)
 }

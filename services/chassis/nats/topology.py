@@ -51,6 +51,9 @@ ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
 COUNTING_VALUES_SUBJECT = "tocsin.counting_values.v1.asked"
 """A question, stored by no stream: which values count of readings that have come again with others."""
 
+HANDLERS_SUBJECT = "tocsin.handlers.v1.asked"
+"""A question to every process, stored by no stream: what it knows of its handlers."""
+
 PUBLIC_SUBJECTS = (
     VIDEO_PROBED_SUBJECT,
     VIDEO_FAILED_SUBJECT,

@@ -143,8 +143,8 @@ def service_permissions(service: str, names: MeshNames, tenants: tuple[str, ...]
     for stream in buckets:
         publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE")]
     publish += [f"$JS.API.STREAM.PURGE.{names.stream(stream)}" for stream in duty.erases]
-    hears = (*duty.hears, *duty.answers)
-    return Permissions(tuple(publish), (*map(names.subject, hears), _INBOX), answers=bool(duty.answers))
+    hears = (*duty.hears, *duty.answers, topology.HANDLERS_SUBJECT)
+    return Permissions(tuple(publish), (*map(names.subject, hears), _INBOX), answers=True)
 
 
 def mesh_permissions(

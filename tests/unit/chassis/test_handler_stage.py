@@ -111,6 +111,7 @@ def test_a_handler_has_one_stage_in_a_process() -> None:
 _TAKERS = {
     "aggregation/adapters/nats/counting_values.py": "stage_of",
     "aggregation/adapters/nats/window_feed.py": "",
+    "chassis/nats/handler_reports.py": "",
     "chassis/nats/pull_source.py": "",
 }
 
