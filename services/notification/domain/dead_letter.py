@@ -59,7 +59,7 @@ _EXACT = {
     "MALFORMED": ReasonClass.BAD_CONTENT,
     "IDEMPOTENCY_CONFLICT": ReasonClass.REFUSED,
     "NOT_FOUND": ReasonClass.REFUSED,
-    "RECEIPT_EARLY": ReasonClass.REFUSED,
+    "ReceiptEarly": ReasonClass.REFUSED,
     "TENANT_DENIED": ReasonClass.REFUSED,
     "VERSION_CONFLICT": ReasonClass.REFUSED,
     "InvalidArgument": ReasonClass.BAD_CONTENT,

@@ -79,7 +79,7 @@ const (
 	// that subscription), url.
 	ErrorReason_ERROR_REASON_SUBSCRIPTION_EXISTS ErrorReason = 20
 	// ERROR_REASON_RECEIPT_EARLY: a receipt says that nobody got a notification whose attempt has not been written down yet; report
-	// it again (ABORTED with RetryInfo). Metadata: id.
+	// it again (ABORTED). Metadata: id.
 	ErrorReason_ERROR_REASON_RECEIPT_EARLY ErrorReason = 21
 )
 
