@@ -17,10 +17,14 @@ from services.chassis.postgres import Database, Outbox, PoolOptions, migrate, op
 from services.notification.adapters.migration.migration import Options, migrate_file, set_aside_path
 from services.notification.adapters.migration.runs import Checkpoint, MigrationRuns, Run
 from services.notification.adapters.migration.undoing import Undone, changed_since, undo_run
+from services.notification.adapters.postgres.clock import DatabaseClock
+from services.notification.adapters.postgres.receipts import PostgresReceipts
 from services.notification.adapters.postgres.retry_abandoned import retry_abandoned
 from services.notification.adapters.postgres.statistics import PostgresNotificationCounts
 from services.notification.adapters.postgres.tenants import TENANT_MIGRATIONS, schema_of
-from services.notification.domain.notification import Status
+from services.notification.domain.errors import NotificationNotFound
+from services.notification.domain.notification import ChannelName, Status
+from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Period
 from tests.support.eventually import eventually
 from tests.support.notification import TENANTS, Service, pb
@@ -149,6 +153,9 @@ async def test_nobody_is_told_of_what_a_former_system_told(service: Service, dsn
     assert await runs.retentions() == KEEP, "those of the service"
     run = await migrate_file(runs, Options(file=file, keep=await runs.retentions()), tmp_path, Heard())
     assert run.counts == {"stored": 5, "pending": 1}
+    found = (await PostgresNotificationCounts(service.database).statistics("test", ALWAYS, None)).whole
+    assert (found.total, found.statuses[Status.SENT]) == (5, 3)
+    assert found.mean_delivery == timedelta(seconds=3), "of those two of which both times are known"
     own = await service.send("bob", wait=True)
     async with service.database.connection() as connection:
         await connection.execute(
@@ -164,6 +171,20 @@ async def test_nobody_is_told_of_what_a_former_system_told(service: Service, dsn
     async with service.database.transaction() as connection:
         named = await retry_abandoned(connection, Outbox(source="tests"), "test", ids, NOW)
     assert named == 0, "not by their ids, either"
+    receipts = PostgresReceipts(
+        service.database, DatabaseClock(), Outbox(source="tests"), patience=timedelta(seconds=30)
+    )
+    old = next(one for one in ids if one != own.id)
+    bounced = Receipt(
+        id="r1",
+        tenant="test",
+        notification=old,
+        kind=ReceiptKind.BOUNCED,
+        channel=ChannelName.CONSOLE,
+        occurred_at=NOW,
+    )
+    with pytest.raises(NotificationNotFound):
+        await receipts.apply(bounced)
     listed = (await service.notifications.ListNotifications(pb.ListNotificationsRequest(tenant="test"))).notifications
     assert {one.title for one in listed} == {"Fire", "T0", "T1", "T2", "T3", "T4"}
     unread = pb.ListNotificationsRequest(tenant="test", user="ada", unread=True)
@@ -172,9 +193,6 @@ async def test_nobody_is_told_of_what_a_former_system_told(service: Service, dsn
         "T3",
         "T4",
     ]
-    found = (await PostgresNotificationCounts(service.database).statistics("test", ALWAYS, None)).whole
-    assert (found.total, found.statuses[Status.SENT]) == (6, 3)
-    assert found.mean_delivery == timedelta(seconds=3), "of those two of which both times are known"
     async with service.database.connection() as connection:
         references = "SELECT count(*) FROM deliveries WHERE reference = ANY($1::uuid[]) AND reference <> $2"
         assert await connection.fetchval(references, ids, own.id) == 0

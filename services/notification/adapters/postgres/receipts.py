@@ -19,9 +19,11 @@ from services.notification.domain.lane import priority_of_type
 from services.notification.domain.notification import ChannelName, Notification, Status
 from services.notification.domain.receipt import Effect, Judgement, Receipt, ReceiptKind, judge
 
+# Of what a former system had sent, no provider of ours says anything, and nothing follows.
 _LOCK = f"""
     SELECT {rows.NOTIFICATION_COLUMNS}, n.history::text AS history, n.plan, n.step
-    FROM TENANT.notifications n WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR NO KEY UPDATE
+    FROM TENANT.notifications n WHERE n.id = ANY($1::uuid[]) AND n.migration_run IS NULL
+    ORDER BY n.id FOR NO KEY UPDATE
 """
 _KNOWN = """
     SELECT id, notification::text AS notification, kind, channel, address, detail, occurred_at
