@@ -97,8 +97,8 @@ def _row(alarm: dict[str, Any]) -> "tuple[str, Text, Text]":
 def _cleared(alarm: dict[str, Any]) -> str:
     """Why an alarm is cleared, where that is not because its condition ended; and whether it was any."""
     if (revocation := alarm.get("revocation")) is not None:
-        by, reason = revocation.get("by") or "its device", revocation.get("reason") or "another value came"
-        return f"was none: {by} has amended the reading: {reason}"
+        who = f"{by} has amended the reading: " if (by := revocation.get("by")) else ""
+        return f"was none: {who}{revocation.get('reason', '')}"
     match alarm.get("clearCause"):
         case "CLOSED_BY_HAND":
             return f"closed by {alarm['closedBy']}: {alarm['closeReason']}"

@@ -13,7 +13,18 @@ from services.aggregation.adapters.postgres.alarm_rule_store import PostgresAlar
 from services.aggregation.adapters.postgres.alarm_store import PostgresAlarmStore
 from services.aggregation.adapters.postgres.alarm_writes import write_alarms
 from services.aggregation.application.alarms.ports import AlarmFilter, AlarmRuleStore
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, State, alarm_id
+from services.aggregation.domain.alarms.alarm import (
+    DISPROVED,
+    Alarm,
+    AlarmChanges,
+    AlarmEvent,
+    Cause,
+    Disproved,
+    Memory,
+    Revoked,
+    State,
+    alarm_id,
+)
 from services.aggregation.domain.alarms.rule import (
     AlarmRule,
     Completeness,
@@ -346,3 +357,41 @@ async def test_writing_the_same_alarm_again_changes_nothing(rig: Rig) -> None:
     await rig.alarms.acknowledge(alarm(1).id, "ada", "")
     await rig.write(AlarmChanges(new=[alarm(1)]))
     assert (await rig.alarms.get(alarm(1).id)).state is State.ACKNOWLEDGED
+
+
+async def test_alarms_that_a_meter_has_disproved_are_marked_and_silence_is_not(rig: Rig) -> None:
+    rung, other = replace(alarm(1), kind="THRESHOLD"), replace(alarm(2), kind="THRESHOLD")
+    silent = alarm(3)
+    begin = T0 + SECOND
+    disproved = [Disproved(1, begin, begin), Disproved(2, T0, begin), Disproved(3, T0, T0 + HOUR)]
+    await rig.write(AlarmChanges(new=[rung, other, silent]))
+    assert not await rig.write(AlarmChanges(disproved=disproved))
+    marked = await rig.alarms.get(rung.id)
+    assert marked.revocation is not None
+    assert marked.revocation[1:] == ("", DISPROVED)
+    assert [(await rig.alarms.get(one.id)).revocation for one in (other, silent)] == [None, None]
+    # Once; and what its owner says of it leaves the mark as it is.
+    over = replace(rung, state=State.CLEARED, cleared=T0 + HOUR, cause=Cause.CONDITION_ENDED)
+    await rig.write(AlarmChanges(changed=[over], disproved=disproved))
+    assert (await rig.alarms.get(rung.id)).revocation == marked.revocation
+    await rig.write(AlarmChanges(revoked=[Revoked(rung.id, 1, None)]))
+    assert (await rig.alarms.get(rung.id)).revocation is None
+
+
+async def test_alarms_that_are_over_are_found_by_when_they_lasted(rig: Rig) -> None:
+    one, amended, still = alarm(1), alarm(3, series_id=1), alarm(2)
+    ended = T0 + HOUR
+    over = [
+        replace(one, state=State.CLEARED, cleared=ended, cause=Cause.CONDITION_ENDED),
+        replace(amended, state=State.CLEARED, cleared=ended, cause=Cause.READING_AMENDED),
+    ]
+    await rig.write(AlarmChanges(new=[one, amended, still]))
+    await rig.write(AlarmChanges(changed=over))
+
+    async def found(series_id: int, since: int, until: int) -> list[str]:
+        return [alarm.id for alarm in await rig.alarms.cleared_alarms(series_id, since, until)]
+
+    assert await found(1, ended, one.start) == [one.id]
+    assert await found(1, ended + 1, one.start) == []
+    assert await found(1, 0, one.start - 1) == []
+    assert await found(2, 0, ended) == []

@@ -5,7 +5,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.aggregation.application.alarms.ports import AlarmFilter, OpenAlarms
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Cause, Memory, Revocation, State
+from services.aggregation.domain.alarms.alarm import (
+    DISPROVED,
+    OF_NO_VALUE,
+    Alarm,
+    AlarmChanges,
+    AlarmEvent,
+    Cause,
+    Memory,
+    Revocation,
+    State,
+)
 from services.aggregation.domain.alarms.rule import AlarmRule, Audience
 from services.aggregation.domain.alarms.scope import Scope
 from services.aggregation.domain.errors import (
@@ -112,12 +122,19 @@ class InMemoryAlarmStore:
                 acknowledged=known.acknowledged,
                 acknowledged_by=known.acknowledged_by,
                 note=known.note,
+                revocation=known.revocation,
             )
         for one in changes.revoked:
             made = None
             if one.reading is not None:
                 made = Revocation(datetime.now(UTC), *self._author_of(one.series_id, one.reading))
             self.alarms[one.alarm] = replace(self.alarms[one.alarm], revocation=made)
+        for values in changes.disproved:
+            for alarm in list(self.alarms.values()):
+                raised_by = alarm.series_id == values.series_id and values.first <= (alarm.raised or 0) <= values.last
+                if raised_by and alarm.revocation is None and alarm.kind not in OF_NO_VALUE:
+                    made = Revocation(datetime.now(UTC), "", DISPROVED)
+                    self.alarms[alarm.id] = replace(alarm, revocation=made)
         for memory in changes.memories:
             key = memory.generation, memory.series_id
             if memory.values:

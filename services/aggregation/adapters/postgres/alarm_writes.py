@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, AlarmEvent, Memory, Revoked, State
+from services.aggregation.domain.alarms.alarm import (
+    DISPROVED,
+    OF_NO_VALUE,
+    Alarm,
+    AlarmChanges,
+    AlarmEvent,
+    Disproved,
+    Memory,
+    Revoked,
+    State,
+)
 from services.chassis.postgres import Connection
 
 
@@ -19,6 +29,8 @@ async def write_alarms(connection: Connection, changes: AlarmChanges) -> Sequenc
         await _update(connection, changes.changed)
     if changes.revoked:
         await _revoke(connection, changes.revoked)
+    if changes.disproved:
+        await _disprove(connection, changes.disproved)
     if changes.memories:
         await _remember(connection, changes.memories)
     return [event for event in changes.events if event.alarm.id not in closed]
@@ -142,6 +154,23 @@ async def _revoke(connection: Connection, revoked: Sequence[Revoked]) -> None:
         [one.alarm for one in revoked],
         [one.series_id for one in revoked],
         [one.reading for one in revoked],
+    )
+
+
+async def _disprove(connection: Connection, disproved: Sequence[Disproved]) -> None:
+    """What readings have raised; silence and windows are none of their values."""
+    await connection.execute(
+        """
+        UPDATE alarms a SET revoked_at = now(), revoke_reason = $5
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (series_id, first, last)
+        WHERE a.series_id = n.series_id AND a.raised_us BETWEEN n.first AND n.last AND a.start_us <= n.last
+            AND a.revoked_at IS NULL AND NOT a.kind = ANY($4::text[])
+        """,
+        [one.series_id for one in disproved],
+        [one.first for one in disproved],
+        [one.last for one in disproved],
+        OF_NO_VALUE,
+        DISPROVED,
     )
 
 

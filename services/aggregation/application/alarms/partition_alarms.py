@@ -8,6 +8,7 @@ from services.aggregation.application.alarms.rule_cache import RuleCache
 from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges
 from services.aggregation.domain.alarms.book import EvaluatorOptions
 from services.aggregation.domain.alarms.evaluator import Evaluator
+from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Descriptor
@@ -45,6 +46,10 @@ class AlarmEvaluation(Protocol):
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
         """Windows that have closed, and older ones that have changed since they did."""
+        ...
+
+    def corrections(self, corrections: Sequence[Correction]) -> None:
+        """Readings of counters that are not taken at their word, any more in some cases."""
         ...
 
     def tried_since(self, series: int, times: Sequence[int]) -> int | None:
@@ -100,6 +105,9 @@ class NoAlarms:
         """See `AlarmEvaluation`."""
 
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
+        """See `AlarmEvaluation`."""
+
+    def corrections(self, corrections: Sequence[Correction]) -> None:
         """See `AlarmEvaluation`."""
 
     def tried_since(self, series: int, times: Sequence[int]) -> int | None:
@@ -176,6 +184,10 @@ class PartitionAlarms:
     def windows(self, closed: Sequence[ClosedWindows], revised: Sequence[RevisedWindow]) -> None:
         """See `AlarmEvaluation`."""
         self._evaluator.windows(closed, revised)
+
+    def corrections(self, corrections: Sequence[Correction]) -> None:
+        """See `AlarmEvaluation`."""
+        self._evaluator.disproved([found for found in corrections if found.kind == "REVOKED"])
 
     def tried_since(self, series: int, times: Sequence[int]) -> int | None:
         """See `AlarmEvaluation`."""

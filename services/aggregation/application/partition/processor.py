@@ -374,6 +374,7 @@ class Processor:
         }
         dirty = sorted(moved.union(described, changes.touched.tolist(), (window.series for window in reclosed)))
         now = wall_clock_us()
+        self.alarms.corrections(corrections)
         self.alarms.windows(changes.closed, [window for window in revised if window.row["count"]])
         return Write(
             ids=self._registry.ids,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.aggregation.domain.alarms.rule import Audience, Severity
 from services.aggregation.domain.series import SeriesKey
@@ -100,6 +100,23 @@ class Memory(NamedTuple):
     values: Sequence[float]
 
 
+class Disproved(NamedTuple):
+    """Values of a counter in [first, last] that were accepted and are none by what it has counted since: an alarm that
+    one of them has raised was none."""
+
+    series_id: int
+    first: int
+    last: int
+
+
+DISPROVED: Final = "what the meter sent afterwards goes on from before this value"
+"""The reason of such a revocation, which nobody has asked for."""
+
+
+OF_NO_VALUE: Final = ("NO_DATA", "COMPLETENESS")
+"""Kinds that are about readings being there, whatever their values."""
+
+
 class Revoked(NamedTuple):
     """An alarm that is none by what was made of the reading of this event time; None: it is one after all."""
 
@@ -118,9 +135,12 @@ class AlarmChanges:
     memories: list[Memory] = field(default_factory=list[Memory])
     events: list[AlarmEvent] = field(default_factory=list[AlarmEvent])
     revoked: list[Revoked] = field(default_factory=list[Revoked])
+    disproved: list[Disproved] = field(default_factory=list[Disproved])
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.forgotten or self.memories or self.events or self.revoked)
+        return bool(
+            self.new or self.changed or self.forgotten or self.memories or self.events or self.revoked or self.disproved
+        )
 
 
 def alarm_id(generation: int, series_id: int, start: int, occasion: int = 0) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from services.aggregation.domain.alarms.accepted_values import accepted_values
-from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Memory
+from services.aggregation.domain.alarms.alarm import Alarm, AlarmChanges, Disproved, Memory
 from services.aggregation.domain.alarms.amended import (
     Reach,
     ended_within,
@@ -38,6 +38,7 @@ from services.aggregation.domain.alarms.selection import (
     select_accepted,
 )
 from services.aggregation.domain.columns import Ints
+from services.aggregation.domain.counters.correction import Correction
 from services.aggregation.domain.late.propagation import RevisedWindow
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Descriptor, Kind
@@ -178,6 +179,13 @@ class Evaluator:
         self._book.sync()
         evaluate_revised(self._book, windows, revised)
         evaluate_closed(self._book, windows)
+
+    def disproved(self, revoked: Sequence[Correction]) -> None:
+        """Accepted values of counters that are none any more."""
+        book = self._book
+        for found in revoked:
+            if found.series < book.size and book.watched[found.series]:
+                book.ledger.disproved(Disproved(self._engine.states.ids[found.series], found.time, found.last_time))
 
     def tried_since(self, place: int, times: Sequence[int]) -> int | None:
         """From when on the readings of a series are needed, after those at `times` were amended; None: no rule is

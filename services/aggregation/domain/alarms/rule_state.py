@@ -9,6 +9,7 @@ from services.aggregation.domain.alarms.alarm import (
     AlarmChanges,
     AlarmEvent,
     Cause,
+    Disproved,
     Memory,
     Revoked,
     State,
@@ -30,6 +31,7 @@ class Ledger:
         self._memories: dict[tuple[int, int], Memory] = {}
         self._events: list[AlarmEvent] = []
         self._revoked: list[Revoked] = []
+        self._disproved: list[Disproved] = []
 
     def opened(self, alarm: Alarm) -> None:
         """An alarm that is not stored yet."""
@@ -60,6 +62,10 @@ class Ledger:
         """What was made of the reading makes it none; without a reading it is one after all."""
         self._revoked.append(Revoked(alarm.id, alarm.series_id, reading))
 
+    def disproved(self, values: Disproved) -> None:
+        """Alarms that one of these values has raised were none."""
+        self._disproved.append(values)
+
     def take(self) -> AlarmChanges:
         """Everything since the last time."""
         images = [replace(alarm) for alarm in self._touched.values()]
@@ -70,6 +76,7 @@ class Ledger:
             memories=list(self._memories.values()),
             events=list(self._events),
             revoked=list(self._revoked),
+            disproved=list(self._disproved),
         )
         for kept in (
             self._touched,
@@ -78,6 +85,7 @@ class Ledger:
             self._memories,
             self._events,
             self._revoked,
+            self._disproved,
         ):
             kept.clear()
         return changes

@@ -4,7 +4,7 @@ nobody."""
 import pytest
 
 from services.aggregation.adapters.nats.alarm_events import alarm_events
-from services.aggregation.domain.alarms.alarm import State
+from services.aggregation.domain.alarms.alarm import DISPROVED, State
 from services.aggregation.domain.alarms.rule import (
     Condition,
     ContainerFull,
@@ -195,3 +195,48 @@ def test_people_are_told_of_the_end_where_the_rule_says_so(cleared: bool) -> Non
         bodies = [one.body for one in notices]
         assert bodies[1].startswith("it is over (2025-10-09 09:01:00 UTC). It had been: temperature in b1/r1")
         assert bodies[3].startswith("the rule was changed, disabled or deleted (")
+
+
+REVOKED = (100, 101, 102, 9990, 9991, 9992, 0, 103, 104, 105, 106)
+
+
+def test_an_alarm_by_a_value_that_a_meter_revokes_is_marked_and_no_value_in_doubt_raises_any() -> None:
+    """The step up has counted before a zero comes; then values go on from before it."""
+    high, low = rule(Threshold(True, 9000), "high"), rule(Threshold(False, 50), "low")
+    bench = AlarmBench([COUNTER], high, low, rule(NoData(HOUR), "quiet"))
+    for one in values(*REVOKED):
+        bench.feed([one])
+    bench.fall_quiet()
+    [alarm] = bench.alarms
+    assert (alarm.rule, alarm.value, alarm.state) == ("high", 9992.0, State.CLEARED)
+    assert alarm.revocation is not None
+    assert alarm.revocation[1:] == ("", DISPROVED)
+    assert [event.alarm.state for event in bench.store.alarms.events] == [State.RAISED, State.CLEARED]
+
+
+@pytest.mark.parametrize(
+    ("readings", "trusted"),
+    [
+        # Two restarts in a row: the first was trusted when the second came.
+        ((500, 510, 520, 3, 8, 13, 18, 2, 7, 530, 540, 550), 1),
+        ((500, 510, 520, 3, 8, 13, 18, 2, 7, 9, 11, 13, 530, 540), 1),
+        ((500, 510, 520, 3, 8, 13, 530, 540, 550), 0),
+        ((100, 110, 120, 125, 122, 123, 124, 130, 135, 140), 0),
+    ],
+)
+def test_while_a_meter_is_in_doubt_nothing_rings_and_what_it_revokes_is_marked(
+    readings: tuple[float, ...], trusted: int
+) -> None:
+    bench = AlarmBench([COUNTER], rule(Threshold(False, 99), "low"), rule(RateOfChange(10_000, Direction.FALLING)))
+    for one in values(*readings):
+        bench.feed([one])
+    bench.fall_quiet()
+    assert [alarm.revocation is not None for alarm in bench.alarms] == [True] * trusted
+
+
+def test_an_alarm_that_a_meter_does_not_revoke_stays_unmarked() -> None:
+    bench = AlarmBench([COUNTER], rule(Threshold(True, 101.5)))
+    for one in values(100, 101, 102, 0, 103, 104, 105):
+        bench.feed([one])
+    bench.fall_quiet()
+    assert [(alarm.open, alarm.revocation) for alarm in bench.alarms] == [(True, None)]

@@ -1427,9 +1427,10 @@ type Alarm_Revocation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// time when it took effect.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// by is the subject of the token of who amended the reading, or decided about it; empty when its device has sent another value.
+	// by is the subject of the token of who amended the reading, or decided about it; empty when nobody did: its device has sent
+	// another value, or a meter has gone on from before the value, which is listed among its corrections as REVOKED.
 	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
-	// reason that was given.
+	// reason that was given, or what has shown it.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
