@@ -147,8 +147,29 @@ def test_a_dry_run_sends_and_stores_nothing(rest: httpx.Client, unique: Callable
     answer = rest.post("/v1/notifications", json=notification(user, channel="CONSOLE", dryRun=True))
     assert answer.status_code == 200, answer.text
     assert answer.json()["channel"] == "CONSOLE"
+    assert answer.json()["plan"] == [{"channel": "CONSOLE", "address": "console", "after": "0s"}]
+    steps = [{"channel": "EMAIL", "after": "30s"}, {"channel": "WEBHOOK"}, {"channel": "FCM"}]
+    rest.put(f"/v1/users/{user}/channelPlan", json={"tenant": "test", "type": "INFO", "steps": steps})
+    for channel, address in (("EMAIL", "ann.b@example.test"), ("WEBHOOK", "https://93.184.215.14/hooks/s3cret?t=1")):
+        made = {"tenant": "test", "channel": channel, "address": address}
+        assert rest.post(f"/v1/users/{user}/endpoints", json=made).status_code == 200
+    planned = rest.post("/v1/notifications", json=notification(user, dryRun=True)).json()["plan"]
+    assert planned == [
+        {"channel": "EMAIL", "address": "a\u2026@example.test", "after": "0s"},
+        {"channel": "WEBHOOK", "address": "https://93.184.215.14/\u2026", "after": "30s"},
+    ]
     listed = rest.get("/v1/notifications", params={"tenant": "test", "user": user}).json()
     assert listed.get("notifications", []) == []
+
+
+def test_what_is_too_large_is_told_the_limit(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    one = notification(unique("u"), channel="CONSOLE", body="x" * 4000)
+    refused = rest.post("/v1/notifications:sendBulk", json={"notifications": [one | {"body": "\u00e4" * 3900}] * 600})
+    assert (refused.status_code, refused.json()["reason"]) == (413, "TOO_LARGE"), refused.text
+    assert refused.json()["metadata"] == {"limit": str(4 << 20)}
+    assert str(4 << 20) in refused.json()["detail"]
+    whole = rest.post("/v1/notifications:sendBulk", json={"notifications": [one] * 1000})
+    assert (whole.status_code, whole.json()["accepted"]) == (200, 1000), whole.text[:500]
 
 
 def test_a_token_touches_only_its_tenants(edge: Edge, unique: Callable[[str], str]) -> None:

@@ -2,6 +2,7 @@ package problem
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ var bare = map[codes.Code]struct{ reason, detail string }{
 	codes.NotFound:          {"NOT_FOUND", "There is no such resource."},
 }
 
+// overLimit is how gRPC says that a message is too large: "larger than max (4194309 vs. 4194304)".
+var overLimit = regexp.MustCompile(`larger than max \((\d+) vs\. (\d+)\)`)
+
 // FromError makes a problem from the error of a call. bodyField is the field of the request that the body fills
 // (contract.Binding.Body): clients know their body, not the message around it, so the name is taken off the fields.
 func FromError(err error, bodyField string) *Problem {
@@ -84,6 +88,10 @@ func FromError(err error, bodyField string) *Problem {
 	if st.Code() == codes.ResourceExhausted && tooLarge {
 		p.setReason(TooLarge)
 		p.Status, p.Title = http.StatusRequestEntityTooLarge, http.StatusText(http.StatusRequestEntityTooLarge)
+		if sizes := overLimit.FindStringSubmatch(st.Message()); !typed && sizes != nil {
+			p.Detail = "The request has " + sizes[1] + " bytes as the service gets it, more than the " + sizes[2] + " that it takes."
+			p.Metadata = map[string]string{"limit": sizes[2]}
+		}
 	}
 	if p.RetryAfter == 0 && st.Code() == codes.Unavailable {
 		p.RetryAfter = time.Second

@@ -60,8 +60,16 @@ def send_test(
         }
         if result.get("nextAttemptTime"):
             shown["next attempt"] = result["nextAttemptTime"]
+        for place, one in enumerate(result.get("plan", []), 1):
+            shown[f"{place}."] = f"{one['channel']} {one['address']}, {_when(one.get('after'))}"
         out.print(fields("", shown))
     if not dry_run and result["status"] == "FAILED":
         raise CommandError(f"the notification was given up: {result.get('error', '')}")
     if not dry_run and result["status"] == "PENDING":
         raise CommandError(f"nobody has been reached yet: {result.get('error', '') or 'the attempt goes on'}")
+
+
+def _when(after: str | None) -> str:
+    if after is None:
+        return "when what is before it has failed for good"
+    return "at once" if after == "0s" else f"after {after} without an answer"

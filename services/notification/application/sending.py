@@ -10,7 +10,7 @@ from services.chassis.group_commit import GroupCommit
 from services.notification.application.lanes import Lanes
 from services.notification.application.ports import EndpointStore, Enqueued, NotificationStore
 from services.notification.application.tenants import Tenants
-from services.notification.domain.channel_plan import NOBODY, Contacts, Plans, Route
+from services.notification.domain.channel_plan import NOBODY, Contacts, Plans, Route, planned
 from services.notification.domain.errors import DeliveryFailed
 from services.notification.domain.lane import Lane
 from services.notification.domain.links import LinkOrigins
@@ -60,11 +60,10 @@ class Sender:
             raise refusal
         if not command.dry_run and not command.wait:
             return await self.queueing.submit(draft)
-        [route] = await self.routes([draft])
         if command.dry_run:
-            if isinstance(route, DomainError):
-                raise route
-            return _imagined(draft, route)
+            contacts = _known(await self._contacts([draft]), draft)
+            return _imagined(draft, self._plans.route(draft, contacts), contacts, self._plans)
+        [route] = await self.routes([draft])
         if isinstance(route, DomainError):
             [known] = await self._first_answers([draft], [route])
             if isinstance(known, DomainError):
@@ -184,7 +183,7 @@ def _told(notification: Notification) -> Notification:
     return notification
 
 
-def _imagined(draft: Draft, route: Route) -> Notification:
+def _imagined(draft: Draft, route: Route, contacts: Contacts, plans: Plans) -> Notification:
     return Notification(
         id="",
         tenant=draft.tenant,
@@ -200,4 +199,5 @@ def _imagined(draft: Draft, route: Route) -> Notification:
         error="",
         created_at=datetime.now(UTC),
         version=0,
+        planned=planned(plans.usable(route.plan), contacts.addresses),
     )

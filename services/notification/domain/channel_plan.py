@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.notification.domain.delivery import CONSOLE, Endpoint
 from services.notification.domain.errors import ChannelNotConfigured, NoEndpoint
-from services.notification.domain.notification import ChannelName, Draft, Type
+from services.notification.domain.notification import ChannelName, Draft, Planned, Type
 
 LONGEST = timedelta(days=7)
 
@@ -75,6 +75,18 @@ def legs_from(plan: Plan, step: int, addresses: Addresses) -> tuple[Leg, ...]:
             break
         after += given
     return tuple(legs)
+
+
+def planned(plan: Plan, addresses: Addresses) -> tuple[Planned, ...]:
+    """All addresses that the plan may lead to, in the order in which they are tried."""
+    found: list[Planned] = []
+    after: timedelta | None = timedelta(0)
+    for step in plan:
+        points = (CONSOLE,) if step.channel is ChannelName.CONSOLE else addresses.get(step.channel, ())
+        if points:
+            found += [Planned(step.channel, point.masked, after) for point in points]
+            after = None if after is None or step.after is None else after + step.after
+    return tuple(found)
 
 
 def lost(plan: Plan) -> Route:

@@ -98,6 +98,22 @@ class Endpoint:
             return self.address[:SHOWN_TOKEN] + "\u2026"
         return self.address
 
+    @property
+    def masked(self) -> str:
+        """Enough of the address to know it again: neither names of people, nor paths and queries, which may be
+        secrets."""
+        return _masked(self.channel, self.shown)
+
+
+def _masked(channel: ChannelName, address: str) -> str:
+    if channel is ChannelName.EMAIL:
+        name, _, domain = address.rpartition("@")
+        return f"{name[:1]}\u2026@{domain}"
+    if channel is ChannelName.WEBHOOK:
+        scheme, _, rest = address.partition("://")
+        return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}/\u2026"
+    return address
+
 
 CONSOLE = Endpoint("", ChannelName.CONSOLE, "console")
 """The console needs no address."""

@@ -81,12 +81,21 @@ class Attempt:
     repeat: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An address that would be tried, masked, after a time; None: when what is before it has failed for good."""
+
+    channel: ChannelName
+    address: str
+    after: timedelta | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
     """A notification as it is kept. Times are aware (UTC); `version` rises with every change.
 
     `channel` and `address` are the ones that reached the user; before that, the channel that is tried, and none.
-    `history` has the latest attempts, oldest first; not in pages."""
+    `history` has the latest attempts, oldest first; not in pages. `planned` is of those that are only imagined."""
 
     id: str
     tenant: str
@@ -109,3 +118,4 @@ class Notification:
     link: str = ""
     address: str = ""
     history: tuple[Attempt, ...] = ()
+    planned: tuple[Planned, ...] = ()

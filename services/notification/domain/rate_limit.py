@@ -38,6 +38,13 @@ class RateLimit:
         """How many may go now, with `taken` slots taken (see `Slots`)."""
         return max(self.limit - taken, 0)
 
+    def frees_at(self, slots: Slots, now: datetime) -> datetime:
+        """When the next slot frees as far as is known: what is under way counts for a period if it is sent, as most of
+        it is."""
+        frees = sorted([at + self.period for at in slots.completed] + [now + self.period] * slots.under_way)
+        over = slots.taken - self.limit
+        return frees[over] if over >= 0 else now
+
     def turns(
         self, completed: Sequence[datetime], under_way: int, now: datetime, *, count: int, ahead: int = 0
     ) -> list[datetime]:

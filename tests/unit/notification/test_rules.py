@@ -22,7 +22,7 @@ from services.notification.domain.delivery import (
 from services.notification.domain.errors import ChannelNotConfigured, DataTooLarge, NoEndpoint
 from services.notification.domain.lane import receiver_of
 from services.notification.domain.notification import ChannelName, Draft, Type
-from services.notification.domain.rate_limit import RateLimit
+from services.notification.domain.rate_limit import RateLimit, Slots
 from services.notification.domain.retry_schedule import RetrySchedule, parse_retry_after
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -229,6 +229,22 @@ def test_the_fingerprint_tells_content_apart() -> None:
     assert draft(title="ab", body="c").fingerprint() != draft(title="a", body="bc").fingerprint()
     with pytest.raises(DataTooLarge):
         draft(data="é" * 2049)
+
+
+@pytest.mark.parametrize(
+    ("ages", "under_way", "wait"),
+    [
+        ([], 0, 0),
+        ([], 10, 60),
+        ([45, 10], 8, 15),
+        ([45, 10], 9, 50),  # the limit was lowered: the first to free is none of theirs
+        ([5], 10, 60),
+        ([59] * 3, 7, 1),
+    ],
+)
+def test_how_long_until_a_slot_frees(ages: list[int], under_way: int, wait: int) -> None:
+    slots = Slots(tuple(NOW - timedelta(seconds=age) for age in ages), under_way)
+    assert RateLimit().frees_at(slots, NOW) == NOW + timedelta(seconds=wait)
 
 
 @given(

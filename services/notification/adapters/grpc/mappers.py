@@ -13,7 +13,7 @@ from services.notification.application.ports import AbandonedFilter, Notificatio
 from services.notification.domain.dead_letter import DeadLetter, LetterFilter, LetterState, ReasonClass
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState
-from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Status, Type
+from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Planned, Status, Type
 from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Period
 from services.notification.domain.webhook import OVERLAP, Subscription
@@ -158,9 +158,17 @@ def notification(value: Notification) -> pb.Notification:
         link=value.link,
         address=value.address,
         history=[_attempt(one) for one in value.history],
+        plan=[_planned(one) for one in value.planned],
     )
     if value.data:
         message.data.update(cast(dict[str, Any], json.loads(value.data)))
+    return message
+
+
+def _planned(value: Planned) -> pb.PlannedDelivery:
+    message = pb.PlannedDelivery(channel=value.channel.value, address=value.address)
+    if value.after is not None:
+        message.after.FromTimedelta(value.after)
     return message
 
 

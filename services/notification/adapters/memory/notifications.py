@@ -74,8 +74,8 @@ class InMemoryNotifications:
             return known
         slots = state.slots_of((draft.tenant, draft.user), now)
         if not state.limit.free(slots.taken):
-            turn = state.limit.turns(slots.completed, slots.under_way, now, count=1)[0]
-            raise RateLimited(draft.user, state.limit.limit, state.limit.period, turn - now)
+            wait = state.limit.frees_at(slots, now) - now
+            raise RateLimited(draft.user, state.limit.limit, state.limit.period, wait)
         made = self._add(draft, route)
         going = [one for one in state.legs_of(made.notification.id) if not one.standby]
         return replace(made, claimed=tuple(take(state, going)))

@@ -171,8 +171,8 @@ class Enqueuer:
             now = await self._clock.now(connection)
             slots = (await rate_limit.slots(connection, [new.user], self._limit, now))[new.user]
             if not self._limit.free(slots.taken):
-                turn = self._limit.turns(slots.completed, slots.under_way, now, count=1)[0]
-                raise RateLimited(draft.user, self._limit.limit, self._limit.period, turn - now)
+                wait = self._limit.frees_at(slots, now) - now
+                raise RateLimited(draft.user, self._limit.limit, self._limit.period, wait)
             batch = _batch([new], now)
             batch.claimed |= {one.id for one in batch.legs[new.id] if not one.leg.standby}
             await self._insert(connection, batch)

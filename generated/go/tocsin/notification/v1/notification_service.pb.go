@@ -11,6 +11,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -299,7 +300,9 @@ type Notification struct {
 	// history of the attempts, oldest first, the latest 20; in the answers of GetNotification and waiting calls only.
 	History []*DeliveryAttempt `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
 	// link that it leads to; empty without one.
-	Link          string `protobuf:"bytes,20,opt,name=link,proto3" json:"link,omitempty"`
+	Link string `protobuf:"bytes,20,opt,name=link,proto3" json:"link,omitempty"`
+	// plan of a dry run: the addresses in the order in which they would be tried; empty otherwise.
+	Plan          []*PlannedDelivery `protobuf:"bytes,23,rep,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -481,6 +484,77 @@ func (x *Notification) GetLink() string {
 	return ""
 }
 
+func (x *Notification) GetPlan() []*PlannedDelivery {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// PlannedDelivery is an address that a dry run has found.
+type PlannedDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// channel of the address.
+	Channel Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
+	// address, masked: enough of it to know it again.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// after how long it would be tried if nobody had been reached; absent: only when what is before it has failed for good.
+	After         *durationpb.Duration `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedDelivery) Reset() {
+	*x = PlannedDelivery{}
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedDelivery) ProtoMessage() {}
+
+func (x *PlannedDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedDelivery.ProtoReflect.Descriptor instead.
+func (*PlannedDelivery) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PlannedDelivery) GetChannel() Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return Channel_CHANNEL_UNSPECIFIED
+}
+
+func (x *PlannedDelivery) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *PlannedDelivery) GetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
 // DeliveryAttempt is one attempt at one address.
 type DeliveryAttempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -505,7 +579,7 @@ type DeliveryAttempt struct {
 
 func (x *DeliveryAttempt) Reset() {
 	*x = DeliveryAttempt{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +591,7 @@ func (x *DeliveryAttempt) String() string {
 func (*DeliveryAttempt) ProtoMessage() {}
 
 func (x *DeliveryAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[1]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +604,7 @@ func (x *DeliveryAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryAttempt.ProtoReflect.Descriptor instead.
 func (*DeliveryAttempt) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *DeliveryAttempt) GetTime() *timestamppb.Timestamp {
@@ -601,7 +675,7 @@ type SendNotificationRequest struct {
 	Channel Channel `protobuf:"varint,7,opt,name=channel,proto3,enum=tocsin.notification.v1.Channel" json:"channel,omitempty"`
 	// wait for the first attempt before answering.
 	Wait bool `protobuf:"varint,8,opt,name=wait,proto3" json:"wait,omitempty"`
-	// dry_run shows what would be sent, through which channel, and sends and stores nothing.
+	// dry_run shows what would be sent, through which channels and to which addresses (`plan`), and sends and stores nothing.
 	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// idempotency_key makes a retry safe (the `Idempotency-Key` header over REST): the same key with the same content
 	// returns the first notification, with other content ALREADY_EXISTS. Kept for 24 hours.
@@ -616,7 +690,7 @@ type SendNotificationRequest struct {
 
 func (x *SendNotificationRequest) Reset() {
 	*x = SendNotificationRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +702,7 @@ func (x *SendNotificationRequest) String() string {
 func (*SendNotificationRequest) ProtoMessage() {}
 
 func (x *SendNotificationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[2]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +715,7 @@ func (x *SendNotificationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendNotificationRequest.ProtoReflect.Descriptor instead.
 func (*SendNotificationRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SendNotificationRequest) GetTenant() string {
@@ -724,7 +798,8 @@ func (x *SendNotificationRequest) GetLink() string {
 // SendBulkNotificationsRequest carries up to 1,000 notifications.
 type SendBulkNotificationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// notifications to send; each is judged on its own. `wait` and `dry_run` of the items are ignored.
+	// notifications to send; each is judged on its own. `wait` and `dry_run` of the items are ignored. A call has 4 MiB as
+	// protobuf at most (TOCSIN_GRPC_MAX_MESSAGE); a larger one is refused with the limit (413 over REST), so split it.
 	Notifications []*SendNotificationRequest `protobuf:"bytes,1,rep,name=notifications,proto3" json:"notifications,omitempty"`
 	// idempotency_key makes a retry of the whole call safe (the `Idempotency-Key` header over REST): an item without a key of
 	// its own has this one, with its place appended (`key/0`, `key/1`...).
@@ -735,7 +810,7 @@ type SendBulkNotificationsRequest struct {
 
 func (x *SendBulkNotificationsRequest) Reset() {
 	*x = SendBulkNotificationsRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +822,7 @@ func (x *SendBulkNotificationsRequest) String() string {
 func (*SendBulkNotificationsRequest) ProtoMessage() {}
 
 func (x *SendBulkNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[3]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +835,7 @@ func (x *SendBulkNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendBulkNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SendBulkNotificationsRequest) GetNotifications() []*SendNotificationRequest {
@@ -790,7 +865,7 @@ type SendBulkNotificationsResponse struct {
 
 func (x *SendBulkNotificationsResponse) Reset() {
 	*x = SendBulkNotificationsResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +877,7 @@ func (x *SendBulkNotificationsResponse) String() string {
 func (*SendBulkNotificationsResponse) ProtoMessage() {}
 
 func (x *SendBulkNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +890,7 @@ func (x *SendBulkNotificationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendBulkNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendBulkNotificationsResponse) GetOutcomes() []*SendBulkNotificationsResponse_Outcome {
@@ -845,7 +920,7 @@ type GetNotificationRequest struct {
 
 func (x *GetNotificationRequest) Reset() {
 	*x = GetNotificationRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +932,7 @@ func (x *GetNotificationRequest) String() string {
 func (*GetNotificationRequest) ProtoMessage() {}
 
 func (x *GetNotificationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +945,7 @@ func (x *GetNotificationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNotificationRequest.ProtoReflect.Descriptor instead.
 func (*GetNotificationRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetNotificationRequest) GetId() string {
@@ -914,7 +989,7 @@ type ListNotificationsRequest struct {
 
 func (x *ListNotificationsRequest) Reset() {
 	*x = ListNotificationsRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1001,7 @@ func (x *ListNotificationsRequest) String() string {
 func (*ListNotificationsRequest) ProtoMessage() {}
 
 func (x *ListNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1014,7 @@ func (x *ListNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*ListNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListNotificationsRequest) GetPageSize() int32 {
@@ -1018,7 +1093,7 @@ type ListNotificationsResponse struct {
 
 func (x *ListNotificationsResponse) Reset() {
 	*x = ListNotificationsResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1105,7 @@ func (x *ListNotificationsResponse) String() string {
 func (*ListNotificationsResponse) ProtoMessage() {}
 
 func (x *ListNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1118,7 @@ func (x *ListNotificationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*ListNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListNotificationsResponse) GetNotifications() []*Notification {
@@ -1075,7 +1150,7 @@ type MarkNotificationReadRequest struct {
 
 func (x *MarkNotificationReadRequest) Reset() {
 	*x = MarkNotificationReadRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1162,7 @@ func (x *MarkNotificationReadRequest) String() string {
 func (*MarkNotificationReadRequest) ProtoMessage() {}
 
 func (x *MarkNotificationReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1175,7 @@ func (x *MarkNotificationReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkNotificationReadRequest.ProtoReflect.Descriptor instead.
 func (*MarkNotificationReadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{8}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MarkNotificationReadRequest) GetId() string {
@@ -1139,7 +1214,7 @@ type MarkNotificationOpenedRequest struct {
 
 func (x *MarkNotificationOpenedRequest) Reset() {
 	*x = MarkNotificationOpenedRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1226,7 @@ func (x *MarkNotificationOpenedRequest) String() string {
 func (*MarkNotificationOpenedRequest) ProtoMessage() {}
 
 func (x *MarkNotificationOpenedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1239,7 @@ func (x *MarkNotificationOpenedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkNotificationOpenedRequest.ProtoReflect.Descriptor instead.
 func (*MarkNotificationOpenedRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{9}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MarkNotificationOpenedRequest) GetId() string {
@@ -1204,7 +1279,7 @@ type MarkAllNotificationsReadRequest struct {
 
 func (x *MarkAllNotificationsReadRequest) Reset() {
 	*x = MarkAllNotificationsReadRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1291,7 @@ func (x *MarkAllNotificationsReadRequest) String() string {
 func (*MarkAllNotificationsReadRequest) ProtoMessage() {}
 
 func (x *MarkAllNotificationsReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[10]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1304,7 @@ func (x *MarkAllNotificationsReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkAllNotificationsReadRequest.ProtoReflect.Descriptor instead.
 func (*MarkAllNotificationsReadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{10}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MarkAllNotificationsReadRequest) GetTenant() string {
@@ -1264,7 +1339,7 @@ type MarkAllNotificationsReadResponse struct {
 
 func (x *MarkAllNotificationsReadResponse) Reset() {
 	*x = MarkAllNotificationsReadResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1351,7 @@ func (x *MarkAllNotificationsReadResponse) String() string {
 func (*MarkAllNotificationsReadResponse) ProtoMessage() {}
 
 func (x *MarkAllNotificationsReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[11]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1364,7 @@ func (x *MarkAllNotificationsReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkAllNotificationsReadResponse.ProtoReflect.Descriptor instead.
 func (*MarkAllNotificationsReadResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{11}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MarkAllNotificationsReadResponse) GetMarked() int64 {
@@ -1324,7 +1399,7 @@ type RetryNotificationsRequest struct {
 
 func (x *RetryNotificationsRequest) Reset() {
 	*x = RetryNotificationsRequest{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1411,7 @@ func (x *RetryNotificationsRequest) String() string {
 func (*RetryNotificationsRequest) ProtoMessage() {}
 
 func (x *RetryNotificationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[12]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1424,7 @@ func (x *RetryNotificationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryNotificationsRequest.ProtoReflect.Descriptor instead.
 func (*RetryNotificationsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{12}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetryNotificationsRequest) GetTenant() string {
@@ -1421,7 +1496,7 @@ type RetryNotificationsResponse struct {
 
 func (x *RetryNotificationsResponse) Reset() {
 	*x = RetryNotificationsResponse{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1508,7 @@ func (x *RetryNotificationsResponse) String() string {
 func (*RetryNotificationsResponse) ProtoMessage() {}
 
 func (x *RetryNotificationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[13]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1521,7 @@ func (x *RetryNotificationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryNotificationsResponse.ProtoReflect.Descriptor instead.
 func (*RetryNotificationsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{13}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetryNotificationsResponse) GetRetried() int32 {
@@ -1482,7 +1557,7 @@ type SendBulkNotificationsResponse_Outcome struct {
 
 func (x *SendBulkNotificationsResponse_Outcome) Reset() {
 	*x = SendBulkNotificationsResponse_Outcome{}
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1569,7 @@ func (x *SendBulkNotificationsResponse_Outcome) String() string {
 func (*SendBulkNotificationsResponse_Outcome) ProtoMessage() {}
 
 func (x *SendBulkNotificationsResponse_Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[14]
+	mi := &file_tocsin_notification_v1_notification_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1582,7 @@ func (x *SendBulkNotificationsResponse_Outcome) ProtoReflect() protoreflect.Mess
 
 // Deprecated: Use SendBulkNotificationsResponse_Outcome.ProtoReflect.Descriptor instead.
 func (*SendBulkNotificationsResponse_Outcome) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{4, 0}
+	return file_tocsin_notification_v1_notification_service_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *SendBulkNotificationsResponse_Outcome) GetIndex() int32 {
@@ -1549,7 +1624,7 @@ var File_tocsin_notification_v1_notification_service_proto protoreflect.FileDesc
 
 const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\n" +
-	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd2\a\n" +
+	"1tocsin/notification/v1/notification_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8f\b\n" +
 	"\fNotification\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1573,13 +1648,18 @@ const file_tocsin_notification_v1_notification_service_proto_rawDesc = "" +
 	"\topen_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\bopenTime\x12\x18\n" +
 	"\aaddress\x18\x11 \x01(\tR\aaddress\x12A\n" +
 	"\ahistory\x18\x12 \x03(\v2'.tocsin.notification.v1.DeliveryAttemptR\ahistory\x12\x12\n" +
-	"\x04link\x18\x14 \x01(\tR\x04link\"C\n" +
+	"\x04link\x18\x14 \x01(\tR\x04link\x12;\n" +
+	"\x04plan\x18\x17 \x03(\v2'.tocsin.notification.v1.PlannedDeliveryR\x04plan\"C\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\b\n" +
 	"\x04SENT\x10\x02\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x03\"\xf0\x01\n" +
+	"\x06FAILED\x10\x03\"\x97\x01\n" +
+	"\x0fPlannedDelivery\x129\n" +
+	"\achannel\x18\x01 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelR\achannel\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12/\n" +
+	"\x05after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05after\"\xf0\x01\n" +
 	"\x0fDeliveryAttempt\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x129\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x1f.tocsin.notification.v1.ChannelR\achannel\x12\x18\n" +
@@ -1710,80 +1790,85 @@ func file_tocsin_notification_v1_notification_service_proto_rawDescGZIP() []byte
 }
 
 var file_tocsin_notification_v1_notification_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tocsin_notification_v1_notification_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_tocsin_notification_v1_notification_service_proto_goTypes = []any{
 	(Channel)(0),                                  // 0: tocsin.notification.v1.Channel
 	(NotificationType)(0),                         // 1: tocsin.notification.v1.NotificationType
 	(NotificationView)(0),                         // 2: tocsin.notification.v1.NotificationView
 	(Notification_Status)(0),                      // 3: tocsin.notification.v1.Notification.Status
 	(*Notification)(nil),                          // 4: tocsin.notification.v1.Notification
-	(*DeliveryAttempt)(nil),                       // 5: tocsin.notification.v1.DeliveryAttempt
-	(*SendNotificationRequest)(nil),               // 6: tocsin.notification.v1.SendNotificationRequest
-	(*SendBulkNotificationsRequest)(nil),          // 7: tocsin.notification.v1.SendBulkNotificationsRequest
-	(*SendBulkNotificationsResponse)(nil),         // 8: tocsin.notification.v1.SendBulkNotificationsResponse
-	(*GetNotificationRequest)(nil),                // 9: tocsin.notification.v1.GetNotificationRequest
-	(*ListNotificationsRequest)(nil),              // 10: tocsin.notification.v1.ListNotificationsRequest
-	(*ListNotificationsResponse)(nil),             // 11: tocsin.notification.v1.ListNotificationsResponse
-	(*MarkNotificationReadRequest)(nil),           // 12: tocsin.notification.v1.MarkNotificationReadRequest
-	(*MarkNotificationOpenedRequest)(nil),         // 13: tocsin.notification.v1.MarkNotificationOpenedRequest
-	(*MarkAllNotificationsReadRequest)(nil),       // 14: tocsin.notification.v1.MarkAllNotificationsReadRequest
-	(*MarkAllNotificationsReadResponse)(nil),      // 15: tocsin.notification.v1.MarkAllNotificationsReadResponse
-	(*RetryNotificationsRequest)(nil),             // 16: tocsin.notification.v1.RetryNotificationsRequest
-	(*RetryNotificationsResponse)(nil),            // 17: tocsin.notification.v1.RetryNotificationsResponse
-	(*SendBulkNotificationsResponse_Outcome)(nil), // 18: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	(*structpb.Struct)(nil),                       // 19: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),                 // 20: google.protobuf.Timestamp
+	(*PlannedDelivery)(nil),                       // 5: tocsin.notification.v1.PlannedDelivery
+	(*DeliveryAttempt)(nil),                       // 6: tocsin.notification.v1.DeliveryAttempt
+	(*SendNotificationRequest)(nil),               // 7: tocsin.notification.v1.SendNotificationRequest
+	(*SendBulkNotificationsRequest)(nil),          // 8: tocsin.notification.v1.SendBulkNotificationsRequest
+	(*SendBulkNotificationsResponse)(nil),         // 9: tocsin.notification.v1.SendBulkNotificationsResponse
+	(*GetNotificationRequest)(nil),                // 10: tocsin.notification.v1.GetNotificationRequest
+	(*ListNotificationsRequest)(nil),              // 11: tocsin.notification.v1.ListNotificationsRequest
+	(*ListNotificationsResponse)(nil),             // 12: tocsin.notification.v1.ListNotificationsResponse
+	(*MarkNotificationReadRequest)(nil),           // 13: tocsin.notification.v1.MarkNotificationReadRequest
+	(*MarkNotificationOpenedRequest)(nil),         // 14: tocsin.notification.v1.MarkNotificationOpenedRequest
+	(*MarkAllNotificationsReadRequest)(nil),       // 15: tocsin.notification.v1.MarkAllNotificationsReadRequest
+	(*MarkAllNotificationsReadResponse)(nil),      // 16: tocsin.notification.v1.MarkAllNotificationsReadResponse
+	(*RetryNotificationsRequest)(nil),             // 17: tocsin.notification.v1.RetryNotificationsRequest
+	(*RetryNotificationsResponse)(nil),            // 18: tocsin.notification.v1.RetryNotificationsResponse
+	(*SendBulkNotificationsResponse_Outcome)(nil), // 19: tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	(*structpb.Struct)(nil),                       // 20: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),                 // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),                   // 22: google.protobuf.Duration
 }
 var file_tocsin_notification_v1_notification_service_proto_depIdxs = []int32{
 	1,  // 0: tocsin.notification.v1.Notification.type:type_name -> tocsin.notification.v1.NotificationType
-	19, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
+	20, // 1: tocsin.notification.v1.Notification.data:type_name -> google.protobuf.Struct
 	3,  // 2: tocsin.notification.v1.Notification.status:type_name -> tocsin.notification.v1.Notification.Status
 	0,  // 3: tocsin.notification.v1.Notification.channel:type_name -> tocsin.notification.v1.Channel
-	20, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
-	20, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
-	20, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
-	20, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
-	20, // 8: tocsin.notification.v1.Notification.delivery_time:type_name -> google.protobuf.Timestamp
-	20, // 9: tocsin.notification.v1.Notification.open_time:type_name -> google.protobuf.Timestamp
-	5,  // 10: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
-	20, // 11: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
-	0,  // 12: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
-	1,  // 13: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	19, // 14: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
-	0,  // 15: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
-	6,  // 16: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
-	18, // 17: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
-	3,  // 18: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
-	20, // 19: tocsin.notification.v1.ListNotificationsRequest.from:type_name -> google.protobuf.Timestamp
-	20, // 20: tocsin.notification.v1.ListNotificationsRequest.to:type_name -> google.protobuf.Timestamp
-	2,  // 21: tocsin.notification.v1.ListNotificationsRequest.view:type_name -> tocsin.notification.v1.NotificationView
-	4,  // 22: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
-	20, // 23: tocsin.notification.v1.MarkAllNotificationsReadRequest.until:type_name -> google.protobuf.Timestamp
-	1,  // 24: tocsin.notification.v1.RetryNotificationsRequest.type:type_name -> tocsin.notification.v1.NotificationType
-	0,  // 25: tocsin.notification.v1.RetryNotificationsRequest.channel:type_name -> tocsin.notification.v1.Channel
-	20, // 26: tocsin.notification.v1.RetryNotificationsRequest.from:type_name -> google.protobuf.Timestamp
-	20, // 27: tocsin.notification.v1.RetryNotificationsRequest.to:type_name -> google.protobuf.Timestamp
-	6,  // 28: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
-	7,  // 29: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
-	9,  // 30: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
-	10, // 31: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
-	16, // 32: tocsin.notification.v1.NotificationService.RetryNotifications:input_type -> tocsin.notification.v1.RetryNotificationsRequest
-	14, // 33: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:input_type -> tocsin.notification.v1.MarkAllNotificationsReadRequest
-	13, // 34: tocsin.notification.v1.NotificationService.MarkNotificationOpened:input_type -> tocsin.notification.v1.MarkNotificationOpenedRequest
-	12, // 35: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
-	4,  // 36: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
-	8,  // 37: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
-	4,  // 38: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
-	11, // 39: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
-	17, // 40: tocsin.notification.v1.NotificationService.RetryNotifications:output_type -> tocsin.notification.v1.RetryNotificationsResponse
-	15, // 41: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:output_type -> tocsin.notification.v1.MarkAllNotificationsReadResponse
-	4,  // 42: tocsin.notification.v1.NotificationService.MarkNotificationOpened:output_type -> tocsin.notification.v1.Notification
-	4,  // 43: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
-	36, // [36:44] is the sub-list for method output_type
-	28, // [28:36] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	21, // 4: tocsin.notification.v1.Notification.next_attempt_time:type_name -> google.protobuf.Timestamp
+	21, // 5: tocsin.notification.v1.Notification.create_time:type_name -> google.protobuf.Timestamp
+	21, // 6: tocsin.notification.v1.Notification.send_time:type_name -> google.protobuf.Timestamp
+	21, // 7: tocsin.notification.v1.Notification.read_time:type_name -> google.protobuf.Timestamp
+	21, // 8: tocsin.notification.v1.Notification.delivery_time:type_name -> google.protobuf.Timestamp
+	21, // 9: tocsin.notification.v1.Notification.open_time:type_name -> google.protobuf.Timestamp
+	6,  // 10: tocsin.notification.v1.Notification.history:type_name -> tocsin.notification.v1.DeliveryAttempt
+	5,  // 11: tocsin.notification.v1.Notification.plan:type_name -> tocsin.notification.v1.PlannedDelivery
+	0,  // 12: tocsin.notification.v1.PlannedDelivery.channel:type_name -> tocsin.notification.v1.Channel
+	22, // 13: tocsin.notification.v1.PlannedDelivery.after:type_name -> google.protobuf.Duration
+	21, // 14: tocsin.notification.v1.DeliveryAttempt.time:type_name -> google.protobuf.Timestamp
+	0,  // 15: tocsin.notification.v1.DeliveryAttempt.channel:type_name -> tocsin.notification.v1.Channel
+	1,  // 16: tocsin.notification.v1.SendNotificationRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	20, // 17: tocsin.notification.v1.SendNotificationRequest.data:type_name -> google.protobuf.Struct
+	0,  // 18: tocsin.notification.v1.SendNotificationRequest.channel:type_name -> tocsin.notification.v1.Channel
+	7,  // 19: tocsin.notification.v1.SendBulkNotificationsRequest.notifications:type_name -> tocsin.notification.v1.SendNotificationRequest
+	19, // 20: tocsin.notification.v1.SendBulkNotificationsResponse.outcomes:type_name -> tocsin.notification.v1.SendBulkNotificationsResponse.Outcome
+	3,  // 21: tocsin.notification.v1.ListNotificationsRequest.status:type_name -> tocsin.notification.v1.Notification.Status
+	21, // 22: tocsin.notification.v1.ListNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	21, // 23: tocsin.notification.v1.ListNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 24: tocsin.notification.v1.ListNotificationsRequest.view:type_name -> tocsin.notification.v1.NotificationView
+	4,  // 25: tocsin.notification.v1.ListNotificationsResponse.notifications:type_name -> tocsin.notification.v1.Notification
+	21, // 26: tocsin.notification.v1.MarkAllNotificationsReadRequest.until:type_name -> google.protobuf.Timestamp
+	1,  // 27: tocsin.notification.v1.RetryNotificationsRequest.type:type_name -> tocsin.notification.v1.NotificationType
+	0,  // 28: tocsin.notification.v1.RetryNotificationsRequest.channel:type_name -> tocsin.notification.v1.Channel
+	21, // 29: tocsin.notification.v1.RetryNotificationsRequest.from:type_name -> google.protobuf.Timestamp
+	21, // 30: tocsin.notification.v1.RetryNotificationsRequest.to:type_name -> google.protobuf.Timestamp
+	7,  // 31: tocsin.notification.v1.NotificationService.SendNotification:input_type -> tocsin.notification.v1.SendNotificationRequest
+	8,  // 32: tocsin.notification.v1.NotificationService.SendBulkNotifications:input_type -> tocsin.notification.v1.SendBulkNotificationsRequest
+	10, // 33: tocsin.notification.v1.NotificationService.GetNotification:input_type -> tocsin.notification.v1.GetNotificationRequest
+	11, // 34: tocsin.notification.v1.NotificationService.ListNotifications:input_type -> tocsin.notification.v1.ListNotificationsRequest
+	17, // 35: tocsin.notification.v1.NotificationService.RetryNotifications:input_type -> tocsin.notification.v1.RetryNotificationsRequest
+	15, // 36: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:input_type -> tocsin.notification.v1.MarkAllNotificationsReadRequest
+	14, // 37: tocsin.notification.v1.NotificationService.MarkNotificationOpened:input_type -> tocsin.notification.v1.MarkNotificationOpenedRequest
+	13, // 38: tocsin.notification.v1.NotificationService.MarkNotificationRead:input_type -> tocsin.notification.v1.MarkNotificationReadRequest
+	4,  // 39: tocsin.notification.v1.NotificationService.SendNotification:output_type -> tocsin.notification.v1.Notification
+	9,  // 40: tocsin.notification.v1.NotificationService.SendBulkNotifications:output_type -> tocsin.notification.v1.SendBulkNotificationsResponse
+	4,  // 41: tocsin.notification.v1.NotificationService.GetNotification:output_type -> tocsin.notification.v1.Notification
+	12, // 42: tocsin.notification.v1.NotificationService.ListNotifications:output_type -> tocsin.notification.v1.ListNotificationsResponse
+	18, // 43: tocsin.notification.v1.NotificationService.RetryNotifications:output_type -> tocsin.notification.v1.RetryNotificationsResponse
+	16, // 44: tocsin.notification.v1.NotificationService.MarkAllNotificationsRead:output_type -> tocsin.notification.v1.MarkAllNotificationsReadResponse
+	4,  // 45: tocsin.notification.v1.NotificationService.MarkNotificationOpened:output_type -> tocsin.notification.v1.Notification
+	4,  // 46: tocsin.notification.v1.NotificationService.MarkNotificationRead:output_type -> tocsin.notification.v1.Notification
+	39, // [39:47] is the sub-list for method output_type
+	31, // [31:39] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_notification_service_proto_init() }
@@ -1797,7 +1882,7 @@ func file_tocsin_notification_v1_notification_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_notification_service_proto_rawDesc), len(file_tocsin_notification_v1_notification_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
