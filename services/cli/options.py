@@ -42,3 +42,14 @@ def ago(text: str, option: str) -> str:
         return ""
     at = datetime.now(UTC) - timedelta(seconds=float(span(text, option).removesuffix("s")))
     return at.isoformat().replace("+00:00", "Z")
+
+
+def service_name(text: str) -> str:
+    """What an option `--service` names, in either spelling; empty for all. Raises CommandError."""
+    from services.cli.runtime.settings import SERVICES, part_name
+
+    name = text.replace("-", "_")
+    if name and name not in SERVICES:
+        known = ", ".join(part_name(one) for one in SERVICES)
+        raise CommandError(f"--service is one of {known}, not {text!r}", exit_code=2)
+    return name

@@ -77,13 +77,9 @@ def list_(
 
 def _filter(service: str, reason: str, tenant: str, older_than: str, since: str) -> dict[str, str]:
     """As the contract's JSON has it. Raises CommandError."""
-    from services.cli.options import ago
-    from services.cli.runtime.settings import SERVICES, part_name
+    from services.cli.options import ago, service_name
 
-    name = service.replace("-", "_")
-    if name and name not in SERVICES:
-        known = ", ".join(part_name(one) for one in SERVICES)
-        raise CommandError(f"--service is one of {known}, not {service!r}", exit_code=2)
+    name = service_name(service)
     class_ = reason.upper().replace("-", "_").replace(" ", "_")
     if class_ and class_ not in _REASONS:
         raise CommandError(f"--reason is one of {', '.join(_REASONS)}, not {reason!r}", exit_code=2)

@@ -282,6 +282,22 @@ def test_dead_letters_are_found_by_either_spelling_of_a_service(
     assert len(fake.asked) == 1
 
 
+def test_handlers_are_shown_with_their_times_and_last_errors(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"handler": "media_probe/alerts", "processed": "41", "failed": "2", "meanTime": "0.0124s", "p95Time": "1.5s"}
+    one |= {"lastError": "Unavailable: away", "lastErrorTime": "2026-11-22T10:15:30.5Z"}
+    quiet = {"handler": "notification/alarms", "processed": "0", "failed": "0", "meanTime": "0s", "p95Time": "0s"}
+    fake = edge(lambda request: {"handlers": [one, {**quiet, "lastError": ""}], "processes": ["media_probe@h:1"]})
+    assert run(["handlers", "--service", "media-probe"]) == 0
+    assert fake.asked[0].url.params["service"] == "media_probe"
+    text = printed(capsys)
+    assert "media_probe/alerts" in text
+    assert "12.4 ms" in text
+    assert "1,500.0 ms" in text
+    assert "2026-11-22" in text
+    assert "Unavailable: away" in text
+    assert run(["handlers", "--service", "nosuch"]) == 2
+
+
 @pytest.mark.parametrize("value", ["-300", "-0.5", "-1e3"])
 def test_a_reading_may_be_negative(edge: Put, value: str) -> None:
     stored = {"reading": {"value": float(value), "unit": "C", "eventTime": NOW}}
