@@ -55,6 +55,8 @@ class Fcm:
     """Answers come as two chunks, the second one later."""
     strange: bytes = b""
     """What comes with 200 in place of FCM's answer, when it is not empty."""
+    granted: dict[str, object] = field(default_factory=dict[str, object])
+    """What the answer to a good assertion says instead."""
     tokens: set[str] = field(default_factory=set[str])
     """Access tokens that are good; clear it to have clients renew theirs."""
     refuse_grants: bool = False
@@ -79,7 +81,8 @@ class Fcm:
         self.grants += 1
         token = uuid4().hex
         self.tokens.add(token)
-        return web.json_response({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
+        answer = {"access_token": token, "expires_in": 3599, "token_type": "Bearer"} | self.granted
+        return web.json_response(answer)
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """Takes a message."""

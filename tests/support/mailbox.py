@@ -16,11 +16,13 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 @dataclass
 class Mailbox:
-    """What was taken, and what to answer next: `rcpt` and `data` hold answers for coming commands, then all is well."""
+    """What was taken, and what to answer next: `mail`, `rcpt` and `data` hold answers for coming commands, then all is
+    well."""
 
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list[EmailMessage])
     recipients: list[str] = field(default_factory=list[str])
+    mail: deque[str] = field(default_factory=deque[str])
     rcpt: deque[str] = field(default_factory=deque[str])
     data: deque[str] = field(default_factory=deque[str])
     """An answer `drop` takes the message and closes the connection without a word."""
@@ -29,6 +31,13 @@ class Mailbox:
     connections: int = 0
     before_answer: Callable[[], Awaitable[None]] | None = None
     """Awaited when a message is taken, and nothing is said yet."""
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        """Takes any sender unless the script says otherwise."""
+        if self.mail:
+            return self.mail.popleft()
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         """Counts the attempt."""

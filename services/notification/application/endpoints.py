@@ -19,8 +19,11 @@ log = get_logger(__name__)
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?=.{{1,255}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}", re.ASCII)
-"""RFC 5321: dots only between, and a domain of two labels at least, which is no IPv4 address."""
+_EMAIL = re.compile(
+    rf"(?=[^@]{{1,64}}@)(?!.*=\?){_ATOM}(?:\.{_ATOM})*@(?=.{{1,255}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}", re.ASCII
+)
+"""RFC 5321: dots only between, and a domain of two labels at least, which is no IPv4 address. Nothing that could begin
+an encoded word (RFC 2047), which programs on the way may take for what it stands for."""
 _URL = re.compile(r"https?://[\x21\x22\x24-\x7e]{1,2040}")
 _FCM_TOKEN = re.compile(r"[A-Za-z0-9:_.%-]{1,4096}", re.ASCII)
 

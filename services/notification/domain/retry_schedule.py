@@ -50,7 +50,7 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(match[1]))
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

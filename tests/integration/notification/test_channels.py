@@ -154,6 +154,32 @@ async def _letters(service: Service) -> list[letter_pb.DeadLetter]:
     return list((await service.letters.ListDeadLetters(letter_pb.ListDeadLettersRequest())).dead_letters)
 
 
+@pytest.mark.parametrize(
+    "granted",
+    [
+        {"access_token": None},
+        {"access_token": ""},
+        {"access_token": "two\r\nlines: 1"},
+        {"access_token": ["a"]},
+        {"expires_in": None},
+        {"expires_in": 10**400},
+        {"expires_in": float("nan")},
+        {"expires_in": -1},
+    ],
+)
+async def test_what_is_no_access_token_is_not_sent(
+    open_service: OpenService, fcm: Fcm, granted: dict[str, object]
+) -> None:
+    async with open_service(**fcm_options(fcm)) as service:
+        await service.register("FCM", "token-1")
+        fcm.granted.update(granted)
+        pending = await service.send(wait=True)
+        assert (pending.status, pending.error.partition(":")[0]) == (pb.Notification.PENDING, "FCM_TOKEN_200")
+        fcm.granted.clear()
+        await service.advance(timedelta(seconds=2))
+        await service.becomes(pending.id, "SENT", attempts=2)
+
+
 async def test_fcm_tokens_are_kept_and_renewed_once(open_service: OpenService, fcm: Fcm) -> None:
     async with open_service(**fcm_options(fcm)) as service:
         for user in range(20):
@@ -248,6 +274,49 @@ async def test_a_mail_server_that_is_away_is_waited_for(open_service: OpenServic
             await service.advance(timedelta(seconds=2))
             await service.becomes(pending.id, "SENT", attempts=2)
             assert back.ids == [f"<{pending.id}@tocsin.test>"]
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 no such sender", "553 5.1.8 sender refused"])
+async def test_a_sender_that_is_refused_costs_no_user_the_address(
+    open_service: OpenService, mailbox: Mailbox, answer: str
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await service.register("EMAIL", "ada@example.org")
+        mailbox.mail.append(answer)
+        pending = await service.send(wait=True)
+        assert pending.status == pb.Notification.PENDING
+        assert pending.next_attempt_time.seconds - int(service.clock.time.timestamp()) == 60
+        assert await addresses(service) == ["ada@example.org"]
+        await service.advance(timedelta(seconds=60))
+        await service.becomes(pending.id, "SENT", attempts=2)
+
+
+async def test_a_mail_server_that_says_nothing_leaves_no_outcome_unknown(open_service: OpenService) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        open_service(
+            smtp_host="127.0.0.1",
+            smtp_port=port,
+            smtp_connections=1,
+            smtp_timeout=timedelta(seconds=0.5),
+            attempt_timeout=timedelta(seconds=2),
+            webhook_timeout=timedelta(seconds=1),
+            unknown="hold",
+        ) as service,
+    ):
+        users = [f"u{place}" for place in range(8)]
+        for user in users:
+            await service.register("EMAIL", f"{user}@example.org", user=user)
+        # More than there are connections for in the time of an attempt.
+        tried = await asyncio.gather(*(service.send(user=user, wait=True) for user in users))
+        assert {one.status for one in tried} == {pb.Notification.PENDING}
+        assert all(one.error.startswith("SMTP_") for one in tried)
 
 
 async def test_a_connection_is_kept_for_the_next_mail(open_service: OpenService, mailbox: Mailbox) -> None:

@@ -44,6 +44,26 @@ def test_smtp(code: int, text: str, kind: FailureKind, floor: int, gone: bool, c
     assert failure.code.startswith(f"SMTP_{code}")
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "kind", "floor", "critical"),
+    [
+        (550, "5.1.1 sender unknown", T, 60, True),
+        (550, "5.1.2 domain of the sender unknown", T, 60, True),
+        (553, "5.1.8 sender refused", T, 60, True),
+        (554, "no service for you", T, 60, True),
+        (552, "5.2.2 full", P, 0, False),
+        (552, "5.3.4 message too big", P, 0, False),
+        (552, "more than SIZE", P, 0, False),
+        (451, "4.7.1 greylisted", X, 300, False),
+        (421, "4.3.2 closing", T, 0, False),
+    ],
+)
+def test_smtp_about_us_forgets_nobody(code: int, text: str, kind: FailureKind, floor: int, critical: bool) -> None:
+    failure = classify_smtp(code, text, about_us=True)
+    assert (failure.kind, failure.endpoint_gone, failure.critical) == (kind, False, critical)
+    assert (failure.floor or timedelta(0)) == timedelta(seconds=floor)
+
+
 @given(st.integers(400, 599), st.text(max_size=80))
 def test_smtp_knows_every_reply(code: int, text: str) -> None:
     failure = classify_smtp(code, text)

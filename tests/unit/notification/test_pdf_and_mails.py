@@ -101,6 +101,9 @@ def test_any_invoice_mail_can_be_parsed(id_: str, name: str) -> None:
 @example("=?utf-8?q?=00?=", "")
 @example("a =?utf-8?b?4pyT?= b", "")
 @example("x" * 200, "")
+@example("x" * 68, "")
+@example("  indented", "")
+@example("a" * 60 + "   " + "b" * 60, "")
 def test_any_notification_mail_can_be_parsed(title: str, body: str) -> None:
     message = Outgoing(
         id="n1",
@@ -115,8 +118,16 @@ def test_any_notification_mail_can_be_parsed(title: str, body: str) -> None:
     mail = COMPOSER.notification(message, "a@example.org")
     parsed = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
     assert parsed["Message-ID"] == "<n1@tocsin.test>"
-    assert "".join(parsed["Subject"].split()) == "".join(title.split())
+    assert parsed["Subject"] == title
     head = mail.content.split(b"\r\n\r\n")[0].replace(b"\r\n", b"")
     assert all(0x20 <= byte < 0x7F or byte == 0x09 for byte in head)
     assert parsed.get_body(("html",)) is not None
     assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
+
+
+def test_an_address_that_is_an_encoded_word_is_in_no_header() -> None:
+    message = Outgoing(
+        id="n1", tenant="t", user="u", type=Type.INFO, title="x", body="", data="", created_at=datetime.now(UTC)
+    )
+    with pytest.raises(ValueError, match="encoded word"):
+        COMPOSER.notification(message, "=?utf-8?q?victim=40x.example=2c?=@example.org")

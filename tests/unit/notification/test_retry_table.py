@@ -28,6 +28,7 @@ FCM = {
 }
 SMTP = {
     "5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10: no such address": classify_smtp(550, "5.1.1 no such user"),
+    "any 5xx before a recipient is named: our server, our sender": classify_smtp(550, "5.1.8 no", about_us=True),
     "any other 5xx": classify_smtp(554, "5.7.1 refused"),
     "530, 534, 535, 538: our login": classify_smtp(535, "5.7.8 bad credentials"),
     "4.2.2, 5.2.2, or 552 alone: the mailbox is full": classify_smtp(552, "full"),

@@ -74,6 +74,8 @@ def test_the_delays_are_two_four_and_eight_seconds() -> None:
         ("1.5", None),
         ("9" * 40, None),
         ("Sun, 99 Nov 2026 00:01:30 GMT", None),
+        ("Sun, 22 Nov 99999999999999999999 00:01:30 GMT", None),
+        ("Sun, 22 Nov 2026 00:01:30 +99999999999", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: int | None) -> None:
@@ -205,6 +207,8 @@ def test_addresses_that_can_be_mailed_to(address: str) -> None:
         "a b@example.com",
         "\u00e4@example.com",
         "a@example.com\n",
+        "=?utf-8?q?=1b=5b31m?=@example.com",
+        "x=?utf-8?q?victim=40example.org=2c?=@example.com",
     ],
 )
 def test_addresses_that_are_none(address: str) -> None:

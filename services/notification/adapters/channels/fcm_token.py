@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,9 +96,16 @@ class AccessTokens:
         if answer.status != 200:
             raise TokenRefused(answer.status, f"the authorization server answered {answer.status}")
         try:
-            granted: Any = json.loads(answer.body)
-            token, life = str(granted["access_token"]), float(granted["expires_in"])
-        except (ValueError, KeyError, TypeError) as error:
+            token, life = _granted(json.loads(answer.body))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise TokenRefused(200, "the authorization server's answer is not understood") from error
         # A token of a short life is used for half of it.
         self._token, self._until = token, self._clock() + max(life - _RENEW_BEFORE_SECONDS, life / 2)
+
+
+def _granted(answer: Any) -> tuple[str, float]:
+    """The token, and for how many seconds it is good. Raises ValueError for what no header can hold, and no clock."""
+    token, life = answer["access_token"], float(answer["expires_in"])
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token) or not 0 <= life < math.inf:
+        raise ValueError("neither a token nor a time")
+    return token, life

@@ -13,6 +13,7 @@ from services.notification.application.ports import Mail
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.invoice import Debt
 
+_LONGEST_PLAIN = 76 - len("Subject: ")
 _POLICY = SMTP.clone(cte_type="7bit", utf8=False)
 
 
@@ -35,7 +36,9 @@ class Composer:
         return f"<{about}@{self._domain}>"
 
     def notification(self, message: Outgoing, recipient: str) -> Mail:
-        """A notification as text and HTML."""
+        """A notification as text and HTML. Raises ValueError for an address that no header can hold as it is."""
+        if "=?" in recipient:
+            raise ValueError("the address looks like an encoded word")
         mail = EmailMessage(policy=_POLICY)
         mail["From"] = self._from
         mail["To"] = recipient
@@ -98,7 +101,9 @@ class Composer:
 def _subject(title: str) -> bytes:
     """The line of the header that says exactly the title. EmailMessage would take what looks like an encoded word
     (RFC 2047) for one, and put what it stands for into the header."""
+    # What would be folded is encoded, too: where a line is folded blanks are lost, and an unbroken one begins empty.
     plain = title.isascii() and title.isprintable() and "=?" not in title
+    plain = plain and title == title.strip() and len(title) <= _LONGEST_PLAIN
     header = Header(title, "us-ascii" if plain else "utf-8", header_name="Subject", maxlinelen=76)
     return b"Subject: " + header.encode(linesep="\r\n").encode("ascii") + b"\r\n"
 

@@ -26,8 +26,8 @@ Tls = Literal["none", "starttls", "tls"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpOptions:
-    """Where and how to hand e-mails over. `timeout` bounds each command; a connection carries at most `per_connection`
-    e-mails and rests at most `idle`."""
+    """Where and how to hand e-mails over. `timeout` bounds each command, and for how long a connection is waited for; a
+    connection carries at most `per_connection` e-mails and rests at most `idle`."""
 
     host: str
     port: int
@@ -66,16 +66,26 @@ class SmtpMailer:
             await self._close(self._free.pop())
 
     async def send(self, mail: Mail) -> Outcome:
-        """One attempt. After the message was handed over, a lost connection or a time-out is an unknown outcome."""
-        async with self._slots:
+        """One attempt. After the message was handed over, a lost connection or a time-out is an unknown outcome; as
+        long as it waits for a connection, it is none."""
+        deadline = asyncio.get_running_loop().time() + self._options.timeout.total_seconds()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            return _failed(error, unknown=False)
+        try:
             while True:
                 try:
-                    connection = await self._take()
+                    async with asyncio.timeout_at(deadline):
+                        connection = await self._take()
                 except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
                     return _failed(error, unknown=False)
                 outcome = await self._dialogue(connection, mail)
                 if outcome is not None:
                     return outcome
+        finally:
+            self._slots.release()
 
     async def _dialogue(self, connection: _Connection, mail: Mail) -> Outcome | None:
         """The outcome; None when a connection that had rested turned out to be dead, and another is worth a try."""
@@ -90,7 +100,7 @@ class SmtpMailer:
             good = True
         except aiosmtplib.SMTPResponseException as error:
             good = await self._reset(connection)
-            return classify_smtp(error.code, error.message)
+            return _refused(error)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             if connection.used and not handed_over:
                 return None
@@ -116,8 +126,8 @@ class SmtpMailer:
             username=options.user or None,
             password=options.password or None,
         )
-        await client.connect()
         try:
+            await client.connect()
             await client.ehlo()
         except BaseException:
             client.close()
@@ -154,9 +164,14 @@ class SmtpMailer:
         connection.client.close()
 
 
+def _refused(error: aiosmtplib.SMTPResponseException) -> Failure:
+    about_us = not isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
+    return classify_smtp(error.code, error.message, about_us=about_us)
+
+
 def _failed(error: Exception, *, unknown: bool) -> Failure:
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return classify_smtp(error.code, error.message)
+        return _refused(error)
     name = type(error).__name__
     if isinstance(error, aiosmtplib.SMTPNotSupported | ssl.SSLError):
         return Failure(
