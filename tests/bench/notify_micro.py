@@ -22,7 +22,7 @@ from services.chassis.grpc.client import connect
 from services.notification.adapters.channels.fcm import FcmChannel
 from services.notification.adapters.channels.fcm_token import ServiceAccount
 from services.notification.adapters.channels.http import HttpClient
-from services.notification.bootstrap import FCM_TIMEOUT
+from services.notification.bootstrap.lanes import FCM_TIMEOUT
 from services.notification.domain.delivery import Endpoint, Outgoing, Sent
 from services.notification.domain.notification import ChannelName, Type
 from services.notification.settings import NotificationSettings

@@ -1,0 +1,47 @@
+"""Invoices of debts."""
+
+from services.chassis.app import Step
+from services.chassis.group_commit import GroupCommit
+from services.chassis.nats import Consumer
+from services.chassis.telemetry.logs import get_logger
+from services.notification.adapters.grpc.invoices import InvoiceServicer
+from services.notification.adapters.nats import debts
+from services.notification.adapters.nats.documents import JetStreamDocuments
+from services.notification.adapters.postgres.stores import PostgresStores
+from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.invoice_queries import InvoiceQueries
+from services.notification.application.invoicing import Invoicing, InvoicingOptions
+from services.notification.bootstrap.base import PATIENCE, Base
+from services.notification.domain.delivery import UnknownOutcome
+from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
+
+log = get_logger(__name__)
+
+
+async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
+    """Debts to PDFs to e-mails."""
+    settings, app, store = base.settings, base.app, stores.invoices
+    documents = JetStreamDocuments(
+        base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
+    )
+    renderer = await app.enter(
+        SubprocessRenderer(settings.invoice_issuer, processes=settings.render_processes, idle=settings.render_idle)
+    )
+    changing = await app.enter(GroupCommit("invoices", store.change, limit=500, keep_abandoned=True))
+    options = InvoicingOptions(
+        schedule=settings.schedule("retry_schedule"),
+        unknown=UnknownOutcome(settings.invoice_unknown),
+        batch=settings.invoice_batch,
+        mailers=min(settings.invoice_mailers, settings.smtp_connections),
+        poll=settings.poll,
+    )
+    if base.mailer is None:
+        log.warning("no mail server is configured: invoices are made, their e-mails wait")
+    invoicing = Invoicing(store, documents, renderer, base.mailer, base.composer.invoice, changing, options, base.meter)
+    app.task("invoicing", invoicing.run(app.stopping), patience=PATIENCE)
+    handle = debts.debts_handler(store, invoicing.poke)
+    consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
+    app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)
+    servicer = InvoiceServicer(InvoiceQueries(store, documents))
+    add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
+    return invoicing
