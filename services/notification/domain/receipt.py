@@ -3,8 +3,9 @@
 | the notification is | DELIVERED      | BOUNCED, FAILED                                   | OPENED               |
 |---------------------|----------------|---------------------------------------------------|----------------------|
 | PENDING             | SENT           | refused as too early; about another channel: kept | SENT, opened, read   |
-| SENT                | delivery time  | about the address that took it: the next step of  | opened, read         |
-|                     |                | the plan (PENDING), else FAILED; otherwise kept   |                      |
+| SENT                | delivery time  | about the address that took it: SENT by another   | opened, read         |
+|                     |                | that has reported so, else the next step of the   |                      |
+|                     |                | plan (PENDING), else FAILED; otherwise kept       |                      |
 | FAILED              | SENT           | kept                                              | SENT, opened, read   |
 
 Of two about one address the later one holds, by the provider's clock; of two with one time, the one that says that it
@@ -112,7 +113,7 @@ def judge(notification: Notification, receipt: Receipt, known: Sequence[Receipt]
         return Judgement(effect=Effect.SUPERSEDED, notification=notification)
     if receipt.kind is ReceiptKind.DELIVERED:
         return _changed(notification, _arrived(notification, receipt))
-    return _not_arrived(notification, receipt, patience)
+    return _not_arrived(notification, receipt, known, patience)
 
 
 def _about_the_same(one: Receipt, other: Receipt) -> bool:
@@ -131,7 +132,7 @@ def _opened(notification: Notification, receipt: Receipt) -> Notification:
     at = max(receipt.occurred_at, notification.created_at)
     arrived = _arrived(notification, receipt)
     opened_at = min(notification.opened_at or at, at)
-    return replace(arrived, opened_at=opened_at, read_at=notification.read_at or at)
+    return replace(arrived, opened_at=opened_at, read_at=min(notification.read_at or opened_at, opened_at))
 
 
 def _arrived(notification: Notification, receipt: Receipt) -> Notification:
@@ -154,7 +155,9 @@ def _arrived(notification: Notification, receipt: Receipt) -> Notification:
     return replace(notification, delivered_at=min(notification.delivered_at or at, at))
 
 
-def _not_arrived(notification: Notification, receipt: Receipt, patience: timedelta) -> Judgement:
+def _not_arrived(
+    notification: Notification, receipt: Receipt, known: Sequence[Receipt], patience: timedelta
+) -> Judgement:
     kept = Judgement(effect=Effect.RECORDED, notification=notification)
     if notification.status is Status.FAILED or notification.opened_at is not None:
         return kept
@@ -177,7 +180,21 @@ def _not_arrived(notification: Notification, receipt: Receipt, patience: timedel
         history=(*notification.history, attempt),
         version=notification.version + 1,
     )
+    if (elsewhere := _arrived_elsewhere(receipt, known)) is not None:
+        return Judgement(effect=Effect.APPLIED, notification=_arrived(after, elsewhere))
     return Judgement(effect=Effect.APPLIED, notification=after, unreached=True)
+
+
+def _arrived_elsewhere(receipt: Receipt, known: Sequence[Receipt]) -> Receipt | None:
+    """The first one that says that another address has it, and holds."""
+    holding = [
+        one
+        for one in known
+        if one.kind is ReceiptKind.DELIVERED
+        and not _about_the_same(receipt, one)
+        and not any(_about_the_same(one, other) and other.rank > one.rank for other in known)
+    ]
+    return min(holding, key=lambda one: one.rank, default=None)
 
 
 def _reached(notification: Notification, receipt: Receipt) -> bool:

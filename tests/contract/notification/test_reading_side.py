@@ -1,5 +1,6 @@
 """The reading side of the stores of notifications: the same suite on the ones in memory and on PostgreSQL."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.notification.application.ports import AbandonedFilter, NotificationFilter
-from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, ReceiptEarly
+from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, ReceiptEarly, VersionConflict
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Interval, Period, Statistics, counted
@@ -64,6 +65,33 @@ async def test_opened_is_read_and_the_first_times_stay(rig: Rig) -> None:
     assert await page(rig, unread=True) == []
     with pytest.raises(NotificationNotFound):
         await rig.notifications.mark_read("test", UNKNOWN, opened=True)
+
+
+async def test_marks_of_one_moment_are_judged_one_after_the_other(rig: Rig) -> None:
+    one, other, busy = await sent(rig, draft("a"), draft("b"), draft("c"))
+    mark = rig.notifications.mark_read
+    # The first one is under way when the others come.
+    _, read, opened, *_ = await asyncio.gather(
+        mark("test", busy.id),
+        mark("test", one.id, 2),
+        mark("test", one.id, 2, opened=True),
+        *(mark("test", one.id, 2) for _ in range(20)),
+        return_exceptions=True,
+    )
+    assert isinstance(read, Notification)
+    assert isinstance(opened, VersionConflict)
+    assert opened.metadata == {"id": one.id, "expected": "2", "current": "3"}
+    kept = await rig.notifications.get("test", one.id)
+    assert (kept.version, kept.opened_at) == (3, None)
+    _, read, opened, late = await asyncio.gather(
+        mark("test", busy.id),
+        mark("test", other.id, 2),
+        mark("test", other.id, 3, opened=True),
+        mark("test", other.id, opened=True),
+    )
+    assert (read.version, opened.version, opened.opened_at) == (3, 4, rig.clock.time)
+    assert late.version == 4
+    assert (await rig.notifications.get("test", other.id)).opened_at == rig.clock.time
 
 
 async def test_all_are_marked_read_that_had_come_until_then(rig: Rig) -> None:

@@ -175,12 +175,39 @@ async def test_whose_notification_it_is_not_and_what_has_not_happened(rig: Rig) 
 async def test_the_order_in_which_receipts_come_decides_nothing(rig: Rig, seed: int) -> None:
     dice = random.Random(seed)
     said = [(dice.choice(list(ReceiptKind)), dice.randrange(1, 4)) for _ in range(3)]
-    ends: set[tuple[Status, object, object]] = set()
+    ends: set[tuple[Status, object, object, object]] = set()
     for number, order in enumerate(itertools.permutations(said)):
         made = await sent(rig, f"u{number}")
         for place, (kind, after) in enumerate(order):
             for _ in range(dice.randrange(1, 3)):
                 await rig.receipts.apply(receipt(rig, made, kind, after, id=f"{number}-{place}"))
         found = await rig.notifications.get("test", made.id)
-        ends.add((found.status, found.opened_at, found.sent_at))
+        ends.add((found.status, found.opened_at, found.read_at, found.sent_at))
     assert len(ends) == 1, said
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_what_another_address_has_is_not_failed_by_a_bounce(rig: Rig, order: tuple[int, ...]) -> None:
+    await rig.endpoints.register("test", "ada", EMAIL, "ada@example.com", "")
+    [made] = await rig.enqueue(draft(), channel=EMAIL)
+    await rig.complete(SENT, *await rig.claim())
+    said = [
+        receipt(rig, made, BOUNCED, 1, channel=FCM, address="phone"),
+        receipt(rig, made, DELIVERED, 2, channel=FCM, address="phone"),
+        receipt(rig, made, BOUNCED, 3, channel=EMAIL),
+    ]
+    for place in order:
+        await rig.receipts.apply(said[place])
+    found = await rig.notifications.get("test", made.id)
+    assert (found.status, found.channel, found.address) == (Status.SENT, FCM, "phone")
+    assert found.delivered_at == rig.clock.time + timedelta(seconds=2)
+    assert await rig.notifications.retry_abandoned("test", [made.id]) == 0
+
+
+async def test_what_bounced_everywhere_is_failed(rig: Rig) -> None:
+    await rig.endpoints.register("test", "ada", EMAIL, "ada@example.com", "")
+    [made] = await rig.enqueue(draft(), channel=EMAIL)
+    await rig.complete(SENT, *await rig.claim())
+    for kind, after, channel in ((DELIVERED, 1, FCM), (BOUNCED, 2, FCM), (BOUNCED, 3, EMAIL)):
+        await rig.receipts.apply(receipt(rig, made, kind, after, channel=channel))
+    assert (await rig.notifications.get("test", made.id)).status is Status.FAILED

@@ -1,6 +1,5 @@
 """Notifications of all tenants: the store and the queue that the use cases see."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.completion import Completer
 from services.notification.adapters.postgres.conditions import Conditions
 from services.notification.adapters.postgres.enqueue import Enqueuer
+from services.notification.adapters.postgres.marks import Mark, Marks
 from services.notification.adapters.postgres.retry_abandoned import retry_abandoned
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
@@ -26,7 +26,7 @@ from services.notification.application.ports import (
 )
 from services.notification.domain.channel_plan import Route
 from services.notification.domain.delivery import Outgoing
-from services.notification.domain.errors import NotificationNotFound, VersionConflict
+from services.notification.domain.errors import NotificationNotFound
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import Draft, Notification
 from services.notification.domain.rate_limit import RateLimit
@@ -43,27 +43,6 @@ _BASIC_PAGE = f"""
     SELECT {rows.BASIC_COLUMNS}, NULL AS next_attempt_at FROM TENANT.notifications n
     /*where*/ ORDER BY n.created_at DESC, n.id DESC LIMIT $1
 """
-_MARK = f"""
-    WITH marks AS (
-        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) AS m (id, expected, opened)
-    ), wanted AS (
-        SELECT n.id, (SELECT bool_or(opened) FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version)) AS opened
-        FROM TENANT.notifications n WHERE id = ANY($1::uuid[])
-            AND EXISTS (
-                SELECT FROM marks m WHERE m.id = n.id AND m.expected IN (0, n.version)
-                    AND (n.read_at IS NULL OR (m.opened AND n.opened_at IS NULL))
-            )
-        ORDER BY id FOR NO KEY UPDATE
-    ), marked AS (
-        UPDATE TENANT.notifications n SET
-            read_at = coalesce(n.read_at, $4),
-            opened_at = CASE WHEN wanted.opened THEN coalesce(n.opened_at, $4) ELSE n.opened_at END,
-            version = n.version + 1
-        FROM wanted
-        WHERE n.id = wanted.id AND (n.read_at IS NULL OR (wanted.opened AND n.opened_at IS NULL)) RETURNING n.*
-    )
-    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM marked n {rows.SCHEDULED}
-"""
 _MARK_ALL = """
     WITH wanted AS (
         SELECT id FROM TENANT.notifications
@@ -77,10 +56,6 @@ _ABANDONED = """
 """
 _STEP = 1000
 """Rows that one transaction marks, at most."""
-_READ = f"""
-    SELECT {rows.NOTIFICATION_COLUMNS}, d.next_attempt_at FROM TENANT.notifications n {rows.SCHEDULED}
-    WHERE n.id = ANY($1::uuid[])
-"""
 
 
 class PostgresNotifications:
@@ -102,7 +77,7 @@ class PostgresNotifications:
         self._enqueuer = Enqueuer(database, clock, outbox, limit, lease)
         self._claimer = Claimer(database, clock, limit, lease)
         self._completer = Completer(database, clock, outbox, disable_after=disable_after)
-        self._marking = database.group_commit("marks", self._mark)
+        self._marking = Marks(database, clock)
 
     async def enqueue(
         self, drafts: Sequence[tuple[Draft, Route]], *, rooms: Mapping[Lane, Room] = NO_ROOM
@@ -176,43 +151,7 @@ class PostgresNotifications:
 
     async def mark_read(self, tenant: str, id_: str, expected: int = 0, *, opened: bool = False) -> Notification:
         """See NotificationStore."""
-        if not is_own_id(id_):
-            raise NotificationNotFound(metadata={"id": id_})
-        return await self._marking.submit((tenant, id_, expected, opened))
-
-    async def _mark(
-        self, connection: Connection, marks: Sequence[tuple[str, str, int, bool]]
-    ) -> list[Notification | DomainError]:
-        now = await self._clock.now(connection)
-        by_tenant: dict[str, list[tuple[str, int, bool]]] = defaultdict(list)
-        for tenant, id_, expected, opened in marks:
-            by_tenant[tenant].append((id_, expected, opened))
-        found: dict[tuple[str, str], Notification] = {}
-        before: dict[tuple[str, str], int] = {}
-        """The versions that were changed, until the mark that changed them has been met."""
-        for tenant in sorted(by_tenant):
-            wanted = by_tenant[tenant]
-            ids, versions, opened = map(list, zip(*wanted, strict=True))
-            marked = await connection.fetch(in_tenant(_MARK, tenant), ids, versions, opened, now)
-            before |= {(tenant, row["id"]): row["version"] - 1 for row in marked}
-            others = set(ids) - {row["id"] for row in marked}
-            kept = await connection.fetch(in_tenant(_READ, tenant), sorted(others)) if others else []
-            found |= {
-                (tenant, row["id"]): rows.notification(row, tenant, row["next_attempt_at"]) for row in (*marked, *kept)
-            }
-        outcomes: list[Notification | DomainError] = []
-        for tenant, id_, expected, _opened in marks:
-            kept = found.get((tenant, id_))
-            if kept is None:
-                outcomes.append(NotificationNotFound(metadata={"id": id_}))
-                continue
-            current = before.get((tenant, id_), kept.version)
-            if expected in (0, current):
-                before.pop((tenant, id_), None)
-                outcomes.append(kept)
-            else:
-                outcomes.append(VersionConflict(id_, expected, current))
-        return outcomes
+        return await self._marking.make(Mark(tenant, id_, expected, opened))
 
     async def mark_all_read(self, tenant: str, user: str, until: datetime | None) -> int:
         """See NotificationStore."""

@@ -41,7 +41,7 @@ _CHANGE = f"""
         status = c.status, sent_at = c.sent_at, delivered_at = c.delivered_at, opened_at = c.opened_at,
         read_at = c.read_at, channel = c.channel, address = c.address, error = c.error, history = c.history::jsonb,
         version = c.version,
-        endpoint = CASE WHEN c.status = n.status THEN n.endpoint END,
+        endpoint = CASE WHEN (c.status, c.channel, c.address) = (n.status, n.channel, n.address) THEN n.endpoint END,
         legs = CASE WHEN c.status = n.status THEN n.legs
             ELSE (SELECT count(*) FROM deliveries d WHERE {LEGS_OF}) END
     FROM unnest(
