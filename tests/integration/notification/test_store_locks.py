@@ -58,7 +58,9 @@ async def nothing() -> None:
 async def test_subscriptions_are_locked_in_the_order_of_their_ids(database: Database, stores: PostgresStores) -> None:
     now = await value(database, "SELECT clock_timestamp()")
     for id_ in (FIRST, SECOND):
-        made = Subscription(id=id_, url="https://example.org", event_types=(PROBED,), created_at=now, secret="whsec_s")
+        made = Subscription(
+            id=id_, url=f"https://example.org/{id_}", event_types=(PROBED,), created_at=now, secret="whsec_s"
+        )
         await stores.subscriptions.add(made, nothing)
     event = PublicEvent(id="e", type=PROBED, body="{}", published_at=now + timedelta(seconds=1))
     await stores.subscriptions.fan_out([event])
