@@ -12,7 +12,7 @@ from services.notification.domain.delivery import CONSOLE, Decision, Failure, Fa
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt, ChannelName, Status, Type
 from services.notification.domain.webhook import GONE, Subscription
-from tests.contract.notification.conftest import BUSY, GIVEN_UP, LEASE, SENT, OpenRig, Rig, again, draft
+from tests.contract.notification.conftest import BUSY, GIVEN_UP, LEASE, LIMIT, SENT, OpenRig, Rig, again, draft
 from tests.contract.notification.conftest import GONE as GONE_FOR_GOOD
 
 PROBED = "tocsin.events.v1.VideoProbed"
@@ -127,6 +127,21 @@ async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
     assert (sent.status, sent.attempts) == (Status.SENT, 1)
     assert await rig.letters() == []
     assert await rig.complete(SENT, taken) == [None]
+
+
+async def test_an_attempt_that_never_reported_is_known_also_after_it_has_waited_for_its_turn(rig: Rig) -> None:
+    await rig.enqueue(draft(), draft(), draft())
+    first = await rig.claim()
+    assert len(first) == LIMIT.limit
+    rig.advance(LEASE.total_seconds() + 1)
+    assert await rig.claim() == []  # they may have been sent, and count
+    [told] = await rig.complete(SENT, first[0])
+    assert told is not None
+    assert told.status is Status.SENT
+    rig.advance(LIMIT.period.total_seconds())
+    taken = await rig.claim()
+    assert {one.id for one in taken} == {one.id for one in first[1:]}
+    assert all(one.crashed for one in taken)
 
 
 async def test_sent(rig: Rig) -> None:

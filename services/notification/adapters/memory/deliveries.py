@@ -80,7 +80,7 @@ class InMemoryDeliveries:
             )
             for legs, turn in zip(group, turns, strict=True):
                 for one in legs:
-                    one.due, one.deferred, one.lease = turn, True, ""
+                    one.due, one.deferred = turn, True
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[Notification | None]:
         """See DeliveryQueue."""

@@ -120,9 +120,10 @@ class Claimer:
                 for legs, turn in zip(group, given, strict=True):
                     ids += [row["id"] for row in legs]
                     turns += [turn] * len(legs)
+        # The lease of an attempt that never reported stays: whoever has the turn must know that it may be a repeat.
         await connection.execute(
             """
-            UPDATE deliveries d SET next_attempt_at = t.at, deferred = true, lease = NULL
+            UPDATE deliveries d SET next_attempt_at = t.at, deferred = true
             FROM unnest($1::uuid[], $2::timestamptz[]) AS t (id, at) WHERE d.id = t.id
             """,
             ids,

@@ -91,9 +91,14 @@ class Marks:
             changed, kept = await _change(connection, [waiting[place] for place in firsts.values()], now)
             outcomes |= {firsts[key]: after for key, after in changed.items()}
             known = changed | kept
+            changing = set[tuple[str, str]]()
             for place, mark in waiting.items():
-                if place not in outcomes and (outcome := mark.without_change(known.get(mark.key))) is not None:
+                if place in outcomes or mark.key in changing:
+                    continue
+                if (outcome := mark.without_change(known.get(mark.key))) is not None:
                     outcomes[place] = outcome
+                else:  # those behind it are judged by what becomes of it
+                    changing.add(mark.key)
             waiting = {place: mark for place, mark in waiting.items() if place not in outcomes}
         return [outcomes[place] for place in range(len(marks))]
 
