@@ -4,7 +4,11 @@ Every conversion here is linear: ``canonical = value * scale + offset``. Factors
 (SI brochure; 1 cal and 1 BTU are left out because they have several definitions).
 """
 
-from typing import NamedTuple
+import math
+from typing import Final, NamedTuple
+
+_DIGITS: Final = 12
+"""That a conversion there and back keeps."""
 
 
 class Conversion(NamedTuple):
@@ -16,6 +20,11 @@ class Conversion(NamedTuple):
     def apply(self, value: float) -> float:
         """The value in the canonical unit."""
         return value * self.scale + self.offset
+
+    def shown(self, value: float) -> float:
+        """The same for people: without the noise of the arithmetic, 0 F is 0 and not 5.7e-14."""
+        converted, size = self.apply(value), max(abs(value * self.scale), abs(self.offset))
+        return round(converted, _DIGITS - 1 - math.floor(math.log10(size))) if 0 < size < math.inf else converted
 
     @property
     def back(self) -> "Conversion":

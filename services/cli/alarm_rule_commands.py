@@ -144,7 +144,8 @@ def try_(
         print_json(found)
         return
     raised, judged = found.get("raised", 0), found.get("series", 0)
-    console().print(f"would have been raised {raised} times since {found['start'][:19]}Z, by {judged} series")
+    times = "once" if raised == 1 else f"{raised:,} times"
+    console().print(f"would have been raised {times} since {found['start'][:19]}Z, by {judged} series")
     if not found.get("complete"):
         console().print("[yellow]not all of it was tried[/]: a narrower scope or a later --since is tried whole")
     if alarms := found.get("alarms"):

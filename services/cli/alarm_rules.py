@@ -10,6 +10,7 @@ from services.cli.options import finite, span
 from services.cli.output import in_larger_units
 
 _MOST_COUNTED = 1000
+_DIRECTIONS = ("RISING", "FALLING", "EITHER")
 _SEVERITIES = ("INFO", "WARNING", "CRITICAL")
 
 
@@ -135,11 +136,19 @@ class ConditionOptions:
             "--emptied": self.emptied,
         }
         named = [name for name, there in given.items() if there]
+        if not named and (belonging := [name for name, there, _ in self._belonging() if there]):
+            several = "belong" if len(belonging) > 1 else "belongs"
+            told = (
+                f"{' and '.join(belonging)} {several} to a condition, which is given as a whole: give it too, by one of"
+            )
+            raise CommandError(f"{told} {', '.join(given)}", exit_code=2)
         if not named:
             raise CommandError(f"say what is judged by one of {', '.join(given)} (or --file)", exit_code=2)
         if len(named) > 1:
             raise CommandError(f"a rule has one condition, not {len(named)}: {' and '.join(named)}", exit_code=2)
         self._only_with(named[0])
+        if self.direction and self.direction.upper() not in _DIRECTIONS:
+            raise CommandError(f"--direction is one of {', '.join(_DIRECTIONS)}, not {self.direction!r}", exit_code=2)
         field, content = kinds[named[0]]
         return {field: {name: value for name, value in content.items() if value not in (None, "")}}
 
@@ -155,8 +164,9 @@ class ConditionOptions:
             "valueHolds": self.holds or None,
         }
 
-    def _only_with(self, kind: str) -> None:
-        belongs: tuple[tuple[str, bool, tuple[str, ...]], ...] = (
+    def _belonging(self) -> tuple[tuple[str, bool, tuple[str, ...]], ...]:
+        """The options that say more about a condition: whether they are given, and with which they go."""
+        return (
             ("--hysteresis", self.hysteresis is not None, ("--above", "--below")),
             ("--for", bool(self.lasting), ("--above", "--below")),
             ("--holds", self.holds, ("--above", "--below", "--flat")),
@@ -166,7 +176,9 @@ class ConditionOptions:
             ("--direction", bool(self.direction), ("--rate",)),
             ("--over", bool(self.over), ("--rate",)),
         )
-        for name, there, kinds in belongs:
+
+    def _only_with(self, kind: str) -> None:
+        for name, there, kinds in self._belonging():
             if there and kind not in kinds:
                 raise CommandError(f"{name} goes with {' or '.join(kinds)}, not with {kind}", exit_code=2)
 

@@ -181,7 +181,7 @@ def _problem(response: "httpx.Response") -> str:
     content: dict[str, Any] = problem  # pyright: ignore[reportUnknownVariableType] - keys of a JSON object are text
     told = str(content.get("detail") or content.get("title") or f"the edge answered {response.status_code}")
     parts = [f"{error.get('field', '?')}: {error.get('detail', '')}" for error in content.get("errors") or []]
-    parts += [f"{name}: {value}" for name, value in (content.get("metadata") or {}).items()]
+    parts += [f"{name}: {value}" for name, value in (content.get("metadata") or {}).items() if value]
     if (wait := response.headers.get("retry-after", "")).isdigit():
         parts.append(f"try again in {wait} s")
     for part in parts:

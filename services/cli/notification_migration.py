@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from services.notification.adapters.migration.migration import Options
     from services.notification.adapters.migration.runs import MigrationRuns, Run
 
+_EXAMPLES = 20
+"""What a dry run shows of the documents that it would set aside."""
 _STATEMENT_TIMEOUT = timedelta(minutes=10)
 """Undoing looks at every notification once."""
 
@@ -107,12 +109,17 @@ async def _migrate(state_dir: Path | None, given: _Given, *, dry_run: bool, json
     from services.chassis.errors import DomainError
     from services.notification.adapters.migration.documents import Damaged
     from services.notification.adapters.migration.migration import migrate_file, set_aside_path, try_file
+    from services.notification.adapters.migration.set_aside import Examples
 
     async with _open(state_dir) as (runs, directory):
         options = given.options(dict(await runs.retentions()))
+        examples = Examples(_EXAMPLES)
         with MigrationProgress(given.file, None if dry_run else directory, quiet=json) as progress:
             try:
-                run = try_file(options, progress) if dry_run else await migrate_file(runs, options, directory, progress)
+                if dry_run:
+                    run = try_file(options, progress, examples)
+                else:
+                    run = await migrate_file(runs, options, directory, progress)
             except Damaged as error:
                 stored = error.read and not dry_run
                 raise CommandError(f"{error}; what comes before is migrated" if stored else str(error)) from error
@@ -120,6 +127,11 @@ async def _migrate(state_dir: Path | None, given: _Given, *, dry_run: bool, json
                 raise CommandError(f"{error}; the same command goes on where it stopped") from error
             progress.ended(run)
     _show(run, dry_run=dry_run, json=json)
+    if examples.found and not json:
+        title = (
+            "Would be set aside" if len(examples.found) < _EXAMPLES else f"Would be set aside, the first {_EXAMPLES}"
+        )
+        console().print(table(title, ("document>", "why"), examples.found))
     if bad := run.counts["set_aside"]:
         where = "" if dry_run else f", with the reasons, in {set_aside_path(directory, run.id)}"
         documents = "1 document" if bad == 1 else f"{bad:,} documents"

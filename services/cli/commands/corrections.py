@@ -50,9 +50,11 @@ def list_(
             (
                 one["id"],
                 one["eventTime"][:19].replace("T", " "),
+                one["series"]["sensorType"],
                 one["series"].get("device", ""),
-                f"{one.get('value', 0):.15g}",
-                f"{one.get('level', 0):.15g}",
+                f"{one.get('value', 0):,.15g}",
+                f"{one.get('level', 0):,.15g}",
+                one["series"].get("unit", ""),
                 one["kind"],
                 _run(one),
                 _doubt(one),
@@ -60,7 +62,10 @@ def list_(
             )
             for one in found
         ]
-        columns = ("id", "event time (UTC)", "device", "value>", "after>", "kind", "readings", "in doubt", "decided")
+        columns = (
+            *("id", "event time (UTC)", "type", "device", "value>", "after>", "unit"),
+            *("kind", "readings", "in doubt", "decided"),
+        )
         console().print(table(f"{building}/{room}", columns, rows))
 
 
@@ -110,7 +115,7 @@ def _run(correction: dict[str, Any]) -> str:
 def _doubt(correction: dict[str, Any]) -> str:
     """Both readings of a case that nothing decides."""
     doubt = correction.get("doubt")
-    return f"booked {doubt.get('booked', 0):.15g}, or {doubt.get('otherwise', 0):.15g}" if doubt else ""
+    return f"booked {doubt.get('booked', 0):,.15g}, or {doubt.get('otherwise', 0):,.15g}" if doubt else ""
 
 
 def _decided(correction: dict[str, Any]) -> str:

@@ -10,6 +10,10 @@ from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite, span
 from services.cli.output import JsonOption, console, in_larger_units, number, print_json, table
 
+_FORM = (
+    'a line is the JSON of a reading, like {"building":"tower","room":"lobby","sensorType":"temperature","value":21.5}'
+)
+
 app = typer.Typer(help="Send, list and mend readings, and watch their windows close.", no_args_is_help=True)
 
 
@@ -86,7 +90,13 @@ def import_file(
         _show_conflicts(ignored, outcome.get("conflicts", []))
     failed = [f"{count:,} {what}" for count, what in ((rejected, "rejected"), (ignored, "ignored")) if count]
     if failed:
-        raise CommandError(f"{' and '.join(failed)} of {accepted + rejected + ignored:,} lines")
+        told = f"{' and '.join(failed)} of {accepted + rejected + ignored:,} lines"
+        raise CommandError(told if accepted or ignored or not _no_json(outcome) else f"{told}: {_FORM}")
+
+
+def _no_json(outcome: dict[str, Any]) -> bool:
+    """Whether none of the lines was JSON at all: of a CSV, say."""
+    return all(one.get("reason") == "BODY_INVALID" and not one.get("field") for one in outcome.get("rejections", []))
 
 
 def _show_import(accepted: int, rejected: int, rejections: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """`tocsin reminders`: what people are reminded of, when, and what became of it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from services.cli.options import StateDirOption, span
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="Make, list, pause and judge reminders.", no_args_is_help=True)
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _ANSWERS = ("SEND", "SKIP", "HOLD")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the reminder, for example `ann-metformin`.")]
@@ -53,6 +55,8 @@ def create(
 
     if bool(at) == bool(cron):
         raise CommandError("give --at (once or several times) or --cron", exit_code=2)
+    if wrong := [time for time in at or () if not _TIME_OF_DAY.fullmatch(time)]:
+        raise CommandError(f"--at is a time of day of two digits each, like 08:00, not {wrong[0]!r}", exit_code=2)
     if no_answer.upper() not in _ANSWERS:
         raise CommandError(f"--no-answer is one of {', '.join(_ANSWERS)}, not {no_answer!r}", exit_code=2)
     given: dict[str, Any] = {

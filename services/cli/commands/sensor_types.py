@@ -16,6 +16,7 @@ _RULES = {
     "roundingRatio": "rounding, part of the level",
     "roundingAmount": "rounding, amount",
 }
+_DEFAULT_POLICY = "HOLD_THEN_RESET (default)"
 
 app = typer.Typer(help="Look at sensor types, and change how their counters are judged.", no_args_is_help=True)
 
@@ -98,7 +99,7 @@ def change(
     }
     changed = {name: value for name, value in wanted.items() if value is not None}
     if not changed:
-        raise CommandError("say what to change: --rounding, --rounding-amount or --max-increase")
+        raise CommandError("say what to change: --rounding, --rounding-amount or --max-increase", exit_code=2)
     with open_mesh(state_dir).http(scopes=["catalogue:write"]) as client:
         known: dict[str, Any] = answer(client.get(_path(id_)))
         rules = known.get("counterRules", {}) | changed
@@ -118,7 +119,9 @@ def _print(found: dict[str, Any], *, json: bool) -> None:
     if json:
         print_json(found)
         return
-    rules: dict[str, Any] = found.get("counterRules", {})
+    # What is not set is the default; a counter is always judged by some policy.
+    policy = {"policy": _DEFAULT_POLICY} if found["kind"] == "COUNTER" else {}
+    rules: dict[str, Any] = policy | found.get("counterRules", {})
     rows = [
         ("kind", found["kind"]),
         ("unit", found["unit"]),

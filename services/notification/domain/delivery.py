@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from services.notification.domain.notification import ChannelName, Type
+from services.notification.domain.notification import ChannelName, Type, error_text
 from services.notification.domain.retry_schedule import RetrySchedule
 
 SHOWN_TOKEN = 12
@@ -58,8 +58,8 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """Code and message on one line."""
-        return f"{self.code}: {self.message}"[:500]
+        """Code and message, if there is one, on one line."""
+        return error_text(self.code, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,7 @@ def _masked(channel: ChannelName, address: str) -> str:
 CONSOLE = Endpoint("", ChannelName.CONSOLE, "console")
 """The console needs no address."""
 
-NO_ENDPOINT = Failure(
-    kind=FailureKind.PERMANENT, code="NO_ENDPOINT", message="the user has no address for the channel any more"
-)
+NO_ENDPOINT = Failure(kind=FailureKind.PERMANENT, code="NO_ENDPOINT", message="the user has no address for the channel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

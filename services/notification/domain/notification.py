@@ -68,6 +68,11 @@ class Draft:
         return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
+def error_text(code: str, message: str) -> str:
+    """What failed, on one line: the code, and what was said, if anything was."""
+    return (f"{code}: {message}" if message else code)[:500]
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt, for the history; `code` is empty for one that was sent. Of events only failures are kept, and where

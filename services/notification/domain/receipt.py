@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.notification.domain.errors import ReceiptEarly, check_version
-from services.notification.domain.notification import Attempt, ChannelName, Notification, Status
+from services.notification.domain.notification import Attempt, ChannelName, Notification, Status, error_text
 
 AHEAD = timedelta(minutes=5)
 """How far a provider's clock may be ahead of ours."""
@@ -176,7 +176,7 @@ def _not_arrived(
         sent_at=None,
         delivered_at=None,
         address="",
-        error=f"{attempt.code}: {attempt.message}"[:500],
+        error=error_text(attempt.code, attempt.message),
         history=(*notification.history, attempt),
         version=notification.version + 1,
     )

@@ -146,6 +146,7 @@ async def test_a_dry_run_writes_nothing(mesh: Mesh, tmp_path: Path) -> None:
     done = await mesh.call("--from", file, "--tenant", "test", "--dry-run")
     assert (done.code, done.out.splitlines()[0]) == (1, "dry run")
     assert "1 document would be set aside" in done.err
+    assert done.out.splitlines()[-1].split(maxsplit=1) == ["1501", "is no object but a list"]
     assert (await mesh.stored(), mesh.files) == (0, {})
     assert (await mesh.call("--runs", "--json")).json == []
 

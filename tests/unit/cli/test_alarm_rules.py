@@ -48,6 +48,9 @@ def test_options_become_a_condition(options: dict[str, Any], condition: dict[str
         ({"above": 1.0, "emptied": True}, "one condition, not 2: --above and --emptied"),
         ({"above": 1.0, "step": "1h"}, "--step goes with --completeness"),
         ({"emptied": True, "lasting": "5m"}, "--for goes with --above or --below"),
+        ({"lasting": "5m"}, "--for belongs to a condition, which is given as a whole: give it too, by one of --above"),
+        ({"lasting": "5m", "hysteresis": 1.0}, "--hysteresis and --for belong to a condition"),
+        ({"rate": 1.0, "direction": "up"}, "--direction is one of RISING, FALLING, EITHER, not 'up'"),
         ({"no_data": "ten"}, "--no-data is no duration"),
     ],
 )

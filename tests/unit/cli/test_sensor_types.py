@@ -63,6 +63,17 @@ def test_all_pages_are_listed_and_one_is_shown(edge: Put, capsys: pytest.Capture
 
 def test_a_change_says_what_is_to_be_changed(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     fake = edge(catalogue())
-    assert run(["sensor-types", "change", "energy"]) == 1
+    assert run(["sensor-types", "change", "energy"]) == 2
     assert "--rounding" in capsys.readouterr().err
     assert fake.asked == []
+
+
+def test_the_policy_of_a_counter_is_shown_though_nobody_has_set_it(
+    edge: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge(lambda _: {"id": "water", "kind": "COUNTER", "unit": "L"})
+    assert run(["sensor-types", "show", "water"]) == 0
+    assert "HOLD_THEN_RESET (default)" in capsys.readouterr().out
+    edge(lambda _: {"id": "power", "kind": "GAUGE", "unit": "W"})
+    assert run(["sensor-types", "show", "power"]) == 0
+    assert "policy" not in capsys.readouterr().out

@@ -1,12 +1,10 @@
 """Answers in the unit that was asked for."""
 
 from services.aggregation.domain.errors import FieldInvalid
-from services.chassis.units import conversion, known_units
+from services.chassis.units import Conversion, conversion, known_units
 from tocsin.aggregation.v1 import aggregation_service_pb2 as pb
 
 _VALUES = ("min", "max", "first", "last", "mean", "time_weighted_mean")
-_DIGITS = 12
-"""That a conversion keeps: without its noise 304.65 K are 31.5 C."""
 
 
 def in_unit(answer: pb.Average | pb.BuildingAverage, unit: str) -> None:
@@ -21,10 +19,6 @@ def in_unit(answer: pb.Average | pb.BuildingAverage, unit: str) -> None:
     statistics = answer.statistics
     for name in _VALUES:
         if statistics.HasField(name):
-            setattr(statistics, name, _rounded(found.apply(getattr(statistics, name))))
+            setattr(statistics, name, found.shown(getattr(statistics, name)))
     if statistics.HasField("consumption"):
-        statistics.consumption = _rounded(statistics.consumption * found.scale)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+        statistics.consumption = Conversion(found.scale, 0.0).shown(statistics.consumption)

@@ -2,20 +2,12 @@
 
 import math
 from dataclasses import replace
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from services.aggregation.domain.alarms.rule import AlarmRule, Condition, FlatLine, RateOfChange, Threshold
 from services.aggregation.domain.errors import FieldInvalid
 from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.chassis.units import IDENTITY, Conversion, conversion, known_units
-
-_DIGITS: Final = 12
-"""That a conversion there and back keeps."""
-
-
-def rounded(value: float) -> float:
-    """Without the noise of a conversion: 29.99999999999997 is 30."""
-    return float(f"{value:.{_DIGITS}g}")
 
 
 def from_canonical(rule: AlarmRule) -> Conversion:
@@ -26,12 +18,13 @@ def from_canonical(rule: AlarmRule) -> Conversion:
 
 def given(rule: AlarmRule) -> Condition:
     """The condition in the rule's unit, as it was given."""
-    return _converted(rule.condition, from_canonical(rule))
+    return _converted(rule.condition, from_canonical(rule), shown=True)
 
 
 def with_sensor_type(rule: AlarmRule, known: SensorTypeInfo | None) -> AlarmRule:
     """The rule, whose condition is in its unit, with the condition in the canonical one. Raises FieldInvalid for a
-    unit that is none of the quantity, or of a sensor type that nobody has told of."""
+    unit that is none of the quantity, or of a sensor type that nobody has told of. Limits are converted as readings
+    are, to the last bit: a value at the limit is not beyond it."""
     if known is None:
         if rule.unit:
             description = f"cannot be converted: the sensor type {rule.sensor_type} is not known"
@@ -45,16 +38,21 @@ def with_sensor_type(rule: AlarmRule, known: SensorTypeInfo | None) -> AlarmRule
     return replace(rule, unit=unit, canonical_unit=known.unit, condition=_converted(rule.condition, found))
 
 
-def _converted(condition: Condition, by: Conversion) -> Condition:
+def _converted(condition: Condition, by: Conversion, *, shown: bool = False) -> Condition:
     if by == IDENTITY:
         return condition
+    difference = Conversion(by.scale, 0.0)
+
+    def of(conversion: Conversion, value: float) -> float:
+        return conversion.shown(value) if shown else conversion.apply(value)
+
     match condition:
         case Threshold(limit=limit, hysteresis=hysteresis):
-            return replace(condition, limit=rounded(by.apply(limit)), hysteresis=rounded(hysteresis * by.scale))
+            return replace(condition, limit=of(by, limit), hysteresis=of(difference, hysteresis))
         case FlatLine(tolerance=tolerance):
-            return replace(condition, tolerance=rounded(tolerance * by.scale))
+            return replace(condition, tolerance=of(difference, tolerance))
         case RateOfChange(limit_per_hour=limit):
-            return replace(condition, limit_per_hour=rounded(limit * by.scale))
+            return replace(condition, limit_per_hour=of(difference, limit))
         case _:
             return condition
 
@@ -96,4 +94,4 @@ def _refuse(rule: AlarmRule, known: SensorTypeInfo, field: str, description: str
 
 def _told(rule: AlarmRule, value: float) -> str:
     unit = rule.unit or rule.canonical_unit
-    return f"{rounded(from_canonical(rule).apply(value)):.{_DIGITS}g} {unit}"
+    return f"{from_canonical(rule).shown(value):.12g} {unit}"

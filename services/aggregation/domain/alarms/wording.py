@@ -67,11 +67,11 @@ def number(value: float) -> str:
 
 
 def _seen(rule: AlarmRule, key: SeriesKey, unit: str, value: float | None) -> str:
-    of, shown = subject(key), from_canonical(rule)
+    of, people = subject(key), from_canonical(rule)
     unit = rule.unit or unit
     unit = f" {unit}" if unit else ""
     slope = isinstance(rule.condition, RateOfChange)
-    seen = "-" if value is None else number(value * shown.scale if slope else shown.apply(value))
+    seen = "-" if value is None else number(value * people.scale if slope else people.shown(value))
     match given(rule):
         case Threshold(above=above, limit=limit, min_duration=duration):
             lasting = f" for {span(duration)}" if duration else ""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from services.notification.adapters.migration.documents import Damaged, Document, check_form, documents
 from services.notification.adapters.migration.runs import Checkpoint, MigrationRuns, Run
-from services.notification.adapters.migration.set_aside import SetAside
+from services.notification.adapters.migration.set_aside import Examples, SetAside
 from services.notification.domain.notification import Type
 from services.notification.domain.old_notification import OldNotification, Rules, read_document
 from services.notification.domain.old_values import Unusable
@@ -86,13 +86,13 @@ async def migrate_file(runs: MigrationRuns, options: Options, directory: Path, w
     return run
 
 
-def try_file(options: Options, watcher: Watcher) -> Run:
-    """What `migrate_file` would read; stores nothing, and does not know what is stored already. Raises Damaged and
-    OSError."""
+def try_file(options: Options, watcher: Watcher, examples: Examples) -> Run:
+    """What `migrate_file` would read; stores nothing, and does not know what is stored already. `examples`
+    takes what would be set aside. Raises Damaged and OSError."""
     check_form(options.file)
     run = Run("dry run", str(options.file.absolute()), tuple(options.keep))
     watcher.begun(run)
-    for batch in _batches(options, run.checkpoint, None):
+    for batch in _batches(options, run.checkpoint, examples):
         outcome = batch.counts + Counter(stored=len(batch.found), pending=sum(one.pending for one in batch.found))
         run.checkpoint = batch.checkpoint
         run.counts += outcome
@@ -117,7 +117,7 @@ class _Batch:
     counts: Counter[str] = field(default_factory=Counter[str])
 
 
-def _batches(options: Options, start: Checkpoint, set_aside: SetAside | None) -> Iterator[_Batch]:
+def _batches(options: Options, start: Checkpoint, set_aside: SetAside | Examples) -> Iterator[_Batch]:
     """The batches behind the checkpoint; the last one may be empty. Raises Damaged behind what comes before."""
     reader = _Reader(options, set_aside)
     batch = _Batch(start)
@@ -139,7 +139,7 @@ def _batches(options: Options, start: Checkpoint, set_aside: SetAside | None) ->
 class _Reader:
     """Judges documents."""
 
-    def __init__(self, options: Options, set_aside: SetAside | None) -> None:
+    def __init__(self, options: Options, set_aside: SetAside | Examples) -> None:
         now = datetime.now(UTC)
         self._rules = Rules(frozenset(options.keep), options.others, now, options.tenant_names, options.types)
         self._oldest = {tenant: now - keep for tenant, keep in options.keep.items()}
@@ -157,8 +157,7 @@ class _Reader:
             found = read_document(document.content, self._rules)
         except Unusable as problem:
             batch.counts["set_aside"] += 1
-            if self._set_aside is not None:
-                self._set_aside.add(document, str(problem))
+            self._set_aside.add(document, str(problem))
             return
         if found is None:
             batch.counts["other_tenants"] += 1
@@ -171,6 +170,5 @@ class _Reader:
 
     def completed(self, batch: _Batch) -> _Batch:
         """The batch, with what was set aside on the disk."""
-        if self._set_aside is not None:
-            batch.checkpoint = replace(batch.checkpoint, set_aside_bytes=self._set_aside.settle())
+        batch.checkpoint = replace(batch.checkpoint, set_aside_bytes=self._set_aside.settle())
         return batch

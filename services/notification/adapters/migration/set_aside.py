@@ -7,6 +7,23 @@ from pathlib import Path
 from services.notification.adapters.migration.documents import MAX_RAW, Document, raw_text
 
 
+class Examples:
+    """The first documents that a dry run would set aside, by number and reason; nothing is written."""
+
+    def __init__(self, most: int) -> None:
+        self.found: list[tuple[int, str]] = []
+        self._most = most
+
+    def add(self, document: Document, reason: str) -> None:
+        """See SetAside."""
+        if len(self.found) < self._most:
+            self.found.append((document.number, reason))
+
+    def settle(self) -> int:
+        """See SetAside."""
+        return 0
+
+
 class SetAside:
     """Is cut to the checkpoint when it is opened: what came after that comes again. Readable by its owner alone."""
 

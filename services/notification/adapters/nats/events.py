@@ -13,7 +13,7 @@ from services.chassis.nats.envelope import timestamp
 from services.chassis.nats.topology import notification_status_subject
 from services.notification.adapters.event_types import new_message
 from services.notification.domain.invoice import Debt
-from services.notification.domain.notification import Attempt, Notification
+from services.notification.domain.notification import Attempt, Notification, error_text
 from tocsin.events.v1 import debts_pb2, notifications_pb2
 
 SERVICE = "notification"
@@ -131,7 +131,9 @@ def _letter(
         Encoded(subject=RETRY_SUBJECT, payload=original.payload, headers=headers),
         service=SERVICE,
         consumer=RETRY_CONSUMER,
-        history=[Failure(at=item.at, error_type=item.code, reason=f"{item.code}: {item.message}") for item in history],
+        history=[
+            Failure(at=item.at, error_type=item.code, reason=error_text(item.code, item.message)) for item in history
+        ],
         attempts=len(history),
         first_seen=first_seen,
         identity=f"{about}:{occasion}",

@@ -14,6 +14,7 @@ from services.aggregation.domain.rules import Rules
 from services.aggregation.domain.sensor_types import SensorTypeInfo
 from services.aggregation.domain.times import MINUTE
 from services.chassis.auth import principal
+from services.chassis.units import conversion
 from tests.support.aggregation.alarms import AlarmBench, rule
 from tests.support.aggregation.partition import T0, descriptor
 from tocsin.aggregation.v1 import alarm_pb2 as am
@@ -58,6 +59,16 @@ async def test_limits_are_given_and_shown_in_the_unit_of_the_rule(
     shown = to.rule_message(made)
     assert (shown.unit, shown.canonical_unit) == (unit, "K")
     assert to.rule_of(shown).condition == condition
+
+
+@pytest.mark.parametrize("limit", [0.0, 70.0, 71.3, -40.0, 98.6])
+async def test_a_value_at_the_limit_is_not_beyond_it_in_whatever_unit(desk: AlarmRules, limit: float) -> None:
+    made = (await desk.create(of("temperature", Threshold(True, limit), "F"))).rule
+    arrived = conversion("F", "K")
+    assert arrived is not None
+    assert isinstance(made.condition, Threshold)
+    assert made.condition.limit == arrived.apply(limit)
+    assert to.rule_message(made).threshold.limit == limit
 
 
 async def test_a_rule_without_a_unit_is_in_the_canonical_one(desk: AlarmRules) -> None:
