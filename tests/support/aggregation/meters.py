@@ -212,6 +212,35 @@ METERS: Final = (
         4991.9,
     ),
     MeterCase(
+        "a spike within bursts, then a zero",
+        (*_steps(100, 4, 4), 224, 0, *_steps(116, 4, 6)),
+        36,
+    ),
+    MeterCase(
+        "read once a month: zeros thrice",
+        (*_steps(500, 20, 6), 0, 0, 0, *_steps(680, 20, 4)),
+        240,
+        interval=30 * DAY,
+    ),
+    MeterCase(
+        "read once a month: Wh for kWh four times",
+        (*_steps(500, 20, 6), *_steps(620_000, 20_000, 4), *_steps(700, 20, 4)),
+        260,
+        interval=30 * DAY,
+    ),
+    MeterCase(
+        "read once a month: stuck too high",
+        (*_steps(500, 20, 6), *[9999.0] * 3, *_steps(680, 20, 4)),
+        240,
+        interval=30 * DAY,
+    ),
+    MeterCase(
+        "read once a month: replaced",
+        (*_steps(500, 20, 6), *_steps(3, 20, 6)),
+        200,
+        interval=30 * DAY,
+    ),
+    MeterCase(
         "2^32", (4294967000, 4294967200, 104, 304), 600, register=2.0**32, needs=CounterRules(Policy.ROLLOVER, 2.0**32)
     ),
     MeterCase(

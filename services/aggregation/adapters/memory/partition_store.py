@@ -218,7 +218,7 @@ class InMemoryPartitionStore:
         held = (self.counted.get(series_id, {}), self._other(series_id))
         return min((time for readings in held for time in readings if time >= since), default=None)
 
-    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int) -> StoredChunk:
+    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int, max_gap: int) -> StoredChunk:
         """See `PartitionStore`."""
         anchor = self._anchor(series_id, start)[1] if ahead else NO_ANCHOR
         first = start if anchor.time == NEVER else min(start, anchor.time + 1)

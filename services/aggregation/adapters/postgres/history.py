@@ -14,6 +14,7 @@ from services.aggregation.adapters.postgres.room_snapshot import RoomSnapshots
 from services.aggregation.adapters.postgres.series_info import SERIES, SERIES_OF_ROOMS, series_info
 from services.aggregation.adapters.postgres.span_cover import cover_query
 from services.aggregation.adapters.postgres.stored_columns import (
+    AskedAnchor,
     anchors_before,
     raw_readings,
     readings_after,
@@ -43,8 +44,9 @@ async def read_pieces(connection: Connection, steps: Sequence[int], asks: Sequen
     if decided := [infos[ranges[at].series].id for at in counters if infos[ranges[at].series].decided]:
         decisions = await read_decisions(connection, decided)
         infos = [replace(info, decisions=decisions.get(info.id, {})) for info in infos]
-    asked = [(infos[ranges[at].series].id, ranges[at].start) for at in counters]
-    for at, before in zip(counters, await anchors_before(connection, steps[0], asked), strict=True):
+    of_counters = [(infos[ranges[at].series], ranges[at].start) for at in counters]
+    wanted = [AskedAnchor(info.id, first, info.max_gap) for info, first in of_counters]
+    for at, before in zip(counters, await anchors_before(connection, steps[0], wanted), strict=True):
         ranges[at] = ranges[at]._replace(anchor=before.anchor)
     stored, _ = await stored_windows(connection, windows)
     readings, _ = await raw_readings(connection, [(infos[part.series].id, part.read_from, part.end) for part in ranges])

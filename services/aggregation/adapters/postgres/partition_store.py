@@ -19,6 +19,7 @@ from services.aggregation.adapters.postgres.sensor_types import write_sensor_typ
 from services.aggregation.adapters.postgres.series import describe_series, leave_series, read_series, register_series
 from services.aggregation.adapters.postgres.stored_columns import (
     AnchorBefore,
+    AskedAnchor,
     anchors_before,
     decode_times,
     decode_values,
@@ -179,7 +180,7 @@ class PostgresPartitionStore:
         counters = [at for at, late in enumerate(ranges) if late.counter]
         for turn in range(3):
             counters = [at for at in counters if turn < 2 or ranges[at].deep]
-            asked = [(int(ids[moved[at].series]), anchors[at].start) for at in counters]
+            asked = [AskedAnchor(int(ids[moved[at].series]), anchors[at].start, moved[at].max_gap) for at in counters]
             for at, before in zip(counters, await anchors_before(connection, self._rules.steps[0], asked), strict=True):
                 moved[at] = moved[at]._replace(start=anchors[at].start)
                 anchors[at] = before
@@ -190,7 +191,7 @@ class PostgresPartitionStore:
         async with self._database.connection() as connection:
             return await recomputations.pending(connection, partition, limit)
 
-    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int) -> StoredChunk:
+    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int, max_gap: int) -> StoredChunk:
         """See `PartitionStore`."""
         async with self._database.connection() as connection:
             return await recomputations.read_past(
@@ -201,6 +202,7 @@ class PostgresPartitionStore:
                 end,
                 settled,
                 ahead,
+                max_gap,
             )
 
     async def first_reading(self, series_id: int, since: int) -> int | None:

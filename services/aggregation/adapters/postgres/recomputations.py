@@ -9,6 +9,7 @@ from services.aggregation.adapters.postgres.correction_log import END_OF_TIME, O
 from services.aggregation.adapters.postgres.priority_mailbox import CHANNEL
 from services.aggregation.adapters.postgres.stored_columns import (
     AnchorBefore,
+    AskedAnchor,
     anchors_before,
     raw_readings,
     readings_after,
@@ -72,11 +73,12 @@ async def read_past(
     end: int,
     settled: int,
     ahead: int,
+    max_gap: int,
 ) -> StoredChunk:
     """See `PartitionStore.past`."""
     before = AnchorBefore(start)
     if ahead:
-        (before,) = await anchors_before(connection, steps[0], [(series_id, start)])
+        (before,) = await anchors_before(connection, steps[0], [AskedAnchor(series_id, start, max_gap)])
     first = before.read_from(start)
     readings, other = await raw_readings(connection, [(series_id, first, end)])
     following: list[tuple[int, float]] = []

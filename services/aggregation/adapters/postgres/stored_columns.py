@@ -8,16 +8,16 @@ import numpy as np
 
 from services.aggregation.adapters.postgres.binary_copy import QUARTER
 from services.aggregation.domain.columns import Floats, Ints, Rows
+from services.aggregation.domain.counters.branch import look_back
 from services.aggregation.domain.counters.meter_row import NO_ANCHOR, Anchor
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.readings import Readings, no_readings
-from services.aggregation.domain.times import DAY, NEVER
+from services.aggregation.domain.times import NEVER
 from services.aggregation.domain.windows.fold import Folded
 from services.aggregation.domain.windows.summary import SUMMARY
 from services.chassis.postgres import Connection
 
 _ARRAY_HEAD: Final = 20
-_LOOK_BACK: Final = 64 * DAY
 _TIME = np.dtype([("length", ">i4"), ("value", ">i8")])
 _VALUE = np.dtype([("length", ">i4"), ("value", ">f8")])
 _FIELD = np.dtype([("type", ">i4"), ("length", ">i4"), ("bits", ">u8")])
@@ -74,14 +74,22 @@ WINDOW_RECORD: Final = f"record_send(ROW(r.place, w.start_us, {_SUMMARY_COLUMNS}
 """A window in one piece, for `decode_windows`."""
 _ANCHORS: Final = """
 SELECT r.place, w.start_us, w.level_us, w.level, coalesce(w.pace, 0) AS pace
-FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS r (series_id, start, place)
+FROM unnest($1::bigint[], $2::bigint[], $6::bigint[]) WITH ORDINALITY AS r (series_id, start, since, place)
 CROSS JOIN LATERAL (
     SELECT start_us, level_us, level, pace FROM windows
-    WHERE series_id = r.series_id AND step_us = $3 AND start_us < r.start
+    WHERE series_id = r.series_id AND step_us = $3 AND start_us >= r.since AND start_us < r.start
         AND start_us >= $4 AND start_us < $5 AND level_us > '-9223372036854775808'::bigint
     ORDER BY start_us DESC LIMIT 1
 ) w
 """
+
+
+class AskedAnchor(NamedTuple):
+    """Before the start of a window of a series, which sends within `max_gap`."""
+
+    series_id: int
+    start: int
+    max_gap: int
 
 
 class AnchorBefore(NamedTuple):
@@ -92,9 +100,7 @@ class AnchorBefore(NamedTuple):
 
     def read_from(self, start: int) -> int:
         """From where readings have to be read to judge those at and after `start`."""
-        if self.anchor.time == NEVER or start - self.anchor.time > _LOOK_BACK:
-            return start
-        return min(start, self.anchor.time + 1)
+        return start if self.anchor.time == NEVER else min(start, self.anchor.time + 1)
 
 
 def counter_rules(row: asyncpg.Record | Mapping[str, Any]) -> CounterRules:
@@ -211,12 +217,13 @@ def _place_and_start(row: tuple[Any, ...]) -> tuple[int, int]:
     return row[0], row[1]
 
 
-async def anchors_before(connection: Connection, step: int, asked: Sequence[tuple[int, int]]) -> list[AnchorBefore]:
-    """The last anchor of counters before each (series id, start of a window)."""
+async def anchors_before(connection: Connection, step: int, asked: Sequence[AskedAnchor]) -> list[AnchorBefore]:
+    """The last anchor of counters before each."""
     if not asked:
         return []
-    ids, starts = (list(column) for column in zip(*asked, strict=True))
+    ids, starts = [one.series_id for one in asked], [one.start for one in asked]
+    since = [one.start - look_back(one.max_gap) for one in asked]
     found = [AnchorBefore(start) for start in starts]
-    for row in await connection.fetch(_ANCHORS, ids, starts, step, min(starts) - _LOOK_BACK, max(starts)):
+    for row in await connection.fetch(_ANCHORS, ids, starts, step, min(since), max(starts), since):
         found[row["place"] - 1] = AnchorBefore(row["start_us"], Anchor(row["level_us"], row["level"], row["pace"]))
     return found

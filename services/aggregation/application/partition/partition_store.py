@@ -198,9 +198,9 @@ class PartitionStore(Protocol):
         """What is asked to be recomputed and not done, oldest first."""
         ...
 
-    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int) -> StoredChunk:
+    async def past(self, series_id: int, start: int, end: int, settled: int, ahead: int, max_gap: int) -> StoredChunk:
         """What is stored about [start, end) of a series, up to its last settled reading. `ahead`: how many readings
-        after it are read of a counter; 0: the series is none."""
+        after it are read of a counter; 0: the series is none. `max_gap`: that of the series."""
         ...
 
     async def first_reading(self, series_id: int, since: int) -> int | None:

@@ -188,7 +188,7 @@ class Processor:
         self, series_id: int, series: int, amended: Mapping[int, RawReading | None], since: int, until: int
     ) -> Readings:
         """The readings in [since, until) that count after some were amended, which is not stored yet."""
-        past = await self._store.past(series_id, since, until, NO_END, 0)
+        past = await self._store.past(series_id, since, until, NO_END, 0, 0)
         counting = dict(zip(past.time.tolist(), past.value.tolist(), strict=True))
         for at, reading in amended.items():
             if reading is not None and since <= at < until:

@@ -96,7 +96,8 @@ async def begin_amended(
     if is_counter(engine, engine.states.index[job.series_id]):
         # They may have ended a branch that began earlier.
         ids, at = np.array(engine.states.ids, np.int64), engine.states.index[job.series_id]
-        (context,) = await store.contexts(ids, [LateRange(at, start, start + 1, counter=True, deep=True)])
+        gap = int(engine.states.rows["max_gap"][at])
+        (context,) = await store.contexts(ids, [LateRange(at, start, start + 1, counter=True, deep=True, max_gap=gap)])
         start = min(start, context.whole)
     last = max(voided, default=first)
     through = last - last % length + length
@@ -108,9 +109,10 @@ async def _past(
 ) -> StoredChunk:
     """The chunk, of a counter with as many readings after it as judge those in it."""
     series = engine.states.index[series_id]
+    gap = int(engine.states.rows["max_gap"][series])
     ahead = READ_AHEAD if is_counter(engine, series) else 0
     while True:
-        past = await store.past(series_id, start, end, settled, ahead)
+        past = await store.past(series_id, start, end, settled, ahead, gap)
         if len(past.following) < ahead or not ahead or decided(engine, series, end, past):
             return past
         ahead *= READ_AHEAD

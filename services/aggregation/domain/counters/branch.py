@@ -14,6 +14,8 @@ SURE: Final = 12
 """Increases in a day after which a branch is trusted."""
 PATIENCE: Final = 31 * DAY
 """What nothing has contradicted for so long is trusted, whether it counts or not."""
+FEW: Final = 6
+"""Readings without which no time makes a branch trusted: of a meter that is read once a month three say little."""
 
 BRANCH: Final = np.dtype(
     [
@@ -42,9 +44,20 @@ JUMPED: Final = ("JUMP", BURST)
 """Of these only time shows that they are real: they count as easily as they have begun."""
 
 
-def long_enough(lasted: int, rises: int, far_enough: bool) -> bool:
+def uncontradicted(lasted: int, readings: int) -> bool:
+    """Whether another level has stood for so long that it is believed, also where it does not count."""
+    return lasted >= PATIENCE and readings >= FEW
+
+
+def look_back(max_gap: int) -> int:
+    """How far back, at the most, the last anchor of a counter lies that sends within `max_gap`: an earlier level and a
+    branch last. (Only what is rejected, or does not come at all, leaves no anchor for longer.)"""
+    return 2 * max(PATIENCE + DAY, (FEW + 1) * max_gap)
+
+
+def long_enough(lasted: int, readings: int, rises: int, far_enough: bool) -> bool:
     """Whether another level is the trusted one from now on."""
-    if lasted >= PATIENCE:
+    if uncontradicted(lasted, readings):
         return True
     return rises >= AGREE and (far_enough or (lasted >= DAY and rises >= SURE))
 
@@ -87,7 +100,8 @@ class Branch:
     def trusted_after(self, level: float, time: int) -> bool:
         """Whether the branch has counted away far enough, or for long enough, from the trusted `level`."""
         distance = self.gain if self.kind in COUNTED else abs(self.start - level)
-        return long_enough(time - self.start_time, self.rises, self.kind not in JUMPED and self.counted >= distance)
+        far_enough = self.kind not in JUMPED and self.counted >= distance
+        return long_enough(time - self.start_time, self.count, self.rises, far_enough)
 
 
 def read_branch(meter: Rows) -> Branch | None:

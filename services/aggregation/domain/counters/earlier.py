@@ -63,7 +63,7 @@ class Earlier:
 
     def forgotten_after(self, time: int) -> bool:
         """Whether the counter has counted elsewhere for long enough, or as far as it had gone away."""
-        return long_enough(time - self.left, self.rises, self.counted >= self.distance)
+        return long_enough(time - self.left, self.count, self.rises, self.counted >= self.distance)
 
 
 def read_earlier(meter: Rows) -> Earlier | None:

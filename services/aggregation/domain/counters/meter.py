@@ -26,11 +26,11 @@ from services.aggregation.domain.counters.branch import (
     AGREE,
     BURST,
     COUNTED,
-    PATIENCE,
     STEP,
     Branch,
     Taken,
     read_branch,
+    uncontradicted,
     write_branch,
 )
 from services.aggregation.domain.counters.correction import NO_DECISIONS, Correction, Decision, Doubt
@@ -341,7 +341,7 @@ class Meter:
             branch.pace = max(branch.pace, pace_of(amount, time - since))
             if branch.rises == AGREE:
                 self._confirm(branch)
-        elif time - branch.start_time >= PATIENCE and not branch.believed:
+        elif not branch.believed and uncontradicted(time - branch.start_time, branch.count):
             self._confirm(branch)
         if branch.believed and (self._tentative or branch.trusted_after(self._level, time)):
             self._trust(branch)
@@ -428,7 +428,8 @@ class Meter:
 
     def _promote(self, branch: Branch) -> None:
         """It is trusted before it was due: the values go on elsewhere. What had counted before it is remembered."""
-        if self._earlier is None and self._pace and not self._on_trial(branch):
+        counts = self._on_trial(branch) and branch.rises >= AGREE
+        if self._earlier is None and self._pace and not counts:
             self._earlier = Earlier.before(branch, self._time, self._level, self._pace)
         self._trust(branch)
 

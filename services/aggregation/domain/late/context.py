@@ -25,8 +25,9 @@ class LateRange(NamedTuple):
     end: int
     counter: bool = False
     deep: bool = False
+    max_gap: int = 0
     """The range begins earlier: at the start of the window before it that holds an anchor, or `deep` one anchor
-    before that. Readings are read from the anchor before."""
+    before that. Readings are read from the anchor before, which is looked for by the `max_gap` of the series."""
 
 
 class Context(NamedTuple):
@@ -63,7 +64,7 @@ def late_range(engine: Engine, series: int, times: Ints, *, to_the_end: bool = F
     if to_the_end:
         last = max(last, int(engine.states.rows["settled_time"][series]))
     counter = int(engine.states.rows["kind"][series]) == Kind.COUNTER
-    return LateRange(series, first - first % step, last - last % step + step, counter, to_the_end)
+    return LateRange(series, first - first % step, last - last % step + step, counter, to_the_end, reach)
 
 
 def unseen(time: Ints, context: Context) -> Ints:

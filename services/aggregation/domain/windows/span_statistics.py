@@ -12,14 +12,10 @@ from services.aggregation.domain.counters.meter_row import NO_ANCHOR, UNDECIDED,
 from services.aggregation.domain.counters.policy import counting
 from services.aggregation.domain.readings import Readings
 from services.aggregation.domain.series import Kind, SeriesInfo
-from services.aggregation.domain.times import DAY, NEVER, NO_END
+from services.aggregation.domain.times import NEVER, NO_END
 from services.aggregation.domain.windows.fold import Folded, Profile, fold_readings, merge
 from services.aggregation.domain.windows.statistics import NOWHERE, Edge, Neighbours, Statistics, Summary, statistics
 from services.aggregation.domain.windows.summary import no_summaries
-
-_LOOK_BACK: Final = 64 * DAY
-"""A counter that has shown nothing to be trusted for longer is read from the range on. (More than an earlier level and
-a branch last: only such as are rejected, or do not come at all, leave no anchor for so long.)"""
 
 _NOTHING: Final = Summary()
 
@@ -40,9 +36,7 @@ class RawRange(NamedTuple):
     @property
     def read_from(self) -> int:
         """The earliest event time that has to be read: what came before the range may be judged inside it."""
-        if self.anchor.time == NEVER or self.start - self.anchor.time > _LOOK_BACK:
-            return self.start
-        return min(self.start, self.anchor.time + 1)
+        return self.start if self.anchor.time == NEVER else min(self.start, self.anchor.time + 1)
 
 
 class Span(NamedTuple):
