@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -134,7 +135,8 @@ def _tenant(document: Mapping[str, Any], rules: Rules) -> str | None:
     tenant = rules.tenant_names.get(name, name)
     found = next((one for one in (tenant, tenant.lower()) if one in rules.tenants), None)
     if found is None and not rules.others:
-        raise Unusable(f"serviceName {shown(name)} is no tenant; --service {name[:40]}=TENANT says whose it is")
+        meant = shlex.quote(f"{name[:40]}=TENANT")
+        raise Unusable(f"serviceName {shown(name)} is no tenant; --service {meant} says whose it is")
     return found
 
 

@@ -67,6 +67,9 @@ def test_other_tenants_are_left_out_and_one_tenant_needs_no_name() -> None:
     assert read({**NEWER, "serviceName": None}, alone).tenant == "test"
     with pytest.raises(Unusable, match="serviceName"):
         read({**NEWER, "serviceName": None})
+    mine = Rules(frozenset({"test"}), False, NOW, {}, {})
+    with pytest.raises(Unusable, match="--service 'Wellness App=TENANT' says whose it is"):
+        read({**NEWER, "serviceName": "Wellness App"}, mine)
 
 
 @pytest.mark.parametrize(
