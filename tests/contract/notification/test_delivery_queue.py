@@ -230,6 +230,15 @@ async def test_dead_addresses_are_forgotten(rig: Rig) -> None:
     assert [point.id for point, _ in await rig.endpoints.page("test", "ada", limit=9, after="")] == [two.id]
 
 
+async def test_an_address_that_was_registered_anew_during_the_attempt_stays(rig: Rig) -> None:
+    await rig.endpoints.register("test", "ada", ChannelName.FCM, "t1", "")
+    await rig.enqueue(draft(), channel=ChannelName.FCM)
+    [leg] = await rig.claim()
+    anew, _, _ = await rig.endpoints.register("test", "ada", ChannelName.FCM, "t1", "")
+    await rig.complete(GONE_FOR_GOOD, leg)
+    assert [point for point, _ in await rig.endpoints.page("test", "ada", limit=9, after="")] == [anew]
+
+
 async def test_the_limit_is_kept_and_everybody_gets_a_turn_in_order(rig: Rig) -> None:
     await rig.enqueue(*(draft(f"n{n}") for n in range(8)), draft("w", tenant="wellness"), draft("b", user="bob"))
     first = await rig.claim()

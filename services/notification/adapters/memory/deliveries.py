@@ -97,8 +97,10 @@ class InMemoryDeliveries:
             changed[id_] = self._change(group, now)
         self._judge_subscriptions(held, now)
         for one in held:
-            if one.decision.gone and one.claimed.endpoint is not None:
-                self._state.endpoints.pop((one.claimed.tenant, one.claimed.endpoint.id), None)
+            if one.decision.gone and (tried := one.claimed.endpoint) is not None:
+                kept = self._state.endpoints.get((one.claimed.tenant, tried.id))
+                if kept is not None and kept.endpoint.version == tried.version:
+                    del self._state.endpoints[one.claimed.tenant, tried.id]
         return [changed.get(one.claimed.reference) if one in held else None for one in completions]
 
     def _end(self, completion: Completion, now: datetime) -> None:

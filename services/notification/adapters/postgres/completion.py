@@ -24,6 +24,10 @@ _STILL_OURS = """
         ORDER BY d.id FOR UPDATE OF d
     ) AS places
 """
+_FORGET = """
+    DELETE FROM TENANT.endpoints e USING unnest($1::uuid[], $2::bigint[]) AS gone (id, version)
+    WHERE e.id = gone.id AND e.version = gone.version
+"""
 
 
 class Completer:
@@ -117,11 +121,10 @@ def _lease(completion: Completion) -> tuple[str, str]:
 
 
 async def _forget_addresses(connection: Connection, completions: Sequence[Completion]) -> None:
-    by_tenant: dict[str, set[str]] = {}
+    """Those that were registered anew during the attempt stay: the answer is about what they were before."""
+    by_tenant: dict[str, set[tuple[str, int]]] = {}
     for one in completions:
         if one.decision.gone and one.claimed.endpoint is not None and one.claimed.tenant:
-            by_tenant.setdefault(one.claimed.tenant, set()).add(one.claimed.endpoint.id)
-    for tenant, gone in by_tenant.items():
-        await connection.execute(
-            in_tenant("DELETE FROM TENANT.endpoints WHERE id = ANY($1::uuid[])", tenant), sorted(gone)
-        )
+            by_tenant.setdefault(one.claimed.tenant, set()).add((one.claimed.endpoint.id, one.claimed.endpoint.version))
+    for tenant, gone in sorted(by_tenant.items()):
+        await connection.execute(in_tenant(_FORGET, tenant), *map(list, zip(*sorted(gone), strict=True)))
