@@ -13,11 +13,16 @@ from services.aggregation.domain.windows.engine import Engine
 
 
 class AcceptedValues(NamedTuple):
-    """Accepted readings of counters, sorted by series and time, the increase that each brought, and since when."""
+    """Accepted readings of counters, sorted by series and time, the increase that each brought, and since when.
+    `owners`: the series; `level_time`, `level`: what each is trusted to have shown last, which may have settled
+    before."""
 
     readings: Readings
     amount: Floats
     since: Ints
+    owners: Ints
+    level_time: Ints
+    level: Floats
 
 
 def accepted_values(engine: Engine, fresh: Readings, wanted: Bools) -> AcceptedValues | None:
@@ -41,6 +46,7 @@ def accepted_values(engine: Engine, fresh: Readings, wanted: Bools) -> AcceptedV
     decided = {at: engine.decisions[owner] for at, owner in enumerate(owners.tolist()) if owner in engine.decisions}
     gains = increases(rows["kind"], rows["counting"], rows["meter"], own, known.time, known.value, decided)
     assert gains is not None
+    trusted = rows["meter"]["level_time"], rows["meter"]["level"]
     # What stands on a branch that is open yet may be taken back.
     branch = rows["meter"]["branch"]["start_time"][own[gains.at]]
     sure = (branch == NEVER) | (known.time[gains.at] < branch)
@@ -49,4 +55,4 @@ def accepted_values(engine: Engine, fresh: Readings, wanted: Bools) -> AcceptedV
         for time, decision in engine.decisions[owner].items():
             if decision.kind == "VALUE":
                 found.value[(found.series == owner) & (found.time == time)] = decision.value
-    return AcceptedValues(found, gains.amount[sure], gains.since[sure])
+    return AcceptedValues(found, gains.amount[sure], gains.since[sure], owners, *trusted)

@@ -157,7 +157,8 @@ def _accepted(engine: Engine, place: int, counting: Readings) -> AcceptedValues:
         scratch.decisions.update(engine.decided(place))
         if (found := accepted_values(scratch, alone, np.ones(1, bool))) is not None:
             return found
-    return AcceptedValues(alone, np.zeros(len(alone.time)), np.full(len(alone.time), NEVER))
+    last = alone.series[-1:], alone.time[-1:], alone.value[-1:]
+    return AcceptedValues(alone, np.zeros(len(alone.time)), np.full(len(alone.time), NEVER), *last)
 
 
 def _tried(

@@ -47,6 +47,8 @@ def last_evaluated(engine: Engine) -> LastReadings:
     time[counters], value[counters] = states["meter"]["level_time"][counters], states["meter"]["level"][counters]
     found = accepted_values(engine, no_readings(), counters)
     if found is not None:
+        # What waits may have made readings trusted that settled before.
+        time[found.owners], value[found.owners] = found.level_time, found.level
         # In the order of time: of each the last one stays.
         time[found.readings.series], value[found.readings.series] = found.readings.time, found.readings.value
     return LastReadings(time, value)

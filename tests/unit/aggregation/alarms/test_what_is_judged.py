@@ -9,6 +9,7 @@ from services.aggregation.domain.alarms.rule import (
     Condition,
     ContainerFull,
     Direction,
+    FlatLine,
     NoData,
     RateOfChange,
     Threshold,
@@ -240,3 +241,12 @@ def test_an_alarm_that_a_meter_does_not_revoke_stays_unmarked() -> None:
         bench.feed([one])
     bench.fall_quiet()
     assert [(alarm.open, alarm.revocation) for alarm in bench.alarms] == [(True, None)]
+
+
+def test_another_owner_takes_no_value_for_new_that_was_judged_already() -> None:
+    """A step that was believed is trusted by what comes next, which has not settled yet."""
+    bench = AlarmBench([COUNTER], rule(FlatLine(5 * MINUTE, 0)))
+    for at, value in ((5, 105.0), (6, 106.0), (11, 0.0), (12, 106.0), (13, 111.0)):
+        bench.feed([(0, T0 + at * MINUTE, value)])
+        bench.reopen()
+    assert [(alarm.start, alarm.raised) for alarm in bench.alarms] == [(T0 + 6 * MINUTE, T0 + 12 * MINUTE)]
