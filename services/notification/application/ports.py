@@ -172,7 +172,7 @@ class EndpointStore(Protocol):
         self, tenant: str, user: str, channel: ChannelName, address: str, secret: str
     ) -> tuple[Endpoint, datetime, bool]:
         """The address, when it was renewed, and whether it is new (a known one keeps its secret). A registration token
-        moves from another user of the tenant: it is one device's, which has changed hands."""
+        moves from another user of the tenant: it is one device's, which has changed hands. Raises EndpointLimit."""
         ...
 
     async def page(self, tenant: str, user: str, *, limit: int, after: str) -> Sequence[tuple[Endpoint, datetime]]:

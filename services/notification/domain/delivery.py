@@ -9,6 +9,8 @@ from services.notification.domain.retry_schedule import RetrySchedule
 
 SHOWN_TOKEN = 12
 """Characters of an FCM token that are shown."""
+MOST_OF_USER = 100
+"""Addresses that a user may have: a notification has a delivery for each."""
 
 
 class FailureKind(enum.StrEnum):

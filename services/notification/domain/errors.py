@@ -102,6 +102,18 @@ class RateLimited(ResourceExhausted):
         )
 
 
+class EndpointLimit(ResourceExhausted):
+    """The user has as many addresses as one may have."""
+
+    reason = "ENDPOINT_LIMIT"
+
+    def __init__(self, user: str, limit: int) -> None:
+        super().__init__(
+            f"the user has {limit} addresses, the most there may be; delete one",
+            metadata={"user": user, "limit": str(limit)},
+        )
+
+
 class NoEndpoint(FailedPrecondition):
     """The user has no address for the channel."""
 

@@ -7,8 +7,8 @@ import pytest
 
 from services.notification.application.ports import OwnPlan
 from services.notification.domain.channel_plan import Step
-from services.notification.domain.delivery import Endpoint
-from services.notification.domain.errors import EndpointNotFound, NotSigned, VersionConflict
+from services.notification.domain.delivery import MOST_OF_USER, Endpoint
+from services.notification.domain.errors import EndpointLimit, EndpointNotFound, NotSigned, VersionConflict
 from services.notification.domain.notification import ChannelName, Type
 from tests.contract.notification.conftest import SENT, Rig, draft
 
@@ -33,6 +33,21 @@ async def test_callers_at_once_register_one_address(rig: Rig) -> None:
     made = await asyncio.gather(*(rig.endpoints.register("test", "ada", WEBHOOK, long, str(n)) for n in range(4)))
     assert len({endpoint for endpoint, _, _ in made}) == 1
     assert [new for _, _, new in made].count(True) == 1
+
+
+async def test_a_user_has_so_many_addresses_at_most(rig: Rig) -> None:
+    wanted = [rig.endpoints.register("test", "ada", EMAIL, f"{n}@example.org", "") for n in range(MOST_OF_USER + 5)]
+    outcomes = await asyncio.gather(*wanted, return_exceptions=True)
+    kept = [outcome for outcome in outcomes if isinstance(outcome, tuple)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, EndpointLimit)]
+    assert (len(kept), len(refused)) == (MOST_OF_USER, 5)
+    with pytest.raises(EndpointLimit):
+        await rig.endpoints.register("test", "ada", FCM, "t-1", "")
+    one = kept[0][0]
+    assert (await rig.endpoints.register("test", "ada", EMAIL, one.address, ""))[2] is False, "a known one is renewed"
+    await rig.endpoints.register("test", "bob", FCM, "t-1", "")
+    assert await rig.endpoints.delete("test", "ada", one.id)
+    assert (await rig.endpoints.register("test", "ada", FCM, "t-1", ""))[2], "there is room, and the token moves"
 
 
 async def test_different_addresses_at_once_are_each_answered_for_itself(rig: Rig) -> None:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from services.notification.adapters.memory.state import KeptEndpoint, State, User
 from services.notification.domain.channel_plan import Contacts
-from services.notification.domain.delivery import Endpoint
-from services.notification.domain.errors import EndpointNotFound, NotSigned, check_version
+from services.notification.domain.delivery import MOST_OF_USER, Endpoint
+from services.notification.domain.errors import EndpointLimit, EndpointNotFound, NotSigned, check_version
 from services.notification.domain.notification import ChannelName
 
 
@@ -28,6 +28,8 @@ class InMemoryEndpoints:
             if kept.user == (tenant, user) and (known.channel, known.address) == (channel, address):
                 kept.updated_at, kept.endpoint = now, replace(known, version=known.version + 1)
                 return kept.endpoint, now, False
+        if sum(kept.user == (tenant, user) for kept in self._state.endpoints.values()) >= MOST_OF_USER:
+            raise EndpointLimit(user, MOST_OF_USER)
         if channel is ChannelName.FCM:
             self._take_from_others(tenant, address)
         endpoint = Endpoint(self._state.new_id(), channel, address, secret)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.chassis.errors import DomainError
 from services.chassis.ids import new_id
 from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rows
@@ -14,17 +15,23 @@ from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.domain.channel_plan import Contacts
-from services.notification.domain.delivery import Endpoint
-from services.notification.domain.errors import EndpointNotFound, NotSigned, check_version
+from services.notification.domain.delivery import MOST_OF_USER, Endpoint
+from services.notification.domain.errors import EndpointLimit, EndpointNotFound, NotSigned, check_version
 from services.notification.domain.notification import ChannelName
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 _COLUMNS = "e.channel, e.address, e.secret, e.former_secret, e.former_secret_until, e.version"
 _INSERT = """
     INSERT INTO TENANT.endpoints AS e (id, recipient, channel, address, address_digest, secret, updated_at)
-    SELECT id, recipient, channel, address, address_digest, secret, $7
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
-        AS n (id, recipient, channel, address, address_digest, secret)
+    SELECT id, recipient, channel, address, address_digest, secret, $7 FROM (
+        SELECT n.*, k.id IS NOT NULL AS known,
+            row_number() OVER (PARTITION BY n.recipient, k.id IS NOT NULL ORDER BY n.id)
+                + (SELECT count(*) FROM TENANT.endpoints o WHERE o.recipient = n.recipient) AS place
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
+            AS n (id, recipient, channel, address, address_digest, secret)
+        LEFT JOIN TENANT.endpoints k USING (recipient, channel, address_digest)
+    ) AS given
+    WHERE known OR place <= $8
     ORDER BY channel, address_digest, recipient
 """
 _REGISTERED = "RETURNING e.id::text AS id, e.recipient, " + _COLUMNS
@@ -84,7 +91,7 @@ class PostgresEndpoints:
 
     async def _register(
         self, connection: Connection, addresses: Sequence[_Address]
-    ) -> list[tuple[Endpoint, datetime, bool]]:
+    ) -> list[tuple[Endpoint, datetime, bool] | DomainError]:
         now = await self._clock.now(connection)
         kept: dict[tuple[str, tuple[str, ChannelName, str]], tuple[Endpoint, bool]] = {}
         last = {(one.tenant, one.address): one.user for one in addresses if one.channel is ChannelName.FCM}
@@ -108,13 +115,17 @@ class PostgresEndpoints:
                 [hashlib.sha256(one.address.encode()).digest() for _, one in group.values()],
                 [one.secret for _, one in group.values()],
                 now,
+                MOST_OF_USER,
             )
             for row in found:
                 endpoint = rows.endpoint(row)
                 key = row["recipient"], endpoint.channel, endpoint.address
                 kept[tenant, key] = endpoint, endpoint.id == group[key][0]
-        outcomes: list[tuple[Endpoint, datetime, bool]] = []
+        outcomes: list[tuple[Endpoint, datetime, bool] | DomainError] = []
         for one in addresses:
+            if (one.tenant, one.key) not in kept:
+                outcomes.append(EndpointLimit(one.user, MOST_OF_USER))
+                continue
             endpoint, new = kept[one.tenant, one.key]
             outcomes.append((endpoint, now, new))
             kept[one.tenant, one.key] = endpoint, False

@@ -32,7 +32,8 @@ const (
 //
 // EndpointService keeps where a user can be reached.
 type EndpointServiceClient interface {
-	// RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time.
+	// RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+	// has 100 at most.
 	RegisterEndpoint(ctx context.Context, in *RegisterEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error)
 	// ListEndpoints returns the addresses of a user.
 	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
@@ -99,7 +100,8 @@ func (c *endpointServiceClient) DeleteEndpoint(ctx context.Context, in *DeleteEn
 //
 // EndpointService keeps where a user can be reached.
 type EndpointServiceServer interface {
-	// RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time.
+	// RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+	// has 100 at most.
 	RegisterEndpoint(context.Context, *RegisterEndpointRequest) (*Endpoint, error)
 	// ListEndpoints returns the addresses of a user.
 	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)

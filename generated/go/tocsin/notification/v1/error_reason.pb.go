@@ -81,6 +81,8 @@ const (
 	// ERROR_REASON_RECEIPT_EARLY: a receipt says that nobody got a notification whose attempt has not been written down yet; report
 	// it again (ABORTED). Metadata: id.
 	ErrorReason_ERROR_REASON_RECEIPT_EARLY ErrorReason = 21
+	// ERROR_REASON_ENDPOINT_LIMIT: the user has as many addresses as one may have, 100 (RESOURCE_EXHAUSTED). Metadata: user, limit.
+	ErrorReason_ERROR_REASON_ENDPOINT_LIMIT ErrorReason = 22
 )
 
 // Enum value maps for ErrorReason.
@@ -108,6 +110,7 @@ var (
 		19: "ERROR_REASON_NOT_SIGNED",
 		20: "ERROR_REASON_SUBSCRIPTION_EXISTS",
 		21: "ERROR_REASON_RECEIPT_EARLY",
+		22: "ERROR_REASON_ENDPOINT_LIMIT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -132,6 +135,7 @@ var (
 		"ERROR_REASON_NOT_SIGNED":             19,
 		"ERROR_REASON_SUBSCRIPTION_EXISTS":    20,
 		"ERROR_REASON_RECEIPT_EARLY":          21,
+		"ERROR_REASON_ENDPOINT_LIMIT":         22,
 	}
 )
 
@@ -166,7 +170,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xf4\x05\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\x95\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -190,7 +194,8 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_LINK_EXPIRED\x10\x12\x12\x1b\n" +
 	"\x17ERROR_REASON_NOT_SIGNED\x10\x13\x12$\n" +
 	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14\x12\x1e\n" +
-	"\x1aERROR_REASON_RECEIPT_EARLY\x10\x15B\xda\x01\n" +
+	"\x1aERROR_REASON_RECEIPT_EARLY\x10\x15\x12\x1f\n" +
+	"\x1bERROR_REASON_ENDPOINT_LIMIT\x10\x16B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

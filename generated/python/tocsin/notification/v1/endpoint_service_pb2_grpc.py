@@ -63,7 +63,8 @@ class EndpointServiceServicer:
     """
 
     def RegisterEndpoint(self, request, context):
-        """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time.
+        """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+        has 100 at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

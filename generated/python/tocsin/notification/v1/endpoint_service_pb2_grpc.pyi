@@ -35,7 +35,9 @@ class EndpointServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EndpointServiceAsyncStub: ...
     RegisterEndpoint: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RegisterEndpointRequest, _endpoint_service_pb2.Endpoint]
-    """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time."""
+    """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+    has 100 at most.
+    """
     ListEndpoints: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]
     """ListEndpoints returns the addresses of a user."""
     RotateEndpointSecret: _grpc.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointSecretRequest, _endpoint_service_pb2.Endpoint]
@@ -54,7 +56,9 @@ class EndpointServiceAsyncStub(EndpointServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterEndpoint: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RegisterEndpointRequest, _endpoint_service_pb2.Endpoint]  # type: ignore[assignment]
-    """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time."""
+    """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+    has 100 at most.
+    """
     ListEndpoints: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.ListEndpointsRequest, _endpoint_service_pb2.ListEndpointsResponse]  # type: ignore[assignment]
     """ListEndpoints returns the addresses of a user."""
     RotateEndpointSecret: _aio.UnaryUnaryMultiCallable[_endpoint_service_pb2.RotateEndpointSecretRequest, _endpoint_service_pb2.Endpoint]  # type: ignore[assignment]
@@ -76,7 +80,9 @@ class EndpointServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _endpoint_service_pb2.RegisterEndpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_endpoint_service_pb2.Endpoint, _abc.Awaitable[_endpoint_service_pb2.Endpoint]]:
-        """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time."""
+        """RegisterEndpoint adds an address of a user, or renews it: the same address again changes nothing but its time. A user
+        has 100 at most.
+        """
 
     @_abc_1.abstractmethod
     def ListEndpoints(

@@ -28,6 +28,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_NOT_SIGNED: _ClassVar[ErrorReason]
     ERROR_REASON_SUBSCRIPTION_EXISTS: _ClassVar[ErrorReason]
     ERROR_REASON_RECEIPT_EARLY: _ClassVar[ErrorReason]
+    ERROR_REASON_ENDPOINT_LIMIT: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_NOT_FOUND: ErrorReason
 ERROR_REASON_TENANT_UNKNOWN: ErrorReason
@@ -50,3 +51,4 @@ ERROR_REASON_LINK_EXPIRED: ErrorReason
 ERROR_REASON_NOT_SIGNED: ErrorReason
 ERROR_REASON_SUBSCRIPTION_EXISTS: ErrorReason
 ERROR_REASON_RECEIPT_EARLY: ErrorReason
+ERROR_REASON_ENDPOINT_LIMIT: ErrorReason
