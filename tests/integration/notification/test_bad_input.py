@@ -59,6 +59,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"body": "x" * 4001}, "body", "INVALID_FIELD"),
     ({"body": "a\x00b"}, "body", "INVALID_FIELD"),
     ({"body": "a\x1b[31mb"}, "body", "INVALID_FIELD"),
+    ({"body": "a\u009b31mb"}, "body", "INVALID_FIELD"),
     ({"channel": 99}, "channel", "INVALID_FIELD"),
     ({"idempotency_key": "k" * 256}, "idempotencyKey", "INVALID_FIELD"),
     ({"idempotency_key": "k\x00"}, "idempotencyKey", "INVALID_FIELD"),

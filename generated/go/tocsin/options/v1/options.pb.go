@@ -257,7 +257,7 @@ var (
 	//
 	// optional bool optional_resource_id = 50002;
 	E_OptionalResourceId = &file_tocsin_options_v1_options_proto_extTypes[4]
-	// printable_text accepts one line or several of text for people: no control characters except tab and line breaks.
+	// printable_text accepts one line or several of text for people: no control characters (C0 or C1) except tab and line breaks.
 	//
 	// optional bool printable_text = 50003;
 	E_PrintableText = &file_tocsin_options_v1_options_proto_extTypes[5]
@@ -305,10 +305,10 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"resourceId:\x90\x02\n" +
 	"\x14optional_resource_id\x12\x19.buf.validate.StringRules\x18҆\x03 \x01(\bB\xc0\x01\xc2H\xbc\x01\n" +
 	"\xb9\x01\n" +
-	"\x1bstring.optional_resource_id\x12Pmust be empty or 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -\x1aH!rule || this == '' || this.matches('^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$')R\x12optionalResourceId:\xca\x01\n" +
-	"\x0eprintable_text\x12\x19.buf.validate.StringRules\x18ӆ\x03 \x01(\bB\x85\x01\xc2H\x81\x01\n" +
-	"\x7f\n" +
-	"\x15string.printable_text\x12#must not contain control characters\x1aA!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f]')R\rprintableText:\x8c\x03\n" +
+	"\x1bstring.optional_resource_id\x12Pmust be empty or 1 to 63 characters of A-Z a-z 0-9 _ - and must not start with -\x1aH!rule || this == '' || this.matches('^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$')R\x12optionalResourceId:\xd8\x01\n" +
+	"\x0eprintable_text\x12\x19.buf.validate.StringRules\x18ӆ\x03 \x01(\bB\x93\x01\xc2H\x8f\x01\n" +
+	"\x8c\x01\n" +
+	"\x15string.printable_text\x12#must not contain control characters\x1aN!rule || !this.matches('[\\\\x00-\\\\x08\\\\x0b\\\\x0c\\\\x0e-\\\\x1f\\\\x7f\\u0080-\\u009f]')R\rprintableText:\x8c\x03\n" +
 	"\bone_line\x12\x19.buf.validate.StringRules\x18Ԇ\x03 \x01(\bB\xd3\x02\xc2H\xcf\x02\n" +
 	"\xcc\x02\n" +
 	"\x0fstring.one_line\x12;must be one line, without control characters, and not blank\x1a\xfb\x01!rule || this == '' || (!this.matches('[\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]') && this.matches('[^ \\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u2000-\\u200f\\u202f\\u205f-\\u2064\\u2800\\u3000\\u3164\\ufeff\\uffa0]'))R\aoneLine:\xcd\x01\n" +
