@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, ensure_streams, open_nats
 from services.chassis.postgres import Database, open_database
 from tests.support.nats import NatsServer
-from tests.support.postgres import PostgresServer, Schemas
+from tests.support.postgres import PostgresServer
 from tests.support.sessions import kept
 
 SCHEMA = "chassis_test"
@@ -149,7 +149,7 @@ def postgres_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 
 @pytest.fixture
-def databases(postgres_server: PostgresServer) -> Callable[[Schemas], AbstractAsyncContextManager[str]]:
+def databases(postgres_server: PostgresServer) -> Callable[..., AbstractAsyncContextManager[str]]:
     """`async with databases({"ingestion": Path(...)}) as dsn`: a migrated database of the test's own."""
     return postgres_server.database
 

@@ -13,6 +13,9 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.grpc.client import PeerChannel, connect
 from services.chassis.nats import NatsConnection, TopologyOptions, ensure_streams, open_nats
 from services.chassis.postgres import Connection, Database, open_database
+from services.notification.adapters.postgres.clock import DatabaseClock
+from services.notification.adapters.postgres.retention import prepare_weeks
+from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.bootstrap import bootstrap
 from services.notification.settings import NotificationSettings
 from tests.support.eventually import eventually
@@ -155,6 +158,13 @@ class Service:
         """A value of the database."""
         async with self.database.connection() as connection:
             return await connection.fetchval(statement, *arguments)
+
+
+async def with_tenants(dsn: str) -> None:
+    """What the service makes at its first start: the tenants' schemas, and the tables of the weeks."""
+    await migrate_tenants(dsn, TENANTS)
+    async with open_database(dsn, schema="notification", application_name="tests") as database:
+        await prepare_weeks(database, DatabaseClock(), TENANTS)
 
 
 def settings_for(dsn: str, nats_url: str, jwks: Path, **more: object) -> NotificationSettings:

@@ -8,7 +8,7 @@ import itertools
 import signal
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,8 @@ _SETTINGS = {
 
 Schemas = Mapping[str, Path | None]
 """Schema -> directory with its migrations (None: the chassis' tables only)."""
+Prepare = Callable[[str], Awaitable[None]]
+"""Makes what the service itself would make at its first start, in the database at the dsn."""
 
 
 class PostgresServer:
@@ -43,7 +45,7 @@ class PostgresServer:
         self._directory = directory
         self._cluster = PostgresCluster.at(directory / "data", self.port, settings)
         self._process: subprocess.Popen[bytes] | None = None
-        self._templates: dict[tuple[tuple[str, Path | None], ...], Template] = {}
+        self._templates: dict[tuple[tuple[tuple[str, Path | None], ...], Prepare | None], Template] = {}
         self._numbers = itertools.count(1)
 
     def dsn(self, database: str = "postgres") -> str:
@@ -106,9 +108,11 @@ class PostgresServer:
             process.wait(timeout=30)
 
     @asynccontextmanager
-    async def database(self, schemas: Schemas) -> AsyncGenerator[str]:
-        """A database with the schemas migrated and nothing else in it, for one test. Gives its dsn."""
-        template = await self._template(schemas)
+    async def database(self, schemas: Schemas, prepare: Prepare | None = None) -> AsyncGenerator[str]:
+        """A database with the schemas migrated, what `prepare` makes, and nothing else in it, for one test. Gives its
+        dsn. What a service makes at its start is better made once here: a database that has become another is not used
+        again."""
+        template = await self._template(schemas, prepare)
         if template.free:
             name = template.free.pop()
         else:
@@ -122,13 +126,15 @@ class PostgresServer:
             else:
                 await self._admin(f'DROP DATABASE "{name}" WITH (FORCE)')
 
-    async def _template(self, schemas: Schemas) -> Template:
-        key = tuple(sorted(schemas.items()))
+    async def _template(self, schemas: Schemas, prepare: Prepare | None) -> Template:
+        key = tuple(sorted(schemas.items())), prepare
         if key not in self._templates:
             name = f"template_{next(self._numbers)}"
             await self._admin(f'CREATE DATABASE "{name}"')
-            for schema, directory in key:
+            for schema, directory in schemas.items():
                 await migrate(self.dsn(name), schema, directory)
+            if prepare is not None:
+                await prepare(self.dsn(name))
             self._templates[key] = Template(name, await remembered(self.dsn(name)))
         return self._templates[key]
 

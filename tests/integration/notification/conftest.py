@@ -10,8 +10,7 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.nats import NatsConnection
 from tests.support.fcm import Fcm, open_fcm
 from tests.support.mailbox import Mailbox, open_mailbox
-from tests.support.notification import MIGRATIONS, ManualClock, Service, prepared_nats, running_service
-from tests.support.postgres import Schemas
+from tests.support.notification import MIGRATIONS, ManualClock, Service, prepared_nats, running_service, with_tenants
 from tests.support.receiver import Receiver, open_receiver
 
 OpenService = Callable[..., AbstractAsyncContextManager[Service]]
@@ -24,9 +23,9 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> DevIssuer:
 
 
 @pytest.fixture
-async def dsn(databases: Callable[[Schemas], AbstractAsyncContextManager[str]]) -> AsyncIterator[str]:
-    """A database with the service's schema."""
-    async with databases({"notification": MIGRATIONS}) as made:
+async def dsn(databases: Callable[..., AbstractAsyncContextManager[str]]) -> AsyncIterator[str]:
+    """A database with the service's schema, and those of the tenants."""
+    async with databases({"notification": MIGRATIONS}, with_tenants) as made:
         yield made
 
 
