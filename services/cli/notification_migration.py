@@ -140,7 +140,7 @@ async def _migrate(state_dir: Path | None, given: _Given, *, dry_run: bool, json
 
 
 async def _undo(state_dir: Path | None, id_: str, changed: str, *, json: bool) -> None:
-    from services.notification.adapters.migration.undoing import Undone, changed_since, undo_run
+    from services.notification.adapters.migration.rollback import Undone, changed_since, undo_run
     from services.notification.adapters.postgres.rows import is_own_id
 
     async with _open(state_dir) as (runs, directory), runs.alone():

@@ -15,8 +15,8 @@ import pytest
 from services.chassis.errors import Aborted
 from services.chassis.postgres import Database, Outbox, PoolOptions, migrate, open_database
 from services.notification.adapters.migration.migration import Options, migrate_file, set_aside_path
+from services.notification.adapters.migration.rollback import Undone, changed_since, undo_run
 from services.notification.adapters.migration.runs import Checkpoint, MigrationRuns, Run
-from services.notification.adapters.migration.undoing import Undone, changed_since, undo_run
 from services.notification.adapters.postgres.clock import DatabaseClock
 from services.notification.adapters.postgres.receipts import PostgresReceipts
 from services.notification.adapters.postgres.retry_abandoned import retry_abandoned

@@ -1,4 +1,4 @@
-"""Undoing a run: what it stored goes, in steps, and nothing else."""
+"""The rollback of a run: what it stored goes, in steps, and nothing else."""
 
 import json
 from collections.abc import Callable
@@ -23,8 +23,8 @@ _CHANGED = "SELECT count(*) FROM TENANT.notifications WHERE migration_run = $1 A
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What undoing a run has done so far: `deleted`; `kept`, because they were read or changed since; `gone`, because
-    retention, somebody else or an earlier undoing removed them before (known at the end)."""
+    """What the rollback of a run has done so far: `deleted`; `kept`, because they were read or changed since; `gone`,
+    because retention, somebody else or an earlier rollback removed them before (known at the end)."""
 
     deleted: int = 0
     kept: int = 0
