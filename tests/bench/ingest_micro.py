@@ -25,7 +25,7 @@ from services.chassis.nats.topology import READINGS
 from services.ingestion.adapters.grpc import mappers
 from services.ingestion.adapters.nats.reading_lane import encode_batch
 from services.ingestion.application.pending_batch import PendingBatch
-from services.ingestion.domain.reading import TimeLimits, conversion_for
+from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.domain.reading_columns import SeriesTable, judge
 from services.ingestion.settings import MIGRATIONS
 from tests.support.ingestion import TYPES, series
@@ -69,7 +69,8 @@ def stages() -> None:
     request = reading_service_pb2.StreamReadingsRequest(sequence=1, columns=columns(now - ROWS))
     raw = request.SerializeToString()
     kind = TYPES[0]
-    entries = [(series(f"d{n}", 8, kind), conversion_for("C", kind)) for n in range(SERIES)]
+    known = [series(f"d{n}", 8, kind) for n in range(SERIES)]
+    entries = [(one, one.limits.conversion("C")) for one in known]
     table, limits = SeriesTable(entries), TimeLimits()
     index, times, values = mappers.columns(request.columns)
     judged = judge(table, index, times, values, now_us=now, limits=limits)
