@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from services.chassis.mesh_names import prefix_problem
 from services.chassis.origins import Targets
+from services.chassis.secret_files import SECRETS_DIR_VARIABLE, SecretsUnreadable, with_secret_files
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -106,6 +107,9 @@ class ChassisSettings(BaseSettings):
 
     model_config = own_prefix("TOCSIN_")
 
+    secrets_dir: Path | None = Field(default=None, validation_alias=_shared("SECRETS_DIR"))
+    """A directory with a file for each variable that is not in the environment, named after it: how containers are
+    given passwords."""
     postgres_dsn: SecretStr = Field(default=SecretStr(""), validation_alias=_shared("POSTGRES_DSN"))
     """The database: `postgresql://user:password@host:5432/database`. The runtime takes a role that may create
     roles, and gives each service one of its own."""
@@ -291,7 +295,12 @@ S = TypeVar("S", bound=ChassisSettings)
 
 
 def read(cls: type[S], environment: Mapping[str, str] = os.environ) -> S:
-    """The settings of the environment, verified. Raises Refused about the first that is wrong."""
+    """The settings of the environment and of the files in TOCSIN_SECRETS_DIR, verified. Raises Refused about the first
+    that is wrong."""
+    try:
+        environment = with_secret_files(environment)
+    except SecretsUnreadable as error:
+        raise Refused(SECRETS_DIR_VARIABLE, error.problem) from None
     given = {field: text for field in cls.model_fields if (text := environment.get(cls.env(field)))}
     try:
         settings = cls(**given)  # pyright: ignore[reportArgumentType] - text, which validation makes what it is to be

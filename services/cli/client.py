@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
     from nats.aio.client import Client
 
+EDGE_URL_VARIABLE = "TOCSIN_EDGE_URL"
 TOKEN_VARIABLE = "TOCSIN_TOKEN"  # noqa: S105 - the name of it
 _TOKEN_TTL = timedelta(minutes=15)
 _TIMEOUT_SECONDS = 30.0
@@ -133,9 +134,43 @@ class MeshClient:
 
 
 def open_mesh(state_dir: Path | None = None) -> MeshClient:
-    """The mesh that is up on the state directory (option, else variable, else `.tocsin`)."""
+    """The deployment whose edge TOCSIN_EDGE_URL names, else the mesh that is up on the state directory (option, else
+    variable, else `.tocsin`)."""
+    state = StateDir(state_dir_path(state_dir))
+    if url := os.environ.get(EDGE_URL_VARIABLE):
+        return MeshClient(_deployed(state, url), state)
+    return open_embedded(state_dir)
+
+
+def open_embedded(state_dir: Path | None = None) -> MeshClient:
+    """The mesh that is up on the state directory: for commands that ask its runtime."""
     state = StateDir(state_dir_path(state_dir))
     return MeshClient(running_instance(state), state)
+
+
+def _deployed(state: StateDir, url: str) -> Instance:
+    """Where the parts of a deployment can be reached, as far as the environment says. Its own tokens are signed with
+    the key of the state directory, where that is there (`tocsin deployment secrets` makes it in DIRECTORY/mesh)."""
+    from services.cli.runtime.credentials import signing_key
+    from services.cli.runtime.settings import read_settings
+
+    settings = read_settings(state.root, {})
+    return Instance(
+        supervisor_pid=0,
+        version="",
+        edge_url=url.rstrip("/"),
+        edge_port=0,
+        nats_url=settings.nats_url,
+        postgres_dsn="",
+        external_nats=True,
+        external_postgres=True,
+        nats_user=settings.nats_user,
+        nats_password=settings.nats_password,
+        nats_prefix=settings.names.prefix,
+        issuer=settings.identity.mesh_issuer if signing_key(state).exists() else "",
+        audience=settings.identity.audience,
+        ports={},
+    )
 
 
 def mint_token(

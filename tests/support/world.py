@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.demo.world import World, open_world
+from services.cli.runtime.ports import LOOPBACK
 
 
 @contextmanager
-def running_world(videos: Path) -> Iterator[World]:
-    """Serves until the end of the block."""
+def running_world(videos: Path, host: str = LOOPBACK) -> Iterator[World]:
+    """Serves on an address of this machine until the end of the block."""
     started: list[World | BaseException] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -19,7 +20,7 @@ def running_world(videos: Path) -> Iterator[World]:
 
     async def serve() -> None:
         try:
-            async with open_world(videos) as world:
+            async with open_world(videos, host) as world:
                 started.append(world)
                 ready.set()
                 await stop.wait()

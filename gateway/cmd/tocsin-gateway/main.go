@@ -28,6 +28,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if len(os.Args) > 1 {
+		if os.Args[1] != "healthcheck" || len(os.Args) > 2 {
+			return fmt.Errorf("the only argument there is is healthcheck, not %q", os.Args[1:])
+		}
+		return healthcheck(settings.Listen)
+	}
 	slog.SetDefault(slog.New(logs(settings, os.Stderr)))
 	if os.Getenv("GOGC") == "" {
 		// What lives is a few MiB, what requests leave behind a hundred MiB a second: it need not be collected so often.

@@ -1,6 +1,5 @@
 """`tocsin config`: what is set, and whether it can be used."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -32,10 +31,10 @@ def check(
     """
     from services.cli.configuration.check import problems, unknown_variables
     from services.cli.runtime.errors import ConfigurationProblem
-    from services.cli.runtime.settings import parts_of, read_settings
+    from services.cli.runtime.settings import parts_of, read_environment, read_settings
     from services.cli.runtime.state import state_dir_path
 
-    found = unknown_variables(os.environ)
+    found = unknown_variables(read_environment())
     try:
         settings = read_settings(state_dir_path(state_dir), {}, only=parts_of(only))
     except ConfigurationProblem as problem:

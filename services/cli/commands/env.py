@@ -23,11 +23,11 @@ def env(
     """
     import json as json_module
 
-    from services.cli.client import open_mesh
+    from services.cli.client import open_embedded
     from services.cli.runtime.nats_accounts import CLI_USER, DOWNSTREAM_USER, GATEWAY_USER
     from services.cli.runtime.prometheus import read_targets
 
-    mesh = open_mesh(state_dir)
+    mesh = open_embedded(state_dir)
     instance = mesh.instance
     # Not TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL: those would make the next `tocsin up` of the shell use these servers.
     values = {

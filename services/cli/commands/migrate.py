@@ -1,6 +1,7 @@
 """`tocsin migrate`: prepares database and streams without starting services."""
 
 import asyncio
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,12 @@ def register(app: typer.Typer) -> None:
 
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")] = False,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(
+            help="The secrets.json of a deployment ('tocsin deployment secrets'), in place of a state directory."
+        ),
+    ] = None,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
@@ -38,8 +45,10 @@ def migrate(
     root = state_dir_path(state_dir)
     settings = replace(read_settings(root, {}), only=frozenset({"postgres", "nats"}))
     state = StateDir(root)
-    there = state.check()
-    if there and state.in_use:
+    there = secrets is None and state.check()
+    if secrets is not None:
+        done = _prepare_deployment(settings, secrets, dry_run=dry_run)
+    elif there and state.in_use:
         if not dry_run:
             raise CommandError(
                 f"a mesh is already up on {root}, and migrated when it started; after an upgrade call "
@@ -68,6 +77,22 @@ def migrate(
     count = sum(map(len, migrations.values()))
     said = "would be" if dry_run else "were"
     out.print(f"[green]{count} migrations {said} applied, {len(done.streams)} streams {said} made or changed[/]")
+
+
+def _prepare_deployment(settings: "RuntimeSettings", secrets: Path, *, dry_run: bool) -> "Preparation":
+    """As `_prepare`, with the passwords in a file and with nothing to remember."""
+    if not (settings.postgres_dsn and settings.nats_url):
+        raise CommandError(
+            "--secrets is for servers of yours: set TOCSIN_POSTGRES_DSN and TOCSIN_NATS_URL", exit_code=2
+        )
+    with tempfile.TemporaryDirectory(prefix="tocsin-migrate-") as elsewhere:
+        state = Path(elsewhere) / "state"
+        state.mkdir(mode=0o700)
+        try:
+            shutil.copyfile(secrets, state / "secrets.json")
+        except OSError as error:
+            raise CommandError(f"{secrets} cannot be read: {error.strerror}", exit_code=2) from None
+        return _prepare(replace(settings, state_dir=state), dry_run=dry_run)
 
 
 def _prepare(settings: "RuntimeSettings", *, dry_run: bool) -> "Preparation":

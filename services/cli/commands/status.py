@@ -44,7 +44,7 @@ def status(
     Servers of yours are asked on the spot. Exit code: 0 when all is healthy, 1 when something is not, 3 when no mesh is
     up.
     """
-    from services.cli.client import open_mesh
+    from services.cli.client import open_embedded
     from services.cli.runtime.control import ask
     from services.cli.runtime.lag import read_lag
     from services.cli.runtime.nats_accounts import CLI_USER, SYSTEM_USER
@@ -55,7 +55,7 @@ def status(
     from services.cli.runtime.status import read_report
     from services.cli.runtime.stream_memory import read_losses
 
-    mesh = open_mesh(state_dir)
+    mesh = open_embedded(state_dir)
     report = read_report(mesh.state)
     parts = report.parts
     metrics = read_targets(mesh.state)

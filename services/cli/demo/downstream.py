@@ -19,7 +19,8 @@ class Downstream:
     def __init__(self, connection: "Client", names: "MeshNames") -> None:
         self._connection = connection
         self._names = names
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self.seen: Counter[tuple[str, str]] = Counter()
+        """Events by subject and type."""
 
     async def start(self) -> None:
         """Subscribes to everything that its account is given."""
@@ -30,10 +31,10 @@ class Downstream:
         event_type = (message.headers or {}).get("ce-type", "").split(".")[-1]
         # Windows are published by series: the first four tokens name the event.
         name = ".".join(self._names.plain_subject(message.subject).split(".")[:4])
-        self._seen[self._names.subject(name), event_type] += 1
+        self.seen[self._names.subject(name), event_type] += 1
 
     async def summary(self) -> "RenderableType":
         """What was seen until now."""
         await self._connection.flush()
-        rows = [(subject, event_type, f"{count:,}") for (subject, event_type), count in sorted(self._seen.items())]
+        rows = [(subject, event_type, f"{count:,}") for (subject, event_type), count in sorted(self.seen.items())]
         return table("", ("subject", "event", "seen>"), rows)

@@ -102,8 +102,8 @@ def _html(message: EmailMessage) -> str:
 
 
 @asynccontextmanager
-async def open_world(videos: Path) -> AsyncGenerator[World]:
-    """Starts the servers on free ports and stops them at the end."""
+async def open_world(videos: Path, host: str = LOOPBACK) -> AsyncGenerator[World]:
+    """Starts the servers on free ports of an address of this machine and stops them at the end."""
     from aiohttp import web
     from aiosmtpd.smtp import SMTP
 
@@ -115,14 +115,14 @@ async def open_world(videos: Path) -> AsyncGenerator[World]:
     app.router.add_get("/taken", world.tell_taken)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, LOOPBACK, 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
     smtp = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(world, hostname="mail.demo", enable_SMTPUTF8=True), LOOPBACK, 0
+        lambda: SMTP(world, hostname="mail.demo", enable_SMTPUTF8=True), host, 0
     )
     try:
         http_port = runner.addresses[0][1]
-        world.video_server = f"http://{LOOPBACK}:{http_port}"
+        world.video_server = f"http://{host}:{http_port}"
         world.webhook_origin = world.video_server
         world.check_url = f"{world.webhook_origin}/taken?user={{user}}&at={{occurrence}}"
         world.webhook_url = f"{world.webhook_origin}/hook"

@@ -71,11 +71,11 @@ def ensure_nats_passwords(state: StateDir, services: tuple[str, ...], tenants: t
     return {user: known[f"nats.{user}"] for user in users}
 
 
-def renew_peer_tokens(state: StateDir, services: tuple[str, ...]) -> None:
+def renew_peer_tokens(state: StateDir, services: tuple[str, ...], life: timedelta = _PEER_TOKEN_TTL) -> None:
     """Writes each service the token that it shows to its peers; makes the signing key first where there is none."""
     issuer = open_issuer(state, audience=PEER_AUDIENCE)
     for service in services:
-        token = issuer.mint(ttl=_PEER_TOKEN_TTL, subject=f"service:{service}")
+        token = issuer.mint(ttl=life, subject=f"service:{service}")
         state.write_text(state.credentials / f"{service}.jwt", token)
     digests = {path.name: _digest(path) for path in _signed_files(state, services)}
     state.write_json(_record_file(state), {**digests, _AUDIENCE: PEER_AUDIENCE})

@@ -23,6 +23,8 @@ _NAME = re.compile(r"\$\{([A-Z_]+)\}")
 
 # The shape that services log in; `%j` is the message, escaped for JSON.
 _LOG_FORMAT = '{"time":"%Y-%m-%dT%T.%f%z","level":"%l","service":"envoy","event":"%j","logger":"%n"}'
+ENVOY_OPTIONS = ("--disable-hot-restart", "-l", "warning", "--log-format", _LOG_FORMAT)
+"""What Envoy is started with, wherever it runs."""
 
 
 def find_gateway(environment: Mapping[str, str] = os.environ) -> Path:
@@ -56,13 +58,18 @@ def find_envoy(environment: Mapping[str, str] = os.environ) -> Path:
 
 def write_envoy_config(state: StateDir, values: Mapping[str, str], sections: frozenset[str]) -> Path:
     """Fills the template and returns the file; raises RuntimeProblem when it asks for a value that is not there."""
+    path = state.run / "envoy.yaml"
+    state.write_text(path, fill_template(values, sections))
+    return path
+
+
+def fill_template(values: Mapping[str, str], sections: frozenset[str]) -> str:
+    """Envoy's configuration; raises RuntimeProblem when the template asks for a value that is not there."""
     try:
         template = _TEMPLATE.read_text()
     except FileNotFoundError:
         raise RuntimeProblem(f"no Envoy configuration at {_TEMPLATE}") from None
-    path = state.run / "envoy.yaml"
-    state.write_text(path, render_envoy_config(template, values, sections))
-    return path
+    return render_envoy_config(template, values, sections)
 
 
 def render_envoy_config(template: str, values: Mapping[str, str], sections: frozenset[str]) -> str:
@@ -98,15 +105,4 @@ def edge_threads() -> int:
 
 def envoy_command(config: Path) -> tuple[str, ...]:
     """Envoy for one configuration. Hot restart is off: it would make meshes on one machine share memory by number."""
-    return (
-        str(find_envoy()),
-        "--config-path",
-        str(config),
-        "--disable-hot-restart",
-        "--concurrency",
-        str(edge_threads()),
-        "-l",
-        "warning",
-        "--log-format",
-        _LOG_FORMAT,
-    )
+    return (str(find_envoy()), "--config-path", str(config), "--concurrency", str(edge_threads()), *ENVOY_OPTIONS)

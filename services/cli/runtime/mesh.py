@@ -8,6 +8,7 @@ from services.cli.runtime.credentials import Credentials
 from services.cli.runtime.database import DATABASE
 from services.cli.runtime.database_roles import role_name
 from services.cli.runtime.disk import journal_settings
+from services.cli.runtime.nats_address import NATS_PASSWORD_VARIABLE, NATS_USER_VARIABLE
 from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.postgres_address import read_dsn, with_login
 from services.cli.runtime.postgres_cluster import SUPERUSER, PostgresCluster
@@ -111,18 +112,24 @@ class Mesh:
 
     def service_environment(self, service: str) -> dict[str, str]:
         """The variables by which a service finds everything (the contract between runtime and processes)."""
-        user, password = self.nats_login(service)
         return {
-            "TOCSIN_POSTGRES_DSN": with_login(self.admin_dsn, self.role(service), self.credentials.postgres[service]),
+            **self.service_logins(service),
             "TOCSIN_NATS_URL": self.nats_url,
-            "TOCSIN_NATS_USER": user,
-            "TOCSIN_NATS_PASSWORD": password,
             "TOCSIN_GRPC_LISTEN": f"{_bracketed(self._host(service))}:{self.ports[service]}",
             "TOCSIN_METRICS_LISTEN": self._metrics_listen(service),
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
             _REFUSED_TARGETS: ",".join(self._refused_targets()),
             _LINK_KEY_FILE: self.settings.passed_on.get(_LINK_KEY_FILE) or str(self.credentials.link_key_file),
             **self._shared_environment(),
+        }
+
+    def service_logins(self, service: str) -> dict[str, str]:
+        """Those of a service's variables that hold its logins."""
+        user, password = self.nats_login(service)
+        return {
+            POSTGRES_DSN_VARIABLE: with_login(self.admin_dsn, self.role(service), self.credentials.postgres[service]),
+            NATS_USER_VARIABLE: user,
+            NATS_PASSWORD_VARIABLE: password,
         }
 
     def _refused_targets(self) -> list[str]:
@@ -172,16 +179,22 @@ class Mesh:
             **self.settings.identity.envoy_values(self.credentials.jwks_file, self.metrics_address(RUNTIME)),
         }
         upstreams = {name: self.address(name) for name in ("gateway", "gateway_grpc")}
-        for upstream, address in {**upstreams, **{service: self.peer(service) for service in SERVICES}}.items():
-            host, _, port = address.rpartition(":")
-            values[f"{upstream.upper()}_HOST"] = host.strip("[]")
-            values[f"{upstream.upper()}_PORT"] = port
-        return values
+        return {**values, **upstream_values({**upstreams, **{service: self.peer(service) for service in SERVICES}})}
 
     def bare_environment(self) -> dict[str, str]:
         """For programs that are not ours: nothing of Tocsin's, above all no secrets."""
         inherited = self.settings.passed_on
         return {name: inherited[name] for name in _INHERITED if name in inherited}
+
+
+def upstream_values(upstreams: Mapping[str, str]) -> dict[str, str]:
+    """The values of Envoy's template for those behind it, of their `host:port` by name."""
+    values: dict[str, str] = {}
+    for upstream, address in upstreams.items():
+        host, _, port = address.rpartition(":")
+        values[f"{upstream.upper()}_HOST"] = host.strip("[]")
+        values[f"{upstream.upper()}_PORT"] = port
+    return values
 
 
 def _reached(host: str) -> str:

@@ -1,5 +1,6 @@
 """The variables that the runtime and the command line read themselves, described."""
 
+from services.chassis.secret_files import SECRETS_DIR_VARIABLE
 from services.cli.runtime.setting import Setting
 from services.cli.runtime.settings import DEFAULT_EDGE_PORT, PORT_NAMES, SERVICES, part_name, port_variable
 
@@ -21,6 +22,7 @@ def own_settings() -> list[Setting]:
             meaning="Where a mesh keeps its state.",
             readers=("runtime", "commands"),
         ),
+        Setting(name=SECRETS_DIR_VARIABLE, type="directory", meaning=_SECRETS_DIR, readers=("runtime", "commands")),
         _runtime("TOCSIN_EDGE_HOST", "address", "What the edge listens on.", "127.0.0.1"),
         _runtime(
             "TOCSIN_EDGE_PORT", "port", "The port of the edge; that of the last run by default.", str(DEFAULT_EDGE_PORT)
@@ -63,10 +65,20 @@ def own_settings() -> list[Setting]:
             meaning="The token that commands show to the mesh, in place of a development token of their own.",
             readers=_COMMANDS,
         ),
+        Setting(
+            name="TOCSIN_EDGE_URL",
+            type="URL",
+            meaning="The edge of a deployment that commands are for, in place of the mesh on the state directory.",
+            readers=_COMMANDS,
+        ),
         Setting(name="TOCSIN_DEBUG", type="1", meaning="Commands show tracebacks.", readers=_COMMANDS),
     ]
 
 
+_SECRETS_DIR = (
+    "A directory with a file for each variable that is not in the environment, named after it: how containers are "
+    "given passwords."
+)
 _POSTGRES_DSN = (
     "A PostgreSQL server (15 or newer) to use in place of an own one: a role that may create roles, and the database "
     "for all schemas."

@@ -16,7 +16,7 @@ from services.cli.runtime.part import Part
 from services.cli.runtime.ports import LOOPBACK
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.postgres_health import PostgresHealth
-from services.cli.runtime.probes import edge_probe, grpc_probe, http_probe
+from services.cli.runtime.probes import GrpcTls, edge_probe, grpc_probe, http_probe
 from services.cli.runtime.settings import SERVICES, part_name
 from services.cli.runtime.steps import CLUSTER_STEP, DATABASE_STEP, STREAMS_STEP
 from services.cli.version import wheel_version
@@ -99,7 +99,7 @@ def _service(mesh: Mesh, service: str) -> Part:
             **mesh.settings.passed_on,
             **mesh.service_environment(service),
         },
-        probe=grpc_probe(mesh.own_service(service)),
+        probe=grpc_probe(mesh.own_service(service), GrpcTls.of(mesh.settings.passed_on, mesh.peer(service))),
         stands_on=frozenset({"postgres", "nats"}),
         version=mesh.version,
         address=mesh.own_service(service),

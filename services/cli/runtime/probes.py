@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import errno
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _EDGE_PROBE_PATH = "/v1/-/supervisor"
 # A HealthCheckRequest for `liveness`, and the key of the reason: services/chassis/grpc/health.py.
 _LIVENESS = b"\x0a\x08liveness"
 _REASON = "tocsin-health-reason"
+_TLS_FILES = ("cert_file", "key_file", "ca_file")
 
 
 def http_probe(host: str, port: int, path: str) -> Probe:
@@ -49,7 +51,29 @@ def edge_probe(host: str, port: int) -> Probe:
     return probe
 
 
-def grpc_probe(address: str) -> Probe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcTls:
+    """What services that speak mutual TLS are asked with. `name` is what must be in their certificate; empty for the
+    address that is asked."""
+
+    cert_file: str
+    key_file: str
+    ca_file: str
+    name: str = ""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], peer: str) -> "GrpcTls | None":
+        """As the variables say; None where they name no files. `peer` is the service's `host:port` for the others."""
+        files = {name: environment.get(f"TOCSIN_GRPC_TLS_{name.upper()}", "") for name in _TLS_FILES}
+        return cls(**files, name=peer.rpartition(":")[0].strip("[]")) if all(files.values()) else None
+
+    def contents(self) -> tuple[bytes, bytes, bytes]:
+        """The authorities, the key and the certificate, as they are now."""
+        ca, key, certificate = (Path(file).read_bytes() for file in (self.ca_file, self.key_file, self.cert_file))
+        return ca, key, certificate
+
+
+def grpc_probe(address: str, tls: GrpcTls | None = None) -> Probe:
     """Healthy when the standard health service answers SERVING for the server as a whole.
 
     When it does not, `liveness` tells whether that is the service's own fault. A service without that name is asked
@@ -64,7 +88,11 @@ def grpc_probe(address: str) -> Probe:
         import grpc
         import grpc.aio
 
-        async with grpc.aio.insecure_channel(address) as channel:
+        channel = grpc.aio.insecure_channel(address)
+        if tls is not None:
+            options = [("grpc.ssl_target_name_override", tls.name)] if tls.name else []
+            channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(*tls.contents()), options)
+        async with channel:
             check = channel.unary_unary(
                 "/grpc.health.v1.Health/Check", request_serializer=bytes, response_deserializer=bytes
             )

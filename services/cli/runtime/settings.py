@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.chassis.mesh_names import MeshNames, prefix_problem
+from services.chassis.secret_files import SecretsUnreadable, with_secret_files
 from services.chassis.tenants import DEFAULT_TENANTS, REQUESTS_OF, tenant_names, tenants_problem
 from services.cli.runtime.errors import ConfigurationProblem
 from services.cli.runtime.health import HealthLimits
@@ -163,10 +164,12 @@ def read_settings(
     only: frozenset[str] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> RuntimeSettings:
-    """The settings of this start; `options` are ports given on the command line, by name.
+    """The settings of this start, from the environment and the files in TOCSIN_SECRETS_DIR; `options` are ports given
+    on the command line, by name.
 
     Raises ConfigurationProblem about the first variable or option that makes no sense.
     """
+    environment = read_environment(environment)
     postgres_dsn = environment.get(POSTGRES_DSN_VARIABLE, "")
     if postgres_dsn:
         read_dsn(postgres_dsn, POSTGRES_DSN_VARIABLE)
@@ -176,20 +179,20 @@ def read_settings(
         edge_host=edge_host or environment.get(EDGE_HOST_VARIABLE) or LOOPBACK,
         postgres_dsn=postgres_dsn,
         postgres_role_prefix=environment.get(POSTGRES_ROLE_PREFIX_VARIABLE, ""),
-        postgres_revoke_public=_switch(environment, POSTGRES_REVOKE_PUBLIC_VARIABLE),
-        postgres_reset_passwords=_switch(environment, POSTGRES_RESET_PASSWORDS_VARIABLE),
+        postgres_revoke_public=switch(environment, POSTGRES_REVOKE_PUBLIC_VARIABLE),
+        postgres_reset_passwords=switch(environment, POSTGRES_RESET_PASSWORDS_VARIABLE),
         nats_url=nats.url,
         nats_user=nats.user,
         nats_password=nats.password,
         names=read_names(environment),
-        move=_switch(environment, MOVE_VARIABLE),
+        move=switch(environment, MOVE_VARIABLE),
         replicas=_number(environment, NATS_REPLICAS_VARIABLE, 1, range(1, 6)),
         partitions=_number(environment, PARTITIONS_VARIABLE, 8, range(1, 1025)),
         tenants=read_tenants(environment),
         stream_bytes=_sizes(environment, NATS_STREAM_BYTES_VARIABLE),
         service_hosts=_of_services(environment, "TOCSIN_{}_HOST"),
         peers=_of_services(environment, "TOCSIN_PEER_{}"),
-        identity=read_identity(environment, dev_tokens=_switch(environment, AUTH_DEV_TOKENS_VARIABLE)),
+        identity=read_identity(environment, dev_tokens=switch(environment, AUTH_DEV_TOKENS_VARIABLE)),
         metrics_host=environment.get(METRICS_HOST_VARIABLE) or LOOPBACK,
         only=only,
         health=_health(environment),
@@ -211,6 +214,14 @@ def read_settings(
     if only is not None and (unknown := only - known):
         raise ConfigurationProblem(f"no part is called {min(unknown)!r}; there are {', '.join(sorted(known))}")
     return replace(settings, configured_ports=ports)
+
+
+def read_environment(environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """The environment, with what the files in TOCSIN_SECRETS_DIR add to it. Raises ConfigurationProblem."""
+    try:
+        return with_secret_files(environment)
+    except SecretsUnreadable as error:
+        raise ConfigurationProblem(str(error)) from None
 
 
 def read_names(environment: Mapping[str, str]) -> MeshNames:
@@ -249,7 +260,8 @@ def _duration(environment: Mapping[str, str], variable: str, default: timedelta)
     return int(found[1]) * {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}[found[2]]
 
 
-def _switch(environment: Mapping[str, str], variable: str) -> bool:
+def switch(environment: Mapping[str, str], variable: str) -> bool:
+    """A variable that is true or false; false where it is unset. Raises ConfigurationProblem."""
     text = environment.get(variable, "").lower()
     if text not in ("", *_ON, *_OFF):
         raise ConfigurationProblem(f"{variable} must be true or false, not {text!r}")
