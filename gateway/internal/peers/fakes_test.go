@@ -143,7 +143,7 @@ func setup(t *testing.T) (*service, *Pool) {
 		t.Fatal(err)
 	}
 	// The picker knows of a connection a moment before its state says so.
-	eventually(t, "the connection to be ready", func() bool { return pool.conns[0].GetState() == connectivity.Ready })
+	eventually(t, "the connection to be ready", func() bool { return pool.all()[0].GetState() == connectivity.Ready })
 	s.alone.Store(0)
 	return s, pool
 }

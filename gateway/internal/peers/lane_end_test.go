@@ -77,7 +77,7 @@ func TestCallsOfALaneThatBreaksFail(t *testing.T) {
 
 func TestALaneEndsAfterItsLifeWithWhatIsUnderWay(t *testing.T) {
 	s, pool := setup(t)
-	stream, err := calls.NewLaneServiceClient(pool.conns[0].ClientConn).Carry(context.Background())
+	stream, err := calls.NewLaneServiceClient(pool.all()[0].ClientConn).Carry(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,11 @@ package peers
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,31 +37,56 @@ const (
 	window     = 1 << 20
 )
 
-// Peers are the services, each with some connections that are made when they are first needed.
+// Peers are the services, each with some connections.
 type Peers struct {
 	pools map[string]*Pool
+	stop  context.CancelFunc
+	work  sync.WaitGroup
 }
 
-// Connect prepares connections to the addresses, by name. Nothing is dialled yet.
+// Connect prepares connections to the addresses, by name: each of them to every address that a host's name has, now and
+// later. Nothing is dialled yet.
 func Connect(addresses map[string]string, each int, config *tls.Config) (*Peers, error) {
-	security := insecure.NewCredentials()
-	if config != nil {
-		security = credentials.NewTLS(config)
-	}
-	peers := &Peers{pools: map[string]*Pool{}}
+	running, stop := context.WithCancel(context.Background())
+	peers := &Peers{pools: map[string]*Pool{}, stop: stop}
 	for name, address := range addresses {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			peers.Close()
+			return nil, fmt.Errorf("peer %s at %s: %w", name, address, err)
+		}
 		pool := &Pool{name: name}
 		peers.pools[name] = pool
-		for range each {
-			conn, err := grpc.NewClient(address, options(security)...)
-			if err != nil {
-				peers.Close()
-				return nil, fmt.Errorf("peer %s at %s: %w", name, address, err)
-			}
-			pool.conns = append(pool.conns, &carrier{ClientConn: conn})
+		found := &discovery{pool: pool, lookUp: net.DefaultResolver.LookupHost, dial: dialler(host, port, each, config)}
+		if net.ParseIP(host) != nil {
+			found.settle([]string{host}, time.Now())
 		}
+		peers.work.Go(func() { found.run(running, host) })
 	}
 	return peers, nil
+}
+
+// dialler makes the connections to one address of a host, whose name is what its certificate must have.
+func dialler(host, port string, each int, config *tls.Config) func(address string) []*carrier {
+	security := insecure.NewCredentials()
+	if config != nil {
+		named := config.Clone()
+		named.ServerName = host
+		security = credentials.NewTLS(named)
+	}
+	return func(address string) []*carrier {
+		made := make([]*carrier, 0, each)
+		for range each {
+			target := "passthrough:///" + net.JoinHostPort(address, port)
+			conn, err := grpc.NewClient(target, append(options(security), grpc.WithAuthority(net.JoinHostPort(host, port)))...)
+			if err != nil { // of a target that cannot be read
+				slog.Error("no connection can be prepared", "target", target, "error", err)
+				continue
+			}
+			made = append(made, &carrier{ClientConn: conn})
+		}
+		return made
+	}
 }
 
 func options(security credentials.TransportCredentials) []grpc.DialOption {
@@ -100,35 +126,51 @@ func (p *Peers) Names() []string {
 
 // Close ends all connections, and with them what is under way.
 func (p *Peers) Close() {
-	for name, pool := range p.pools {
-		for _, conn := range pool.conns {
-			if err := conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
-				slog.Warn("closing a connection failed", "peer", name, "error", err)
-			}
-		}
-	}
+	p.stop()
+	p.work.Wait()
 }
 
-// Pool spreads calls over the connections to one service, so that they reach all of its worker processes.
+// Pool spreads calls over the connections to one service, so that they reach all of its processes.
 type Pool struct {
 	name  string
-	conns []*carrier
+	conns atomic.Pointer[[]*carrier]
 	next  atomic.Uint32
 }
 
+func (p *Pool) all() []*carrier {
+	if conns := p.conns.Load(); conns != nil {
+		return *conns
+	}
+	return nil
+}
+
 func (p *Pool) pick() (*carrier, error) {
-	if len(p.conns) == 0 {
-		return nil, status.Errorf(codes.Unavailable, "no peer named %s", p.name)
+	conns := p.all()
+	if len(conns) == 0 {
+		return nil, status.Errorf(codes.Unavailable, "no address of %s is known", p.name)
 	}
 	first := p.next.Add(1)
-	for offset := range uint32(len(p.conns)) {
-		conn := p.conns[(first+offset)%uint32(len(p.conns))]
-		// One that waits after a failed attempt answers at once with that failure, also when the service is back.
-		if conn.GetState() != connectivity.TransientFailure {
+	var second *carrier
+	for offset := range uint32(len(conns)) {
+		conn := conns[(first+offset)%uint32(len(conns))]
+		switch conn.GetState() {
+		case connectivity.Ready:
 			return conn, nil
+		case connectivity.TransientFailure:
+			// It answers at once with the failure of its last attempt, also when the service is back.
+			continue
+		case connectivity.Idle:
+			conn.Connect()
+		case connectivity.Connecting, connectivity.Shutdown:
+		}
+		if second == nil {
+			second = conn
 		}
 	}
-	return p.conns[first%uint32(len(p.conns))], nil
+	if second != nil {
+		return second, nil
+	}
+	return conns[first%uint32(len(conns))], nil
 }
 
 // Invoke makes a unary call.
