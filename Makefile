@@ -68,8 +68,11 @@ bench: setup ## Measure against the references (see docs/performance.md).
 chaos: setup ## The reliability tests.
 	@$(BIN)/pytest tests/chaos $(ARGS)
 
+kube-test: setup ## Roll out on the Kubernetes of KUBECONFIG and try it (tests/deploy/kubernetes).
+	@$(BIN)/pytest -x tests/deploy/kubernetes $(ARGS)
+
 clean: ## Remove what was built (not the state of a mesh).
 	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
-.PHONY: help setup mesh up demo gateway test test-unit lint generate counter-table lock bench chaos clean
+.PHONY: help setup mesh up demo gateway test test-unit lint generate counter-table lock bench chaos kube-test clean

@@ -1,0 +1,156 @@
+"""The mesh on a real Kubernetes, from the rollout to a drain. In this order: each goes on where the last one ended."""
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.kubernetes.conftest import DEPLOYMENTS, Kube, Load, eventually
+from tests.support.manifests import KUBERNETES
+
+pytestmark = pytest.mark.timeout(900)
+SERVICES = ("ingestion", "aggregation", "media-probe", "notification")
+
+
+def test_it_rolls_out_from_nothing(kube: Kube) -> None:
+    """All at once: services wait for their stores and for the migration by themselves."""
+    began = time.monotonic()
+    kube.run("delete", "job", "migrate", "--ignore-not-found")
+    kube.run("apply", "--kustomize", str(KUBERNETES / "overlays" / "test"))
+    kube.run("wait", "--for=condition=Complete", "job/migrate", "--timeout=400s")
+    for name in DEPLOYMENTS:
+        kube.rolled_out(name)
+        eventually(f"two of {name}", lambda name=name: kube.ready(name) >= 2, within=300)
+    print(f"rolled out in {time.monotonic() - began:.0f} s")
+    for name in DEPLOYMENTS:
+        for pod in kube.pods(name):
+            assert pod["spec"]["serviceAccountName"] == name
+            assert not any("kube-api-access" in volume["name"] for volume in pod["spec"]["volumes"])
+
+
+def test_a_pod_that_asks_for_more_is_refused(kube: Kube) -> None:
+    said = kube.run("run", "root", "--image=tocsin:test", "--restart=Never", check=False)
+    assert "violates PodSecurity" in said
+
+
+def test_readings_alarms_and_notifications_through_the_edge(kube: Kube) -> None:
+    run = f"kube-{int(time.time())}"
+    with kube.edge() as edge:
+        health = edge.get("/health").json()
+        assert health["status"] == "SERVING", health
+        assert set(health["services"]) == set(SERVICES)
+        rule = {"building": run, "sensorType": "temperature", "threshold": {"above": 300.0}}
+        rules = edge.get("/v1/alarmRules")
+        assert rules.status_code == 200, rules.text
+        assert rule
+        for number in range(20):
+            reading = {"building": run, "room": "lobby", "sensorType": "temperature", "value": 290.0 + number}
+            answer = edge.post("/v1/readings", json=reading)
+            assert answer.status_code == 200, answer.text
+
+        def average() -> bool:
+            found = edge.get(f"/v1/buildings/{run}/rooms/lobby/average?sensorType=temperature").json()
+            return found.get("state") == "OK" and int(found["statistics"]["count"]) == 20
+
+        eventually("the average of all readings", average)
+        note = {"tenant": "wellness", "user": run, "type": "INFO", "channel": "CONSOLE", "wait": True}
+        sent = edge.post("/v1/notifications", json={**note, "title": "Hello", "body": "from Kubernetes"})
+        assert sent.status_code == 200, sent.text
+        assert sent.json()["status"] == "DELIVERED", sent.text
+        alert = {"uid": run, "video": "/videos/none.mp4", "timestamp": time.time(), "store": "store-1"}
+        assert edge.post("/v1/alerts", json=alert).status_code == 200
+
+
+def _nothing_is_missing(kube: Kube, load: Load) -> None:
+    """All that was acknowledged has its place in the averages, once."""
+    with kube.edge() as edge:
+        for room, count in load.ledger["acknowledged"].items():
+            end = load.start + timedelta(milliseconds=100 * count) + timedelta(seconds=1)
+            window = f"{int((end - load.start).total_seconds()) + 60}s"
+            query = {"sensorType": "temperature", "window": window, "at": end.isoformat().replace("+00:00", "Z")}
+
+            def counted(room: str = room, query: dict[str, str] = query, count: int = count) -> bool:
+                found = edge.get(f"/v1/buildings/{load.run}/rooms/{room}/average", params=query).json()
+                return int(found.get("statistics", {}).get("count", 0)) == count
+
+            eventually(f"{count} readings of {room}", counted, within=90)
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_rolling_update_under_load_fails_no_call(kube: Kube, name: str) -> None:
+    with kube.load() as load:
+        kube.run("rollout", "restart", f"deployment/{name}")
+        kube.rolled_out(name)
+        eventually("the old pods to be gone", lambda: _settled(kube, name), within=200)
+    assert load.failures == []
+    assert load.ledger["calls"] > 100
+    _nothing_is_missing(kube, load)
+
+
+def _settled(kube: Kube, name: str) -> bool:
+    found = kube.get("pods", "--selector", f"app.kubernetes.io/name={name}")["items"]
+    return len(found) == 2 and all("deletionTimestamp" not in pod["metadata"] for pod in found)
+
+
+def test_a_pod_deleted_under_load_fails_no_call(kube: Kube) -> None:
+    with kube.load() as load:
+        for name in ("ingestion", "gateway"):
+            kube.run("delete", "pod", kube.pods(name)[0]["metadata"]["name"])
+            eventually(f"two of {name}", lambda name=name: kube.ready(name) >= 2, within=200)
+    assert load.failures == []
+    _nothing_is_missing(kube, load)
+
+
+def test_a_process_killed_under_load_loses_nothing(kube: Kube) -> None:
+    """Calls under way with it fail, and are told so."""
+    with kube.load() as load:
+        for name in ("aggregation", "ingestion"):
+            pod = kube.pods(name)[0]["metadata"]["name"]
+            kube.run("delete", "pod", pod, "--grace-period=0", "--force")
+            eventually(f"two of {name}", lambda name=name: kube.ready(name) >= 2, within=200)
+    _nothing_is_missing(kube, load)
+
+
+def test_an_image_that_does_not_start_changes_nothing_and_is_taken_back(kube: Kube) -> None:
+    with kube.load() as load:
+        kube.run("set", "image", "deployment/notification", "notification=tocsin:missing")
+        said = kube.run("rollout", "status", "deployment/notification", "--timeout=30s", check=False)
+        assert "timed out" in said or "exceeded" in said, said
+        assert kube.ready("notification") >= 2
+        kube.run("rollout", "undo", "deployment/notification")
+        kube.rolled_out("notification")
+    assert load.failures == []
+
+
+def test_a_drain_leaves_one_of_each(kube: Kube) -> None:
+    """One node alone: what has to leave it finds no other, so that the budgets are all that holds."""
+    (node,) = (one["metadata"]["name"] for one in kube.get("nodes")["items"])
+    try:
+        said = kube.run(
+            *("drain", node, "--delete-emptydir-data", "--force", "--ignore-daemonsets", "--timeout=60s"),
+            "--pod-selector=app.kubernetes.io/component in (service,edge)",
+            check=False,
+        )
+        assert "violate the pod's disruption budget" in said, said
+        for name in DEPLOYMENTS:
+            assert kube.ready(name) >= 1, name
+        with kube.edge() as edge:
+            assert edge.get("/health").json()["status"] == "SERVING"
+    finally:
+        kube.run("uncordon", node)
+    for name in DEPLOYMENTS:
+        eventually(f"two of {name}", lambda name=name: kube.ready(name) >= 2, within=300)
+
+
+@pytest.mark.parametrize("overlay", ["stage", "prod"])
+def test_the_api_server_takes_the_overlays(kube: Kube, overlay: str, definitions: Path) -> None:
+    """With the custom resources of KEDA, cert-manager, the Gateway API and External Secrets."""
+    kube.run("apply", "--server-side", "--force-conflicts", "--filename", str(definitions), timeout=120)
+    said = kube.run("apply", "--dry-run=server", "--kustomize", str(KUBERNETES / "overlays" / overlay), check=False)
+    refused = [line for line in said.splitlines() if "rror" in line or "unknown field" in line or "Warning" in line]
+    assert refused == [], said
+    kinds = json.dumps(said)
+    for kind in ("scaledobject", "certificate", "externalsecret", "httproute"):
+        assert kind in kinds
