@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_SOURCES = ("services", "tests", "scripts", "gateway", "proto")
+_SOURCES = ("services", "tests", "scripts", "gateway", "proto", "deploy")
 _SKIPPED = {".venv", ".build", ".git", "node_modules", ".pytest_cache", ".hypothesis"}
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _ANCHOR = re.compile(r"[^\w\- ]")
