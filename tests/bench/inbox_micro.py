@@ -19,7 +19,7 @@ import uvloop
 
 from services.chassis.grpc.client import connect
 from services.notification.adapters.postgres.notifications import page_query
-from services.notification.application.ports import NotificationFilter
+from services.notification.application.ports.notifications import NotificationFilter
 from tests.bench.parts import Servers, servers, service
 from tocsin.notification.v1 import notification_service_pb2 as pb
 from tocsin.notification.v1 import notification_statistics_service_pb2 as statistics_pb

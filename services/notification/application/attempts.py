@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.claimed_delivery import Claimed
-from services.notification.application.ports import Channel, Meter
+from services.notification.application.ports.deliveries import Channel, Meter
 from services.notification.domain.delivery import (
     NO_ENDPOINT,
     Decision,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.ports import PlanStore
+from services.notification.application.ports.channel_plans import PlanStore
 from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import Plan, Plans, check_plan, dump_plan
 from services.notification.domain.errors import PlanNotFound

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from services.chassis.auth import principal
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.ports import DeadLetterStore
+from services.notification.application.ports.dead_letters import DeadLetterStore
 from services.notification.domain.dead_letter import LAST_TRY, DeadLetter, LetterFilter, LetterState
 from services.notification.domain.errors import DeadLetterClosed, DeadLetterNotFound, TenantForbidden
 

@@ -15,7 +15,7 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.application.attempts import Attempts
 from services.notification.application.claimed_delivery import Claimed, Completion
 from services.notification.application.places import LanePlaces, Room
-from services.notification.application.ports import DeliveryQueue
+from services.notification.application.ports.deliveries import DeliveryQueue
 from services.notification.domain.delivery import Decision
 from services.notification.domain.lane import OF_MANY_RECEIVERS
 from services.notification.domain.notification import Notification

@@ -8,7 +8,8 @@ from functools import partial
 
 from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.ports import EndpointStore, EventFeed, SubscriptionStore, TargetGuard
+from services.notification.application.ports.endpoints import EndpointStore
+from services.notification.application.ports.webhooks import EventFeed, SubscriptionStore, TargetGuard
 from services.notification.application.tenants import Tenants
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.errors import AddressInvalid, EndpointNotFound

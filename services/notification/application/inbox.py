@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.notification.application.ports import AbandonedFilter, NotificationFilter, NotificationStore, Position
+from services.notification.application.ports.notifications import (
+    AbandonedFilter,
+    NotificationFilter,
+    NotificationStore,
+    Position,
+)
 from services.notification.application.tenants import Tenants
 from services.notification.domain.notification import Notification
 

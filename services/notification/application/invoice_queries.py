@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.notification.application.ports import DocumentStore, InvoiceStore, Position
+from services.notification.application.ports.invoices import DocumentStore, InvoiceStore
+from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Invoice, InvoiceState
 

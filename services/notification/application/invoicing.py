@@ -24,12 +24,12 @@ from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, Mailed, Sending
 from services.notification.application.endpoints import is_email
-from services.notification.application.ports import (
+from services.notification.application.ports.deliveries import Meter
+from services.notification.application.ports.invoices import (
     DocumentStore,
     InvoiceStore,
     Mail,
     Mailer,
-    Meter,
     Renderer,
     RenderFailed,
 )

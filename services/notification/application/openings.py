@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from services.notification.application.ports import NotificationStore
+from services.notification.application.ports.notifications import NotificationStore
 from services.notification.application.tenants import Tenants
 from services.notification.domain.errors import LinkExpired, LinkUnknown, NotificationNotFound, TenantUnknown
 from services.notification.domain.links import LinkOrigins

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.ports import AlertLog
+from services.notification.application.ports.dead_letters import AlertLog
 from services.notification.domain.dead_letter import LetterAlert
 from services.notification.domain.delivery import Failure, Outcome
 

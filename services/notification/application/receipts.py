@@ -1,6 +1,6 @@
 """Receipts of providers: written down once, the later truth holds."""
 
-from services.notification.application.ports import ReceiptStore
+from services.notification.application.ports.receipts import ReceiptStore
 from services.notification.application.tenants import Tenants
 from services.notification.domain.notification import Notification
 from services.notification.domain.receipt import Effect, Receipt

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.notification.application.lanes import Lanes
-from services.notification.application.ports import EndpointStore, Enqueued, NotificationStore
+from services.notification.application.ports.endpoints import EndpointStore
+from services.notification.application.ports.notifications import Enqueued, NotificationStore
 from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import NOBODY, Contacts, Plans, Route, planned
 from services.notification.domain.errors import DeliveryFailed

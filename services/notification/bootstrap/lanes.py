@@ -17,7 +17,7 @@ from services.notification.application.attempts import AttemptOptions, Attempts
 from services.notification.application.dispatcher import Dispatcher, DispatcherOptions
 from services.notification.application.lanes import Lanes
 from services.notification.application.places import LanePlaces
-from services.notification.application.ports import Channel
+from services.notification.application.ports.deliveries import Channel
 from services.notification.bootstrap.base import PATIENCE, Base
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName

@@ -26,16 +26,13 @@ from services.notification.adapters.postgres.stores import PostgresStores, Store
 from services.notification.adapters.postgres.tenants import migrate_tenants, schema_of
 from services.notification.application.claimed_delivery import Claimed, Completion
 from services.notification.application.places import open_room
-from services.notification.application.ports import (
-    DeliveryQueue,
-    EndpointStore,
-    Enqueued,
-    InvoiceStore,
-    NotificationStore,
-    PlanStore,
-    ReceiptStore,
-    SubscriptionStore,
-)
+from services.notification.application.ports.channel_plans import PlanStore
+from services.notification.application.ports.deliveries import DeliveryQueue
+from services.notification.application.ports.endpoints import EndpointStore
+from services.notification.application.ports.invoices import InvoiceStore
+from services.notification.application.ports.notifications import Enqueued, NotificationStore
+from services.notification.application.ports.receipts import ReceiptStore
+from services.notification.application.ports.webhooks import SubscriptionStore
 from services.notification.application.reminders.ports import ReminderQueue, ReminderStore
 from services.notification.application.statistics import NotificationCounts
 from services.notification.domain.channel_plan import NOBODY, Plan, Route, Step, legs_from, lost

@@ -13,7 +13,7 @@ from services.chassis.postgres import Database
 from services.notification.adapters.memory.dead_letters import InMemoryDeadLetters
 from services.notification.adapters.nats.events import RETRY_SUBJECT
 from services.notification.adapters.postgres.dead_letters import PostgresDeadLetters
-from services.notification.application.ports import AlertLog, DeadLetterStore
+from services.notification.application.ports.dead_letters import AlertLog, DeadLetterStore
 from services.notification.domain.dead_letter import (
     LAST_TRY,
     DeadLetter,

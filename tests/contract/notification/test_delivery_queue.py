@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from services.notification.application.claimed_delivery import Claimed, Completion, EventMessage
-from services.notification.application.ports import NotificationFilter, PublicEvent
+from services.notification.application.ports.notifications import NotificationFilter
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.delivery import CONSOLE, Decision, Failure, FailureKind, Outgoing
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt, ChannelName, Status, Type

@@ -9,7 +9,7 @@ import pytest
 from services.chassis.nats import NatsConnection, open_nats
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.nats.documents import JetStreamDocuments
-from services.notification.application.ports import DocumentStore
+from services.notification.application.ports.invoices import DocumentStore
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notification.application.ports import OwnPlan
+from services.notification.application.ports.channel_plans import OwnPlan
 from services.notification.domain.channel_plan import Step
 from services.notification.domain.delivery import MOST_OF_USER, Endpoint
 from services.notification.domain.errors import EndpointLimit, EndpointNotFound, NotSigned, VersionConflict

@@ -10,7 +10,7 @@ import pytest
 from services.chassis.postgres import Database
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.places import Room, open_room
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Type

@@ -9,7 +9,7 @@ import pytest
 from services.chassis.errors import DomainError
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.places import open_room
-from services.notification.application.ports import Enqueued, NotificationFilter
+from services.notification.application.ports.notifications import Enqueued, NotificationFilter
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, VersionConflict
 from services.notification.domain.lane import Lane

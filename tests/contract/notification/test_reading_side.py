@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notification.application.ports import AbandonedFilter, NotificationFilter
+from services.notification.application.ports.notifications import AbandonedFilter, NotificationFilter
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, ReceiptEarly, VersionConflict
 from services.notification.domain.notification import ChannelName, Draft, Notification, Status, Type
 from services.notification.domain.receipt import Receipt, ReceiptKind

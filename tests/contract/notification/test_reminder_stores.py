@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from services.notification.application.ports import NotificationFilter
+from services.notification.application.ports.notifications import NotificationFilter
 from services.notification.application.reminders.ports import (
     ClaimedOccurrence,
     Decided,

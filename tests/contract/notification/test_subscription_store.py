@@ -10,7 +10,7 @@ import pytest
 from services.chassis.errors import Unavailable
 from services.chassis.ids import new_id
 from services.notification.application.claimed_delivery import Claimed, EventMessage
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.delivery import Decision
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, VersionConflict
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription

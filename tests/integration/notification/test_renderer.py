@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
-from services.notification.application.ports import RenderFailed
+from services.notification.application.ports.invoices import RenderFailed
 from services.notification.domain.invoice import Debt
 from tests.support.eventually import eventually
 

@@ -15,7 +15,7 @@ from services.notification.adapters.postgres.stores import PostgresStores, Store
 from services.notification.adapters.postgres.tenants import migrate_tenants
 from services.notification.application.claimed_delivery import Completion
 from services.notification.application.places import open_room
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.channel_plan import Route, Step, legs_from
 from services.notification.domain.delivery import Decision, Failure, FailureKind
 from services.notification.domain.lane import Lane

@@ -17,7 +17,7 @@ from services.notification.adapters.postgres.notifications import page_query
 from services.notification.adapters.postgres.retention import prepare_weeks, prune_all
 from services.notification.adapters.postgres.statistics import PostgresNotificationCounts, merge_counts
 from services.notification.adapters.postgres.tenants import TENANT_MIGRATIONS, schema_of
-from services.notification.application.ports import NotificationFilter, Position
+from services.notification.application.ports.notifications import NotificationFilter, Position
 from services.notification.domain.notification import Status
 from services.notification.domain.statistics import Period
 from tests.support.notification import MIGRATIONS, TENANTS, ManualClock

@@ -23,7 +23,8 @@ from services.notification.application.dispatcher import Dispatcher, DispatcherO
 from services.notification.application.inbox import Inbox
 from services.notification.application.lanes import Lanes
 from services.notification.application.places import LanePlaces, Room, open_room
-from services.notification.application.ports import NotificationFilter, PublicEvent
+from services.notification.application.ports.notifications import NotificationFilter
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.application.sending import Sender, SendNotification
 from services.notification.application.tenants import Tenants
 from services.notification.domain.channel_plan import Plans, Step

@@ -15,7 +15,7 @@ from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.application.claimed_delivery import InvoiceChange, Sending
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
-from services.notification.application.ports import Mail, RenderFailed
+from services.notification.application.ports.invoices import Mail, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent, UnknownOutcome
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState

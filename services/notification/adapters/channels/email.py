@@ -2,7 +2,7 @@
 
 from services.notification.adapters.channels.mails import Composer
 from services.notification.application.claimed_delivery import EventMessage
-from services.notification.application.ports import Mailer
+from services.notification.application.ports.invoices import Mailer
 from services.notification.domain.delivery import Endpoint, Failure, FailureKind, Outcome, Outgoing
 
 

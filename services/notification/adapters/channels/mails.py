@@ -9,7 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from services.notification.adapters.channels.tracked import TrackedLinks
-from services.notification.application.ports import Mail
+from services.notification.application.ports.invoices import Mail
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.invoice import Debt
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.notification.application.claimed_delivery import EventMessage
-from services.notification.application.ports import Channel
+from services.notification.application.ports.deliveries import Channel
 from services.notification.domain.dead_letter import LetterAlert
 from services.notification.domain.delivery import Endpoint, Outcome, Outgoing
 from services.notification.domain.notification import ChannelName, Type

@@ -14,7 +14,7 @@ import aiosmtplib
 
 from services.chassis.telemetry.logs import get_logger
 from services.chassis.telemetry.metrics import gauge
-from services.notification.application.ports import Mail
+from services.notification.application.ports.invoices import Mail
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
 from services.notification.domain.smtp_replies import OPERATOR_FLOOR, classify_smtp
 

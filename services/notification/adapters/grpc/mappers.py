@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
-from services.notification.application.ports import AbandonedFilter, NotificationFilter
+from services.notification.application.ports.notifications import AbandonedFilter, NotificationFilter
 from services.notification.domain.dead_letter import DeadLetter, LetterFilter, LetterState, ReasonClass
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
 from services.notification.domain.invoice import Invoice, InvoiceState

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from services.chassis.paging import PageTokenInvalid, PageTokens
-from services.notification.application.ports import Position
+from services.notification.application.ports.notifications import Position
 
 
 def read_position(tokens: PageTokens, token: str) -> Position | None:

@@ -13,7 +13,7 @@ from services.notification.application.claimed_delivery import (
     Mailed,
     Sending,
 )
-from services.notification.application.ports import Position
+from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Failure
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place

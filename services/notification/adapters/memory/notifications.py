@@ -10,7 +10,13 @@ from services.notification.adapters.memory.endpoints import contacts_of
 from services.notification.adapters.memory.plan_steps import add_legs, go_on
 from services.notification.adapters.memory.state import Delivery, KeptPlan, Key, State
 from services.notification.application.places import Room, Tally
-from services.notification.application.ports import NO_ROOM, AbandonedFilter, Enqueued, NotificationFilter, Position
+from services.notification.application.ports.notifications import (
+    NO_ROOM,
+    AbandonedFilter,
+    Enqueued,
+    NotificationFilter,
+    Position,
+)
 from services.notification.domain.channel_plan import Route, legs_from, lost
 from services.notification.domain.errors import IdempotencyConflict, NotificationNotFound, RateLimited, check_version
 from services.notification.domain.lane import Lane, Priority, priority_of, priority_of_type

@@ -1,7 +1,7 @@
 """`PlanStore` in memory: the same promises as the one on PostgreSQL."""
 
 from services.notification.adapters.memory.state import State
-from services.notification.application.ports import OwnPlan
+from services.notification.application.ports.channel_plans import OwnPlan
 from services.notification.domain.channel_plan import Plan
 from services.notification.domain.errors import check_version
 from services.notification.domain.notification import Type

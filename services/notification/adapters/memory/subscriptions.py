@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, State
 from services.notification.application.claimed_delivery import EventMessage
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import Status

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from services.chassis.nats import ConsumerOptions, Delivery
 from services.chassis.nats.topology import DEBTS, DEBTS_REGISTERED_SUBJECT
 from services.notification.adapters.nats.events import SERVICE
-from services.notification.application.ports import InvoiceStore
+from services.notification.application.ports.invoices import InvoiceStore
 from services.notification.domain.invoice import Debt
 from tocsin.events.v1 import debts_pb2
 

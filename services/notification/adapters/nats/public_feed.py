@@ -25,7 +25,7 @@ from services.chassis.nats.topology import (
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.event_types import new_message
 from services.notification.adapters.nats import events
-from services.notification.application.ports import PublicEvent, SubscriptionStore
+from services.notification.application.ports.webhooks import PublicEvent, SubscriptionStore
 
 log = get_logger(__name__)
 

@@ -4,7 +4,9 @@ from services.chassis.nats import ConsumerOptions, Delivery, Permanent
 from services.chassis.nats.topology import NOTIFICATIONS
 from services.notification.adapters.nats import events
 from services.notification.adapters.nats.public_feed import public_event
-from services.notification.application.ports import InvoiceStore, NotificationStore, SubscriptionStore
+from services.notification.application.ports.invoices import InvoiceStore
+from services.notification.application.ports.notifications import NotificationStore
+from services.notification.application.ports.webhooks import SubscriptionStore
 from services.notification.application.tenants import Tenants
 
 OPTIONS = ConsumerOptions(

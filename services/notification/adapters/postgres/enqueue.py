@@ -22,7 +22,7 @@ from services.notification.adapters.postgres.legs import LEG_COLUMNS, LegRow, le
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed
 from services.notification.application.places import Room, Tally
-from services.notification.application.ports import Enqueued
+from services.notification.application.ports.notifications import Enqueued
 from services.notification.domain.channel_plan import Route, dump_plan
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.errors import RateLimited

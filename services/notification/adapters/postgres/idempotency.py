@@ -9,7 +9,7 @@ from services.chassis.postgres import Connection
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.accepted import New
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Enqueued
+from services.notification.application.ports.notifications import Enqueued
 from services.notification.domain.errors import IdempotencyConflict
 from services.notification.domain.notification import KEYS_LAST, Draft
 

@@ -16,7 +16,7 @@ from services.notification.application.claimed_delivery import (
     Mailed,
     Sending,
 )
-from services.notification.application.ports import Position
+from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt

@@ -17,7 +17,7 @@ from services.notification.adapters.postgres.rows import is_own_id
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.claimed_delivery import Claimed, Claims, Completion
 from services.notification.application.places import Room
-from services.notification.application.ports import (
+from services.notification.application.ports.notifications import (
     NO_ROOM,
     AbandonedFilter,
     Enqueued,

@@ -3,7 +3,7 @@
 from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import OwnPlan
+from services.notification.application.ports.channel_plans import OwnPlan
 from services.notification.domain.channel_plan import Plan, dump_plan, load_plan
 from services.notification.domain.errors import check_version
 from services.notification.domain.notification import Type

@@ -12,7 +12,7 @@ from services.notification.adapters.postgres import reminder_rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import Row
 from services.notification.adapters.postgres.tenants import in_tenant
-from services.notification.application.ports import Enqueued
+from services.notification.application.ports.notifications import Enqueued
 from services.notification.application.reminders.ports import ClaimedOccurrence, Decided, OccurrenceClaims
 from services.notification.domain.channel_plan import Route
 from services.notification.domain.notification import Draft

@@ -9,7 +9,7 @@ from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
-from services.notification.application.ports import PublicEvent
+from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 

@@ -20,7 +20,7 @@ from typing import Self
 
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.rendering.worker import HEADER, frame
-from services.notification.application.ports import RenderFailed
+from services.notification.application.ports.invoices import RenderFailed
 from services.notification.domain.invoice import Debt
 
 log = get_logger(__name__)

@@ -17,7 +17,7 @@ from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
-from services.notification.application.ports import Meter
+from services.notification.application.ports.deliveries import Meter
 from services.notification.application.reminders import metrics
 from services.notification.application.reminders.checks import Checks
 from services.notification.application.reminders.ports import ClaimedOccurrence, Decided, ReminderQueue

@@ -1,0 +1,88 @@
+"""Invoices, from a debt to a mail with a PDF."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, InvoiceClaims
+from services.notification.application.ports.notifications import Position
+from services.notification.domain.delivery import Outcome
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+
+
+class InvoiceStore(Protocol):
+    """Invoices and their state machine."""
+
+    async def register(self, event: str, debts: Sequence[Debt]) -> int:
+        """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
+        ...
+
+    async def retry_abandoned(self, debt: str) -> bool:
+        """A FAILED invoice becomes due now, with attempts from zero; False when it is in another state, or unknown."""
+        ...
+
+    async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
+        """Claims what is due; invoices whose e-mail is due only with `mail`."""
+        ...
+
+    async def stored(self, places: Sequence[tuple[ClaimedInvoice, Place]]) -> None:
+        """The PDFs are kept: PENDING becomes STORED, still claimed. A lease taken over is left alone."""
+        ...
+
+    async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
+        """Writes all in one transaction; False where the lease was taken over."""
+        ...
+
+    async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """Hands back what was claimed and not sent."""
+        ...
+
+    async def get(self, debt: str) -> Invoice:
+        """Raises InvoiceNotFound."""
+        ...
+
+    async def page(
+        self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
+    ) -> Sequence[Invoice]:
+        """Up to `limit` invoices, newest first, after the position."""
+        ...
+
+
+class DocumentStore(Protocol):
+    """Keeps PDFs for a time; several together in one object."""
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Returns once it is durable. Raises Unavailable."""
+        ...
+
+    async def get(self, name: str) -> bytes | None:
+        """None when it is not there (any more). Raises Unavailable."""
+        ...
+
+
+class RenderFailed(Exception):
+    """The renderer could not make these PDFs."""
+
+
+class Renderer(Protocol):
+    """Makes PDFs, off the event loop."""
+
+    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
+        """A PDF for each debt, the same bytes for the same debt. Raises RenderFailed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """An e-mail ready to be handed over."""
+
+    recipient: str
+    content: bytes = field(repr=False)
+
+
+class Mailer(Protocol):
+    """Hands e-mails to the mail server."""
+
+    async def send(self, mail: Mail) -> Outcome:
+        """One attempt, bounded in time."""
+        ...
