@@ -15,7 +15,7 @@ ARGS ?=
 
 help: ## Show this help.
 	@if [ -t 1 ] && [ -z "$${NO_COLOR:-}" ]; then on=$$'\033[36m' off=$$'\033[0m'; else on='' off=''; fi; \
-	awk -v on="$$on" -v off="$$off" -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %s%-10s%s %s\n", on, $$1, off, $$2}' \
+	awk -v on="$$on" -v off="$$off" -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %s%-15s%s %s\n", on, $$1, off, $$2}' \
 	  $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install everything that the other targets need (they call it themselves).
@@ -32,6 +32,11 @@ $(BUILD)/mesh.stamp: requirements.lock $(SCRIPTS)
 $(BUILD)/dev.stamp: requirements-dev.lock $(SCRIPTS) scripts/third_party.py
 	@scripts/setup.sh dev
 	@touch $(BUILD)/mesh.stamp $@
+
+# Tools that look at the code from outside, in an environment of their own.
+$(BUILD)/quality.stamp: requirements-quality.lock $(SCRIPTS) scripts/quality_tools.sh
+	@scripts/quality_tools.sh
+	@touch $@
 
 up: mesh ## Start the mesh and keep it up until Ctrl-C (ARGS="--port 8081").
 	@$(BIN)/tocsin up $(ARGS)
@@ -50,8 +55,36 @@ test: setup ## Run all tests on real parts.
 test-unit: $(BUILD)/dev.stamp ## Run the quick tests of rules and use cases, which need no server.
 	@$(BIN)/pytest -n auto -m "not thorough" tests/unit $(ARGS)
 
-lint: $(BUILD)/dev.stamp ## Formatting, lint, types, layers, contracts.
-	@scripts/lint.sh
+test-affected: setup ## First the tests that the change can affect, by the import graph (ARGS="--base REVISION").
+	@$(BIN)/python -m scripts.affected $(ARGS) -- -n auto
+
+lint: $(BUILD)/dev.stamp ## Formatting, lint, types, layers, contracts (ARGS=types: only that group).
+	@scripts/lint.sh $(ARGS)
+
+coverage: ## All tests, and which share of each service they run (at least 80 %).
+	@$(MAKE) --no-print-directory coverage-run
+	@$(MAKE) --no-print-directory coverage-report ARGS=
+
+coverage-run: setup ## Tests that measure which lines they run (ARGS=tests/unit).
+	@scripts/coverage.sh run $(ARGS)
+
+coverage-report: $(BUILD)/dev.stamp ## What the runs have measured, by service.
+	@scripts/coverage.sh report
+
+mutation: setup $(BUILD)/quality.stamp ## Whether the tests notice a sample of small faults (ARGS="--count 60 --seed 1").
+	@scripts/mutation.sh $(ARGS)
+
+duplicates: $(BUILD)/quality.stamp ## Report code that stands in several places.
+	@scripts/duplicates.sh
+
+test-results: $(BUILD)/dev.stamp ## Write docs/test-results.md from the last coverage and mutation runs.
+	@$(BIN)/python -m scripts.test_results
+
+audit: setup $(BUILD)/quality.stamp ## Known vulnerabilities of what is shipped (ARGS=IMAGE: of an image, too).
+	@scripts/audit.sh $(ARGS)
+
+sbom: setup $(BUILD)/quality.stamp ## The bill of materials of what is shipped, in .build/sbom.
+	@scripts/sbom.sh $(ARGS)
 
 generate: $(BUILD)/dev.stamp ## Write generated/ anew from proto/.
 	@$(BIN)/python scripts/generate.py
@@ -75,4 +108,5 @@ clean: ## Remove what was built (not the state of a mesh).
 	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
-.PHONY: help setup mesh up demo gateway test test-unit lint generate counter-table lock bench chaos kube-test clean
+.PHONY: help setup mesh up demo gateway test test-unit test-affected lint coverage coverage-run coverage-report mutation \
+  duplicates test-results audit sbom generate counter-table lock bench chaos kube-test clean
