@@ -53,14 +53,9 @@ def secrets(
 
 
 def _life(text: str) -> timedelta:
-    from services.chassis.settings import parse_duration
     from services.cli.errors import CommandError
 
-    try:
-        life = parse_duration(text)
-    except ValueError as error:
-        raise CommandError(f"--token-life {error}", exit_code=2) from None
-    assert isinstance(life, timedelta)
+    life = _duration(text, "--token-life")
     if not timedelta(hours=1) <= life <= _LONGEST_LIFE:
         raise CommandError(f"--token-life must be from 1h to {_LONGEST_LIFE.days}d, not {text!r}", exit_code=2)
     return life
@@ -88,3 +83,60 @@ def envoy(
         print(text, end="")
     else:
         output.write_text(text)
+
+
+@app.command()
+def wait(
+    service: Annotated[str, typer.Argument(help="ingestion, aggregation, media-probe or notification.")],
+    within: Annotated[str, typer.Option(help="For how long, at the most.")] = "10m",
+) -> None:
+    """Wait until a service can be started: until its logins work at PostgreSQL and NATS, no migration of its version is
+    to come, and the streams are there. It reads what the service reads.
+
+    Exit code: 0 when it can, 1 with what is missing when it cannot within that time.
+    """
+    import asyncio
+
+    from services.chassis.settings import ChassisSettings, Refused, read
+    from services.cli.deployment.waiting import wait_until_prepared
+    from services.cli.errors import CommandError
+    from services.cli.options import service_name
+
+    patience = _duration(within, "--within")
+    name = service_name(service)
+    try:
+        settings = read(ChassisSettings)
+    except Refused as refusal:
+        raise CommandError(str(refusal), exit_code=2) from None
+    asyncio.run(wait_until_prepared(name, settings, patience, lambda what: print(f"waits: {what}", flush=True)))
+    print(f"{service} can be started")
+
+
+@app.command()
+def drain(
+    socket: Annotated[Path, typer.Option(help="The socket of Envoy's administration.")],
+    within: Annotated[str, typer.Option(help="How long clients may take to go.")] = "15s",
+) -> None:
+    """Stand beside an Envoy until told to stop (SIGTERM), and let its clients go then.
+
+    Envoy ends at once when it is told to stop. In a pod that is deleted both are told at the same time: Envoy's
+    container waits (preStop), while this one has its answers end their connections and its listeners close.
+    """
+    import asyncio
+
+    from services.cli.deployment.draining import drain_at_stop
+
+    left = asyncio.run(drain_at_stop(socket, _duration(within, "--within")))
+    print(f"{left} clients are left" if left else "no client is left")
+
+
+def _duration(text: str, option: str) -> timedelta:
+    from services.chassis.settings import parse_duration
+    from services.cli.errors import CommandError
+
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise CommandError(f"{option} {error}", exit_code=2) from None
+    assert isinstance(found, timedelta)
+    return found

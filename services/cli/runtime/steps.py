@@ -43,7 +43,7 @@ def database_step(mesh: Mesh) -> Step:
             service,
             mesh.role(service),
             mesh.credentials.postgres[service],
-            _migrations(service),
+            migrations_of(service),
             makes_schemas=service in _SCHEMA_MAKERS,
         )
         for service in SERVICES
@@ -121,6 +121,7 @@ async def _check_own_nats(mesh: Mesh) -> None:
         mesh.tell(note)
 
 
-def _migrations(service: str) -> Path | None:
+def migrations_of(service: str) -> Path | None:
+    """The directory of a service's migrations."""
     directory = PROJECT / "services" / service / "migrations"
     return directory if directory.is_dir() else None
