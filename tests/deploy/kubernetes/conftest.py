@@ -68,7 +68,7 @@ class Kube:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = ["kubectl", "--namespace", NAMESPACE, "port-forward", "service/envoy", f"{port}:80"]
+        command = ["kubectl", "--namespace", NAMESPACE, "port-forward", "service/envoy", f"{port}:8080"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as forward:
             try:
                 headers = {"authorization": f"Bearer {self.token()}"}
@@ -113,7 +113,7 @@ class Load:
 def _load_pod(load: Load, clients: int, pause: float, token: str) -> list[dict[str, Any]]:
     labels = {"app.kubernetes.io/name": "load", "app.kubernetes.io/part-of": "tests"}
     environment = {
-        "EDGE_URL": "http://envoy",
+        "EDGE_URL": "http://envoy:8080",
         "EDGE_TOKEN": token,
         "RUN": load.run,
         "START": load.start.isoformat(),
