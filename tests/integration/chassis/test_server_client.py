@@ -1,5 +1,6 @@
 """The client side: deadlines, retries, tokens and traces of calls between services, and mutual TLS."""
 
+import asyncio
 import datetime
 import ipaddress
 import json
@@ -22,9 +23,13 @@ from services.chassis.errors import DeadlineExceeded, Unauthenticated, Unavailab
 from services.chassis.grpc.client import connect, connect_peer, service_config, token_file
 from services.chassis.grpc.server import Server
 from services.chassis.settings import ChassisSettings
+from services.chassis.tasks import cancel
 from services.chassis.telemetry import tracing
+from services.cli.runtime.part import Unhealthy
+from services.cli.runtime.probes import GrpcTls, grpc_probe
 from tests.integration.chassis.conftest import Echo
 from tests.support.echo import SERVICE, EchoServicer, pb, rpc
+from tests.support.eventually import eventually
 
 REQUEST = pb.EchoRequest(room_name="r")
 
@@ -175,6 +180,8 @@ def certificates(folder: Path) -> ChassisSettings:
         (folder / name).write_bytes(content)
         return folder / name
 
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("ingestion")]
+
     def certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, by: Any, authority: bool) -> bytes:
         now = datetime.datetime.now(datetime.UTC)
         made = (
@@ -186,7 +193,7 @@ def certificates(folder: Path) -> ChassisSettings:
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + timedelta(hours=1))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .add_extension(x509.SubjectAlternativeName(names), False)
             .sign(by, hashes.SHA256())
         )
         return made.public_bytes(serialization.Encoding.PEM)
@@ -213,3 +220,27 @@ async def test_mutual_tls_admits_only_peers_of_the_same_authority(issuer: DevIss
             async with connect_peer(f"127.0.0.1:{port}", stranger) as channel:
                 with pytest.raises((Unavailable, DeadlineExceeded)):
                     await rpc.EchoServiceStub(channel).Open(REQUEST, timeout=2)
+
+
+async def test_whoever_runs_a_service_with_mutual_tls_can_ask_for_its_health(tmp_path: Path) -> None:
+    ours, foreign = certificates(tmp_path / "ours"), certificates(tmp_path / "foreign")
+    within = timedelta(seconds=4)
+
+    def tls(settings: ChassisSettings, peer: str) -> GrpcTls | None:
+        names = ("grpc_tls_cert_file", "grpc_tls_key_file", "grpc_tls_ca_file")
+        return GrpcTls.of({settings.env(name): str(getattr(settings, name)) for name in names}, peer)
+
+    server = Server.standard(ours)
+    port = await server.start()
+    health = asyncio.create_task(server.health.watch_dependencies())
+    try:
+        # The certificate has the address, and the name by which other parts reach the service.
+        for peer in ("127.0.0.1:1", "ingestion:50051"):
+            await eventually(lambda: server.health.serving, what="a server that serves")
+            await grpc_probe(f"127.0.0.1:{port}", tls(ours, peer))(within)
+        for wrong in (None, tls(foreign, "ingestion:50051"), tls(ours, "aggregation:50051")):
+            with pytest.raises(Unhealthy, match=r"UNAVAILABLE|DEADLINE_EXCEEDED"):
+                await grpc_probe(f"127.0.0.1:{port}", wrong)(timedelta(seconds=1))
+    finally:
+        await cancel(health)
+        await server.stop(timedelta(seconds=1))
