@@ -1,4 +1,4 @@
-"""`tocsin readings list|void|replace`: stored readings, and what people make of them."""
+"""`tocsin readings list|conflicts|void|replace`: stored readings, and what people make of them."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ DeviceOption = Annotated[str, typer.Option(help="Device that measured it; withou
 def register(app: typer.Typer) -> None:
     """Adds the commands to `tocsin readings`."""
     app.command("list")(list_)
+    app.command()(conflicts)
     app.command()(void)
     # So that -300 is a value and no option.
     app.command(context_settings={"ignore_unknown_options": True})(replace)
@@ -61,6 +62,49 @@ def list_(
     ]
     title = f"{building}/{room} {sensor_type}, in {page.get('unit', '')}"
     console().print(table(title, ("event time (UTC)", "device", "value>", "amended"), rows))
+    if page.get("nextPageToken"):
+        console().print("[dim]and more; --limit, --from and --to choose[/]")
+
+
+def conflicts(
+    building: BuildingArgument,
+    room: RoomArgument,
+    sensor_type: Annotated[str, typer.Option("--type", help="Only this sensor type.")] = "",
+    device: Annotated[str, typer.Option(help="Only this device.")] = "",
+    start: Annotated[str, typer.Option("--from", help="Earliest event time, RFC 3339.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Latest event time, RFC 3339, exclusive.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """List event times that were sent another value, newest first, and which value counts."""
+    from services.cli.client import answer, open_mesh
+
+    wanted = {"sensorType": sensor_type, "device": device, "from": start, "to": end, "pageSize": limit}
+    query = {name: value for name, value in wanted.items() if value}
+    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
+        page: dict[str, Any] = answer(client.get(f"{_room(building, room)}/readingConflicts", params=query))
+    found: list[dict[str, Any]] = page.get("conflicts", [])
+    if json:
+        print_json(found)
+        return
+    if not found:
+        console().print(f"no conflicts in {building}/{room}", markup=False)
+        return
+    rows = [
+        (
+            one["eventTime"],
+            one["series"]["sensorType"],
+            one["series"].get("device", ""),
+            f"{one.get('countingValue', 0):.15g}",
+            f"{one.get('value', 0):.15g}",
+            one["series"].get("unit", ""),
+            f"{one['outcome'].lower()}, {int(one.get('count', 1)):,} x",
+        )
+        for one in found
+    ]
+    columns = ("event time (UTC)", "type", "device", "counts>", "does not>", "unit", "the other")
+    console().print(table(f"{building}/{room}", columns, rows))
     if page.get("nextPageToken"):
         console().print("[dim]and more; --limit, --from and --to choose[/]")
 
@@ -155,4 +199,8 @@ def _what(amendment: dict[str, Any] | None) -> str:
 
 
 def _path(building: str, room: str) -> str:
-    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}/readings"
+    return f"{_room(building, room)}/readings"
+
+
+def _room(building: str, room: str) -> str:
+    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}"

@@ -590,6 +590,21 @@ def test_values_that_do_not_count_end_with_an_exit_code(
     assert "2 rejected and 1 ignored of 6 lines" in capsys.readouterr().err
 
 
+def test_event_times_with_another_value_are_listed(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    series = {"sensorType": "energy", "device": "m1", "unit": "Wh"}
+    conflict = {"series": series, "eventTime": NOW, "value": 106.5, "countingValue": 105, "outcome": "IGNORED"}
+    fake = edge(lambda request: {"conflicts": [conflict | {"count": "1200"}], "nextPageToken": ""})
+    assert run(["readings", "conflicts", "tower", "a b", "--type", "energy", "--limit", "3"]) == 0
+    assert str(fake.asked[0].url) == (
+        "http://edge/v1/buildings/tower/rooms/a%20b/readingConflicts?sensorType=energy&pageSize=3"
+    )
+    told = capsys.readouterr().out.split()
+    assert {"energy", "m1", "105", "106.5", "Wh", "ignored,", "1,200"} <= set(told)
+    edge(lambda request: {"conflicts": [], "nextPageToken": ""})
+    assert run(["readings", "conflicts", "tower", "lobby"]) == 0
+    assert capsys.readouterr().out == "no conflicts in tower/lobby\n"
+
+
 def test_readings_are_voided_one_by_one_or_in_a_range(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     fake = edge(lambda request: {"readings": "20", "changed": "18", "windows": "1200"})
     call = ["readings", "void", "tower", "lobby", "energy", "--reason", "a test"]
