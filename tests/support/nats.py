@@ -59,7 +59,8 @@ class NatsServer:
         )
         binary = Path(sys.executable).parent / "nats-server"
         with (self._directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log)
+            # In a group of its own, as under a supervisor: tests let it stand still.
+            self._process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 15
         while True:
             try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 _EDGE = ("TOCSIN_EDGE_TLS_CERT_FILE", "TOCSIN_EDGE_TLS_KEY_FILE")
 _GRPC = ("TOCSIN_GRPC_TLS_CERT_FILE", "TOCSIN_GRPC_TLS_KEY_FILE")
 _AUTHORITIES = "TOCSIN_GRPC_TLS_CA_FILE"
+TLS_FILE_VARIABLES = (_EDGE[0], _GRPC[0], _AUTHORITIES)
+"""The variables that name files of certificates."""
 
 
 def tls_problems(environment: Mapping[str, str], *, edge: bool) -> list[str]:

@@ -46,7 +46,7 @@ def ensure_credentials(
     if own_postgres:
         _check_cluster_secrets(state)
     known = state.ensure_secrets([*(f"postgres.{role}" for role in roles), *(f"nats.{user}" for user in users)])
-    tokens = {service: state.credentials / f"{service}.jwt" for service in services}
+    tokens = peer_token_files(state, services)
     recorded = state.read_derived(_record_file(state))
     changed = [path for path in _signed_files(state, services) if _digest(path) != recorded.get(path.name)]
     if changed or recorded.get(_AUDIENCE) != PEER_AUDIENCE or any(_aged(path) for path in tokens.values()):
@@ -60,6 +60,30 @@ def ensure_credentials(
         peer_token_files=tokens,
         link_key_file=_ensure_link_key(state),
     )
+
+
+def known_credentials(state: StateDir, services: tuple[str, ...], tenants: tuple[str, ...]) -> Credentials:
+    """What is there of a mesh's credentials; nothing is made. What is missing (`missing_secrets`) is empty."""
+    known = state.known_secrets()
+    return Credentials(
+        postgres={role: known.get(f"postgres.{role}", "") for role in (SUPERUSER, *services)},
+        nats={user: known.get(f"nats.{user}", "") for user in _nats_users(services, tenants)},
+        jwks_file=_jwks_file(state),
+        peer_token_files=peer_token_files(state, services),
+        link_key_file=_link_key_file(state),
+    )
+
+
+def missing_secrets(state: StateDir, services: tuple[str, ...], tenants: tuple[str, ...]) -> list[str]:
+    """Names of the secrets that a mesh needs and the state directory does not hold."""
+    known = state.known_secrets()
+    names = [*(f"postgres.{service}" for service in services), *(f"nats.{u}" for u in _nats_users(services, tenants))]
+    return [name for name in names if name not in known]
+
+
+def peer_token_files(state: StateDir, services: tuple[str, ...]) -> dict[str, Path]:
+    """Where each service finds the token that it shows to its peers."""
+    return {service: state.credentials / f"{service}.jwt" for service in services}
 
 
 def ensure_nats_passwords(state: StateDir, services: tuple[str, ...], tenants: tuple[str, ...]) -> dict[str, str]:
@@ -128,10 +152,14 @@ def _signed_files(state: StateDir, services: tuple[str, ...]) -> list[Path]:
 
 def _ensure_link_key(state: StateDir) -> Path:
     """What the links in e-mails are signed with. Operators rotate it: put a new line in front."""
-    path = state.credentials / "links.keys"
+    path = _link_key_file(state)
     if not path.exists():
         state.write_text(path, f"{secrets.token_urlsafe(32)}\n")
     return path
+
+
+def _link_key_file(state: StateDir) -> Path:
+    return state.credentials / "links.keys"
 
 
 def _digest(path: Path) -> str:

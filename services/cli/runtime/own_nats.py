@@ -95,6 +95,12 @@ async def check_server(url: str, user: str, password: str) -> list[str]:
     return notes
 
 
+async def without_jetstream(url: str, user: str, password: str) -> str:
+    """Why JetStream does not answer a user at this moment; empty when it does."""
+    problem = await _without_jetstream(url, user, password)
+    return problem.reason if problem else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _WithoutJetStream:
     """Why JetStream is not there; what is not `lasting` (an election of the cluster's leader) passes by itself."""

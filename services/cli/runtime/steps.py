@@ -1,6 +1,7 @@
 """What is prepared while a mesh starts: the database cluster, schemas, streams, and that the edge answers."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.cli.runtime import preparation
 from services.cli.runtime.database import DatabaseOptions
@@ -11,7 +12,10 @@ from services.cli.runtime.part import Step
 from services.cli.runtime.postgres_address import read_dsn
 from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.probes import http_probe
-from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES
+from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, PROJECT, SERVICES, RuntimeSettings
+
+if TYPE_CHECKING:
+    from services.chassis.nats.topology import TopologyOptions
 
 DATABASE_STEP = "database"
 STREAMS_STEP = "streams"
@@ -36,9 +40,9 @@ def cluster_step(mesh: Mesh) -> Step:
     return Step(name=CLUSTER_STEP, run=run)
 
 
-def database_step(mesh: Mesh) -> Step:
-    """Brings roles and schemas up to date."""
-    schemas = tuple(
+def service_schemas(mesh: Mesh) -> tuple[ServiceSchema, ...]:
+    """Each service's place in the database."""
+    return tuple(
         ServiceSchema(
             service,
             mesh.role(service),
@@ -48,6 +52,24 @@ def database_step(mesh: Mesh) -> Step:
         )
         for service in SERVICES
     )
+
+
+def topology_options(settings: RuntimeSettings) -> "TopologyOptions":
+    """What the settings say of the streams."""
+    # Here, so that the servers start while it loads.
+    from services.chassis.nats.topology import TopologyOptions
+
+    return TopologyOptions(
+        replicas=settings.replicas,
+        partitions=settings.partitions,
+        max_bytes=settings.stream_bytes,
+        tenants=settings.tenants,
+    )
+
+
+def database_step(mesh: Mesh) -> Step:
+    """Brings roles and schemas up to date."""
+    schemas = service_schemas(mesh)
     needs = frozenset[str]() if mesh.settings.postgres_dsn else frozenset({"postgres"})
     address = read_dsn(mesh.admin_dsn, POSTGRES_DSN_VARIABLE)
     options = DatabaseOptions(
@@ -70,25 +92,16 @@ def streams_step(mesh: Mesh) -> Step:
     store = None if mesh.settings.nats_url else mesh.state.nats
 
     async def run() -> str:
-        # Here, so that the servers start while it loads.
-        from services.chassis.nats.topology import TopologyOptions
-
         settings = mesh.settings
         if settings.nats_url:
             await _check_own_nats(mesh)
-        options = TopologyOptions(
-            replicas=settings.replicas,
-            partitions=settings.partitions,
-            max_bytes=settings.stream_bytes,
-            tenants=settings.tenants,
-        )
         done = await preparation.prepare_streams(
             mesh.nats_url,
             user,
             password,
             mesh.state.logs / "runtime.log",
             prefix=settings.names.prefix,
-            options=options,
+            options=topology_options(settings),
             store=store,
             done=mesh.preparation,
         )

@@ -1,0 +1,208 @@
+"""A backup of a mesh under load, restored elsewhere: nothing that was acknowledged before it is missing, nothing is
+there twice, and what was on its way has its effects.
+
+The ledger: readings of a storm, and readings each of which raises an alarm and tells somebody of it: through the stream
+of readings, the outbox of aggregation, two streams, and the inbox of notification.
+"""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from services.cli.client import MeshClient
+from services.cli.runtime.prometheus import read_targets
+from tests.chaos.conftest import Parts
+from tests.e2e.conftest import running_mesh
+from tests.support.eventually import eventually
+from tests.support.rest import trust
+from tests.support.storm import Storm
+
+ROUNDS = 3
+"""Backups that are made and restored: each at another moment of the storm."""
+
+
+class Hot:
+    """One reading after the other that is too hot, each in a room of its own."""
+
+    def __init__(self, mesh: MeshClient, building: str, user: str) -> None:
+        self.building = building
+        self.user = user
+        self.rooms: list[str] = []
+        """Those whose reading was acknowledged."""
+        self._mesh = mesh
+
+    @asynccontextmanager
+    async def rising(self) -> AsyncIterator[None]:
+        """Sends during the block."""
+        stop = asyncio.Event()
+        async with self._client() as client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send(client, stop))
+            try:
+                await eventually(lambda: len(self.rooms) > 20, 30, what="hot rooms")
+                yield
+            finally:
+                stop.set()
+
+    async def make_rule(self) -> None:
+        """A rule for the building, which its owner knows when this returns."""
+        rule = {
+            "id": self.building,
+            "title": "Too hot",
+            "sensorType": "temperature",
+            "building": self.building,
+            "severity": "CRITICAL",
+            "threshold": {"direction": "ABOVE", "limit": 300},
+            "tenant": "test",
+            "notify": [self.user],
+        }
+        async with self._client() as client:
+            (await client.post("/v1/alarmRules", json=rule)).raise_for_status()
+            numbers = iter(range(10_000))
+
+            async def raised() -> bool:
+                await self._one(client, f"try-{next(numbers)}")
+                alarms = (await client.get("/v1/alarms", params={"building": self.building})).json()
+                return bool(alarms.get("alarms"))
+
+            await eventually(raised, 30, interval=0.2, what="an alarm")
+
+    async def _send(self, client: httpx.AsyncClient, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            room = f"hot-{len(self.rooms)}"
+            if await self._one(client, room):
+                self.rooms.append(room)
+
+    async def _one(self, client: httpx.AsyncClient, room: str) -> bool:
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        reading = {
+            "building": self.building,
+            "room": room,
+            "sensorType": "temperature",
+            "value": 350,
+            "unit": "K",
+            "eventTime": at,
+        }
+        answer = await client.post("/v1/readings", json=reading)
+        return answer.status_code == 200
+
+    def _client(self) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {self._mesh.token()}"}
+        return httpx.AsyncClient(base_url=self._mesh.instance.edge_url, headers=headers, timeout=40, verify=trust())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("turn", range(ROUNDS))
+async def test_a_backup_under_load(
+    parts: Parts, unique_building: Callable[[], str], tmp_path: Path, repository: Path, turn: int
+) -> None:
+    storm, hot = Storm(parts.mesh, unique_building()), Hot(parts.mesh, unique_building(), f"ann-{turn}")
+    await hot.make_rule()
+    async with storm.blowing(), hot.rising():
+        await asyncio.sleep(1 + 0.7 * turn)
+        before = {room: set(times) for room, times in storm.acknowledged.items()}
+        hot_before = list(hot.rooms)
+        made = await asyncio.to_thread(_backup, repository, parts.mesh, tmp_path / "backup.tar.gz")
+        after = storm.count
+        await eventually(lambda: storm.count > after, what="readings after the backup")
+    assert set(storm.answers) == {200}, "a call failed for the backup"
+    assert made["stoodStillSeconds"] < 3
+    print(
+        f"stood still for {made['stoodStillSeconds']:.3f} s, slowest call {storm.slowest:.3f} s, {after} acknowledged"
+    )
+    # The mesh that was backed up has lost nothing by it, either.
+    assert await storm.lost() == {}
+    restored = tmp_path / "restored"
+    done = _tocsin(repository, restored, "restore", str(tmp_path / "backup.tar.gz"))
+    assert done.returncode == 0, done.stderr
+    with running_mesh(repository, restored, {}) as (mesh, process):
+        again = Storm(mesh, storm.building, acknowledged=before)
+        assert await again.lost() == {}
+        alarms, told = await _settled(mesh, hot)
+        assert {room for room in hot_before if alarms[room] != 1} == set()
+        assert {room for room in hot_before if told[room] != 1} == set(), (len(hot_before), told)
+        assert set(alarms.values()) == {1}
+        assert set(told.values()) == {1}
+        # It goes on: what is new is stored, and counts.
+        more = Storm(mesh, unique_building())
+        async with more.blowing():
+            await eventually(lambda: more.count > 1000, what="readings of the restored mesh")
+        assert await more.lost() == {}
+        status = json.loads(_tocsin(repository, restored, "status", "--json").stdout)
+        assert status["streamLosses"] == []
+        assert await _lost(mesh) == 0
+        assert process.poll() is None
+
+
+async def _settled(mesh: MeshClient, hot: Hot) -> tuple[Counter[str], Counter[str]]:
+    """Alarms and notifications by room, once each alarm has its notification or nothing changes any more."""
+    last: tuple[Counter[str], Counter[str]] | None = None
+    unchanged = 0
+    while unchanged < 10:
+        found = await _effects(mesh, hot)
+        if found[0] and found[0].keys() == found[1].keys() and unchanged > 2:
+            break
+        unchanged = unchanged + 1 if found == last else 0
+        last = found
+        await asyncio.sleep(0.5)
+    assert last is not None
+    return last
+
+
+async def _effects(mesh: MeshClient, hot: Hot) -> tuple[Counter[str], Counter[str]]:
+    connection = await asyncpg.connect(mesh.instance.postgres_dsn)
+    try:
+        rows = await connection.fetch("SELECT room FROM aggregation.alarms WHERE building = $1", hot.building)
+    finally:
+        await connection.close()
+    told: Counter[str] = Counter()
+    headers = {"authorization": f"Bearer {mesh.token()}"}
+    async with httpx.AsyncClient(base_url=mesh.instance.edge_url, headers=headers, verify=trust()) as client:
+        asked = {"tenant": "test", "user": hot.user, "pageSize": "500", "pageToken": ""}
+        while True:
+            answer = (await client.get("/v1/notifications", params=asked)).raise_for_status().json()
+            told.update(one["body"].split(f"{hot.building}/")[1].split()[0] for one in answer.get("notifications", []))
+            asked["pageToken"] = answer.get("nextPageToken", "")
+            if not asked["pageToken"]:
+                break
+    return Counter(row["room"] for row in rows), told
+
+
+async def _lost(mesh: MeshClient) -> float:
+    """Ranges of readings that aggregation has missed."""
+    address = read_targets(mesh.state)["aggregation"]
+    async with httpx.AsyncClient(verify=trust()) as client:
+        text = (await client.get(f"http://{address}/metrics")).text
+    return sum(
+        float(value)
+        for value in re.findall(r"^tocsin_aggregation_readings_lost_total\{.*\} (\S+)$", text, re.MULTILINE)
+    )
+
+
+def _backup(repository: Path, mesh: MeshClient, target: Path) -> dict[str, Any]:
+    done = _tocsin(repository, mesh.state.root, "backup", str(target), "--json")
+    assert done.returncode == 0, done.stderr
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content
+
+
+def _tocsin(repository: Path, state: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *arguments, "--state-dir", str(state)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
