@@ -117,7 +117,9 @@ class ImpactGraph:
         return f"{module.replace('.', '/')}.py"
 
     def _is_test(self, module: str) -> bool:
-        return module.rpartition(".")[2].startswith("test_") and self._file(module).startswith(KINDS)
+        # Where another checkout is on the path, too, its folder `tests` is a part of the same namespace.
+        ours = module in self._texts and self._file(module).startswith(KINDS)
+        return ours and module.rpartition(".")[2].startswith("test_")
 
 
 def changed_files(base: str, root: Path = ROOT) -> list[str]:

@@ -25,24 +25,36 @@ def test_no_more_are_drawn_than_there_are() -> None:
     assert draw([(("a.py", 1, 0), "a")], 60, seed=1) == {"a"}
 
 
-def test_the_session_keeps_what_was_drawn_and_not_what_was_left_out_before(tmp_path: Path) -> None:
-    session = tmp_path / "session.sqlite"
-    with sqlite3.connect(session) as database:
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twenty mutants of numbers and decorators, a product, and what is taken for one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("product = f(a * b, *c)\n")
+    specs = [("RemoveDecorator" if number % 2 else "NumberReplacer", 100 + number, str(number)) for number in range(20)]
+    specs += [("ReplaceBinaryOperator_Mul_Add", 14, "product"), ("ReplaceBinaryOperator_Mul_Add", 19, "star")]
+    path = tmp_path / "session.sqlite"
+    with sqlite3.connect(path) as database:
         database.execute(
             "CREATE TABLE mutation_specs"
             " (module_path, start_pos_row, start_pos_col, operator_name, occurrence, job_id PRIMARY KEY)"
         )
         database.execute("CREATE TABLE work_items (job_id PRIMARY KEY)")
-        database.execute("CREATE TABLE work_results (job_id)")
-        for number in range(20):
-            database.execute("INSERT INTO mutation_specs VALUES ('a.py', ?, 0, 'op', 0, ?)", (number, f"id{number}"))
-            database.execute("INSERT INTO work_items VALUES (?)", (f"id{number}",))
-        database.execute("INSERT INTO work_results VALUES ('id3')")  # filtered out
-    sample(session, 5, 1)
+        for operator, column, job in specs:
+            database.execute(
+                "INSERT INTO mutation_specs VALUES ('a.py', 1, ?, ?, 0, ?)", (column, f"core/{operator}", job)
+            )
+            database.execute("INSERT INTO work_items VALUES (?)", (job,))
+    return path
+
+
+@pytest.mark.parametrize(("count", "left"), [(5, 5), (99, 11)])
+def test_the_session_keeps_what_was_drawn_of_what_is_worth_it(session: Path, count: int, left: int) -> None:
+    sample(session, count, 1)
     with sqlite3.connect(session) as database:
         kept = {job for (job,) in database.execute("SELECT job_id FROM work_items")}
-    assert len(kept - {"id3"}) == 5
-    assert "id3" in kept
+        assert database.execute("SELECT count(*) FROM mutation_specs").fetchone() == (left,)
+    assert len(kept) == left
+    assert kept <= {"product", *map(str, range(0, 20, 2))}
 
 
 def _line(line: int, outcome: str | None, worker: str = "normal", diff: str = "") -> str:
