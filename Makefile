@@ -101,6 +101,9 @@ bench: setup ## Measure against the references (see docs/performance.md).
 chaos: setup ## The reliability tests.
 	@$(BIN)/pytest tests/chaos $(ARGS)
 
+kube-lint: $(BUILD)/quality.stamp ## Hold deploy/kubernetes to the schemas of several versions of Kubernetes.
+	@$(BUILD)/quality/bin/python scripts/kube_lint.py
+
 kube-test: setup ## Roll out on the Kubernetes of KUBECONFIG and try it (tests/deploy/kubernetes).
 	@$(BIN)/pytest -x tests/deploy/kubernetes $(ARGS)
 
@@ -118,5 +121,5 @@ clean: ## Remove what was built (not the state of a mesh).
 	@rm -rf $(BUILD) .venv
 
 .PHONY: help setup mesh up demo gateway test test-unit test-affected lint coverage coverage-run coverage-report mutation \
-  duplicates test-results audit sbom generate counter-table lock bench chaos kube-test wheels images images-test \
+  duplicates test-results audit sbom generate counter-table lock bench chaos kube-lint kube-test wheels images images-test \
   clean

