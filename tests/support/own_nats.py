@@ -21,15 +21,19 @@ class OwnNats:
     """One server; it can be ended and started again with the same data. `routes`: the ports at which the servers of its
     cluster know each other, its own first."""
 
-    def __init__(self, directory: Path, accounts: str, routes: Sequence[int] = ()) -> None:
+    def __init__(
+        self, directory: Path, accounts: str, routes: Sequence[int] = (), *, sync_interval: str = "always"
+    ) -> None:
         directory.mkdir()
         self.port = free_port()
+        self._monitor = free_port()
         (directory / "tocsin-accounts.conf").write_text(accounts)
         self._config = directory / "server.conf"
         self._config.write_text(
             f"""
             listen: "127.0.0.1:{self.port}"
-            jetstream {{ store_dir: "{directory / "data"}", sync_interval: always }}
+            http: "127.0.0.1:{self._monitor}"
+            jetstream {{ store_dir: "{directory / "data"}", sync_interval: {sync_interval} }}
             max_payload: 8MB
             system_account: SYS
             accounts {{
@@ -50,6 +54,11 @@ class OwnNats:
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Its monitoring port."""
+        return f"http://127.0.0.1:{self._monitor}"
 
     def start(self) -> None:
         """Returns once the server takes connections."""

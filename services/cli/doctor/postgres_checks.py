@@ -13,6 +13,7 @@ from services.cli.runtime.database import pending_migrations
 from services.cli.runtime.database_roles import ServiceSchema
 from services.cli.runtime.disk import MIB
 from services.cli.runtime.postgres_address import PostgresAddress, read_dsn, with_login
+from services.cli.runtime.postgres_cluster import SUPERUSER
 from services.cli.runtime.postgres_server import MINIMUM_VERSION, check_server, in_words, session
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, part_name
 from services.cli.runtime.steps import service_schemas
@@ -29,6 +30,10 @@ FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = cu
 _FOREIGN = """
 SELECT rolname FROM pg_roles WHERE rolname = ANY($1::text[]) AND NOT pg_has_role(current_user, oid, 'MEMBER')
 ORDER BY rolname
+"""
+_ABSENT = """
+SELECT EXISTS (SELECT FROM unnest($1::text[]) AS wanted WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted))
+    OR EXISTS (SELECT FROM unnest($2::text[]) AS wanted WHERE to_regnamespace(wanted) IS NULL)
 """
 _OF_A_SERVICE = """
 SELECT to_regnamespace($1) IS NOT NULL AS has_schema,
@@ -115,31 +120,30 @@ async def _reached(dsn: str, address: PostgresAddress) -> Outcome:
 
 
 async def _rights(dsn: str, address: PostgresAddress, schemas: tuple[ServiceSchema, ...]) -> Outcome:
+    roles, services = [schema.role for schema in schemas], [schema.service for schema in schemas]
     async with session(dsn) as connection:
         rights = await connection.fetchrow(_RIGHTS)
         assert rights is not None
-        foreign = [name for (name,) in await connection.fetch(_FOREIGN, [schema.role for schema in schemas])]
-    missing: list[str] = []
-    mends: list[str] = []
-    if not rights["makes_roles"]:
-        missing.append("may not make roles")
-        mends.append(f'ALTER ROLE "{address.user}" CREATEROLE')
-    if not rights["may_create"]:
-        missing.append("may not make schemas")
-        mends.append(f'GRANT CREATE ON DATABASE "{address.database}" TO "{address.user}"')
-    if not rights["owns"]:
-        missing.append(f"does not own the database ({rights['owner']} does), so it may give no right on it")
-        mends.append(f'ALTER DATABASE "{address.database}" OWNER TO "{address.user}"')
+        foreign = [name for (name,) in await connection.fetch(_FOREIGN, roles)]
+        absent = await connection.fetchval(_ABSENT, roles, services)
     if foreign and not rights["super"]:
-        missing.append(f"may not act for {', '.join(foreign)}")
-        mends += [f'GRANT "{name}" TO "{address.user}" WITH ADMIN OPTION' for name in foreign]
-    if missing:
-        return failed("; ".join(missing), f"as a superuser: {'; '.join(mends)}")
-    if rights["super"] and address.user != "tocsin_admin":
-        return warning(
-            f"{address.user} is a superuser",
-            "a role with CREATEROLE that owns the database is enough",
+        mend = "; ".join(f'GRANT "{name}" TO "{address.user}" WITH ADMIN OPTION' for name in foreign)
+        return failed(f"may not act for {', '.join(foreign)}", f"as a superuser: {mend}")
+    missing: dict[str, str] = {}
+    if not rights["makes_roles"]:
+        missing["may not make roles"] = f'ALTER ROLE "{address.user}" CREATEROLE'
+    if not rights["may_create"]:
+        missing["may not make schemas"] = f'GRANT CREATE ON DATABASE "{address.database}" TO "{address.user}"'
+    if not rights["owns"]:
+        missing[f"does not own the database ({rights['owner']} does), so it may give no right on it"] = (
+            f'ALTER DATABASE "{address.database}" OWNER TO "{address.user}"'
         )
+    if missing:
+        said, mend = "; ".join(missing), f"as a superuser: {'; '.join(missing.values())}"
+        # Whoever has made all roles and schemas for it may mean it so.
+        return failed(said, mend) if absent else warning(f"{said}; all roles and schemas are there", mend)
+    if rights["super"] and address.user != SUPERUSER:
+        return warning(f"{address.user} is a superuser", "a role with CREATEROLE that owns the database is enough")
     return ok("makes roles and schemas, and owns the database")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -60,10 +61,10 @@ class Own:
             "TOCSIN_NOTIFICATION_TENANTS": ",".join(TENANTS),
         }
 
-    async def findings(self, within: timedelta = WITHIN, **environment: str) -> dict[str, Finding]:
+    async def findings(self, within: timedelta = WITHIN, monitor: str = "", **environment: str) -> dict[str, Finding]:
         """What the checks come to, by name."""
         settings = read_settings(self.state, {}, environment=self.environment | environment)
-        deployment = read_deployment(settings, edge_url="", edge_ca_file="", nats_monitor_url="")
+        deployment = read_deployment(settings, edge_url="", edge_ca_file="", nats_monitor_url=monitor)
         return {finding.check: finding for finding in await examine(all_checks(deployment), within)}
 
     async def sql(self, *statements: str, database: str = "tocsin") -> None:
@@ -166,12 +167,12 @@ async def broken_rights(own: Own) -> AsyncIterator[None]:
 async def test_rights_that_are_missing_are_named_with_what_gives_them(own: Own) -> None:
     found = await own.findings()
     assert verdicts(found, Verdict.FAILED) == {
-        "postgres rights",
         "postgres role of ingestion",
         "postgres role of aggregation",
         "postgres role of notification",
     }
     rights = found["postgres rights"]
+    assert rights.verdict is Verdict.WARNING, "all roles and schemas are there"
     assert "may not make roles" in rights.seen
     assert "does not own the database (tocsin_admin does)" in rights.seen
     assert f'ALTER ROLE "{OWNER}" CREATEROLE' in rights.advice
@@ -179,6 +180,40 @@ async def test_rights_that_are_missing_are_named_with_what_gives_them(own: Own) 
     assert "password authentication failed" in found["postgres role of ingestion"].seen
     assert found["postgres role of aggregation"].seen == "its search_path is not aggregation"
     assert found["postgres role of notification"].seen == "may not make schemas of tenants"
+
+
+async def test_statements_of_the_documents_make_what_is_needed(own: Own, repository: Path) -> None:
+    """Where somebody else makes roles and schemas, the role that prepares the database may make none."""
+    secrets = json.loads((own.state / "secrets.json").read_text())
+    text = (repository / "docs" / "operations.md").read_text()
+    made, each = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)[:2]
+    common, _, for_notification = each.partition("-- For notification alone:\n")
+    names = {
+        "tocsin_owner": "plain_owner",
+        " tocsin ": " plain ",
+        "tocsin;": "plain;",
+        "DATABASE tocsin": "DATABASE plain",
+    }
+
+    def renamed(statements: str) -> str:
+        for one, other in {"database tocsin": "database plain", "tocsin_": "plain_", **names}.items():
+            statements = statements.replace(one, other)
+        return statements.replace("'...'", "'of-tests'")
+
+    await own.sql(*renamed(made).replace(" CREATEROLE", "").split(";\n")[:2], database="postgres")
+    await own.sql("ALTER DATABASE plain OWNER TO tocsin_admin", database="postgres")
+    for service in SERVICES:
+        password = f"'{secrets[f'postgres.{service}']}'"
+        statements = renamed(common.replace("ingestion", service).replace("'...'", password))
+        await own.sql(statements, database="plain")
+    await own.sql(renamed(for_notification), database="plain")
+    other = {"TOCSIN_POSTGRES_DSN": with_login(own.postgres.dsn("plain"), "plain_owner", "of-tests")}
+    before = await own.findings(**other)
+    assert before["postgres rights"].verdict is Verdict.WARNING
+    assert verdicts(before, Verdict.FAILED) == {"migrations"}
+    done = await asyncio.to_thread(tocsin, repository, own, "migrate", **other, TOCSIN_MOVE="true")
+    assert done.returncode == 0, done.stderr
+    assert verdicts(await own.findings(**other), Verdict.FAILED) == set()
 
 
 async def test_migrations_that_are_missing_are_named(own: Own) -> None:
@@ -220,6 +255,17 @@ async def test_streams_that_differ_are_named(own: Own) -> None:
     assert found["stream room"].seen.startswith("ALERTS 9")
     assert "stream replicas" in verdicts(wanted, Verdict.FAILED)
     assert "3 are wanted; " in wanted["stream replicas"].seen
+
+
+async def test_whether_nats_syncs_is_seen_at_its_monitoring_port(own: Own, tmp_path: Path) -> None:
+    assert (await own.findings(monitor=own.nats.monitor_url))["nats durability"].seen == "sync_interval: always"
+    lax = OwnNats(tmp_path / "lax", "", sync_interval='"2m"')
+    lax.start()
+    try:
+        found = (await own.findings(monitor=lax.monitor_url))["nats durability"]
+    finally:
+        lax.stop()
+    assert (found.verdict, found.seen) == (Verdict.FAILED, "what is acknowledged reaches the disk within 120 s only")
 
 
 async def test_logins_that_do_not_fit_are_named(own: Own, tmp_path: Path) -> None:
