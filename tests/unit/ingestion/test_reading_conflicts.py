@@ -212,3 +212,10 @@ def test_the_memory_is_bounded() -> None:
     assert take(2499, 1)
     assert not take(0, 1)
     assert len(memory._old.values) + len(memory._new.values) <= 400  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_value_that_is_stored_already_is_no_conflict_of_its_own() -> None:
+    suspect = Conflict(row=0, series=series(), event_time_us=AT, value=290.5, other=280.0, wins=False)
+    # Equal, and another object: values come from columns and from answers.
+    assert RecentReadings().settle([suspect], [CountingValue(True, float("290.5"))]) == []
+    assert RecentReadings().settle([suspect], [CountingValue(True, 291.0)]) == [suspect._replace(other=291.0)]

@@ -163,3 +163,19 @@ async def test_a_way_that_fails_is_tried_again_and_the_others_are_told_once() ->
     clock.time += timedelta(minutes=13)
     await alerts.tell()
     assert [len(way.told) for way in (good, later, never)] == [2, 4, 2]
+
+
+@pytest.mark.parametrize(("total", "headline"), [(1, "a message"), (2, "2 messages"), (12_345, "12,345 messages")])
+def test_an_alert_says_how_many_in_one_line(total: int, headline: str) -> None:
+    now = ManualClock().time
+    alert = LetterAlert(id="a", last=9, total=total, since=now, until=now, counts=(), examples=())
+    assert alert.headline == f"{headline} could not be processed"
+
+
+def test_a_letter_that_is_closed_says_since_when_or_why() -> None:
+    at = ManualClock().time
+    closed = DeadLetterClosed("7", "RETRIED", "ann", at, cut=False)
+    assert str(closed) == f"it is RETRIED since {at.isoformat(timespec='seconds')}, by ann"
+    assert str(DeadLetterClosed("7", "OPEN", "", None, cut=True)) == (
+        "it was too large to be kept whole, and can only be archived: 7"
+    )

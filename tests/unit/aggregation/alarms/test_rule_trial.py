@@ -117,10 +117,14 @@ def test_a_trial_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     assert not tried(bench, rule(NoData(SECOND))).complete
 
 
-@pytest.mark.parametrize("since", [NOW, NOW + 1, NOW - 32 * DAY])
+@pytest.mark.parametrize("since", [NOW, NOW + 1, NOW - 31 * DAY - 1])
 def test_a_trial_looks_back_and_not_too_far(since: int) -> None:
     with pytest.raises(FieldInvalid):
         tried(AlarmBench([GAUGE]), rule(NoData(HOUR)), since)
+
+
+def test_a_trial_may_look_back_as_far_as_it_says() -> None:
+    assert tried(AlarmBench([GAUGE]), rule(NoData(HOUR), building="elsewhere"), NOW - 31 * DAY).complete
 
 
 def test_nothing_in_the_scope_is_nothing_raised() -> None:

@@ -177,3 +177,12 @@ def test_what_is_no_template_is_refused(url: str) -> None:
 def test_what_no_notification_may_hold_no_reminder_holds() -> None:
     with pytest.raises(DataTooLarge):
         reminder(data='"' + "x" * 5000 + '"')
+
+
+def test_a_change_of_the_frequency_s_bounds_begins_a_new_window_and_another_change_does_not() -> None:
+    later = MIDNIGHT + timedelta(hours=1)
+    one = replace(reminder(adaptive=Adaptive(1, 8)), every=4, passes=3, window_from=MIDNIGHT)
+    renamed = one.changed(replace(one.content, title="other"), later)
+    assert (renamed.every, renamed.passes, renamed.window_from) == (4, 3, MIDNIGHT)
+    bounded = one.changed(replace(one.content, adaptive=Adaptive(1, 2)), later)
+    assert (bounded.every, bounded.passes, bounded.window_from) == (2, 1, later)
