@@ -116,10 +116,13 @@ images: $(GATEWAY) ## Build the images tocsin and tocsin-gateway (see deploy/doc
 images-test: $(BUILD)/dev.stamp ## Run each image as a deployment does: read-only, without capabilities, in 512 MiB.
 	@$(BIN)/pytest tests/deploy/test_images.py $(ARGS)
 
+compose-test: $(BUILD)/dev.stamp ## Play the demo against the Compose deployment (images of deploy/compose/stand-ins).
+	@$(BIN)/pytest tests/deploy/test_compose.py $(ARGS)
+
 clean: ## Remove what was built (not the state of a mesh).
 	@[ ! -d $(BUILD)/home ] || chmod -R u+w $(BUILD)/home # Go closes its modules to writing
 	@rm -rf $(BUILD) .venv
 
 .PHONY: help setup mesh up demo gateway test test-unit test-affected lint coverage coverage-run coverage-report mutation \
   duplicates test-results audit sbom generate counter-table lock bench chaos kube-lint kube-test wheels images images-test \
-  clean
+  compose-test clean

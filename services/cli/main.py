@@ -21,8 +21,9 @@ _UNEXPECTED = 70
 _INTERRUPTED = 130
 
 
-def build_app() -> typer.Typer:
-    """The command with all its subcommands."""
+def build_app(first: str = "") -> typer.Typer:
+    """The command with all its subcommands; where one is called as the first argument, with that alone: it need not
+    load what the others stand on."""
     app = typer.Typer(
         name="tocsin",
         help="Tocsin: an event backbone for buildings, cameras and billing systems.",
@@ -33,7 +34,8 @@ def build_app() -> typer.Typer:
         rich_markup_mode="markdown",
         context_settings={"help_option_names": _HELP_OPTIONS},
     )
-    for module in sorted(info.name for info in pkgutil.iter_modules(commands.__path__)):
+    modules = sorted(info.name for info in pkgutil.iter_modules(commands.__path__))
+    for module in [name for name in modules if name == first.replace("-", "_")] or modules:
         importlib.import_module(f"{commands.__name__}.{module}").register(app)
     return app
 
@@ -61,7 +63,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """As `main`, but returns the exit code."""
     try:
-        command = typer.main.get_command(build_app())
+        command = typer.main.get_command(build_app(arguments[0] if arguments else ""))
         _show_flags_as_flags(command)
         result = command.main(arguments, prog_name="tocsin", standalone_mode=False)
     except (CommandError, RuntimeProblem) as error:

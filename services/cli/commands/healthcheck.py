@@ -33,7 +33,8 @@ def healthcheck(
     from services.cli.options import span
     from services.cli.runtime.part import Unhealthy
 
-    patience = timedelta(seconds=float(span(wait, "--wait").removesuffix("s") or 0))
+    # Reading a time loads much; a check that runs all the time is to cost little.
+    patience = timedelta(seconds=float(span(wait, "--wait").removesuffix("s"))) if wait else timedelta(0)
     try:
         asyncio.run(ask(probe_of(service, address, os.environ), patience))
     except Unhealthy as problem:

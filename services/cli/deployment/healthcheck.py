@@ -1,6 +1,12 @@
-"""Asks one service of a deployment whether it is well, as whoever runs its container does."""
+"""Asks one service of a deployment whether it is well, as whoever runs its container does.
+
+`python -m services.cli.deployment.healthcheck SERVICE` is `tocsin healthcheck` without the command line, which costs
+more to load than the question: for checks that run all the time.
+"""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -45,3 +51,17 @@ async def ask(probe: Probe, patience: timedelta) -> None:
         if time.monotonic() >= deadline:
             raise problem
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def main(service: str) -> int:
+    """The exit code: 0 when it is well, 1 or 2 with the reason on standard error when not."""
+    try:
+        asyncio.run(ask(probe_of(service, "", os.environ), timedelta(0)))
+    except (Unhealthy, ConfigurationProblem) as problem:
+        print(f"{service}: {problem}", file=sys.stderr)
+        return 1 if isinstance(problem, Unhealthy) else 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

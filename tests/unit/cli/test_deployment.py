@@ -12,7 +12,7 @@ import yaml
 
 from services.chassis.auth.keys import parse_jwks
 from services.cli.deployment.edge import edge_configuration
-from services.cli.deployment.healthcheck import ask, probe_of
+from services.cli.deployment.healthcheck import ask, main, probe_of
 from services.cli.deployment.secrets import WrittenSecrets, write_secrets
 from services.cli.main import run
 from services.cli.runtime.credentials import PEER_AUDIENCE
@@ -179,3 +179,11 @@ def test_which_address_is_asked(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert run(["healthcheck", "media-probe", "--address", "127.0.0.1:4"]) == 1
     assert capsys.readouterr().err == "tocsin: media-probe: nothing listens on 127.0.0.1:4\n"
     assert run(["healthcheck", "ingestoin"]) == 2
+
+
+def test_the_check_without_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_GRPC_LISTEN", "0.0.0.0:3")
+    assert (main("ingestion"), main("ingestoin")) == (1, 2)
+    assert capsys.readouterr().err.startswith("ingestion: nothing listens on 127.0.0.1:3\ningestoin: no service")
