@@ -80,7 +80,7 @@ class Kube:
                 forward.terminate()
 
     @contextmanager
-    def load(self, clients: int = 8, pause: float = 0.1) -> Iterator["Load"]:
+    def load(self, clients: int = 4, pause: float = 0.2) -> Iterator["Load"]:
         """Traffic for the time of the block; its ledger afterwards."""
         run = f"load-{secrets.token_hex(3)}"
         load = Load(run, datetime.now(UTC) - timedelta(minutes=30))
