@@ -70,7 +70,7 @@ def slowest(found: list[Case]) -> str:
     rows = ["| test | seconds |", "|---|--:|"]
     for case in sorted(found, key=lambda case: -case.seconds)[:_SLOWEST]:
         name = case.name.replace("|", "\\|")
-        rows.append(f"| `{case.file.replace('.', '/')}.py::{name}` | {case.seconds:.1f} |")
+        rows.append(f"| `tests/{case.file.replace('.', '/')}.py::{name}` | {case.seconds:.1f} |")
     return "\n".join(rows) + "\n"
 
 
