@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ class Hot:
         self._mesh = mesh
 
     @asynccontextmanager
-    async def rising(self) -> AsyncIterator[None]:
+    async def rising(self) -> AsyncGenerator[None]:
         """Sends during the block."""
         stop = asyncio.Event()
         async with self._client() as client, asyncio.TaskGroup() as tasks:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ HEADER = {"tocsin": "0.0.1", "postgresMajor": find_postgres().version}
 
 
 @asynccontextmanager
-async def writing(write: Callable[[int], "asyncio.Future[object]"]) -> AsyncIterator[list[int]]:
+async def writing(write: Callable[[int], "asyncio.Future[object]"]) -> AsyncGenerator[list[int]]:
     """Writes numbers one after the other during the block; those that were acknowledged."""
     acknowledged: list[int] = []
     stop = asyncio.Event()

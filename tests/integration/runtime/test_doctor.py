@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -61,9 +62,11 @@ class Own:
             "TOCSIN_NOTIFICATION_TENANTS": ",".join(TENANTS),
         }
 
-    async def findings(self, within: timedelta = WITHIN, monitor: str = "", **environment: str) -> dict[str, Finding]:
+    async def findings(
+        self, *, within: timedelta = WITHIN, monitor: str = "", changed: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, Finding]:
         """What the checks come to, by name."""
-        settings = read_settings(self.state, {}, environment=self.environment | environment)
+        settings = read_settings(self.state, {}, environment=self.environment | dict(changed))
         deployment = read_deployment(settings, edge_url="", edge_ca_file="", nats_monitor_url=monitor)
         return {finding.check: finding for finding in await examine(all_checks(deployment), within)}
 
@@ -208,12 +211,12 @@ async def test_statements_of_the_documents_make_what_is_needed(own: Own, reposit
         await own.sql(statements, database="plain")
     await own.sql(renamed(for_notification), database="plain")
     other = {"TOCSIN_POSTGRES_DSN": with_login(own.postgres.dsn("plain"), "plain_owner", "of-tests")}
-    before = await own.findings(**other)
+    before = await own.findings(changed=other)
     assert before["postgres rights"].verdict is Verdict.WARNING
     assert verdicts(before, Verdict.FAILED) == {"migrations"}
     done = await asyncio.to_thread(tocsin, repository, own, "migrate", **other, TOCSIN_MOVE="true")
     assert done.returncode == 0, done.stderr
-    assert verdicts(await own.findings(**other), Verdict.FAILED) == set()
+    assert verdicts(await own.findings(changed=other), Verdict.FAILED) == set()
 
 
 async def test_migrations_that_are_missing_are_named(own: Own) -> None:
@@ -244,7 +247,7 @@ async def test_streams_that_differ_are_named(own: Own) -> None:
         await client.flush()
         try:
             found = await own.findings()
-            wanted = await own.findings(TOCSIN_NATS_REPLICAS="3")
+            wanted = await own.findings(changed={"TOCSIN_NATS_REPLICAS": "3"})
         finally:
             await stream.update_stream(info.config)
             await stream.purge_stream("ALERTS")
@@ -290,7 +293,7 @@ async def test_a_server_that_hangs_delays_no_other(own: Own) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
-        found = await own.findings(SOON, TOCSIN_NATS_URL=url)
+        found = await own.findings(within=SOON, changed={"TOCSIN_NATS_URL": url})
     assert time.monotonic() - begun < 2 * SOON.total_seconds()
     assert found["nats"].verdict is Verdict.FAILED
     assert found["streams"].seen == "not looked at, as 'nats' has failed"
@@ -299,12 +302,15 @@ async def test_a_server_that_hangs_delays_no_other(own: Own) -> None:
 
 async def test_servers_that_are_not_there(own: Own) -> None:
     found = await own.findings(
-        TOCSIN_NATS_URL=f"nats://127.0.0.1:{free_port()}",
-        TOCSIN_POSTGRES_DSN=f"postgresql://a:b@127.0.0.1:{free_port()}/tocsin",
+        changed={
+            "TOCSIN_NATS_URL": f"nats://127.0.0.1:{free_port()}",
+            "TOCSIN_POSTGRES_DSN": f"postgresql://a:b@127.0.0.1:{free_port()}/tocsin",
+        }
     )
     assert "nothing listens on 127.0.0.1" in found["postgres"].seen
     assert "cannot be reached" in found["nats"].seen
-    other = await own.findings(TOCSIN_POSTGRES_DSN=with_login(own.postgres.dsn("nowhere"), OWNER, PASSWORD))
+    nowhere = with_login(own.postgres.dsn("nowhere"), OWNER, PASSWORD)
+    other = await own.findings(changed={"TOCSIN_POSTGRES_DSN": nowhere})
     assert "has no database nowhere" in other["postgres"].seen
     assert other["postgres"].advice == "'tocsin migrate' makes it"
 
@@ -316,7 +322,11 @@ async def test_certificates_and_tokens_that_end(own: Own, tmp_path: Path) -> Non
     letter = tmp_path / "letter.pem"
     letter.write_text("Dear reader,")
     found = await own.findings(
-        TOCSIN_EDGE_TLS_CERT_FILE=str(soon), TOCSIN_GRPC_TLS_CERT_FILE=str(over), TOCSIN_GRPC_TLS_CA_FILE=str(letter)
+        changed={
+            "TOCSIN_EDGE_TLS_CERT_FILE": str(soon),
+            "TOCSIN_GRPC_TLS_CERT_FILE": str(over),
+            "TOCSIN_GRPC_TLS_CA_FILE": str(letter),
+        }
     )
     assert found["certificate TOCSIN_EDGE_TLS_CERT_FILE"].verdict is Verdict.WARNING
     assert "(2 days)" in found["certificate TOCSIN_EDGE_TLS_CERT_FILE"].seen
