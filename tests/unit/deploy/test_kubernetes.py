@@ -144,6 +144,16 @@ def test_what_pods_refer_to_is_there(objects: list[Manifest], source: str) -> No
                 assert re.fullmatch(r"[a-z-]+-[a-z0-9]{10}", found["name"]), "a change of it is a rollout"
 
 
+def test_where_certificates_are_named_they_are(objects: list[Manifest]) -> None:
+    named = any("TOCSIN_GRPC_TLS_CERT_FILE" in one["data"] for one in of_kind(objects, "ConfigMap"))
+    for workload in of_kind(objects, "Deployment"):
+        checks = name_of(workload) in SERVICES  # all that runs with the settings of a service refuses files that lack
+        looked_at = containers_of(workload) if checks else pod_of(workload)["containers"][:1]
+        for container in looked_at:
+            mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
+            assert ("/run/secrets/tls" in mounts) == named, f"{name_of(workload)}/{container['name']}"
+
+
 def _sources(volume: Manifest) -> list[Manifest]:
     return volume["projected"]["sources"] if "projected" in volume else [volume]
 
