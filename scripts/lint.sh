@@ -45,7 +45,7 @@ check contracts "generated code" "$bin/python" scripts/generate.py --check
 check gateway "gofmt" go_format
 check gateway "go vet" in_gateway "$go" vet ./...
 check gateway "go test" in_gateway "$go" test ./...
-check scripts "shellcheck" "$bin/shellcheck" -x -P SCRIPTDIR scripts/*.sh deploy/*/*.sh .ci/run
+check scripts "shellcheck" "$bin/shellcheck" -x -P SCRIPTDIR scripts/*.sh deploy/*/*.sh deploy/*/*/*.sh .ci/run
 check scripts "workflows" workflows
 
 if [ ${#failed[@]} -gt 0 ]; then
