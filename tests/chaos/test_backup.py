@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -39,8 +40,8 @@ class Hot:
     def __init__(self, mesh: MeshClient, building: str, user: str) -> None:
         self.building = building
         self.user = user
-        self.rooms: list[str] = []
-        """Those whose reading was acknowledged."""
+        self.rooms: dict[str, float] = {}
+        """Those whose reading was acknowledged, and when (seconds since the epoch)."""
         self._mesh = mesh
 
     @asynccontextmanager
@@ -82,7 +83,7 @@ class Hot:
         while not stop.is_set():
             room = f"hot-{len(self.rooms)}"
             if await self._one(client, room):
-                self.rooms.append(room)
+                self.rooms[room] = time.time()
 
     async def _one(self, client: httpx.AsyncClient, room: str) -> bool:
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -111,11 +112,14 @@ async def test_a_backup_under_load(
     await hot.make_rule()
     async with storm.blowing(), hot.rising():
         await asyncio.sleep(1 + 0.7 * turn)
-        before = {room: set(times) for room, times in storm.acknowledged.items()}
-        hot_before = list(hot.rooms)
         made = await asyncio.to_thread(_backup, repository, parts.mesh, tmp_path / "backup.tar.gz")
         after = storm.count
         await eventually(lambda: storm.count > after, what="readings after the backup")
+    # Up to the last one that was acknowledged when everything stood still.
+    moment = datetime.fromisoformat(made["moment"]).timestamp()
+    before = storm.acknowledged_before(moment)
+    hot_before = [room for room, at in hot.rooms.items() if at < moment]
+    assert max(at for at, _, _ in storm.journal if at < moment) > moment - 1
     assert set(storm.answers) == {200}, "a call failed for the backup"
     assert made["stoodStillSeconds"] < 3
     print(

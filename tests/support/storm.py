@@ -29,6 +29,8 @@ class Storm:
     pause: float = 0.05
     acknowledged: dict[str, set[int]] = field(default_factory=dict[str, set[int]])
     """Room -> event times (microseconds) of readings that the mesh has acknowledged."""
+    journal: list[tuple[float, str, list[int]]] = field(default_factory=list[tuple[float, str, list[int]]])
+    """When a batch was acknowledged (seconds since the epoch), its room and its event times."""
     answers: Counter[int] = field(default_factory=Counter[int])
     """HTTP status -> how often; 0 for a connection that broke."""
     slowest: float = 0.0
@@ -83,7 +85,16 @@ class Storm:
         self.answers[answer.status_code] += 1
         if answer.status_code == 200:
             assert answer.json()["accepted"] == ROWS
+            self.journal.append((time.time(), room, times))
             self.acknowledged.setdefault(room, set()).update(times)
+
+    def acknowledged_before(self, moment: float) -> dict[str, set[int]]:
+        """As `acknowledged`, at an earlier moment (seconds since the epoch)."""
+        found: dict[str, set[int]] = {}
+        for at, room, times in self.journal:
+            if at < moment:
+                found.setdefault(room, set()).update(times)
+        return found
 
     @property
     def count(self) -> int:
