@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"testing"
@@ -172,6 +173,19 @@ func TestAnAddressThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	})
 	if by := answering(t, found.pool, 40); by["127.0.0.1"] != 40 {
 		t.Fatalf("answered by %v", by)
+	}
+}
+
+func TestTheNameIsWhatACertificateMustHave(t *testing.T) {
+	made := dialler("service.test", "50051", 2, &tls.Config{MinVersion: tls.VersionTLS12})("127.0.0.1")
+	if len(made) != 2 {
+		t.Fatalf("%d connections", len(made))
+	}
+	for _, conn := range made {
+		if conn.CanonicalTarget() != "passthrough:///127.0.0.1:50051" {
+			t.Errorf("to %s", conn.CanonicalTarget())
+		}
+		_ = conn.Close()
 	}
 }
 

@@ -68,17 +68,17 @@ func Connect(addresses map[string]string, each int, config *tls.Config) (*Peers,
 
 // dialler makes the connections to one address of a host, whose name is what its certificate must have.
 func dialler(host, port string, each int, config *tls.Config) func(address string) []*carrier {
-	security := insecure.NewCredentials()
+	named := append(options(insecure.NewCredentials()), grpc.WithAuthority(net.JoinHostPort(host, port)))
 	if config != nil {
-		named := config.Clone()
-		named.ServerName = host
-		security = credentials.NewTLS(named)
+		certified := config.Clone()
+		certified.ServerName = host // and so it is the authority, too
+		named = options(credentials.NewTLS(certified))
 	}
 	return func(address string) []*carrier {
 		made := make([]*carrier, 0, each)
 		for range each {
 			target := "passthrough:///" + net.JoinHostPort(address, port)
-			conn, err := grpc.NewClient(target, append(options(security), grpc.WithAuthority(net.JoinHostPort(host, port)))...)
+			conn, err := grpc.NewClient(target, named...)
 			if err != nil { // of a target that cannot be read
 				slog.Error("no connection can be prepared", "target", target, "error", err)
 				continue
