@@ -4,10 +4,11 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -58,8 +59,8 @@ def doctor(
         edge_ca_file=str(edge_ca) if edge_ca else "",
         nats_monitor_url=nats_monitor,
     )
-    _keep_quiet()
-    findings = _run(examine(all_checks(deployment), timedelta(seconds=within)))
+    with _quiet():
+        findings = _run(examine(all_checks(deployment), timedelta(seconds=within)))
     bad = {Verdict.FAILED, *([Verdict.WARNING] if strict else [])}
     code = 1 if any(finding.verdict in bad for finding in findings) else 0
     if json:
@@ -82,11 +83,22 @@ def _run(examination: "Coroutine[Any, Any, list[Finding]]") -> "list[Finding]":
         loop.close()
 
 
-def _keep_quiet() -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """What the parts' own code logs on its way is for them; here the findings tell it."""
     import structlog
 
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_dropped])
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _dropped(_logger: object, _method: str, _event: object) -> NoReturn:
+    import structlog
+
+    raise structlog.DropEvent
 
 
 def _as_json(finding: "Finding") -> dict[str, object]:
