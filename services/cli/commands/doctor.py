@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -84,7 +84,7 @@ def _run(examination: "Coroutine[Any, Any, list[Finding]]") -> "list[Finding]":
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """What the parts' own code logs on its way is for them; here the findings tell it."""
     import structlog
 
