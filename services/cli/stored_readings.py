@@ -1,19 +1,27 @@
 """`tocsin readings list|conflicts|void|replace`: stored readings, and what people make of them."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite
 from services.cli.output import JsonOption, console, print_json, table
+from services.cli.room_lists import (
+    BuildingArgument,
+    FromOption,
+    LimitOption,
+    OneDeviceOption,
+    RoomArgument,
+    ToOption,
+    TypeOption,
+    room_page,
+    room_path,
+)
 
 _PATIENCE_SECONDS = 600.0
 _STILL_WORKING = 504
 
-BuildingArgument = Annotated[str, typer.Argument(help="Building id.")]
-RoomArgument = Annotated[str, typer.Argument(help="Room id.")]
 TypeArgument = Annotated[str, typer.Argument(help="Sensor type.")]
 AtOption = Annotated[str, typer.Option(help="Event time of the reading, RFC 3339.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept and listed with the reading.")]
@@ -33,22 +41,18 @@ def list_(
     building: BuildingArgument,
     room: RoomArgument,
     sensor_type: Annotated[str, typer.Option("--type", help="Sensor type.")] = "temperature",
-    device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Earliest event time, RFC 3339.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Latest event time, RFC 3339, exclusive.")] = "",
+    device: OneDeviceOption = "",
+    start: FromOption = "",
+    end: ToOption = "",
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Instead of newest first.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    limit: LimitOption = 24,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """List raw readings, and which of them were voided or replaced, by whom and why."""
-    from services.cli.client import answer, open_mesh
-
-    query: dict[str, str | int] = {"sensorType": sensor_type, "pageSize": limit}
-    optional = {"device": device, "from": start, "to": end, "oldestFirst": "true" if oldest_first else ""}
-    query |= {name: text for name, text in optional.items() if text}
-    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
-        page: dict[str, Any] = answer(client.get(_path(building, room), params=query))
+    wanted: dict[str, str | int] = {"sensorType": sensor_type, "pageSize": limit, "device": device, "from": start}
+    wanted |= {"to": end, "oldestFirst": "true" if oldest_first else ""}
+    page = room_page(_path(building, room), wanted, state_dir)
     readings: list[dict[str, Any]] = page.get("readings", [])
     if json:
         print_json(readings)
@@ -69,21 +73,17 @@ def list_(
 def conflicts(
     building: BuildingArgument,
     room: RoomArgument,
-    sensor_type: Annotated[str, typer.Option("--type", help="Only this sensor type.")] = "",
-    device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Earliest event time, RFC 3339.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Latest event time, RFC 3339, exclusive.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    sensor_type: TypeOption = "",
+    device: OneDeviceOption = "",
+    start: FromOption = "",
+    end: ToOption = "",
+    limit: LimitOption = 24,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """List event times that were sent another value, newest first, and which value counts."""
-    from services.cli.client import answer, open_mesh
-
-    wanted = {"sensorType": sensor_type, "device": device, "from": start, "to": end, "pageSize": limit}
-    query = {name: value for name, value in wanted.items() if value}
-    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
-        page: dict[str, Any] = answer(client.get(f"{_room(building, room)}/readingConflicts", params=query))
+    wanted: dict[str, str | int] = {"sensorType": sensor_type, "device": device, "from": start, "to": end}
+    page = room_page(f"{room_path(building, room)}/readingConflicts", wanted | {"pageSize": limit}, state_dir)
     found: list[dict[str, Any]] = page.get("conflicts", [])
     if json:
         print_json(found)
@@ -199,8 +199,4 @@ def _what(amendment: dict[str, Any] | None) -> str:
 
 
 def _path(building: str, room: str) -> str:
-    return f"{_room(building, room)}/readings"
-
-
-def _room(building: str, room: str) -> str:
-    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}"
+    return f"{room_path(building, room)}/readings"

@@ -8,6 +8,17 @@ import typer
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, finite
 from services.cli.output import JsonOption, console, print_json, table
+from services.cli.room_lists import (
+    BuildingArgument,
+    FromOption,
+    LimitOption,
+    OneDeviceOption,
+    RoomArgument,
+    ToOption,
+    TypeOption,
+    room_page,
+    room_path,
+)
 
 _PATIENCE_SECONDS = 600.0
 _STILL_WORKING = 504
@@ -23,23 +34,19 @@ def register(root: typer.Typer) -> None:
 
 @app.command("list")
 def list_(
-    building: Annotated[str, typer.Argument(help="Building id.")],
-    room: Annotated[str, typer.Argument(help="Room id.")],
-    sensor_type: Annotated[str, typer.Option("--type", help="Only this sensor type.")] = "",
-    device: Annotated[str, typer.Option(help="Only this device.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Earliest event time, RFC 3339.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Latest event time, RFC 3339, exclusive.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 24,
+    building: BuildingArgument,
+    room: RoomArgument,
+    sensor_type: TypeOption = "",
+    device: OneDeviceOption = "",
+    start: FromOption = "",
+    end: ToOption = "",
+    limit: LimitOption = 24,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """List corrections, newest first, with what people have decided."""
-    from services.cli.client import answer, open_mesh
-
-    wanted = {"sensorType": sensor_type, "device": device, "from": start, "to": end, "pageSize": limit}
-    query = {name: value for name, value in wanted.items() if value}
-    with open_mesh(state_dir).http(scopes=["readings:read"]) as client:
-        page: dict[str, Any] = answer(client.get(_path(building, room), params=query))
+    wanted: dict[str, str | int] = {"sensorType": sensor_type, "device": device, "from": start, "to": end}
+    page = room_page(_path(building, room), wanted | {"pageSize": limit}, state_dir)
     found: list[dict[str, Any]] = page.get("corrections", [])
     if json:
         print_json(found)
@@ -71,8 +78,8 @@ def list_(
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def decide(
-    building: Annotated[str, typer.Argument(help="Building id.")],
-    room: Annotated[str, typer.Argument(help="Room id.")],
+    building: BuildingArgument,
+    room: RoomArgument,
     id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the correction, as `list` has it.")],
     decision: Annotated[str, typer.Argument(help="GLITCH, RESET, IGNORE, or VALUE.")],
     reason: Annotated[str, typer.Option(help="Why; kept and listed with the correction.")],
@@ -128,4 +135,4 @@ def _decided(correction: dict[str, Any]) -> str:
 
 
 def _path(building: str, room: str) -> str:
-    return f"/v1/buildings/{quote(building, safe='')}/rooms/{quote(room, safe='')}/corrections"
+    return f"{room_path(building, room)}/corrections"
