@@ -191,10 +191,15 @@ type DebtsRegistered_Debt struct {
 	GovernmentId string `protobuf:"bytes,3,opt,name=government_id,json=governmentId,proto3" json:"government_id,omitempty"`
 	// email of the debtor.
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	// amount owed, a decimal with two places.
+	// amount owed, a decimal with as many places as the currency has (two where it is empty).
 	Amount string `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
 	// due_date, ISO 8601.
-	DueDate       string `protobuf:"bytes,6,opt,name=due_date,json=dueDate,proto3" json:"due_date,omitempty"`
+	DueDate string `protobuf:"bytes,6,opt,name=due_date,json=dueDate,proto3" json:"due_date,omitempty"`
+	// currency of the amount, ISO 4217; empty where the file and its profile name none: the
+	// deployment's (TOCSIN_DEBT_CURRENCY).
+	Currency string `protobuf:"bytes,7,opt,name=currency,proto3" json:"currency,omitempty"`
+	// language that the debtor is written to in, BCP 47 (`pt-BR`); empty: the tenant's or the deployment's.
+	Language      string `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,21 +276,37 @@ func (x *DebtsRegistered_Debt) GetDueDate() string {
 	return ""
 }
 
+func (x *DebtsRegistered_Debt) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *DebtsRegistered_Debt) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
 var File_tocsin_events_v1_debts_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_debts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa9\x02\n" +
+	"\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe1\x02\n" +
 	"\x0fDebtsRegistered\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12<\n" +
-	"\x05debts\x18\x02 \x03(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x05debts\x1a\x98\x01\n" +
+	"\x05debts\x18\x02 \x03(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x05debts\x1a\xd0\x01\n" +
 	"\x04Debt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
 	"\rgovernment_id\x18\x03 \x01(\tR\fgovernmentId\x12\x14\n" +
 	"\x05email\x18\x04 \x01(\tR\x05email\x12\x16\n" +
 	"\x06amount\x18\x05 \x01(\tR\x06amount\x12\x19\n" +
-	"\bdue_date\x18\x06 \x01(\tR\adueDate: \x8a\xb5\x18\x1c\n" +
+	"\bdue_date\x18\x06 \x01(\tR\adueDate\x12\x1a\n" +
+	"\bcurrency\x18\a \x01(\tR\bcurrency\x12\x1a\n" +
+	"\blanguage\x18\b \x01(\tR\blanguage: \x8a\xb5\x18\x1c\n" +
 	"\x1atocsin.debts.v1.registered\"\x9b\x02\n" +
 	"\x11DebtFileCompleted\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12\x14\n" +

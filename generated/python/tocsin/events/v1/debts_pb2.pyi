@@ -13,20 +13,24 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class DebtsRegistered(_message.Message):
     __slots__ = ("debt_file", "debts")
     class Debt(_message.Message):
-        __slots__ = ("id", "name", "government_id", "email", "amount", "due_date")
+        __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "currency", "language")
         ID_FIELD_NUMBER: _ClassVar[int]
         NAME_FIELD_NUMBER: _ClassVar[int]
         GOVERNMENT_ID_FIELD_NUMBER: _ClassVar[int]
         EMAIL_FIELD_NUMBER: _ClassVar[int]
         AMOUNT_FIELD_NUMBER: _ClassVar[int]
         DUE_DATE_FIELD_NUMBER: _ClassVar[int]
+        CURRENCY_FIELD_NUMBER: _ClassVar[int]
+        LANGUAGE_FIELD_NUMBER: _ClassVar[int]
         id: str
         name: str
         government_id: str
         email: str
         amount: str
         due_date: str
-        def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ...) -> None: ...
+        currency: str
+        language: str
+        def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
     DEBTS_FIELD_NUMBER: _ClassVar[int]
     debt_file: str
