@@ -40,7 +40,7 @@ tell() {
   sent=$("$engine" save "$name:$tag" | gzip -6 | wc -c)
   printf '    %s: %d MB on the disk, %d beyond the base; %d MB compressed\n' \
     "$name" $((all / 1000000)) $(((all - base) / 1000000)) $((sent / 1000000))
-  [ "$sent" -lt $((limit * 1000000)) ] || fail "$name has more than $limit MB."
+  [ $((all - base)) -lt $((limit * 1000000)) ] || fail "$name has more than $limit MB beyond its base."
 }
 
 base=${BASE_IMAGE:-$(default Dockerfile)}

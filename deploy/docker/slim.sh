@@ -1,11 +1,36 @@
 #!/bin/sh
-# slim.sh ENVIRONMENT: takes out what nobody runs (tests of libraries, sources of compiled modules, their debug symbols),
-# and compiles the rest once, since a container cannot keep what it compiles.
+# slim.sh ENVIRONMENT: takes out of its packages what the product never loads. Needs binutils.
 set -eu
-packages=$(echo "$1"/lib/python3*/site-packages)
-find "$packages" -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
-find "$packages" -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.pxd' \
+cd "$1"/lib/python3*/site-packages
+
+# Tests, sources and types of compiled modules, and their debug symbols.
+find . -type d \( -name tests -o -name test -o -name testing \) -prune -exec rm -rf {} +
+find . -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.pxd' \
   -o -name '*.pxi' -o -name '*.pyi' -o -name '*.a' \) -delete
 # Not those in *.libs: they were made to be found where they are, and stripping breaks that.
-find "$packages" -path '*.libs' -prune -o -type f -name '*.so' -exec strip --strip-unneeded {} + 
-"$1/bin/python" -m compileall -q "$packages"
+find . -path '*.libs' -prune -o -type f -name '*.so' -exec strip --strip-unneeded {} +
+
+# What packages bring for others: of pymongo only `bson` is used, of pogo not the squashing of migrations, of numpy neither
+# builds nor random numbers, of reportlab one font; the command shows no code but Python's, in tracebacks.
+rm -rf pymongo gridfs dns sqlglot
+rm -rf numpy/distutils numpy/f2py numpy/random numpy/fft numpy/polynomial numpy/_core/_simd.*.so numpy/_core/*_tests.*.so
+find pygments/lexers -type f ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' ! -name 'special.py' -delete
+find reportlab/fonts -type f ! -name 'Vera*' ! -name '*license*' -delete
+# Pictures in PDFs are none of these kinds, and no text is drawn into them.
+rm -f PIL/_avif.*.so PIL/_webp.*.so PIL/_imagingft.*.so PIL/_imagingcms.*.so PIL/_imagingtk.*.so
+(cd pillow.libs && rm -f libavif-* libwebp* libharfbuzz-* libfreetype-* libbrotli* libpng16-* liblcms2-*)
+
+# Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: libraries with their
+# names and symbols, functions that return nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of none.)
+# The demo's videos are MPEG-4, whose encoder is libavcodec's own.
+[ "$(uname -m)" = x86_64 ] || exit 0
+for library in av.libs/libx265-* av.libs/libx264-* av.libs/libSvtAv1Enc-*; do
+  nm --dynamic --defined-only "$library" | awk '
+    BEGIN { print ".section .note.GNU-stack, \"\", @progbits" }
+    $3 ~ /^_Z/ { next }
+    { print ".globl " $3 }
+    $2 == "T" { print ".text\n.type " $3 ", @function\n" $3 ": xorl %eax, %eax\nret" }
+    $2 != "T" { print ".data\n.type " $3 ", @object\n" $3 ": .zero 64" }' | as -o encoder.o
+  ld -shared -soname "${library##*/}" -o "$library" encoder.o
+done
+rm encoder.o

@@ -21,6 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.own_nats import OwnNats
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
+from tests.support.videos import make_video
 from tests.support.world import running_world
 
 IMAGE = os.environ.get("TOCSIN_IMAGE") or "tocsin:latest"
@@ -30,6 +31,8 @@ AS_DEPLOYED = (
     *("--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256", "--network", "host"),
 )
 STOP_WITHIN_SECONDS = 14.0
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
+"""Of these the image has no encoders: what they made must be looked into all the same."""
 
 
 @dataclass
@@ -75,6 +78,8 @@ async def deployed(
     listen = {name: f"127.0.0.1:{free_port()}" for name in (*SERVICES, "gateway", "gateway_grpc", "gateway_metrics")}
     (tmp_path / "videos").mkdir()
     make_videos(tmp_path / "videos")
+    for codec, encoder in ENCODERS.items():
+        (tmp_path / "videos" / f"{codec}.mkv").write_bytes(make_video("matroska", encoder))
     with running_world(tmp_path / "videos") as world:
         settings = {
             "TOCSIN_NATS_URL": nats.url,
@@ -143,6 +148,13 @@ async def test_each_image_is_well_and_answers(
         alert = {"uid": "cam-1", "video": "/videos/dock.mp4", "timestamp": time.time(), "store": "s"}
         assert (await client.post("/v1/alerts", json=alert)).status_code == 200
         await eventually(lambda: found("/v1/videos/cam-1", state="PROBED", codec="mpeg4"), what="the probed video")
+        for codec in ENCODERS:
+            alert = {"uid": codec, "video": f"/videos/{codec}.mkv", "timestamp": time.time(), "store": "s"}
+            assert (await client.post("/v1/alerts", json=alert)).status_code == 200
+        for codec in ENCODERS:
+            await eventually(
+                lambda codec=codec: found(f"/v1/videos/{codec}", state="PROBED", codec=codec), what=f"the {codec} video"
+            )
         note = {"tenant": "test", "user": "ann", "type": "INFO", "title": "Hi", "channel": "CONSOLE", "wait": True}
         sent = await client.post("/v1/notifications", json=note)
         assert (sent.status_code, sent.json().get("status")) == (200, "SENT"), sent.text

@@ -12,7 +12,13 @@ from typing import Any
 import av
 import numpy as np
 
-_QUICK = {"libx264": {"preset": "ultrafast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
+_QUICK = {
+    "libx264": {"preset": "ultrafast"},
+    "libx265": {"preset": "ultrafast"},
+    "libsvtav1": {"preset": "12"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
 _PICTURE = np.random.default_rng(7).integers(0, 255, (360, 640, 3), dtype=np.uint8)
 
 
