@@ -50,6 +50,7 @@ class PendingBatch:
         "_pieces",
         "_places",
         "_remapped",
+        "_shared",
         "_times",
         "_values",
         "begun",
@@ -69,6 +70,8 @@ class PendingBatch:
         self.tickets: list[Ticket] = []
         self.stakes: list[int] = []
         """Where the rows of each ticket begin."""
+        self._shared: tuple[Series, ...] | None = None
+        """The series of all rows, while these have all come with the same ones (as the batches of a stream do)."""
         self._places: dict[Series, int] = {}
         self._pieces: list[Piece] = []
         self._remapped: tuple[tuple[Series, ...], Indices] | None = None
@@ -96,6 +99,7 @@ class PendingBatch:
 
     def add_row(self, series: Series, event_time_us: int, value: float, flags: int) -> None:
         """Appends one row."""
+        self._part()
         self._index.append(self._place(series))
         self._times.append(event_time_us)
         self._values.append(value)
@@ -105,14 +109,29 @@ class PendingBatch:
 
     def add(self, piece: Piece) -> None:
         """Appends the rows of a piece."""
-        self._gather()
+        if not self.rows:
+            self._shared = piece.series
+            self.weight += piece.weight - len(piece) * ROW_BYTES
+        if self._shared is not piece.series:
+            self._part()
+            self._gather()
+            piece = self._moved(piece)
+        self._pieces.append(piece)
+        self.rows += len(piece)
+        self.weight += len(piece) * ROW_BYTES
+
+    def _moved(self, piece: Piece) -> Piece:
         if self._remapped is None or self._remapped[0] is not piece.series:
             places = np.array([self._place(series) for series in piece.series], np.uint32)
             self._remapped = (piece.series, places)
         index = self._remapped[1][piece.index]
-        self._pieces.append(Piece(piece.partition, piece.series, index, piece.event_time_us, piece.value, piece.flags))
-        self.rows += len(piece)
-        self.weight += len(piece) * ROW_BYTES
+        return Piece(piece.partition, piece.series, index, piece.event_time_us, piece.value, piece.flags)
+
+    def _part(self) -> None:
+        """Rows of other series come: from here on each one has its place."""
+        if self._shared is not None:
+            self._places = {series: place for place, series in enumerate(self._shared)}
+            self._shared = None
 
     def _gather(self) -> None:
         """Turns single rows into a piece, so that rows keep their order."""
@@ -134,7 +153,7 @@ class PendingBatch:
     def seal(self, partition: int) -> Piece:
         """All rows as one piece."""
         self._gather()
-        pieces, series = self._pieces, tuple(self._places)
+        pieces, series = self._pieces, self._shared or tuple(self._places)
         if len(pieces) == 1:
             only = pieces[0]
             return Piece(partition, series, only.index, only.event_time_us, only.value, only.flags)

@@ -28,7 +28,8 @@ SeriesOutcome = tuple[Series, Conversion] | DomainError
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Accepted rows of one partition. Row i belongs to ``series[index[i]]``. `flags` is None when all are 0."""
+    """Accepted rows of one partition. Row i belongs to ``series[index[i]]``; no series is there twice. `flags` is None
+    when all are 0."""
 
     partition: int
     series: tuple[Series, ...]
@@ -104,7 +105,7 @@ class SeriesTable:
         self.partition, self.local = np.zeros(count, np.uint16), np.zeros(count, np.uint32)
         self.refused = np.zeros(count, bool)
         self.converts = False
-        members: dict[int, list[Series]] = {}
+        members: dict[int, dict[Series, int]] = {}
         for at, outcome in enumerate(self.outcomes):
             if isinstance(outcome, DomainError):
                 self.refused[at] = True
@@ -117,9 +118,9 @@ class SeriesTable:
                 self.minimum[at] = minimum
             if (maximum := series.limits.maximum) is not None:
                 self.maximum[at] = maximum
-            mates = members.setdefault(series.partition, [])
-            self.partition[at], self.local[at] = series.partition, len(mates)
-            mates.append(series)
+            # A series that is there twice, in two units for instance, is one of its partition.
+            mates = members.setdefault(series.partition, {})
+            self.partition[at], self.local[at] = series.partition, mates.setdefault(series, len(mates))
         self.refuses = bool(self.refused.any())
         self.series = {partition: tuple(mates) for partition, mates in members.items()}
 

@@ -57,6 +57,7 @@ class _Generation:
     def __init__(self) -> None:
         self.marks = bytearray(_PLACES)
         self.seen = np.frombuffer(self.marks, np.bool_)
+        self._marked = False
         self.values: dict[tuple[SeriesIdentity, int], float] = {}
         self.pieces: list[Piece] = []
         self.unmarked: list[Piece] = []
@@ -72,19 +73,27 @@ class _Generation:
         else:
             self._mark(places)
 
+    def mark_row(self, one: int, two: int) -> None:
+        """A row that was taken in by key stands at these places."""
+        self._marked = True
+        self.marks[one] = self.marks[two] = 1
+
     def mark(self) -> None:
         """Somebody looks: `seen` is complete then."""
         for piece in self.unmarked:
-            self._mark(_places(piece))
+            self._mark(_places(_salts(piece.series), piece))
         self.unmarked.clear()
 
     def _mark(self, places: Places) -> None:
+        self._marked = True
         for part in places:
             self.seen[part] = True
 
     def clear(self) -> None:
         """Forgets all."""
-        self.seen.fill(False)
+        if self._marked:  # a megabyte, which would push other things out of the caches
+            self.seen.fill(False)
+        self._marked = False
         self.values, self.pieces, self.unmarked, self.rows = {}, [], [], 0
 
     def index(self) -> None:
@@ -107,12 +116,52 @@ class _Generation:
         return None
 
 
+class _NewestTimes:
+    """The newest event time of each series, in columns for the series of the last rows: the batches of a client mostly
+    have the same ones again and again."""
+
+    def __init__(self) -> None:
+        self._series: tuple[Series, ...] = ()
+        self._newest: Longs = np.zeros(0, np.int64)
+        self._salts: NDArray[np.uint64] = np.zeros(0, np.uint64)
+
+    def pass_by(self, piece: Piece) -> Longs | None:
+        """Takes the rows up; those that are not newer than what their series had before. None: there are none."""
+        self._turn_to(piece.series)
+        index, time, newest = piece.index, piece.event_time_us, self._newest
+        late = time <= newest[index]
+        if late.any() or not (time[1:] >= time[:-1]).all():
+            np.maximum.at(newest, index, time)
+            return np.flatnonzero(late) if late.any() else None
+        newest[index] = time  # of several rows of a series the last one stays
+        return None
+
+    def places(self, piece: Piece) -> Places:
+        """Where in `seen` each of the rows that were just taken up stands."""
+        return _places(self._salts, piece)
+
+    def write(self) -> None:
+        """The series themselves have it again."""
+        for series, newest in zip(self._series, self._newest.tolist(), strict=True):
+            series.identity.newest_us = newest
+        self._series, self._newest = (), self._newest[:0]
+
+    def _turn_to(self, series: tuple[Series, ...]) -> None:
+        if series is self._series:
+            return
+        self.write()
+        self._newest = np.fromiter((one.identity.newest_us for one in series), np.int64, len(series))
+        self._salts = _salts(series)
+        self._series = series
+
+
 class RecentReadings:
     """The last `most` rows, and up to as many before them."""
 
     def __init__(self, most: int = 8_192) -> None:
         self._most = most
         self._old, self._new = _Generation(), _Generation()
+        self._newest = _NewestTimes()
 
     def settle(self, suspects: Sequence[Conflict], stored: Sequence[CountingValue]) -> list[Conflict]:
         """The conflicts that are some, by what is stored of their readings: this process may not have seen the first
@@ -142,6 +191,7 @@ class RecentReadings:
         return found
 
     def _take_few(self, piece: Piece) -> list[Conflict]:
+        self._newest.write()
         found: list[Conflict] = []
         old, new = self._old, self._new
         columns = piece.index.tolist(), piece.event_time_us.tolist(), piece.value.tolist()
@@ -159,17 +209,17 @@ class RecentReadings:
                     found += self._meet(piece, [row])
                 else:
                     new.values[identity, time] = value
-            new.marks[one] = new.marks[two] = 1
+            new.mark_row(one, two)
         new.rows += len(piece)
         return found
 
     def _take_many(self, piece: Piece) -> list[Conflict]:
         suspects = _again(piece)
-        late, places = _late(piece), None
+        late, places = self._newest.pass_by(piece), None
         if late is not None:
             self._old.mark()
             self._new.mark()
-            places = _places(piece)
+            places = self._newest.places(piece)
             one, two = (part[late] for part in places)
             known = self._old.seen[one] & self._old.seen[two] | self._new.seen[one] & self._new.seen[two]
             if known.any():
@@ -196,22 +246,14 @@ class RecentReadings:
         return found
 
 
-def _places(piece: Piece) -> Places:
+def _salts(series: Sequence[Series]) -> NDArray[np.uint64]:
+    return np.fromiter((one.identity.salt for one in series), np.uint64, len(series))
+
+
+def _places(salts: NDArray[np.uint64], piece: Piece) -> Places:
     """Where in `seen` each row stands: two parts of the upper bits of a product (Fibonacci hashing)."""
-    salts = np.fromiter((series.identity.salt for series in piece.series), np.uint64, len(piece.series))
     mixed = (salts[piece.index] ^ piece.event_time_us.view(np.uint64)) * _GOLDEN
     return mixed >> _SHIFT, mixed >> _LOWER & np.uint64(_PLACES - 1)
-
-
-def _late(piece: Piece) -> Longs | None:
-    """The rows that are not newer than what their series had before; None: there are none."""
-    index, time = piece.index, piece.event_time_us
-    newest = np.fromiter((series.identity.newest_us for series in piece.series), np.int64, len(piece.series))
-    late = time <= newest[index]
-    np.maximum.at(newest, index, time)
-    for series, at in zip(piece.series, newest.tolist(), strict=True):
-        series.identity.newest_us = at
-    return np.flatnonzero(late) if late.any() else None
 
 
 def _again(piece: Piece) -> Longs:
@@ -227,7 +269,8 @@ def _again(piece: Piece) -> Longs:
 def _ascending(first: Longs | Indices, second: Longs | Indices) -> bool:
     """Whether the rows are strictly ascending by the first column, then the second: so none is there twice."""
     after, before = first[1:], first[:-1]
-    return bool(((after > before) | ((after == before) & (second[1:] > second[:-1]))).all())
+    rising = after > before
+    return bool(rising.all()) or bool((rising | ((after == before) & (second[1:] > second[:-1]))).all())
 
 
 def ignored(conflicts: Sequence[Conflict]) -> int:
