@@ -8,7 +8,7 @@ from functools import partial
 
 from services.aggregation.adapters.grpc.aggregation_servicer import AggregationServicer
 from services.aggregation.adapters.grpc.alarm_servicer import AlarmServicer
-from services.aggregation.adapters.nats.counting_values import CountingValueAnswers
+from services.aggregation.adapters.nats.counting_values import counting_value_answers
 from services.aggregation.adapters.nats.reading_batch import parse_descriptor
 from services.aggregation.adapters.nats.reading_lane import LaneOptions, open_lane, stream_of_readings
 from services.aggregation.adapters.nats.window_events import WindowEncoder, closed_bundle
@@ -193,7 +193,7 @@ async def wire_queries(base: Base) -> None:
 
 async def wire_answers(base: Base) -> None:
     """What ingestion asks."""
-    answers = CountingValueAnswers(base.nats, PostgresCountingValues(base.database).find)
+    answers = counting_value_answers(base.nats, PostgresCountingValues(base.database).find)
     await answers.start()
     base.app.at_stop(Step.STOP_PULLING, "counting values", answers.stop)
 

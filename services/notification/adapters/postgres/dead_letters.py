@@ -8,8 +8,8 @@ from typing import Any
 from services.chassis.nats import Encoded
 from services.chassis.nats.dead_letters import MAX_MESSAGE, sent_back
 from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres.conditions import Conditions
 from services.notification.adapters.postgres.clock import Clock
-from services.notification.adapters.postgres.conditions import Conditions
 from services.notification.adapters.postgres.rows import Row
 from services.notification.domain.dead_letter import (
     LAST_TRY,

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from services.chassis.postgres import Connection, Database, Outbox, first_time
+from services.chassis.postgres.conditions import Conditions
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
-from services.notification.adapters.postgres.conditions import Conditions
 from services.notification.application.claimed_delivery import (
     ClaimedInvoice,
     InvoiceChange,

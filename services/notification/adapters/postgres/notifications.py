@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres.conditions import Conditions
 from services.notification.adapters.postgres import rate_limit, rows
 from services.notification.adapters.postgres.claims import Claimer
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.completion import Completer
-from services.notification.adapters.postgres.conditions import Conditions
 from services.notification.adapters.postgres.enqueue import Enqueuer
 from services.notification.adapters.postgres.marks import Mark, Marks
 from services.notification.adapters.postgres.retry_abandoned import retry_abandoned

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from services.chassis.errors import DomainError
 from services.chassis.postgres import Connection, Database
+from services.chassis.postgres.conditions import Conditions
 from services.notification.adapters.postgres import reminder_rows
 from services.notification.adapters.postgres.clock import Clock
-from services.notification.adapters.postgres.conditions import Conditions
 from services.notification.adapters.postgres.tenants import in_tenant
 from services.notification.application.reminders.ports import (
     Change,
