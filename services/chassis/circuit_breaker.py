@@ -45,6 +45,15 @@ class CircuitBreaker(Generic[Failure]):
         """Whether the server is taken for dead, half-open included."""
         return self._failures >= self._threshold
 
+    @property
+    def pause(self) -> timedelta:
+        """For how long nobody else may try; while one tries that is not known, and it is the shortest there is."""
+        if not self.is_open:
+            return timedelta(0)
+        if self._trying:
+            return timedelta(seconds=self._hold_off)
+        return timedelta(seconds=max(self._next_try - asyncio.get_running_loop().time(), 0.0))
+
     @asynccontextmanager
     async def attempt(self) -> AsyncGenerator[None]:
         """Around one attempt, which raises the failure when the server fails. Raises a refusal at once while open."""

@@ -1,6 +1,7 @@
 """Settings of the notification service, from TOCSIN_NOTIFICATION_... and the shared variables."""
 
 import re
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.lane import Lane
 from services.notification.domain.open_tokens import OpenTokens, read_keys
 from services.notification.domain.retry_schedule import RetrySchedule
+from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
@@ -58,7 +60,7 @@ class NotificationSettings(ChassisSettings):
     """After operators were told of dead letters, the next ones wait this long to be told together."""
 
     retry_schedule: str = "2s,4s,8s"
-    """Delays before the retries of notifications and invoices; a provider's wish for more wins."""
+    """Delays before the retries of notifications; a provider's wish for more wins."""
     webhook_retry_schedule: str = "2s,4s,8s"
     """The same for events to subscribers; may span days, for example 2s,4s,8s,1m,10m,1h,6h,24h."""
     retry_cap: Duration = timedelta(hours=24)
@@ -104,9 +106,9 @@ class NotificationSettings(ChassisSettings):
     smtp_password: SecretStr = SecretStr("")
     """The login at the mail server."""
     smtp_connections: int = 16
-    """Connections to the mail server at the same time."""
+    """Connections to the mail server at the same time, for notifications; invoices have their own."""
     smtp_timeout: Duration = timedelta(seconds=15)
-    """How long one command of the mail server may take."""
+    """How long one command of the mail server may take, for notifications."""
     mail_from: str = "tocsin@localhost"
     """Who e-mails are from: the address."""
     mail_from_name: str = "Tocsin"
@@ -139,12 +141,22 @@ class NotificationSettings(ChassisSettings):
     invoice_batch: int = 200
     """Invoices that are taken up together."""
     invoice_mailers: int = 16
-    """Invoices that are mailed at the same time."""
-    invoice_lease: Duration = timedelta(minutes=2)
+    """Invoices that are mailed at the same time, each over a connection of its own."""
+    invoice_lease: Duration = timedelta(seconds=10)
     """After this long what a crashed process had taken up is taken by another."""
+    invoice_retry_schedule: str = "1m,5m,15m,30m,1h,2h"
+    """Delays before an invoice that the mail server refuses for now is mailed again; the last one is repeated. A mail
+    server that cannot be reached at all uses up none of them."""
+    invoice_give_up_after: Duration = timedelta(days=5)
+    """How long it is tried, by these delays."""
+    invoice_smtp_timeouts: str = "connect=5m,mail=5m,rcpt=5m,data=10m"
+    """How long the mail server may take for the steps of an invoice's dialogue: the connection and its greeting, MAIL,
+    RCPT, and its word on the message. What RFC 5321 asks clients to wait, unless named."""
     invoice_unknown: Literal["resend", "hold"] = "resend"
     """What to do with an e-mail that the mail server may have taken: send it again with the same Message-ID, or leave
     it to a person (dead letter)."""
+    invoice_unknown_wait: Duration = timedelta(minutes=10)
+    """An e-mail that may have been taken is sent again after this long: the mail server may still be at it."""
     render_processes: int = 1
     """Processes that write PDFs."""
     render_idle: Duration = timedelta(seconds=30)
@@ -199,6 +211,26 @@ class NotificationSettings(ChassisSettings):
             delays.append(delay)
         return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
 
+    def invoice_schedule(self) -> RetrySchedule:
+        """When invoices are mailed again. Raises Refused."""
+        return self.schedule("invoice_retry_schedule").lasting(self.invoice_give_up_after)
+
+    def invoice_timeouts(self) -> SmtpTimeouts:
+        """How long the mail server may take for an invoice. Raises Refused."""
+        times, name = SmtpTimeouts(), self.env("invoice_smtp_timeouts")
+        steps = [step.name for step in fields(times)]
+        for part in filter(None, map(str.strip, self.invoice_smtp_timeouts.split(","))):
+            step, _, text = map(str.strip, part.partition("="))
+            require(step in steps, name, f"has {part!r}; write STEP=TIME with {', '.join(steps)}")
+            try:
+                time = parse_duration(text)
+            except ValueError as error:
+                raise Refused(name, f"has {text!r}, which {error}") from None
+            assert isinstance(time, timedelta)
+            require(time > timedelta(0), name, "must be above 0s")
+            times = replace(times, **{step: time})
+        return times
+
     def plans(self) -> tuple[Plan, dict[str, Plan]]:
         """The default plan, and those of tenants. Raises Refused."""
         tenants: dict[str, Plan] = {}
@@ -243,12 +275,17 @@ class NotificationSettings(ChassisSettings):
         for field in ("smtp_connections", "render_processes", "invoice_replicas"):
             require(1 <= getattr(self, field) <= 256, self.env(field), "must be from 1 to 256")
         require(0 <= self.retry_jitter <= 1, self.env("retry_jitter"), "must be from 0 to 1")
-        for field in ("retry_schedule", "webhook_retry_schedule"):
+        for field in ("retry_schedule", "webhook_retry_schedule", "invoice_retry_schedule"):
             self.schedule(field)
+        delays, give_up = self.schedule("invoice_retry_schedule").delays, self.invoice_give_up_after
+        require(min(delays) > timedelta(0), self.env("invoice_retry_schedule"), "must be above 0s")
+        require(give_up <= timedelta(days=30), self.env("invoice_give_up_after"), "must be at most 30d")
+        self.invoice_timeouts()
         self.plans()
         self.unknown_outcomes()
         self.targets("allowed_targets")
-        for field in ("rate_period", "retry_cap", "attempt_timeout", "poll", "webhook_timeout", "smtp_timeout"):
+        positive = ("rate_period", "retry_cap", "attempt_timeout", "poll", "webhook_timeout", "smtp_timeout")
+        for field in (*positive, "invoice_unknown_wait", "invoice_give_up_after"):
             require(getattr(self, field) > timedelta(0), self.env(field), "must be above 0s")
         require(
             self.webhook_timeout < self.attempt_timeout,
@@ -260,11 +297,7 @@ class NotificationSettings(ChassisSettings):
             self.env("lease"),
             "must be at least one and a half times TOCSIN_NOTIFICATION_ATTEMPT_TIMEOUT, or work would be done twice",
         )
-        require(
-            self.smtp_timeout * 4 <= self.invoice_lease,
-            self.env("invoice_lease"),
-            "must be at least four times TOCSIN_NOTIFICATION_SMTP_TIMEOUT (an e-mail takes three commands)",
-        )
+        require(self.invoice_lease >= timedelta(seconds=1), self.env("invoice_lease"), "must be at least 1s")
         require(self.invoice_ttl >= timedelta(minutes=1), self.env("invoice_ttl"), "must be at least 1m")
         require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
         self._verify_links()

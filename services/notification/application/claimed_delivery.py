@@ -87,8 +87,10 @@ class ClaimedInvoice:
     state: InvoiceState
     attempts: int
     place: Place | None = None
-    unknown: bool = False
-    """An earlier process had begun to send the e-mail and nobody knows how it ended."""
+    crashed: bool = False
+    """An earlier process had begun to send the e-mail and ended without a word."""
+    doubtful: bool = False
+    """An earlier e-mail may have been taken, which has been written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,16 @@ class Mailed:
     wait: timedelta | None = None
 
 
-InvoiceChange = Sending | Mailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """No attempt was made, because of `failure`, which is none of the invoice's; it is due again after `wait`."""
+
+    invoice: ClaimedInvoice
+    failure: Failure
+    wait: timedelta
+
+
+InvoiceChange = Sending | Mailed | Deferred
 
 
 @dataclass(frozen=True, slots=True)

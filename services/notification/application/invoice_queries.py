@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.notification.application.ports.invoices import DocumentStore, InvoiceStore
 from services.notification.application.ports.notifications import Position
-from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
 from services.notification.domain.invoice import Invoice, InvoiceState
 
 
@@ -22,8 +22,11 @@ class InvoiceQueries:
     async def page(
         self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
     ) -> Sequence[Invoice]:
-        """Up to `limit` invoices after the position, newest first."""
-        return await self._store.page(debt_file=debt_file, state=state, limit=limit, after=after)
+        """Up to `limit` invoices after the position, newest first. Raises DebtFileUnknown."""
+        found = await self._store.page(debt_file=debt_file, state=state, limit=limit, after=after)
+        if debt_file and not found and not await self._store.knows_file(debt_file):
+            raise DebtFileUnknown(debt_file)
+        return found
 
     async def download(self, debt: str) -> bytes:
         """The PDF. Raises InvoiceNotFound before it is made and after it has expired."""

@@ -27,6 +27,7 @@ from services.notification.application.tenants import Tenants
 from services.notification.domain.links import LinkOrigins
 from services.notification.domain.open_tokens import OpenTokens
 from services.notification.domain.rate_limit import RateLimit
+from services.notification.domain.smtp_timeouts import SmtpTimeouts
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 
@@ -132,7 +133,7 @@ def smtp_options(settings: NotificationSettings) -> SmtpOptions:
         user=settings.smtp_user,
         password=settings.smtp_password.get_secret_value(),
         connections=settings.smtp_connections,
-        timeout=settings.smtp_timeout,
+        timeouts=SmtpTimeouts.same(settings.smtp_timeout),
     )
 
 

@@ -40,8 +40,8 @@ class Failure:
 
     `asked` is what the receiver asked to wait, `floor` the least that the provider's rules allow. `endpoint_gone`: the
     address is dead and must be forgotten. `unknown`: the receiver may have taken it all the same. `unanswered`: nobody
-    said anything, the server hangs or cannot be reached. `critical`: our own configuration is at fault, an operator
-    must act."""
+    said anything, the server hangs or cannot be reached. `away`: it never came to the message, the server takes none at
+    all now. `critical`: our own configuration is at fault, an operator must act."""
 
     kind: FailureKind
     code: str
@@ -51,6 +51,7 @@ class Failure:
     endpoint_gone: bool = False
     unknown: bool = False
     unanswered: bool = False
+    away: bool = False
     critical: bool = False
 
     @property

@@ -11,6 +11,7 @@ from services.chassis.errors import (
     NotFound,
     PermissionDenied,
     ResourceExhausted,
+    Unavailable,
 )
 
 
@@ -44,6 +45,32 @@ class SubscriptionExists(AlreadyExists):
 
 class InvoiceNotFound(NotFound):
     """There is no invoice for this debt."""
+
+
+class DebtFileUnknown(NotFound):
+    """No debt of this file is known here."""
+
+    def __init__(self, debt_file: str) -> None:
+        super().__init__(
+            "no invoice comes from a debt file with this id (or its rows are not registered yet)",
+            metadata={"id": debt_file},
+        )
+
+
+class InvoiceNotWaiting(FailedPrecondition):
+    """There is nothing to try again: the invoice is mailed, or being worked on."""
+
+    reason = "INVOICE_NOT_WAITING"
+
+    def __init__(self, debt: str, state: str) -> None:
+        super().__init__(
+            f"it is {state}, and has neither failed nor waits for another attempt",
+            metadata={"id": debt, "state": state},
+        )
+
+
+class MailServerAway(Unavailable):
+    """The mail server takes no mail at all now."""
 
 
 class DeadLetterNotFound(NotFound):

@@ -51,3 +51,21 @@ class Invoice:
     created_at: datetime
     mailed_at: datetime | None = None
     place: Place | None = None
+    next_attempt_at: datetime | None = None
+    """When the e-mail is tried again, after it could not be sent."""
+    doubtful: bool = False
+    """Whether an e-mail may have been taken without a word, so that it may have arrived twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceFilter:
+    """Which invoices are to be tried again: FAILED ones, or STORED ones that wait for their next attempt. Empty values
+    do not limit; `code` is how the typed code at the beginning of the error begins. Those made from `since` on, and
+    before `until`."""
+
+    state: InvoiceState = InvoiceState.FAILED
+    debt: str = ""
+    debt_file: str = ""
+    code: str = ""
+    since: datetime | None = None
+    until: datetime | None = None

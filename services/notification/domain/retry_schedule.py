@@ -1,9 +1,10 @@
 """When a failed attempt is made again: the schedule is the floor, what the provider asks for may be more."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import chain, repeat
 
 _SECONDS = re.compile(r"\s*(\d{1,12})\s*", re.ASCII)
 
@@ -24,6 +25,16 @@ class RetrySchedule:
     def max_attempts(self) -> int:
         """The first attempt and its retries."""
         return len(self.delays) + 1
+
+    def lasting(self, total: timedelta) -> "RetrySchedule":
+        """The same for as long as `total`: the last delay is repeated, or the last ones are left out."""
+        delays, left = list[timedelta](), total
+        for delay in chain(self.delays, repeat(self.delays[-1])):
+            if left <= timedelta(0):
+                break
+            delays.append(delay)
+            left -= delay
+        return replace(self, delays=tuple(delays))
 
     def wait(
         self,

@@ -12,6 +12,9 @@ FULL_FLOOR = timedelta(hours=1)
 OPERATOR_FLOOR = timedelta(minutes=1)
 """Our own credentials are refused: give an operator time, and do not hammer the server."""
 
+CLOSING = 421
+"""The server ends the connection, whatever was asked of it."""
+
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?=\s|$)", re.ASCII)
 _AUTH = frozenset({530, 534, 535, 538})
 _TOO_LARGE = frozenset({(2, 3), (3, 4)})

@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceClaims, Mailed, Sending
+from services.notification.application.claimed_delivery import ClaimedInvoice, Deferred, InvoiceClaims, Mailed, Sending
+from services.notification.domain.delivery import Failure, FailureKind
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
 from services.notification.domain.notification import HISTORY_LIMIT
 from tests.contract.notification.conftest import BUSY, LEASE, Rig
 
 PLACE = Place(object="o", offset=3, length=5)
+DOUBT = Failure(kind=FailureKind.TRANSIENT, code="CUT", message="the line went dead", unknown=True)
 
 
 def debt(id_: str = "d1", *, debt_file: str = "f1") -> Debt:
@@ -24,6 +27,10 @@ def debt(id_: str = "d1", *, debt_file: str = "f1") -> Debt:
         amount="1.00",
         due_date="2026-12-24",
     )
+
+
+async def retry(rig: Rig, **more: Any) -> int:
+    return await rig.invoices.retry(InvoiceFilter(**more), 100, "ann")
 
 
 async def claim(rig: Rig, *, mail: bool = True) -> list[ClaimedInvoice]:
@@ -109,7 +116,7 @@ async def test_a_lease_that_ended_is_lost(rig: Rig) -> None:
     [lost] = await claim(rig)
     rig.clock.time += LEASE
     [taken] = await claim(rig)
-    assert (taken.unknown, taken.lease == lost.lease) == (False, False)
+    assert (taken.crashed, taken.lease == lost.lease) == (False, False)
     await rig.invoices.stored([(lost, PLACE)])
     await rig.invoices.release([lost])
     assert (await rig.invoices.get("d1")).state is InvoiceState.PENDING
@@ -128,18 +135,49 @@ async def test_nobody_knows_how_a_dialogue_ended_that_a_crash_cut(rig: Rig) -> N
     assert await rig.invoices.change([Sending(claimed)]) == [True]
     rig.clock.time += LEASE
     [taken] = await claim(rig)
-    assert (taken.unknown, taken.state) == (True, InvoiceState.STORED)
+    assert (taken.crashed, taken.doubtful, taken.state) == (True, False, InvoiceState.STORED)
     await rig.invoices.release([taken])
     [taken] = await claim(rig)
-    assert taken.unknown  # still nobody knows
-    assert await rig.invoices.change([Mailed(invoice=taken, failure=BUSY, wait=timedelta(0))]) == [True]
+    assert taken.crashed  # still nobody knows
+    assert await rig.invoices.change([Mailed(invoice=taken, failure=DOUBT, wait=timedelta(0))]) == [True]
     [taken] = await claim(rig)
-    assert not taken.unknown
+    assert (taken.crashed, taken.doubtful) == (False, True)
+    assert await rig.invoices.change([Mailed(invoice=taken)]) == [True]
+    assert (await rig.invoices.get("d1")).doubtful  # it may have arrived twice
+
+
+async def test_a_lease_that_is_renewed_is_kept(rig: Rig) -> None:
+    claimed = await stored(rig)
+    await rig.invoices.register("e2", [debt("d2")])
+    [other] = await claim(rig)
+    rig.clock.time += LEASE / 2
+    await rig.invoices.renew([claimed])
+    rig.clock.time += LEASE / 2
+    [taken] = await claim(rig)
+    assert taken.debt.id == "d2"
+    await rig.invoices.renew([other])  # somebody else's now
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), LEASE / 2)
+
+
+async def test_what_is_deferred_has_used_no_attempt(rig: Rig) -> None:
+    claimed = await stored(rig)
+    assert await rig.invoices.change([Sending(claimed)]) == [True]
+    away = Deferred(invoice=claimed, failure=BUSY, wait=timedelta(seconds=9))
+    assert await rig.invoices.change([away, away]) in ([True, True], [True, False])
+    found = await rig.invoices.get("d1")
+    assert (found.state, found.attempts, found.error) == (InvoiceState.STORED, 0, "HTTP_503: busy")
+    assert found.next_attempt_at == rig.clock.time + timedelta(seconds=9)
+    assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), timedelta(seconds=9))
+    rig.advance(9)
+    [again] = await claim(rig)
+    assert (again.crashed, again.doubtful, again.attempts) == (False, False, 0)
+    assert (await rig.invoices.get("d1")).next_attempt_at is None  # it is being worked on
+    assert await rig.invoices.change([away]) == [False]
 
 
 async def test_tried_again_then_given_up_then_retried(rig: Rig) -> None:
     claimed = await stored(rig)
-    assert not await rig.invoices.retry_abandoned("d1")
+    assert not await retry(rig, debt="d1")
     for number in range(HISTORY_LIMIT + 1):
         await rig.invoices.change([Sending(claimed)])
         assert await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY, wait=timedelta(seconds=2))]) == [True]
@@ -154,11 +192,11 @@ async def test_tried_again_then_given_up_then_retried(rig: Rig) -> None:
     assert (found.state, found.error) == (InvoiceState.FAILED, "HTTP_503: busy")
     assert await rig.letters() == [("invoice/d1", ["HTTP_503"] * HISTORY_LIMIT)]
     assert await rig.invoices.claim(9, mail=True) == InvoiceClaims((), None)
-    assert await rig.invoices.retry_abandoned("d1")
-    assert not await rig.invoices.retry_abandoned("d1")
-    assert not await rig.invoices.retry_abandoned("nothing")
+    assert await retry(rig, debt="d1") == 1
+    assert await retry(rig, debt="d1") == 0
+    assert await retry(rig, debt="nothing") == 0
     [claimed] = await claim(rig)
-    assert (claimed.state, claimed.attempts, claimed.place, claimed.unknown) == (InvoiceState.STORED, 0, PLACE, False)
+    assert (claimed.state, claimed.attempts, claimed.place, claimed.crashed) == (InvoiceState.STORED, 0, PLACE, False)
     await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
     assert (await rig.letters())[1:] == [("invoice/d1", ["HTTP_503"])]
 
@@ -167,9 +205,42 @@ async def test_what_could_not_be_drawn_is_drawn_again_when_retried(rig: Rig) -> 
     await rig.invoices.register("e1", [debt()])
     [claimed] = await claim(rig)
     await rig.invoices.change([Mailed(invoice=claimed, failure=BUSY)])
-    assert await rig.invoices.retry_abandoned("d1")
+    assert await retry(rig, debt="d1") == 1
     [claimed] = await claim(rig, mail=False)
     assert claimed.state is InvoiceState.PENDING
+
+
+async def test_many_are_retried_by_a_filter(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt(f"a{n}", debt_file="fa") for n in range(3)])
+    rig.advance(1)
+    since = rig.clock.time
+    await rig.invoices.register("e2", [debt(f"b{n}", debt_file="fb") for n in range(3)])
+    claimed = {one.debt.id: one for one in await claim(rig)}
+    await rig.invoices.stored([(one, PLACE) for one in claimed.values()])
+    failed = [Mailed(invoice=claimed[id_], failure=BUSY) for id_ in ("a0", "a1", "b0")]
+    failed.append(Mailed(invoice=claimed["b1"], failure=DOUBT))
+    waits = Mailed(invoice=claimed["a2"], failure=BUSY, wait=timedelta(hours=1))
+    assert await rig.invoices.change([*failed, waits]) == [True] * 5
+
+    async def count(**more: Any) -> int:
+        return await rig.invoices.count(InvoiceFilter(**more), 9)
+
+    assert await count() == 4
+    assert await rig.invoices.count(InvoiceFilter(), 3) == 3
+    assert await count(debt_file="fa") == await count(until=since) == 2
+    assert await count(debt_file="fb", since=since, code="HTTP_5") == 1
+    assert await count(code="CUT") == 1
+    assert await count(debt_file="nonsense") == 0
+    waiting = {"state": InvoiceState.STORED}
+    assert await count(**waiting) == 1  # b2 is being worked on
+    assert await retry(rig, **waiting) == 1
+    assert await retry(rig, **waiting) == 0  # it is due
+    assert await retry(rig, code="HTTP_5") == 3
+    due = {one.debt.id: one for one in await claim(rig)}
+    assert {id_: one.attempts for id_, one in due.items()} == {"a0": 0, "a1": 0, "b0": 0, "a2": 1}
+    assert await count() == 1
+    assert await rig.invoices.knows_file("fa")
+    assert not await rig.invoices.knows_file("nonsense")
 
 
 async def test_pages_are_newest_first_and_keep_to_what_was_asked(rig: Rig) -> None:

@@ -1,19 +1,21 @@
 """From debts to PDFs and e-mails: one of each for a debt, whatever is repeated, refused or killed."""
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pypdf
 import pytest
 
-from services.chassis.errors import NotFound
+from services.chassis.errors import FailedPrecondition, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
-from tests.support.mailbox import Mailbox
+from tests.support.mailbox import Mailbox, open_mailbox
 from tests.support.notification import ManualClock, Service, invoice_pb, letter_pb
+from tests.support.ports import free_port
 from tocsin.events.v1 import debts_pb2
 
 
@@ -109,7 +111,8 @@ async def test_without_a_mail_server_invoices_wait(
 async def test_refusals_are_retried_then_dead_and_may_be_sent_back(
     open_service: OpenService, publisher: Publisher, mailbox: Mailbox
 ) -> None:
-    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+    schedule = {"invoice_retry_schedule": "2s,4s,8s", "invoice_give_up_after": timedelta(seconds=14)}
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port, **schedule) as service:
         mailbox.data.extend(["451 4.3.0 try later", "452 4.3.1 full", "421 4.3.2 going", "450 4.2.1 busy"])
         await register(publisher, batch(["d1"]))
         for attempt, wait in ((1, 2), (2, 4), (3, 8)):
@@ -155,7 +158,7 @@ async def test_an_outcome_nobody_knows_is_sent_again_with_the_same_id(
         mailbox.data.append("drop")
         await register(publisher, batch(["d1"]))
         await eventually(_attempts(service, 1))
-        await service.advance(timedelta(seconds=2))
+        await service.advance(timedelta(minutes=10))
         await eventually(in_state(service, "MAILED", 1))
         assert mailbox.ids == ["<invoice.d1@tocsin.test>"] * 2
 
@@ -178,8 +181,94 @@ async def test_lists_page_and_filter(open_service: OpenService, publisher: Publi
         none = await service.invoices.ListInvoices(invoice_pb.ListInvoicesRequest(state=invoice_pb.Invoice.MAILED))
         assert not none.invoices
         for call, request in (
+            (service.invoices.ListInvoices, invoice_pb.ListInvoicesRequest(debt_file="nonsense")),
             (service.invoices.GetInvoice, invoice_pb.GetInvoiceRequest(debt="nothing")),
             (service.invoices.DownloadInvoice, invoice_pb.DownloadInvoiceRequest(debt="nothing")),
+        ):
+            with pytest.raises(NotFound):
+                await call(request)
+
+
+async def test_a_mail_server_that_is_away_uses_up_no_attempt(open_service: OpenService, publisher: Publisher) -> None:
+    port = free_port()
+    async with open_service(smtp_host="127.0.0.1", smtp_port=port, invoice_lease=timedelta(days=1)) as service:
+        await register(publisher, batch([f"d{n}" for n in range(60)]))
+
+        async def away() -> bool:
+            found = await service.rows("SELECT DISTINCT state, attempts, split_part(error, ':', 1) AS e FROM invoices")
+            return [tuple(row) for row in found] == [("STORED", 0, "MAIL_SERVER_AWAY")]
+
+        await eventually(away, timeout=20)
+        async with open_mailbox(port=port) as mailbox:
+
+            async def mailed() -> bool:
+                await service.advance(timedelta(seconds=30))
+                return await in_state(service, "MAILED", 60)()
+
+            await eventually(mailed, timeout=20, interval=0.2)
+            assert sorted(mailbox.ids) == sorted(f"<invoice.d{n}@tocsin.test>" for n in range(60))
+            assert await service.value("SELECT max(attempts) FROM invoices") == 1
+
+
+async def test_a_mail_server_may_look_into_a_message_for_minutes(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    taken, scanned = asyncio.Event(), asyncio.Event()
+
+    async def scan() -> None:
+        taken.set()
+        await scanned.wait()
+
+    mailbox.before_answer = scan
+    steps = {"invoice_smtp_timeouts": "connect=500ms,mail=500ms,rcpt=500ms,data=1m", "smtp_timeout": "500ms"}
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port, invoice_lease="1s", **steps) as service:
+        await register(publisher, batch(["d1"]))
+        await asyncio.wait_for(taken.wait(), 10)
+        # The lease is renewed meanwhile, as the clock goes on: nobody sends it a second time.
+        for _ in range(5):
+            lease_end = await service.value("SELECT next_attempt_at FROM invoices")
+            await service.advance(timedelta(seconds=0.5))
+
+            async def renewed(before: datetime = lease_end) -> bool:
+                return await service.value("SELECT next_attempt_at FROM invoices") > before
+
+            await eventually(renewed)
+        scanned.set()
+        await eventually(in_state(service, "MAILED", 1))
+        assert mailbox.ids == ["<invoice.d1@tocsin.test>"]
+        assert await service.value("SELECT attempts FROM invoices") == 1
+
+
+async def test_what_failed_is_retried_by_hand_one_by_one_or_by_file(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        mailbox.rcpt.extend(["550 5.1.1 no such user"] * 6)
+        await register(publisher, batch([f"a{n}" for n in range(4)], debt_file="fa"), id_="a")
+        await register(publisher, batch([f"b{n}" for n in range(2)], debt_file="fb"), id_="b")
+        await eventually(in_state(service, "FAILED", 6))
+        letters = "SELECT count(*) FROM dead_letters WHERE state = 'OPEN'"
+
+        async def open_letters(count: int) -> bool:
+            return await service.value(letters) == count
+
+        await eventually(lambda: open_letters(6))
+        retry = service.invoices.RetryInvoices
+        dry = invoice_pb.RetryInvoicesRequest(filter=invoice_pb.InvoiceFilter(code="SMTP_550"), limit=5, dry_run=True)
+        assert await retry(dry) == invoice_pb.RetryInvoicesResponse(retried=5, more=True)
+        of_file = invoice_pb.InvoiceFilter(debt_file="fa", code="SMTP_550")
+        assert (await retry(invoice_pb.RetryInvoicesRequest(filter=of_file))).retried == 4
+        await eventually(in_state(service, "MAILED", 4))
+        assert await service.value(letters) == 2
+        assert await service.value("SELECT count(*) FROM dead_letters WHERE state = 'RETRIED'") == 4
+        one = await service.invoices.RetryInvoice(invoice_pb.RetryInvoiceRequest(debt="b1"))
+        assert (one.debt, one.attempts) == ("b1", 0)
+        await eventually(in_state(service, "MAILED", 5))
+        with pytest.raises(FailedPrecondition):
+            await service.invoices.RetryInvoice(invoice_pb.RetryInvoiceRequest(debt="b1"))
+        for call, request in (
+            (service.invoices.RetryInvoice, invoice_pb.RetryInvoiceRequest(debt="nothing")),
+            (retry, invoice_pb.RetryInvoicesRequest(filter=invoice_pb.InvoiceFilter(debt_file="nonsense"))),
         ):
             with pytest.raises(NotFound):
                 await call(request)

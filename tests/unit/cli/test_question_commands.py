@@ -282,6 +282,30 @@ def test_dead_letters_are_found_by_either_spelling_of_a_service(
     assert len(fake.asked) == 1
 
 
+def test_invoices_are_listed_and_tried_again(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"debt": "D-1", "state": "STORED", "email": "ann@example.test", "attempts": 2}
+    one |= {"error": "SMTP_450_4.2.0: Greylisted", "nextAttemptTime": "2026-11-30T10:15:30.5Z"}
+    fake = edge(lambda request: {"invoices": [one]} if request.method == "GET" else {"retried": 3, "more": False})
+    assert run(["invoices", "list", "--file", "f1", "--state", "stored"]) == 0
+    asked = fake.asked[0].url.params
+    assert (asked["debtFile"], asked["state"], asked["pageSize"]) == ("f1", "STORED", "50")
+    text = printed(capsys)
+    assert "again at 2026-11-30 10:15:30" in text
+    assert run(["invoices", "retry", "--all", "--file", "f1", "--code", "SMTP_4"]) == 0
+    assert "3 are tried again" in printed(capsys)
+    assert json.loads(fake.asked[1].content) == {"filter": {"debtFile": "f1", "code": "SMTP_4"}, "dryRun": False}
+    assert run(["invoices", "retry", "D-1"]) == 0
+    assert fake.asked[2].url.path == "/v1/invoices/D-1:retry"
+    for wrong in (
+        ["retry"],
+        ["retry", "D-1", "--all"],
+        ["retry", "--all", "--state", "MAILED"],
+        ["list", "--state", "x"],
+    ):
+        assert run(["invoices", *wrong]) == 2
+    assert len(fake.asked) == 3
+
+
 def test_handlers_are_shown_with_their_times_and_last_errors(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     one = {"handler": "media_probe/alerts", "processed": "41", "failed": "2", "meanTime": "0.0124s", "p95Time": "1.5s"}
     one |= {"lastError": "Unavailable: away", "lastErrorTime": "2026-11-22T10:15:30.5Z"}

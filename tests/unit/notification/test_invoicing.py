@@ -13,18 +13,24 @@ from services.chassis.group_commit import GroupCommit
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.application.claimed_delivery import InvoiceChange, Sending
+from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
 from services.notification.application.invoice_queries import InvoiceQueries
+from services.notification.application.invoice_work import InvoiceWork
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports.invoices import Mail, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent, UnknownOutcome
-from services.notification.domain.errors import InvoiceNotFound
+from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState
+from services.notification.domain.retry_schedule import RetrySchedule
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
 
 CUT = Failure(kind=FailureKind.TRANSIENT, code="CUT", message="the line went dead", unknown=True)
 LATER = Failure(kind=FailureKind.TRANSIENT, code="SMTP_450_4.7.1", message="greylisted", floor=timedelta(minutes=5))
+AWAY = Failure(kind=FailureKind.TRANSIENT, code="SMTP_SMTPConnectError", message="no way", away=True)
 MONTH = timedelta(days=30)
+SCHEDULE = RetrySchedule(delays=(timedelta(minutes=1),)).lasting(timedelta(hours=1))
+UNKNOWN_WAIT = timedelta(minutes=10)
 
 
 def debt(id_: str, *, email: str = "") -> Debt:
@@ -60,6 +66,8 @@ class Office:
     mailed: list[str] = field(default_factory=list[str])
     rendered: list[int] = field(default_factory=list[int])
     lost: list[Exception] = field(default_factory=list[Exception])
+    held: asyncio.Event | None = None
+    """What the mail server waits for before its word."""
 
     async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
         """See Renderer."""
@@ -71,6 +79,8 @@ class Office:
     async def send(self, mail: Mail) -> Outcome:
         """See Mailer."""
         self.mailed.append(mail.content.decode())
+        if self.held is not None:
+            await self.held.wait()
         return self.outcomes.pop(0) if self.outcomes else Sent()
 
     async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
@@ -96,21 +106,34 @@ class Office:
 
     @asynccontextmanager
     async def open(
-        self, *, unknown: UnknownOutcome = UnknownOutcome.RESEND, mailer: bool = True
+        self,
+        *,
+        unknown: UnknownOutcome = UnknownOutcome.RESEND,
+        mailer: bool = True,
+        lease: timedelta = timedelta(minutes=2),
+        mailers: int = 16,
     ) -> AsyncGenerator[Invoicing]:
         """Works during the block."""
         stop = asyncio.Event()
         async with GroupCommit("invoices", self.change) as changing:
-            invoicing = Invoicing(
-                self.store,
-                self.documents,
+            work = InvoiceWork(self.store, changing, lease)
+            options = MailingOptions(
+                schedule=SCHEDULE,
+                unknown=unknown,
+                unknown_wait=UNKNOWN_WAIT,
+                mailers=mailers,
+                pause=timedelta(milliseconds=50),
+            )
+            mailing = InvoiceMailing(
                 self,
-                self if mailer else None,
                 lambda debt, content: Mail(recipient=debt.email, content=content),
-                changing,
-                InvoicingOptions(unknown=unknown),
+                work,
+                options,
                 NoMeter(),
                 randomness=lambda: 0.0,
+            )
+            invoicing = Invoicing(
+                work, self.documents, self, mailing if mailer else None, InvoicingOptions(), NoMeter()
             )
             running = asyncio.create_task(invoicing.run(stop))
             try:
@@ -192,9 +215,11 @@ async def test_an_outcome_nobody_knows_is_sent_again_or_held(office: Office, unk
             await office.becomes("d1", InvoiceState.FAILED)
         else:
             await office.becomes("d1", InvoiceState.STORED)
-            office.clock.time += timedelta(seconds=2)
+            # The mail server may still be at it.
+            assert (await office.store.claim(9, mail=True)).next_due == UNKNOWN_WAIT
+            office.clock.time += UNKNOWN_WAIT
             invoicing.poke()
-            await office.becomes("d1", InvoiceState.MAILED, 2)
+            assert (await office.becomes("d1", InvoiceState.MAILED, 2)).doubtful
     assert len(office.mailed) == (1 if unknown is UnknownOutcome.HOLD else 2)
 
 
@@ -206,10 +231,15 @@ async def test_a_dialogue_that_a_crash_cut_is_in_doubt(office: Office, unknown: 
     claimed = {one.debt.id: one for one in (await office.store.claim(9, mail=True)).claimed}
     assert await office.store.change([Sending(claimed["d1"])]) == [True]
     office.clock.time += timedelta(minutes=2)
-    async with office.open(unknown=unknown):
+    async with office.open(unknown=unknown) as invoicing:
         await office.becomes("d2", InvoiceState.MAILED)
         held = unknown is UnknownOutcome.HOLD
-        await office.becomes("d1", InvoiceState.FAILED if held else InvoiceState.MAILED)
+        found = await office.becomes("d1", InvoiceState.FAILED if held else InvoiceState.STORED)
+        assert found.error.startswith("OUTCOME_UNKNOWN")
+        if not held:
+            office.clock.time += UNKNOWN_WAIT
+            invoicing.poke()
+            await office.becomes("d1", InvoiceState.MAILED, 2)
     assert sorted(office.mailed) == (["%PDF d2"] if held else ["%PDF d1", "%PDF d2"])
 
 
@@ -220,3 +250,73 @@ async def test_an_email_that_was_taken_is_written_down_however_often_it_takes(of
         await office.becomes("d1", InvoiceState.MAILED)
     assert office.mailed == ["%PDF d1"]
     assert await office.states() == {"d1": InvoiceState.MAILED}
+
+
+async def test_a_mail_server_that_is_away_uses_up_no_attempt(office: Office) -> None:
+    office.outcomes = [AWAY] * 2
+    ids = [f"d{n}" for n in range(50)]
+    await office.store.register("e1", [debt(id_) for id_ in ids])
+    async with office.open(mailers=2) as invoicing:
+
+        async def all_deferred() -> bool:
+            for id_ in ids:
+                found = await office.store.get(id_)
+                assert (found.state, found.attempts) == (InvoiceState.STORED, 0)
+                assert found.error.startswith("MAIL_SERVER_AWAY")
+                assert found.next_attempt_at is not None
+            return True
+
+        await eventually(all_deferred, interval=0.001)
+        tried = len(office.mailed)
+        assert tried <= 2  # nobody else has tried
+        # What is new is rendered meanwhile, and its e-mail waits.
+        await office.store.register("e2", [debt("late")])
+        invoicing.poke()
+        await office.becomes("late", InvoiceState.STORED, 0)
+
+        async def look_after_a_while() -> bool:
+            office.clock.time += timedelta(seconds=30)
+            invoicing.poke()
+            return set((await office.states()).values()) == {InvoiceState.MAILED}
+
+        await eventually(look_after_a_while, interval=0.05)
+    assert len(office.mailed) == len(ids) + 1 + 2
+    assert office.store.letters == []
+
+
+async def test_a_refusal_for_now_is_tried_until_the_schedule_ends(office: Office) -> None:
+    refusal = Failure(kind=FailureKind.TRANSIENT, code="SMTP_450_4.2.0", message="Greylisted, see the help")
+    office.outcomes = [refusal] * 61
+    await office.store.register("e1", [debt("d1")])
+    async with office.open() as invoicing:
+        for attempt in range(1, 61):
+            await office.becomes("d1", InvoiceState.STORED, attempt)
+            office.clock.time += timedelta(minutes=1)
+            invoicing.poke()
+        await office.becomes("d1", InvoiceState.FAILED, 61)
+
+
+async def test_the_lease_of_an_email_goes_on_while_the_mail_server_takes_its_time(office: Office) -> None:
+    office.held = asyncio.Event()
+    await office.store.register("e1", [debt("d1")])
+    async with office.open(lease=timedelta(seconds=0.03)):
+        await eventually(lambda: len(office.mailed) == 1, interval=0.001)
+        # More than the store's lease goes by, in steps; each is renewed before the next.
+        for _ in range(4):
+            office.clock.time += timedelta(minutes=1)
+
+            async def renewed() -> bool:
+                return (await office.store.claim(9, mail=True)).next_due == timedelta(minutes=2)
+
+            await eventually(renewed, interval=0.001)
+        office.held.set()
+        await office.becomes("d1", InvoiceState.MAILED)
+    assert office.mailed == ["%PDF d1"]
+
+
+async def test_a_file_that_nobody_knows_is_an_error(office: Office) -> None:
+    await office.store.register("e1", [debt("d1")])
+    reader = InvoiceQueries(office.store, office.documents)
+    assert await reader.page(debt_file="f1", state=InvoiceState.MAILED, limit=9, after=None) == []
+    with pytest.raises(DebtFileUnknown):
+        await reader.page(debt_file="nonsense", state=None, limit=9, after=None)

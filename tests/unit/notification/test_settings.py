@@ -15,6 +15,12 @@ def test_the_defaults_make_sense() -> None:
     settings.verify()
     assert settings.tenant_names() == ("diabetes", "wellness", "maternity", "test")
     assert [delay.total_seconds() for delay in settings.schedule("retry_schedule").delays] == [2, 4, 8]
+    # RFC 5321, 4.5.4.1: within half an hour at first, and for four to five days.
+    days = settings.invoice_schedule().delays
+    assert timedelta(days=5) <= sum(days, timedelta(0)) < timedelta(days=5, hours=2)
+    # 4.5.3.2: the word on the message may take ten minutes.
+    named = settings.model_copy(update={"invoice_smtp_timeouts": "rcpt=7m"}).invoice_timeouts()
+    assert (named.rcpt, named.data) == (timedelta(minutes=7), timedelta(minutes=10))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,12 @@ def test_the_defaults_make_sense() -> None:
         ("allowed_targets", "ftp://x", "ALLOWED_TARGETS"),
         ("lease", timedelta(seconds=20), "LEASE"),
         ("webhook_timeout", timedelta(seconds=40), "ATTEMPT_TIMEOUT"),
-        ("invoice_lease", timedelta(seconds=10), "INVOICE_LEASE"),
+        ("invoice_lease", timedelta(milliseconds=10), "INVOICE_LEASE"),
+        ("invoice_retry_schedule", "0s,5m", "INVOICE_RETRY_SCHEDULE"),
+        ("invoice_give_up_after", timedelta(days=31), "INVOICE_GIVE_UP_AFTER"),
+        ("invoice_smtp_timeouts", "greeting=5m", "INVOICE_SMTP_TIMEOUTS"),
+        ("invoice_smtp_timeouts", "data=soon", "INVOICE_SMTP_TIMEOUTS"),
+        ("invoice_smtp_timeouts", "data=0s", "INVOICE_SMTP_TIMEOUTS"),
         ("invoice_bucket", "a.b", "INVOICE_BUCKET"),
         ("public_url", "tocsin.example", "PUBLIC_URL"),
         ("public_url", "https://tocsin.example/?x", "PUBLIC_URL"),

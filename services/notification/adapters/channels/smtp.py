@@ -5,7 +5,7 @@ import ssl
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Literal, Self
@@ -16,7 +16,8 @@ from services.chassis.telemetry.logs import get_logger
 from services.chassis.telemetry.metrics import gauge
 from services.notification.application.ports.invoices import Mail
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent
-from services.notification.domain.smtp_replies import OPERATOR_FLOOR, classify_smtp
+from services.notification.domain.smtp_replies import CLOSING, OPERATOR_FLOOR, classify_smtp
+from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
 log = get_logger(__name__)
 _open = gauge("tocsin_smtp_connections", "Open connections to the mail server.")
@@ -26,8 +27,8 @@ Tls = Literal["none", "starttls", "tls"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpOptions:
-    """Where and how to hand e-mails over. `timeout` bounds each command, and for how long a connection is waited for; a
-    connection carries at most `per_connection` e-mails and rests at most `idle`."""
+    """Where and how to hand e-mails over. A connection is waited for as long as for making one; it carries at most
+    `per_connection` e-mails and rests at most `idle`."""
 
     host: str
     port: int
@@ -38,7 +39,7 @@ class SmtpOptions:
     connections: int = 16
     per_connection: int = 1000
     idle: timedelta = timedelta(seconds=20)
-    timeout: timedelta = timedelta(seconds=15)
+    timeouts: SmtpTimeouts = field(default_factory=SmtpTimeouts)
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class SmtpMailer:
     async def send(self, mail: Mail) -> Outcome:
         """One attempt. After the message was handed over, a lost connection or a time-out is an unknown outcome; as
         long as it waits for a connection, it is none."""
-        deadline = asyncio.get_running_loop().time() + self._options.timeout.total_seconds()
+        deadline = asyncio.get_running_loop().time() + self._options.timeouts.connect.total_seconds()
         try:
             async with asyncio.timeout_at(deadline):
                 await self._slots.acquire()
@@ -80,7 +81,7 @@ class SmtpMailer:
                     async with asyncio.timeout_at(deadline):
                         connection = await self._take()
                 except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-                    return _failed(error, unknown=False)
+                    return replace(_failed(error, unknown=False), away=True)
                 outcome = await self._dialogue(connection, mail)
                 if outcome is not None:
                     return outcome
@@ -89,22 +90,24 @@ class SmtpMailer:
 
     async def _dialogue(self, connection: _Connection, mail: Mail) -> Outcome | None:
         """The outcome; None when a connection that had rested turned out to be dead, and another is worth a try."""
-        handed_over = good = False
+        named = handed_over = good = False
         try:
-            client = connection.client
+            client, timeouts = connection.client, self._options.timeouts
             options = [f"SIZE={len(mail.content)}"] if client.supports_extension("size") else None
-            await client.mail(self._options.sender, options=options)
-            await client.rcpt(mail.recipient)
+            await client.mail(self._options.sender, options=options, timeout=timeouts.mail.total_seconds())
+            named = True
+            await client.rcpt(mail.recipient, timeout=timeouts.rcpt.total_seconds())
             handed_over = True
-            reply = await client.data(mail.content)
+            reply = await client.data(mail.content, timeout=timeouts.data.total_seconds())
             good = True
         except aiosmtplib.SMTPResponseException as error:
             good = await self._reset(connection)
-            return _refused(error)
+            refused = _refused(error)
+            return refused if named else replace(refused, away=error.code == CLOSING)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             if connection.used and not handed_over:
                 return None
-            return _failed(error, unknown=handed_over)
+            return replace(_failed(error, unknown=handed_over), away=not named)
         finally:
             await self._give_back(connection, good)
         return Sent(reply.message[:200])
@@ -120,7 +123,7 @@ class SmtpMailer:
         client = aiosmtplib.SMTP(
             hostname=options.host,
             port=options.port,
-            timeout=options.timeout.total_seconds(),
+            timeout=options.timeouts.connect.total_seconds(),
             use_tls=options.tls == "tls",
             start_tls=options.tls == "starttls",
             username=options.user or None,
@@ -182,4 +185,4 @@ def _failed(error: Exception, *, unknown: bool) -> Failure:
             critical=True,
         )
     what = "the outcome is unknown" if unknown else "the mail server cannot be reached"
-    return Failure(kind=FailureKind.TRANSIENT, code=f"SMTP_{name}", message=what, unknown=unknown)
+    return Failure(kind=FailureKind.TRANSIENT, code=f"SMTP_{name}", message=what, unknown=unknown, unanswered=True)

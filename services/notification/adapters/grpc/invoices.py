@@ -7,15 +7,19 @@ from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.notifications import Context
 from services.notification.adapters.grpc.positions import read_position
 from services.notification.application.invoice_queries import InvoiceQueries
+from services.notification.application.invoice_retries import InvoiceRetries
 from tocsin.notification.v1 import invoice_service_pb2 as pb
 from tocsin.notification.v1 import invoice_service_pb2_grpc as rpc
+
+MAX_AT_ONCE = 10_000
 
 
 class InvoiceServicer(rpc.InvoiceServiceServicer):
     """Messages in, queries to the use cases, messages out."""
 
-    def __init__(self, queries: InvoiceQueries) -> None:
+    def __init__(self, queries: InvoiceQueries, retries: InvoiceRetries) -> None:
         self._queries = queries
+        self._retries = retries
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.Invoice:
         """See the contract."""
@@ -32,6 +36,16 @@ class InvoiceServicer(rpc.InvoiceServiceServicer):
             invoices=[mappers.invoice(item) for item in found[:limit]],
             next_page_token=tokens.next(found, limit, lambda item: (item.created_at.isoformat(), item.debt.id)),
         )
+
+    async def RetryInvoice(self, request: pb.RetryInvoiceRequest, context: Context) -> pb.Invoice:
+        """See the contract."""
+        return mappers.invoice(await self._retries.retry(request.debt))
+
+    async def RetryInvoices(self, request: pb.RetryInvoicesRequest, context: Context) -> pb.RetryInvoicesResponse:
+        """See the contract."""
+        wanted = mappers.invoice_filter(request.filter)
+        retried, more = await self._retries.retry_many(wanted, request.limit or MAX_AT_ONCE, dry_run=request.dry_run)
+        return pb.RetryInvoicesResponse(retried=retried, more=more)
 
     async def DownloadInvoice(self, request: pb.DownloadInvoiceRequest, context: Context) -> HttpBody:
         """See the contract."""

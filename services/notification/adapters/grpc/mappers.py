@@ -12,7 +12,7 @@ from services.chassis.errors import FieldViolation, InvalidArgument
 from services.notification.application.ports.notifications import AbandonedFilter, NotificationFilter
 from services.notification.domain.dead_letter import DeadLetter, LetterFilter, LetterState, ReasonClass
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
-from services.notification.domain.invoice import Invoice, InvoiceState
+from services.notification.domain.invoice import Invoice, InvoiceFilter, InvoiceState
 from services.notification.domain.notification import Attempt, ChannelName, Draft, Notification, Planned, Status, Type
 from services.notification.domain.receipt import Receipt, ReceiptKind
 from services.notification.domain.statistics import Period
@@ -247,12 +247,26 @@ def invoice(value: Invoice) -> invoice_service_pb2.Invoice:
         error=value.error,
         create_time=timestamp(value.created_at),
         mail_time=timestamp(value.mailed_at),
+        next_attempt_time=timestamp(value.next_attempt_at),
+        doubtful=value.doubtful,
     )
 
 
 def invoice_state(value: int) -> InvoiceState | None:
     """None for unspecified."""
     return InvoiceState(invoice_service_pb2.Invoice.State.Name(cast(Any, value))) if value else None
+
+
+def invoice_filter(value: invoice_service_pb2.InvoiceFilter) -> InvoiceFilter:
+    """Which invoices are to be tried again. Raises PeriodInvalid."""
+    period(value)
+    return InvoiceFilter(
+        state=invoice_state(value.state) or InvoiceState.FAILED,
+        debt_file=value.debt_file,
+        code=value.code,
+        since=time_of(value, "from"),
+        until=time_of(value, "to"),
+    )
 
 
 def dead_letter(value: DeadLetter, payload_json: str = "") -> dead_letter_service_pb2.DeadLetter:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from services.notification.adapters.memory.state import Letter, utc_now
 from services.notification.application.claimed_delivery import (
     ClaimedInvoice,
+    Deferred,
     InvoiceChange,
     InvoiceClaims,
     Mailed,
@@ -16,8 +17,10 @@ from services.notification.application.claimed_delivery import (
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Failure
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,14 +55,34 @@ class InMemoryInvoices:
             self._rows[debt.id] = _Row(made, now)
         return len(new)
 
-    async def retry_abandoned(self, debt: str) -> bool:
+    async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:
         """See InvoiceStore."""
-        row = self._rows.get(debt)
-        if row is None or row.invoice.state is not InvoiceState.FAILED:
-            return False
-        state = InvoiceState.PENDING if row.invoice.place is None else InvoiceState.STORED
-        self._rows[debt] = _Row(replace(row.invoice, state=state, attempts=0), self._now())
-        return True
+        found = self._wanted(wanted)[:limit]
+        for row in found:
+            row.due = self._now()
+            if row.invoice.state is InvoiceState.FAILED:
+                state = InvoiceState.PENDING if row.invoice.place is None else InvoiceState.STORED
+                row.invoice, row.history = replace(row.invoice, state=state, attempts=0), ()
+        return len(found)
+
+    async def count(self, wanted: InvoiceFilter, limit: int) -> int:
+        """See InvoiceStore."""
+        return len(self._wanted(wanted)[:limit])
+
+    def _wanted(self, wanted: InvoiceFilter) -> list[_Row]:
+        def waits(row: _Row) -> bool:
+            one = row.invoice
+            return (
+                one.state is wanted.state
+                and (one.state is not InvoiceState.STORED or (not row.lease and (row.due or _NEVER) > self._now()))
+                and wanted.debt in ("", one.debt.id)
+                and wanted.debt_file in ("", one.debt.debt_file)
+                and one.error.startswith(wanted.code)
+                and (wanted.since is None or one.created_at >= wanted.since)
+                and (wanted.until is None or one.created_at < wanted.until)
+            )
+
+        return sorted(filter(waits, self._rows.values()), key=lambda row: (row.invoice.created_at, row.invoice.debt.id))
 
     async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
         """See InvoiceStore."""
@@ -101,6 +124,9 @@ class InMemoryInvoices:
                 row.sending, row.due = True, self._now() + self._lease
             case Mailed(failure=Failure() as failure, wait=wait):
                 self._fail(row, failure, wait)
+            case Deferred(failure=failure, wait=wait):
+                row.lease, row.due, row.sending = "", self._now() + wait, False
+                row.invoice = replace(row.invoice, error=failure.text)
             case Mailed():
                 attempts = row.invoice.attempts + 1
                 row.invoice = replace(
@@ -112,12 +138,24 @@ class InMemoryInvoices:
     def _fail(self, row: _Row, failure: Failure, wait: timedelta | None) -> None:
         now = self._now()
         state = InvoiceState.FAILED if wait is None else row.invoice.state
-        row.invoice = replace(row.invoice, state=state, attempts=row.invoice.attempts + 1, error=failure.text)
+        row.invoice = replace(
+            row.invoice,
+            state=state,
+            attempts=row.invoice.attempts + 1,
+            error=failure.text,
+            doubtful=row.invoice.doubtful or failure.unknown,
+        )
         row.history = (*row.history, Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
         row.lease, row.sending = "", False
         row.due = None if wait is None else now + wait
         if wait is None:
             self.letters.append(Letter(f"invoice/{row.invoice.debt.id}", row.history))
+
+    async def renew(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """See InvoiceStore."""
+        for claimed in invoices:
+            if (row := self._held(claimed)) is not None:
+                row.due = self._now() + self._lease
 
     async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
         """See InvoiceStore."""
@@ -133,20 +171,29 @@ class InMemoryInvoices:
         """See InvoiceStore."""
         if (row := self._rows.get(debt)) is None:
             raise InvoiceNotFound(metadata={"id": debt})
-        return row.invoice
+        return _shown(row)
 
     async def page(
         self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
     ) -> Sequence[Invoice]:
         """See InvoiceStore."""
         found = [
-            row.invoice
+            _shown(row)
             for id_, row in self._rows.items()
             if (not debt_file or row.invoice.debt.debt_file == debt_file)
             and (state is None or row.invoice.state is state)
             and (after is None or (row.invoice.created_at, id_) < after)
         ]
         return sorted(found, key=lambda one: (one.created_at, one.debt.id), reverse=True)[:limit]
+
+    async def knows_file(self, debt_file: str) -> bool:
+        """See InvoiceStore."""
+        return any(row.invoice.debt.debt_file == debt_file for row in self._rows.values())
+
+
+def _shown(row: _Row) -> Invoice:
+    waits = not row.lease and bool(row.invoice.error)
+    return replace(row.invoice, next_attempt_at=row.due if waits else None)
 
 
 def _claimed(row: _Row) -> ClaimedInvoice:
@@ -156,5 +203,6 @@ def _claimed(row: _Row) -> ClaimedInvoice:
         state=row.invoice.state,
         attempts=row.invoice.attempts,
         place=row.invoice.place,
-        unknown=row.sending,
+        crashed=row.sending,
+        doubtful=row.invoice.doubtful,
     )

@@ -24,6 +24,8 @@ RETRY_CONSUMER = "deliveries"
 DELIVERY_HEADER = "Tocsin-Delivery"
 """What a dead letter of ours is about: `notification/<tenant>/<id>`, `event/<subscription>/<event id>` or
 `invoice/<debt>`."""
+INVOICE_LETTERS = f"{SERVICE}/{RETRY_CONSUMER}/invoice/"
+"""What dead letters of invoices are about, without the debt, as `DeadLetter.about` has it."""
 TENANT_HEADER = "Tocsin-Tenant"
 _STATUS_CHANGED = notifications_pb2.NotificationStatusChanged.DESCRIPTOR.full_name
 

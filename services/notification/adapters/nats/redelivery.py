@@ -8,6 +8,7 @@ from services.notification.application.ports.invoices import InvoiceStore
 from services.notification.application.ports.notifications import NotificationStore
 from services.notification.application.ports.webhooks import SubscriptionStore
 from services.notification.application.tenants import Tenants
+from services.notification.domain.invoice import InvoiceFilter
 
 OPTIONS = ConsumerOptions(
     service=events.SERVICE,
@@ -42,6 +43,6 @@ class Redelivery:
                 if not await self._subscriptions.resend(public_event(delivery), subscription):
                     raise Permanent("the subscription is gone or disabled")
             case ["invoice", debt]:
-                await self._invoices.retry_abandoned(debt)
+                await self._invoices.retry(InvoiceFilter(debt=debt), 1, events.SOURCE)
             case _:
                 raise Permanent("no work of this service")

@@ -11,6 +11,7 @@ from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.application.claimed_delivery import (
     ClaimedInvoice,
+    Deferred,
     InvoiceChange,
     InvoiceClaims,
     Mailed,
@@ -18,21 +19,22 @@ from services.notification.application.claimed_delivery import (
 )
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 _COLUMNS = """
     debt, debt_file, name, government_id, email, amount, due_date, state, attempts, error, history::text AS history,
-    object, object_offset, object_length, created_at, mailed_at
+    object, object_offset, object_length, created_at, mailed_at, doubtful,
+    CASE WHEN lease IS NULL AND error <> '' THEN next_attempt_at END AS next_attempt_at
 """
 _CLAIM = f"""
     WITH due AS (
-        SELECT debt AS id, sending_at IS NOT NULL AS unknown FROM invoices
+        SELECT debt AS id, sending_at IS NOT NULL AS crashed FROM invoices
         WHERE next_attempt_at <= $1 AND (state = 'PENDING' OR $3) ORDER BY next_attempt_at LIMIT $2
         FOR UPDATE SKIP LOCKED
     )
     UPDATE invoices SET lease = $4, next_attempt_at = $5 FROM due WHERE debt = due.id
-    RETURNING {_COLUMNS}, due.unknown
+    RETURNING {_COLUMNS}, due.crashed
 """
 _PAGE = f"SELECT {_COLUMNS} FROM invoices /*where*/ ORDER BY created_at DESC, debt DESC LIMIT $1"
 _REGISTER = """
@@ -46,11 +48,29 @@ _REGISTER = """
     )
     SELECT count(*) FROM made
 """
-_RETRY = """
-    UPDATE invoices SET
-        state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
-        attempts = 0, history = '[]', lease = NULL, sending_at = NULL, next_attempt_at = $2
-    WHERE debt = $1 AND state = 'FAILED'
+_FOUND = "SELECT debt FROM invoices /*where*/ ORDER BY created_at, debt LIMIT $1"
+_RETRY = f"""
+    WITH wanted AS ({_FOUND} FOR UPDATE SKIP LOCKED), again AS (
+        UPDATE invoices i SET
+            state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
+            attempts = CASE WHEN state = 'FAILED' THEN 0 ELSE attempts END,
+            history = CASE WHEN state = 'FAILED' THEN '[]' ELSE history END,
+            next_attempt_at = $2
+        FROM wanted WHERE i.debt = wanted.debt RETURNING i.debt
+    ), letters AS (
+        UPDATE dead_letters d SET state = 'RETRIED', closed_at = $2, closed_by = $3, last_try_at = NULL
+        FROM again WHERE d.about = $4 || again.debt AND d.state = 'OPEN'
+    )
+    SELECT count(*) FROM again
+"""
+_RENEW = """
+    WITH ours AS (
+        SELECT i.debt FROM invoices i JOIN unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+            ON i.debt = c.debt AND i.lease = c.lease
+        -- What is being written down has its lease from there.
+        FOR UPDATE OF i SKIP LOCKED
+    )
+    UPDATE invoices i SET next_attempt_at = $3 FROM ours WHERE i.debt = ours.debt
 """
 _WAKE = "SELECT pg_notify('notification_invoices', '')"
 _CONSUMER = "invoices"
@@ -86,12 +106,20 @@ class PostgresInvoices:
             await connection.execute(_WAKE)
         return made
 
-    async def retry_abandoned(self, debt: str) -> bool:
+    async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:
         """See InvoiceStore."""
         async with self._database.transaction() as connection:
-            done = await connection.execute(_RETRY, debt, await self._clock.now(connection))
+            now = await self._clock.now(connection)
+            where = _wanted(wanted, now, limit, now, by, events.INVOICE_LETTERS)
+            retried = await connection.fetchval(where.into(_RETRY), *where.arguments)
             await connection.execute(_WAKE)
-        return done == "UPDATE 1"
+        return retried
+
+    async def count(self, wanted: InvoiceFilter, limit: int) -> int:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            where = _wanted(wanted, await self._clock.now(connection), limit)
+            return await connection.fetchval(where.into(f"SELECT count(*) FROM ({_FOUND}) AS found"), *where.arguments)
 
     async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
         """See InvoiceStore."""
@@ -113,7 +141,8 @@ class PostgresInvoices:
                 state=InvoiceState(row["state"]),
                 attempts=row["attempts"],
                 place=rows.place(row),
-                unknown=row["unknown"],
+                crashed=row["crashed"],
+                doubtful=row["doubtful"],
             )
             for row in found
         ]
@@ -146,10 +175,13 @@ class PostgresInvoices:
             sending = [change.invoice for change in changes if isinstance(change, Sending)]
             mailed = [change.invoice for change in changes if isinstance(change, Mailed) and change.failure is None]
             failed = [change for change in changes if isinstance(change, Mailed) and change.failure is not None]
+            deferred = [change for change in changes if isinstance(change, Deferred)]
             ours = await self._sending(connection, sending, now) if sending else set[_Lease]()
             ours |= await self._mailed(connection, mailed, now) if mailed else set[_Lease]()
             if failed:
                 ours |= await self._failed(connection, failed, now)
+            if deferred:
+                ours |= await self._deferred(connection, deferred, now)
         return [(change.invoice.debt.id, change.invoice.lease) in ours for change in changes]
 
     async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
@@ -200,17 +232,38 @@ class PostgresInvoices:
                 UPDATE invoices SET
                     state = CASE WHEN $2::timestamptz IS NULL THEN 'FAILED' ELSE state END,
                     attempts = attempts + 1, error = $3, history = $4::json, next_attempt_at = $2, lease = NULL,
-                    sending_at = NULL
+                    sending_at = NULL, doubtful = doubtful OR $5
                 WHERE debt = $1
                 """,
                 debt.id,
                 None if change.wait is None else now + change.wait,
                 failure.text,
                 rows.dump_history(history),
+                failure.unknown,
             )
             if change.wait is None:
                 await self._outbox.add_encoded(connection, [events.invoice_letter(debt, history, row["created_at"])])
         return ours
+
+    @staticmethod
+    async def _deferred(connection: Connection, changes: Sequence[Deferred], now: datetime) -> set[_Lease]:
+        found = await connection.fetch(
+            """
+            UPDATE invoices i SET error = c.error, next_attempt_at = c.at, lease = NULL, sending_at = NULL
+            FROM unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[]) AS c (debt, lease, error, at)
+            WHERE i.debt = c.debt AND i.lease = c.lease RETURNING c.debt, c.lease::text AS lease
+            """,
+            *_leases([change.invoice for change in changes]),
+            [change.failure.text for change in changes],
+            [now + change.wait for change in changes],
+        )
+        return {(row["debt"], row["lease"]) for row in found}
+
+    async def renew(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            now = await self._clock.now(connection)
+            await connection.execute(_RENEW, *_leases(invoices), now + self._lease)
 
     async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
         """See InvoiceStore."""
@@ -247,6 +300,28 @@ class PostgresInvoices:
         async with self._database.connection() as connection:
             found = await connection.fetch(where.into(_PAGE), *where.arguments)
         return [rows.invoice(row) for row in found]
+
+    async def knows_file(self, debt_file: str) -> bool:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval("SELECT EXISTS (SELECT FROM invoices WHERE debt_file = $1)", debt_file)
+
+
+def _wanted(wanted: InvoiceFilter, now: datetime, *first: object) -> Conditions:
+    where = Conditions(*first)
+    where.add(f"state = '{wanted.state}'")
+    if wanted.state is InvoiceState.STORED:
+        where.add("lease IS NULL AND next_attempt_at > {}", now)
+    for column, value in (("debt", wanted.debt), ("debt_file", wanted.debt_file)):
+        if value:
+            where.add(f"{column} = {{}}", value)
+    if wanted.code:
+        where.add("starts_with(error, {})", wanted.code)
+    if wanted.since is not None:
+        where.add("created_at >= {}::timestamptz", wanted.since)
+    if wanted.until is not None:
+        where.add("created_at < {}::timestamptz", wanted.until)
+    return where
 
 
 def _leases(invoices: Sequence[ClaimedInvoice]) -> tuple[list[str], list[str]]:

@@ -135,6 +135,8 @@ def invoice(row: Row) -> Invoice:
         created_at=row["created_at"],
         mailed_at=row["mailed_at"],
         place=place(row),
+        next_attempt_at=row["next_attempt_at"],
+        doubtful=row["doubtful"],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, InvoiceClaims
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Place
+from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
 
 
 class InvoiceStore(Protocol):
@@ -17,8 +17,13 @@ class InvoiceStore(Protocol):
         """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
         ...
 
-    async def retry_abandoned(self, debt: str) -> bool:
-        """A FAILED invoice becomes due now, with attempts from zero; False when it is in another state, or unknown."""
+    async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:
+        """Up to `limit` of them, the oldest first, are due now: FAILED ones with attempts from zero; how many. Their
+        open dead letters are RETRIED, by `by`. What is being worked on is left out."""
+        ...
+
+    async def count(self, wanted: InvoiceFilter, limit: int) -> int:
+        """How many `retry` would find, up to `limit`."""
         ...
 
     async def claim(self, limit: int, *, mail: bool) -> InvoiceClaims:
@@ -33,6 +38,10 @@ class InvoiceStore(Protocol):
         """Writes all in one transaction; False where the lease was taken over."""
         ...
 
+    async def renew(self, invoices: Sequence[ClaimedInvoice]) -> None:
+        """Their leases begin anew; those taken over are left alone."""
+        ...
+
     async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
         """Hands back what was claimed and not sent."""
         ...
@@ -45,6 +54,10 @@ class InvoiceStore(Protocol):
         self, *, debt_file: str, state: InvoiceState | None, limit: int, after: Position | None
     ) -> Sequence[Invoice]:
         """Up to `limit` invoices, newest first, after the position."""
+        ...
+
+    async def knows_file(self, debt_file: str) -> bool:
+        """Whether there is an invoice from this debt file."""
         ...
 
 

@@ -83,6 +83,9 @@ const (
 	ErrorReason_ERROR_REASON_RECEIPT_EARLY ErrorReason = 21
 	// ERROR_REASON_ENDPOINT_LIMIT: the user has as many addresses as one may have, 100 (RESOURCE_EXHAUSTED). Metadata: user, limit.
 	ErrorReason_ERROR_REASON_ENDPOINT_LIMIT ErrorReason = 22
+	// ERROR_REASON_INVOICE_NOT_WAITING: the invoice has neither failed nor waits for another attempt (FAILED_PRECONDITION). Metadata:
+	// id (of the debt), state.
+	ErrorReason_ERROR_REASON_INVOICE_NOT_WAITING ErrorReason = 23
 )
 
 // Enum value maps for ErrorReason.
@@ -111,6 +114,7 @@ var (
 		20: "ERROR_REASON_SUBSCRIPTION_EXISTS",
 		21: "ERROR_REASON_RECEIPT_EARLY",
 		22: "ERROR_REASON_ENDPOINT_LIMIT",
+		23: "ERROR_REASON_INVOICE_NOT_WAITING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -136,6 +140,7 @@ var (
 		"ERROR_REASON_SUBSCRIPTION_EXISTS":    20,
 		"ERROR_REASON_RECEIPT_EARLY":          21,
 		"ERROR_REASON_ENDPOINT_LIMIT":         22,
+		"ERROR_REASON_INVOICE_NOT_WAITING":    23,
 	}
 )
 
@@ -170,7 +175,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\x95\x06\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xbb\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -195,7 +200,8 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_NOT_SIGNED\x10\x13\x12$\n" +
 	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14\x12\x1e\n" +
 	"\x1aERROR_REASON_RECEIPT_EARLY\x10\x15\x12\x1f\n" +
-	"\x1bERROR_REASON_ENDPOINT_LIMIT\x10\x16B\xda\x01\n" +
+	"\x1bERROR_REASON_ENDPOINT_LIMIT\x10\x16\x12$\n" +
+	" ERROR_REASON_INVOICE_NOT_WAITING\x10\x17B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

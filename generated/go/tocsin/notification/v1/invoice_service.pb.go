@@ -104,12 +104,17 @@ type Invoice struct {
 	DebtFile string `protobuf:"bytes,6,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
 	// attempts made to send the e-mail.
 	Attempts int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// error of the last attempt; empty on success.
+	// error of the last attempt, or why none is made now (MAIL_SERVER_AWAY); empty on success.
 	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	// create_time is when the debt became known here.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// mail_time is when the mail server took the e-mail.
-	MailTime      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=mail_time,json=mailTime,proto3" json:"mail_time,omitempty"`
+	MailTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=mail_time,json=mailTime,proto3" json:"mail_time,omitempty"`
+	// next_attempt_time is when the e-mail is tried again, after it could not be sent; absent otherwise.
+	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
+	// doubtful tells that the mail server may have taken an e-mail without saying so: the same e-mail, with the same Message-ID, may
+	// have arrived twice.
+	Doubtful      bool `protobuf:"varint,12,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -212,6 +217,20 @@ func (x *Invoice) GetMailTime() *timestamppb.Timestamp {
 		return x.MailTime
 	}
 	return nil
+}
+
+func (x *Invoice) GetNextAttemptTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAttemptTime
+	}
+	return nil
+}
+
+func (x *Invoice) GetDoubtful() bool {
+	if x != nil {
+		return x.Doubtful
+	}
+	return false
 }
 
 // GetInvoiceRequest names the debt.
@@ -434,11 +453,258 @@ func (x *DownloadInvoiceRequest) GetDebt() string {
 	return ""
 }
 
+// RetryInvoiceRequest names the debt.
+type RetryInvoiceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debt whose invoice is tried again.
+	Debt          string `protobuf:"bytes,1,opt,name=debt,proto3" json:"debt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryInvoiceRequest) Reset() {
+	*x = RetryInvoiceRequest{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryInvoiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryInvoiceRequest) ProtoMessage() {}
+
+func (x *RetryInvoiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryInvoiceRequest.ProtoReflect.Descriptor instead.
+func (*RetryInvoiceRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RetryInvoiceRequest) GetDebt() string {
+	if x != nil {
+		return x.Debt
+	}
+	return ""
+}
+
+// InvoiceFilter says which invoices are meant; all FAILED ones when it is empty.
+type InvoiceFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// state: FAILED (also when it is unspecified), or STORED for those that wait for their next attempt.
+	State Invoice_State `protobuf:"varint,1,opt,name=state,proto3,enum=tocsin.notification.v1.Invoice_State" json:"state,omitempty"`
+	// debt_file that they come from; empty for all.
+	DebtFile string `protobuf:"bytes,2,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
+	// code with which the error begins, for example `SMTP_4` or `RENDER_FAILED`; empty for all.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// from is the earliest create_time, included; absent for the first.
+	From *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the end of the create_times, not included; absent for now.
+	To            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceFilter) Reset() {
+	*x = InvoiceFilter{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceFilter) ProtoMessage() {}
+
+func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceFilter.ProtoReflect.Descriptor instead.
+func (*InvoiceFilter) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *InvoiceFilter) GetState() Invoice_State {
+	if x != nil {
+		return x.State
+	}
+	return Invoice_STATE_UNSPECIFIED
+}
+
+func (x *InvoiceFilter) GetDebtFile() string {
+	if x != nil {
+		return x.DebtFile
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// RetryInvoicesRequest says which ones are tried again.
+type RetryInvoicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// filter that they match.
+	Filter *InvoiceFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// limit is the most that one call tries again: 10,000 by default and at most.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// dry_run counts them (up to the limit), and changes nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryInvoicesRequest) Reset() {
+	*x = RetryInvoicesRequest{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryInvoicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryInvoicesRequest) ProtoMessage() {}
+
+func (x *RetryInvoicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryInvoicesRequest.ProtoReflect.Descriptor instead.
+func (*RetryInvoicesRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RetryInvoicesRequest) GetFilter() *InvoiceFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *RetryInvoicesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *RetryInvoicesRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// RetryInvoicesResponse tells how many are tried again.
+type RetryInvoicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// retried invoices; with `dry_run` those that would be.
+	Retried int32 `protobuf:"varint,1,opt,name=retried,proto3" json:"retried,omitempty"`
+	// more there are: call again.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryInvoicesResponse) Reset() {
+	*x = RetryInvoicesResponse{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryInvoicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryInvoicesResponse) ProtoMessage() {}
+
+func (x *RetryInvoicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryInvoicesResponse.ProtoReflect.Descriptor instead.
+func (*RetryInvoicesResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RetryInvoicesResponse) GetRetried() int32 {
+	if x != nil {
+		return x.Retried
+	}
+	return 0
+}
+
+func (x *RetryInvoicesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 var File_tocsin_notification_v1_invoice_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb9\x03\n" +
+	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9d\x04\n" +
 	"\aInvoice\x12\x12\n" +
 	"\x04debt\x18\x01 \x01(\tR\x04debt\x12;\n" +
 	"\x05state\x18\x02 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateR\x05state\x12\x14\n" +
@@ -451,7 +717,9 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x127\n" +
 	"\tmail_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\bmailTime\"O\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bmailTime\x12F\n" +
+	"\x11next_attempt_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x12\x1a\n" +
+	"\bdoubtful\x18\f \x01(\bR\bdoubtful\"O\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\n" +
@@ -473,7 +741,24 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\binvoices\x18\x01 \x03(\v2\x1f.tocsin.notification.v1.InvoiceR\binvoices\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\";\n" +
 	"\x16DownloadInvoiceRequest\x12!\n" +
-	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt2\xbf\x03\n" +
+	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"8\n" +
+	"\x13RetryInvoiceRequest\x12!\n" +
+	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"\x90\x02\n" +
+	"\rInvoiceFilter\x12I\n" +
+	"\x05state\x18\x01 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateB\f\xbaH\t\x82\x01\x06\x18\x00\x18\x02\x18\x04R\x05state\x12&\n" +
+	"\tdebt_file\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bdebtFile\x120\n" +
+	"\x04code\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_.]{0,64}$R\x04code\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"\x9c\x01\n" +
+	"\x14RetryInvoicesRequest\x12I\n" +
+	"\x06filter\x18\x01 \x01(\v2%.tocsin.notification.v1.InvoiceFilterB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x06filter\x12 \n" +
+	"\x05limit\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\x05limit\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"E\n" +
+	"\x15RetryInvoicesResponse\x12\x18\n" +
+	"\aretried\x18\x01 \x01(\x05R\aretried\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more2\xf4\x05\n" +
 	"\x0eInvoiceService\x12\x88\x01\n" +
 	"\n" +
 	"GetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x8a\xb5\x18\f\n" +
@@ -481,7 +766,11 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"debts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x90\x02\x01\x12\x92\x01\n" +
 	"\fListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"'\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/invoices\x90\x02\x01\x12\x8c\x01\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/invoices\x90\x02\x01\x12\x93\x01\n" +
+	"\fRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/invoices/{debt}:retry\x12\x9c\x01\n" +
+	"\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/invoices:retry\x12\x8c\x01\n" +
 	"\x0fDownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x8a\xb5\x18\f\n" +
 	"\n" +
 	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x90\x02\x01B\xdd\x01\n" +
@@ -500,7 +789,7 @@ func file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_notification_v1_invoice_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tocsin_notification_v1_invoice_service_proto_goTypes = []any{
 	(Invoice_State)(0),             // 0: tocsin.notification.v1.Invoice.State
 	(*Invoice)(nil),                // 1: tocsin.notification.v1.Invoice
@@ -508,26 +797,39 @@ var file_tocsin_notification_v1_invoice_service_proto_goTypes = []any{
 	(*ListInvoicesRequest)(nil),    // 3: tocsin.notification.v1.ListInvoicesRequest
 	(*ListInvoicesResponse)(nil),   // 4: tocsin.notification.v1.ListInvoicesResponse
 	(*DownloadInvoiceRequest)(nil), // 5: tocsin.notification.v1.DownloadInvoiceRequest
-	(*timestamppb.Timestamp)(nil),  // 6: google.protobuf.Timestamp
-	(*httpbody.HttpBody)(nil),      // 7: google.api.HttpBody
+	(*RetryInvoiceRequest)(nil),    // 6: tocsin.notification.v1.RetryInvoiceRequest
+	(*InvoiceFilter)(nil),          // 7: tocsin.notification.v1.InvoiceFilter
+	(*RetryInvoicesRequest)(nil),   // 8: tocsin.notification.v1.RetryInvoicesRequest
+	(*RetryInvoicesResponse)(nil),  // 9: tocsin.notification.v1.RetryInvoicesResponse
+	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
+	(*httpbody.HttpBody)(nil),      // 11: google.api.HttpBody
 }
 var file_tocsin_notification_v1_invoice_service_proto_depIdxs = []int32{
-	0, // 0: tocsin.notification.v1.Invoice.state:type_name -> tocsin.notification.v1.Invoice.State
-	6, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
-	6, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
-	0, // 3: tocsin.notification.v1.ListInvoicesRequest.state:type_name -> tocsin.notification.v1.Invoice.State
-	1, // 4: tocsin.notification.v1.ListInvoicesResponse.invoices:type_name -> tocsin.notification.v1.Invoice
-	2, // 5: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
-	3, // 6: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
-	5, // 7: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
-	1, // 8: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
-	4, // 9: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
-	7, // 10: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: tocsin.notification.v1.Invoice.state:type_name -> tocsin.notification.v1.Invoice.State
+	10, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
+	10, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
+	10, // 3: tocsin.notification.v1.Invoice.next_attempt_time:type_name -> google.protobuf.Timestamp
+	0,  // 4: tocsin.notification.v1.ListInvoicesRequest.state:type_name -> tocsin.notification.v1.Invoice.State
+	1,  // 5: tocsin.notification.v1.ListInvoicesResponse.invoices:type_name -> tocsin.notification.v1.Invoice
+	0,  // 6: tocsin.notification.v1.InvoiceFilter.state:type_name -> tocsin.notification.v1.Invoice.State
+	10, // 7: tocsin.notification.v1.InvoiceFilter.from:type_name -> google.protobuf.Timestamp
+	10, // 8: tocsin.notification.v1.InvoiceFilter.to:type_name -> google.protobuf.Timestamp
+	7,  // 9: tocsin.notification.v1.RetryInvoicesRequest.filter:type_name -> tocsin.notification.v1.InvoiceFilter
+	2,  // 10: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
+	3,  // 11: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
+	6,  // 12: tocsin.notification.v1.InvoiceService.RetryInvoice:input_type -> tocsin.notification.v1.RetryInvoiceRequest
+	8,  // 13: tocsin.notification.v1.InvoiceService.RetryInvoices:input_type -> tocsin.notification.v1.RetryInvoicesRequest
+	5,  // 14: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
+	1,  // 15: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
+	4,  // 16: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
+	1,  // 17: tocsin.notification.v1.InvoiceService.RetryInvoice:output_type -> tocsin.notification.v1.Invoice
+	9,  // 18: tocsin.notification.v1.InvoiceService.RetryInvoices:output_type -> tocsin.notification.v1.RetryInvoicesResponse
+	11, // 19: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_invoice_service_proto_init() }
@@ -541,7 +843,7 @@ func file_tocsin_notification_v1_invoice_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_invoice_service_proto_rawDesc), len(file_tocsin_notification_v1_invoice_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	InvoiceService_GetInvoice_FullMethodName      = "/tocsin.notification.v1.InvoiceService/GetInvoice"
 	InvoiceService_ListInvoices_FullMethodName    = "/tocsin.notification.v1.InvoiceService/ListInvoices"
+	InvoiceService_RetryInvoice_FullMethodName    = "/tocsin.notification.v1.InvoiceService/RetryInvoice"
+	InvoiceService_RetryInvoices_FullMethodName   = "/tocsin.notification.v1.InvoiceService/RetryInvoices"
 	InvoiceService_DownloadInvoice_FullMethodName = "/tocsin.notification.v1.InvoiceService/DownloadInvoice"
 )
 
@@ -33,8 +35,14 @@ const (
 type InvoiceServiceClient interface {
 	// GetInvoice tells where the invoice of a debt is. NOT_FOUND until its debt is known here.
 	GetInvoice(ctx context.Context, in *GetInvoiceRequest, opts ...grpc.CallOption) (*Invoice, error)
-	// ListInvoices returns invoices, newest first.
+	// ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes.
 	ListInvoices(ctx context.Context, in *ListInvoicesRequest, opts ...grpc.CallOption) (*ListInvoicesResponse, error)
+	// RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+	// open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+	RetryInvoice(ctx context.Context, in *RetryInvoiceRequest, opts ...grpc.CallOption) (*Invoice, error)
+	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+	// comes.
+	RetryInvoices(ctx context.Context, in *RetryInvoicesRequest, opts ...grpc.CallOption) (*RetryInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
 	DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
 }
@@ -67,6 +75,26 @@ func (c *invoiceServiceClient) ListInvoices(ctx context.Context, in *ListInvoice
 	return out, nil
 }
 
+func (c *invoiceServiceClient) RetryInvoice(ctx context.Context, in *RetryInvoiceRequest, opts ...grpc.CallOption) (*Invoice, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Invoice)
+	err := c.cc.Invoke(ctx, InvoiceService_RetryInvoice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invoiceServiceClient) RetryInvoices(ctx context.Context, in *RetryInvoicesRequest, opts ...grpc.CallOption) (*RetryInvoicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryInvoicesResponse)
+	err := c.cc.Invoke(ctx, InvoiceService_RetryInvoices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *invoiceServiceClient) DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(httpbody.HttpBody)
@@ -85,8 +113,14 @@ func (c *invoiceServiceClient) DownloadInvoice(ctx context.Context, in *Download
 type InvoiceServiceServer interface {
 	// GetInvoice tells where the invoice of a debt is. NOT_FOUND until its debt is known here.
 	GetInvoice(context.Context, *GetInvoiceRequest) (*Invoice, error)
-	// ListInvoices returns invoices, newest first.
+	// ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes.
 	ListInvoices(context.Context, *ListInvoicesRequest) (*ListInvoicesResponse, error)
+	// RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+	// open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+	RetryInvoice(context.Context, *RetryInvoiceRequest) (*Invoice, error)
+	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+	// comes.
+	RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
 	DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
@@ -104,6 +138,12 @@ func (UnimplementedInvoiceServiceServer) GetInvoice(context.Context, *GetInvoice
 }
 func (UnimplementedInvoiceServiceServer) ListInvoices(context.Context, *ListInvoicesRequest) (*ListInvoicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListInvoices not implemented")
+}
+func (UnimplementedInvoiceServiceServer) RetryInvoice(context.Context, *RetryInvoiceRequest) (*Invoice, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryInvoice not implemented")
+}
+func (UnimplementedInvoiceServiceServer) RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryInvoices not implemented")
 }
 func (UnimplementedInvoiceServiceServer) DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error) {
 	return nil, status.Error(codes.Unimplemented, "method DownloadInvoice not implemented")
@@ -165,6 +205,42 @@ func _InvoiceService_ListInvoices_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InvoiceService_RetryInvoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryInvoiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).RetryInvoice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_RetryInvoice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).RetryInvoice(ctx, req.(*RetryInvoiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InvoiceService_RetryInvoices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryInvoicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).RetryInvoices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_RetryInvoices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).RetryInvoices(ctx, req.(*RetryInvoicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InvoiceService_DownloadInvoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DownloadInvoiceRequest)
 	if err := dec(in); err != nil {
@@ -197,6 +273,14 @@ var InvoiceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListInvoices",
 			Handler:    _InvoiceService_ListInvoices_Handler,
+		},
+		{
+			MethodName: "RetryInvoice",
+			Handler:    _InvoiceService_RetryInvoice_Handler,
+		},
+		{
+			MethodName: "RetryInvoices",
+			Handler:    _InvoiceService_RetryInvoices_Handler,
 		},
 		{
 			MethodName: "DownloadInvoice",

@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Invoice(_message.Message):
-    __slots__ = ("debt", "state", "email", "amount", "due_date", "debt_file", "attempts", "error", "create_time", "mail_time")
+    __slots__ = ("debt", "state", "email", "amount", "due_date", "debt_file", "attempts", "error", "create_time", "mail_time", "next_attempt_time", "doubtful")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Invoice.State]
@@ -39,6 +39,8 @@ class Invoice(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     MAIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DOUBTFUL_FIELD_NUMBER: _ClassVar[int]
     debt: str
     state: Invoice.State
     email: str
@@ -49,7 +51,9 @@ class Invoice(_message.Message):
     error: str
     create_time: _timestamp_pb2.Timestamp
     mail_time: _timestamp_pb2.Timestamp
-    def __init__(self, debt: _Optional[str] = ..., state: _Optional[_Union[Invoice.State, str]] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mail_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    next_attempt_time: _timestamp_pb2.Timestamp
+    doubtful: bool
+    def __init__(self, debt: _Optional[str] = ..., state: _Optional[_Union[Invoice.State, str]] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mail_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doubtful: _Optional[bool] = ...) -> None: ...
 
 class GetInvoiceRequest(_message.Message):
     __slots__ = ("debt",)
@@ -82,3 +86,40 @@ class DownloadInvoiceRequest(_message.Message):
     DEBT_FIELD_NUMBER: _ClassVar[int]
     debt: str
     def __init__(self, debt: _Optional[str] = ...) -> None: ...
+
+class RetryInvoiceRequest(_message.Message):
+    __slots__ = ("debt",)
+    DEBT_FIELD_NUMBER: _ClassVar[int]
+    debt: str
+    def __init__(self, debt: _Optional[str] = ...) -> None: ...
+
+class InvoiceFilter(_message.Message):
+    __slots__ = ("state", "debt_file", "code", "to")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    state: Invoice.State
+    debt_file: str
+    code: str
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[Invoice.State, str]] = ..., debt_file: _Optional[str] = ..., code: _Optional[str] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class RetryInvoicesRequest(_message.Message):
+    __slots__ = ("filter", "limit", "dry_run")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    filter: InvoiceFilter
+    limit: int
+    dry_run: bool
+    def __init__(self, filter: _Optional[_Union[InvoiceFilter, _Mapping]] = ..., limit: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class RetryInvoicesResponse(_message.Message):
+    __slots__ = ("retried", "more")
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    retried: int
+    more: bool
+    def __init__(self, retried: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...

@@ -46,6 +46,16 @@ class InvoiceServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.FromString,
                 _registered_method=True)
+        self.RetryInvoice = channel.unary_unary(
+                '/tocsin.notification.v1.InvoiceService/RetryInvoice',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoiceRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.Invoice.FromString,
+                _registered_method=True)
+        self.RetryInvoices = channel.unary_unary(
+                '/tocsin.notification.v1.InvoiceService/RetryInvoices',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.FromString,
+                _registered_method=True)
         self.DownloadInvoice = channel.unary_unary(
                 '/tocsin.notification.v1.InvoiceService/DownloadInvoice',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.DownloadInvoiceRequest.SerializeToString,
@@ -65,7 +75,23 @@ class InvoiceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvoices(self, request, context):
-        """ListInvoices returns invoices, newest first.
+        """ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryInvoice(self, request, context):
+        """RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+        open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryInvoices(self, request, context):
+        """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+        comes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,6 +116,16 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     servicer.ListInvoices,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'RetryInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryInvoice,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoiceRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.Invoice.SerializeToString,
+            ),
+            'RetryInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryInvoices,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.SerializeToString,
             ),
             'DownloadInvoice': grpc.unary_unary_rpc_method_handler(
                     servicer.DownloadInvoice,
@@ -152,6 +188,60 @@ class InvoiceService:
             '/tocsin.notification.v1.InvoiceService/ListInvoices',
             tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.InvoiceService/RetryInvoice',
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoiceRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.Invoice.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.InvoiceService/RetryInvoices',
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

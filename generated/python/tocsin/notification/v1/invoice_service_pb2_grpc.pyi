@@ -37,7 +37,15 @@ class InvoiceServiceStub:
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.Invoice]
     """GetInvoice tells where the invoice of a debt is. NOT_FOUND until its debt is known here."""
     ListInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]
-    """ListInvoices returns invoices, newest first."""
+    """ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes."""
+    RetryInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.RetryInvoiceRequest, _invoice_service_pb2.Invoice]
+    """RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+    open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+    """
+    RetryInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.RetryInvoicesRequest, _invoice_service_pb2.RetryInvoicesResponse]
+    """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+    comes.
+    """
     DownloadInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]
     """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
 
@@ -49,7 +57,15 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """GetInvoice tells where the invoice of a debt is. NOT_FOUND until its debt is known here."""
     ListInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]  # type: ignore[assignment]
-    """ListInvoices returns invoices, newest first."""
+    """ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes."""
+    RetryInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.RetryInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
+    """RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+    open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+    """
+    RetryInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.RetryInvoicesRequest, _invoice_service_pb2.RetryInvoicesResponse]  # type: ignore[assignment]
+    """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+    comes.
+    """
     DownloadInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
 
@@ -70,7 +86,27 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.ListInvoicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.ListInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.ListInvoicesResponse]]:
-        """ListInvoices returns invoices, newest first."""
+        """ListInvoices returns invoices, newest first. NOT_FOUND for a debt file from which no invoice comes."""
+
+    @_abc_1.abstractmethod
+    def RetryInvoice(
+        self,
+        request: _invoice_service_pb2.RetryInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
+        """RetryInvoice tries an invoice again now: a FAILED one with all its attempts, a STORED one that waits for its next attempt. Its
+        open dead letter is closed. FAILED_PRECONDITION (INVOICE_NOT_WAITING) for what is mailed, or being worked on.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryInvoices(
+        self,
+        request: _invoice_service_pb2.RetryInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.RetryInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.RetryInvoicesResponse]]:
+        """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
+        comes.
+        """
 
     @_abc_1.abstractmethod
     def DownloadInvoice(
