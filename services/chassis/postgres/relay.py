@@ -77,7 +77,7 @@ class OutboxRelay:
                 metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
                 log.warning("outbox.database_lost", schema=self._schema, error=repr(error))
                 self._woken.clear()
-                await self._pause(stop, _PAUSE_AFTER_FAILURE)
+                await self._pause((stop, self._woken), _PAUSE_AFTER_FAILURE)
 
     async def _session(self, stop: asyncio.Event) -> None:
         settings = PoolOptions().session_settings(self._schema, f"tocsin-{self._schema}-outbox")
@@ -88,7 +88,8 @@ class OutboxRelay:
             while not await connection.fetchval(
                 "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"tocsin:outbox:{self._schema}"
             ):
-                await self._pause(stop, _STAND_BY)
+                # Commits of this process poke, and are nothing to one that stands by.
+                await self._pause((stop,), _STAND_BY)
                 if stop.is_set():
                     return
             log.info("outbox.relay_active", schema=self._schema)
@@ -104,7 +105,7 @@ class OutboxRelay:
             self._woken.clear()
             rows = await self._read(connection)
             if not rows:
-                await self._pause(stop, self._poll)
+                await self._pause((stop, self._woken), self._poll)
                 continue
             done = await self._publish(rows)
             if done:
@@ -113,7 +114,7 @@ class OutboxRelay:
             if len(done) < len(rows):
                 metrics.RELAY_FAILURES.labels(schema=self._schema).inc()
                 self._woken.clear()
-                await self._pause(stop, _PAUSE_AFTER_FAILURE)
+                await self._pause((stop, self._woken), _PAUSE_AFTER_FAILURE)
 
     async def _read(self, connection: "asyncpg.Connection[asyncpg.Record]") -> list[_Row]:
         records = await connection.fetch(
@@ -236,8 +237,10 @@ class OutboxRelay:
     def _on_terminated(self, *_: object) -> None:
         self._woken.set()
 
-    async def _pause(self, stop: asyncio.Event, time: timedelta) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]
+    @staticmethod
+    async def _pause(events: Sequence[asyncio.Event], time: timedelta) -> None:
+        """Until one of these is set, or the time is over."""
+        waits = [asyncio.ensure_future(event.wait()) for event in events]
         try:
             await asyncio.wait(waits, timeout=time.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
         finally:

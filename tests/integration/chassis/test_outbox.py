@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import NoneType
@@ -148,6 +148,35 @@ async def test_two_relays_keep_the_order_and_the_second_takes_over(
         await add(200)
         await eventually(lambda: is_empty(chassis_database))
     assert await stored(nats_connection) == [f"{n:04}" for n in range(300)]
+
+
+async def test_a_relay_that_stands_by_asks_seldom_however_often_it_is_poked(
+    chassis_dsn: str, chassis_database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def pause(events: Sequence[asyncio.Event], time: timedelta) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0) if any(event.is_set() for event in events) else await events[0].wait()
+
+    stop = asyncio.Event()
+    async with running_relay(chassis_dsn, publisher):
+        async with chassis_database.transaction() as connection:
+            await outbox.add(connection, event("first"))
+        await eventually(lambda: is_empty(chassis_database))  # that one works
+        waiting = OutboxRelay(chassis_dsn, schema=SCHEMA, publisher=publisher)
+        monkeypatch.setattr(waiting, "_pause", pause)
+        waiting.poke()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(waiting.run(stop))
+            for n in range(20):
+                waiting.poke()
+                async with chassis_database.transaction() as connection:
+                    await outbox.add(connection, event(f"{n}"))
+            await eventually(lambda: is_empty(chassis_database))
+            stop.set()
+    assert asked == 1
 
 
 async def test_thousands_of_events_leave_in_a_second_or_so(
