@@ -51,7 +51,7 @@ class NatsServer:
             max_payload: 1MB
             jetstream {{
                 store_dir: "{self._directory / "data"}"
-                sync_interval: {self._sync_interval}
+                sync_interval: "{self._sync_interval}"
                 max_memory_store: 256MB
                 max_file_store: 100GB
             }}

@@ -23,6 +23,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from services.chassis.errors import Unavailable
 from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.consumer_lag import tell_lag
 from services.chassis.nats.dead_letters import Failure, dead_letter
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.delivery_order import DeliveryOrder, OutOfOrder
@@ -86,6 +87,7 @@ class BatchReader:
         self._order = DeliveryOrder()
         self._unsettled: dict[int, Delivery] = {}
         self._ticker: asyncio.Task[None] | None = None
+        self._lag: asyncio.Task[None] | None = None
 
     async def fetch(self, limit: int, max_wait: timedelta) -> Sequence[Delivery]:
         """Up to `limit` messages as soon as there is one, none after `max_wait`.
@@ -174,7 +176,10 @@ class BatchReader:
     async def start(self) -> None:
         """Takes over the consumer and begins to keep unsettled messages alive."""
         await self.rewind()
-        self._ticker = asyncio.create_task(self._keep_alive(), name=f"{self._options.label}:progress")
+        options = self._options
+        self._ticker = asyncio.create_task(self._keep_alive(), name=f"{options.label}:progress")
+        lag = tell_lag(self._connection, options.stream, options.durable, label=options.label)
+        self._lag = asyncio.create_task(lag, name=f"{options.label}:lag")
 
     async def _keep_alive(self) -> None:
         while True:
@@ -184,8 +189,7 @@ class BatchReader:
 
     async def close(self) -> None:
         """Stops pulling. What is unacknowledged comes again to the next reader."""
-        if self._ticker is not None:
-            await cancel(self._ticker)
+        await cancel(*(task for task in (self._ticker, self._lag) if task is not None))
         await self._source.close()
 
 

@@ -21,6 +21,7 @@ from opentelemetry import trace
 from services.chassis.handler_stage import stage_of
 from services.chassis.nats import metrics
 from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.consumer_lag import tell_lag
 from services.chassis.nats.delivery import Delivery
 from services.chassis.nats.envelope import trace_context
 from services.chassis.nats.publisher import Publisher
@@ -111,14 +112,14 @@ class PullConsumer(ABC):
         async with asyncio.TaskGroup() as tasks:
             ticker = tasks.create_task(self._tick(), name=f"{self._options.label}:progress")
             waker = tasks.create_task(self._wake_on(stop), name=f"{self._options.label}:stop")
+            lag = tasks.create_task(self._tell_lag(), name=f"{self._options.label}:lag")
             try:
                 await self._pull_until(stop, tasks)
                 for message in await self._source.close():
                     await self._settler.hand_back(self._delivery(message))
                 await self._finish()
             finally:
-                ticker.cancel()
-                waker.cancel()
+                await cancel(ticker, waker, lag)
 
     async def _pull_until(self, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         while not stop.is_set():
@@ -153,6 +154,10 @@ class PullConsumer(ABC):
         await stop.wait()
         self._source.wake()
         self._freed.set()
+
+    async def _tell_lag(self) -> None:
+        options = self._options
+        await tell_lag(self._connection, options.stream, options.durable, label=options.label)
 
     async def _tick(self) -> None:
         pause = self._options.ack_wait.total_seconds() / 3

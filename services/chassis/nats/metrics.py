@@ -15,6 +15,12 @@ CONSUMED = counter(
     ["consumer", "outcome"],
 )
 IN_FLIGHT = gauge("tocsin_messages_in_flight", "Deliveries that wait for their outcome.", ["consumer"])
+WAITING = gauge(
+    "tocsin_consumer_waiting_messages",
+    "Messages that have not been delivered to anybody yet. Each process that reads the consumer tells the same.",
+    ["consumer"],
+    shared=True,
+)
 RESUBSCRIBED = counter(
     "tocsin_consumer_resubscribed", "Times that the watchdog renewed a pull subscription.", ["consumer", "cause"]
 )

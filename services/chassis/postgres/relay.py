@@ -22,6 +22,7 @@ from services.chassis.nats.publisher import MANY, MAX_TOGETHER, Publisher
 from services.chassis.postgres import metrics
 from services.chassis.postgres.bundles import unpack
 from services.chassis.postgres.errors import CONNECTION_LOST
+from services.chassis.postgres.outbox_depth import MEASURE_EVERY, OutboxDepth
 from services.chassis.postgres.pool import PoolOptions, open_session
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -56,12 +57,14 @@ class OutboxRelay:
         publisher: Publisher,
         batch: int = 500,
         poll: timedelta = timedelta(seconds=1),
+        measure_every: timedelta = MEASURE_EVERY,
     ) -> None:
         self._dsn = dsn
         self._schema = schema
         self._publisher = publisher
         self._batch = batch
         self._poll = poll
+        self._depth = OutboxDepth(schema, measure_every)
         self._woken = asyncio.Event()
 
     def poke(self) -> None:
@@ -97,12 +100,14 @@ class OutboxRelay:
             connection.add_termination_listener(self._on_terminated)
             await self._relay(connection, stop)
         finally:
+            self._depth.end()
             with suppress(*CONNECTION_LOST, TimeoutError):
                 await connection.close(timeout=2)
 
     async def _relay(self, connection: "asyncpg.Connection[asyncpg.Record]", stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._woken.clear()
+            await self._depth.measure(connection)
             rows = await self._read(connection)
             if not rows:
                 await self._pause((stop, self._woken), self._poll)

@@ -38,9 +38,9 @@ def counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Counte
     return Counter(name, documentation, labels)
 
 
-def gauge(name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
-    """A gauge. Over workers it is the sum of the living ones."""
-    return Gauge(name, documentation, labels, multiprocess_mode="livesum")
+def gauge(name: str, documentation: str, labels: Sequence[str] = (), *, shared: bool = False) -> Gauge:
+    """A gauge. Over workers it is the sum of the living ones; of what each tells alike (`shared`) the maximum."""
+    return Gauge(name, documentation, labels, multiprocess_mode="livemax" if shared else "livesum")
 
 
 def histogram(

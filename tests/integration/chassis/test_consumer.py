@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+from prometheus_client import REGISTRY
 
 from services.chassis.errors import Unavailable
 from services.chassis.nats import (
@@ -18,6 +19,7 @@ from services.chassis.nats import (
     RetryAfter,
     RetryPolicy,
     TopologyOptions,
+    consumer_lag,
     ensure_streams,
     open_nats,
 )
@@ -60,6 +62,25 @@ async def test_what_is_published_is_handled_once_and_acknowledged(
         await eventually(lambda: seen["late"] == 1)
     assert set(seen.values()) == {1}
     assert await unsettled(nats_connection) == 0
+
+
+async def test_what_waits_at_the_consumer_is_told(
+    nats_connection: NatsConnection, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_lag, "EVERY_SECONDS", 0.02)
+    gate = asyncio.Event()
+
+    async def handle(_: Delivery) -> None:
+        await gate.wait()
+
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("tocsin_consumer_waiting_messages", {"consumer": "tests/reader"})
+
+    await publisher.publish_many([event(str(n)) for n in range(5)])
+    async with running_consumer(nats_connection, options(max_in_flight=1), handle):
+        await eventually(lambda: told() == 4)
+        gate.set()
+        await eventually(lambda: told() == 0)
 
 
 async def test_no_more_than_max_in_flight_run_at_once(nats_connection: NatsConnection, publisher: Publisher) -> None:

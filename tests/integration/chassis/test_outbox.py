@@ -3,9 +3,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import NoneType
+from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+from prometheus_client import REGISTRY
 
 from services.chassis.errors import InvalidArgument, Unavailable
 from services.chassis.nats import (
@@ -44,7 +46,7 @@ outbox = Outbox(source="tocsin/tests")
 
 
 @asynccontextmanager
-async def running_relay(dsn: str, publisher: Publisher, **more: int) -> AsyncIterator[OutboxRelay]:
+async def running_relay(dsn: str, publisher: Publisher, **more: Any) -> AsyncIterator[OutboxRelay]:
     relay = OutboxRelay(dsn, schema=SCHEMA, publisher=publisher, **more)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -84,6 +86,31 @@ async def test_only_what_was_committed_is_published_and_in_order(
 
 async def is_empty(database: Database) -> bool:
     return await waiting(database) == 0
+
+
+def told(metric: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"schema": SCHEMA}) or 0.0
+
+
+async def test_what_waits_is_told_by_the_relay_that_works(
+    chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
+) -> None:
+    """As long as no stream takes the events."""
+
+    async def add(*values: str) -> None:
+        events = [Event("tocsin.nowhere.v1.x", StringValue(value=value), id=value) for value in values]
+        async with chassis_database.transaction() as connection:
+            await outbox.add(connection, *events)
+
+    await add("a", "b")
+    async with running_relay(chassis_dsn, publisher, measure_every=timedelta(0)):
+        await eventually(lambda: told("tocsin_outbox_waiting_rows") == 2)
+        first = told("tocsin_outbox_oldest_seconds")
+        await eventually(lambda: told("tocsin_outbox_oldest_seconds") > first > 0)
+        await add("c")
+        await eventually(lambda: told("tocsin_outbox_waiting_rows") == 3)
+    assert told("tocsin_outbox_waiting_rows") == told("tocsin_outbox_oldest_seconds") == 0
+    assert await waiting(chassis_database) == 3
 
 
 async def test_whoever_asks_is_told_when_the_broker_has_it(
