@@ -34,7 +34,10 @@ while [ $# -gt 0 ]; do
     --dry-run) dry_run=true ;;
     -h | --help) show_help && exit ;;
     -*) wrong "unknown option: $1" ;;
-    *) [ -z "$overlay" ] || wrong "one overlay at a time: $overlay, $1" && overlay=$1 ;;
+    *)
+      [ -z "$overlay" ] || wrong "one overlay at a time: $overlay, $1"
+      overlay=$1
+      ;;
   esac
   shift
 done

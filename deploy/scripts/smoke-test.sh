@@ -23,7 +23,10 @@ while [ $# -gt 0 ]; do
     --dry-run) dry_run=true ;;
     -h | --help) show_help && exit ;;
     -*) wrong "unknown option: $1" ;;
-    *) [ -z "$edge" ] || wrong "one edge at a time: $edge, $1" && edge=${1%/} ;;
+    *)
+      [ -z "$edge" ] || wrong "one edge at a time: $edge, $1"
+      edge=${1%/}
+      ;;
   esac
   shift
 done
