@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,6 @@ class Kube:
     """The cluster that KUBECONFIG names."""
 
     issuer: DevIssuer
-    forwards: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self, *arguments: str, given: str | None = None, check: bool = True, timeout: float = _LONG) -> str:
         """What `kubectl` prints, in the namespace."""
@@ -59,23 +58,39 @@ class Kube:
     def rolled_out(self, name: str, within: int = 400) -> None:
         self.run("rollout", "status", f"deployment/{name}", f"--timeout={within}s", timeout=within + 30)
 
+    def has_all_copies(self, pod: str) -> bool:
+        """Whether a server of NATS is there, and holds all that its streams and consumers have."""
+        asked = self.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8222/proxy/healthz", check=False)
+        return '"status":"ok"' in asked
+
     def token(self, life: timedelta = timedelta(hours=4)) -> str:
         return self.issuer.mint(ttl=life)
 
     @contextmanager
     def edge(self) -> Iterator[httpx.Client]:
         """A client of the edge's Service, through the API server."""
+        headers = {"authorization": f"Bearer {self.token()}"}
+        with ExitStack() as stack:
+            client = stack.enter_context(httpx.Client(headers=headers, timeout=30, verify=trust()))
+            for _ in range(4):  # a way may end in a pod that is about to go, or not stand at all
+                with ExitStack() as attempt:
+                    client.base_url = attempt.enter_context(self._way_to_the_edge())
+                    if _reached(client):
+                        stack.push(attempt.pop_all())
+                        break
+            else:
+                pytest.fail("the edge is not reached")
+            yield client
+
+    @contextmanager
+    def _way_to_the_edge(self) -> Iterator[str]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = ["kubectl", "--namespace", NAMESPACE, "port-forward", "service/envoy", f"{port}:8080"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as forward:
             try:
-                headers = {"authorization": f"Bearer {self.token()}"}
-                url = f"http://127.0.0.1:{port}"
-                with httpx.Client(base_url=url, headers=headers, timeout=30, verify=trust()) as client:
-                    eventually("the edge to be reached", lambda: _reached(client))
-                    yield client
+                yield f"http://127.0.0.1:{port}"
             finally:
                 forward.terminate()
 
@@ -93,7 +108,7 @@ class Kube:
             self.run("exec", run, "--", "python", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
             self.run("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{run}", "--timeout=60s")
             load.ledger = json.loads(self.run("logs", run).splitlines()[-1])
-            print(json.dumps({**load.ledger, "failures": len(load.ledger["failures"])}))
+            print(load)
             self.run("delete", "pod", run, "--wait=false")
 
 
@@ -108,6 +123,13 @@ class Load:
     @property
     def failures(self) -> list[str]:
         return self.ledger["failures"]
+
+    def __str__(self) -> str:
+        readings, notes = sum(self.ledger["acknowledged"].values()), sum(self.ledger["notes"].values())
+        return (
+            f"{self.ledger['calls']} calls, {len(self.failures)} failed: {readings} readings, "
+            f"{len(self.ledger['alerts'])} alerts, {notes} notifications; the slowest took {self.ledger['slowest']} s"
+        )
 
 
 def _load_pod(load: Load, clients: int, pause: float, token: str) -> list[dict[str, Any]]:
@@ -166,10 +188,14 @@ def _load_pod(load: Load, clients: int, pause: float, token: str) -> list[dict[s
 
 
 def _reached(client: httpx.Client) -> bool:
-    try:
-        return client.get("/livez", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if client.get("/livez", timeout=5).status_code == 200:
+                return True
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    return False
 
 
 def eventually(what: str, condition: Callable[[], bool], within: float = 60.0, every: float = 0.5) -> None:
