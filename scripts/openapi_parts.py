@@ -142,13 +142,42 @@ UPLOAD_FIELDS: dict[str, dict[str, Any]] = {
         "format": "int64",
         "minimum": 0,
         "default": 0,
-        "description": "Fails the whole file once more rows than this were rejected; no limit when 0.",
+        "description": "Fails the whole file once more rows than this were rejected; without this and `rejectPercent` "
+        "the deployment's limit counts.",
     },
+    "rejectPercent": {
+        "type": "number",
+        "format": "double",
+        "minimum": 0,
+        "maximum": 100,
+        "default": 0,
+        "description": "Fails the whole file when more than this share of its rows were rejected; 100 is no limit.",
+    },
+    "profile": {"type": "string", "description": "The profile that says how the file is read."},
+    "charset": {
+        "type": "string",
+        "maxLength": 40,
+        "example": "windows-1252",
+        "description": "Of a file without a UTF-8 byte order mark; by default what its Content-Type says, or UTF-8.",
+    },
+    "locale": {
+        "type": "string",
+        "maxLength": 40,
+        "example": "pt-BR",
+        "description": "How amounts and dates are written; by default like 1234.50 and 2026-12-31.",
+    },
+    "currency": {
+        "type": "string",
+        "maxLength": 3,
+        "example": "BRL",
+        "description": "ISO 4217; of rows that name none.",
+    },
+    "language": {"type": "string", "example": "pt-BR", "description": "BCP 47; of debtors whose row names none."},
     "filename": {
         "type": "string",
-        "maxLength": 255,
+        "maxLength": 4096,
         "example": "debts.csv",
-        "description": "For people; the file's own name by default.",
+        "description": "For people, without folders; the file's own name by default. Kept to 255 characters.",
     },
 }
 UPLOAD_PARAMETERS: list[dict[str, Any]] = [
@@ -162,7 +191,8 @@ UPLOAD_PARAMETERS: list[dict[str, Any]] = [
 ]
 UPLOAD = {
     "required": True,
-    "description": "Rows are processed as they arrive, so the fields of a form come before its file.",
+    "description": "The fields of a form come before its file. What the file is, its first bytes say: CSV, the same "
+    "packed with gzip, or a workbook (xlsx).",
     "content": {
         "multipart/form-data": {
             "schema": {
@@ -177,6 +207,8 @@ UPLOAD = {
             "encoding": {"csv": {"contentType": "text/csv"}},
         },
         "text/csv": {"schema": FILE},
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {"schema": FILE},
+        "application/gzip": {"schema": FILE},
     },
 }
 LINES_EXAMPLE = (

@@ -1,6 +1,7 @@
 """Puts ingestion together: the only place where its parts meet. One `wire_<area>` function for each area."""
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,18 +38,22 @@ from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
+from services.ingestion.adapters.postgres.debt_profiles import PostgresDebtProfiles
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
 from services.ingestion.adapters.video_guard import MeshVideoGuard
+from services.ingestion.adapters.workbooks import Workbooks
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.debts.files import DebtFiles
+from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.application.readings import Readings
 from services.ingestion.application.series_directory import DirectoryOptions, SeriesDirectory
+from services.ingestion.domain.debts.reject_limit import RejectLimit
 from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.settings import IngestionSettings
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
@@ -206,8 +211,11 @@ def wire_debts(base: Base) -> None:
     """Debt files; those of dead processes are failed. What is being processed at a stop ends after its block."""
     settings, app = base.settings, base.app
     store = PostgresDebtFiles(base.database, base.outbox, event_debts=settings.debt_event_size)
+    profiles = PostgresDebtProfiles(base.database)
     uploads = DebtUploads(
         store,
+        profiles,
+        Workbooks(settings.debt_workbook_memory, threading.Lock()),
         UploadOptions(
             max_file=settings.debt_max_file,
             max_uploads=settings.debt_max_uploads,
@@ -217,9 +225,13 @@ def wire_debts(base: Base) -> None:
             receive_within=settings.debt_receive_within,
             lease=settings.debt_lease,
             spool=settings.debt_spool,
+            reject_limit=RejectLimit.parse(settings.debt_reject_limit),
+            currency=settings.debt_currency,
+            due_past=settings.debt_due_past,
+            due_ahead=settings.debt_due_ahead,
         ),
     )
-    servicer = DebtFileServicer(uploads, DebtFiles(store, app.server.stopping))
+    servicer = DebtFileServicer(uploads, DebtFiles(store, app.server.stopping), DebtProfiles(profiles))
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field
 
 from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+from services.ingestion.domain.debts.currencies import currency_places
+from services.ingestion.domain.debts.reject_limit import RejectLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -69,6 +71,18 @@ class IngestionSettings(ChassisSettings):
     debt_spool: Path | None = None
     """Directory for uploads under way; by default the system's for temporary files."""
 
+    debt_workbook_memory: Size = GIB
+    """What reading a workbook (xlsx) may take of memory, in a process of its own; one is read at a time."""
+    debt_reject_limit: str = ""
+    """Rejected rows at which a debt file that says nothing itself is refused as a whole, in rows (`1000`) or per cent
+    (`5%`); none by default. A limit makes a file be read twice."""
+    debt_currency: str = Field("", validation_alias="TOCSIN_DEBT_CURRENCY")
+    """Currency (ISO 4217) of debts whose file and profile name none; the same for all processes of a mesh."""
+    debt_due_past: Duration = timedelta(days=3653)
+    """How long ago a debt may have been due."""
+    debt_due_ahead: Duration = timedelta(days=18_263)
+    """How far ahead a debt may be due."""
+
     def _verify_debts(self) -> None:
         require(64 * KIB <= self.debt_max_file <= 64 * GIB, self.env("debt_max_file"), "must be from 64KiB to 64GiB")
         require(1 <= self.debt_max_uploads <= 64, self.env("debt_max_uploads"), "must be from 1 to 64")
@@ -84,6 +98,20 @@ class IngestionSettings(ChassisSettings):
             self.env("debt_receive_within"),
             "must be from the idle time to 7d",
         )
+        require(
+            64 * MIB <= self.debt_workbook_memory <= 64 * GIB,
+            self.env("debt_workbook_memory"),
+            "must be from 64MiB to 64GiB",
+        )
+        try:
+            RejectLimit.parse(self.debt_reject_limit)
+        except ValueError as error:
+            require(False, self.env("debt_reject_limit"), str(error))
+        currency = self.debt_currency
+        require(not currency or currency in currency_places(), self.env("debt_currency"), "must be one like EUR or BRL")
+        for name in ("debt_due_past", "debt_due_ahead"):
+            value = getattr(self, name)
+            require(timedelta(0) <= value <= timedelta(days=36_525), self.env(name), "must be from 0s to 36525d")
         spool = self.debt_spool
         require(spool is None or spool.is_dir(), self.env("debt_spool"), f"names no directory: {spool}")
 

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from services.chassis.nats import NatsConnection
 from services.chassis.postgres import Database
+from services.ingestion.domain.debts.conventions import Conventions
 from services.ingestion.domain.debts.header import COLUMNS as COLUMNS
-from services.ingestion.domain.debts.header import read_header
+from services.ingestion.domain.debts.header import OPTIONAL as OPTIONAL
+from services.ingestion.domain.debts.header import ColumnNames, read_header
 from services.ingestion.domain.debts.parser import Block, DebtParser
 from tests.support.eventually import eventually
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
@@ -47,11 +49,11 @@ def rows_of(count: int, start: int = 0) -> list[list[str]]:
     ]
 
 
-def content(rows: list[list[str]], **dialect: Any) -> bytes:
+def content(rows: list[list[str]], columns: Sequence[str] = COLUMNS, **dialect: Any) -> bytes:
     """The rows as a CSV with a header."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, **{"lineterminator": "\n", **dialect})
-    writer.writerows([list(COLUMNS), *rows])
+    writer.writerows([list(columns), *rows])
     return out.getvalue().encode()
 
 
@@ -61,6 +63,13 @@ def block_of(rows: Sequence[list[str]], line: int = 2) -> Block:
     layout = read_header(data, final=True)
     assert layout is not None
     return DebtParser(layout).feed(b"\n" * (line - 2) + data[layout.size :], final=True)
+
+
+def parsed(content: bytes, conventions: Conventions | None = None, names: ColumnNames | None = None) -> Block:
+    """What becomes of a whole file."""
+    layout = read_header(content, final=True, names=names)
+    assert layout is not None
+    return DebtParser(layout, conventions).feed(content[layout.size :], final=True)
 
 
 async def settled(stores: Stores) -> None:

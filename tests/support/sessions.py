@@ -18,7 +18,7 @@ _KEPT = """
 """
 
 
-EMPTIED = ("debt_chunk",)
+EMPTIED = ("debt_chunk", "debt_reject_chunk")
 """Temporary tables that stay, and that every commit empties."""
 
 

@@ -10,6 +10,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 
@@ -23,6 +25,9 @@ import (
 const (
 	chunkSize    = 256 << 10
 	maxPartValue = 4 << 10
+	maxName      = 4096
+	xlsx         = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+	parameters   = "charset, currency, dryRun, filename, language, locale, profile, rejectLimit, rejectPercent"
 )
 
 // Handler answers POST /v1/debtFiles and /upload.
@@ -40,7 +45,7 @@ func New(conn grpc.ClientConnInterface, limit int64) *Handler {
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	file, err := h.receive(r)
 	if err != nil {
-		rest.Fail(w, r, err, "")
+		rest.Fail(w, r, err, "metadata")
 		return
 	}
 	rest.Answer(w, r, file)
@@ -48,6 +53,12 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 
 func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
 	contentType := r.Header.Get("Content-Type")
+	// What is packed with gzip is unpacked by the service, which knows it by its first bytes.
+	if coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding != "" && coding != "identity" && coding != "gzip" && coding != "x-gzip" {
+		p := problem.New(http.StatusUnsupportedMediaType, problem.MediaType, fmt.Sprintf("A file may come as it is or packed with gzip, not with %.40q.", coding))
+		p.Metadata = map[string]string{"accepts": "gzip"}
+		return nil, p
+	}
 	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		kind = ""
@@ -66,13 +77,15 @@ func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
 			return nil, problem.New(http.StatusBadRequest, problem.BodyInvalid, "The Content-Type names no boundary.")
 		}
 		err = t.multipart(multipart.NewReader(r.Body, params["boundary"]))
-	case "text/csv", "application/csv", "text/plain", "application/octet-stream":
+	case "text/csv", "application/csv", "text/plain", "application/octet-stream", "application/vnd.ms-excel",
+		xlsx, "application/gzip", "application/x-gzip":
 		if r.ContentLength > h.limit {
 			return nil, rest.TooLarge(h.limit)
 		}
+		t.charset(params)
 		err = t.file(r.Body)
 	default:
-		return nil, rest.Unsupported(contentType, "multipart/form-data", "text/csv")
+		return nil, rest.Unsupported(contentType, "multipart/form-data", "text/csv", xlsx, "application/gzip")
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +104,7 @@ func fromQuery(r *http.Request) (*ingestion.UploadDebtFileRequest_Metadata, erro
 			return nil, refused(problem.QueryInvalid, name, "QUERY_TYPE", err.Error())
 		}
 		if !known {
-			return nil, refused(problem.QueryInvalid, name, "QUERY_UNKNOWN", "there is no such parameter; there are dryRun, filename, rejectLimit")
+			return nil, refused(problem.QueryInvalid, name, "QUERY_UNKNOWN", "there is no such parameter; there are "+parameters)
 		}
 	}
 	return metadata, nil
@@ -100,7 +113,7 @@ func fromQuery(r *http.Request) (*ingestion.UploadDebtFileRequest_Metadata, erro
 func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string) (known bool, err error) {
 	switch name {
 	case "filename":
-		metadata.Filename = value
+		metadata.Filename = clip(value)
 	case "dryRun", "dry_run":
 		metadata.DryRun, err = strconv.ParseBool(value)
 		if err != nil {
@@ -111,8 +124,26 @@ func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string)
 		if err != nil {
 			err = errors.New("expected a whole number")
 		}
+	case "rejectPercent", "reject_percent":
+		metadata.RejectPercent, err = strconv.ParseFloat(value, 64)
+		if err != nil {
+			err = errors.New("expected a number")
+		}
+	case "profile":
+		metadata.Profile = value
+	case "charset":
+		metadata.Charset = value
+	case "locale":
+		metadata.Locale = value
+	case "currency":
+		metadata.Currency = value
+	case "language":
+		metadata.Language = value
 	default:
 		return false, nil
+	}
+	if err == nil && !utf8.ValidString(value) {
+		err = errors.New("expected UTF-8")
 	}
 	return true, err
 }
@@ -156,7 +187,11 @@ func (t *transfer) part(part *multipart.Part) error {
 			return refused(problem.BodyInvalid, name, "PART_REPEATED", "the form has more than one file")
 		}
 		if t.metadata.Filename == "" {
-			t.metadata.Filename = part.FileName()
+			// Names of old systems are in charsets that nobody declares.
+			t.metadata.Filename = clip(strings.ToValidUTF8(part.FileName(), "\uFFFD"))
+		}
+		if _, params, err := mime.ParseMediaType(part.Header.Get("Content-Type")); err == nil {
+			t.charset(params)
 		}
 		return t.file(part)
 	}
@@ -170,13 +205,28 @@ func (t *transfer) part(part *multipart.Part) error {
 	known, err := set(t.metadata, name, string(value))
 	switch {
 	case !known:
-		return refused(problem.BodyInvalid, name, "PART_UNKNOWN", "there is no such field; there are csv (or file), dryRun, filename, rejectLimit")
+		return refused(problem.BodyInvalid, name, "PART_UNKNOWN", "there is no such field; there are csv (or file), "+parameters)
 	case err != nil:
 		return refused(problem.BodyInvalid, name, "PART_TYPE", err.Error())
 	case t.stream != nil:
-		return refused(problem.BodyInvalid, name, "PART_ORDER", "the field must come before the file, whose rows are processed as they arrive")
+		return refused(problem.BodyInvalid, name, "PART_ORDER", "the field must come before the file")
 	}
 	return nil
+}
+
+// charset takes what the Content-Type of the file says, where the client has not said it otherwise.
+func (t *transfer) charset(params map[string]string) {
+	if t.metadata.Charset == "" {
+		t.metadata.Charset = strings.ToValidUTF8(params["charset"], "\uFFFD")
+	}
+}
+
+// clip keeps the end of a name, which tells what it is: the service shortens it for people.
+func clip(name string) string {
+	if runes := []rune(name); len(runes) > maxName {
+		return string(runes[len(runes)-maxName:])
+	}
+	return name
 }
 
 // file sends the metadata and the content.

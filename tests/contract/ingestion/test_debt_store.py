@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -18,14 +18,15 @@ from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT, DEBTS_RE
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
-from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileState
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
-from tests.support.debts import block_of, row, rows_of
+from tests.support.debts import COLUMNS, OPTIONAL, block_of, content, parsed, row, rows_of
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted, DebtsRegistered
 
 EVENT_DEBTS = 4
+FORM = TextForm(",".join(COLUMNS), ",", "\n")
 OVER = timedelta(seconds=-1)
 """A lease that has run out when it begins."""
 
@@ -50,7 +51,7 @@ class Desk:
         """A file that is being processed."""
         run = await self.opened(dry_run=dry_run)
         name = sha256(data or run.file_id.encode()).hexdigest()
-        assert await self.store.begin(run, len(data), name) is None
+        assert await self.store.begin(run, len(data), name, FORM) is None
         return run
 
     async def processed(self, *blocks: Sequence[list[str]]) -> DebtFile:
@@ -116,7 +117,7 @@ def _in_postgres(database: Database) -> Desk:
 
 
 async def lines_and_reasons(desk: Desk, file_id: str) -> list[tuple[int, str]]:
-    return [(reject.line, reject.reason) for reject in await desk.store.rejects(file_id, 0, 1000)]
+    return [(reject.line, reject.broken[0].reason) for reject in await desk.store.rejects(file_id, 0, 1000)]
 
 
 async def test_a_file_goes_its_way_and_its_end_is_told(desk: Desk) -> None:
@@ -129,7 +130,7 @@ async def test_a_file_goes_its_way_and_its_end_is_told(desk: Desk) -> None:
     assert file.complete_time is None
     await desk.store.renew(run, 500)
     assert await desk.store.get(run.file_id) == replace(file, bytes=500)
-    assert await desk.store.begin(run, 900, "abc") is None
+    assert await desk.store.begin(run, 900, "abc", FORM) is None
     begun = replace(file, state=FileState.PROCESSING, bytes=900, sha256="abc")
     assert await desk.store.get(run.file_id) == begun
     assert await desk.completed() == []
@@ -142,7 +143,13 @@ async def test_a_file_goes_its_way_and_its_end_is_told(desk: Desk) -> None:
 
 
 async def test_a_block_is_stored_with_its_rejects_counts_and_events(desk: Desk) -> None:
-    rows = [row("a", name="José", amount="1234.5"), row("b", email="nobody"), row("c"), row("d", name=""), row("e")]
+    rows = [
+        row("a", name="José", amount="1234.5"),
+        row("b", email="nobody"),
+        row("c"),
+        row("d", name="", email="x"),
+        row("e"),
+    ]
     run = await desk.begun()
     async with desk.store.registering(run) as writer:
         assert await stored(writer, [rows]) == [Counts(3, 0, 2)]
@@ -157,10 +164,11 @@ async def test_a_block_is_stored_with_its_rejects_counts_and_events(desk: Desk) 
     assert debt.debt_file == run.file_id
     assert debt.create_time >= ended.create_time
     first, second = await desk.store.rejects(run.file_id, 0, 10)
-    assert (first.line, first.reason, first.column) == (3, "EMAIL_INVALID", "email")
+    assert (first.line, [astuple(b)[:2] for b in first.broken]) == (3, [("EMAIL_INVALID", "email")])
     assert first.raw == "Ana,123,nobody,10.50,2026-12-31,b"
-    assert first.message
-    assert (second.line, second.reason, second.column) == (5, "FIELD_MISSING", "name")
+    assert (second.line, [astuple(b)[:2] for b in second.broken]) == (
+        5, [("FIELD_MISSING", "name"), ("EMAIL_INVALID", "email")],
+    )  # fmt: skip
     ((file_id, sent),) = await desk.registered()
     assert (file_id, sorted(sent)) == (run.file_id, sorted([row("a", name="José", amount="1234.50"), rows[2], rows[4]]))
 
@@ -183,7 +191,10 @@ async def test_a_known_id_is_a_duplicate_or_a_conflict(desk: Desk) -> None:
     assert file.counts == Counts(2, 4, 5)
     assert await lines_and_reasons(desk, file.id) == [(line, "DEBT_ID_CONFLICT") for line in (5, 6, 9, 11, 12)]
     conflict = (await desk.store.rejects(file.id, 5, 1))[0]
-    assert (conflict.column, conflict.raw) == ("debtId", "Diego,123,ana@example.com,10.50,2026-12-31,new")
+    assert (conflict.broken[0].column, conflict.raw) == ("debtId", "Diego,123,ana@example.com,10.50,2026-12-31,new")
+    assert conflict.broken[0].message == "is known with other content: line 2 of this file came first and stands"
+    told = (await desk.store.rejects(file.id, 0, 1))[0].broken[0].message
+    assert told.startswith("is known with other content: line 2 of debt file 0")
     assert (await desk.store.debt("new")).name == "Bruno"
     assert (await desk.store.debt("old")).debt_file != file.id
     assert Counter(debt[5] for _, batch in await desk.registered() for debt in batch) == Counter(
@@ -304,7 +315,7 @@ async def test_content_that_was_processed_is_repeated(desk: Desk) -> None:
     events = await desk.completed(), await desk.registered()
     for _ in range(2):
         again = await desk.opened()
-        repeated = await desk.store.begin(again, 7, original.sha256)
+        repeated = await desk.store.begin(again, 7, original.sha256, FORM)
         assert repeated == await desk.store.get(again.file_id)
         assert repeated is not None
         assert (repeated.state, repeated.counts, repeated.identical_to) == (
@@ -338,12 +349,12 @@ async def test_content_that_is_being_processed_is_refused(desk: Desk) -> None:
     late = await desk.opened()
     name = (await desk.store.get(running.file_id)).sha256
     with pytest.raises(UploadInProgress) as refusal:
-        await desk.store.begin(late, 7, name)
+        await desk.store.begin(late, 7, name, FORM)
     assert refusal.value.metadata == {"debtFile": running.file_id}
     waiting = await desk.store.get(late.file_id)
     assert (waiting.state, waiting.sha256, waiting.bytes) == (FileState.RECEIVING, "", 0)
     await desk.store.fail(running, "broke off")
-    assert await desk.store.begin(late, 7, name) is None
+    assert await desk.store.begin(late, 7, name, FORM) is None
     await desk.store.finish(trying)
 
 
@@ -363,13 +374,13 @@ async def test_an_abandoned_file_is_failed_and_its_run_writes_nothing_more(desk:
             stored(writer, [[row("b"), row("c", email="x")]]),
             stored(checker, [[row("b"), row("c", email="x")]]),
             desk.store.renew(gone, 8),
-            desk.store.begin(gone, 8, "abc"),
+            desk.store.begin(gone, 8, "abc", FORM),
             desk.store.finish(gone),
         ):
             with pytest.raises(LeaseLost) as lost:
                 await late
             assert lost.value.metadata == {"debtFile": gone.file_id}
-        await desk.store.fail(gone, "too late", 9)
+        await desk.store.fail(gone, "too late", 7, 9)
     assert await desk.store.get(gone.file_id) == failed
     assert await desk.store.rejects(gone.file_id, 0, 10) == []
     with pytest.raises(ResourceNotFound):
@@ -428,8 +439,8 @@ async def test_rows_are_taken_between_begin_and_the_end_only(desk: Desk) -> None
 
 async def test_a_failure_is_told_once_with_the_rows_that_were_bad(desk: Desk) -> None:
     run = await desk.begun()
-    await desk.store.fail(run, "too many rejects", 3)
-    await desk.store.fail(run, "again", 5)
+    await desk.store.fail(run, "too many rejects", 11, 3)
+    await desk.store.fail(run, "again", 12, 5)
     file = await desk.store.get(run.file_id)
     assert (file.state, file.error, file.counts) == (FileState.FAILED, "too many rejects", Counts(0, 0, 3))
     assert await desk.completed() == [(run.file_id, "FAILED", Counts(0, 0, 3))]
@@ -485,3 +496,38 @@ async def test_what_does_not_exist_is_not_found(desk: Desk) -> None:
         for call in (desk.store.get(name), desk.store.rejects(name, 0, 10), desk.store.debt(name)):
             with pytest.raises(ResourceNotFound):
                 await call
+
+
+async def test_currency_and_language_belong_to_a_debt(desk: Desk) -> None:
+    rows = [
+        [*row("a", amount="1234"), "JPY", "ja"],
+        [*row("b", amount="1.5"), "KWD", ""],
+        [*row("b", amount="1.500"), "KWD", ""],
+        [*row("a", amount="1234"), "KRW", "ja"],
+        [*row("a", amount="1234"), "JPY", "en"],
+    ]
+    run = await desk.begun()
+    async with desk.store.registering(run) as writer:
+        block = parsed(content(rows, (*COLUMNS, *OPTIONAL)))
+        assert await writer.store(writer.prepare(block)) == Counts(2, 1, 2)
+    later = await desk.begun()
+    async with desk.store.registering(later) as writer:
+        assert await writer.store(writer.prepare(block)) == Counts(0, 3, 2)
+    yen, dinar = await desk.store.debt("a"), await desk.store.debt("b")
+    assert (str(yen.amount), yen.currency, yen.language, yen.line) == ("1234", "JPY", "ja", 2)
+    assert (str(dinar.amount), dinar.currency, dinar.language, dinar.line) == ("1.500", "KWD", "", 3)
+
+
+async def test_content_read_in_another_way_is_another_file(desk: Desk) -> None:
+    first = await desk.begun(b"content")
+    await desk.store.open(other := Run(new_id(), new_id(), timedelta(minutes=1), False, "de"), "debts.csv")
+    name = (await desk.store.get(first.file_id)).sha256
+    form = TextForm("a;b", ";", "\r\n")
+    assert await desk.store.begin(other, 7, name, form) is None
+    await desk.store.finish(first)
+    await desk.store.finish(other)
+    await desk.store.open(again := Run(new_id(), new_id(), timedelta(minutes=1), False, "de"), "again.csv")
+    repeated = await desk.store.begin(again, 7, name, FORM)
+    assert repeated is not None
+    assert repeated.identical_to == other.file_id
+    assert await desk.store.form(again.file_id) == await desk.store.form(other.file_id) == form

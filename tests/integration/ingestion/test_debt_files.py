@@ -135,19 +135,60 @@ async def test_bad_rows_are_listed_and_their_neighbours_registered(world: World)
     body = [piece async for piece in pieces]
     assert body[0].content_type.startswith("text/csv")
     read = list(csv.reader(io.StringIO(b"".join(piece.data for piece in body).decode(), newline="")))
-    assert read[0] == ["line", "reason", "column", "message", "raw"]
+    assert read[0] == ["\ufeffrejectLine", "rejectReason", *COLUMNS]
     assert [line[0] for line in read[1:]] == [str(line) for line in pages]
-    assert read[pages.index(1601) + 1][4] == lines[1600]
+    assert read[pages.index(1601) + 1][2:] == lines[1600].split(",")
+    assert read[pages.index(702) + 1][1:5] == [
+        "email: must be an e-mail address like name@example.com", *rows[700][:2], "'=cmd",
+    ]  # fmt: skip
 
 
 async def test_downloaded_rejects_hold_no_formulas(world: World) -> None:
-    data = content([]) + b"=1+1,2,a@b.co,1,2026-01-01,x\n+x\n@SUM(A1)\n-2\n"
+    data = content([]) + b"=1+1,2,a@b.co,1,2026-01-01,x\n+x\n@SUM(A1)\n-2\n" + "\uff1dx\n =x\n".encode()
     file = await upload(world, data)
     pieces = stub(world).DownloadDebtFileRejects(pb.DownloadDebtFileRejectsRequest(id=file.id), metadata=world.me)
     text = b"".join([piece.data async for piece in pieces]).decode()
-    raw = [line[4] for line in csv.reader(io.StringIO(text, newline=""))][1:]
-    assert raw == ["'+x", "'@SUM(A1)", "'-2"]
+    cells = [line[2] for line in csv.reader(io.StringIO(text, newline=""))][1:]
+    assert cells == ["'+x", "'@SUM(A1)", "'-2", "'\uff1dx", "' =x"]
     assert file.accepted == 1
+
+
+async def downloaded(world: World, file_id: str) -> bytes:
+    pieces = stub(world).DownloadDebtFileRejects(pb.DownloadDebtFileRejectsRequest(id=file_id), metadata=world.me)
+    return b"".join([piece.data async for piece in pieces])
+
+
+@pytest.mark.parametrize("dialect", [{"delimiter": ";", "lineterminator": "\r\n"}, {"delimiter": "\t"}, {}])
+async def test_rejects_are_mended_and_sent_again(world: World, dialect: dict[str, str]) -> None:
+    rows = [
+        row("d1", name="José", email="nobody", amount="0"),
+        row("d2"),
+        row("d3", name="=1+1", government_id="-7", due_date="soon"),
+        row("d4", name="'=quoted", amount="x"),
+        row("d5", name='Pipe 6"', email="x"),
+    ]
+    file = await upload(world, content(rows, **dialect))
+    assert (file.accepted, file.rejected) == (1, 4)
+    download = await downloaded(world, file.id)
+    delimiter, end = dialect.get("delimiter", ","), dialect.get("lineterminator", "\n")
+    assert download.startswith(b"\xef\xbb\xbf" + delimiter.join(("rejectLine", "rejectReason", *COLUMNS)).encode())
+    assert download.count(end.encode()) == 5
+    again = await upload(world, download)
+    assert (again.accepted, again.rejected) == (0, 4)  # nothing is mended
+    assert [reason for _, reason, _ in await rejects(world, again.id)] == [
+        reason for _, reason, _ in await rejects(world, file.id)
+    ]
+    mended = download.replace(b"nobody", b"jose@example.com").replace(b"soon", b"2027-01-31").replace(b"x", b"7")
+    mended = mended.replace(f"{delimiter}0{delimiter}".encode(), f"{delimiter}5{delimiter}".encode(), 1)
+    last = await upload(world, mended.replace(b"ana@e7ample", b"ana@example").replace(b"@e7ample", b"@example"))
+    assert (last.accepted, last.rejected) == (3, 1)
+    service = stub(world)
+    names = {
+        name: (await service.GetDebt(pb.GetDebtRequest(id=name), metadata=world.me)).name for name in ("d1", "d3", "d4")
+    }
+    assert names == {"d1": "José", "d3": "=1+1", "d4": "'=quoted"}
+    assert await downloaded(world, last.id) != download
+    assert (await downloaded(world, last.id)).count(b"rejectReason") == 1
 
 
 async def test_the_first_row_of_an_id_wins_within_a_file_and_against_the_database(world: World) -> None:
@@ -249,6 +290,8 @@ def damaged(change: Sequence[tuple[bytes, bytes]]) -> bytes:
         (damaged([(b"debtId", b"debtId,debtId")]), "HEADER_INVALID", {}),
         (damaged([(b"debtId", b"debtId,colour")]), "HEADER_INVALID", {}),
         (damaged([(b",", b"|")] * 5), "HEADER_INVALID", {}),
+        (b"%PDF-1.7\n", "FILE_FORMAT_INVALID", {"format": "pdf"}),
+        (b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml", "FILE_FORMAT_INVALID", {"format": "xlsx"}),
         (content([]).decode().encode("utf-16"), "ENCODING_INVALID", {"byte": "0xFF", "offset": "0", "line": "1"}),
         (damaged([(b"Ana 2999", b"Jo\xe3o")]), "ENCODING_INVALID", {"byte": "0xE3", "line": "3001"}),
         (content(rows_of(10)) + "é".encode()[:1], "ENCODING_INVALID", {"byte": "0xC3", "line": "12"}),

@@ -5,9 +5,11 @@ from contextlib import aclosing
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.empty_pb2 import Empty
 
 from services.ingestion.adapters.grpc import debt_mappers as to
 from services.ingestion.application.debts.files import DebtFiles
+from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.uploads import DebtUploads
 from tocsin.ingestion.v1 import debt_file_pb2 as files
 from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
@@ -17,8 +19,8 @@ from tocsin.ingestion.v1.debt_file_service_pb2_grpc import DebtFileServiceServic
 class DebtFileServicer(DebtFileServiceServicer):
     """See debt_file_service.proto."""
 
-    def __init__(self, uploads: DebtUploads, desk: DebtFiles) -> None:
-        self._uploads, self._desk = uploads, desk
+    def __init__(self, uploads: DebtUploads, desk: DebtFiles, profiles: DebtProfiles) -> None:
+        self._uploads, self._desk, self._profiles = uploads, desk, profiles
 
     async def UploadDebtFile(
         self, request_iterator: AsyncIterator[pb.UploadDebtFileRequest], context: Any
@@ -51,6 +53,24 @@ class DebtFileServicer(DebtFileServiceServicer):
         async with aclosing(self._desk.rejects_csv(request.id)) as pieces:
             async for piece in pieces:
                 yield HttpBody(content_type="text/csv; charset=utf-8", data=piece)
+
+    async def CreateDebtFileProfile(
+        self, request: pb.CreateDebtFileProfileRequest, context: Any
+    ) -> files.DebtFileProfile:
+        return to.profile(await self._profiles.create(request.profile.id, to.declared(request.profile)))
+
+    async def GetDebtFileProfile(self, request: pb.GetDebtFileProfileRequest, context: Any) -> files.DebtFileProfile:
+        return to.profile(await self._profiles.get(request.id))
+
+    async def ListDebtFileProfiles(
+        self, request: pb.ListDebtFileProfilesRequest, context: Any
+    ) -> pb.ListDebtFileProfilesResponse:
+        page = await self._profiles.list(request.page_size, request.page_token)
+        return pb.ListDebtFileProfilesResponse(profiles=map(to.profile, page.items), next_page_token=page.next_token)
+
+    async def DeleteDebtFileProfile(self, request: pb.DeleteDebtFileProfileRequest, context: Any) -> Empty:
+        await self._profiles.delete(request.id)
+        return Empty()
 
     async def GetDebt(self, request: pb.GetDebtRequest, context: Any) -> files.Debt:
         return to.debt(await self._desk.debt(request.id))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables, Entry
 from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, MemoryDebtWriter
-from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
@@ -33,21 +33,22 @@ class MemoryDebtFiles:
             create_time=self.tables.now(),
             complete_time=None,
         )
-        self.tables.files[run.file_id] = Entry(file, run.owner, self.tables.now() + run.lease)
+        self.tables.files[run.file_id] = Entry(file, run.owner, self.tables.now() + run.lease, run.dialect)
 
     async def renew(self, run: Run, received: int) -> None:
         entry = self.tables.mine(run)
         entry.file = replace(entry.file, bytes=received)
 
-    async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
+    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
         await self.fail_abandoned()
         entry = self.tables.mine(run)
         if not run.dry_run:
-            if (other := self._same(sha256, FileState.PROCESSING)) is not None:
+            if (other := self._same(run, sha256, FileState.PROCESSING)) is not None:
                 raise UploadInProgress(other.id)
-            earlier = self._same(sha256, FileState.COMPLETED, FileState.COMPLETED_WITH_REJECTS)
+            earlier = self._same(run, sha256, FileState.COMPLETED, FileState.COMPLETED_WITH_REJECTS)
         else:
             earlier = None
+        entry.form = form
         entry.file = replace(entry.file, state=FileState.PROCESSING, bytes=received, sha256=sha256)
         if earlier is not None:
             entry.file = replace(
@@ -60,7 +61,7 @@ class MemoryDebtFiles:
             return entry.file
         return None
 
-    def _same(self, sha256: str, *states: FileState) -> DebtFile | None:
+    def _same(self, run: Run, sha256: str, *states: FileState) -> DebtFile | None:
         """The oldest file with this content that was processed itself."""
         return next(
             (
@@ -68,6 +69,7 @@ class MemoryDebtFiles:
                 for entry in self.tables.files.values()
                 if (entry.file.sha256, entry.file.dry_run, entry.file.identical_to) == (sha256, False, "")
                 and entry.file.state in states
+                and entry.dialect == run.dialect
             ),
             None,
         )
@@ -85,12 +87,12 @@ class MemoryDebtFiles:
         some = entry.file.counts.rejected > 0
         return self.tables.end(entry, FileState.COMPLETED_WITH_REJECTS if some else FileState.COMPLETED)
 
-    async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
+    async def fail(self, run: Run, error: str, received: int = 0, rejected: int = 0) -> None:
         with suppress(LeaseLost):
             entry = self.tables.mine(run)
             counts = entry.file.counts
             counts = replace(counts, rejected=max(counts.rejected, rejected))
-            entry.file = replace(entry.file, counts=counts)
+            entry.file = replace(entry.file, counts=counts, bytes=max(entry.file.bytes, received))
             self.tables.end(entry, FileState.FAILED, error)
 
     async def fail_abandoned(self) -> int:
@@ -116,6 +118,10 @@ class MemoryDebtFiles:
         entry = self._entry(file_id)
         kept = self._entry(entry.file.identical_to or file_id).rejects
         return [kept[line] for line in sorted(kept) if line > after_line][:limit]
+
+    async def form(self, file_id: str) -> TextForm:
+        entry = self._entry(file_id)
+        return self._entry(entry.file.identical_to or file_id).form
 
     async def debt(self, debt_id: str) -> Debt:
         if debt_id not in self.tables.debts:

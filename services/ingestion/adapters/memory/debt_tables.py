@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from services.ingestion.application.debts.ports import Run
+from services.ingestion.application.debts.ports import Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.errors import LeaseLost
 
@@ -16,6 +16,8 @@ class Entry:
     file: DebtFile
     owner: str
     lease_until: datetime
+    dialect: str
+    form: TextForm = field(default_factory=lambda: TextForm("", "", ""))
     rejects: dict[int, Reject] = field(default_factory=dict[int, Reject])
 
     def add(self, counts: Counts, rejects: list[Reject]) -> None:

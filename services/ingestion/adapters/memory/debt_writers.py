@@ -70,7 +70,9 @@ def _judged(
     conflicts: list[Reject] = []
     rows = rows.by_line()
     for row in range(len(rows)):
-        name, government_id, email, amount, _, debt_id = (text.decode() for text in rows.content(row))
+        name, government_id, email, amount, _, debt_id, currency, language = (
+            text.decode() for text in rows.content(row)
+        )
         debt = Debt(
             id=debt_id,
             name=name,
@@ -78,17 +80,25 @@ def _judged(
             email=email,
             amount=Decimal(amount),
             due_date=date.fromordinal(_EPOCH + int(rows.days[row])),
+            currency=currency,
+            language=language,
             debt_file=run.file_id,
+            line=int(rows.lines[row]),
             create_time=tables.now(),
         )
         holder = known.get(debt_id) or new.setdefault(debt_id, debt)
-        if _content(holder) != _content(debt):
-            conflicts.append(rows.conflict(row))
+        if not _same(holder, debt):
+            file = "this file" if holder.debt_file == run.file_id else f"debt file {holder.debt_file}"
+            conflicts.append(rows.conflict(row, f"line {holder.line} of {file}"))
     return new, conflicts
 
 
+def _same(holder: Debt, debt: Debt) -> bool:
+    return _content(holder) == _content(debt) and holder.currency in {debt.currency, ""}
+
+
 def _content(debt: Debt) -> tuple[object, ...]:
-    return debt.name, debt.government_id, debt.email, debt.amount, debt.due_date
+    return debt.name, debt.government_id, debt.email, debt.amount, debt.due_date, debt.language
 
 
 def _outcome(block: Block, new: dict[str, Debt], conflicts: list[Reject]) -> tuple[Counts, list[Reject]]:

@@ -14,10 +14,10 @@ from services.ingestion.domain.debts.csv_scan import Bytes, Ints
 from services.ingestion.domain.debts.varlen_bytes import place
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
-_TEXTS: Final = (5, 0, 1, 2, 3, 4)  # debtId, name, governmentId, email, amount, due date
+_TEXTS: Final = (5, 0, 1, 2, 3, 4, 6, 7)  # debtId, name, governmentId, email, amount, due date, currency, language
 _TAGS: Final = tuple(
     DebtsRegistered.Debt.DESCRIPTOR.fields_by_name[name].number << 3 | 2
-    for name in ("id", "name", "government_id", "email", "amount", "due_date")
+    for name in ("id", "name", "government_id", "email", "amount", "due_date", "currency", "language")
 )
 _DEBTS_TAG: Final = DebtsRegistered.DESCRIPTOR.fields_by_name["debts"].number << 3 | 2
 _ONE_BYTE: Final = 0x80
@@ -37,7 +37,7 @@ def _debts(rows: DebtRows) -> tuple[Bytes, Ints]:
     """All debts, each as a field of the outer message, and where they begin (and, at last, end)."""
     starts, ends = rows.starts[:, _TEXTS], rows.ends[:, _TEXTS]
     sizes = ends - starts
-    heads = 2 + (sizes >= _ONE_BYTE)
+    heads = np.where(sizes > 0, 2 + (sizes >= _ONE_BYTE), 0)  # what is empty is left out
     inner = (sizes + heads).sum(axis=1)
     outer_heads = 2 + (inner >= _ONE_BYTE)
     edges = np.concatenate((np.zeros(1, np.int64), np.cumsum(inner + outer_heads)))
@@ -45,7 +45,8 @@ def _debts(rows: DebtRows) -> tuple[Bytes, Ints]:
     _head(out, edges[:-1], _DEBTS_TAG, inner)
     at = edges[:-1] + outer_heads
     for column, tag in enumerate(_TAGS):
-        _head(out, at, tag, sizes[:, column])
+        some = sizes[:, column] > 0
+        _head(out, at[some], tag, sizes[some, column])
         at = at + heads[:, column]
         place(out, at, rows.source, starts[:, column], sizes[:, column])
         at = at + sizes[:, column]

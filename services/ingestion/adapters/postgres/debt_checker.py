@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from services.chassis.postgres import Connection
 from services.chassis.postgres.errors import translated
 from services.ingestion.adapters.postgres import debt_copy
-from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, conflicting, stage
+from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, conflicting, duplicates, held, stage
 from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Reject
@@ -56,16 +56,17 @@ class DebtChecker:
         )
         found = await connection.fetch(
             f"""
-            SELECT c.line, {SAME} AS same FROM debt_chunk c JOIN debts d USING (id)
+            SELECT c.line, {SAME} AS same, d.debt_file AS holder, d.line AS holder_line
+            FROM debt_chunk c JOIN debts d USING (id)
             UNION ALL
-            SELECT c.line, {SAME} AS same FROM debt_chunk c JOIN debt_seen d USING (id)
+            SELECT c.line, {SAME}, d.debt_file, d.line FROM debt_chunk c JOIN debt_seen d USING (id)
             WHERE d.line <> c.line AND NOT EXISTS (SELECT FROM debts e WHERE e.id = c.id)
             """
         )
-        known: dict[int, bool] = {row["line"]: row["same"] for row in found}
+        known = held(found, self._run.file_id)
         rejects = block.rejects + await asyncio.to_thread(conflicting, block.rows, known)
         await add_rejects(connection, self._run.file_id, rejects)
-        counts = Counts(len(block.rows) - len(known), sum(known.values()), len(rejects))
+        counts = Counts(len(block.rows) - len(known), duplicates(known), len(rejects))
         add = counts if self._run.dry_run else Counts()
         mine = await connection.fetchval(
             """

@@ -1,7 +1,7 @@
 """Rows of debts in the binary format of COPY: no text is parsed again by the server.
 
-The columns of a row are amount, due_date, line, debt_file (together of fixed size), then name, government_id, email and
-id. A numeric is sent as base-10000 digits: here always four before the point and one behind it.
+The columns of a row are amount, due_date, line, debt_file (together of fixed size), then the texts. A numeric is sent
+as base-10000 digits: here always five before the point and one behind it.
 """
 
 from typing import Final
@@ -12,8 +12,10 @@ import numpy as np
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.varlen_bytes import place
 
-COLUMNS: Final = ("amount", "due_date", "line", "debt_file", "name", "government_id", "email", "id")
-_TEXTS: Final = (0, 1, 2, 5)  # of the columns of the file: the others are sent as numbers
+COLUMNS: Final = (
+    "amount", "due_date", "line", "debt_file", "name", "government_id", "email", "id", "currency", "language"
+)  # fmt: skip
+_TEXTS: Final = (0, 1, 2, 5, 6, 7)  # of the columns of the file: the others are sent as numbers
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 _POSTGRES_EPOCH: Final = 10_957
@@ -27,7 +29,7 @@ _FIXED: Final = np.dtype(
         ("weight", ">i2"),
         ("sign", ">i2"),
         ("scale", ">i2"),
-        ("amount", ">i2", (5,)),
+        ("amount", ">i2", (6,)),
         ("due_date_size", ">i4"),
         ("due_date", ">i4"),
         ("line_size", ">i4"),
@@ -63,11 +65,12 @@ def encode(rows: DebtRows, file_id: str) -> bytes:
 def _fixed(rows: DebtRows, file_id: str) -> "np.ndarray[tuple[int], np.dtype[np.void]]":
     fixed = np.zeros(len(rows), _FIXED)
     fixed["columns"] = len(COLUMNS)
-    fixed["amount_size"], fixed["digits"], fixed["weight"], fixed["scale"] = 18, 5, 3, 2
-    whole, places = np.divmod(rows.cents, 100)
-    for digit in range(3, -1, -1):
+    fixed["amount_size"], fixed["digits"], fixed["weight"], fixed["scale"] = 20, 6, 4, rows.places
+    tens = 10 ** np.arange(5)
+    whole, behind = np.divmod(rows.minor, tens[rows.places])
+    for digit in range(4, -1, -1):
         whole, fixed["amount"][:, digit] = np.divmod(whole, 10_000)
-    fixed["amount"][:, 4] = places * 100
+    fixed["amount"][:, 5] = behind * tens[4 - rows.places]
     fixed["due_date_size"], fixed["due_date"] = 4, rows.days - _POSTGRES_EPOCH
     fixed["line_size"], fixed["line"] = 8, rows.lines
     fixed["debt_file_size"], fixed["debt_file"] = 16, np.void(UUID(file_id).bytes)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import astuple
 from typing import Final
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from services.chassis.nats import Event
 from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
+from services.ingestion.adapters.postgres.debt_rows import reject_of
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
-from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run
+from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
@@ -40,13 +42,15 @@ class PostgresDebtFiles:
         async with self._database.connection() as connection:
             await connection.execute(
                 """
-                INSERT INTO debt_files (id, filename, dry_run, owner, lease_until) VALUES ($1, $2, $3, $4, now() + $5)
+                INSERT INTO debt_files (id, filename, dry_run, owner, lease_until, dialect)
+                VALUES ($1, $2, $3, $4, now() + $5, $6)
                 """,
                 run.file_id,
                 filename,
                 run.dry_run,
                 run.owner,
                 run.lease,
+                run.dialect,
             )
 
     async def renew(self, run: Run, received: int) -> None:
@@ -62,14 +66,15 @@ class PostgresDebtFiles:
         if not mine:
             raise LeaseLost(run.file_id)
 
-    async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
+    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
         """See the port. The unique index on the content of files being processed decides between two at once."""
         await self.fail_abandoned()
         try:
             async with self._database.transaction({"debt_files_processing": _Taken}) as connection:
                 mine = await connection.fetchval(
                     f"""
-                    UPDATE debt_files SET state = 'PROCESSING', bytes = $3, sha256 = $4, lease_until = now() + $5
+                    UPDATE debt_files SET state = 'PROCESSING', bytes = $3, sha256 = $4, lease_until = now() + $5,
+                           header = $6, delimiter = $7, line_end = $8
                     WHERE {_MINE} RETURNING true
                     """,
                     run.file_id,
@@ -77,6 +82,7 @@ class PostgresDebtFiles:
                     received,
                     sha256,
                     run.lease,
+                    *astuple(form),
                 )
                 if not mine:
                     raise LeaseLost(run.file_id)
@@ -84,7 +90,12 @@ class PostgresDebtFiles:
         except _Taken:
             async with self._database.connection() as connection:
                 other = await connection.fetchval(
-                    "SELECT id FROM debt_files WHERE sha256 = $1 AND state = 'PROCESSING' AND NOT dry_run", sha256
+                    """
+                    SELECT id FROM debt_files
+                    WHERE sha256 = $1 AND dialect = $2 AND state = 'PROCESSING' AND NOT dry_run
+                    """,
+                    sha256,
+                    run.dialect,
                 )
             raise UploadInProgress(str(other or "")) from None
 
@@ -95,7 +106,7 @@ class PostgresDebtFiles:
                    duplicates = e.duplicates, rejected = e.rejected, complete_time = now()
             FROM (
                 SELECT id, state, accepted, duplicates, rejected FROM debt_files
-                WHERE sha256 = $2 AND state IN ('COMPLETED', 'COMPLETED_WITH_REJECTS') AND NOT dry_run
+                WHERE sha256 = $2 AND dialect = $3 AND state IN ('COMPLETED', 'COMPLETED_WITH_REJECTS') AND NOT dry_run
                   AND identical_to IS NULL
                 ORDER BY create_time LIMIT 1
             ) e
@@ -103,6 +114,7 @@ class PostgresDebtFiles:
             """,
             run.file_id,
             sha256,
+            run.dialect,
         )
         return _file(row) if row else None
 
@@ -133,18 +145,19 @@ class PostgresDebtFiles:
                 raise LeaseLost(run.file_id)
             return await self._ended(connection, row)
 
-    async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
+    async def fail(self, run: Run, error: str, received: int = 0, rejected: int = 0) -> None:
         """Nothing happens when the file has ended already."""
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 f"""
-                UPDATE debt_files SET state = 'FAILED', error = $3, rejected = greatest(rejected, $4),
-                       complete_time = now()
+                UPDATE debt_files SET state = 'FAILED', error = $3, bytes = greatest(bytes, $4),
+                       rejected = greatest(rejected, $5), complete_time = now()
                 WHERE {_MINE} RETURNING {_COLUMNS}
                 """,
                 run.file_id,
                 run.owner,
                 error,
+                received,
                 rejected,
             )
             if row is not None:
@@ -217,21 +230,33 @@ class PostgresDebtFiles:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 """
-                SELECT line, reason, "column", message, raw FROM debt_rejects
+                SELECT line, reason, "column", message, raw, others FROM debt_rejects
                 WHERE debt_file = $1 AND line > $2 ORDER BY line LIMIT $3
                 """,
                 file.identical_to or file.id,
                 after_line,
                 limit,
             )
-        return [Reject(*row.values()) for row in rows]
+        return [reject_of(row) for row in rows]
+
+    async def form(self, file_id: str) -> TextForm:
+        """Raises ResourceNotFound."""
+        file = await self.get(file_id)
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                "SELECT header, delimiter, line_end FROM debt_files WHERE id = $1", file.identical_to or file.id
+            )
+        assert row is not None
+        return TextForm(*row.values())
 
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 """
-                SELECT id, name, government_id, email, amount, due_date, debt_file, create_time FROM debts WHERE id = $1
+                SELECT id, name, government_id, email, amount, due_date, currency, language, debt_file, line,
+                       create_time
+                FROM debts WHERE id = $1
                 """,
                 debt_id,
             )
@@ -244,6 +269,9 @@ class PostgresDebtFiles:
             email=row["email"],
             amount=row["amount"],
             due_date=row["due_date"],
+            currency=row["currency"],
+            language=row["language"],
+            line=row["line"],
             debt_file=str(row["debt_file"]),
             create_time=row["create_time"],
         )

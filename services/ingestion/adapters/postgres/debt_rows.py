@@ -1,19 +1,27 @@
 """What both writers of debt rows are made of."""
 
+import json
 from collections.abc import AsyncGenerator
-from typing import Final
+from dataclasses import astuple
+from typing import Final, TypeAlias
+from uuid import UUID
 
+import asyncpg
 import numpy as np
 
 from services.chassis.postgres import Connection
 from services.ingestion.adapters.postgres import debt_copy
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
-from services.ingestion.domain.debts.debt_file import Reject
+from services.ingestion.domain.debts.debt_file import Broken, Reject
 
 _PIECE: Final = 512 * 1024
-SAME: Final = """(d.name, d.government_id, d.email, d.amount, d.due_date)
-                = (c.name, c.government_id, c.email, c.amount, c.due_date)"""
-"""Whether a staged row `c` and a holder `d` of its id are the same debt."""
+_REJECT_COLUMNS: Final = ("debt_file", "line", "reason", "column", "message", "raw", "others")
+SAME: Final = """(d.name, d.government_id, d.email, d.amount, d.due_date, d.language)
+                = (c.name, c.government_id, c.email, c.amount, c.due_date, c.language)
+                AND d.currency IN (c.currency, '')"""
+"""Whether a staged row `c` and a holder `d` of its id are the same debt. Debts of old have no currency."""
+Known: TypeAlias = dict[int, str | None]
+"""Lines whose debtId is known: None where the content is the same, else where the other content stands."""
 
 
 async def copy(connection: Connection, table: str, content: bytes) -> None:
@@ -34,33 +42,62 @@ async def stage(connection: Connection, content: bytes) -> None:
     await copy(connection, "debt_chunk", content)
 
 
-def repeated(firsts: DebtRows, repeats: Repeats) -> dict[int, bool]:
-    """The lines of `repeats`, with whether they have the content of the first row of their id."""
+def repeated(firsts: DebtRows, repeats: Repeats) -> Known:
+    """The lines of `repeats`, beside the first rows of their ids."""
     pairs = zip(repeats.rows.lines.tolist(), repeats.first.tolist(), strict=True)
-    return {line: repeats.rows.content(at) == firsts.content(first) for at, (line, first) in enumerate(pairs)}
+    return {
+        line: None if repeats.rows.content(at) == firsts.content(first) else f"line {firsts.lines[first]} of this file"
+        for at, (line, first) in enumerate(pairs)
+    }
 
 
-def conflicting(rows: DebtRows, known: dict[int, bool]) -> list[Reject]:
+def held(rows: list[asyncpg.Record], file_id: str) -> Known:
+    """What a query for `line`, `same`, `holder` and `holder_line` has found."""
+    return {
+        row["line"]: None
+        if row["same"]
+        else f"line {row['holder_line']} of "
+        + ("this file" if str(row["holder"]) == file_id else f"debt file {row['holder']}")
+        for row in rows
+    }
+
+
+def duplicates(known: Known) -> int:
+    """How many of the lines have the same content."""
+    return sum(first is None for first in known.values())
+
+
+def conflicting(rows: DebtRows, known: Known) -> list[Reject]:
     """The rejects of rows whose id is known with other content."""
-    bad = [line for line, same in known.items() if not same]
-    if not bad:
+    first = {line: first for line, first in known.items() if first is not None}
+    if not first:
         return []
-    return [rows.conflict(row) for row in np.flatnonzero(np.isin(rows.lines, bad)).tolist()]
+    places = np.flatnonzero(np.isin(rows.lines, list(first))).tolist()
+    return [rows.conflict(row, first[int(rows.lines[row])]) for row in places]
 
 
 async def add_rejects(connection: Connection, file_id: str, rejects: list[Reject]) -> None:
     """Adds the rejects; those that a check of the same file has left already stay."""
-    if rejects:
-        await connection.execute(
-            """
-            INSERT INTO debt_rejects (debt_file, line, reason, "column", message, raw)
-            SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
-            ON CONFLICT DO NOTHING
-            """,
-            file_id,
-            [reject.line for reject in rejects],
-            [reject.reason for reject in rejects],
-            [reject.column for reject in rejects],
-            [reject.message for reject in rejects],
-            [reject.raw for reject in rejects],
-        )
+    if not rejects:
+        return
+    await connection.execute(
+        """
+        CREATE TEMP TABLE IF NOT EXISTS debt_reject_chunk (LIKE debt_rejects INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
+        """
+    )
+    file = UUID(file_id)
+    records = [(file, reject.line, *astuple(reject.broken[0]), reject.raw, _others(reject)) for reject in rejects]
+    await connection.copy_records_to_table("debt_reject_chunk", records=records, columns=_REJECT_COLUMNS)
+    await connection.execute("INSERT INTO debt_rejects SELECT * FROM debt_reject_chunk ON CONFLICT DO NOTHING")
+
+
+def reject_of(row: asyncpg.Record) -> Reject:
+    """The reject of a row of `debt_rejects`."""
+    first = Broken(row["reason"], row["column"], row["message"])
+    others = (Broken(*values) for values in json.loads(row["others"])) if row["others"] else ()
+    return Reject(row["line"], (first, *others), row["raw"])
+
+
+def _others(reject: Reject) -> str:
+    others = reject.broken[1:]
+    return json.dumps([astuple(broken) for broken in others]) if others else ""

@@ -18,7 +18,17 @@ from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.nats import debt_events
 from services.ingestion.adapters.postgres import debt_copy
-from services.ingestion.adapters.postgres.debt_rows import SAME, add_rejects, conflicting, copy, repeated, stage
+from services.ingestion.adapters.postgres.debt_rows import (
+    SAME,
+    Known,
+    add_rejects,
+    conflicting,
+    copy,
+    duplicates,
+    held,
+    repeated,
+    stage,
+)
 from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
 from services.ingestion.domain.debts.debt_file import Counts, Reject
@@ -89,8 +99,7 @@ class DebtWriter:
             conflicts = await asyncio.to_thread(conflicting, block.rows, known)
             rejects = block.rejects + conflicts
             await add_rejects(connection, self._run.file_id, rejects)
-            duplicates = sum(known.values())
-            counts = block.counts = Counts(len(block.rows) - len(known), duplicates, len(rejects))
+            counts = block.counts = Counts(len(block.rows) - len(known), duplicates(known), len(rejects))
             events = await asyncio.to_thread(self._envelopes, block, known)
             await self._outbox.add_many(connection, events)
             await connection.execute(
@@ -118,8 +127,8 @@ class DebtWriter:
             raise LeaseLost(self._run.file_id)
         return stored
 
-    async def _insert(self, connection: Connection, block: _Prepared) -> dict[int, bool]:
-        """Inserts what is new. Returns the lines of the other rows, with whether their content is the same."""
+    async def _insert(self, connection: Connection, block: _Prepared) -> Known:
+        """Inserts what is new. Returns the lines of the other rows."""
         if block.direct is not None:
             try:
                 async with connection.transaction():
@@ -140,15 +149,16 @@ class DebtWriter:
         )
         found = await connection.fetch(
             f"""
-            SELECT c.line, {SAME} AS same FROM debt_chunk c JOIN debts d USING (id)
+            SELECT c.line, {SAME} AS same, d.debt_file AS holder, d.line AS holder_line
+            FROM debt_chunk c JOIN debts d USING (id)
             WHERE (d.debt_file, d.line) <> (c.debt_file, c.line)
             """
         )
         self._expect_known = bool(found)
         block.events = []
-        return {row["line"]: row["same"] for row in found}
+        return held(found, self._run.file_id)
 
-    def _envelopes(self, block: _Prepared, known: dict[int, bool]) -> list[Event]:
+    def _envelopes(self, block: _Prepared, known: Known) -> list[Event]:
         if block.direct is None:
             new = [line not in known for line in block.rows.lines.tolist()]
             block.events = self._events(block.rows.take(np.array(new, np.bool_)))

@@ -3,9 +3,11 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import FileIO
 from typing import Final, Protocol
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, Reject
+from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.parser import Block
 
 ABANDONED: Final = (
@@ -23,6 +25,27 @@ class Run:
     owner: str
     lease: timedelta
     dry_run: bool
+    dialect: str = ""
+    """The key of the dialect that the file is read in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """What the text of a file looks like: its header line, the sign between columns, and how lines end."""
+
+    header: str
+    delimiter: str
+    line_end: str
+
+
+class WorkbookReader(Protocol):
+    """Reads workbooks (xlsx)."""
+
+    def read(self, workbook: FileIO, table: FileIO, decimal: str, limit: int) -> None:
+        """Writes the first sheet to `table` as CSV: UTF-8, a line for every row of the sheet, numbers with this decimal
+        sign. Blocks. Raises FileFormatInvalid for what is no workbook, and TooLarge for what needs more memory than it
+        may, or more than `limit` bytes of text."""
+        ...
 
 
 class PreparedBlock(Protocol):
@@ -56,11 +79,11 @@ class DebtFileStore(Protocol):
         """Renews the lease and records the bytes received. Raises LeaseLost."""
         ...
 
-    async def begin(self, run: Run, received: int, sha256: str) -> DebtFile | None:
-        """All bytes are here: PROCESSING, and None. When a file with this content has been processed, this one ends as
-        its repetition, which is no event, and is returned. Dry runs always go on, and are repeated by nothing. Fails
-        abandoned files first. Raises UploadInProgress while a file with this content is being processed, and
-        LeaseLost."""
+    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
+        """All bytes are here: PROCESSING, and None. When a file with this content, in the dialect of the run, has been
+        processed, this one ends as its repetition, which is no event, and is returned. Dry runs always go on, and are
+        repeated by nothing. Fails abandoned files first. Raises UploadInProgress while such a file is being processed,
+        and LeaseLost."""
         ...
 
     def checking(self, run: Run) -> AbstractAsyncContextManager[RowWriter]:
@@ -77,9 +100,9 @@ class DebtFileStore(Protocol):
         """COMPLETED, or COMPLETED_WITH_REJECTS. Raises LeaseLost, also for a file that has ended."""
         ...
 
-    async def fail(self, run: Run, error: str, rejected: int = 0) -> None:
-        """FAILED; nothing happens when the file has ended or the lease is lost. `rejected`: rows found bad where
-        none was registered."""
+    async def fail(self, run: Run, error: str, received: int = 0, rejected: int = 0) -> None:
+        """FAILED; nothing happens when the file has ended or the lease is lost. `received`: bytes that came;
+        `rejected`: rows found bad where none was registered."""
         ...
 
     async def fail_abandoned(self) -> int:
@@ -102,6 +125,31 @@ class DebtFileStore(Protocol):
         """By line; of the file whose result it repeats, where it does. Raises ResourceNotFound."""
         ...
 
+    async def form(self, file_id: str) -> TextForm:
+        """Of the file whose result it repeats, where it does. Empty where a file has none yet. Raises
+        ResourceNotFound."""
+        ...
+
     async def debt(self, debt_id: str) -> Debt:
+        """Raises ResourceNotFound."""
+        ...
+
+
+class ProfileStore(Protocol):
+    """Stored profiles of debt files."""
+
+    async def create(self, profile_id: str, declared: Declared) -> Profile:
+        """Raises AlreadyExists when it exists with other content; with the same, it is returned as it is."""
+        ...
+
+    async def get(self, profile_id: str) -> Profile:
+        """Raises ResourceNotFound."""
+        ...
+
+    async def after(self, profile_id: str, limit: int) -> list[Profile]:
+        """By id, those behind this one."""
+        ...
+
+    async def delete(self, profile_id: str) -> None:
         """Raises ResourceNotFound."""
         ...

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -14,12 +14,23 @@ from services.chassis.ids import new_id
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts import metrics as metrics
-from services.ingestion.application.debts.ports import DebtFileStore, PreparedBlock, RowWriter, Run
+from services.ingestion.application.debts.ports import (
+    DebtFileStore,
+    PreparedBlock,
+    ProfileStore,
+    RowWriter,
+    Run,
+    TextForm,
+    WorkbookReader,
+)
 from services.ingestion.application.debts.spool import Spool
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile
+from services.ingestion.domain.debts.dialect import Declared, Dialect, dialect_of
 from services.ingestion.domain.debts.errors import RejectLimitExceeded, TooManyUploads, TooSlow, UploadBroken
+from services.ingestion.domain.debts.filenames import shown_filename
 from services.ingestion.domain.debts.header import Layout
 from services.ingestion.domain.debts.parser import DebtParser
+from services.ingestion.domain.debts.reject_limit import NO_LIMIT, RejectLimit
 
 log = get_logger(__name__)
 P = ParamSpec("P")
@@ -35,7 +46,9 @@ class UploadOptions:
     """Limits. `block`: bytes that are parsed and committed together. `idle`: how long a client may send nothing.
     `least_rate`: bytes a second that it must send on the average of each `idle`. `receive_within`: all bytes are here
     by then. Both count the time that is spent waiting for the client.
-    `spool`: directory of the uploads under way (None: the system's for temporary files)."""
+    `spool`: directory of the uploads under way (None: the system's for temporary files). `reject_limit`: of files that
+    bring none. `currency`: of debts whose file names none. `due_past`, `due_ahead`: how far from today a debt may be
+    due."""
 
     max_file: int = 2 * 1024**3
     max_uploads: int = 4
@@ -45,15 +58,29 @@ class UploadOptions:
     receive_within: timedelta = timedelta(hours=2)
     lease: timedelta = timedelta(seconds=30)
     spool: Path | None = None
+    reject_limit: RejectLimit = NO_LIMIT
+    currency: str = ""
+    due_past: timedelta = timedelta(days=3653)
+    due_ahead: timedelta = timedelta(days=18_263)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What the client says about the file. `reject_limit` 0: no limit."""
+    """What the client says about the file: over what it declares stands the profile of that name, if any."""
 
     filename: str = ""
     dry_run: bool = False
-    reject_limit: int = 0
+    reject_limit: RejectLimit = NO_LIMIT
+    profile: str = ""
+    declared: Declared = field(default_factory=Declared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the rows of a file are read."""
+
+    layout: Layout
+    dialect: Dialect
 
 
 class _Pace:
@@ -61,7 +88,7 @@ class _Pace:
 
     def __init__(self, options: UploadOptions) -> None:
         self._options = options
-        self._received = 0
+        self.received = 0
         self._waited = self._waited_before = 0.0
         self._received_before = 0
 
@@ -69,52 +96,60 @@ class _Pace:
         """Counts what came after waiting for so many seconds. Raises TooSlow."""
         options = self._options
         self._waited += waited
-        self._received += size
+        self.received += size
         if self._waited > options.receive_within.total_seconds():
-            raise TooSlow(self._received, f"at most {options.receive_within.total_seconds():g} s in all")
+            raise TooSlow(self.received, f"at most {options.receive_within.total_seconds():g} s in all")
         span = self._waited - self._waited_before
         if span >= options.idle.total_seconds():
-            if self._received - self._received_before < options.least_rate * span:
-                raise TooSlow(self._received, f"at least {options.least_rate} bytes a second")
-            self._waited_before, self._received_before = self._waited, self._received
+            if self.received - self._received_before < options.least_rate * span:
+                raise TooSlow(self.received, f"at least {options.least_rate} bytes a second")
+            self._waited_before, self._received_before = self._waited, self.received
 
 
 class DebtUploads:
     """The use case; `close` it when the process stops."""
 
-    def __init__(self, store: DebtFileStore, options: UploadOptions) -> None:
-        self._store, self._options = store, options
+    def __init__(
+        self, store: DebtFileStore, profiles: ProfileStore, workbooks: WorkbookReader, options: UploadOptions
+    ) -> None:
+        self._store, self._profiles, self._workbooks, self._options = store, profiles, workbooks, options
         self._running = 0
         self._closing = False
         self._tasks: set[asyncio.Task[DebtFile]] = set()
 
     async def upload(self, upload: Upload, pieces: AsyncIterator[bytes]) -> DebtFile:
         """Returns the file in its final state once its rows are committed. Once all bytes are here it is processed
-        to its end even if the caller leaves. Raises TooManyUploads at once. Raises HeaderInvalid, EncodingInvalid,
-        TooLarge, TooSlow, RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises
-        UploadBroken when processing broke off."""
+        to its end even if the caller leaves. Raises TooManyUploads, ConventionsInvalid, and ResourceNotFound about the
+        profile, at once. Raises FileFormatInvalid, HeaderInvalid, EncodingInvalid, TooLarge, TooSlow,
+        RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises UploadBroken when
+        processing broke off."""
         if self._closing:
             raise UploadBroken("the service is stopping; nothing was registered, send the file again")
         if self._running >= self._options.max_uploads:
             raise TooManyUploads(self._options.max_uploads)
-        run = Run(new_id(), new_id(), self._options.lease, upload.dry_run)
+        dialect = await self._dialect(upload)
+        run = Run(new_id(), new_id(), self._options.lease, upload.dry_run, dialect.key)
         self._running += 1
         async with AsyncExitStack() as stack:
             stack.callback(self._leave)
-            spool = stack.enter_context(await asyncio.to_thread(Spool, self._options.spool, self._options.max_file))
+            options = self._options
+            making = asyncio.to_thread(Spool, options.spool, options.max_file, dialect, self._workbooks)
+            spool = stack.enter_context(await making)
+            pace = _Pace(options)
             try:
-                await self._store.open(run, upload.filename)
+                await self._store.open(run, shown_filename(upload.filename))
                 async with self._lease(run, spool):
-                    layout, sha256 = await self._receive(spool, pieces)
-                earlier = await self._store.begin(run, spool.size, sha256)
+                    layout, sha256 = await self._receive(spool, pieces, pace)
+                form = TextForm(layout.header, layout.delimiter, spool.line_end)
+                earlier = await self._store.begin(run, spool.size, sha256, form)
             except (Exception, asyncio.CancelledError) as error:
-                broken = f"the upload broke off at byte {spool.size}; nothing was registered, send the file again"
-                await self._failed(run, _why(error) or broken)
+                broken = f"the upload broke off at byte {pace.received}; nothing was registered, send the file again"
+                await self._failed(run, _why(error) or broken, received=pace.received)
                 raise
             if earlier is not None:
                 metrics.FILES.labels("REPEATED").inc()
                 return earlier
-            work = self._process(run, upload, spool, layout, stack.pop_all())
+            work = self._process(run, upload, spool, _Reading(layout, dialect), stack.pop_all())
             task = asyncio.create_task(work, name=f"debt file {run.file_id}")
             self._tasks.add(task)
             task.add_done_callback(self._processed)
@@ -138,10 +173,18 @@ class DebtUploads:
                 log.warning("abandoned debt files not looked after", error=repr(error))
             await asyncio.sleep(every.total_seconds())
 
-    async def _receive(self, spool: Spool, pieces: AsyncIterator[bytes]) -> tuple[Layout, str]:
+    async def _dialect(self, upload: Upload) -> Dialect:
+        declared = upload.declared
+        if upload.profile:
+            declared = declared.over((await self._profiles.get(upload.profile)).declared)
+        options, today = self._options, datetime.now(UTC).date()
+        return dialect_of(
+            declared, currency=options.currency, due_from=today - options.due_past, due_to=today + options.due_ahead
+        )
+
+    async def _receive(self, spool: Spool, pieces: AsyncIterator[bytes], pace: _Pace) -> tuple[Layout, str]:
         gathered: list[bytes] = []
         size = 0
-        pace = _Pace(self._options)
         while True:
             try:
                 began = time.monotonic()
@@ -160,29 +203,35 @@ class DebtUploads:
             if piece is None:
                 return await _threaded(spool.close_content)
 
-    async def _process(self, run: Run, upload: Upload, spool: Spool, layout: Layout, held: AsyncExitStack) -> DebtFile:
+    async def _process(
+        self, run: Run, upload: Upload, spool: Spool, reading: _Reading, held: AsyncExitStack
+    ) -> DebtFile:
         counts = Counts()
+        limit = upload.reject_limit or self._options.reject_limit
         async with held:
             try:
                 async with self._lease(run, spool):
-                    if upload.dry_run or upload.reject_limit:
+                    if upload.dry_run or limit:
                         async with (
                             self._store.checking(run) as writer,
-                            aclosing(self._pass(writer, spool, layout)) as seen,
+                            aclosing(self._pass(writer, spool, reading)) as seen,
                         ):
                             async for counts in seen:
-                                self._check_limit(run, upload, counts)
+                                if limit.passed(counts.rejected, spool.lines):
+                                    raise RejectLimitExceeded(str(limit), counts.rejected, run.file_id)
+                        if limit.passed(counts.rejected, counts.rows):
+                            raise RejectLimitExceeded(str(limit), counts.rejected, run.file_id)
                     if not upload.dry_run:
                         counts = Counts()
                         async with (
                             self._store.registering(run) as writer,
-                            aclosing(self._pass(writer, spool, layout)) as seen,
+                            aclosing(self._pass(writer, spool, reading)) as seen,
                         ):
                             async for so_far in seen:
                                 counts = so_far
                     file = await self._store.finish(run)
             except RejectLimitExceeded as error:
-                await self._failed(run, error.message, counts.rejected)
+                await self._failed(run, error.message, rejected=counts.rejected)
                 raise
             except (Exception, asyncio.CancelledError) as error:
                 why = f" ({_why(error)})" if _why(error) else ""
@@ -195,10 +244,10 @@ class DebtUploads:
             metrics.ROWS.labels(outcome).inc(getattr(file.counts, outcome))
         return file
 
-    async def _pass(self, writer: RowWriter, spool: Spool, layout: Layout) -> AsyncGenerator[Counts]:
+    async def _pass(self, writer: RowWriter, spool: Spool, reading: _Reading) -> AsyncGenerator[Counts]:
         """Gives every block to `writer`, and the counts so far after each. While one is being stored, the next one is
         parsed."""
-        source = _prepared(writer, spool, layout, self._options.block)
+        source = _prepared(writer, spool, reading, self._options.block)
         counts = Counts()
         coming = asyncio.ensure_future(asyncio.to_thread(next, source, None))
         try:
@@ -211,10 +260,6 @@ class DebtUploads:
             await asyncio.wait([coming])
             if not coming.cancelled():
                 coming.exception()
-
-    def _check_limit(self, run: Run, upload: Upload, counts: Counts) -> None:
-        if upload.reject_limit and counts.rejected > upload.reject_limit:
-            raise RejectLimitExceeded(upload.reject_limit, counts.rejected, run.file_id)
 
     @asynccontextmanager
     async def _lease(self, run: Run, spool: Spool) -> AsyncGenerator[None]:
@@ -241,10 +286,10 @@ class DebtUploads:
                     log.warning("lease of a debt file not renewed", debt_file=run.file_id, error=repr(error))
             await asyncio.sleep(_BEAT.total_seconds())
 
-    async def _failed(self, run: Run, error: str, rejected: int = 0) -> None:
+    async def _failed(self, run: Run, error: str, *, received: int = 0, rejected: int = 0) -> None:
         """Records the failure, also while this task is being cancelled. Where the store is away the lease runs out."""
         metrics.FILES.labels("FAILED").inc()
-        recording = asyncio.ensure_future(self._store.fail(run, error, rejected))
+        recording = asyncio.ensure_future(self._store.fail(run, error, received, rejected))
         cancelled = False
         while not recording.done():
             try:
@@ -265,9 +310,9 @@ class DebtUploads:
             log.warning("debt file failed", task=task.get_name(), error=repr(error))
 
 
-def _prepared(writer: RowWriter, spool: Spool, layout: Layout, size: int) -> Iterator[PreparedBlock]:
-    parser = DebtParser(layout)
-    for data, final in spool.blocks(layout, size):
+def _prepared(writer: RowWriter, spool: Spool, reading: _Reading, size: int) -> Iterator[PreparedBlock]:
+    parser = DebtParser(reading.layout, reading.dialect.conventions)
+    for data, final in spool.blocks(reading.layout, size):
         yield writer.prepare(parser.feed(data, final=final))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.ingestion.domain.debts.csv_scan import Bytes, Flags, Ints
-from services.ingestion.domain.debts.debt_file import Reject
+from services.ingestion.domain.debts.debt_file import Broken, Reject
 from services.ingestion.domain.debts.header import COLUMNS
 from services.ingestion.domain.debts.rules import shown
 from services.ingestion.domain.debts.vectorized_rules import left_aligned
@@ -17,14 +17,16 @@ _ID: Final = COLUMNS.index("debtId")
 
 @dataclass(frozen=True, slots=True)
 class DebtRows:
-    """Columns of equal length. The j-th text of row i (as in `COLUMNS`; amounts with two places, dates ISO) is
-    `source[starts[i, j]:ends[i, j]]`; its record in the file is `source[record_starts[i]:record_ends[i]]`, which began
-    in line `lines[i]`. `cents`: amount in hundredths; `days`: due date since 1970-01-01."""
+    """Columns of equal length. The j-th text of row i (as in `COLUMNS` and `OPTIONAL`, written as in `rules.Row`) is
+    `source[starts[i, j]:ends[i, j]]`; its line in the file is `source[record_starts[i]:record_ends[i]]`, the
+    `lines[i]`-th. `minor`: amount in units of its last place, of which it has `places`; `days`: due date since
+    1970-01-01."""
 
     source: Bytes
     starts: Ints
     ends: Ints
-    cents: Ints
+    minor: Ints
+    places: Ints
     days: Ints
     lines: Ints
     record_starts: Ints
@@ -39,7 +41,8 @@ class DebtRows:
             self.source,
             self.starts[rows],
             self.ends[rows],
-            self.cents[rows],
+            self.minor[rows],
+            self.places[rows],
             self.days[rows],
             self.lines[rows],
             self.record_starts[rows],
@@ -55,10 +58,10 @@ class DebtRows:
         """The row as it stood in the file, for people."""
         return shown(self.source[int(self.record_starts[row]) : int(self.record_ends[row])].tobytes())
 
-    def conflict(self, row: int) -> Reject:
-        """Why a row is rejected whose debtId is known with other content."""
-        message = "is known with other content; the first one stands"
-        return Reject(int(self.lines[row]), "DEBT_ID_CONFLICT", "debtId", message, self.raw(row))
+    def conflict(self, row: int, first: str) -> Reject:
+        """Why a row is rejected whose debtId is known with other content; `first`: where that stands."""
+        message = f"is known with other content: {first} came first and stands"
+        return Reject(int(self.lines[row]), (Broken("DEBT_ID_CONFLICT", COLUMNS[_ID], message),), self.raw(row))
 
     def by_line(self) -> "DebtRows":
         """The rows in the order of the file."""

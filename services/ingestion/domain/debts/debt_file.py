@@ -59,20 +59,29 @@ class DebtFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that was not accepted: the line it starts in (the header is line 1), the reason as in the contract, the
-    column (empty: the whole row), a message for people, and at most 4,096 characters of the row."""
+class Broken:
+    """A rule that a row breaks: the reason as in the contract, the column (empty: the whole row), and the rule for
+    people."""
 
-    line: int
     reason: str
     column: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that was not accepted: the line it stands in (from 1, with the header), the rules that it breaks in the
+    order of the columns, and at most 4,096 characters of it."""
+
+    line: int
+    broken: tuple[Broken, ...]
     raw: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """A registered debt."""
+    """A registered debt, of a line of a file. `currency` and `language` are empty where neither the file nor the
+    deployment names one."""
 
     id: str
     name: str
@@ -80,5 +89,8 @@ class Debt:
     email: str
     amount: Decimal
     due_date: date
+    currency: str
+    language: str
     debt_file: str
+    line: int
     create_time: datetime

@@ -26,16 +26,36 @@ class HeaderInvalid(InvalidArgument):
 
 
 class EncodingInvalid(InvalidArgument):
-    """The content is not UTF-8. `offset` counts bytes from 0, `line` lines from 1."""
+    """The content is not in the encoding that it is said to be in. `offset` counts bytes from 0, `line` lines from 1;
+    `advice` follows what is wrong."""
 
     reason = "ENCODING_INVALID"
 
-    def __init__(self, byte: int, offset: int, line: int) -> None:
-        rule = f"byte 0x{byte:02X} at offset {offset} (line {line}) is not UTF-8; save the file as UTF-8"
+    def __init__(self, byte: int, offset: int, line: int, charset: str = "UTF-8", advice: str = "") -> None:
+        advice = advice or "save the file as UTF-8, or say its charset"
+        rule = f"byte 0x{byte:02X} at offset {offset} (line {line}) is not {charset}; {advice}"
         super().__init__(
             violations=[FieldViolation("content", rule, self.reason)],
-            metadata={"byte": f"0x{byte:02X}", "offset": str(offset), "line": str(line)},
+            metadata={"byte": f"0x{byte:02X}", "offset": str(offset), "line": str(line), "charset": charset},
         )
+
+
+class FileFormatInvalid(InvalidArgument):
+    """The content is in a format that is not taken, or is damaged; `rule` says which, and what to do."""
+
+    reason = "FILE_FORMAT_INVALID"
+
+    def __init__(self, file_format: str, rule: str) -> None:
+        super().__init__(violations=[FieldViolation("content", rule, self.reason)], metadata={"format": file_format})
+
+
+class ConventionsInvalid(InvalidArgument):
+    """What is said of how the file is written is unknown: `field` is charset, locale or currency."""
+
+    reason = "CONVENTIONS_INVALID"
+
+    def __init__(self, field: str, rule: str, value: str) -> None:
+        super().__init__(violations=[FieldViolation(field, rule, self.reason)], metadata={"value": value[:80]})
 
 
 class TooLarge(ResourceExhausted):
@@ -77,10 +97,10 @@ class RejectLimitExceeded(FailedPrecondition):
 
     reason = "REJECT_LIMIT_EXCEEDED"
 
-    def __init__(self, limit: int, rejected: int, debt_file: str) -> None:
+    def __init__(self, limit: str, rejected: int, debt_file: str) -> None:
         super().__init__(
             f"at least {rejected} rows were rejected, {limit} are allowed; no row of the file was registered",
-            metadata={"limit": str(limit), "rejected": str(rejected), "debtFile": debt_file},
+            metadata={"limit": limit, "rejected": str(rejected), "debtFile": debt_file},
         )
 
 

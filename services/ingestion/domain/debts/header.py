@@ -1,77 +1,145 @@
-"""The header line decides how a file is read: delimiter, order of the columns, line terminator. Data is never guessed
-from."""
+"""The header line decides how a file is read: its delimiter and the order of its columns. Nothing is guessed from
+data."""
 
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
+from services.ingestion.domain.debts import csv_record
 from services.ingestion.domain.debts.errors import HeaderInvalid
 
 COLUMNS: Final = ("name", "governmentId", "email", "debtAmount", "debtDueDate", "debtId")
-"""The declared columns; rules name them like this, whatever the case in the file."""
+"""The columns that every file has; rules name them like this, whatever the case in the file."""
+
+OPTIONAL: Final = ("currency", "language")
+"""Columns that a file may have."""
+
+REJECT_COLUMNS: Final = ("rejectLine", "rejectReason")
+"""Columns of a download of rejects, which are read over when the file is sent again."""
 
 DELIMITERS: Final = (",", ";", "\t")
 MAX_HEADER: Final = 64 * 1024
-BOM: Final = b"\xef\xbb\xbf"
-_BY_FOLDED: Final = {name.casefold(): name for name in COLUMNS}
+UNNAMED: Final = ""
+OTHER: Final = "*"
+"""A column that is read over."""
+
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_SEPARATORS: Final = (*DELIMITERS, "|")
+_BLANK: Final = " \t,;|"
 _SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """What a profile says of the columns: `names` has names of the file and the column that each of them is, `others`
+    whether the file may have columns beside."""
+
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    others: bool = False
+
+    def column(self, name: str) -> str:
+        """The column that a name of the file means: one of ours, UNNAMED, OTHER, or the name itself."""
+        folded = _folded(name)
+        if folded in (known := {_folded(key): column for key, column in self.names.items()}):
+            return known[folded]
+        ours = _BY_FOLDED.get(folded)
+        if ours and not (self.others and ours in self.names.values()):
+            return ours
+        return OTHER if self.others and name else name
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read the rows. `places[i]` is where the i-th of `COLUMNS` stands in a row."""
+    """How to read the rows. `columns[i]` is what the i-th field of a row is; `size` the bytes, and `lines` the lines,
+    up to the first row; `header` the header line itself."""
 
-    delimiter: int
-    terminator: int
-    places: tuple[int, ...]
+    delimiter: str
+    columns: tuple[str, ...]
     size: int
-    """Bytes of BOM and header line with its terminator: where the rows start."""
+    lines: int
+    header: str
+
+    def place(self, column: str) -> int | None:
+        """Where a column stands in a row."""
+        return self.columns.index(column) if column in self.columns else None
+
+    @property
+    def mended(self) -> bool:
+        """Whether the file is a download of rejects."""
+        return REJECT_COLUMNS[1] in self.columns
 
 
-def read_header(start: bytes, *, final: bool) -> Layout | None:
-    """The layout that the first bytes of a file declare; None while the line is not complete and `final` is False.
-    Names may be quoted, padded and in any case. Raises HeaderInvalid."""
-    begin = len(BOM) if start.startswith(BOM) else 0
-    ends = [at for at in (start.find(b"\n", begin), start.find(b"\r", begin)) if at >= 0]
-    if (not ends or start[min(ends) :] == b"\r") and not final and len(start) <= MAX_HEADER:
-        return None
-    end = min(ends, default=len(start))
-    if end - begin > MAX_HEADER:
-        raise HeaderInvalid(
-            f"the first line is longer than {MAX_HEADER} bytes", missing=COLUMNS, seen=_shown(start, begin, _SHOWN)
-        )
-    if start[end : end + 2] == b"\r\n":
-        terminator, size = 0x0A, end + 2
-    elif start[end : end + 1] == b"\r":
-        terminator, size = 0x0D, end + 1
-    else:
-        terminator, size = 0x0A, min(end + 1, len(start))
-    line = start[begin:end].decode("utf-8", "replace")
-    delimiter = max(DELIMITERS, key=lambda sign: len({_name(part) for part in line.split(sign)} & set(COLUMNS)))
-    names = [_name(part) for part in line.split(delimiter)]
-    _check(names, _shown(start, begin, end))
-    return Layout(ord(delimiter), terminator, tuple(names.index(column) for column in COLUMNS), size)
+def read_header(start: bytes, *, final: bool, names: ColumnNames | None = None) -> Layout | None:
+    """The layout that the first bytes of a file declare (UTF-8, lines end with LF); None while the line is not complete
+    and `final` is False. Empty lines before it, and the line `sep=;` of a spreadsheet, are read over. Names may be
+    quoted, padded and in any case. Raises HeaderInvalid."""
+    names = names or ColumnNames()
+    at, lines = 0, 0
+    separator = ""
+    while True:
+        end = start.find(b"\n", at)
+        if end < 0:
+            if len(start) - at > MAX_HEADER:
+                rule = f"the first line is longer than {MAX_HEADER} bytes"
+                raise HeaderInvalid(rule, missing=COLUMNS, seen=_shown(start[at:]))
+            if not final:
+                return None
+            end = len(start)
+        line = start[at:end].decode("utf-8", "replace")
+        at, lines = min(end + 1, len(start)), lines + 1
+        if (said := _SEPARATOR_LINE.fullmatch(line)) and not separator and said[1] in _SEPARATORS:
+            separator = said[1]
+        elif line.strip(_BLANK) or (final and at == len(start)):
+            break
+        elif at > MAX_HEADER:
+            raise HeaderInvalid("the file begins with empty lines", missing=COLUMNS, seen="")
+    if not line.strip(_BLANK):
+        raise HeaderInvalid("the file is empty: its first line must name the columns", missing=COLUMNS, seen=line)
+    delimiter = separator or max(DELIMITERS, key=lambda sign: len(set(_columns(line, sign, names)) & set(COLUMNS)))
+    columns = _columns(line, delimiter, names)
+    _check(line, columns, separated=bool(separator))
+    return Layout(delimiter, tuple(columns), at, lines, line)
+
+
+def _columns(line: str, delimiter: str, names: ColumnNames) -> list[str]:
+    found = csv_record.parts(line.encode(), delimiter.encode())
+    return [names.column(_name(part.decode())) for part in found]
 
 
 def _name(part: str) -> str:
-    """The declared name that `part` means, or its own text."""
-    text = part.strip(" \t")
+    text = part.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = text[1:-1].strip(" \t")
-    return _BY_FOLDED.get(text.casefold(), text)
+        text = text[1:-1].strip()
+    return text
 
 
-def _check(names: list[str], seen: str) -> None:
-    missing = [column for column in COLUMNS if column not in names]
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def _check(line: str, columns: list[str], *, separated: bool) -> None:
+    seen = line[:_SHOWN]
+    missing = [column for column in COLUMNS if column not in columns]
     if missing:
         rule = f"the first line must name the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
+        if not separated and line.count("|") >= len(COLUMNS) - 1:
+            rule = "the columns are separated by '|', which only a first line sep=| declares; " + rule
         raise HeaderInvalid(rule, missing=missing, seen=seen)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    named = [column for column in columns if column not in {UNNAMED, OTHER}]
+    twice = sorted({column for column in named if named.count(column) > 1})
     if twice:
         raise HeaderInvalid(f"columns named more than once: {', '.join(twice)[:_SHOWN]}", missing=(), seen=seen)
-    unknown = [name for name in names if name not in COLUMNS]
+    unknown = [column for column in named if column not in _KNOWN]
     if unknown:
-        raise HeaderInvalid(f"unknown columns: {', '.join(unknown)[:_SHOWN]}", missing=(), seen=seen)
+        rule = f"unknown columns: {', '.join(unknown)[:_SHOWN]}; a profile can name them"
+        raise HeaderInvalid(rule, missing=(), seen=seen)
 
 
-def _shown(start: bytes, begin: int, end: int) -> str:
-    return start[begin:end][:_SHOWN].decode("utf-8", "replace")
+def _shown(line: bytes) -> str:
+    return line[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
+
+
+_KNOWN: Final = {*COLUMNS, *OPTIONAL, *REJECT_COLUMNS}
+_BY_FOLDED: Final = {name.casefold(): name for name in _KNOWN}

@@ -1,27 +1,27 @@
-"""Turns the bytes of a debt file into rows and rejects, block by block, in memory that depends on the block alone.
+"""Turns the lines of a debt file into rows and rejects, block by block, in memory that depends on the block alone.
 
-What is plain is read and judged over whole columns (`csv_scan.py`, `vectorized_rules.py`); every other record goes one
+What is plain is read and judged over whole columns (`csv_scan.py`, `vectorized_rules.py`); every other line goes one
 by one through the exact reader and the exact rules (`csv_record.py`, `rules.py`), which alone reject. Cutting the file
-into other blocks gives the same result.
+into other blocks gives the same result. Every line becomes a row or a reject, except those without any text.
 """
 
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final
 
 import numpy as np
 
+from services.ingestion.domain.debts import csv_record
 from services.ingestion.domain.debts.batch import DebtRows
-from services.ingestion.domain.debts.csv_record import MAX_RECORD, RecordReader
-from services.ingestion.domain.debts.csv_scan import Ints, scan
-from services.ingestion.domain.debts.debt_file import Reject
-from services.ingestion.domain.debts.header import Layout
-from services.ingestion.domain.debts.rules import Row, check, shown
-from services.ingestion.domain.debts.vectorized_rules import check_rows
+from services.ingestion.domain.debts.conventions import Conventions
+from services.ingestion.domain.debts.csv_record import MAX_RECORD, Malformed
+from services.ingestion.domain.debts.csv_scan import Flags, Ints, scan
+from services.ingestion.domain.debts.debt_file import Broken, Reject
+from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, Layout
+from services.ingestion.domain.debts.rules import Row, RowRules, shown
+from services.ingestion.domain.debts.vectorized_rules import EPOCH, PassedRows, check_rows
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()
-_MAX_SCANS: Final = 16
-"""Scans of one block; with more broken records than this in it, the rest of the block is read one by one."""
+_TEXTS: Final = len(COLUMNS) + len(OPTIONAL)
+_TOO_LONG: Final = (Broken("ROW_MALFORMED", "", f"the line is longer than {MAX_RECORD} bytes"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,143 +34,102 @@ class Block:
 
 @dataclass(slots=True)
 class _Found:
-    """Rows read one by one. Their texts are kept in `side`, which is put behind the block."""
+    """Lines read one by one. Texts of rows are kept in `side`, which is put behind the block."""
 
-    side: bytearray = field(default_factory=bytearray)
-    bounds: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
-    values: list[tuple[int, int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int, int]])
+    side: bytearray
+    bounds: list[list[int]] = field(default_factory=list[list[int]])
+    values: list[tuple[int, int, int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int, int, int]])
     rejects: list[Reject] = field(default_factory=list[Reject])
 
-    def keep(self, text: bytes) -> tuple[int, int]:
-        start = len(self.side)
-        self.side += text
-        return start, len(self.side)
+    def keep(self, texts: tuple[str, ...]) -> list[int]:
+        """Where the texts begin, and where the last one ends."""
+        edges = [len(self.side)]
+        for text in texts:
+            self.side += text.encode()
+            edges.append(len(self.side))
+        return edges
 
 
 class DebtParser:
-    """Feed it what follows the header, in blocks of any size."""
+    """Feed it what follows the header, UTF-8 with lines that end with LF, in blocks of any size."""
 
-    def __init__(self, layout: Layout, *, plain: bool = True) -> None:
-        """With `plain` False every record goes the exact way (for tests)."""
-        self._layout, self._plain = layout, plain
-        self._reader = RecordReader(layout)
-        self._terminator = bytes((layout.terminator,))
+    def __init__(self, layout: Layout, conventions: Conventions | None = None, *, plain: bool = True) -> None:
+        """With `plain` False every line goes the exact way (for tests)."""
+        self._layout, self._conventions, self._plain = layout, conventions or Conventions(), plain
+        self._rules = RowRules(layout, self._conventions)
+        self._delimiter = layout.delimiter.encode()
         self._rest = b""
-        self._line = 2
+        self._line = layout.lines + 1
         self._skipping = False
 
     def feed(self, data: bytes, *, final: bool = False) -> Block:
         """The rows that are complete now. `final` says that nothing follows."""
         block = self._rest + data
-        start = 0
         if self._skipping:
-            end = block.find(self._terminator)
-            start = end + 1 if end >= 0 else len(block)
-            self._line += end >= 0
+            end = block.find(b"\n")
             self._skipping = end < 0
-        if final and len(block) > start and not block.endswith(self._terminator):
-            block += self._terminator
-        found, scanned = _Found(), list[DebtRows]()
-        scans = 0
-        while start < len(block):
-            if self._plain and scans < _MAX_SCANS:
-                scans += 1
-                start, more = self._scan(block, start, found, scanned)
-                if not (more or final or len(block) - start > MAX_RECORD):
-                    break
-            if start < len(block):
-                following = self._one(block, start, found, final=final)
-                if following is None:
-                    break
-                start = following
-        self._rest = block[start:]
-        found.rejects.sort(key=lambda reject: reject.line)
-        return Block(_joined(block, scanned, found), found.rejects)
+            self._line += end >= 0
+            block = block[end + 1 :] if end >= 0 else b""
+        if final and block and not block.endswith(b"\n"):
+            block += b"\n"
+        cut = block.rfind(b"\n") + 1
+        block, self._rest = block[:cut], block[cut:]
+        found = self._read(block)
+        if len(self._rest) > MAX_RECORD:
+            found.rejects.append(Reject(self._line, _TOO_LONG, shown(self._rest)))
+            self._rest, self._skipping = b"", True
+        return found
 
-    def _scan(self, block: bytes, start: int, found: _Found, scanned: list[DebtRows]) -> tuple[int, bool]:
-        """Reads on from `start`; returns where it ended, and whether the record there is broken."""
-        array = np.frombuffer(block, np.uint8)[start:]
-        seen = scan(array, self._layout)
-        plain = np.flatnonzero(seen.plain)
-        quick = check_rows(array, seen.field_starts, seen.field_ends, self._layout)
+    def _read(self, block: bytes) -> Block:
+        array = np.frombuffer(block, np.uint8)
+        seen = scan(array, ord(self._layout.delimiter), len(self._layout.columns))
+        quick = check_rows(array, seen.field_starts, seen.field_ends, self._layout, self._conventions)
+        if not self._plain:
+            quick.passed[:] = False
         lines = self._line + seen.lines
-        passed = plain[quick.passed]
-        rows = DebtRows(
-            array,
-            quick.text_starts[quick.passed] + start,
-            quick.text_ends[quick.passed] + start,
-            quick.cents[quick.passed],
-            quick.days[quick.passed],
-            lines[passed],
-            seen.starts[passed] + start,
-            seen.ends[passed] + start,
-        )
-        for row in np.flatnonzero(~quick.canonical[quick.passed]).tolist():
-            # Behind the block and the texts of the rows read one by one: shifted when they are joined.
-            rows.starts[row, 3], rows.ends[row, 3] = (
-                len(block) + bound for bound in found.keep(_amount(int(rows.cents[row])))
-            )
-        scanned.append(rows)
-        exact = np.ones(len(seen.starts), np.bool_)
+        passed = np.flatnonzero(seen.plain)[quick.passed]
+        exact = np.ones(len(lines), np.bool_)
         exact[passed] = False
-        first_line = self._line
-        for at, line in zip((seen.starts[exact] + start).tolist(), seen.lines[exact].tolist(), strict=True):
-            self._line = first_line + line
-            self._one(block, at, found, final=True)
-        self._line = first_line + seen.lines_done
-        return start + seen.stop, seen.odd
+        found = _Found(bytearray(quick.side))
+        others = np.column_stack((seen.starts, seen.ends, lines))[exact]
+        for start, end, line in others.tolist():
+            self._one(block, start, end, line, found)
+        self._line += seen.total
+        return Block(_joined(block, quick, found, lines[passed], seen.starts[passed], seen.ends[passed]), found.rejects)
 
-    def _one(self, block: bytes, start: int, found: _Found, *, final: bool) -> int | None:
-        """Reads one record; returns where the next one begins, None when more bytes are needed."""
-        record = self._reader.read(block, start, final=final)
-        if record is None:
-            return None
-        line = self._line
-        following = len(block) if record.following is None else record.following
-        self._skipping = record.following is None
-        self._line += block.count(self._terminator, start, following)
-        if record.fields is None:
-            reject = Reject(line, "ROW_MALFORMED", "", record.problem, shown(block[start : record.end]))
-            found.rejects.append(reject)
-        elif block[start : record.end] not in self._blank:
-            self._judge(block, start, record.end, record.fields, line, found)
-        return following
-
-    @property
-    def _blank(self) -> tuple[bytes, ...]:
-        return (b"", b"\r") if self._terminator == b"\n" else (b"",)
-
-    def _judge(self, block: bytes, start: int, end: int, fields: list[bytes], line: int, found: _Found) -> None:
-        row = check(fields, self._layout)
-        if not isinstance(row, Row):
-            found.rejects.append(Reject(line, row.reason, row.column, row.message, shown(block[start:end])))
+    def _one(self, block: bytes, start: int, end: int, line: int, found: _Found) -> None:
+        text = block[start:end]
+        if end - start > MAX_RECORD:
+            found.rejects.append(Reject(line, _TOO_LONG, shown(text)))
             return
-        texts = (row.name, row.government_id, row.email, "", row.due_date.isoformat(), row.debt_id)
-        amount = _amount(row.cents)
-        bounds = [found.keep(text.encode() if text else amount) for text in texts]
-        found.bounds.append(tuple(bound for pair in bounds for bound in pair))
-        found.values.append((row.cents, row.due_date.toordinal() - _EPOCH, line, start, end))
+        try:
+            judged = self._rules.judge(csv_record.fields(text, self._delimiter))
+        except Malformed as error:
+            judged = (Broken("ROW_MALFORMED", "", str(error)),)
+        if isinstance(judged, Row):
+            found.bounds.append(found.keep(judged.texts))
+            due = judged.due_date.toordinal() - EPOCH
+            found.values.append((judged.minor, judged.places, due, line, start, end))
+        elif judged:
+            found.rejects.append(Reject(line, judged, shown(text)))
 
 
-def _joined(block: bytes, scanned: list[DebtRows], found: _Found) -> DebtRows:
-    source = np.frombuffer(block + bytes(found.side), np.uint8)
-    bounds = np.array(found.bounds, np.int64).reshape(-1, 6, 2) + len(block)
-    values = np.array(found.values, np.int64).reshape(-1, 5)
+def _joined(block: bytes, quick: PassedRows, found: _Found, lines: Ints, starts: Ints, ends: Ints) -> DebtRows:
+    edges = np.array(found.bounds, np.int64).reshape(-1, _TEXTS + 1) + len(block)
+    values = np.array(found.values, np.int64).reshape(-1, 6)
+    passed: Flags = quick.passed
 
-    def column(parts: list[Ints], last: Ints) -> Ints:
-        return np.concatenate((*parts, last))
+    def column(first: Ints, last: Ints) -> Ints:
+        return np.concatenate((first, last))
 
     return DebtRows(
-        source,
-        column([rows.starts for rows in scanned], bounds[:, :, 0]),
-        column([rows.ends for rows in scanned], bounds[:, :, 1]),
-        column([rows.cents for rows in scanned], values[:, 0]),
-        column([rows.days for rows in scanned], values[:, 1]),
-        column([rows.lines for rows in scanned], values[:, 2]),
-        column([rows.record_starts for rows in scanned], values[:, 3]),
-        column([rows.record_ends for rows in scanned], values[:, 4]),
+        np.frombuffer(block + bytes(found.side), np.uint8),
+        column(quick.text_starts[passed], edges[:, :-1]),
+        column(quick.text_ends[passed], edges[:, 1:]),
+        column(quick.minor[passed], values[:, 0]),
+        column(quick.places[passed], values[:, 1]),
+        column(quick.days[passed], values[:, 2]),
+        column(lines, values[:, 3]),
+        column(starts, values[:, 4]),
+        column(ends, values[:, 5]),
     )
-
-
-def _amount(cents: int) -> bytes:
-    return b"%d.%02d" % divmod(cents, 100)

@@ -7,11 +7,14 @@
 package ingestionv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
+	_ "tocsin/gen/tocsin/options/v1"
 	unsafe "unsafe"
 )
 
@@ -87,7 +90,7 @@ func (DebtFile_State) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{0, 0}
 }
 
-// DebtFile is an uploaded CSV of debts and what became of it.
+// DebtFile is an uploaded table of debts and what became of it.
 type DebtFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the file, given by Tocsin.
@@ -117,7 +120,9 @@ type DebtFile struct {
 	// identical_to is the id of an earlier file with the same content, whose result this one repeats; empty otherwise.
 	IdenticalTo string `protobuf:"bytes,13,opt,name=identical_to,json=identicalTo,proto3" json:"identical_to,omitempty"`
 	// dry_run is true when rows were only validated and nothing was registered.
-	DryRun        bool `protobuf:"varint,14,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,14,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// note for people about a result that may not be what was meant; empty otherwise.
+	Note          string `protobuf:"bytes,15,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,19 +255,28 @@ func (x *DebtFile) GetDryRun() bool {
 	return false
 }
 
+func (x *DebtFile) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // DebtFileReject is a row that was not accepted.
 type DebtFileReject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// line number in the file, from 1 (the header is line 1).
+	// line number in the file, from 1 (the header is line 1 where nothing stands before it); of a workbook the row.
 	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
-	// reason is the name of an ErrorReason without its prefix, for example `DEBT_AMOUNT_INVALID`.
+	// reason of the first broken rule: the name of an ErrorReason without its prefix, for example `DEBT_AMOUNT_INVALID`.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// column that broke the rule; empty when it concerns the whole row.
+	// column that broke the first rule; empty when it concerns the whole row.
 	Column string `protobuf:"bytes,3,opt,name=column,proto3" json:"column,omitempty"`
-	// message for people.
+	// message for people about the first broken rule.
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	// raw text of the row, at most 4,096 characters.
-	Raw           string `protobuf:"bytes,5,opt,name=raw,proto3" json:"raw,omitempty"`
+	Raw string `protobuf:"bytes,5,opt,name=raw,proto3" json:"raw,omitempty"`
+	// broken_rules are all the rules that the row breaks, in the order of the columns.
+	BrokenRules   []*DebtFileReject_BrokenRule `protobuf:"bytes,6,rep,name=broken_rules,json=brokenRules,proto3" json:"broken_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,6 +346,124 @@ func (x *DebtFileReject) GetRaw() string {
 	return ""
 }
 
+func (x *DebtFileReject) GetBrokenRules() []*DebtFileReject_BrokenRule {
+	if x != nil {
+		return x.BrokenRules
+	}
+	return nil
+}
+
+// DebtFileProfile says how the files of one sender are to be read. What an upload says itself counts before it.
+type DebtFileProfile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the profile.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// columns has names of columns in the file (in any case) and the column that each is: `name`, `governmentId`, `email`,
+	// `debtAmount`, `debtDueDate`, `debtId`, `currency` or `language`. Those that are not here keep these names.
+	Columns map[string]string `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// other_columns: the file may have columns beside, which are not looked at; false refuses them.
+	OtherColumns bool `protobuf:"varint,3,opt,name=other_columns,json=otherColumns,proto3" json:"other_columns,omitempty"`
+	// charset of files that do not begin with a UTF-8 byte order mark, such as `windows-1252`; UTF-8 by default.
+	Charset string `protobuf:"bytes,4,opt,name=charset,proto3" json:"charset,omitempty"`
+	// locale in which amounts and dates are written, such as `pt-BR` (1.234,50 and 31/12/2026); without one they are
+	// written like 1234.50 and 2026-12-31. Dates like 2026-12-31 are understood in any.
+	Locale string `protobuf:"bytes,5,opt,name=locale,proto3" json:"locale,omitempty"`
+	// currency (ISO 4217) of rows that name none; the deployment's (TOCSIN_DEBT_CURRENCY) by default.
+	Currency string `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
+	// language (BCP 47) of debtors whose row names none.
+	Language string `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
+	// create_time is when it was made.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DebtFileProfile) Reset() {
+	*x = DebtFileProfile{}
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DebtFileProfile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DebtFileProfile) ProtoMessage() {}
+
+func (x *DebtFileProfile) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DebtFileProfile.ProtoReflect.Descriptor instead.
+func (*DebtFileProfile) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DebtFileProfile) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetColumns() map[string]string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *DebtFileProfile) GetOtherColumns() bool {
+	if x != nil {
+		return x.OtherColumns
+	}
+	return false
+}
+
+func (x *DebtFileProfile) GetCharset() string {
+	if x != nil {
+		return x.Charset
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
 // Debt is a registered debt.
 type Debt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -343,21 +475,27 @@ type Debt struct {
 	GovernmentId string `protobuf:"bytes,3,opt,name=government_id,json=governmentId,proto3" json:"government_id,omitempty"`
 	// email of the debtor.
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	// amount owed, a decimal with two places, for example `1234.50`.
+	// amount owed, a decimal with as many places as the currency has (two where it is empty), for example `1234.50`.
 	Amount string `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
 	// due_date, ISO 8601 (`2026-12-31`).
 	DueDate string `protobuf:"bytes,6,opt,name=due_date,json=dueDate,proto3" json:"due_date,omitempty"`
 	// debt_file that the debt came from.
 	DebtFile string `protobuf:"bytes,7,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
 	// create_time is when it was registered.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// currency of the amount, ISO 4217; empty where neither the file nor the deployment named one.
+	Currency string `protobuf:"bytes,9,opt,name=currency,proto3" json:"currency,omitempty"`
+	// language that the debtor is written to in, BCP 47; empty where nobody named one.
+	Language string `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`
+	// line of the file that the debt stood in.
+	Line          int64 `protobuf:"varint,11,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Debt) Reset() {
 	*x = Debt{}
-	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +507,7 @@ func (x *Debt) String() string {
 func (*Debt) ProtoMessage() {}
 
 func (x *Debt) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +520,7 @@ func (x *Debt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Debt.ProtoReflect.Descriptor instead.
 func (*Debt) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Debt) GetId() string {
@@ -441,11 +579,96 @@ func (x *Debt) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Debt) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *Debt) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Debt) GetLine() int64 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+// BrokenRule is a rule that a row breaks.
+type DebtFileReject_BrokenRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reason is the name of an ErrorReason without its prefix, for example `DEBT_AMOUNT_INVALID`.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// column that broke the rule; empty when it concerns the whole row.
+	Column string `protobuf:"bytes,2,opt,name=column,proto3" json:"column,omitempty"`
+	// message for people.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DebtFileReject_BrokenRule) Reset() {
+	*x = DebtFileReject_BrokenRule{}
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DebtFileReject_BrokenRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DebtFileReject_BrokenRule) ProtoMessage() {}
+
+func (x *DebtFileReject_BrokenRule) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DebtFileReject_BrokenRule.ProtoReflect.Descriptor instead.
+func (*DebtFileReject_BrokenRule) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *DebtFileReject_BrokenRule) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DebtFileReject_BrokenRule) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DebtFileReject_BrokenRule) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 var File_tocsin_ingestion_v1_debt_file_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x04\n" +
+	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe5\x04\n" +
 	"\bDebtFile\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfilename\x18\x02 \x01(\tR\bfilename\x129\n" +
@@ -464,7 +687,8 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"createTime\x12?\n" +
 	"\rcomplete_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12!\n" +
 	"\fidentical_to\x18\r \x01(\tR\videnticalTo\x12\x17\n" +
-	"\adry_run\x18\x0e \x01(\bR\x06dryRun\"t\n" +
+	"\adry_run\x18\x0e \x01(\bR\x06dryRun\x12\x12\n" +
+	"\x04note\x18\x0f \x01(\tR\x04note\"t\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tRECEIVING\x10\x01\x12\x0e\n" +
@@ -473,13 +697,32 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\tCOMPLETED\x10\x03\x12\x1a\n" +
 	"\x16COMPLETED_WITH_REJECTS\x10\x04\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x05\"\x80\x01\n" +
+	"\x06FAILED\x10\x05\"\xab\x02\n" +
 	"\x0eDebtFileReject\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06column\x18\x03 \x01(\tR\x06column\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x10\n" +
-	"\x03raw\x18\x05 \x01(\tR\x03raw\"\xf2\x01\n" +
+	"\x03raw\x18\x05 \x01(\tR\x03raw\x12Q\n" +
+	"\fbroken_rules\x18\x06 \x03(\v2..tocsin.ingestion.v1.DebtFileReject.BrokenRuleR\vbrokenRules\x1aV\n" +
+	"\n" +
+	"BrokenRule\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\tR\x06column\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xf4\x03\n" +
+	"\x0fDebtFileProfile\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12f\n" +
+	"\acolumns\x18\x02 \x03(\v21.tocsin.ingestion.v1.DebtFileProfile.ColumnsEntryB\x19\xbaH\x16\x9a\x01\x13\x10 \"\ar\x05\x10\x01\x18\xc8\x01*\x06r\x04\x10\x01\x18(R\acolumns\x12#\n" +
+	"\rother_columns\x18\x03 \x01(\bR\fotherColumns\x12!\n" +
+	"\acharset\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
+	"\x06locale\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
+	"\bcurrency\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
+	"\blanguage\x18\a \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12A\n" +
+	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
+	"createTime\x1a:\n" +
+	"\fColumnsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbe\x02\n" +
 	"\x04Debt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -489,7 +732,11 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\bdue_date\x18\x06 \x01(\tR\adueDate\x12\x1b\n" +
 	"\tdebt_file\x18\a \x01(\tR\bdebtFile\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTimeB\xc2\x01\n" +
+	"createTime\x12\x1a\n" +
+	"\bcurrency\x18\t \x01(\tR\bcurrency\x12\x1a\n" +
+	"\blanguage\x18\n" +
+	" \x01(\tR\blanguage\x12\x12\n" +
+	"\x04line\x18\v \x01(\x03R\x04lineB\xc2\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\rDebtFileProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -505,24 +752,30 @@ func file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_ingestion_v1_debt_file_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_ingestion_v1_debt_file_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tocsin_ingestion_v1_debt_file_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tocsin_ingestion_v1_debt_file_proto_goTypes = []any{
-	(DebtFile_State)(0),           // 0: tocsin.ingestion.v1.DebtFile.State
-	(*DebtFile)(nil),              // 1: tocsin.ingestion.v1.DebtFile
-	(*DebtFileReject)(nil),        // 2: tocsin.ingestion.v1.DebtFileReject
-	(*Debt)(nil),                  // 3: tocsin.ingestion.v1.Debt
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(DebtFile_State)(0),               // 0: tocsin.ingestion.v1.DebtFile.State
+	(*DebtFile)(nil),                  // 1: tocsin.ingestion.v1.DebtFile
+	(*DebtFileReject)(nil),            // 2: tocsin.ingestion.v1.DebtFileReject
+	(*DebtFileProfile)(nil),           // 3: tocsin.ingestion.v1.DebtFileProfile
+	(*Debt)(nil),                      // 4: tocsin.ingestion.v1.Debt
+	(*DebtFileReject_BrokenRule)(nil), // 5: tocsin.ingestion.v1.DebtFileReject.BrokenRule
+	nil,                               // 6: tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
+	(*timestamppb.Timestamp)(nil),     // 7: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_debt_file_proto_depIdxs = []int32{
 	0, // 0: tocsin.ingestion.v1.DebtFile.state:type_name -> tocsin.ingestion.v1.DebtFile.State
-	4, // 1: tocsin.ingestion.v1.DebtFile.create_time:type_name -> google.protobuf.Timestamp
-	4, // 2: tocsin.ingestion.v1.DebtFile.complete_time:type_name -> google.protobuf.Timestamp
-	4, // 3: tocsin.ingestion.v1.Debt.create_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	7, // 1: tocsin.ingestion.v1.DebtFile.create_time:type_name -> google.protobuf.Timestamp
+	7, // 2: tocsin.ingestion.v1.DebtFile.complete_time:type_name -> google.protobuf.Timestamp
+	5, // 3: tocsin.ingestion.v1.DebtFileReject.broken_rules:type_name -> tocsin.ingestion.v1.DebtFileReject.BrokenRule
+	6, // 4: tocsin.ingestion.v1.DebtFileProfile.columns:type_name -> tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
+	7, // 5: tocsin.ingestion.v1.DebtFileProfile.create_time:type_name -> google.protobuf.Timestamp
+	7, // 6: tocsin.ingestion.v1.Debt.create_time:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_file_proto_init() }
@@ -536,7 +789,7 @@ func file_tocsin_ingestion_v1_debt_file_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_file_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_file_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

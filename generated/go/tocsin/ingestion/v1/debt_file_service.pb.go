@@ -12,6 +12,7 @@ import (
 	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 	reflect "reflect"
 	sync "sync"
 	_ "tocsin/gen/tocsin/options/v1"
@@ -543,22 +544,283 @@ func (x *GetDebtRequest) GetId() string {
 	return ""
 }
 
+// CreateDebtFileProfileRequest brings the profile.
+type CreateDebtFileProfileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// profile to keep.
+	Profile       *DebtFileProfile `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateDebtFileProfileRequest) Reset() {
+	*x = CreateDebtFileProfileRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateDebtFileProfileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateDebtFileProfileRequest) ProtoMessage() {}
+
+func (x *CreateDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateDebtFileProfileRequest.ProtoReflect.Descriptor instead.
+func (*CreateDebtFileProfileRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CreateDebtFileProfileRequest) GetProfile() *DebtFileProfile {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
+}
+
+// GetDebtFileProfileRequest names a profile.
+type GetDebtFileProfileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the profile.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDebtFileProfileRequest) Reset() {
+	*x = GetDebtFileProfileRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDebtFileProfileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDebtFileProfileRequest) ProtoMessage() {}
+
+func (x *GetDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDebtFileProfileRequest.ProtoReflect.Descriptor instead.
+func (*GetDebtFileProfileRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetDebtFileProfileRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// ListDebtFileProfilesRequest asks for a page of profiles.
+type ListDebtFileProfilesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtFileProfilesRequest) Reset() {
+	*x = ListDebtFileProfilesRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtFileProfilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtFileProfilesRequest) ProtoMessage() {}
+
+func (x *ListDebtFileProfilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtFileProfilesRequest.ProtoReflect.Descriptor instead.
+func (*ListDebtFileProfilesRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListDebtFileProfilesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDebtFileProfilesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDebtFileProfilesResponse is a page of profiles.
+type ListDebtFileProfilesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// profiles of the page, by id.
+	Profiles []*DebtFileProfile `protobuf:"bytes,1,rep,name=profiles,proto3" json:"profiles,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtFileProfilesResponse) Reset() {
+	*x = ListDebtFileProfilesResponse{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtFileProfilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtFileProfilesResponse) ProtoMessage() {}
+
+func (x *ListDebtFileProfilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtFileProfilesResponse.ProtoReflect.Descriptor instead.
+func (*ListDebtFileProfilesResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListDebtFileProfilesResponse) GetProfiles() []*DebtFileProfile {
+	if x != nil {
+		return x.Profiles
+	}
+	return nil
+}
+
+func (x *ListDebtFileProfilesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeleteDebtFileProfileRequest names a profile.
+type DeleteDebtFileProfileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the profile.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteDebtFileProfileRequest) Reset() {
+	*x = DeleteDebtFileProfileRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteDebtFileProfileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteDebtFileProfileRequest) ProtoMessage() {}
+
+func (x *DeleteDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteDebtFileProfileRequest.ProtoReflect.Descriptor instead.
+func (*DeleteDebtFileProfileRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DeleteDebtFileProfileRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Metadata of the upload.
 type UploadDebtFileRequest_Metadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// filename for people.
+	// filename for people: kept without folders, at most 255 characters (a longer one loses its middle).
 	Filename string `protobuf:"bytes,1,opt,name=filename,proto3" json:"filename,omitempty"`
 	// dry_run validates every row and registers none.
 	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// reject_limit fails the whole file once more rows than this were rejected; no limit when 0.
-	RejectLimit   int64 `protobuf:"varint,3,opt,name=reject_limit,json=rejectLimit,proto3" json:"reject_limit,omitempty"`
+	// reject_limit fails the whole file once more rows than this were rejected. Without this and reject_percent the
+	// deployment's limit counts (TOCSIN_INGESTION_DEBT_REJECT_LIMIT; none by default).
+	RejectLimit int64 `protobuf:"varint,3,opt,name=reject_limit,json=rejectLimit,proto3" json:"reject_limit,omitempty"`
+	// reject_percent fails the whole file when more than this share of its rows were rejected; 100 is no limit.
+	RejectPercent float64 `protobuf:"fixed64,4,opt,name=reject_percent,json=rejectPercent,proto3" json:"reject_percent,omitempty"`
+	// profile that says how the file is to be read; what stands here counts before it.
+	Profile string `protobuf:"bytes,5,opt,name=profile,proto3" json:"profile,omitempty"`
+	// charset of a file that does not begin with a UTF-8 byte order mark, such as `windows-1252`; UTF-8 by default.
+	Charset string `protobuf:"bytes,6,opt,name=charset,proto3" json:"charset,omitempty"`
+	// locale in which amounts and dates are written, such as `pt-BR` (1.234,50 and 31/12/2026); never guessed.
+	Locale string `protobuf:"bytes,7,opt,name=locale,proto3" json:"locale,omitempty"`
+	// currency (ISO 4217) of rows that name none.
+	Currency string `protobuf:"bytes,8,opt,name=currency,proto3" json:"currency,omitempty"`
+	// language (BCP 47) of debtors whose row names none.
+	Language      string `protobuf:"bytes,9,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UploadDebtFileRequest_Metadata) Reset() {
 	*x = UploadDebtFileRequest_Metadata{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +832,7 @@ func (x *UploadDebtFileRequest_Metadata) String() string {
 func (*UploadDebtFileRequest_Metadata) ProtoMessage() {}
 
 func (x *UploadDebtFileRequest_Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,18 +869,66 @@ func (x *UploadDebtFileRequest_Metadata) GetRejectLimit() int64 {
 	return 0
 }
 
+func (x *UploadDebtFileRequest_Metadata) GetRejectPercent() float64 {
+	if x != nil {
+		return x.RejectPercent
+	}
+	return 0
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetCharset() string {
+	if x != nil {
+		return x.Charset
+	}
+	return ""
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
 var File_tocsin_ingestion_v1_debt_file_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\n" +
-	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x97\x02\n" +
+	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb4\x04\n" +
 	"\x15UploadDebtFileRequest\x12Q\n" +
 	"\bmetadata\x18\x01 \x01(\v23.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00R\bmetadata\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1ay\n" +
-	"\bMetadata\x12(\n" +
-	"\bfilename\x18\x01 \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\bfilename\x12\x17\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\x95\x03\n" +
+	"\bMetadata\x12$\n" +
+	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12*\n" +
-	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vrejectLimitB\r\n" +
+	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vrejectLimit\x12>\n" +
+	"\x0ereject_percent\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00R\rrejectPercent\x12&\n" +
+	"\aprofile\x18\x05 \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
+	"\acharset\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
+	"\x06locale\x18\a \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
+	"\bcurrency\x18\b \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
+	"\blanguage\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguageB\r\n" +
 	"\x04part\x12\x05\xbaH\x02\b\x01\"3\n" +
 	"\x12GetDebtFileRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x85\x01\n" +
@@ -647,7 +957,21 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\x1eDownloadDebtFileRejectsRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"/\n" +
 	"\x0eGetDebtRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xf5\b\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"j\n" +
+	"\x1cCreateDebtFileProfileRequest\x12J\n" +
+	"\aprofile\x18\x01 \x01(\v2$.tocsin.ingestion.v1.DebtFileProfileB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\aprofile\":\n" +
+	"\x19GetDebtFileProfileRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"l\n" +
+	"\x1bListDebtFileProfilesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x88\x01\n" +
+	"\x1cListDebtFileProfilesResponse\x12@\n" +
+	"\bprofiles\x18\x01 \x03(\v2$.tocsin.ingestion.v1.DebtFileProfileR\bprofiles\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
+	"\x1cDeleteDebtFileProfileRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xa5\x0e\n" +
 	"\x0fDebtFileService\x12\x96\x01\n" +
 	"\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02 :\x01*Z\f:\x01*\"\a/upload\"\r/v1/debtFiles(\x01\x12\x91\x01\n" +
@@ -671,7 +995,19 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\x17DownloadDebtFileRejects\x123.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download\x90\x02\x010\x01\x12t\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download\x90\x02\x010\x01\x12\xa8\x01\n" +
+	"\x15CreateDebtFileProfile\x121.tocsin.ingestion.v1.CreateDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"6\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1f:\aprofile\"\x14/v1/debtFileProfiles\x12\xad\x01\n" +
+	"\x12GetDebtFileProfile\x12..tocsin.ingestion.v1.GetDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"A\x8a\xb5\x18\x19\n" +
+	"\n" +
+	"debts:read\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/debtFileProfiles/{id}\x90\x02\x01\x12\xb9\x01\n" +
+	"\x14ListDebtFileProfiles\x120.tocsin.ingestion.v1.ListDebtFileProfilesRequest\x1a1.tocsin.ingestion.v1.ListDebtFileProfilesResponse\"<\x8a\xb5\x18\x19\n" +
+	"\n" +
+	"debts:read\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtFileProfiles\x90\x02\x01\x12\x96\x01\n" +
+	"\x15DeleteDebtFileProfile\x121.tocsin.ingestion.v1.DeleteDebtFileProfileRequest\x1a\x16.google.protobuf.Empty\"2\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12t\n" +
 	"\aGetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x8a\xb5\x18\f\n" +
 	"\n" +
 	"debts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}\x90\x02\x01B\xc9\x01\n" +
@@ -689,7 +1025,7 @@ func file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tocsin_ingestion_v1_debt_file_service_proto_goTypes = []any{
 	(*UploadDebtFileRequest)(nil),          // 0: tocsin.ingestion.v1.UploadDebtFileRequest
 	(*GetDebtFileRequest)(nil),             // 1: tocsin.ingestion.v1.GetDebtFileRequest
@@ -700,35 +1036,52 @@ var file_tocsin_ingestion_v1_debt_file_service_proto_goTypes = []any{
 	(*ListDebtFileRejectsResponse)(nil),    // 6: tocsin.ingestion.v1.ListDebtFileRejectsResponse
 	(*DownloadDebtFileRejectsRequest)(nil), // 7: tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
 	(*GetDebtRequest)(nil),                 // 8: tocsin.ingestion.v1.GetDebtRequest
-	(*UploadDebtFileRequest_Metadata)(nil), // 9: tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
-	(*DebtFile)(nil),                       // 10: tocsin.ingestion.v1.DebtFile
-	(*DebtFileReject)(nil),                 // 11: tocsin.ingestion.v1.DebtFileReject
-	(*httpbody.HttpBody)(nil),              // 12: google.api.HttpBody
-	(*Debt)(nil),                           // 13: tocsin.ingestion.v1.Debt
+	(*CreateDebtFileProfileRequest)(nil),   // 9: tocsin.ingestion.v1.CreateDebtFileProfileRequest
+	(*GetDebtFileProfileRequest)(nil),      // 10: tocsin.ingestion.v1.GetDebtFileProfileRequest
+	(*ListDebtFileProfilesRequest)(nil),    // 11: tocsin.ingestion.v1.ListDebtFileProfilesRequest
+	(*ListDebtFileProfilesResponse)(nil),   // 12: tocsin.ingestion.v1.ListDebtFileProfilesResponse
+	(*DeleteDebtFileProfileRequest)(nil),   // 13: tocsin.ingestion.v1.DeleteDebtFileProfileRequest
+	(*UploadDebtFileRequest_Metadata)(nil), // 14: tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
+	(*DebtFile)(nil),                       // 15: tocsin.ingestion.v1.DebtFile
+	(*DebtFileReject)(nil),                 // 16: tocsin.ingestion.v1.DebtFileReject
+	(*DebtFileProfile)(nil),                // 17: tocsin.ingestion.v1.DebtFileProfile
+	(*httpbody.HttpBody)(nil),              // 18: google.api.HttpBody
+	(*emptypb.Empty)(nil),                  // 19: google.protobuf.Empty
+	(*Debt)(nil),                           // 20: tocsin.ingestion.v1.Debt
 }
 var file_tocsin_ingestion_v1_debt_file_service_proto_depIdxs = []int32{
-	9,  // 0: tocsin.ingestion.v1.UploadDebtFileRequest.metadata:type_name -> tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
-	10, // 1: tocsin.ingestion.v1.ListDebtFilesResponse.debt_files:type_name -> tocsin.ingestion.v1.DebtFile
-	11, // 2: tocsin.ingestion.v1.ListDebtFileRejectsResponse.rejects:type_name -> tocsin.ingestion.v1.DebtFileReject
-	0,  // 3: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:input_type -> tocsin.ingestion.v1.UploadDebtFileRequest
-	1,  // 4: tocsin.ingestion.v1.DebtFileService.GetDebtFile:input_type -> tocsin.ingestion.v1.GetDebtFileRequest
-	2,  // 5: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:input_type -> tocsin.ingestion.v1.ListDebtFilesRequest
-	4,  // 6: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:input_type -> tocsin.ingestion.v1.WatchDebtFileRequest
-	5,  // 7: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:input_type -> tocsin.ingestion.v1.ListDebtFileRejectsRequest
-	7,  // 8: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:input_type -> tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
-	8,  // 9: tocsin.ingestion.v1.DebtFileService.GetDebt:input_type -> tocsin.ingestion.v1.GetDebtRequest
-	10, // 10: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	10, // 11: tocsin.ingestion.v1.DebtFileService.GetDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	3,  // 12: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:output_type -> tocsin.ingestion.v1.ListDebtFilesResponse
-	10, // 13: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	6,  // 14: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:output_type -> tocsin.ingestion.v1.ListDebtFileRejectsResponse
-	12, // 15: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:output_type -> google.api.HttpBody
-	13, // 16: tocsin.ingestion.v1.DebtFileService.GetDebt:output_type -> tocsin.ingestion.v1.Debt
-	10, // [10:17] is the sub-list for method output_type
-	3,  // [3:10] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	14, // 0: tocsin.ingestion.v1.UploadDebtFileRequest.metadata:type_name -> tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
+	15, // 1: tocsin.ingestion.v1.ListDebtFilesResponse.debt_files:type_name -> tocsin.ingestion.v1.DebtFile
+	16, // 2: tocsin.ingestion.v1.ListDebtFileRejectsResponse.rejects:type_name -> tocsin.ingestion.v1.DebtFileReject
+	17, // 3: tocsin.ingestion.v1.CreateDebtFileProfileRequest.profile:type_name -> tocsin.ingestion.v1.DebtFileProfile
+	17, // 4: tocsin.ingestion.v1.ListDebtFileProfilesResponse.profiles:type_name -> tocsin.ingestion.v1.DebtFileProfile
+	0,  // 5: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:input_type -> tocsin.ingestion.v1.UploadDebtFileRequest
+	1,  // 6: tocsin.ingestion.v1.DebtFileService.GetDebtFile:input_type -> tocsin.ingestion.v1.GetDebtFileRequest
+	2,  // 7: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:input_type -> tocsin.ingestion.v1.ListDebtFilesRequest
+	4,  // 8: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:input_type -> tocsin.ingestion.v1.WatchDebtFileRequest
+	5,  // 9: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:input_type -> tocsin.ingestion.v1.ListDebtFileRejectsRequest
+	7,  // 10: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:input_type -> tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
+	9,  // 11: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:input_type -> tocsin.ingestion.v1.CreateDebtFileProfileRequest
+	10, // 12: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:input_type -> tocsin.ingestion.v1.GetDebtFileProfileRequest
+	11, // 13: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:input_type -> tocsin.ingestion.v1.ListDebtFileProfilesRequest
+	13, // 14: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:input_type -> tocsin.ingestion.v1.DeleteDebtFileProfileRequest
+	8,  // 15: tocsin.ingestion.v1.DebtFileService.GetDebt:input_type -> tocsin.ingestion.v1.GetDebtRequest
+	15, // 16: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	15, // 17: tocsin.ingestion.v1.DebtFileService.GetDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	3,  // 18: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:output_type -> tocsin.ingestion.v1.ListDebtFilesResponse
+	15, // 19: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	6,  // 20: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:output_type -> tocsin.ingestion.v1.ListDebtFileRejectsResponse
+	18, // 21: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:output_type -> google.api.HttpBody
+	17, // 22: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
+	17, // 23: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
+	12, // 24: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:output_type -> tocsin.ingestion.v1.ListDebtFileProfilesResponse
+	19, // 25: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:output_type -> google.protobuf.Empty
+	20, // 26: tocsin.ingestion.v1.DebtFileService.GetDebt:output_type -> tocsin.ingestion.v1.Debt
+	16, // [16:27] is the sub-list for method output_type
+	5,  // [5:16] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_file_service_proto_init() }
@@ -747,7 +1100,7 @@ func file_tocsin_ingestion_v1_debt_file_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

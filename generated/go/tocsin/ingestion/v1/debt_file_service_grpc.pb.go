@@ -12,6 +12,7 @@ import (
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
+	emptypb "google.golang.org/protobuf/types/known/emptypb"
 )
 
 // This is a compile-time assertion to ensure that this generated file
@@ -26,6 +27,10 @@ const (
 	DebtFileService_WatchDebtFile_FullMethodName           = "/tocsin.ingestion.v1.DebtFileService/WatchDebtFile"
 	DebtFileService_ListDebtFileRejects_FullMethodName     = "/tocsin.ingestion.v1.DebtFileService/ListDebtFileRejects"
 	DebtFileService_DownloadDebtFileRejects_FullMethodName = "/tocsin.ingestion.v1.DebtFileService/DownloadDebtFileRejects"
+	DebtFileService_CreateDebtFileProfile_FullMethodName   = "/tocsin.ingestion.v1.DebtFileService/CreateDebtFileProfile"
+	DebtFileService_GetDebtFileProfile_FullMethodName      = "/tocsin.ingestion.v1.DebtFileService/GetDebtFileProfile"
+	DebtFileService_ListDebtFileProfiles_FullMethodName    = "/tocsin.ingestion.v1.DebtFileService/ListDebtFileProfiles"
+	DebtFileService_DeleteDebtFileProfile_FullMethodName   = "/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile"
 	DebtFileService_GetDebt_FullMethodName                 = "/tocsin.ingestion.v1.DebtFileService/GetDebt"
 )
 
@@ -33,13 +38,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-// order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+// DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+// and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+// or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
 type DebtFileServiceClient interface {
 	// UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-	// INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-	// with the earlier result.
+	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+	// INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+	// no such profile; the same content again, read in the same way, answers with the earlier result.
 	UploadDebtFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadDebtFileRequest, DebtFile], error)
 	// GetDebtFile returns one file.
 	GetDebtFile(ctx context.Context, in *GetDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error)
@@ -49,8 +55,19 @@ type DebtFileServiceClient interface {
 	WatchDebtFile(ctx context.Context, in *WatchDebtFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DebtFile], error)
 	// ListDebtFileRejects returns the rows that were not accepted, by line.
 	ListDebtFileRejects(ctx context.Context, in *ListDebtFileRejectsRequest, opts ...grpc.CallOption) (*ListDebtFileRejectsResponse, error)
-	// DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet.
+	// DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+	// separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+	// safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
 	DownloadDebtFileRejects(ctx context.Context, in *DownloadDebtFileRejectsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
+	// CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+	// when it is there with other content.
+	CreateDebtFileProfile(ctx context.Context, in *CreateDebtFileProfileRequest, opts ...grpc.CallOption) (*DebtFileProfile, error)
+	// GetDebtFileProfile returns one profile.
+	GetDebtFileProfile(ctx context.Context, in *GetDebtFileProfileRequest, opts ...grpc.CallOption) (*DebtFileProfile, error)
+	// ListDebtFileProfiles returns profiles by id.
+	ListDebtFileProfiles(ctx context.Context, in *ListDebtFileProfilesRequest, opts ...grpc.CallOption) (*ListDebtFileProfilesResponse, error)
+	// DeleteDebtFileProfile removes a profile; files that were read by it stay as they are.
+	DeleteDebtFileProfile(ctx context.Context, in *DeleteDebtFileProfileRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// GetDebt returns one registered debt.
 	GetDebt(ctx context.Context, in *GetDebtRequest, opts ...grpc.CallOption) (*Debt, error)
 }
@@ -144,6 +161,46 @@ func (c *debtFileServiceClient) DownloadDebtFileRejects(ctx context.Context, in 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtFileService_DownloadDebtFileRejectsClient = grpc.ServerStreamingClient[httpbody.HttpBody]
 
+func (c *debtFileServiceClient) CreateDebtFileProfile(ctx context.Context, in *CreateDebtFileProfileRequest, opts ...grpc.CallOption) (*DebtFileProfile, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtFileProfile)
+	err := c.cc.Invoke(ctx, DebtFileService_CreateDebtFileProfile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtFileServiceClient) GetDebtFileProfile(ctx context.Context, in *GetDebtFileProfileRequest, opts ...grpc.CallOption) (*DebtFileProfile, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtFileProfile)
+	err := c.cc.Invoke(ctx, DebtFileService_GetDebtFileProfile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtFileServiceClient) ListDebtFileProfiles(ctx context.Context, in *ListDebtFileProfilesRequest, opts ...grpc.CallOption) (*ListDebtFileProfilesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDebtFileProfilesResponse)
+	err := c.cc.Invoke(ctx, DebtFileService_ListDebtFileProfiles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtFileServiceClient) DeleteDebtFileProfile(ctx context.Context, in *DeleteDebtFileProfileRequest, opts ...grpc.CallOption) (*emptypb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(emptypb.Empty)
+	err := c.cc.Invoke(ctx, DebtFileService_DeleteDebtFileProfile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *debtFileServiceClient) GetDebt(ctx context.Context, in *GetDebtRequest, opts ...grpc.CallOption) (*Debt, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Debt)
@@ -158,13 +215,14 @@ func (c *debtFileServiceClient) GetDebt(ctx context.Context, in *GetDebtRequest,
 // All implementations must embed UnimplementedDebtFileServiceServer
 // for forward compatibility.
 //
-// DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-// order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+// DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+// and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+// or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
 type DebtFileServiceServer interface {
 	// UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-	// INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-	// with the earlier result.
+	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+	// INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+	// no such profile; the same content again, read in the same way, answers with the earlier result.
 	UploadDebtFile(grpc.ClientStreamingServer[UploadDebtFileRequest, DebtFile]) error
 	// GetDebtFile returns one file.
 	GetDebtFile(context.Context, *GetDebtFileRequest) (*DebtFile, error)
@@ -174,8 +232,19 @@ type DebtFileServiceServer interface {
 	WatchDebtFile(*WatchDebtFileRequest, grpc.ServerStreamingServer[DebtFile]) error
 	// ListDebtFileRejects returns the rows that were not accepted, by line.
 	ListDebtFileRejects(context.Context, *ListDebtFileRejectsRequest) (*ListDebtFileRejectsResponse, error)
-	// DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet.
+	// DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+	// separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+	// safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
 	DownloadDebtFileRejects(*DownloadDebtFileRejectsRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error
+	// CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+	// when it is there with other content.
+	CreateDebtFileProfile(context.Context, *CreateDebtFileProfileRequest) (*DebtFileProfile, error)
+	// GetDebtFileProfile returns one profile.
+	GetDebtFileProfile(context.Context, *GetDebtFileProfileRequest) (*DebtFileProfile, error)
+	// ListDebtFileProfiles returns profiles by id.
+	ListDebtFileProfiles(context.Context, *ListDebtFileProfilesRequest) (*ListDebtFileProfilesResponse, error)
+	// DeleteDebtFileProfile removes a profile; files that were read by it stay as they are.
+	DeleteDebtFileProfile(context.Context, *DeleteDebtFileProfileRequest) (*emptypb.Empty, error)
 	// GetDebt returns one registered debt.
 	GetDebt(context.Context, *GetDebtRequest) (*Debt, error)
 	mustEmbedUnimplementedDebtFileServiceServer()
@@ -205,6 +274,18 @@ func (UnimplementedDebtFileServiceServer) ListDebtFileRejects(context.Context, *
 }
 func (UnimplementedDebtFileServiceServer) DownloadDebtFileRejects(*DownloadDebtFileRejectsRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error {
 	return status.Error(codes.Unimplemented, "method DownloadDebtFileRejects not implemented")
+}
+func (UnimplementedDebtFileServiceServer) CreateDebtFileProfile(context.Context, *CreateDebtFileProfileRequest) (*DebtFileProfile, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateDebtFileProfile not implemented")
+}
+func (UnimplementedDebtFileServiceServer) GetDebtFileProfile(context.Context, *GetDebtFileProfileRequest) (*DebtFileProfile, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDebtFileProfile not implemented")
+}
+func (UnimplementedDebtFileServiceServer) ListDebtFileProfiles(context.Context, *ListDebtFileProfilesRequest) (*ListDebtFileProfilesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDebtFileProfiles not implemented")
+}
+func (UnimplementedDebtFileServiceServer) DeleteDebtFileProfile(context.Context, *DeleteDebtFileProfileRequest) (*emptypb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteDebtFileProfile not implemented")
 }
 func (UnimplementedDebtFileServiceServer) GetDebt(context.Context, *GetDebtRequest) (*Debt, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDebt not implemented")
@@ -313,6 +394,78 @@ func _DebtFileService_DownloadDebtFileRejects_Handler(srv interface{}, stream gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtFileService_DownloadDebtFileRejectsServer = grpc.ServerStreamingServer[httpbody.HttpBody]
 
+func _DebtFileService_CreateDebtFileProfile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateDebtFileProfileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).CreateDebtFileProfile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_CreateDebtFileProfile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).CreateDebtFileProfile(ctx, req.(*CreateDebtFileProfileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtFileService_GetDebtFileProfile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDebtFileProfileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).GetDebtFileProfile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_GetDebtFileProfile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).GetDebtFileProfile(ctx, req.(*GetDebtFileProfileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtFileService_ListDebtFileProfiles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDebtFileProfilesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).ListDebtFileProfiles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_ListDebtFileProfiles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).ListDebtFileProfiles(ctx, req.(*ListDebtFileProfilesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtFileService_DeleteDebtFileProfile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteDebtFileProfileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).DeleteDebtFileProfile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_DeleteDebtFileProfile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).DeleteDebtFileProfile(ctx, req.(*DeleteDebtFileProfileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DebtFileService_GetDebt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDebtRequest)
 	if err := dec(in); err != nil {
@@ -349,6 +502,22 @@ var DebtFileService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDebtFileRejects",
 			Handler:    _DebtFileService_ListDebtFileRejects_Handler,
+		},
+		{
+			MethodName: "CreateDebtFileProfile",
+			Handler:    _DebtFileService_CreateDebtFileProfile_Handler,
+		},
+		{
+			MethodName: "GetDebtFileProfile",
+			Handler:    _DebtFileService_GetDebtFileProfile_Handler,
+		},
+		{
+			MethodName: "ListDebtFileProfiles",
+			Handler:    _DebtFileService_ListDebtFileProfiles_Handler,
+		},
+		{
+			MethodName: "DeleteDebtFileProfile",
+			Handler:    _DebtFileService_DeleteDebtFileProfile_Handler,
 		},
 		{
 			MethodName: "GetDebt",

@@ -55,7 +55,8 @@ const (
 	ErrorReason_ERROR_REASON_NOT_A_LEVEL ErrorReason = 12
 	// ERROR_REASON_VIDEO_NOT_ALLOWED: the video's URL is outside the allowed origins (INVALID_ARGUMENT). Metadata: video.
 	ErrorReason_ERROR_REASON_VIDEO_NOT_ALLOWED ErrorReason = 13
-	// ERROR_REASON_ENCODING_INVALID: the file is not UTF-8 (INVALID_ARGUMENT). Metadata: byte, offset, line.
+	// ERROR_REASON_ENCODING_INVALID: the file is not UTF-8, or not what its charset says (INVALID_ARGUMENT). Metadata: byte,
+	// offset, line, charset.
 	ErrorReason_ERROR_REASON_ENCODING_INVALID ErrorReason = 14
 	// ERROR_REASON_HEADER_INVALID: the CSV header lacks a column, or has one twice (INVALID_ARGUMENT). Metadata: missing, seen.
 	ErrorReason_ERROR_REASON_HEADER_INVALID ErrorReason = 15
@@ -65,15 +66,17 @@ const (
 	ErrorReason_ERROR_REASON_REJECT_LIMIT_EXCEEDED ErrorReason = 17
 	// ERROR_REASON_UPLOAD_IN_PROGRESS: the same content is being uploaded right now (ABORTED). Metadata: debtFile.
 	ErrorReason_ERROR_REASON_UPLOAD_IN_PROGRESS ErrorReason = 18
-	// ERROR_REASON_ROW_MALFORMED: a CSV row has another number of fields than the header, or broken quoting (row reject).
+	// ERROR_REASON_ROW_MALFORMED: a row has another number of fields than the header, broken quoting, or is longer than 64 KiB
+	// (row reject).
 	ErrorReason_ERROR_REASON_ROW_MALFORMED ErrorReason = 19
 	// ERROR_REASON_FIELD_MISSING: a required column is empty (row reject).
 	ErrorReason_ERROR_REASON_FIELD_MISSING ErrorReason = 20
 	// ERROR_REASON_EMAIL_INVALID: the e-mail address has no valid form (row reject).
 	ErrorReason_ERROR_REASON_EMAIL_INVALID ErrorReason = 21
-	// ERROR_REASON_DEBT_AMOUNT_INVALID: not a decimal above 0 with at most two places (row reject).
+	// ERROR_REASON_DEBT_AMOUNT_INVALID: not a decimal above 0 with at most the places of its currency (row reject).
 	ErrorReason_ERROR_REASON_DEBT_AMOUNT_INVALID ErrorReason = 22
-	// ERROR_REASON_DUE_DATE_INVALID: not a calendar date of the form 2026-12-31 (row reject).
+	// ERROR_REASON_DUE_DATE_INVALID: not a calendar date of the form 2026-12-31, or that of the locale, or outside of what
+	// the deployment takes (row reject).
 	ErrorReason_ERROR_REASON_DUE_DATE_INVALID ErrorReason = 23
 	// ERROR_REASON_DEBT_ID_INVALID: the debtId is no valid id (row reject).
 	ErrorReason_ERROR_REASON_DEBT_ID_INVALID ErrorReason = 24
@@ -88,6 +91,21 @@ const (
 	// ERROR_REASON_TOO_SLOW: the file came slower than a service waits for, and keeps others out (ABORTED). Metadata: received,
 	// limit.
 	ErrorReason_ERROR_REASON_TOO_SLOW ErrorReason = 28
+	// ERROR_REASON_FILE_FORMAT_INVALID: the file is in a format that is not taken, or is damaged (INVALID_ARGUMENT). Metadata:
+	// format.
+	ErrorReason_ERROR_REASON_FILE_FORMAT_INVALID ErrorReason = 29
+	// ERROR_REASON_CONVENTIONS_INVALID: the charset, locale, currency or column that an upload or a profile names is unknown
+	// (INVALID_ARGUMENT). Metadata: value.
+	ErrorReason_ERROR_REASON_CONVENTIONS_INVALID ErrorReason = 30
+	// ERROR_REASON_TEXT_INVALID: a name or an id holds what cannot be seen, control characters or signs of an earlier
+	// conversion that lost characters, or is too long (row reject).
+	ErrorReason_ERROR_REASON_TEXT_INVALID ErrorReason = 31
+	// ERROR_REASON_GOVERNMENT_ID_INVALID: a number as a spreadsheet writes it, `1.23457E+11` or `11111111111.0` (row reject).
+	ErrorReason_ERROR_REASON_GOVERNMENT_ID_INVALID ErrorReason = 32
+	// ERROR_REASON_CURRENCY_UNKNOWN: not a currency of ISO 4217 (row reject).
+	ErrorReason_ERROR_REASON_CURRENCY_UNKNOWN ErrorReason = 33
+	// ERROR_REASON_LANGUAGE_INVALID: not a language as BCP 47 writes it (row reject).
+	ErrorReason_ERROR_REASON_LANGUAGE_INVALID ErrorReason = 34
 )
 
 // Enum value maps for ErrorReason.
@@ -122,6 +140,12 @@ var (
 		26: "ERROR_REASON_REGISTRATION_LIMIT",
 		27: "ERROR_REASON_TOO_MANY_UPLOADS",
 		28: "ERROR_REASON_TOO_SLOW",
+		29: "ERROR_REASON_FILE_FORMAT_INVALID",
+		30: "ERROR_REASON_CONVENTIONS_INVALID",
+		31: "ERROR_REASON_TEXT_INVALID",
+		32: "ERROR_REASON_GOVERNMENT_ID_INVALID",
+		33: "ERROR_REASON_CURRENCY_UNKNOWN",
+		34: "ERROR_REASON_LANGUAGE_INVALID",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -153,6 +177,12 @@ var (
 		"ERROR_REASON_REGISTRATION_LIMIT":      26,
 		"ERROR_REASON_TOO_MANY_UPLOADS":        27,
 		"ERROR_REASON_TOO_SLOW":                28,
+		"ERROR_REASON_FILE_FORMAT_INVALID":     29,
+		"ERROR_REASON_CONVENTIONS_INVALID":     30,
+		"ERROR_REASON_TEXT_INVALID":            31,
+		"ERROR_REASON_GOVERNMENT_ID_INVALID":   32,
+		"ERROR_REASON_CURRENCY_UNKNOWN":        33,
+		"ERROR_REASON_LANGUAGE_INVALID":        34,
 	}
 )
 
@@ -187,7 +217,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xeb\a\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xc4\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -218,7 +248,13 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_DEBT_ID_CONFLICT\x10\x19\x12#\n" +
 	"\x1fERROR_REASON_REGISTRATION_LIMIT\x10\x1a\x12!\n" +
 	"\x1dERROR_REASON_TOO_MANY_UPLOADS\x10\x1b\x12\x19\n" +
-	"\x15ERROR_REASON_TOO_SLOW\x10\x1cB\xc5\x01\n" +
+	"\x15ERROR_REASON_TOO_SLOW\x10\x1c\x12$\n" +
+	" ERROR_REASON_FILE_FORMAT_INVALID\x10\x1d\x12$\n" +
+	" ERROR_REASON_CONVENTIONS_INVALID\x10\x1e\x12\x1d\n" +
+	"\x19ERROR_REASON_TEXT_INVALID\x10\x1f\x12&\n" +
+	"\"ERROR_REASON_GOVERNMENT_ID_INVALID\x10 \x12!\n" +
+	"\x1dERROR_REASON_CURRENCY_UNKNOWN\x10!\x12!\n" +
+	"\x1dERROR_REASON_LANGUAGE_INVALID\x10\"B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

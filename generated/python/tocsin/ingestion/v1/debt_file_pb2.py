@@ -22,22 +22,47 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x03\n\x08\x44\x65\x62tFile\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtFile.State\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x06 \x01(\x03\x12\x12\n\nduplicates\x18\x07 \x01(\x03\x12\x10\n\x08rejected\x18\x08 \x01(\x03\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cidentical_to\x18\r \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x0e \x01(\x08\"t\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\x0e\n\nPROCESSING\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\x1a\n\x16\x43OMPLETED_WITH_REJECTS\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\"\\\n\x0e\x44\x65\x62tFileReject\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0b\n\x03raw\x18\x05 \x01(\t\"\xac\x01\n\x04\x44\x65\x62t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rgovernment_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x06 \x01(\t\x12\x11\n\tdebt_file\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xdf\x03\n\x08\x44\x65\x62tFile\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtFile.State\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x06 \x01(\x03\x12\x12\n\nduplicates\x18\x07 \x01(\x03\x12\x10\n\x08rejected\x18\x08 \x01(\x03\x12\x0e\n\x06sha256\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cidentical_to\x18\r \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x0e \x01(\x08\x12\x0c\n\x04note\x18\x0f \x01(\t\"t\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\x0e\n\nPROCESSING\x10\x02\x12\r\n\tCOMPLETED\x10\x03\x12\x1a\n\x16\x43OMPLETED_WITH_REJECTS\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\"\xe1\x01\n\x0e\x44\x65\x62tFileReject\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0b\n\x03raw\x18\x05 \x01(\t\x12\x44\n\x0c\x62roken_rules\x18\x06 \x03(\x0b\x32..tocsin.ingestion.v1.DebtFileReject.BrokenRule\x1a=\n\nBrokenRule\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9c\x03\n\x0f\x44\x65\x62tFileProfile\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12]\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x31.tocsin.ingestion.v1.DebtFileProfile.ColumnsEntryB\x19\xbaH\x16\x9a\x01\x13\x10 \"\x07r\x05\x10\x01\x18\xc8\x01*\x06r\x04\x10\x01\x18(\x12\x15\n\rother_columns\x18\x03 \x01(\x08\x12\x18\n\x07\x63harset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\x07 \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a.\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xde\x01\n\x04\x44\x65\x62t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rgovernment_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x06 \x01(\t\x12\x11\n\tdebt_file\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x10\n\x08language\x18\n \x01(\t\x12\x0c\n\x04line\x18\x0b \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.ingestion.v1.debt_file_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEBTFILE']._serialized_start=94
-  _globals['_DEBTFILE']._serialized_end=559
-  _globals['_DEBTFILE_STATE']._serialized_start=443
-  _globals['_DEBTFILE_STATE']._serialized_end=559
-  _globals['_DEBTFILEREJECT']._serialized_start=561
-  _globals['_DEBTFILEREJECT']._serialized_end=653
-  _globals['_DEBT']._serialized_start=656
-  _globals['_DEBT']._serialized_end=828
+  _globals['_DEBTFILEPROFILE_COLUMNSENTRY']._loaded_options = None
+  _globals['_DEBTFILEPROFILE_COLUMNSENTRY']._serialized_options = b'8\001'
+  _globals['_DEBTFILEPROFILE'].fields_by_name['id']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_DEBTFILEPROFILE'].fields_by_name['columns']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['columns']._serialized_options = b'\272H\026\232\001\023\020 \"\007r\005\020\001\030\310\001*\006r\004\020\001\030('
+  _globals['_DEBTFILEPROFILE'].fields_by_name['charset']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['charset']._serialized_options = b'\272H\004r\002\030('
+  _globals['_DEBTFILEPROFILE'].fields_by_name['locale']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['locale']._serialized_options = b'\272H\004r\002\030('
+  _globals['_DEBTFILEPROFILE'].fields_by_name['currency']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['currency']._serialized_options = b'\272H\004r\002\030\003'
+  _globals['_DEBTFILEPROFILE'].fields_by_name['language']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['language']._serialized_options = b'\272H.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$'
+  _globals['_DEBTFILEPROFILE'].fields_by_name['create_time']._loaded_options = None
+  _globals['_DEBTFILEPROFILE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_DEBTFILE']._serialized_start=189
+  _globals['_DEBTFILE']._serialized_end=668
+  _globals['_DEBTFILE_STATE']._serialized_start=552
+  _globals['_DEBTFILE_STATE']._serialized_end=668
+  _globals['_DEBTFILEREJECT']._serialized_start=671
+  _globals['_DEBTFILEREJECT']._serialized_end=896
+  _globals['_DEBTFILEREJECT_BROKENRULE']._serialized_start=835
+  _globals['_DEBTFILEREJECT_BROKENRULE']._serialized_end=896
+  _globals['_DEBTFILEPROFILE']._serialized_start=899
+  _globals['_DEBTFILEPROFILE']._serialized_end=1311
+  _globals['_DEBTFILEPROFILE_COLUMNSENTRY']._serialized_start=1265
+  _globals['_DEBTFILEPROFILE_COLUMNSENTRY']._serialized_end=1311
+  _globals['_DEBT']._serialized_start=1314
+  _globals['_DEBT']._serialized_end=1536
 # @@protoc_insertion_point(module_scope)

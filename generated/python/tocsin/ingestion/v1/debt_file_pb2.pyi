@@ -1,16 +1,20 @@
 import datetime
 
+from buf.validate import validate_pb2 as _validate_pb2
+from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtFile(_message.Message):
-    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run")
+    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run", "note")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DebtFile.State]
@@ -39,6 +43,7 @@ class DebtFile(_message.Message):
     COMPLETE_TIME_FIELD_NUMBER: _ClassVar[int]
     IDENTICAL_TO_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     filename: str
     state: DebtFile.State
@@ -53,24 +58,63 @@ class DebtFile(_message.Message):
     complete_time: _timestamp_pb2.Timestamp
     identical_to: str
     dry_run: bool
-    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    note: str
+    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
 
 class DebtFileReject(_message.Message):
-    __slots__ = ("line", "reason", "column", "message", "raw")
+    __slots__ = ("line", "reason", "column", "message", "raw", "broken_rules")
+    class BrokenRule(_message.Message):
+        __slots__ = ("reason", "column", "message")
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        COLUMN_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        reason: str
+        column: str
+        message: str
+        def __init__(self, reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
     LINE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_RULES_FIELD_NUMBER: _ClassVar[int]
     line: int
     reason: str
     column: str
     message: str
     raw: str
-    def __init__(self, line: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., raw: _Optional[str] = ...) -> None: ...
+    broken_rules: _containers.RepeatedCompositeFieldContainer[DebtFileReject.BrokenRule]
+    def __init__(self, line: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., raw: _Optional[str] = ..., broken_rules: _Optional[_Iterable[_Union[DebtFileReject.BrokenRule, _Mapping]]] = ...) -> None: ...
+
+class DebtFileProfile(_message.Message):
+    __slots__ = ("id", "columns", "other_columns", "charset", "locale", "currency", "language", "create_time")
+    class ColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    CHARSET_FIELD_NUMBER: _ClassVar[int]
+    LOCALE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    columns: _containers.ScalarMap[str, str]
+    other_columns: bool
+    charset: str
+    locale: str
+    currency: str
+    language: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., columns: _Optional[_Mapping[str, str]] = ..., other_columns: _Optional[bool] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Debt(_message.Message):
-    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time")
+    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     GOVERNMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +123,9 @@ class Debt(_message.Message):
     DUE_DATE_FIELD_NUMBER: _ClassVar[int]
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     government_id: str
@@ -87,4 +134,7 @@ class Debt(_message.Message):
     due_date: str
     debt_file: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    currency: str
+    language: str
+    line: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...

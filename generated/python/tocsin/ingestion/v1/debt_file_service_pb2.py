@@ -26,11 +26,12 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe7\x01\n\x15UploadDebtFileRequest\x12G\n\x08metadata\x18\x01 \x01(\x0b\x32\x33.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1aZ\n\x08Metadata\x12\x1e\n\x08\x66ilename\x18\x01 \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x1d\n\x0creject_limit\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"/\n\x12GetDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"j\n\x14ListDebtFilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x04page\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"w\n\x15ListDebtFilesResponse\x12\x31\n\ndebt_files\x18\x01 \x03(\x0b\x32\x1d.tocsin.ingestion.v1.DebtFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"1\n\x14WatchDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"q\n\x1aListDebtFileRejectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"l\n\x1bListDebtFileRejectsResponse\x12\x34\n\x07rejects\x18\x01 \x03(\x0b\x32#.tocsin.ingestion.v1.DebtFileReject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x1e\x44ownloadDebtFileRejectsRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"+\n\x0eGetDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xf5\x08\n\x0f\x44\x65\x62tFileService\x12\x96\x01\n\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02 \"\r/v1/debtFiles:\x01*Z\x0c\"\x07/upload:\x01*(\x01\x12\x91\x01\n\x0bGetDebtFile\x12\'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x12\xa9\x01\n\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\r/v1/debtFilesZ\n\x12\x08/history\x12\x9d\x01\n\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch0\x01\x12\xbc\x01\n\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a\x30.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x12\xb3\x01\n\x17\x44ownloadDebtFileRejects\x12\x33.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download0\x01\x12t\n\x07GetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc7\x03\n\x15UploadDebtFileRequest\x12G\n\x08metadata\x18\x01 \x01(\x0b\x32\x33.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\xb9\x02\n\x08Metadata\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x1d\n\x0creject_limit\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12/\n\x0ereject_percent\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x07profile\x18\x05 \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$B\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"/\n\x12GetDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"j\n\x14ListDebtFilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x04page\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"w\n\x15ListDebtFilesResponse\x12\x31\n\ndebt_files\x18\x01 \x03(\x0b\x32\x1d.tocsin.ingestion.v1.DebtFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"1\n\x14WatchDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"q\n\x1aListDebtFileRejectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"l\n\x1bListDebtFileRejectsResponse\x12\x34\n\x07rejects\x18\x01 \x03(\x0b\x32#.tocsin.ingestion.v1.DebtFileReject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x1e\x44ownloadDebtFileRejectsRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"+\n\x0eGetDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"a\n\x1c\x43reateDebtFileProfileRequest\x12\x41\n\x07profile\x18\x01 \x01(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfileB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"6\n\x19GetDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"W\n\x1bListDebtFileProfilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"o\n\x1cListDebtFileProfilesResponse\x12\x36\n\x08profiles\x18\x01 \x03(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1c\x44\x65leteDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xa5\x0e\n\x0f\x44\x65\x62tFileService\x12\x96\x01\n\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02 \"\r/v1/debtFiles:\x01*Z\x0c\"\x07/upload:\x01*(\x01\x12\x91\x01\n\x0bGetDebtFile\x12\'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x12\xa9\x01\n\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\r/v1/debtFilesZ\n\x12\x08/history\x12\x9d\x01\n\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch0\x01\x12\xbc\x01\n\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a\x30.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x12\xb3\x01\n\x17\x44ownloadDebtFileRejects\x12\x33.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download0\x01\x12\xa8\x01\n\x15\x43reateDebtFileProfile\x12\x31.tocsin.ingestion.v1.CreateDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x14/v1/debtFileProfiles:\x07profile\x12\xad\x01\n\x12GetDebtFileProfile\x12..tocsin.ingestion.v1.GetDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/debtFileProfiles/{id}\x12\xb9\x01\n\x14ListDebtFileProfiles\x12\x30.tocsin.ingestion.v1.ListDebtFileProfilesRequest\x1a\x31.tocsin.ingestion.v1.ListDebtFileProfilesResponse\"<\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtFileProfiles\x12\x96\x01\n\x15\x44\x65leteDebtFileProfile\x12\x31.tocsin.ingestion.v1.DeleteDebtFileProfileRequest\x1a\x16.google.protobuf.Empty\"2\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12t\n\x07GetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +39,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.ingestion.v1.debt_fi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['filename']._loaded_options = None
-  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['filename']._serialized_options = b'\272H\tr\007\030\377\001\230\265\030\001'
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['filename']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_limit']._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_limit']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_percent']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_percent']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\000\000'
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['profile']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['profile']._serialized_options = b'\272H\tr\004\210\265\030\001\330\001\001'
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['charset']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['charset']._serialized_options = b'\272H\004r\002\030('
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['locale']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['locale']._serialized_options = b'\272H\004r\002\030('
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['currency']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['currency']._serialized_options = b'\272H\004r\002\030\003'
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['language']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['language']._serialized_options = b'\272H.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$'
   _globals['_UPLOADDEBTFILEREQUEST'].oneofs_by_name['part']._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
   _globals['_UPLOADDEBTFILEREQUEST'].fields_by_name['chunk']._loaded_options = None
@@ -65,6 +78,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOWNLOADDEBTFILEREJECTSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_GETDEBTREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_CREATEDEBTFILEPROFILEREQUEST'].fields_by_name['profile']._loaded_options = None
+  _globals['_CREATEDEBTFILEPROFILEREQUEST'].fields_by_name['profile']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_GETDEBTFILEPROFILEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETDEBTFILEPROFILEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_LISTDEBTFILEPROFILESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDEBTFILEPROFILESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTDEBTFILEPROFILESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDEBTFILEPROFILESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_DELETEDEBTFILEPROFILEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_DELETEDEBTFILEPROFILEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DEBTFILESERVICE'].methods_by_name['UploadDebtFile']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['UploadDebtFile']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002 \"\r/v1/debtFiles:\001*Z\014\"\007/upload:\001*'
   _globals['_DEBTFILESERVICE'].methods_by_name['GetDebtFile']._loaded_options = None
@@ -77,28 +100,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileRejects']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\034\022\032/v1/debtFiles/{id}/rejects'
   _globals['_DEBTFILESERVICE'].methods_by_name['DownloadDebtFileRejects']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['DownloadDebtFileRejects']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002%\022#/v1/debtFiles/{id}/rejects:download'
+  _globals['_DEBTFILESERVICE'].methods_by_name['CreateDebtFileProfile']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['CreateDebtFileProfile']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\037\"\024/v1/debtFileProfiles:\007profile'
+  _globals['_DEBTFILESERVICE'].methods_by_name['GetDebtFileProfile']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['GetDebtFileProfile']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\033\022\031/v1/debtFileProfiles/{id}'
+  _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileProfiles']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileProfiles']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\026\022\024/v1/debtFileProfiles'
+  _globals['_DEBTFILESERVICE'].methods_by_name['DeleteDebtFileProfile']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['DeleteDebtFileProfile']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\033*\031/v1/debtFileProfiles/{id}'
   _globals['_DEBTFILESERVICE'].methods_by_name['GetDebt']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['GetDebt']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\020\022\016/v1/debts/{id}'
-  _globals['_UPLOADDEBTFILEREQUEST']._serialized_start=258
-  _globals['_UPLOADDEBTFILEREQUEST']._serialized_end=489
-  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_start=384
-  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_end=474
-  _globals['_GETDEBTFILEREQUEST']._serialized_start=491
-  _globals['_GETDEBTFILEREQUEST']._serialized_end=538
-  _globals['_LISTDEBTFILESREQUEST']._serialized_start=540
-  _globals['_LISTDEBTFILESREQUEST']._serialized_end=646
-  _globals['_LISTDEBTFILESRESPONSE']._serialized_start=648
-  _globals['_LISTDEBTFILESRESPONSE']._serialized_end=767
-  _globals['_WATCHDEBTFILEREQUEST']._serialized_start=769
-  _globals['_WATCHDEBTFILEREQUEST']._serialized_end=818
-  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_start=820
-  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_end=933
-  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_start=935
-  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_end=1043
-  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_start=1045
-  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_end=1104
-  _globals['_GETDEBTREQUEST']._serialized_start=1106
-  _globals['_GETDEBTREQUEST']._serialized_end=1149
-  _globals['_DEBTFILESERVICE']._serialized_start=1152
-  _globals['_DEBTFILESERVICE']._serialized_end=2293
+  _globals['_UPLOADDEBTFILEREQUEST']._serialized_start=287
+  _globals['_UPLOADDEBTFILEREQUEST']._serialized_end=742
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_start=414
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_end=727
+  _globals['_GETDEBTFILEREQUEST']._serialized_start=744
+  _globals['_GETDEBTFILEREQUEST']._serialized_end=791
+  _globals['_LISTDEBTFILESREQUEST']._serialized_start=793
+  _globals['_LISTDEBTFILESREQUEST']._serialized_end=899
+  _globals['_LISTDEBTFILESRESPONSE']._serialized_start=901
+  _globals['_LISTDEBTFILESRESPONSE']._serialized_end=1020
+  _globals['_WATCHDEBTFILEREQUEST']._serialized_start=1022
+  _globals['_WATCHDEBTFILEREQUEST']._serialized_end=1071
+  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_start=1073
+  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_end=1186
+  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_start=1188
+  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_end=1296
+  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_start=1298
+  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_end=1357
+  _globals['_GETDEBTREQUEST']._serialized_start=1359
+  _globals['_GETDEBTREQUEST']._serialized_end=1402
+  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_start=1404
+  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_end=1501
+  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_start=1503
+  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_end=1557
+  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_start=1559
+  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_end=1646
+  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_start=1648
+  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_end=1759
+  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_start=1761
+  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_end=1818
+  _globals['_DEBTFILESERVICE']._serialized_start=1821
+  _globals['_DEBTFILESERVICE']._serialized_end=3650
 # @@protoc_insertion_point(module_scope)

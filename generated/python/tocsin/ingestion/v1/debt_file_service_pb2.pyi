@@ -2,6 +2,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as _debt_file_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
@@ -15,14 +16,26 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class UploadDebtFileRequest(_message.Message):
     __slots__ = ("metadata", "chunk")
     class Metadata(_message.Message):
-        __slots__ = ("filename", "dry_run", "reject_limit")
+        __slots__ = ("filename", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language")
         FILENAME_FIELD_NUMBER: _ClassVar[int]
         DRY_RUN_FIELD_NUMBER: _ClassVar[int]
         REJECT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+        REJECT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+        PROFILE_FIELD_NUMBER: _ClassVar[int]
+        CHARSET_FIELD_NUMBER: _ClassVar[int]
+        LOCALE_FIELD_NUMBER: _ClassVar[int]
+        CURRENCY_FIELD_NUMBER: _ClassVar[int]
+        LANGUAGE_FIELD_NUMBER: _ClassVar[int]
         filename: str
         dry_run: bool
         reject_limit: int
-        def __init__(self, filename: _Optional[str] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ...) -> None: ...
+        reject_percent: float
+        profile: str
+        charset: str
+        locale: str
+        currency: str
+        language: str
+        def __init__(self, filename: _Optional[str] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
     METADATA_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     metadata: UploadDebtFileRequest.Metadata
@@ -86,6 +99,40 @@ class DownloadDebtFileRejectsRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class GetDebtRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class CreateDebtFileProfileRequest(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _debt_file_pb2.DebtFileProfile
+    def __init__(self, profile: _Optional[_Union[_debt_file_pb2.DebtFileProfile, _Mapping]] = ...) -> None: ...
+
+class GetDebtFileProfileRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListDebtFileProfilesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDebtFileProfilesResponse(_message.Message):
+    __slots__ = ("profiles", "next_page_token")
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    profiles: _containers.RepeatedCompositeFieldContainer[_debt_file_pb2.DebtFileProfile]
+    next_page_token: str
+    def __init__(self, profiles: _Optional[_Iterable[_Union[_debt_file_pb2.DebtFileProfile, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteDebtFileProfileRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
     id: str

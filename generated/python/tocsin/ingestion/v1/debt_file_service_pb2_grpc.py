@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2
 from tocsin.ingestion.v1 import debt_file_service_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2
 
@@ -28,8 +29,9 @@ if _version_not_supported:
 
 
 class DebtFileServiceStub:
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def __init__(self, channel):
@@ -68,6 +70,26 @@ class DebtFileServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DownloadDebtFileRejectsRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.CreateDebtFileProfile = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/CreateDebtFileProfile',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CreateDebtFileProfileRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.FromString,
+                _registered_method=True)
+        self.GetDebtFileProfile = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/GetDebtFileProfile',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.GetDebtFileProfileRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.FromString,
+                _registered_method=True)
+        self.ListDebtFileProfiles = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/ListDebtFileProfiles',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesResponse.FromString,
+                _registered_method=True)
+        self.DeleteDebtFileProfile = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.GetDebt = channel.unary_unary(
                 '/tocsin.ingestion.v1.DebtFileService/GetDebt',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.GetDebtRequest.SerializeToString,
@@ -76,15 +98,16 @@ class DebtFileServiceStub:
 
 
 class DebtFileServiceServicer:
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def UploadDebtFile(self, request_iterator, context):
         """UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-        known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-        INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-        with the earlier result.
+        known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+        INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+        no such profile; the same content again, read in the same way, answers with the earlier result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +142,38 @@ class DebtFileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadDebtFileRejects(self, request, context):
-        """DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet.
+        """DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+        separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+        safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDebtFileProfile(self, request, context):
+        """CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+        when it is there with other content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDebtFileProfile(self, request, context):
+        """GetDebtFileProfile returns one profile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDebtFileProfiles(self, request, context):
+        """ListDebtFileProfiles returns profiles by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteDebtFileProfile(self, request, context):
+        """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +219,26 @@ def add_DebtFileServiceServicer_to_server(servicer, server):
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DownloadDebtFileRejectsRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
+            'CreateDebtFileProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDebtFileProfile,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CreateDebtFileProfileRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.SerializeToString,
+            ),
+            'GetDebtFileProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDebtFileProfile,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.GetDebtFileProfileRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.SerializeToString,
+            ),
+            'ListDebtFileProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDebtFileProfiles,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesResponse.SerializeToString,
+            ),
+            'DeleteDebtFileProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDebtFileProfile,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
             'GetDebt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDebt,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.GetDebtRequest.FromString,
@@ -179,8 +253,9 @@ def add_DebtFileServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DebtFileService:
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @staticmethod
@@ -335,6 +410,114 @@ class DebtFileService:
             '/tocsin.ingestion.v1.DebtFileService/DownloadDebtFileRejects',
             tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DownloadDebtFileRejectsRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDebtFileProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/CreateDebtFileProfile',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CreateDebtFileProfileRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDebtFileProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/GetDebtFileProfile',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.GetDebtFileProfileRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFileProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDebtFileProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/ListDebtFileProfiles',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileProfilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDebtFileProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

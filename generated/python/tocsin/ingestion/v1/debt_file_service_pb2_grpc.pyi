@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from tocsin.ingestion.v1 import debt_file_pb2 as _debt_file_pb2
 from tocsin.ingestion.v1 import debt_file_service_pb2 as _debt_file_service_pb2
@@ -29,8 +30,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DebtFileServiceStub:
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @_typing.overload
@@ -39,9 +41,9 @@ class DebtFileServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DebtFileServiceAsyncStub: ...
     UploadDebtFile: _grpc.StreamUnaryMultiCallable[_debt_file_service_pb2.UploadDebtFileRequest, _debt_file_pb2.DebtFile]
     """UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-    known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-    INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-    with the earlier result.
+    known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+    INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+    no such profile; the same content again, read in the same way, answers with the earlier result.
     """
     GetDebtFile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtFileRequest, _debt_file_pb2.DebtFile]
     """GetDebtFile returns one file."""
@@ -52,22 +54,36 @@ class DebtFileServiceStub:
     ListDebtFileRejects: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileRejectsRequest, _debt_file_service_pb2.ListDebtFileRejectsResponse]
     """ListDebtFileRejects returns the rows that were not accepted, by line."""
     DownloadDebtFileRejects: _grpc.UnaryStreamMultiCallable[_debt_file_service_pb2.DownloadDebtFileRejectsRequest, _httpbody_pb2.HttpBody]
-    """DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet."""
+    """DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+    separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+    safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
+    """
+    CreateDebtFileProfile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.CreateDebtFileProfileRequest, _debt_file_pb2.DebtFileProfile]
+    """CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+    when it is there with other content.
+    """
+    GetDebtFileProfile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtFileProfileRequest, _debt_file_pb2.DebtFileProfile]
+    """GetDebtFileProfile returns one profile."""
+    ListDebtFileProfiles: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileProfilesRequest, _debt_file_service_pb2.ListDebtFileProfilesResponse]
+    """ListDebtFileProfiles returns profiles by id."""
+    DeleteDebtFileProfile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.DeleteDebtFileProfileRequest, _empty_pb2.Empty]
+    """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
     GetDebt: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtRequest, _debt_file_pb2.Debt]
     """GetDebt returns one registered debt."""
 
 @_typing.type_check_only
 class DebtFileServiceAsyncStub(DebtFileServiceStub):
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadDebtFile: _aio.StreamUnaryMultiCallable[_debt_file_service_pb2.UploadDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
     """UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-    known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-    INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-    with the earlier result.
+    known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+    INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+    no such profile; the same content again, read in the same way, answers with the earlier result.
     """
     GetDebtFile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
     """GetDebtFile returns one file."""
@@ -78,13 +94,27 @@ class DebtFileServiceAsyncStub(DebtFileServiceStub):
     ListDebtFileRejects: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileRejectsRequest, _debt_file_service_pb2.ListDebtFileRejectsResponse]  # type: ignore[assignment]
     """ListDebtFileRejects returns the rows that were not accepted, by line."""
     DownloadDebtFileRejects: _aio.UnaryStreamMultiCallable[_debt_file_service_pb2.DownloadDebtFileRejectsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet."""
+    """DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+    separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+    safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
+    """
+    CreateDebtFileProfile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.CreateDebtFileProfileRequest, _debt_file_pb2.DebtFileProfile]  # type: ignore[assignment]
+    """CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+    when it is there with other content.
+    """
+    GetDebtFileProfile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtFileProfileRequest, _debt_file_pb2.DebtFileProfile]  # type: ignore[assignment]
+    """GetDebtFileProfile returns one profile."""
+    ListDebtFileProfiles: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileProfilesRequest, _debt_file_service_pb2.ListDebtFileProfilesResponse]  # type: ignore[assignment]
+    """ListDebtFileProfiles returns profiles by id."""
+    DeleteDebtFileProfile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.DeleteDebtFileProfileRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
     GetDebt: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtRequest, _debt_file_pb2.Debt]  # type: ignore[assignment]
     """GetDebt returns one registered debt."""
 
 class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DebtFileService takes CSV files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any
-    order, UTF-8, delimiter `,`, `;` or tab. Every registered debt leads to one invoice.
+    """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
+    and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
+    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @_abc_1.abstractmethod
@@ -94,9 +124,9 @@ class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_debt_file_pb2.DebtFile, _abc.Awaitable[_debt_file_pb2.DebtFile]]:
         """UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
-        known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or raw `text/csv`.
-        INVALID_ARGUMENT when the header or the encoding is unusable (the byte is named); the same content again answers
-        with the earlier result.
+        known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
+        INVALID_ARGUMENT when the format, the header or the encoding is unusable (the byte is named); NOT_FOUND when there is
+        no such profile; the same content again, read in the same way, answers with the earlier result.
         """
 
     @_abc_1.abstractmethod
@@ -137,7 +167,44 @@ class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _debt_file_service_pb2.DownloadDebtFileRejectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
-        """DownloadDebtFileRejects returns the rejects as a CSV that is safe to open in a spreadsheet."""
+        """DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
+        separators behind `rejectLine` and `rejectReason`, which are read over then. It begins with a byte order mark and is
+        safe to open in a spreadsheet: cells that look like formulas begin with `'`, which is taken off when it comes back.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateDebtFileProfile(
+        self,
+        request: _debt_file_service_pb2.CreateDebtFileProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_pb2.DebtFileProfile, _abc.Awaitable[_debt_file_pb2.DebtFileProfile]]:
+        """CreateDebtFileProfile keeps how the files of one sender are to be read. The same again is no error; ALREADY_EXISTS
+        when it is there with other content.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDebtFileProfile(
+        self,
+        request: _debt_file_service_pb2.GetDebtFileProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_pb2.DebtFileProfile, _abc.Awaitable[_debt_file_pb2.DebtFileProfile]]:
+        """GetDebtFileProfile returns one profile."""
+
+    @_abc_1.abstractmethod
+    def ListDebtFileProfiles(
+        self,
+        request: _debt_file_service_pb2.ListDebtFileProfilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_service_pb2.ListDebtFileProfilesResponse, _abc.Awaitable[_debt_file_service_pb2.ListDebtFileProfilesResponse]]:
+        """ListDebtFileProfiles returns profiles by id."""
+
+    @_abc_1.abstractmethod
+    def DeleteDebtFileProfile(
+        self,
+        request: _debt_file_service_pb2.DeleteDebtFileProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
 
     @_abc_1.abstractmethod
     def GetDebt(

@@ -1,0 +1,29 @@
+"""The currencies of ISO 4217, with the places that their amounts have."""
+
+from functools import cache
+from typing import Final
+
+from iso4217 import Currency
+
+PLACES_UNKNOWN: Final = 2
+"""Places of an amount whose currency nobody names."""
+
+MAX_DIGITS: Final = 18
+MAX_WHOLE: Final = 16
+"""Digits of an amount in all, and before the point."""
+
+
+@cache
+def currency_places() -> dict[str, int]:
+    """The places of every currency in use; without those of no amounts, such as gold or the code for tests."""
+    return {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+
+
+def places_of(currency: str) -> int:
+    """The places of an amount of money; raises KeyError for what is no currency. Empty: not named."""
+    return currency_places()[currency] if currency else PLACES_UNKNOWN
+
+
+def whole_digits(places: int) -> int:
+    """How many digits an amount may have before the point."""
+    return min(MAX_WHOLE, MAX_DIGITS - places)

@@ -1,0 +1,41 @@
+"""How amounts and dates are written in a country, from the locale data of Unicode (CLDR)."""
+
+from dataclasses import dataclass
+
+from babel import Locale, UnknownLocaleError
+
+from services.ingestion.domain.debts.conventions import DateOrder
+from services.ingestion.domain.debts.errors import ConventionsInvalid
+
+_ORDERS = {"d": DateOrder.DAY_FIRST, "M": DateOrder.MONTH_FIRST, "y": DateOrder.YEAR_FIRST}
+
+_APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The decimal sign, the signs that may group digits, and the order of a date."""
+
+    decimal: str
+    grouping: str
+    dates: DateOrder
+
+
+def signs_of(locale: str) -> Signs:
+    """The signs of a locale such as `pt-BR`; those of the formats without locale (1234.50, 2026-12-31) for none.
+    Raises ConventionsInvalid."""
+    if not locale:
+        return Signs(".", "", DateOrder.ISO)
+    try:
+        found = Locale.parse(locale.replace("-", "_"))
+        symbols = found.number_symbols["latn"]
+    except (UnknownLocaleError, ValueError, TypeError, KeyError):
+        rule = f"the locale {locale[:40]!r} is not known; say one like pt-BR, de-DE or en-GB"
+        raise ConventionsInvalid("locale", rule, locale) from None
+    group = symbols["group"]
+    if group.isspace():
+        group = " "  # spaces of all kinds are read as this one
+    elif group in _APOSTROPHES:
+        group = _APOSTROPHES
+    pattern = str(found.date_formats["short"].pattern)
+    return Signs(symbols["decimal"], group, _ORDERS[next(sign for sign in pattern if sign in _ORDERS)])

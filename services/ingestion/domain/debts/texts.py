@@ -1,0 +1,47 @@
+"""What a name or another text for people must look like: what cannot be seen, or was lost on the way, is no text."""
+
+import re
+import unicodedata
+from typing import Final
+
+_EDGES: Final = " \t\u00a0\u1680\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200E)))
+"""White space, and signs without width: around a text they join nothing."""
+_SPACE: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSEEN: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff]"
+)
+_LOST: Final = re.compile("[\ufffc-\uffff\ufdd0-\ufdef\ue000-\uf8ff\U000f0000-\U0010ffff]")
+_SHEET_ERROR: Final = re.compile(r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|#+)")
+_MARKS_FROM: Final = "\u0300"
+
+
+def normal(text: str) -> str:
+    """The text in Unicode's normal form C, without white space around it and with plain spaces in it."""
+    if text.isascii():
+        return text.strip(" \t")
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text).strip(_EDGES))
+
+
+def broken_rule(text: str, limit: int) -> str | None:
+    """The rule that a normal text breaks, for people."""
+    if len(text) > limit:
+        return f"is longer than {limit} characters"
+    if _CONTROL.search(text):
+        return "holds a line break or another control character"
+    if text[0] == "#" and _SHEET_ERROR.fullmatch(text):
+        return f"is an error of a spreadsheet: {text}"
+    if text.isascii():
+        return None
+    if lost := _LOST.search(text):
+        return f"holds {_code(lost[0])}: a character was lost when the file was converted earlier"
+    if unseen := _UNSEEN.search(text):
+        return f"holds {_code(unseen[0])}, which cannot be seen or turns the direction of the text"
+    if text[0] >= _MARKS_FROM and unicodedata.category(text[0])[0] == "M":
+        return f"begins with {_code(text[0])}, a mark that has no letter to stand on"
+    return None
+
+
+def _code(sign: str) -> str:
+    return f"U+{ord(sign):04X}"

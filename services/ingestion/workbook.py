@@ -1,0 +1,83 @@
+"""Reads one workbook: `python -m services.ingestion.workbook PARENT MEMORY CPU SIZE DECIMAL`, started for each.
+
+The workbook is standard input, a file; the first sheet goes to standard output as CSV, a line for each of its rows.
+PARENT: process id to die with; MEMORY: bytes of address space on top of what the libraries take; CPU: seconds of
+processor time; SIZE: bytes of text; DECIMAL: sign in numbers. What cannot be read ends it with status 1 and the reason
+on standard error.
+"""
+
+import csv
+import resource
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from typing import Final, TextIO
+
+from services.chassis.workers import die_with_parent
+
+UNREADABLE: Final = 1
+OUT_OF_MEMORY: Final = 3
+_LINE_BREAK: Final = "\N{LINE SEPARATOR}"
+_EXACT: Final = 15
+"""Digits that a number of a spreadsheet has at most; it shows no more either."""
+
+
+def main() -> int:
+    """Returns the status to exit with."""
+    parent, memory, cpu, size = (int(argument) for argument in sys.argv[1:5])
+    die_with_parent(parent, signal.SIGKILL)
+    import python_calamine
+
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, size + 1)
+    _limit(resource.RLIMIT_CPU, cpu)
+    if sys.platform == "linux":
+        _limit(resource.RLIMIT_AS, _address_space() + memory)
+    try:
+        sheets = python_calamine.load_workbook("/dev/stdin")
+        rows = sheets.get_sheet_by_index(0).iter_rows()
+        with open(1, "w", encoding="utf-8", newline="", closefd=False) as table:
+            _write(table, rows, sys.argv[5])
+    except MemoryError:
+        return OUT_OF_MEMORY
+    except (python_calamine.CalamineError, IndexError) as error:
+        print(error or "there is no sheet", file=sys.stderr)
+        return UNREADABLE
+    return 0
+
+
+def _write(table: TextIO, rows: Iterable[Sequence[object]], decimal: str) -> None:
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([_text(cell, decimal) for cell in row] for row in rows)
+
+
+def _text(cell: object, decimal: str) -> str:
+    match cell:
+        case str():
+            return _LINE_BREAK.join(cell.splitlines()) if len(cell.splitlines()) > 1 else cell
+        case float():
+            return f"{cell:.{_EXACT}g}".replace(".", decimal)
+        case datetime():
+            return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ")
+        case date() | time():
+            return cell.isoformat()
+        case bool():
+            return str(cell).upper()
+        case _:
+            return str(cell)
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
