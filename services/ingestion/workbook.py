@@ -2,11 +2,12 @@
 
 The workbook is standard input, a file; the first sheet goes to standard output as CSV, a line for each of its rows.
 PARENT: process id to die with; MEMORY: bytes of address space on top of what the libraries take; CPU: seconds of
-processor time; SIZE: bytes of text; DECIMAL: sign in numbers. What cannot be read ends it with status 1 and the reason
-on standard error.
+processor time; SIZE: bytes of text; DECIMAL: sign in numbers. What cannot be read ends it with a status of these, and
+the reason on standard error.
 """
 
 import csv
+import errno
 import resource
 import signal
 import sys
@@ -16,8 +17,9 @@ from typing import Final, TextIO
 
 from services.chassis.workers import die_with_parent
 
-UNREADABLE: Final = 1
-OUT_OF_MEMORY: Final = 3
+UNREADABLE: Final = 10
+OUT_OF_MEMORY: Final = 11
+NO_ROOM: Final = 12
 _LINE_BREAK: Final = "\N{LINE SEPARATOR}"
 _EXACT: Final = 15
 """Digits that a number of a spreadsheet has at most; it shows no more either."""
@@ -44,6 +46,10 @@ def main() -> int:
     except (python_calamine.CalamineError, IndexError) as error:
         print(error or "there is no sheet", file=sys.stderr)
         return UNREADABLE
+    except OSError as error:
+        if error.errno not in {errno.EFBIG, errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return NO_ROOM
     return 0
 
 

@@ -9,7 +9,7 @@ from io import FileIO
 from typing import Final
 
 from services.ingestion.domain.debts.errors import FileFormatInvalid, TooLarge
-from services.ingestion.workbook import OUT_OF_MEMORY, UNREADABLE
+from services.ingestion.workbook import NO_ROOM, OUT_OF_MEMORY, UNREADABLE
 
 _CPU: Final = 120
 _SAVE: Final = "save it as CSV (UTF-8)"
@@ -34,6 +34,8 @@ class Workbooks:
         if ended.returncode == UNREADABLE:
             why = ended.stderr.decode("utf-8", "replace").strip()[-200:]
             raise FileFormatInvalid("xlsx", f"the workbook cannot be read ({why}); {_SAVE}")
+        if ended.returncode == NO_ROOM:
+            raise TooLarge(f"the workbook has more than {limit} bytes of text, or there is no room", limit=str(limit))
         if ended.returncode == OUT_OF_MEMORY or ended.returncode < 0:
             rule = f"the workbook needs more memory or time than {self.memory} bytes and {_CPU} s; {_SAVE}"
             raise TooLarge(rule, limit=str(self.memory))

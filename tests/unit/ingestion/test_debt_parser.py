@@ -101,7 +101,7 @@ def reference(content: bytes, rules: RowRules) -> tuple[dict[int, tuple[bytes, .
         if found is None:
             refused.append((number, "ROW_MALFORMED", ""))
             continue
-        judged = rules.judge([field.encode() for field in found])
+        judged = rules.judge(found)
         if isinstance(judged, Row):
             rows[number] = tuple(text.encode() for text in judged.texts)
         elif judged:
@@ -160,7 +160,7 @@ def test_what_pythons_csv_module_writes_is_read_as_it_was_meant(
     refused: list[tuple[int, str, str]] = []
     for line, row in enumerate(([cell.replace("\n", " ").replace("\r", " ") for cell in row] for row in rows), 2):
         writer.writerow(row)
-        judged = rules.judge([field.encode() for field in row])
+        judged = rules.judge(row)
         if isinstance(judged, Row):
             expected[line] = tuple(text.encode() for text in judged.texts)
         elif judged:

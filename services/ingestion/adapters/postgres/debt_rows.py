@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import astuple
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -76,19 +75,29 @@ def conflicting(rows: DebtRows, known: Known) -> list[Reject]:
     return [rows.conflict(row, first[int(rows.lines[row])]) for row in places]
 
 
-async def add_rejects(connection: Connection, file_id: str, rejects: list[Reject]) -> None:
-    """Adds the rejects; those that a check of the same file has left already stay."""
+async def add_rejects(connection: Connection, file_id: str, rejects: list[Reject], *, checked: bool = False) -> None:
+    """Adds the rejects. When the file was `checked`, those that the check has left stay, and are not added again."""
     if not rejects:
         return
-    await connection.execute(
-        """
-        CREATE TEMP TABLE IF NOT EXISTS debt_reject_chunk (LIKE debt_rejects INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
-        """
-    )
+    table = "debt_rejects"
+    if checked:
+        table = "debt_reject_chunk"
+        await connection.execute(
+            """
+            CREATE TEMP TABLE IF NOT EXISTS debt_reject_chunk (LIKE debt_rejects INCLUDING DEFAULTS)
+            ON COMMIT DELETE ROWS
+            """
+        )
     file = UUID(file_id)
-    records = [(file, reject.line, *astuple(reject.broken[0]), reject.raw, _others(reject)) for reject in rejects]
-    await connection.copy_records_to_table("debt_reject_chunk", records=records, columns=_REJECT_COLUMNS)
-    await connection.execute("INSERT INTO debt_rejects SELECT * FROM debt_reject_chunk ON CONFLICT DO NOTHING")
+    records = [(file, reject.line, *_written(reject.broken[0]), reject.raw, _others(reject)) for reject in rejects]
+    await connection.copy_records_to_table(table, records=records, columns=_REJECT_COLUMNS)
+    if checked:
+        await connection.execute("INSERT INTO debt_rejects SELECT * FROM debt_reject_chunk ON CONFLICT DO NOTHING")
+
+
+async def was_checked(connection: Connection, file_id: str) -> bool:
+    """Whether a check has left rejects of a file of which nothing is registered yet."""
+    return await connection.fetchval("SELECT EXISTS (SELECT FROM debt_rejects WHERE debt_file = $1)", file_id)
 
 
 def reject_of(row: asyncpg.Record) -> Reject:
@@ -99,5 +108,8 @@ def reject_of(row: asyncpg.Record) -> Reject:
 
 
 def _others(reject: Reject) -> str:
-    others = reject.broken[1:]
-    return json.dumps([astuple(broken) for broken in others]) if others else ""
+    return json.dumps([_written(broken) for broken in reject.broken[1:]]) if len(reject.broken) > 1 else ""
+
+
+def _written(broken: Broken) -> tuple[str, str, str]:
+    return broken.reason, broken.column, broken.message

@@ -28,6 +28,7 @@ from services.ingestion.adapters.postgres.debt_rows import (
     held,
     repeated,
     stage,
+    was_checked,
 )
 from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
@@ -62,6 +63,7 @@ class DebtWriter:
         self._event_debts = event_debts
         self._blocks = 0
         self._expect_known = False
+        self._checked: bool | None = None
 
     def prepare(self, block: Block) -> PreparedBlock:
         """Encodes the block for the way that it will probably take."""
@@ -98,7 +100,9 @@ class DebtWriter:
             known = await self._insert(connection, block)
             conflicts = await asyncio.to_thread(conflicting, block.rows, known)
             rejects = block.rejects + conflicts
-            await add_rejects(connection, self._run.file_id, rejects)
+            if rejects and self._checked is None:
+                self._checked = await was_checked(connection, self._run.file_id)
+            await add_rejects(connection, self._run.file_id, rejects, checked=bool(self._checked))
             counts = block.counts = Counts(len(block.rows) - len(known), duplicates(known), len(rejects))
             events = await asyncio.to_thread(self._envelopes, block, known)
             await self._outbox.add_many(connection, events)

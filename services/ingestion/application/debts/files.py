@@ -7,9 +7,8 @@ from datetime import timedelta
 from services.chassis.errors import Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
 from services.ingestion.application.debts.ports import DebtFileStore
-from services.ingestion.domain.debts import csv_record, spreadsheet
 from services.ingestion.domain.debts.debt_file import Debt, DebtFile, Reject
-from services.ingestion.domain.debts.header import REJECT_COLUMNS
+from services.ingestion.domain.debts.mendable_rejects import MendableRejects
 from services.ingestion.domain.errors import InvalidField
 
 _LOOK = timedelta(milliseconds=250)
@@ -57,23 +56,12 @@ class DebtFiles:
         """All rejects as a file to mend and send again, in pieces, safe to open in a spreadsheet: the columns of the
         source, its separators and ends of lines, behind the line and the reason of each. Raises ResourceNotFound."""
         form = await self._store.form(file_id)
-        sign = (form.delimiter or ",").encode()
-
-        def line(head: tuple[str, ...], text: str) -> bytes:
-            parts = csv_record.parts(text.encode(), sign)
-            if again:
-                parts = [part for place, part in enumerate(parts) if place not in again]
-            return spreadsheet.line((*head, *(part.decode() for part in parts)), sign.decode(), form.line_end or "\r\n")
-
-        again: set[int] = set()
-        named = [part.decode().strip().casefold() for part in csv_record.parts(form.header.encode(), sign)]
-        again = {place for place, name in enumerate(named) if name in {text.casefold() for text in REJECT_COLUMNS}}
-        head = spreadsheet.BOM + line(REJECT_COLUMNS, form.header)
+        mendable = MendableRejects(form)
+        head = mendable.head()
         after = 0
         while True:
             found = await self._store.rejects(file_id, after, _DOWNLOAD_PAGE)
-            rows = (line((str(reject.line), _told(reject)), reject.raw) for reject in found)
-            if piece := head + b"".join(rows):
+            if piece := head + b"".join(map(mendable.line, found)):
                 yield piece
             if len(found) < _DOWNLOAD_PAGE:
                 return
@@ -96,9 +84,3 @@ class DebtFiles:
             except TimeoutError:
                 continue
             raise Unavailable("the service is stopping; watch again")
-
-
-def _told(reject: Reject) -> str:
-    return "; ".join(
-        f"{broken.column}: {broken.message}" if broken.column else broken.message for broken in reject.broken
-    )

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, Reject
 from services.ingestion.domain.debts.dialect import Declared, Profile
+from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
 from services.ingestion.domain.debts.parser import Block
 
 ABANDONED: Final = (
@@ -27,15 +28,6 @@ class Run:
     dry_run: bool
     dialect: str = ""
     """The key of the dialect that the file is read in."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextForm:
-    """What the text of a file looks like: its header line, the sign between columns, and how lines end."""
-
-    header: str
-    delimiter: str
-    line_end: str
 
 
 class WorkbookReader(Protocol):

@@ -56,7 +56,7 @@ class DebtRows:
 
     def raw(self, row: int) -> str:
         """The row as it stood in the file, for people."""
-        return shown(self.source[int(self.record_starts[row]) : int(self.record_ends[row])].tobytes())
+        return shown(self.source[int(self.record_starts[row]) : int(self.record_ends[row])].tobytes().decode())
 
     def conflict(self, row: int, first: str) -> Reject:
         """Why a row is rejected whose debtId is known with other content; `first`: where that stands."""

@@ -104,8 +104,7 @@ def read_header(start: bytes, *, final: bool, names: ColumnNames | None = None) 
 
 
 def _columns(line: str, delimiter: str, names: ColumnNames) -> list[str]:
-    found = csv_record.parts(line.encode(), delimiter.encode())
-    return [names.column(_name(part.decode())) for part in found]
+    return [names.column(_name(part)) for part in csv_record.parts(line, delimiter)]
 
 
 def _name(part: str) -> str:

@@ -57,7 +57,6 @@ class DebtParser:
         """With `plain` False every line goes the exact way (for tests)."""
         self._layout, self._conventions, self._plain = layout, conventions or Conventions(), plain
         self._rules = RowRules(layout, self._conventions)
-        self._delimiter = layout.delimiter.encode()
         self._rest = b""
         self._line = layout.lines + 1
         self._skipping = False
@@ -76,7 +75,7 @@ class DebtParser:
         block, self._rest = block[:cut], block[cut:]
         found = self._read(block)
         if len(self._rest) > MAX_RECORD:
-            found.rejects.append(Reject(self._line, _TOO_LONG, shown(self._rest)))
+            found.rejects.append(Reject(self._line, _TOO_LONG, shown(self._rest.decode("utf-8", "ignore"))))
             self._rest, self._skipping = b"", True
         return found
 
@@ -98,12 +97,12 @@ class DebtParser:
         return Block(_joined(block, quick, found, lines[passed], seen.starts[passed], seen.ends[passed]), found.rejects)
 
     def _one(self, block: bytes, start: int, end: int, line: int, found: _Found) -> None:
-        text = block[start:end]
+        text = block[start:end].decode()
         if end - start > MAX_RECORD:
             found.rejects.append(Reject(line, _TOO_LONG, shown(text)))
             return
         try:
-            judged = self._rules.judge(csv_record.fields(text, self._delimiter))
+            judged = self._rules.judge(csv_record.fields(text, self._layout.delimiter))
         except Malformed as error:
             judged = (Broken("ROW_MALFORMED", "", str(error)),)
         if isinstance(judged, Row):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 
 from services.chassis.ids import is_id
@@ -53,7 +54,7 @@ class RowRules:
     """The rules of one file."""
 
     def __init__(self, layout: Layout, conventions: Conventions) -> None:
-        self._layout, self._conventions = layout, conventions
+        self._conventions, self._mended = conventions, layout.mended
         self._width = len(layout.columns)
         self._needed = max(place for place, column in enumerate(layout.columns, 1) if column != UNNAMED)
         self._places = [layout.columns.index(column) for column in COLUMNS]
@@ -65,13 +66,12 @@ class RowRules:
         self._amount = re.compile(rf"((?:[0-9]+{grouped}))(?:{decimal}([0-9]+))?")
         self._group = re.compile(group) if group else None
 
-    def judge(self, fields: Sequence[bytes]) -> Row | tuple[Broken, ...]:
-        """A row's fields in the file's order; they are UTF-8. White space around a field does not count. An empty tuple
+    def judge(self, fields: Sequence[str]) -> Row | tuple[Broken, ...]:
+        """A row's fields in the file's order. White space around a field does not count. An empty tuple
         means that there is no row: all fields are empty."""
-        written = [field.decode() for field in fields]
-        if self._layout.mended:
-            written = [spreadsheet.unguarded(text) for text in written]
-        values = [texts.normal(text) for text in written]
+        if self._mended:
+            fields = [spreadsheet.unguarded(text) for text in fields]
+        values = [texts.normal(text) for text in fields]
         if not any(values):
             return ()
         if len(values) < self._needed or any(values[self._width :]):
@@ -100,7 +100,8 @@ class RowRules:
         minor = self._minor(amount, places, broken)
         due = self._due_date(due_date, broken)
         if broken or due is None:
-            return tuple(sorted(broken, key=_by_column))
+            broken.sort(key=_by_column)
+            return tuple(broken)
         written = _written(minor, places)
         row = (name, government_id, email, written, due.isoformat(), debt_id, currency, language)
         return Row(row, minor, places, due)
@@ -133,13 +134,8 @@ class RowRules:
                 minor = int(whole + fraction.ljust(places, "0"))
                 if minor > 0:
                     return minor
-        broken.append(Broken("DEBT_AMOUNT_INVALID", COLUMNS[3], self._amount_rule(places)))
+        broken.append(_amount_invalid(places, self._conventions.decimal))
         return 0
-
-    def _amount_rule(self, places: int) -> str:
-        like = f"1234{self._conventions.decimal}5".ljust(5 + places, "0") if places else "1234"
-        allowed = f"{places} places" if places else "no places"
-        return f"must be a decimal above 0 like {like}, with at most {whole_digits(places)} digits and {allowed}"
 
     def _due_date(self, text: str, broken: list[Broken]) -> date | None:
         conventions = self._conventions
@@ -166,6 +162,14 @@ class RowRules:
             broken.append(Broken("DUE_DATE_INVALID", COLUMNS[4], rule))
             return None
         return due
+
+
+@cache
+def _amount_invalid(places: int, decimal: str) -> Broken:
+    like = f"1234{decimal}5".ljust(5 + places, "0") if places else "1234"
+    allowed = f"{places} places" if places else "no places"
+    rule = f"must be a decimal above 0 like {like}, with at most {whole_digits(places)} digits and {allowed}"
+    return Broken("DEBT_AMOUNT_INVALID", COLUMNS[3], rule)
 
 
 def _name(text: str) -> Broken | None:
@@ -214,7 +218,6 @@ _DEBT_ID: Final = Broken(
 )
 
 
-def shown(raw: bytes) -> str:
+def shown(text: str) -> str:
     """The text of a rejected row as it is kept: at most 4,096 characters, no NUL."""
-    text = raw[: 4 * MAX_RAW].decode("utf-8", "ignore")
     return text[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}")
