@@ -3,8 +3,6 @@
 from functools import cache
 from typing import Final
 
-from iso4217 import Currency
-
 PLACES_UNKNOWN: Final = 2
 """Places of an amount whose currency nobody names."""
 
@@ -16,6 +14,8 @@ MAX_WHOLE: Final = 16
 @cache
 def currency_places() -> dict[str, int]:
     """The places of every currency in use; without those of no amounts, such as gold or the code for tests."""
+    from iso4217 import Currency  # some MiB that few deployments need
+
     return {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from babel import Locale, UnknownLocaleError
-
 from services.ingestion.domain.debts.conventions import DateOrder
 from services.ingestion.domain.debts.errors import ConventionsInvalid
 
@@ -26,6 +24,8 @@ def signs_of(locale: str) -> Signs:
     Raises ConventionsInvalid."""
     if not locale:
         return Signs(".", "", DateOrder.ISO)
+    from babel import Locale, UnknownLocaleError  # some MiB that few deployments need
+
     try:
         found = Locale.parse(locale.replace("-", "_"))
         symbols = found.number_symbols["latn"]
