@@ -11,11 +11,11 @@ find . -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -
 find . -path '*.libs' -prune -o -type f -name '*.so' -exec strip --strip-unneeded {} +
 
 # What packages bring for others: of pymongo only `bson` is used, of pogo not the squashing of migrations, of numpy neither
-# builds nor random numbers, of reportlab one font; the command shows no code but Python's, in tracebacks.
+# builds nor random numbers, of fonts neither serifs nor italics; the command shows no code but Python's, in tracebacks.
 rm -rf pymongo gridfs dns sqlglot
 rm -rf numpy/distutils numpy/f2py numpy/random numpy/fft numpy/polynomial numpy/_core/_simd.*.so numpy/_core/*_tests.*.so
 find pygments/lexers -type f ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' ! -name 'special.py' -delete
-find reportlab/fonts -type f ! -name 'Vera*' ! -name '*license*' -delete
+rm -f pylopdf_fonts_*/NotoSerif* fontpkg_noto_sans/files/NotoSans-Italic*
 # Pictures in PDFs are none of these kinds, and no text is drawn into them.
 rm -f PIL/_avif.*.so PIL/_webp.*.so PIL/_imagingft.*.so PIL/_imagingcms.*.so PIL/_imagingtk.*.so
 (cd pillow.libs && rm -f libavif-* libwebp* libharfbuzz-* libfreetype-* libbrotli* libpng16-* liblcms2-*)

@@ -15,6 +15,7 @@ from services.chassis.settings import ChassisSettings, Duration, Refused, own_pr
 from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_problem
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.issuer import Issuer, load_issuer
 from services.notification.domain.lane import Lane
 from services.notification.domain.open_tokens import OpenTokens, read_keys
 from services.notification.domain.retry_schedule import RetrySchedule
@@ -22,6 +23,8 @@ from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
+_LANGUAGE = re.compile(r"(en|fr|pt)(-[A-Z]{2})?", re.ASCII)
+_CURRENCY = re.compile(r"([A-Z]{3})?", re.ASCII)
 MIN_RETENTION = timedelta(days=1)
 """Idempotency keys are remembered for as long."""
 MAX_CHECK_ORIGINS = 32
@@ -131,7 +134,13 @@ class NotificationSettings(ChassisSettings):
     """Where FCM is."""
 
     invoice_issuer: str = "Tocsin"
-    """Who the invoices are from, as printed on them."""
+    """Who the invoices are from, as printed on them: the name."""
+    invoice_issuer_file: Path | None = None
+    """All of that: a TOML file with name, address, contact, tax_id, bank and logo, in place of the name alone."""
+    invoice_language: str = "en"
+    """The language of debtors whose debt names none: en, fr or pt, with a country if that matters (pt-BR)."""
+    debt_currency: str = Field("", validation_alias="TOCSIN_DEBT_CURRENCY")
+    """Currency (ISO 4217) of debts whose file and profile name none; the same for all processes of a mesh."""
     invoice_bucket: str = "TOCSIN_INVOICES"
     """The broker's object store for PDFs."""
     invoice_ttl: Duration = timedelta(days=30)
@@ -211,6 +220,15 @@ class NotificationSettings(ChassisSettings):
             delays.append(delay)
         return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
 
+    def issuer(self) -> Issuer:
+        """Who the invoices are from. Raises Refused."""
+        if self.invoice_issuer_file is None:
+            return Issuer(name=self.invoice_issuer)
+        try:
+            return load_issuer(self.invoice_issuer_file)
+        except (OSError, ValueError) as error:
+            raise Refused(self.env("invoice_issuer_file"), f"cannot be used: {error}") from None
+
     def invoice_schedule(self) -> RetrySchedule:
         """When invoices are mailed again. Raises Refused."""
         return self.schedule("invoice_retry_schedule").lasting(self.invoice_give_up_after)
@@ -281,6 +299,10 @@ class NotificationSettings(ChassisSettings):
         require(min(delays) > timedelta(0), self.env("invoice_retry_schedule"), "must be above 0s")
         require(give_up <= timedelta(days=30), self.env("invoice_give_up_after"), "must be at most 30d")
         self.invoice_timeouts()
+        self.issuer()
+        known = _LANGUAGE.fullmatch(self.invoice_language) is not None
+        require(known, self.env("invoice_language"), "must be en, fr or pt, or one with a country like pt-BR")
+        require(_CURRENCY.fullmatch(self.debt_currency) is not None, self.env("debt_currency"), "must be one like EUR")
         self.plans()
         self.unknown_outcomes()
         self.targets("allowed_targets")

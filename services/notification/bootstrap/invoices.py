@@ -1,11 +1,14 @@
 """Invoices of debts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from services.chassis.app import Step
 from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer
+from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
+from services.notification.adapters.channels.invoice_mails import InvoiceComposer
 from services.notification.adapters.channels.smtp import SmtpMailer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.nats import debts
@@ -17,11 +20,15 @@ from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
 from services.notification.application.invoice_work import InvoiceWork
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
+from services.notification.application.ports.invoices import Renderer, RenderFailed
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
 from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.invoice import Debt
+from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 
 log = get_logger(__name__)
+_SURELY_FITS = 60
 
 
 async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
@@ -30,9 +37,8 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     documents = JetStreamDocuments(
         base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
     )
-    renderer = await app.enter(
-        SubprocessRenderer(settings.invoice_issuer, processes=settings.render_processes, idle=settings.render_idle)
-    )
+    renderer = await app.enter(wire_renderer(settings))
+    await try_issuer(settings, renderer)
     changing = await app.enter(GroupCommit("invoices", store.change, limit=500, keep_abandoned=True))
     work = InvoiceWork(store, changing, settings.invoice_lease)
     mailing = await wire_mailing(base, work)
@@ -47,6 +53,33 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     servicer = InvoiceServicer(InvoiceQueries(store, documents), InvoiceRetries(store))
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing
+
+
+def wire_renderer(settings: NotificationSettings) -> SubprocessRenderer:
+    """Who draws invoices."""
+    return SubprocessRenderer(
+        settings.issuer(),
+        language=settings.invoice_language,
+        currency=settings.debt_currency,
+        processes=settings.render_processes,
+        idle=settings.render_idle,
+    )
+
+
+async def try_issuer(settings: NotificationSettings, renderer: Renderer) -> None:
+    """Raises Refused for an issuer that cannot be drawn: every invoice would fail."""
+    issuer = settings.issuer()
+    if settings.invoice_issuer_file is None and issuer.name.isascii() and len(issuer.name) <= _SURELY_FITS:
+        return  # a start need not wait for fonts
+    today = datetime.now(UTC).date().isoformat()
+    example = Debt(
+        id="1", debt_file="1", name="1", government_id="1", email="", amount="1.00", due_date=today, issued=today
+    )
+    try:
+        await renderer.render([example])
+    except RenderFailed as error:
+        field = "invoice_issuer" if settings.invoice_issuer_file is None else "invoice_issuer_file"
+        raise Refused(settings.env(field), f"cannot be drawn on invoices: {error}") from error
 
 
 async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
@@ -64,4 +97,10 @@ async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
         mailers=settings.invoice_mailers,
         waiting=settings.invoice_batch,
     )
-    return InvoiceMailing(mailer, base.composer.invoice, work, options, base.meter)
+    compose = InvoiceComposer(
+        base.composer,
+        issuer=settings.issuer().name,
+        language=settings.invoice_language,
+        currency=settings.debt_currency,
+    )
+    return InvoiceMailing(mailer, compose, work, options, base.meter)

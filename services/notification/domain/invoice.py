@@ -1,7 +1,7 @@
 """An invoice: what a registered debt leads to. One PDF and one e-mail, whatever crashes."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -20,7 +20,8 @@ class InvoiceState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """A registered debt. `amount` is a decimal with two places, `due_date` ISO 8601."""
+    """A registered debt. `amount` is a decimal, `due_date` and `issued` (when it became known) are ISO 8601. `currency`
+    and `language` are empty where the debt names none."""
 
     id: str
     debt_file: str
@@ -29,6 +30,9 @@ class Debt:
     email: str
     amount: str
     due_date: str
+    currency: str = ""
+    language: str = ""
+    issued: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

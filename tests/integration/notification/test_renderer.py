@@ -11,7 +11,11 @@ import pytest
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.ports.invoices import RenderFailed
 from services.notification.domain.invoice import Debt
+from services.notification.domain.issuer import Issuer
 from tests.support.eventually import eventually
+from tests.support.invoices import text_of
+
+ISSUER = Issuer(name="Tocsin")
 
 
 def debt(number: int) -> Debt:
@@ -38,18 +42,19 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 async def test_each_debt_gets_its_own_pdf() -> None:
-    async with SubprocessRenderer("Tocsin", processes=2) as renderer:
+    async with SubprocessRenderer(ISSUER, processes=2) as renderer:
         assert workers() == []
         rounds = await asyncio.gather(*(renderer.render([debt(n) for n in range(r, r + 120)]) for r in range(3)))
         for start, pdfs in enumerate(rounds):
             assert len(pdfs) == 120
-            assert all(f"(d{start + place})".encode() in pdf for place, pdf in enumerate(pdfs))
+            for place in (0, 49, 50, 119):
+                assert f"d{start + place}\n" in text_of(pdfs[place])
         assert len(workers()) == 2
     assert workers() == []
 
 
 async def test_a_renderer_that_dies_is_replaced() -> None:
-    async with SubprocessRenderer("Tocsin") as renderer:
+    async with SubprocessRenderer(ISSUER) as renderer:
         await renderer.render([debt(1)])
         [worker] = workers()
         worker.kill()
@@ -58,7 +63,7 @@ async def test_a_renderer_that_dies_is_replaced() -> None:
 
 
 async def test_an_idle_renderer_ends() -> None:
-    async with SubprocessRenderer("Tocsin", idle=timedelta(milliseconds=200)) as renderer:
+    async with SubprocessRenderer(ISSUER, idle=timedelta(milliseconds=200)) as renderer:
         await renderer.render([debt(1)])
         await eventually(lambda: workers() == [])
         assert len(await renderer.render([debt(2)])) == 1
@@ -66,7 +71,9 @@ async def test_an_idle_renderer_ends() -> None:
 
 async def test_what_cannot_be_rendered_is_told_and_harms_nobody() -> None:
     broken = replace(debt(1), amount=cast(str, None))
-    async with SubprocessRenderer("Tocsin") as renderer:
+    async with SubprocessRenderer(ISSUER) as renderer:
         with pytest.raises(RenderFailed):
             await renderer.render([debt(1), broken])
+        with pytest.raises(RenderFailed, match="no font has U\\+1F514 BELL"):
+            await renderer.render([replace(debt(1), name="Ann 🔔")])
         assert len(await renderer.render([debt(2)])) == 1

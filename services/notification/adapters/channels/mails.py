@@ -1,8 +1,6 @@
 """Composes e-mails as the bytes that go over the wire. The Message-ID follows from what the mail is about."""
 
-import base64
 import html
-from datetime import UTC, datetime
 from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -11,7 +9,6 @@ from email.utils import format_datetime
 from services.notification.adapters.channels.tracked import TrackedLinks
 from services.notification.application.ports.invoices import Mail
 from services.notification.domain.delivery import Outgoing
-from services.notification.domain.invoice import Debt
 
 _LONGEST_PLAIN = 76 - len("Subject: ")
 _POLICY = SMTP.clone(cte_type="7bit", utf8=False)
@@ -28,7 +25,7 @@ class Composer:
         from email.headerregistry import Address
 
         message["From"] = Address(sender_name, addr_spec=sender)
-        self._from_line = message.as_bytes().split(b"\r\n\r\n")[0]
+        self.from_line = message.as_bytes().split(b"\r\n\r\n")[0]
         self._from = message["From"]
 
     def message_id(self, about: str) -> str:
@@ -49,7 +46,7 @@ class Composer:
         text = message.body or message.title
         mail.set_content(f"{text}\n\n{message.link}" if message.link else text)
         mail.add_alternative(self._page(message), subtype="html")
-        return Mail(recipient=recipient, content=_subject(message.title) + mail.as_bytes())
+        return Mail(recipient=recipient, content=subject_line(message.title) + mail.as_bytes())
 
     def _page(self, message: Outgoing) -> str:
         body = "<br>\n".join(html.escape(line) for line in message.body.splitlines())
@@ -65,40 +62,8 @@ class Composer:
             f"<h2>{html.escape(message.title)}</h2>\n<p>{body}</p>\n{link}{pixel}</body></html>\n"
         )
 
-    def invoice(self, debt: Debt, pdf: bytes) -> Mail:
-        """A debt's invoice with the PDF attached. Composed by hand: a million of them are sent in a row, and every
-        value in the head is plain ASCII by its contract (the id) or by check (the address)."""
-        boundary = f"=_{debt.id}"
-        text = (
-            f"Dear {debt.name},\r\n\r\nplease find attached the invoice {debt.id}\r\n"
-            f"over {debt.amount}, due on {debt.due_date}.\r\n"
-        )
-        head = (
-            f"To: {debt.email}\r\nSubject: Invoice {debt.id}\r\nDate: {format_datetime(datetime.now(UTC))}\r\n"
-            f"Message-ID: {self.message_id(f'invoice.{debt.id}')}\r\nAuto-Submitted: auto-generated\r\n"
-            "MIME-Version: 1.0\r\n"
-            f'Content-Type: multipart/mixed; boundary="{boundary}"\r\n\r\n'
-            f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        )
-        attachment = (
-            f"\r\n--{boundary}\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n"
-            f'Content-Disposition: attachment; filename="invoice-{debt.id}.pdf"\r\n\r\n'
-        )
-        content = b"".join(
-            (
-                self._from_line,
-                b"\r\n",
-                head.encode("ascii"),
-                _wrapped(text.encode()),
-                attachment.encode("ascii"),
-                _wrapped(pdf),
-                f"\r\n--{boundary}--\r\n".encode("ascii"),
-            )
-        )
-        return Mail(recipient=debt.email, content=content)
 
-
-def _subject(title: str) -> bytes:
+def subject_line(title: str) -> bytes:
     """The line of the header that says exactly the title. EmailMessage would take what looks like an encoded word
     (RFC 2047) for one, and put what it stands for into the header."""
     # What would be folded is encoded, too: where a line is folded blanks are lost, and an unbroken one begins empty.
@@ -106,7 +71,3 @@ def _subject(title: str) -> bytes:
     plain = plain and title == title.strip() and len(title) <= _LONGEST_PLAIN
     header = Header(title, "us-ascii" if plain else "utf-8", header_name="Subject", maxlinelen=76)
     return b"Subject: " + header.encode(linesep="\r\n").encode("ascii") + b"\r\n"
-
-
-def _wrapped(content: bytes) -> bytes:
-    return base64.encodebytes(content).replace(b"\n", b"\r\n")

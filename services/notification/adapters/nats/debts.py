@@ -35,6 +35,8 @@ def debts_of(message: debts_pb2.DebtsRegistered) -> list[Debt]:
             email=debt.email,
             amount=debt.amount,
             due_date=debt.due_date,
+            currency=debt.currency,
+            language=debt.language,
         )
         for debt in reversed(message.debts)
     }

@@ -113,6 +113,8 @@ def invoice_letter(debt: Debt, history: Sequence[Attempt], created_at: datetime)
                 email=debt.email,
                 amount=debt.amount,
                 due_date=debt.due_date,
+                currency=debt.currency,
+                language=debt.language,
             )
         ],
     )

@@ -23,8 +23,8 @@ from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, I
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 _COLUMNS = """
-    debt, debt_file, name, government_id, email, amount, due_date, state, attempts, error, history::text AS history,
-    object, object_offset, object_length, created_at, mailed_at, doubtful,
+    debt, debt_file, name, government_id, email, amount, due_date, currency, language, state, attempts, error,
+    history::text AS history, object, object_offset, object_length, created_at, mailed_at, doubtful,
     CASE WHEN lease IS NULL AND error <> '' THEN next_attempt_at END AS next_attempt_at
 """
 _CLAIM = f"""
@@ -40,10 +40,11 @@ _PAGE = f"SELECT {_COLUMNS} FROM invoices /*where*/ ORDER BY created_at DESC, de
 _REGISTER = """
     WITH made AS (
         INSERT INTO invoices
-            (debt, debt_file, name, government_id, email, amount, due_date, next_attempt_at, created_at)
-        SELECT *, $8, $8 FROM unnest(
-            $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]
-        ) AS n (debt, debt_file, name, government_id, email, amount, due_date)
+            (debt, debt_file, name, government_id, email, amount, due_date, currency, language, next_attempt_at,
+            created_at)
+        SELECT *, $10, $10 FROM unnest(
+            $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
+        ) AS n (debt, debt_file, name, government_id, email, amount, due_date, currency, language)
         ORDER BY debt ON CONFLICT (debt) DO NOTHING RETURNING 1
     )
     SELECT count(*) FROM made
@@ -101,6 +102,8 @@ class PostgresInvoices:
                 [debt.email for debt in debts],
                 [debt.amount for debt in debts],
                 [debt.due_date for debt in debts],
+                [debt.currency for debt in debts],
+                [debt.language for debt in debts],
                 await self._clock.now(connection),
             )
             await connection.execute(_WAKE)

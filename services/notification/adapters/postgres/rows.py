@@ -115,6 +115,9 @@ def debt(row: Row) -> Debt:
         email=row["email"],
         amount=row["amount"],
         due_date=row["due_date"],
+        currency=row["currency"],
+        language=row["language"],
+        issued=row["created_at"].date().isoformat(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Renders in processes of its own, so that the event loop is never held up and reportlab's memory is only taken while
+"""Renders in processes of its own, so that the event loop is never held up and the memory of fonts is only taken while
 there are invoices to make.
 
 A process ends when its input does, which is when this one ends, however that happens. (The pool of the standard library
@@ -22,6 +22,7 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.rendering.worker import HEADER, frame
 from services.notification.application.ports.invoices import RenderFailed
 from services.notification.domain.invoice import Debt
+from services.notification.domain.issuer import Issuer
 
 log = get_logger(__name__)
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV")
@@ -43,8 +44,8 @@ class _Child:
         self._to = to
 
     @classmethod
-    async def start(cls, issuer: str) -> "_Child":
-        command = [sys.executable, "-m", "services.notification.adapters.rendering.worker", issuer]
+    async def start(cls, look: str) -> "_Child":
+        command = [sys.executable, "-m", "services.notification.adapters.rendering.worker", look]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         ours, theirs = socket.socketpair()
         with theirs:
@@ -93,8 +94,8 @@ def _execute(command: Sequence[str], descriptor: int, environment: Mapping[str, 
 class _Slot:
     """Room for one process: started when it is needed, and again when it has ended."""
 
-    def __init__(self, issuer: str) -> None:
-        self._issuer = issuer
+    def __init__(self, look: str) -> None:
+        self._look = look
         self._child: _Child | None = None
         self._lock = asyncio.Lock()
         self._used_at = 0.0
@@ -105,7 +106,7 @@ class _Slot:
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
                     if self._child is None or not self._child.alive:
                         await self._drop(kill=True)
-                        self._child = await _Child.start(self._issuer)
+                        self._child = await _Child.start(self._look)
                     return await self._child.ask(debts)
             except (asyncio.IncompleteReadError, OSError, TimeoutError) as error:
                 await self._drop(kill=True)
@@ -135,9 +136,19 @@ class _Slot:
 class SubprocessRenderer:
     """A Renderer with `processes` processes, started when they are needed and ended after `idle`."""
 
-    def __init__(self, issuer: str, *, processes: int = 1, idle: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        *,
+        language: str = "en",
+        currency: str = "",
+        processes: int = 1,
+        idle: timedelta = timedelta(seconds=30),
+    ) -> None:
+        """`language` and `currency` are those of debts that name none."""
         self._idle = idle
-        self._slots = [_Slot(issuer) for _ in range(processes)]
+        look = json.dumps({"issuer": asdict(issuer), "language": language, "currency": currency})
+        self._slots = [_Slot(look) for _ in range(processes)]
         self._free: asyncio.Queue[_Slot] = asyncio.Queue()
         for slot in self._slots:
             self._free.put_nowait(slot)

@@ -2,7 +2,7 @@
 
 A frame is a length (4 bytes, big-endian) and that many bytes. A request is one frame, JSON: a list of debts. The answer
 is a frame with the number of PDFs in decimal and a frame for each, or a frame that starts with `!` and says what went
-wrong.
+wrong. Its argument is JSON: the issuer, and the language and currency of debts that name none.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 from typing import BinaryIO
 
 from services.notification.domain.invoice import Debt
+from services.notification.domain.issuer import Issuer
 
 HEADER = struct.Struct(">I")
 
@@ -32,15 +33,18 @@ def frame(body: bytes) -> bytes:
 
 def main() -> None:
     """Serves until the parent closes the pipe, or is gone."""
-    from services.notification.adapters.rendering.pdf import InvoiceDrawer
+    from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
 
-    drawer = InvoiceDrawer(sys.argv[1] if len(sys.argv) > 1 else "")
     source, sink = sys.stdin.buffer, sys.stdout.buffer
+    drawer: InvoiceDrawer | None = None
     while (request := read_frame(source)) is not None:
         try:
+            if drawer is None:
+                given = json.loads(sys.argv[1])
+                drawer = InvoiceDrawer(Issuer(**given.pop("issuer")), **given)
             pdfs = [drawer.draw(Debt(**debt)) for debt in json.loads(request)]
         except Exception as error:  # whatever is wrong with one debt must not end the process for the others
-            answer = frame(f"!{type(error).__name__}: {error}".encode()[:1000])
+            answer = frame(f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000])
         else:
             answer = b"".join((frame(b"%d" % len(pdfs)), *(frame(pdf) for pdf in pdfs)))
         sink.write(answer)

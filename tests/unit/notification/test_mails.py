@@ -1,0 +1,102 @@
+"""E-mails that parsers understand, whatever they are about."""
+
+import email
+import email.message
+import email.policy
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services.notification.adapters.channels.invoice_mails import InvoiceComposer
+from services.notification.adapters.channels.mails import Composer
+from services.notification.domain.delivery import Outgoing
+from services.notification.domain.notification import Type
+from tests.support.invoices import IDS, debt
+from tests.support.mailbox import mail_text
+
+COMPOSER = Composer("bell@tocsin.test", "The Bell, Inc.")
+INVOICES = InvoiceComposer(COMPOSER, issuer="ACME & Söhne", currency="EUR")
+
+
+@given(
+    IDS, st.text(st.characters(exclude_categories=("Cs",)), max_size=100), st.sampled_from(["", "fr", "pt-BR", "xx"])
+)
+def test_any_invoice_mail_can_be_parsed(id_: str, name: str, language: str) -> None:
+    mail = INVOICES(debt(id=id_, name=name, language=language), b"%PDF-1.3 content")
+    message = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
+    assert message["To"] == "a@example.org"
+    assert message["Message-ID"] == f"<invoice.{id_}@tocsin.test>"
+    assert id_ in message["Subject"]
+    assert not message.defects
+    assert len(list(message.keys())) == len(set(message.keys())) == 8
+    [attachment] = message.iter_attachments()
+    assert attachment.get_content() == b"%PDF-1.3 content"
+    assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
+    assert b"\n" not in mail.content.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "text"),
+    [
+        ("", "Invoice d1", "the invoice d1 over \u20ac1,234.50, due on December 24, 2026."),
+        (
+            "fr",
+            "Facture d1",
+            "d\u2019un montant de 1\u202f234,50\xa0\u20ac, payable le 24 d\xe9cembre 2026 au plus tard.",
+        ),
+        ("pt-BR", "Fatura d1", "no valor de \u20ac\xa01.234,50, com vencimento em 24 de dezembro de 2026."),
+    ],
+)
+def test_an_invoice_mail_says_the_same_in_text_and_html(language: str, subject: str, text: str) -> None:
+    mail = INVOICES(debt(name="Ann <b>", language=language), b"%PDF")
+    message = email.message_from_bytes(mail.content, policy=email.policy.default)
+    assert isinstance(message, email.message.EmailMessage)
+    assert message["Subject"] == subject
+    assert text in mail_text(message, "plain")
+    assert "ACME & Söhne" in mail_text(message, "plain")
+    page = mail_text(message, "html")
+    assert text in page
+    assert "Ann &lt;b&gt;" in page
+    assert "ACME &amp; Söhne" in page
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=200),
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=300),
+)
+@example("=?utf-8?q?=1b=5b31m_red?=", "")
+@example("=?utf-8?q?=00?=", "")
+@example("a =?utf-8?b?4pyT?= b", "")
+@example("x" * 200, "")
+@example("x" * 68, "")
+@example("  indented", "")
+@example("a" * 60 + "   " + "b" * 60, "")
+def test_any_notification_mail_can_be_parsed(title: str, body: str) -> None:
+    message = Outgoing(
+        id="n1",
+        tenant="t",
+        user="u",
+        type=Type.ALERT,
+        title=title,
+        body=body,
+        data="",
+        created_at=datetime(2026, 11, 22, tzinfo=UTC),
+    )
+    mail = COMPOSER.notification(message, "a@example.org")
+    parsed = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
+    assert parsed["Message-ID"] == "<n1@tocsin.test>"
+    assert parsed["Subject"] == title
+    head = mail.content.split(b"\r\n\r\n")[0].replace(b"\r\n", b"")
+    assert all(0x20 <= byte < 0x7F or byte == 0x09 for byte in head)
+    assert parsed.get_body(("html",)) is not None
+    assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
+
+
+def test_an_address_that_is_an_encoded_word_is_in_no_header() -> None:
+    message = Outgoing(
+        id="n1", tenant="t", user="u", type=Type.INFO, title="x", body="", data="", created_at=datetime.now(UTC)
+    )
+    with pytest.raises(ValueError, match="encoded word"):
+        COMPOSER.notification(message, "=?utf-8?q?victim=40x.example=2c?=@example.org")
