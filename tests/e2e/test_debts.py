@@ -3,12 +3,14 @@
 import csv
 import io
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import Edge, until
+from tests.support.workbooks import workbook
 
 COLUMNS = ["name", "governmentId", "email", "debtAmount", "debtDueDate", "debtId"]
 
@@ -132,3 +134,70 @@ def test_progress_is_streamed(edge: Edge, rest: httpx.Client, unique: Callable[[
         assert response.headers["content-type"].startswith("text/event-stream")
         data = [line for line in response.iter_lines() if line.startswith("data:")]
     assert '"COMPLETED"' in [line for line in data if "state" in line][-1]
+
+
+def test_the_files_of_a_sender_are_read_by_its_profile(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    prefix, profile = unique("d"), unique("p")
+    said = {
+        "id": profile,
+        "columns": {"Cliente": "name", "CPF": "governmentId", "Valor": "debtAmount", "Vencimento": "debtDueDate"},
+        "otherColumns": True,
+        "charset": "windows-1252",
+        "locale": "pt-BR",
+        "currency": "BRL",
+    }
+    assert rest.post("/v1/debtFileProfiles", json=said).status_code == 200
+    assert rest.post("/v1/debtFileProfiles", json=said).status_code == 200
+    assert rest.post("/v1/debtFileProfiles", json={**said, "locale": "de-DE"}).status_code == 409
+    assert rest.get(f"/v1/debtFileProfiles/{profile}").json()["columns"]["Valor"] == "debtAmount"
+    file = "Cliente;CPF;email;Valor;Vencimento;debtId;Loja\r\n"
+    file += f"José;1;{prefix}-0@example.test;1.234,50;31/01/2027;{prefix}-0;x\r\n"
+    file += f"Ana;2;nobody;10.5;2027-01-31;{prefix}-1;x\r\n"
+    name = "factura-ção.csv".encode("latin-1")
+    body = b"--x\r\nContent-Disposition: form-data; name=profile\r\n\r\n" + profile.encode()
+    body += b'\r\n--x\r\nContent-Disposition: form-data; name=csv; filename="' + name + b'"\r\n\r\n'
+    body += file.encode("windows-1252") + b"\r\n--x--\r\n"
+    answer = rest.post("/upload", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 200, answer.text
+    result = answer.json()
+    assert (result["accepted"], result["rejected"], result["filename"]) == ("1", "1", "factura-\ufffdo.csv")
+    debt = rest.get(f"/v1/debts/{prefix}-0").json()
+    assert (debt["name"], debt["amount"], debt["currency"], debt["dueDate"]) == ("José", "1234.50", "BRL", "2027-01-31")
+    (reject,) = rest.get(f"/v1/debtFiles/{result['id']}/rejects").json()["rejects"]
+    assert [(rule["reason"], rule["column"]) for rule in reject["brokenRules"]] == [
+        ("EMAIL_INVALID", "email"),
+        ("DEBT_AMOUNT_INVALID", "debtAmount"),
+    ]
+    download = rest.get(f"/v1/debtFiles/{result['id']}/rejects:download").content
+    mended = download.replace(b"nobody", f"{prefix}-1@example.test".encode()).replace(b"10.5", b"10,5")
+    again = rest.post(
+        "/v1/debtFiles", params={"profile": profile}, content=mended, headers={"content-type": "text/csv"}
+    )
+    assert again.json()["accepted"] == "1", again.text
+    until(lambda: len(mails_to(edge, prefix)) >= 2, what="2 e-mails")
+    assert rest.delete(f"/v1/debtFileProfiles/{profile}").status_code == 200
+    gone = rest.post("/v1/debtFiles", params={"profile": profile}, content=mended, headers={"content-type": "text/csv"})
+    assert gone.status_code == 404
+
+
+def test_a_workbook_is_taken_as_it_is(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    prefix = unique("d")
+    rows: list[list[str | float | date | None]] = [
+        [
+            f"Debtor {number}",
+            1_000_000 + number,
+            f"{prefix}@example.test",
+            10.5,
+            date(2027, 1, 31),
+            f"{prefix}-{number}",
+        ]
+        for number in range(3)
+    ]
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    answer = rest.post(
+        "/v1/debtFiles", content=workbook([COLUMNS, *rows]), params={"dryRun": "true"}, headers={"content-type": kind}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == "3"

@@ -20,9 +20,17 @@ def register(app: typer.Typer) -> None:
 
 
 def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with the columns of a debt file.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV, also packed with gzip, or xlsx, of debts.")
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row, register none.")] = False,
-    reject_limit: Annotated[int, typer.Option(min=0, help="Fail the file after so many rejects; 0: no limit.")] = 0,
+    reject_limit: Annotated[
+        str, typer.Option(help="Fail the file after so many rejects, in rows (1000) or of all rows (5%).")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="The profile that says how the file is read.")] = "",
+    charset: Annotated[str, typer.Option(help="Such as windows-1252; UTF-8 by default.")] = "",
+    locale: Annotated[str, typer.Option(help="Such as pt-BR: 1.234,50 and 31/12/2026.")] = "",
+    currency: Annotated[str, typer.Option(help="Of rows that name none (ISO 4217).")] = "",
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
@@ -31,7 +39,11 @@ def upload(
 
     from services.cli.client import answer, open_mesh
 
-    query = {"filename": file.name, "dryRun": str(dry_run).lower(), "rejectLimit": str(reject_limit)}
+    said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency}
+    said["rejectPercent" if reject_limit.endswith("%") else "rejectLimit"] = reject_limit.removesuffix("%")
+    query = {"filename": file.name, "dryRun": str(dry_run).lower()} | {
+        name: text for name, text in said.items() if text
+    }
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -62,6 +74,8 @@ def upload(
         print_json({"debtFile": result, "rejects": rejects})
     else:
         _show(result, rejects)
+        if int(result.get("rejected", 0)):
+            console().print(f"All of them, to mend and send again: GET /v1/debtFiles/{result['id']}/rejects:download")
     if result["state"] == "FAILED":
         raise CommandError(f"{file.name} was refused: {result.get('error', '')}")
     if rejected := int(result.get("rejected", 0)):
@@ -84,5 +98,9 @@ def _show(result: dict[str, Any], rejects: list[dict[str, Any]]) -> None:
         )
     )
     if rejects:
-        rows = [(reject["line"], reject.get("column", ""), reject.get("message", "")) for reject in rejects]
+        rows = [
+            (reject["line"], rule.get("column", ""), rule.get("message", ""))
+            for reject in rejects
+            for rule in reject.get("brokenRules", [])
+        ]
         out.print(table("First rejects", ("line>", "column", "why"), rows))

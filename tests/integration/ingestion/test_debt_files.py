@@ -386,6 +386,21 @@ async def test_over_the_reject_limit_nothing_is_registered(world: World) -> None
     assert await count(world, "debt_rejects") == 6
 
 
+async def test_a_reject_limit_may_be_a_share_and_a_setting(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
+    async with started(ingestion_dsn, streams, issuer, debt_reject_limit="10%", debt_currency="EUR") as world:
+        rows = rows_of(20)
+        for at in (3, 5, 7):
+            rows[at][2] = "nobody"
+        code, reason, metadata = await refused(world, content(rows))
+        assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REJECT_LIMIT_EXCEEDED")
+        assert (metadata["limit"], metadata["rejected"]) == ("10%", "3")
+        assert (await refused(world, content(rows), reject_percent=14.9))[1] == "REJECT_LIMIT_EXCEEDED"
+        within = await upload(world, content(rows), reject_percent=15)
+        assert (within.accepted, within.rejected) == (17, 3)
+        debt = await stub(world).GetDebt(pb.GetDebtRequest(id=rows[0][5]), metadata=world.me)
+        assert (debt.currency, debt.line) == ("EUR", 2)
+
+
 async def test_a_client_that_leaves_half_way_registers_nothing(world: World) -> None:
     sent = asyncio.Event()
 
