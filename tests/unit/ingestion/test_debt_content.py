@@ -21,7 +21,7 @@ from services.ingestion.domain.debts.filenames import shown_filename
 from services.ingestion.domain.debts.line_ends import LineEnds
 from services.ingestion.domain.debts.locales import Signs, signs_of
 from services.ingestion.domain.debts.reject_limit import RejectLimit
-from tests.support.debts import COLUMNS, content, row
+from tests.support.debts import COLUMNS, content, parsed, row
 
 BOM = b"\xef\xbb\xbf"
 GOOD = content([row(f"d{number}") for number in range(20)])
@@ -155,6 +155,28 @@ def test_utf_16_is_named_and_taken_when_it_is_said(charset: str, offset: str) ->
 )
 def test_a_locale_says_how_amounts_and_dates_are_written(locale: str, signs: Signs) -> None:
     assert signs_of(locale) == signs
+
+
+@pytest.mark.parametrize(
+    ("locale", "amount", "due"),
+    [
+        ("", "1234.50", "2026-12-31"),
+        ("pt-BR", "1234,50", "31/12/2026"),
+        ("pt-BR", "1.234,50", "31-12-2026"),
+        ("de-DE", "1.234,50", "31.12.2026"),
+        ("fr-FR", "1 234,50", "31/12/2026"),
+        ("fr-FR", "1\N{NARROW NO-BREAK SPACE}234,50", "2026-12-31"),
+        ("en-GB", "1,234.50", "31/12/2026"),
+        ("en-US", "1,234.50", "12/31/2026"),
+        ("ja-JP", "1,234.50", "2026/12/31"),
+        ("de-CH", "1\N{RIGHT SINGLE QUOTATION MARK}234.50", "31.12.2026"),
+    ],
+)
+def test_a_file_is_read_as_its_locale_writes(locale: str, amount: str, due: str) -> None:
+    dialect = dialect_of(Declared(locale=locale), currency="", due_from=date.min, due_to=date.max)
+    block = parsed(content([row("d1", amount=amount, due_date=due)]), dialect.conventions)
+    assert block.rejects == []
+    assert block.rows.content(0)[3:5] == (b"1234.50", b"2026-12-31")
 
 
 def test_what_is_declared_must_exist() -> None:
