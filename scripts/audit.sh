@@ -18,7 +18,7 @@ audit() {
 in_gateway() { (cd gateway && "$@"); }
 
 audit "Packages of Python" \
-  .build/quality/bin/pip-audit --progress-spinner=off --require-hashes --disable-pip -r requirements.lock
+  .build/quality/bin/pip-audit --strict --progress-spinner=off --require-hashes --disable-pip -r requirements.lock
 audit "Modules of the gateway" in_gateway "$root/scripts/go.sh" run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 for image in "$@"; do
   audit "Image $image" "$root/scripts/go.sh" run github.com/anchore/grype/cmd/grype@v0.121.3 \

@@ -1,18 +1,22 @@
 #!/bin/sh
 # slim.sh ENVIRONMENT: takes out of its packages what the product never loads. Needs binutils.
 set -eu
+tools=$(cd "$(dirname "$0")" && pwd)
+python=$1/bin/python
 cd "$1"/lib/python3*/site-packages
 
 # Tests, sources and types of compiled modules, and their debug symbols.
 find . -type d \( -name tests -o -name test -o -name testing \) -prune -exec rm -rf {} +
 find . -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.pyx' -o -name '*.pxd' \
   -o -name '*.pxi' -o -name '*.pyi' -o -name '*.a' \) -delete
+find av -name '*.abi3.so' | sed 's/\.abi3\.so$/.py/' | xargs rm -f
 # Not those in *.libs: they were made to be found where they are, and stripping breaks that.
 find . -path '*.libs' -prune -o -type f -name '*.so' -exec strip --strip-unneeded {} +
 
 # What packages bring for others: of pymongo only `bson` is used, of pogo not the squashing of migrations, of numpy neither
 # builds nor random numbers, of fonts neither serifs nor italics; the command shows no code but Python's, in tracebacks.
-rm -rf pymongo gridfs dns sqlglot
+rm -rf pymongo gridfs dns sqlglot babel/messages
+"$python" -B "$tools/locales.py" babel/locale-data
 rm -rf numpy/distutils numpy/f2py numpy/random numpy/fft numpy/polynomial numpy/_core/_simd.*.so numpy/_core/*_tests.*.so
 find pygments/lexers -type f ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' ! -name 'special.py' -delete
 rm -f pylopdf_fonts_*/NotoSerif* fontpkg_noto_sans/files/NotoSans-Italic*
@@ -21,10 +25,11 @@ rm -f PIL/_avif.*.so PIL/_webp.*.so PIL/_imagingft.*.so PIL/_imagingcms.*.so PIL
 (cd pillow.libs && rm -f libavif-* libwebp* libharfbuzz-* libfreetype-* libbrotli* libpng16-* liblcms2-*)
 
 # Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: libraries with their
-# names and symbols, functions that return nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of none.)
+# names and symbols, functions that return nothing (of VP8, VP9 and WebP it has decoders of its own). (libavcodec asks x265 for its depths when it is loaded, and hears of none.)
 # The demo's videos are MPEG-4, whose encoder is libavcodec's own.
 [ "$(uname -m)" = x86_64 ] || exit 0
-for library in av.libs/libx265-* av.libs/libx264-* av.libs/libSvtAv1Enc-*; do
+for name in x264 x265 SvtAv1Enc vpx mp3lame webp webpmux; do
+  library=$(echo "av.libs/lib$name"-*)
   nm --dynamic --defined-only "$library" | awk '
     BEGIN { print ".section .note.GNU-stack, \"\", @progbits" }
     $3 ~ /^_Z/ { next }

@@ -4,6 +4,8 @@ on this host. PostgreSQL and NATS are this host's; the rest of the mesh is conta
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -31,8 +33,20 @@ AS_DEPLOYED = (
     *("--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256", "--network", "host"),
 )
 STOP_WITHIN_SECONDS = 14.0
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Of these the image has no encoders: what they made must be looked into all the same."""
+
+
+_SIGNS = """
+from babel import localedata
+from services.ingestion.domain.debts.errors import ConventionsInvalid
+from services.ingestion.domain.debts.locales import signs_of
+for name in sorted(localedata.locale_identifiers()):
+    try:
+        print(name, signs_of(name))
+    except ConventionsInvalid as error:
+        print(name, error)
+"""
 
 
 @dataclass
@@ -191,3 +205,11 @@ def test_versions_are_those_of_the_label(engine: Engine) -> None:
         "image", "inspect", "--format", '{{index .Config.Labels "org.opencontainers.image.version"}}', IMAGE
     )
     assert engine("run", "--rm", *AS_DEPLOYED, IMAGE, "tocsin", "--version") == f"tocsin {version}"
+
+
+def test_it_knows_how_numbers_and_dates_are_written_everywhere(engine: Engine) -> None:
+    """Of the data of locales it has no more than that."""
+    known = engine("run", "--rm", *AS_DEPLOYED, IMAGE, "python", "-c", _SIGNS)
+    here = subprocess.run([sys.executable, "-c", _SIGNS], capture_output=True, text=True, check=True)
+    assert len(known.splitlines()) > 500
+    assert known == here.stdout.strip()
