@@ -1,7 +1,8 @@
-"""locales.py FOLDER: leaves of babel's locale data what is read of it: of the languages in which we write, everything; of
-all others the signs of numbers and the formats of dates.
+"""locales.py FOLDER: leaves of babel's locale data what is read of it: of the languages in which we write all, of
+the others the signs of numbers and the formats of dates.
 
-`make images-test` compares what the image knows of every locale with what the whole data say."""
+`make images-test` compares what the image knows of every locale with what the whole data say.
+"""
 
 import pickle
 import sys

@@ -25,8 +25,8 @@ rm -f PIL/_avif.*.so PIL/_webp.*.so PIL/_imagingft.*.so PIL/_imagingcms.*.so PIL
 (cd pillow.libs && rm -f libavif-* libwebp* libharfbuzz-* libfreetype-* libbrotli* libpng16-* liblcms2-*)
 
 # Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: libraries with their
-# names and symbols, functions that return nothing (of VP8, VP9 and WebP it has decoders of its own). (libavcodec asks x265 for its depths when it is loaded, and hears of none.)
-# The demo's videos are MPEG-4, whose encoder is libavcodec's own.
+# names and symbols, functions that return nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of
+# none; of VP8, VP9 and WebP it has decoders of its own.) The demo's videos are MPEG-4, whose encoder is libavcodec's own.
 [ "$(uname -m)" = x86_64 ] || exit 0
 for name in x264 x265 SvtAv1Enc vpx mp3lame webp webpmux; do
   library=$(echo "av.libs/lib$name"-*)
