@@ -29,6 +29,7 @@ from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.nats.broker import Broker
 from services.ingestion.adapters.nats.counting_values import NatsCountingValues
 from services.ingestion.adapters.nats.intake_marks import IntakeMarks
+from services.ingestion.adapters.nats.invoice_cancellation import NatsInvoiceCancellation
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
@@ -231,7 +232,9 @@ def wire_debts(base: Base) -> None:
             due_ahead=settings.debt_due_ahead,
         ),
     )
-    servicer = DebtFileServicer(uploads, DebtFiles(store, app.server.stopping), DebtProfiles(profiles))
+    servicer = DebtFileServicer(
+        uploads, DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping), DebtProfiles(profiles)
+    )
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)

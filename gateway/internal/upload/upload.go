@@ -27,7 +27,7 @@ const (
 	maxPartValue = 4 << 10
 	maxName      = 4096
 	xlsx         = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	parameters   = "charset, currency, dryRun, filename, language, locale, profile, rejectLimit, rejectPercent"
+	parameters   = "charset, currency, dryRun, filename, id, language, locale, profile, rejectLimit, rejectPercent"
 )
 
 // Handler answers POST /v1/debtFiles and /upload.
@@ -129,6 +129,8 @@ func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string)
 		if err != nil {
 			err = errors.New("expected a number")
 		}
+	case "id":
+		metadata.Id = value
 	case "profile":
 		metadata.Profile = value
 	case "charset":

@@ -51,6 +51,9 @@ ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
 COUNTING_VALUES_SUBJECT = "tocsin.counting_values.v1.asked"
 """A question, stored by no stream: which values count of readings that have come again with others."""
 
+INVOICE_CANCELLATION_SUBJECT = "tocsin.invoice_cancellation.v1.asked"
+"""A request, stored by no stream: to take the invoices of a debt file back."""
+
 HANDLERS_SUBJECT = "tocsin.handlers.v1.asked"
 """A question to every process, stored by no stream: what it knows of its handlers."""
 

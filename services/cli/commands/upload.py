@@ -1,17 +1,22 @@
-"""`tocsin upload`: a CSV of debts, with progress."""
+"""`tocsin upload`: a file of debts, with progress."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
-from services.cli.output import JsonOption, console, fields, print_json, table
+from services.cli.output import JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    import httpx
+
+    from services.cli.debt_file_progress import DebtFileProgress
 
 _CHUNK = 256 * 1024
 _SHOWN_REJECTS = 10
+_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -31,76 +36,60 @@ def upload(
     charset: Annotated[str, typer.Option(help="Such as windows-1252; UTF-8 by default.")] = "",
     locale: Annotated[str, typer.Option(help="Such as pt-BR: 1.234,50 and 31/12/2026.")] = "",
     currency: Annotated[str, typer.Option(help="Of rows that name none (ISO 4217).")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Stay until its invoices are mailed, or given up.")] = False,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
     """Upload a file of debts; each registered debt leads to one invoice. Exit code 1 when rows are rejected."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+    from services.chassis.ids import new_id
+    from services.cli.client import open_mesh
+    from services.cli.debt_file_progress import DebtFileProgress
+    from services.cli.debt_files import follow_invoices, rejects_of, show_file
 
-    from services.cli.client import answer, open_mesh
-
+    file_id = new_id()
     said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency}
     said["rejectPercent" if reject_limit.endswith("%") else "rejectLimit"] = reject_limit.removesuffix("%")
-    query = {"filename": file.name, "dryRun": str(dry_run).lower()} | {
+    query = {"id": file_id, "filename": file.name, "dryRun": str(dry_run).lower()} | {
         name: text for name, text in said.items() if text
     }
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with (
-        open_mesh(state_dir).http(scopes=["debts:write"], timeout=3600) as client,
-        Progress(*columns, console=console(), disable=json) as progress,
-        file.open("rb") as content,
-    ):
-        task = progress.add_task(file.name, total=file.stat().st_size)
-
-        def chunks() -> Iterator[bytes]:
-            while chunk := content.read(_CHUNK):
-                yield chunk
-                progress.advance(task, len(chunk))
-
-        result: dict[str, Any] = answer(
-            client.post("/v1/debtFiles", params=query, content=chunks(), headers={"content-type": "text/csv"})
-        )
-        rejects: list[dict[str, Any]] = []
-        if int(result.get("rejected", 0)):
-            listing = client.get(f"/v1/debtFiles/{result['id']}/rejects", params={"pageSize": _SHOWN_REJECTS})
-            rejects = answer(listing).get("rejects", [])
-    if json:
-        print_json({"debtFile": result, "rejects": rejects})
-    else:
-        _show(result, rejects)
-        if int(result.get("rejected", 0)):
-            console().print(f"All of them, to mend and send again: GET /v1/debtFiles/{result['id']}/rejects:download")
-    if result["state"] == "FAILED":
-        raise CommandError(f"{file.name} was refused: {result.get('error', '')}")
-    if rejected := int(result.get("rejected", 0)):
-        raise CommandError(f"{rejected:,} of {int(result.get('rows', 0)):,} rows were rejected")
+    with open_mesh(state_dir).http(scopes=["debts:read", "debts:write"], timeout=60) as client:
+        if not json:
+            console().print(f"debt file {file_id}: {file.name}{', only tried' if dry_run else ''}", highlight=False)
+        with DebtFileProgress(client, file_id, file.stat().st_size, quiet=json) as progress:
+            found = _send(client, file, query, progress)
+        rejects = rejects_of(client, file_id, _SHOWN_REJECTS) if int(found.get("rejected", 0)) else {}
+        if json:
+            print_json({"debtFile": found, "rejects": rejects.get("rejects", [])})
+        else:
+            show_file(found, rejects)
+        if follow and not dry_run and int(found.get("accepted", 0)):
+            follow_invoices(client, found.get("identicalTo") or file_id, int(found["accepted"]), quiet=json)
+    if found["state"] not in {"COMPLETED", "COMPLETED_WITH_REJECTS"}:
+        raise CommandError(f"{file.name}: {found['state']}: {found.get('error', '')}")
+    if rejected := int(found.get("rejected", 0)):
+        raise CommandError(f"{rejected:,} of {int(found.get('rows', 0)):,} rows were rejected")
 
 
-def _show(result: dict[str, Any], rejects: list[dict[str, Any]]) -> None:
-    out = console()
-    repeated = result.get("identicalTo")
-    out.print(
-        fields(
-            f"debt file {result['id']}: {result['state']}",
-            {
-                "rows": f"{int(result.get('rows', 0)):,}",
-                "accepted": f"{int(result.get('accepted', 0)):,}",
-                "known already": f"{int(result.get('duplicates', 0)):,}",
-                "rejected": f"{int(result.get('rejected', 0)):,}",
-                "same content as": repeated,
-            },
-        )
-    )
-    if rejects:
-        rows = [
-            (reject["line"], rule.get("column", ""), rule.get("message", ""))
-            for reject in rejects
-            for rule in reject.get("brokenRules", [])
-        ]
-        out.print(table("First rejects", ("line>", "column", "why"), rows))
+def _send(client: "httpx.Client", file: Path, query: dict[str, str], progress: "DebtFileProgress") -> dict[str, Any]:
+    """The file in its final state. What goes on without us is told where somebody interrupts."""
+    import httpx
+
+    from services.cli.client import answer
+
+    try:
+        with file.open("rb") as content:
+            chunks = progress.counted(iter(lambda: content.read(_CHUNK), b""))
+            headers = {"content-type": "application/octet-stream"}
+            # Nothing comes back while rows are stored, which takes as long as it takes.
+            timeout = httpx.Timeout(60, read=None)
+            return answer(client.post("/v1/debtFiles", params=query, content=chunks, headers=headers, timeout=timeout))
+    except httpx.TransportError:
+        if progress.sent and (found := progress.final()) is not None:
+            return found
+        raise
+    except KeyboardInterrupt:
+        if progress.sent:
+            message = f"the file goes on without you: tocsin debts show {query['id']}; tocsin debts cancel stops it"
+        else:
+            message = "the upload was broken off; nothing was registered"
+        raise CommandError(message, exit_code=_INTERRUPTED) from None

@@ -3,7 +3,8 @@
 
 -- migrate: apply
 
--- As many places as the currency has. Without a bound no row is written anew.
+-- As many places as the currency has.
+-- contract: numeric without a bound takes what numeric(18, 2) took, and no row is written anew.
 ALTER TABLE debts ALTER COLUMN amount TYPE numeric;
 
 ALTER TABLE debts ADD COLUMN currency text NOT NULL DEFAULT '', ADD COLUMN language text NOT NULL DEFAULT '';

@@ -3,6 +3,7 @@
 
 -- migrate: apply
 
+-- contract: no code deletes a file and counts on it.
 ALTER TABLE debt_rejects DROP CONSTRAINT debt_rejects_debt_file_fkey;
 
 -- migrate: rollback

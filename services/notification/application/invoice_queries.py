@@ -1,6 +1,6 @@
 """Reading invoices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.notification.application.ports.invoices import DocumentStore, InvoiceStore
 from services.notification.application.ports.notifications import Position
@@ -27,6 +27,10 @@ class InvoiceQueries:
         if debt_file and not found and not await self._store.knows_file(debt_file):
             raise DebtFileUnknown(debt_file)
         return found
+
+    async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
+        """How many there are in each state, of a file or (empty) in all. A file of which no debt is known has none."""
+        return await self._store.counts(debt_file)
 
     async def download(self, debt: str) -> bytes:
         """The PDF. Raises InvoiceNotFound before it is made and after it has expired."""

@@ -13,6 +13,7 @@ from services.notification.adapters.channels.smtp import SmtpMailer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.nats import debts
 from services.notification.adapters.nats.documents import JetStreamDocuments
+from services.notification.adapters.nats.invoice_cancellation import invoice_cancellation_answers
 from services.notification.adapters.postgres.stores import PostgresStores
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
@@ -50,6 +51,9 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     handle = debts.debts_handler(store, invoicing.poke)
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)
+    answers = invoice_cancellation_answers(base.nats, store)
+    await answers.start()
+    app.at_stop(Step.STOP_PULLING, "invoice cancellation", answers.stop)
     servicer = InvoiceServicer(InvoiceQueries(store, documents), InvoiceRetries(store))
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing

@@ -15,6 +15,7 @@ class InvoiceState(enum.StrEnum):
     MAILED = "MAILED"
     """The mail server took the e-mail."""
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
     """The e-mail was given up; it is in the dead letters."""
 
 

@@ -19,7 +19,7 @@ from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, RowWriter, Run, TextForm
-from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileState
+from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileFilter, FileState
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
 from tests.support.debts import COLUMNS, OPTIONAL, block_of, content, parsed, row, rows_of
@@ -458,20 +458,20 @@ async def test_a_failure_is_told_once_with_the_rows_that_were_bad(desk: Desk) ->
 
 
 async def test_files_are_listed_newest_first(desk: Desk) -> None:
-    assert (await desk.store.newest(None, 0, 10), await desk.store.count()) == ([], 0)
+    assert (await desk.store.newest(FileFilter(), None, 0, 10), await desk.store.count(FileFilter())) == ([], 0)
     # Ids are in the order of time; those of one millisecond are in any.
     made = sorted([(await desk.opened()).file_id for _ in range(5)], reverse=True)
 
     async def listed(before: str | None, offset: int, limit: int) -> list[str]:
-        return [file.id for file in await desk.store.newest(before, offset, limit)]
+        return [file.id for file in await desk.store.newest(FileFilter(), before, offset, limit)]
 
     assert await listed(None, 0, 10) == made
     assert await listed(None, 0, 2) == made[:2]
     assert await listed(made[1], 0, 2) == made[2:4]
     assert await listed(None, 3, 10) == made[3:]
     assert await listed(made[4], 0, 2) == []
-    assert await desk.store.count() == 5
-    assert await desk.store.newest(None, 0, 1) == [await desk.store.get(made[0])]
+    assert await desk.store.count(FileFilter()) == 5
+    assert await desk.store.newest(FileFilter(), None, 0, 1) == [await desk.store.get(made[0])]
 
 
 async def test_rejects_are_listed_by_line(desk: Desk) -> None:

@@ -58,6 +58,7 @@ _SHARED = (
     "rate_slots",
     "webhook_subscriptions",
     "invoices",
+    "cancelled_debt_files",
     "dead_letters",
     "inbox",
     "outbox",

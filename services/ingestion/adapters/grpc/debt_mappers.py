@@ -1,12 +1,21 @@
 """Between messages and the values of debt files."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import datetime
+from datetime import UTC, date, datetime
+from typing import Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.ingestion.application.debts.uploads import Upload
-from services.ingestion.domain.debts.debt_file import Debt, DebtFile, FileState, Reject
+from services.ingestion.domain.debts.debt_file import (
+    Debt,
+    DebtFile,
+    DebtFilter,
+    DebtStatus,
+    FileFilter,
+    FileState,
+    Reject,
+)
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 from services.ingestion.domain.errors import InvalidField
@@ -24,7 +33,7 @@ async def upload(requests: AsyncIterator[pb.UploadDebtFileRequest]) -> tuple[Upl
     said = first.metadata
     limit = RejectLimit(said.reject_limit or None, said.reject_percent or None)
     declared = Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language)
-    return Upload(said.filename, said.dry_run, limit, said.profile, declared), _chunks(None, requests)
+    return Upload(said.filename, said.dry_run, limit, said.profile, declared, said.id), _chunks(None, requests)
 
 
 async def _chunks(
@@ -56,7 +65,43 @@ def debt_file(file: DebtFile) -> files.DebtFile:
         identical_to=file.identical_to,
         dry_run=file.dry_run,
         note=_NO_ROWS if file.state is FileState.COMPLETED and not file.counts.rows else "",
+        rolled_back=file.rolled_back,
+        kept=file.kept,
     )
+
+
+def file_filter(request: pb.ListDebtFilesRequest) -> FileFilter:
+    """Raises InvalidField."""
+    since, until = _time(request, "from"), _time(request, "to")
+    if since and until and since >= until:
+        raise InvalidField("to", "must be after from")
+    states = sorted({files.DebtFile.State.Name(state) for state in request.states})
+    return FileFilter(tuple(map(FileState, states)), since, until, request.filename)
+
+
+def debt_filter(request: pb.ListDebtsRequest) -> DebtFilter:
+    """Raises InvalidField."""
+    due_from, due_to = _date(request.due_from, "dueFrom"), _date(request.due_to, "dueTo")
+    if due_from and due_to and due_from > due_to:
+        raise InvalidField("dueTo", "must not be before dueFrom")
+    statuses = tuple(DebtStatus(status) for status in sorted(set(request.statuses)))
+    return DebtFilter(request.debt_file, statuses, due_from, due_to)
+
+
+def _time(request: pb.ListDebtFilesRequest, field: Literal["from", "to"]) -> datetime | None:
+    if not request.HasField(field):
+        return None
+    try:
+        return getattr(request, field).ToDatetime(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidField(field, "must be a time from the year 1 to 9999") from error
+
+
+def _date(text: str, field: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidField(field, "must be a calendar date of the form 2026-12-31") from None
 
 
 def reject(found: Reject) -> files.DebtFileReject:
@@ -117,6 +162,8 @@ def debt(found: Debt) -> files.Debt:
         currency=found.currency,
         language=found.language,
         line=found.line,
+        status=files.Debt.Status.Name(found.status),
+        version=found.version,
     )
 
 

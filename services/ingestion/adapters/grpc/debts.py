@@ -32,7 +32,9 @@ class DebtFileServicer(DebtFileServiceServicer):
         return to.debt_file(await self._desk.get(request.id))
 
     async def ListDebtFiles(self, request: pb.ListDebtFilesRequest, context: Any) -> pb.ListDebtFilesResponse:
-        page, total = await self._desk.list(request.page_size, request.page_token, request.page)
+        page, total = await self._desk.list(
+            to.file_filter(request), request.page_size, request.page_token, request.page
+        )
         found = [to.debt_file(file) for file in page.items]
         return pb.ListDebtFilesResponse(debt_files=found, next_page_token=page.next_token, total_size=total)
 
@@ -41,11 +43,22 @@ class DebtFileServicer(DebtFileServiceServicer):
             async for file in seen:
                 yield to.debt_file(file)
 
+    async def CancelDebtFile(self, request: pb.CancelDebtFileRequest, context: Any) -> files.DebtFile:
+        return to.debt_file(await self._desk.cancel(request.id))
+
+    async def RollBackDebtFile(self, request: pb.RollBackDebtFileRequest, context: Any) -> files.DebtFile:
+        return to.debt_file(await self._desk.roll_back(request.id))
+
     async def ListDebtFileRejects(
         self, request: pb.ListDebtFileRejectsRequest, context: Any
     ) -> pb.ListDebtFileRejectsResponse:
         page = await self._desk.rejects(request.id, request.page_size, request.page_token)
-        return pb.ListDebtFileRejectsResponse(rejects=map(to.reject, page.items), next_page_token=page.next_token)
+        reasons = [] if request.page_token else await self._desk.reject_reasons(request.id)
+        return pb.ListDebtFileRejectsResponse(
+            rejects=map(to.reject, page.items),
+            next_page_token=page.next_token,
+            reasons=[pb.ListDebtFileRejectsResponse.ReasonCount(reason=name, rows=rows) for name, rows in reasons],
+        )
 
     async def DownloadDebtFileRejects(
         self, request: pb.DownloadDebtFileRejectsRequest, context: Any
@@ -71,6 +84,10 @@ class DebtFileServicer(DebtFileServiceServicer):
     async def DeleteDebtFileProfile(self, request: pb.DeleteDebtFileProfileRequest, context: Any) -> Empty:
         await self._profiles.delete(request.id)
         return Empty()
+
+    async def ListDebts(self, request: pb.ListDebtsRequest, context: Any) -> pb.ListDebtsResponse:
+        page = await self._desk.debts(to.debt_filter(request), request.page_size, request.page_token)
+        return pb.ListDebtsResponse(debts=map(to.debt, page.items), next_page_token=page.next_token)
 
     async def GetDebt(self, request: pb.GetDebtRequest, context: Any) -> files.Debt:
         return to.debt(await self._desk.debt(request.id))

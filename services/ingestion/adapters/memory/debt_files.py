@@ -1,15 +1,28 @@
 """Debt files in memory, with the same rules as the stored ones: for tests and experiments."""
 
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables, Entry
 from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, MemoryDebtWriter
 from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
-from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
-from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
-from services.ingestion.domain.errors import ResourceNotFound
+from services.ingestion.domain.debts.debt_file import (
+    Counts,
+    Debt,
+    DebtFile,
+    DebtFilter,
+    DebtStatus,
+    FileFilter,
+    FileState,
+    Reject,
+)
+from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadInProgress
+from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
+
+_FINAL = (DebtStatus.MAILED, DebtStatus.PAID)
 
 
 class MemoryDebtFiles:
@@ -20,6 +33,8 @@ class MemoryDebtFiles:
         self._event_debts = event_debts
 
     async def open(self, run: Run, filename: str) -> None:
+        if run.file_id in self.tables.files:
+            raise ResourceExists("debt file", run.file_id)
         file = DebtFile(
             id=run.file_id,
             filename=filename,
@@ -70,9 +85,14 @@ class MemoryDebtFiles:
                 if (entry.file.sha256, entry.file.dry_run, entry.file.identical_to) == (sha256, False, "")
                 and entry.file.state in states
                 and entry.dialect == run.dialect
+                and (entry.file.state is FileState.PROCESSING or self._since_rollbacks(entry.file))
             ),
             None,
         )
+
+    def _since_rollbacks(self, file: DebtFile) -> bool:
+        back = [one.file for one in self.tables.files.values() if one.file.state is FileState.ROLLED_BACK]
+        return all(_ended(file) > _ended(one) for one in back)
 
     @asynccontextmanager
     async def checking(self, run: Run) -> AsyncGenerator[RowWriter]:
@@ -107,17 +127,64 @@ class MemoryDebtFiles:
     async def get(self, file_id: str) -> DebtFile:
         return self._entry(file_id).file
 
-    async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
-        files = [entry.file for entry in self.tables.files.values() if before is None or entry.file.id < before]
+    async def cancel(self, file_id: str, error: str) -> DebtFile:
+        entry = self._entry(file_id)
+        if not entry.file.state.final:
+            return self.tables.end(entry, FileState.CANCELLED, error)
+        if entry.file.state is not FileState.CANCELLED:
+            raise DebtFileState("the file cannot be cancelled", file_id, entry.file.state.value)
+        return entry.file
+
+    async def mailed(self, debts: Sequence[str]) -> None:
+        for debt_id in debts:
+            debt = self.tables.debts.get(debt_id)
+            if debt is not None and debt.status not in _FINAL:
+                self.tables.debts[debt_id] = replace(debt, status=DebtStatus.MAILED, version=debt.version + 1)
+
+    async def remove_debts(self, file_id: str, limit: int) -> int:
+        entry = self._entry(file_id)
+        of_file = [debt for debt in self.tables.debts.values() if debt.debt_file == file_id]
+        gone = [debt.id for debt in of_file if debt.status not in _FINAL][:limit]
+        for debt_id in gone:
+            del self.tables.debts[debt_id]
+        entry.file = replace(entry.file, rolled_back=entry.file.rolled_back + len(gone))
+        return len(gone)
+
+    async def rolled_back(self, file_id: str) -> DebtFile:
+        entry = self._entry(file_id)
+        if entry.file.state is FileState.ROLLED_BACK:
+            return entry.file
+        left = sum(debt.debt_file == file_id for debt in self.tables.debts.values())
+        entry.file = replace(entry.file, kept=left)
+        return self.tables.end(entry, FileState.ROLLED_BACK)
+
+    async def newest(self, wanted: FileFilter, before: str | None, offset: int, limit: int) -> list[DebtFile]:
+        files = [file for file in self._wanted(wanted) if before is None or file.id < before]
         return sorted(files, key=lambda file: file.id, reverse=True)[offset : offset + limit]
 
-    async def count(self) -> int:
-        return len(self.tables.files)
+    async def count(self, wanted: FileFilter) -> int:
+        return len(self._wanted(wanted))
+
+    def _wanted(self, wanted: FileFilter) -> list[DebtFile]:
+        return [
+            entry.file
+            for entry in self.tables.files.values()
+            if (not wanted.states or entry.file.state in wanted.states)
+            and (wanted.since is None or entry.file.create_time >= wanted.since)
+            and (wanted.until is None or entry.file.create_time < wanted.until)
+            and wanted.filename.lower() in entry.file.filename.lower()
+        ]
 
     async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
         entry = self._entry(file_id)
         kept = self._entry(entry.file.identical_to or file_id).rejects
         return [kept[line] for line in sorted(kept) if line > after_line][:limit]
+
+    async def reject_reasons(self, file_id: str) -> list[tuple[str, int]]:
+        entry = self._entry(file_id)
+        kept = self._entry(entry.file.identical_to or file_id).rejects.values()
+        counts = Counter(reject.broken[0].reason for reject in kept)
+        return sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
 
     async def form(self, file_id: str) -> TextForm:
         entry = self._entry(file_id)
@@ -128,7 +195,28 @@ class MemoryDebtFiles:
             raise ResourceNotFound("debt", debt_id)
         return self.tables.debts[debt_id]
 
+    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
+        found = [debt for debt in self._debts(wanted) if debt.debt_file == wanted.debt_file and debt.line > after_line]
+        return sorted(found, key=lambda debt: debt.line)[:limit]
+
+    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
+        return sorted((debt for debt in self._debts(wanted) if debt.id > after_id), key=lambda debt: debt.id)[:limit]
+
+    def _debts(self, wanted: DebtFilter) -> list[Debt]:
+        return [
+            debt
+            for debt in self.tables.debts.values()
+            if (not wanted.statuses or debt.status in wanted.statuses)
+            and (wanted.due_from is None or debt.due_date >= wanted.due_from)
+            and (wanted.due_to is None or debt.due_date <= wanted.due_to)
+        ]
+
     def _entry(self, file_id: str) -> Entry:
         if file_id not in self.tables.files:
             raise ResourceNotFound("debt file", file_id)
         return self.tables.files[file_id]
+
+
+def _ended(file: DebtFile) -> datetime:
+    assert file.complete_time is not None
+    return file.complete_time

@@ -1,6 +1,6 @@
 """Debt files in PostgreSQL (the port `DebtFileStore`)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple
 from typing import Final
@@ -12,18 +12,34 @@ from services.chassis.errors import DomainError
 from services.chassis.nats import Event
 from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres.conditions import Conditions
 from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
 from services.ingestion.adapters.postgres.debt_rows import reject_of
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
 from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
-from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
-from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
-from services.ingestion.domain.errors import ResourceNotFound
+from services.ingestion.domain.debts.debt_file import (
+    Counts,
+    Debt,
+    DebtFile,
+    DebtFilter,
+    DebtStatus,
+    FileFilter,
+    FileState,
+    Reject,
+)
+from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadInProgress
+from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted
 
 _COLUMNS: Final = """id, filename, dry_run, state, bytes, accepted, duplicates, rejected, sha256, error, identical_to,
-    create_time, complete_time"""
+    create_time, complete_time, rolled_back, kept"""
+_DEBT: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line, create_time,
+    status, version"""
 _MINE: Final = "id = $1 AND owner = $2 AND state IN ('RECEIVING', 'PROCESSING')"
+
+
+_FINAL: Final = (DebtStatus.MAILED, DebtStatus.PAID)
+"""A rollback leaves these."""
 
 
 class _Taken(DomainError):
@@ -38,12 +54,13 @@ class PostgresDebtFiles:
         self._event_debts = event_debts
 
     async def open(self, run: Run, filename: str) -> None:
-        """Records a new file."""
+        """Raises ResourceExists."""
         async with self._database.connection() as connection:
-            await connection.execute(
+            made = await connection.fetchval(
                 """
                 INSERT INTO debt_files (id, filename, dry_run, owner, lease_until, dialect)
                 VALUES ($1, $2, $3, $4, now() + $5, $6)
+                ON CONFLICT DO NOTHING RETURNING true
                 """,
                 run.file_id,
                 filename,
@@ -52,6 +69,8 @@ class PostgresDebtFiles:
                 run.lease,
                 run.dialect,
             )
+        if not made:
+            raise ResourceExists("debt file", run.file_id)
 
     async def renew(self, run: Run, received: int) -> None:
         """Raises LeaseLost."""
@@ -107,7 +126,9 @@ class PostgresDebtFiles:
             FROM (
                 SELECT id, state, accepted, duplicates, rejected FROM debt_files
                 WHERE sha256 = $2 AND dialect = $3 AND state IN ('COMPLETED', 'COMPLETED_WITH_REJECTS') AND NOT dry_run
-                  AND identical_to IS NULL
+                  AND identical_to IS NULL AND complete_time > coalesce(
+                      (SELECT max(complete_time) FROM debt_files WHERE state = 'ROLLED_BACK'), '-infinity'
+                  )
                 ORDER BY create_time LIMIT 1
             ) e
             WHERE f.id = $1 RETURNING {", ".join(f"f.{name.strip()}" for name in _COLUMNS.split(","))}
@@ -181,7 +202,7 @@ class PostgresDebtFiles:
                 await self._ended(connection, row)
         return len(rows)
 
-    async def _ended(self, connection: Connection, row: asyncpg.Record) -> DebtFile:
+    async def _ended(self, connection: Connection, row: asyncpg.Record, how: str = "") -> DebtFile:
         file = _file(row)
         if not file.dry_run:
             completed = DebtFileCompleted(
@@ -193,7 +214,7 @@ class PostgresDebtFiles:
                 rejected=file.counts.rejected,
                 complete_time=file.complete_time,
             )
-            event = Event(DEBT_FILE_COMPLETED_SUBJECT, completed, id=f"debt-file-{file.id}")
+            event = Event(DEBT_FILE_COMPLETED_SUBJECT, completed, id=f"debt-file-{file.id}{how and '-'}{how}")
             await self._outbox.add(connection, event)
         return file
 
@@ -205,24 +226,107 @@ class PostgresDebtFiles:
             raise ResourceNotFound("debt file", file_id)
         return _file(row)
 
-    async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
-        """Ids are ordered by time."""
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(
+    async def cancel(self, file_id: str, error: str) -> DebtFile:
+        """Whoever writes a block at this moment ends it first."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
                 f"""
-                SELECT {_COLUMNS} FROM debt_files WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC
-                OFFSET $2 LIMIT $3
+                UPDATE debt_files SET state = 'CANCELLED', error = $2, complete_time = now()
+                WHERE id = $1 AND state IN ('RECEIVING', 'PROCESSING') RETURNING {_COLUMNS}
                 """,
-                _uuid(before) if before else None,
-                offset,
+                _uuid(file_id),
+                error,
+            )
+            if row is not None:
+                return await self._ended(connection, row)
+        file = await self.get(file_id)
+        if file.state is not FileState.CANCELLED:
+            raise DebtFileState("the file cannot be cancelled", file.id, file.state.value)
+        return file
+
+    async def mailed(self, debts: Sequence[str]) -> None:
+        """See the port."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                UPDATE debts SET status = $2, version = version + 1
+                WHERE id = ANY ($1::text[]) AND status <> ALL ($3)
+                """,
+                list(debts),
+                DebtStatus.MAILED,
+                list(_FINAL),
+            )
+
+    async def remove_debts(self, file_id: str, limit: int) -> int:
+        """By the index of a file's lines, and counted with what it removes."""
+        async with self._database.transaction() as connection:
+            removed = await connection.fetchval(
+                """
+                WITH chosen AS (
+                    SELECT id FROM debts WHERE debt_file = $1 AND status <> ALL ($2) ORDER BY line LIMIT $3 FOR UPDATE
+                ), gone AS (
+                    DELETE FROM debts d USING chosen WHERE d.id = chosen.id RETURNING 1
+                )
+                SELECT count(*) FROM gone
+                """,
+                _uuid(file_id),
+                list(_FINAL),
                 limit,
             )
+            await connection.execute(
+                "UPDATE debt_files SET rolled_back = rolled_back + $2 WHERE id = $1", _uuid(file_id), removed
+            )
+        return removed
+
+    async def rolled_back(self, file_id: str) -> DebtFile:
+        """See the port."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                f"""
+                UPDATE debt_files SET state = 'ROLLED_BACK', complete_time = now(),
+                       kept = (SELECT count(*) FROM debts WHERE debt_file = $1)
+                WHERE id = $1 AND state <> 'ROLLED_BACK' RETURNING {_COLUMNS}
+                """,
+                _uuid(file_id),
+            )
+            if row is not None:
+                return await self._ended(connection, row, "rolled-back")
+        return await self.get(file_id)
+
+    async def newest(self, wanted: FileFilter, before: str | None, offset: int, limit: int) -> list[DebtFile]:
+        """Ids are ordered by time."""
+        conditions = _conditions(wanted, offset, limit)
+        if before:
+            conditions.add("id < {}", _uuid(before))
+        statement = f"SELECT {_COLUMNS} FROM debt_files /*where*/ ORDER BY id DESC OFFSET $1 LIMIT $2"
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(conditions.into(statement), *conditions.arguments)
         return [_file(row) for row in rows]
 
-    async def count(self) -> int:
-        """Files in all."""
+    async def count(self, wanted: FileFilter) -> int:
+        """See the port."""
+        conditions = _conditions(wanted)
         async with self._database.connection() as connection:
-            return await connection.fetchval("SELECT count(*) FROM debt_files")
+            statement = conditions.into("SELECT count(*) FROM debt_files /*where*/")
+            return await connection.fetchval(statement, *conditions.arguments)
+
+    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
+        """By the index of a file's lines."""
+        conditions = Conditions(_uuid(wanted.debt_file), after_line, limit)
+        conditions.add("debt_file = $1 AND line > $2")
+        return await self._debts(wanted, conditions, "ORDER BY line LIMIT $3")
+
+    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
+        """By the key."""
+        conditions = Conditions(after_id, limit)
+        conditions.add("id > $1")
+        return await self._debts(wanted, conditions, "ORDER BY id LIMIT $2")
+
+    async def _debts(self, wanted: DebtFilter, conditions: Conditions, rest: str) -> list[Debt]:
+        _narrow(conditions, wanted)
+        statement = conditions.into(f"SELECT {_DEBT} FROM debts /*where*/ {rest}")
+        async with self._database.connection() as connection:
+            return [_debt(row) for row in await connection.fetch(statement, *conditions.arguments)]
 
     async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
         """Raises ResourceNotFound."""
@@ -239,6 +343,18 @@ class PostgresDebtFiles:
             )
         return [reject_of(row) for row in rows]
 
+    async def reject_reasons(self, file_id: str) -> list[tuple[str, int]]:
+        """Raises ResourceNotFound."""
+        file = await self.get(file_id)
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT reason, count(*) FROM debt_rejects WHERE debt_file = $1 GROUP BY reason ORDER BY 2 DESC, 1
+                """,
+                file.identical_to or file.id,
+            )
+        return [(reason, count) for reason, count in rows]
+
     async def form(self, file_id: str) -> TextForm:
         """Raises ResourceNotFound."""
         file = await self.get(file_id)
@@ -252,29 +368,50 @@ class PostgresDebtFiles:
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(
-                """
-                SELECT id, name, government_id, email, amount, due_date, currency, language, debt_file, line,
-                       create_time
-                FROM debts WHERE id = $1
-                """,
-                debt_id,
-            )
+            row = await connection.fetchrow(f"SELECT {_DEBT} FROM debts WHERE id = $1", debt_id)
         if row is None:
             raise ResourceNotFound("debt", debt_id)
-        return Debt(
-            id=row["id"],
-            name=row["name"],
-            government_id=row["government_id"],
-            email=row["email"],
-            amount=row["amount"],
-            due_date=row["due_date"],
-            currency=row["currency"],
-            language=row["language"],
-            line=row["line"],
-            debt_file=str(row["debt_file"]),
-            create_time=row["create_time"],
-        )
+        return _debt(row)
+
+
+def _conditions(wanted: FileFilter, *first: object) -> Conditions:
+    conditions = Conditions(*first)
+    if wanted.states:
+        conditions.add("state = ANY({}::text[])", [state.value for state in wanted.states])
+    if wanted.since is not None:
+        conditions.add("create_time >= {}", wanted.since)
+    if wanted.until is not None:
+        conditions.add("create_time < {}", wanted.until)
+    if wanted.filename:
+        conditions.add("position(lower({}) IN lower(filename)) > 0", wanted.filename)
+    return conditions
+
+
+def _narrow(conditions: Conditions, wanted: DebtFilter) -> None:
+    if wanted.statuses:
+        conditions.add("status = ANY({}::smallint[])", list(wanted.statuses))
+    if wanted.due_from is not None:
+        conditions.add("due_date >= {}", wanted.due_from)
+    if wanted.due_to is not None:
+        conditions.add("due_date <= {}", wanted.due_to)
+
+
+def _debt(row: asyncpg.Record) -> Debt:
+    return Debt(
+        id=row["id"],
+        name=row["name"],
+        government_id=row["government_id"],
+        email=row["email"],
+        amount=row["amount"],
+        due_date=row["due_date"],
+        currency=row["currency"],
+        language=row["language"],
+        debt_file=str(row["debt_file"]),
+        line=row["line"],
+        create_time=row["create_time"],
+        status=DebtStatus(row["status"]),
+        version=row["version"],
+    )
 
 
 def _uuid(text: str) -> UUID | None:
@@ -299,4 +436,6 @@ def _file(row: asyncpg.Record) -> DebtFile:
         identical_to=str(row["identical_to"] or ""),
         create_time=row["create_time"],
         complete_time=row["complete_time"],
+        rolled_back=row["rolled_back"],
+        kept=row["kept"],
     )

@@ -1,25 +1,29 @@
 """Asking about debt files, their rejects and debts."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
+from services.chassis.auth import principal
 from services.chassis.errors import Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
-from services.ingestion.application.debts.ports import DebtFileStore
-from services.ingestion.domain.debts.debt_file import Debt, DebtFile, Reject
+from services.ingestion.application.debts.ports import DebtFileStore, InvoiceCancellation
+from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, FileState, Reject
+from services.ingestion.domain.debts.errors import DebtFileState
 from services.ingestion.domain.debts.mendable_rejects import MendableRejects
 from services.ingestion.domain.errors import InvalidField
 
 _LOOK = timedelta(milliseconds=250)
 _DOWNLOAD_PAGE = 1000
+_REMOVED_AT_ONCE = 20_000
 
 
 class DebtFiles:
     """The use cases. `stopping` is set when the process begins to stop."""
 
-    def __init__(self, store: DebtFileStore, stopping: asyncio.Event) -> None:
-        self._store, self._stopping = store, stopping
+    def __init__(self, store: DebtFileStore, invoices: InvoiceCancellation, stopping: asyncio.Event) -> None:
+        self._store, self._invoices, self._stopping = store, invoices, stopping
 
     async def get(self, file_id: str) -> DebtFile:
         """Raises ResourceNotFound."""
@@ -29,19 +33,62 @@ class DebtFiles:
         """Raises ResourceNotFound."""
         return await self._store.debt(debt_id)
 
-    async def list(self, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
+    async def cancel(self, file_id: str) -> DebtFile:
+        """Stops a file that is received or processed; what is registered stays. Raises ResourceNotFound, and
+        DebtFileState when it has ended otherwise than by this."""
+        return await self._store.cancel(file_id, f"cancelled by {principal.current().subject}")
+
+    async def roll_back(self, file_id: str) -> DebtFile:
+        """Removes the debts of a file whose invoices have not gone out. Raises ResourceNotFound, DebtFileState and
+        Unavailable; asking again goes on with what is left."""
+        file = await self._store.get(file_id)
+        if file.state is FileState.ROLLED_BACK:
+            return file
+        if not file.state.final:
+            raise DebtFileState("a file on its way cannot be rolled back, cancel it first", file.id, file.state.value)
+        if file.dry_run:
+            raise DebtFileState("a dry run has registered nothing", file.id, file.state.value)
+        if file.identical_to:
+            what = f"the file repeats another one and has registered nothing; roll back {file.identical_to}"
+            raise DebtFileState(what, file.id, file.state.value)
+        async with aclosing(self._invoices.cancel(file.id)) as pieces:
+            async for gone_out in pieces:
+                await self._store.mailed(gone_out)
+        while await self._store.remove_debts(file.id, _REMOVED_AT_ONCE):
+            pass
+        return await self._store.rolled_back(file.id)
+
+    async def list(self, wanted: FileFilter, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
         """A page, newest first, after `token` or with `number` (from 1; 0: none), and how many files there are. Raises
         InvalidField for both."""
         if token and number:
             raise InvalidField("page", "cannot be combined with pageToken")
-        tokens = PageTokens("debt_files")
+        tokens = PageTokens("debt_files", wanted=wanted)
         position = tokens.read(token, (str,))
         before = str(position[0]) if position else None
         offset = max(number - 1, 0) * page_limit(size)
         found = await fetch_page(
-            tokens, size, lambda limit: self._store.newest(before, offset, limit), lambda file: (file.id,)
+            tokens, size, lambda limit: self._store.newest(wanted, before, offset, limit), lambda file: (file.id,)
         )
-        return found, await self._store.count()
+        return found, await self._store.count(wanted)
+
+    async def debts(self, wanted: DebtFilter, size: int, token: str) -> Page[Debt]:
+        """Of one file by line, of all by id."""
+        tokens = PageTokens("debts", wanted=wanted)
+        if wanted.debt_file:
+            line = tokens.read(token, (int,))
+            after_line = int(line[0]) if line else 0
+            return await fetch_page(
+                tokens,
+                size,
+                lambda limit: self._store.debts_of_file(wanted, after_line, limit),
+                lambda debt: (debt.line,),
+            )
+        position = tokens.read(token, (str,))
+        after = str(position[0]) if position else ""
+        return await fetch_page(
+            tokens, size, lambda limit: self._store.debts(wanted, after, limit), lambda debt: (debt.id,)
+        )
 
     async def rejects(self, file_id: str, size: int, token: str) -> Page[Reject]:
         """By line. Raises ResourceNotFound."""
@@ -51,6 +98,10 @@ class DebtFiles:
         return await fetch_page(
             tokens, size, lambda limit: self._store.rejects(file_id, after, limit), lambda reject: (reject.line,)
         )
+
+    async def reject_reasons(self, file_id: str) -> Sequence[tuple[str, int]]:
+        """The first reasons of all rejects, with how many rows have each. Raises ResourceNotFound."""
+        return await self._store.reject_reasons(file_id)
 
     async def rejects_csv(self, file_id: str) -> AsyncGenerator[bytes]:
         """All rejects as a file to mend and send again, in pieces, safe to open in a spreadsheet: the columns of the

@@ -1,12 +1,13 @@
 """What the use cases of debt files need from the world."""
 
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from io import FileIO
 from typing import Final, Protocol
 
-from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, Reject
+from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, DebtFilter, FileFilter, Reject
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
 from services.ingestion.domain.debts.parser import Block
@@ -59,12 +60,22 @@ class RowWriter(Protocol):
         ...
 
 
+class InvoiceCancellation(Protocol):
+    """Whoever makes invoices of debts."""
+
+    def cancel(self, file_id: str) -> AsyncGenerator[Sequence[str]]:
+        """Takes the invoices of the file back, and lets no debt of it lead to another one; then the ids of debts whose
+        invoice has gone out, or may have, in pieces. Raises Unavailable: part of it may be done then, asking again does
+        the rest."""
+        ...
+
+
 class DebtFileStore(Protocol):
     """Stored debt files. `finish`, `fail` and `fail_abandoned` add, with what they store, the event that says how the
     file ended, unless it was a dry run."""
 
     async def open(self, run: Run, filename: str) -> None:
-        """Records a new file in state RECEIVING."""
+        """Records a new file in state RECEIVING. Raises ResourceExists."""
         ...
 
     async def renew(self, run: Run, received: int) -> None:
@@ -101,20 +112,44 @@ class DebtFileStore(Protocol):
         """Fails the files whose lease has run out; returns how many."""
         ...
 
+    async def cancel(self, file_id: str, error: str) -> DebtFile:
+        """CANCELLED, so that its run writes nothing more; one that is CANCELLED already is returned as it is. Raises
+        ResourceNotFound, and DebtFileState when it has ended otherwise."""
+        ...
+
+    async def mailed(self, debts: Sequence[str]) -> None:
+        """These debts are MAILED, unless they are PAID."""
+        ...
+
+    async def remove_debts(self, file_id: str, limit: int) -> int:
+        """Removes debts of the file that are neither MAILED nor PAID, at most so many, and counts them; 0: none is
+        left. Their ids are free then."""
+        ...
+
+    async def rolled_back(self, file_id: str) -> DebtFile:
+        """ROLLED_BACK, with the debts that are left as `kept`. What was processed before is no answer to the same
+        content any more, for its debts may be gone. Raises ResourceNotFound."""
+        ...
+
     async def get(self, file_id: str) -> DebtFile:
         """Raises ResourceNotFound."""
         ...
 
-    async def newest(self, before: str | None, offset: int, limit: int) -> list[DebtFile]:
+    async def newest(self, wanted: FileFilter, before: str | None, offset: int, limit: int) -> list[DebtFile]:
         """Newest first: those older than the file `before` (None: all), without the first `offset` of them."""
         ...
 
-    async def count(self) -> int:
-        """Files in all, whatever became of them."""
+    async def count(self, wanted: FileFilter) -> int:
+        """How many files the filter lets through."""
         ...
 
     async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
         """By line; of the file whose result it repeats, where it does. Raises ResourceNotFound."""
+        ...
+
+    async def reject_reasons(self, file_id: str) -> list[tuple[str, int]]:
+        """The first reasons of its rejects with how many rows have each, the most frequent first; of the file whose
+        result it repeats, where it does. Raises ResourceNotFound."""
         ...
 
     async def form(self, file_id: str) -> TextForm:
@@ -124,6 +159,14 @@ class DebtFileStore(Protocol):
 
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
+        ...
+
+    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
+        """Those of the file of the filter, by line; none where there is no such file."""
+        ...
+
+    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
+        """Those of all files, by id in the order of its bytes."""
         ...
 
 

@@ -24,9 +24,16 @@ from services.ingestion.application.debts.ports import (
     WorkbookReader,
 )
 from services.ingestion.application.debts.spool import Spool
-from services.ingestion.domain.debts.debt_file import Counts, DebtFile
+from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileState
 from services.ingestion.domain.debts.dialect import Declared, Dialect, dialect_of
-from services.ingestion.domain.debts.errors import RejectLimitExceeded, TooManyUploads, TooSlow, UploadBroken
+from services.ingestion.domain.debts.errors import (
+    LeaseLost,
+    RejectLimitExceeded,
+    TooManyUploads,
+    TooSlow,
+    UploadBroken,
+    UploadCancelled,
+)
 from services.ingestion.domain.debts.filenames import shown_filename
 from services.ingestion.domain.debts.header import Layout
 from services.ingestion.domain.debts.parser import DebtParser
@@ -66,13 +73,15 @@ class UploadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What the client says about the file: over what it declares stands the profile of that name, if any."""
+    """What the client says about the file: over what it declares stands the profile of that name, if any. `file_id`:
+    the id of the file to be, ordered by time as ours are; empty: one of ours."""
 
     filename: str = ""
     dry_run: bool = False
     reject_limit: RejectLimit = NO_LIMIT
     profile: str = ""
     declared: Declared = field(default_factory=Declared)
+    file_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +128,16 @@ class DebtUploads:
 
     async def upload(self, upload: Upload, pieces: AsyncIterator[bytes]) -> DebtFile:
         """Returns the file in its final state once its rows are committed. Once all bytes are here it is processed
-        to its end even if the caller leaves. Raises TooManyUploads, ConventionsInvalid, and ResourceNotFound about the
-        profile, at once. Raises FileFormatInvalid, HeaderInvalid, EncodingInvalid, TooLarge, TooSlow,
-        RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing. Raises UploadBroken when
-        processing broke off."""
+        to its end even if the caller leaves. Raises TooManyUploads, ConventionsInvalid, ResourceExists, and
+        ResourceNotFound about the profile, at once. Raises FileFormatInvalid, HeaderInvalid, EncodingInvalid,
+        TooLarge, TooSlow, RejectLimitExceeded, UploadInProgress: the file is FAILED then, and registers nothing.
+        Raises UploadCancelled when somebody has stopped the file, UploadBroken when processing broke off."""
         if self._closing:
             raise UploadBroken("the service is stopping; nothing was registered, send the file again")
         if self._running >= self._options.max_uploads:
             raise TooManyUploads(self._options.max_uploads)
         dialect = await self._dialect(upload)
-        run = Run(new_id(), new_id(), self._options.lease, upload.dry_run, dialect.key)
+        run = Run(upload.file_id or new_id(), new_id(), self._options.lease, upload.dry_run, dialect.key)
         self._running += 1
         async with AsyncExitStack() as stack:
             stack.callback(self._leave)
@@ -136,13 +145,14 @@ class DebtUploads:
             making = asyncio.to_thread(Spool, options.spool, options.max_file, dialect, self._workbooks)
             spool = stack.enter_context(await making)
             pace = _Pace(options)
+            await self._store.open(run, shown_filename(upload.filename))
             try:
-                await self._store.open(run, shown_filename(upload.filename))
                 async with self._lease(run, spool):
                     layout, sha256 = await self._receive(spool, pieces, pace)
                 form = TextForm(layout.header, layout.delimiter, spool.line_end)
                 earlier = await self._store.begin(run, spool.size, sha256, form)
             except (Exception, asyncio.CancelledError) as error:
+                await self._check_cancelled(run, error)
                 broken = f"the upload broke off at byte {pace.received}; nothing was registered, send the file again"
                 await self._failed(run, _why(error) or broken, received=pace.received)
                 raise
@@ -234,6 +244,7 @@ class DebtUploads:
                 await self._failed(run, error.message, rejected=counts.rejected)
                 raise
             except (Exception, asyncio.CancelledError) as error:
+                await self._check_cancelled(run, error)
                 why = f" ({_why(error)})" if _why(error) else ""
                 await self._failed(run, f"processing broke off after row {counts.rows}{why}; {_SEND_AGAIN}")
                 if isinstance(error, DomainError | asyncio.CancelledError):
@@ -263,15 +274,28 @@ class DebtUploads:
 
     @asynccontextmanager
     async def _lease(self, run: Run, spool: Spool) -> AsyncGenerator[None]:
-        beat = asyncio.create_task(self._beat(run, spool), name=f"lease of debt file {run.file_id}")
-        try:
-            yield
-        finally:
-            await cancel(beat)
+        """Raises LeaseLost in the middle of the block when somebody else has ended the file."""
+        working = asyncio.current_task()
+        assert working is not None
+        lost = False
 
-    async def _beat(self, run: Run, spool: Spool) -> None:
-        """Renews the lease, and tells of bytes received at most four times a second. What loses the lease loses its
-        right to write, which shows at the next write."""
+        def lose() -> None:
+            nonlocal lost
+            lost = working.cancel()
+
+        beat = asyncio.create_task(self._beat(run, spool, lose), name=f"lease of debt file {run.file_id}")
+        try:
+            try:
+                yield
+            finally:
+                await cancel(beat)
+        except asyncio.CancelledError:
+            if lost and not working.uncancel():
+                raise LeaseLost(run.file_id) from None
+            raise
+
+    async def _beat(self, run: Run, spool: Spool, lose: Callable[[], None]) -> None:
+        """Renews the lease, and tells of bytes received at most four times a second."""
         loop = asyncio.get_running_loop()
         told, at = -1, loop.time()
         while True:
@@ -279,12 +303,28 @@ class DebtUploads:
             if spool.size != told or due:
                 told, at = spool.size, loop.time()
                 try:
-                    await self._store.renew(run, told)
-                except UploadBroken:
-                    return
+                    if await self._is_lost(run, told):
+                        return lose()
                 except DomainError as error:
                     log.warning("lease of a debt file not renewed", debt_file=run.file_id, error=repr(error))
             await asyncio.sleep(_BEAT.total_seconds())
+
+    async def _is_lost(self, run: Run, received: int) -> bool:
+        """Renews the lease; whether somebody else has ended the file."""
+        try:
+            await self._store.renew(run, received)
+        except LeaseLost:
+            # Our own end of it may have overtaken this.
+            return (await self._store.get(run.file_id)).state in {FileState.CANCELLED, FileState.FAILED}
+        return False
+
+    async def _check_cancelled(self, run: Run, error: BaseException) -> None:
+        """Raises UploadCancelled when the lease was lost because of that."""
+        if isinstance(error, LeaseLost):
+            file = await self._store.get(run.file_id)
+            if file.state is FileState.CANCELLED:
+                metrics.FILES.labels("CANCELLED").inc()
+                raise UploadCancelled(file.id, file.counts.accepted) from error
 
     async def _failed(self, run: Run, error: str, *, received: int = 0, rejected: int = 0) -> None:
         """Records the failure, also while this task is being cancelled. Where the store is away the lease runs out."""

@@ -14,11 +14,24 @@ class FileState(enum.Enum):
     COMPLETED = "COMPLETED"
     COMPLETED_WITH_REJECTS = "COMPLETED_WITH_REJECTS"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    ROLLED_BACK = "ROLLED_BACK"
 
     @property
     def final(self) -> bool:
         """Whether nothing changes any more."""
         return self not in {FileState.RECEIVING, FileState.PROCESSING}
+
+
+class DebtStatus(enum.IntEnum):
+    """What has become of a debt. The numbers are those of the contract, and stored."""
+
+    REGISTERED = 1
+    INVOICED = 2
+    MAILED = 3
+    PAID = 4
+    CANCELLED = 5
+    FAILED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,8 @@ class Counts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebtFile:
     """An uploaded file. `sha256` is hexadecimal and empty until all bytes are here; `identical_to` is the earlier file
-    with the same content whose result this one repeats (else empty)."""
+    with the same content whose result this one repeats (else empty). `rolled_back`, `kept`: debts that a rollback has
+    removed, and left because their invoices are out."""
 
     id: str
     filename: str
@@ -56,6 +70,30 @@ class DebtFile:
     identical_to: str
     create_time: datetime
     complete_time: datetime | None
+    rolled_back: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Which files a list has. `states`: sorted, none for all. `since`, `until`: uploaded from, and before. `filename`:
+    a part of the name, whatever the case."""
+
+    states: tuple[FileState, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    filename: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DebtFilter:
+    """Which debts a list has: of one file (empty: all), in one of these states (sorted; none: all), due from and to
+    (both inclusive)."""
+
+    debt_file: str = ""
+    statuses: tuple[DebtStatus, ...] = ()
+    due_from: date | None = None
+    due_to: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +132,5 @@ class Debt:
     debt_file: str
     line: int
     create_time: datetime
+    status: DebtStatus = DebtStatus.REGISTERED
+    version: int = 1

@@ -116,6 +116,26 @@ class UploadInProgress(Aborted):
         )
 
 
+class UploadCancelled(Aborted):
+    """Somebody has stopped the file while it was on its way."""
+
+    reason = "UPLOAD_CANCELLED"
+
+    def __init__(self, debt_file: str, accepted: int) -> None:
+        super().__init__(
+            f"the file was cancelled; {accepted} debts of it were registered by then", metadata={"debtFile": debt_file}
+        )
+
+
+class DebtFileState(FailedPrecondition):
+    """The file is not in a state in which that can be done."""
+
+    reason = "DEBT_FILE_STATE"
+
+    def __init__(self, what: str, debt_file: str, state: str) -> None:
+        super().__init__(f"{what}: it is {state}", metadata={"debtFile": debt_file, "state": state})
+
+
 class UploadBroken(Unavailable):
     """The processing of a file broke off; sending it again is safe."""
 

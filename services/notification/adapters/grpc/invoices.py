@@ -47,6 +47,12 @@ class InvoiceServicer(rpc.InvoiceServiceServicer):
         retried, more = await self._retries.retry_many(wanted, request.limit or MAX_AT_ONCE, dry_run=request.dry_run)
         return pb.RetryInvoicesResponse(retried=retried, more=more)
 
+    async def CountInvoices(self, request: pb.CountInvoicesRequest, context: Context) -> pb.CountInvoicesResponse:
+        """See the contract."""
+        found = await self._queries.counts(request.debt_file)
+        counts = [pb.CountInvoicesResponse.Count(state=state.value, invoices=found[state]) for state in sorted(found)]
+        return pb.CountInvoicesResponse(counts=counts)
+
     async def DownloadInvoice(self, request: pb.DownloadInvoiceRequest, context: Context) -> HttpBody:
         """See the contract."""
         return HttpBody(content_type="application/pdf", data=await self._queries.download(request.debt))

@@ -1,6 +1,7 @@
 """`InvoiceStore` in memory: the same promises as the one on PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -42,18 +43,56 @@ class InMemoryInvoices:
         self._lease = lease
         self._rows: dict[str, _Row] = {}
         self._marks: set[str] = set()
+        self._cancelled: set[str] = set()
 
     async def register(self, event: str, debts: Sequence[Debt]) -> int:
         """See InvoiceStore."""
         if event in self._marks:
             return 0
         self._marks.add(event)
-        new = {debt.id: debt for debt in debts if debt.id not in self._rows}
+        new = {
+            debt.id: debt
+            for debt in debts
+            if debt.debt_file not in self._cancelled
+            and (debt.id not in self._rows or self._rows[debt.id].invoice.state is InvoiceState.CANCELLED)
+        }
         for debt in new.values():
             now = self._now()
             made = Invoice(debt=debt, state=InvoiceState.PENDING, attempts=0, error="", created_at=now)
             self._rows[debt.id] = _Row(made, now)
         return len(new)
+
+    async def cancel(self, debt_file: str, limit: int) -> int:
+        """See InvoiceStore."""
+        self._cancelled.add(debt_file)
+        found = [
+            row
+            for row in self._rows.values()
+            if row.invoice.debt.debt_file == debt_file
+            and row.invoice.state in (InvoiceState.PENDING, InvoiceState.STORED, InvoiceState.FAILED)
+            and not row.sending
+            and not row.invoice.doubtful
+        ][:limit]
+        for row in found:
+            row.invoice = replace(row.invoice, state=InvoiceState.CANCELLED)
+            row.due, row.lease = None, ""
+        return len(found)
+
+    async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
+        """See InvoiceStore."""
+        left = (one.invoice for one in self._rows.values() if one.invoice.state is not InvoiceState.CANCELLED)
+        found = sorted(
+            (one for one in left if one.debt.debt_file == debt_file),
+            key=lambda one: (one.created_at, one.debt.id),
+            reverse=True,
+        )
+        ids = [one.debt.id for one in found]
+        return ids[ids.index(after) + 1 if after else 0 :][:limit]
+
+    async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
+        """See InvoiceStore."""
+        found = (row.invoice for row in self._rows.values())
+        return Counter(one.state for one in found if debt_file in ("", one.debt.debt_file))
 
     async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:
         """See InvoiceStore."""

@@ -1,6 +1,6 @@
 """Invoices and their state machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -45,7 +45,17 @@ _REGISTER = """
         SELECT *, $10, $10 FROM unnest(
             $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
         ) AS n (debt, debt_file, name, government_id, email, amount, due_date, currency, language)
-        ORDER BY debt ON CONFLICT (debt) DO NOTHING RETURNING 1
+        WHERE NOT EXISTS (SELECT FROM cancelled_debt_files c WHERE c.debt_file = n.debt_file)
+        ORDER BY debt
+        -- The debt of a file that was rolled back, registered anew.
+        ON CONFLICT (debt) DO UPDATE SET
+            debt_file = excluded.debt_file, name = excluded.name, government_id = excluded.government_id,
+            email = excluded.email, amount = excluded.amount, due_date = excluded.due_date,
+            currency = excluded.currency, language = excluded.language, state = 'PENDING',
+            attempts = 0, error = '', history = '[]', object = NULL, object_offset = NULL, object_length = NULL,
+            next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, doubtful = false
+        WHERE invoices.state = 'CANCELLED'
+        RETURNING 1
     )
     SELECT count(*) FROM made
 """
@@ -75,6 +85,7 @@ _RENEW = """
 """
 _WAKE = "SELECT pg_notify('notification_invoices', '')"
 _CONSUMER = "invoices"
+_CANCELLING = "hashtext('notification.cancelled_debt_files')"
 _Lease = tuple[str, str]
 """Debt and lease: who lost an invoice may report in the same breath as who took it over."""
 
@@ -93,6 +104,8 @@ class PostgresInvoices:
         async with self._database.transaction() as connection:
             if not await first_time(connection, _CONSUMER, event):
                 return 0
+            # No file is cancelled while its debts are on their way in.
+            await connection.execute(f"SELECT pg_advisory_xact_lock_shared({_CANCELLING})")
             made = await connection.fetchval(
                 _REGISTER,
                 [debt.id for debt in debts],
@@ -108,6 +121,61 @@ class PostgresInvoices:
             )
             await connection.execute(_WAKE)
         return made
+
+    async def cancel(self, debt_file: str, limit: int) -> int:
+        """See InvoiceStore."""
+        async with self._database.transaction() as connection:
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_CANCELLING})")
+            await connection.execute(
+                "INSERT INTO cancelled_debt_files (debt_file) VALUES ($1) ON CONFLICT DO NOTHING", debt_file
+            )
+        async with self._database.transaction() as connection:
+            # What somebody has claimed loses its claim, and is not sent.
+            return await connection.fetchval(
+                """
+                WITH chosen AS (
+                    SELECT debt FROM invoices
+                    WHERE debt_file = $1 AND state IN ('PENDING', 'STORED', 'FAILED') AND sending_at IS NULL
+                      AND NOT doubtful
+                    ORDER BY created_at DESC, debt DESC LIMIT $2 FOR UPDATE
+                ), cancelled AS (
+                    UPDATE invoices i SET state = 'CANCELLED', next_attempt_at = NULL, lease = NULL
+                    FROM chosen WHERE i.debt = chosen.debt RETURNING i.debt
+                ), letters AS (
+                    UPDATE dead_letters d SET state = 'ARCHIVED', closed_at = now(), closed_by = 'rollback'
+                    FROM cancelled WHERE d.about = $3 || cancelled.debt AND d.state = 'OPEN'
+                )
+                SELECT count(*) FROM cancelled
+                """,
+                debt_file,
+                limit,
+                events.INVOICE_LETTERS,
+            )
+
+    async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(
+                """
+                SELECT debt FROM invoices
+                WHERE debt_file = $1 AND state <> 'CANCELLED' AND (
+                    $2 = '' OR (created_at, debt) < (SELECT created_at, debt FROM invoices WHERE debt = $2)
+                )
+                ORDER BY created_at DESC, debt DESC LIMIT $3
+                """,
+                debt_file,
+                after,
+                limit,
+            )
+        return [row["debt"] for row in found]
+
+    async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(
+                "SELECT state, count(*) FROM invoices WHERE $1 IN ('', debt_file) GROUP BY state", debt_file
+            )
+        return {InvoiceState(state): count for state, count in found}
 
     async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:
         """See InvoiceStore."""

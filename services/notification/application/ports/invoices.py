@@ -1,6 +1,6 @@
 """Invoices, from a debt to a mail with a PDF."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,20 @@ class InvoiceStore(Protocol):
 
     async def register(self, event: str, debts: Sequence[Debt]) -> int:
         """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
+        ...
+
+    async def cancel(self, debt_file: str, limit: int) -> int:
+        """CANCELLED are up to `limit` invoices of the file whose e-mail has not gone out and cannot have; how many.
+        From the first call on no debt of the file leads to an invoice. A debt whose invoice is CANCELLED gets a new one
+        when another file registers it."""
+        ...
+
+    async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
+        """Debts of the file whose invoices are not CANCELLED, newest first, behind this one (empty: from the first)."""
+        ...
+
+    async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
+        """Invoices by state, of one file or (empty) of all."""
         ...
 
     async def retry(self, wanted: InvoiceFilter, limit: int, by: str) -> int:

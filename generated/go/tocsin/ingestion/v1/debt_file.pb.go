@@ -41,6 +41,10 @@ const (
 	DebtFile_COMPLETED_WITH_REJECTS DebtFile_State = 4
 	// FAILED means that the file as a whole was refused or broke off; `error` says why.
 	DebtFile_FAILED DebtFile_State = 5
+	// CANCELLED means that somebody stopped it: what was registered by then stays, and can be rolled back.
+	DebtFile_CANCELLED DebtFile_State = 6
+	// ROLLED_BACK means that its debts are gone again, except the `kept` ones.
+	DebtFile_ROLLED_BACK DebtFile_State = 7
 )
 
 // Enum value maps for DebtFile_State.
@@ -52,6 +56,8 @@ var (
 		3: "COMPLETED",
 		4: "COMPLETED_WITH_REJECTS",
 		5: "FAILED",
+		6: "CANCELLED",
+		7: "ROLLED_BACK",
 	}
 	DebtFile_State_value = map[string]int32{
 		"STATE_UNSPECIFIED":      0,
@@ -60,6 +66,8 @@ var (
 		"COMPLETED":              3,
 		"COMPLETED_WITH_REJECTS": 4,
 		"FAILED":                 5,
+		"CANCELLED":              6,
+		"ROLLED_BACK":            7,
 	}
 )
 
@@ -88,6 +96,75 @@ func (x DebtFile_State) Number() protoreflect.EnumNumber {
 // Deprecated: Use DebtFile_State.Descriptor instead.
 func (DebtFile_State) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// Status is what has become of a debt.
+type Debt_Status int32
+
+const (
+	// STATUS_UNSPECIFIED is never returned.
+	Debt_STATUS_UNSPECIFIED Debt_Status = 0
+	// REGISTERED means that it is known, and its invoice is to be made.
+	Debt_REGISTERED Debt_Status = 1
+	// INVOICED means that its invoice is made.
+	Debt_INVOICED Debt_Status = 2
+	// MAILED means that the mail server has taken its invoice.
+	Debt_MAILED Debt_Status = 3
+	// PAID means that somebody has said so.
+	Debt_PAID Debt_Status = 4
+	// CANCELLED means that somebody has said so.
+	Debt_CANCELLED Debt_Status = 5
+	// FAILED means that its invoice could not be made or mailed.
+	Debt_FAILED Debt_Status = 6
+)
+
+// Enum value maps for Debt_Status.
+var (
+	Debt_Status_name = map[int32]string{
+		0: "STATUS_UNSPECIFIED",
+		1: "REGISTERED",
+		2: "INVOICED",
+		3: "MAILED",
+		4: "PAID",
+		5: "CANCELLED",
+		6: "FAILED",
+	}
+	Debt_Status_value = map[string]int32{
+		"STATUS_UNSPECIFIED": 0,
+		"REGISTERED":         1,
+		"INVOICED":           2,
+		"MAILED":             3,
+		"PAID":               4,
+		"CANCELLED":          5,
+		"FAILED":             6,
+	}
+)
+
+func (x Debt_Status) Enum() *Debt_Status {
+	p := new(Debt_Status)
+	*p = x
+	return p
+}
+
+func (x Debt_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Debt_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_debt_file_proto_enumTypes[1].Descriptor()
+}
+
+func (Debt_Status) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_debt_file_proto_enumTypes[1]
+}
+
+func (x Debt_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Debt_Status.Descriptor instead.
+func (Debt_Status) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // DebtFile is an uploaded table of debts and what became of it.
@@ -122,7 +199,11 @@ type DebtFile struct {
 	// dry_run is true when rows were only validated and nothing was registered.
 	DryRun bool `protobuf:"varint,14,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// note for people about a result that may not be what was meant; empty otherwise.
-	Note          string `protobuf:"bytes,15,opt,name=note,proto3" json:"note,omitempty"`
+	Note string `protobuf:"bytes,15,opt,name=note,proto3" json:"note,omitempty"`
+	// rolled_back counts the debts that a rollback has removed: their ids are free again and no invoice goes out.
+	RolledBack int64 `protobuf:"varint,20,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	// kept counts the debts that a rollback has left, because their invoice has gone out or is on its way.
+	Kept          int64 `protobuf:"varint,21,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,6 +341,20 @@ func (x *DebtFile) GetNote() string {
 		return x.Note
 	}
 	return ""
+}
+
+func (x *DebtFile) GetRolledBack() int64 {
+	if x != nil {
+		return x.RolledBack
+	}
+	return 0
+}
+
+func (x *DebtFile) GetKept() int64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
 }
 
 // DebtFileReject is a row that was not accepted.
@@ -488,7 +583,11 @@ type Debt struct {
 	// language that the debtor is written to in, BCP 47; empty where nobody named one.
 	Language string `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`
 	// line of the file that the debt stood in.
-	Line          int64 `protobuf:"varint,11,opt,name=line,proto3" json:"line,omitempty"`
+	Line int64 `protobuf:"varint,11,opt,name=line,proto3" json:"line,omitempty"`
+	// status of the debt.
+	Status Debt_Status `protobuf:"varint,20,opt,name=status,proto3,enum=tocsin.ingestion.v1.Debt_Status" json:"status,omitempty"`
+	// version rises with every change of the status.
+	Version       int64 `protobuf:"varint,21,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -600,6 +699,20 @@ func (x *Debt) GetLine() int64 {
 	return 0
 }
 
+func (x *Debt) GetStatus() Debt_Status {
+	if x != nil {
+		return x.Status
+	}
+	return Debt_STATUS_UNSPECIFIED
+}
+
+func (x *Debt) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // BrokenRule is a rule that a row breaks.
 type DebtFileReject_BrokenRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -668,7 +781,7 @@ var File_tocsin_ingestion_v1_debt_file_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe5\x04\n" +
+	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbb\x05\n" +
 	"\bDebtFile\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfilename\x18\x02 \x01(\tR\bfilename\x129\n" +
@@ -688,7 +801,10 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\rcomplete_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12!\n" +
 	"\fidentical_to\x18\r \x01(\tR\videnticalTo\x12\x17\n" +
 	"\adry_run\x18\x0e \x01(\bR\x06dryRun\x12\x12\n" +
-	"\x04note\x18\x0f \x01(\tR\x04note\"t\n" +
+	"\x04note\x18\x0f \x01(\tR\x04note\x12\x1f\n" +
+	"\vrolled_back\x18\x14 \x01(\x03R\n" +
+	"rolledBack\x12\x12\n" +
+	"\x04kept\x18\x15 \x01(\x03R\x04kept\"\x94\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tRECEIVING\x10\x01\x12\x0e\n" +
@@ -697,7 +813,9 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\tCOMPLETED\x10\x03\x12\x1a\n" +
 	"\x16COMPLETED_WITH_REJECTS\x10\x04\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x05\"\xab\x02\n" +
+	"\x06FAILED\x10\x05\x12\r\n" +
+	"\tCANCELLED\x10\x06\x12\x0f\n" +
+	"\vROLLED_BACK\x10\a\"\xab\x02\n" +
 	"\x0eDebtFileReject\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
@@ -722,7 +840,7 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"createTime\x1a:\n" +
 	"\fColumnsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbe\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x04\n" +
 	"\x04Debt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -736,7 +854,20 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\bcurrency\x18\t \x01(\tR\bcurrency\x12\x1a\n" +
 	"\blanguage\x18\n" +
 	" \x01(\tR\blanguage\x12\x12\n" +
-	"\x04line\x18\v \x01(\x03R\x04lineB\xc2\x01\n" +
+	"\x04line\x18\v \x01(\x03R\x04line\x128\n" +
+	"\x06status\x18\x14 \x01(\x0e2 .tocsin.ingestion.v1.Debt.StatusR\x06status\x12\x18\n" +
+	"\aversion\x18\x15 \x01(\x03R\aversion\"o\n" +
+	"\x06Status\x12\x16\n" +
+	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"REGISTERED\x10\x01\x12\f\n" +
+	"\bINVOICED\x10\x02\x12\n" +
+	"\n" +
+	"\x06MAILED\x10\x03\x12\b\n" +
+	"\x04PAID\x10\x04\x12\r\n" +
+	"\tCANCELLED\x10\x05\x12\n" +
+	"\n" +
+	"\x06FAILED\x10\x06B\xc2\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\rDebtFileProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -751,31 +882,33 @@ func file_tocsin_ingestion_v1_debt_file_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_file_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_file_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tocsin_ingestion_v1_debt_file_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_tocsin_ingestion_v1_debt_file_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tocsin_ingestion_v1_debt_file_proto_goTypes = []any{
 	(DebtFile_State)(0),               // 0: tocsin.ingestion.v1.DebtFile.State
-	(*DebtFile)(nil),                  // 1: tocsin.ingestion.v1.DebtFile
-	(*DebtFileReject)(nil),            // 2: tocsin.ingestion.v1.DebtFileReject
-	(*DebtFileProfile)(nil),           // 3: tocsin.ingestion.v1.DebtFileProfile
-	(*Debt)(nil),                      // 4: tocsin.ingestion.v1.Debt
-	(*DebtFileReject_BrokenRule)(nil), // 5: tocsin.ingestion.v1.DebtFileReject.BrokenRule
-	nil,                               // 6: tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
-	(*timestamppb.Timestamp)(nil),     // 7: google.protobuf.Timestamp
+	(Debt_Status)(0),                  // 1: tocsin.ingestion.v1.Debt.Status
+	(*DebtFile)(nil),                  // 2: tocsin.ingestion.v1.DebtFile
+	(*DebtFileReject)(nil),            // 3: tocsin.ingestion.v1.DebtFileReject
+	(*DebtFileProfile)(nil),           // 4: tocsin.ingestion.v1.DebtFileProfile
+	(*Debt)(nil),                      // 5: tocsin.ingestion.v1.Debt
+	(*DebtFileReject_BrokenRule)(nil), // 6: tocsin.ingestion.v1.DebtFileReject.BrokenRule
+	nil,                               // 7: tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
+	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
 }
 var file_tocsin_ingestion_v1_debt_file_proto_depIdxs = []int32{
 	0, // 0: tocsin.ingestion.v1.DebtFile.state:type_name -> tocsin.ingestion.v1.DebtFile.State
-	7, // 1: tocsin.ingestion.v1.DebtFile.create_time:type_name -> google.protobuf.Timestamp
-	7, // 2: tocsin.ingestion.v1.DebtFile.complete_time:type_name -> google.protobuf.Timestamp
-	5, // 3: tocsin.ingestion.v1.DebtFileReject.broken_rules:type_name -> tocsin.ingestion.v1.DebtFileReject.BrokenRule
-	6, // 4: tocsin.ingestion.v1.DebtFileProfile.columns:type_name -> tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
-	7, // 5: tocsin.ingestion.v1.DebtFileProfile.create_time:type_name -> google.protobuf.Timestamp
-	7, // 6: tocsin.ingestion.v1.Debt.create_time:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8, // 1: tocsin.ingestion.v1.DebtFile.create_time:type_name -> google.protobuf.Timestamp
+	8, // 2: tocsin.ingestion.v1.DebtFile.complete_time:type_name -> google.protobuf.Timestamp
+	6, // 3: tocsin.ingestion.v1.DebtFileReject.broken_rules:type_name -> tocsin.ingestion.v1.DebtFileReject.BrokenRule
+	7, // 4: tocsin.ingestion.v1.DebtFileProfile.columns:type_name -> tocsin.ingestion.v1.DebtFileProfile.ColumnsEntry
+	8, // 5: tocsin.ingestion.v1.DebtFileProfile.create_time:type_name -> google.protobuf.Timestamp
+	8, // 6: tocsin.ingestion.v1.Debt.create_time:type_name -> google.protobuf.Timestamp
+	1, // 7: tocsin.ingestion.v1.Debt.status:type_name -> tocsin.ingestion.v1.Debt.Status
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_file_proto_init() }
@@ -788,7 +921,7 @@ func file_tocsin_ingestion_v1_debt_file_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_file_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_file_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,

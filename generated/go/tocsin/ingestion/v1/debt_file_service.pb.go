@@ -13,6 +13,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	_ "tocsin/gen/tocsin/options/v1"
@@ -167,7 +168,15 @@ type ListDebtFilesRequest struct {
 	// page_token of the previous answer; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// page number from 1, instead of a token (at most 10,000); cannot be combined with one.
-	Page          int32 `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`
+	Page int32 `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`
+	// states to which the list is limited; none for all.
+	States []DebtFile_State `protobuf:"varint,10,rep,packed,name=states,proto3,enum=tocsin.ingestion.v1.DebtFile_State" json:"states,omitempty"`
+	// from is the time from which on uploads began; all when unset.
+	From *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the time before which uploads began; all when unset.
+	To *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=to,proto3" json:"to,omitempty"`
+	// filename that contains this text, whatever the case; empty for all.
+	Filename      string `protobuf:"bytes,13,opt,name=filename,proto3" json:"filename,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +232,34 @@ func (x *ListDebtFilesRequest) GetPage() int32 {
 	return 0
 }
 
+func (x *ListDebtFilesRequest) GetStates() []DebtFile_State {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *ListDebtFilesRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListDebtFilesRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListDebtFilesRequest) GetFilename() string {
+	if x != nil {
+		return x.Filename
+	}
+	return ""
+}
+
 // ListDebtFilesResponse is a page of files.
 type ListDebtFilesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -230,7 +267,7 @@ type ListDebtFilesResponse struct {
 	DebtFiles []*DebtFile `protobuf:"bytes,1,rep,name=debt_files,json=debtFiles,proto3" json:"debt_files,omitempty"`
 	// next_page_token asks for the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// total_size is the number of files in all.
+	// total_size is the number of files that the filters let through.
 	TotalSize     int64 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -287,6 +324,98 @@ func (x *ListDebtFilesResponse) GetTotalSize() int64 {
 	return 0
 }
 
+// CancelDebtFileRequest names the file to stop.
+type CancelDebtFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the file.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelDebtFileRequest) Reset() {
+	*x = CancelDebtFileRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelDebtFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelDebtFileRequest) ProtoMessage() {}
+
+func (x *CancelDebtFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelDebtFileRequest.ProtoReflect.Descriptor instead.
+func (*CancelDebtFileRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CancelDebtFileRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RollBackDebtFileRequest names the file to take back.
+type RollBackDebtFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the file.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollBackDebtFileRequest) Reset() {
+	*x = RollBackDebtFileRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollBackDebtFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollBackDebtFileRequest) ProtoMessage() {}
+
+func (x *RollBackDebtFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollBackDebtFileRequest.ProtoReflect.Descriptor instead.
+func (*RollBackDebtFileRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RollBackDebtFileRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // WatchDebtFileRequest names the file to follow.
 type WatchDebtFileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -298,7 +427,7 @@ type WatchDebtFileRequest struct {
 
 func (x *WatchDebtFileRequest) Reset() {
 	*x = WatchDebtFileRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +439,7 @@ func (x *WatchDebtFileRequest) String() string {
 func (*WatchDebtFileRequest) ProtoMessage() {}
 
 func (x *WatchDebtFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +452,7 @@ func (x *WatchDebtFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDebtFileRequest.ProtoReflect.Descriptor instead.
 func (*WatchDebtFileRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchDebtFileRequest) GetId() string {
@@ -348,7 +477,7 @@ type ListDebtFileRejectsRequest struct {
 
 func (x *ListDebtFileRejectsRequest) Reset() {
 	*x = ListDebtFileRejectsRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +489,7 @@ func (x *ListDebtFileRejectsRequest) String() string {
 func (*ListDebtFileRejectsRequest) ProtoMessage() {}
 
 func (x *ListDebtFileRejectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +502,7 @@ func (x *ListDebtFileRejectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDebtFileRejectsRequest.ProtoReflect.Descriptor instead.
 func (*ListDebtFileRejectsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListDebtFileRejectsRequest) GetPageSize() int32 {
@@ -404,13 +533,15 @@ type ListDebtFileRejectsResponse struct {
 	Rejects []*DebtFileReject `protobuf:"bytes,1,rep,name=rejects,proto3" json:"rejects,omitempty"`
 	// next_page_token asks for the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// reasons of all rejects of the file, the most frequent first; on the first page only.
+	Reasons       []*ListDebtFileRejectsResponse_ReasonCount `protobuf:"bytes,20,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListDebtFileRejectsResponse) Reset() {
 	*x = ListDebtFileRejectsResponse{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +553,7 @@ func (x *ListDebtFileRejectsResponse) String() string {
 func (*ListDebtFileRejectsResponse) ProtoMessage() {}
 
 func (x *ListDebtFileRejectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +566,7 @@ func (x *ListDebtFileRejectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDebtFileRejectsResponse.ProtoReflect.Descriptor instead.
 func (*ListDebtFileRejectsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListDebtFileRejectsResponse) GetRejects() []*DebtFileReject {
@@ -452,6 +583,13 @@ func (x *ListDebtFileRejectsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListDebtFileRejectsResponse) GetReasons() []*ListDebtFileRejectsResponse_ReasonCount {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 // DownloadDebtFileRejectsRequest names the file.
 type DownloadDebtFileRejectsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -463,7 +601,7 @@ type DownloadDebtFileRejectsRequest struct {
 
 func (x *DownloadDebtFileRejectsRequest) Reset() {
 	*x = DownloadDebtFileRejectsRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[7]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +613,7 @@ func (x *DownloadDebtFileRejectsRequest) String() string {
 func (*DownloadDebtFileRejectsRequest) ProtoMessage() {}
 
 func (x *DownloadDebtFileRejectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[7]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,12 +626,158 @@ func (x *DownloadDebtFileRejectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadDebtFileRejectsRequest.ProtoReflect.Descriptor instead.
 func (*DownloadDebtFileRejectsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DownloadDebtFileRejectsRequest) GetId() string {
 	if x != nil {
 		return x.Id
+	}
+	return ""
+}
+
+// ListDebtsRequest asks for a page of debts.
+type ListDebtsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// debt_file that registered them; empty for all.
+	DebtFile string `protobuf:"bytes,3,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
+	// due_from is the first due date, ISO 8601; empty for no bound.
+	DueFrom string `protobuf:"bytes,4,opt,name=due_from,json=dueFrom,proto3" json:"due_from,omitempty"`
+	// statuses to which the list is limited; none for all.
+	Statuses []Debt_Status `protobuf:"varint,6,rep,packed,name=statuses,proto3,enum=tocsin.ingestion.v1.Debt_Status" json:"statuses,omitempty"`
+	// due_to is the last due date, ISO 8601; empty for no bound.
+	DueTo         string `protobuf:"bytes,5,opt,name=due_to,json=dueTo,proto3" json:"due_to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtsRequest) Reset() {
+	*x = ListDebtsRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtsRequest) ProtoMessage() {}
+
+func (x *ListDebtsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtsRequest.ProtoReflect.Descriptor instead.
+func (*ListDebtsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListDebtsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDebtsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDebtsRequest) GetDebtFile() string {
+	if x != nil {
+		return x.DebtFile
+	}
+	return ""
+}
+
+func (x *ListDebtsRequest) GetDueFrom() string {
+	if x != nil {
+		return x.DueFrom
+	}
+	return ""
+}
+
+func (x *ListDebtsRequest) GetStatuses() []Debt_Status {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *ListDebtsRequest) GetDueTo() string {
+	if x != nil {
+		return x.DueTo
+	}
+	return ""
+}
+
+// ListDebtsResponse is a page of debts.
+type ListDebtsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debts of the page.
+	Debts []*Debt `protobuf:"bytes,1,rep,name=debts,proto3" json:"debts,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtsResponse) Reset() {
+	*x = ListDebtsResponse{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtsResponse) ProtoMessage() {}
+
+func (x *ListDebtsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtsResponse.ProtoReflect.Descriptor instead.
+func (*ListDebtsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListDebtsResponse) GetDebts() []*Debt {
+	if x != nil {
+		return x.Debts
+	}
+	return nil
+}
+
+func (x *ListDebtsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
 	}
 	return ""
 }
@@ -509,7 +793,7 @@ type GetDebtRequest struct {
 
 func (x *GetDebtRequest) Reset() {
 	*x = GetDebtRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[8]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +805,7 @@ func (x *GetDebtRequest) String() string {
 func (*GetDebtRequest) ProtoMessage() {}
 
 func (x *GetDebtRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[8]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +818,7 @@ func (x *GetDebtRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtRequest.ProtoReflect.Descriptor instead.
 func (*GetDebtRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{8}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetDebtRequest) GetId() string {
@@ -555,7 +839,7 @@ type CreateDebtFileProfileRequest struct {
 
 func (x *CreateDebtFileProfileRequest) Reset() {
 	*x = CreateDebtFileProfileRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +851,7 @@ func (x *CreateDebtFileProfileRequest) String() string {
 func (*CreateDebtFileProfileRequest) ProtoMessage() {}
 
 func (x *CreateDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[9]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +864,7 @@ func (x *CreateDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDebtFileProfileRequest.ProtoReflect.Descriptor instead.
 func (*CreateDebtFileProfileRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{9}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateDebtFileProfileRequest) GetProfile() *DebtFileProfile {
@@ -601,7 +885,7 @@ type GetDebtFileProfileRequest struct {
 
 func (x *GetDebtFileProfileRequest) Reset() {
 	*x = GetDebtFileProfileRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +897,7 @@ func (x *GetDebtFileProfileRequest) String() string {
 func (*GetDebtFileProfileRequest) ProtoMessage() {}
 
 func (x *GetDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[10]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +910,7 @@ func (x *GetDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtFileProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetDebtFileProfileRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{10}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetDebtFileProfileRequest) GetId() string {
@@ -649,7 +933,7 @@ type ListDebtFileProfilesRequest struct {
 
 func (x *ListDebtFileProfilesRequest) Reset() {
 	*x = ListDebtFileProfilesRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +945,7 @@ func (x *ListDebtFileProfilesRequest) String() string {
 func (*ListDebtFileProfilesRequest) ProtoMessage() {}
 
 func (x *ListDebtFileProfilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[11]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +958,7 @@ func (x *ListDebtFileProfilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDebtFileProfilesRequest.ProtoReflect.Descriptor instead.
 func (*ListDebtFileProfilesRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{11}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDebtFileProfilesRequest) GetPageSize() int32 {
@@ -704,7 +988,7 @@ type ListDebtFileProfilesResponse struct {
 
 func (x *ListDebtFileProfilesResponse) Reset() {
 	*x = ListDebtFileProfilesResponse{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +1000,7 @@ func (x *ListDebtFileProfilesResponse) String() string {
 func (*ListDebtFileProfilesResponse) ProtoMessage() {}
 
 func (x *ListDebtFileProfilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[12]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +1013,7 @@ func (x *ListDebtFileProfilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDebtFileProfilesResponse.ProtoReflect.Descriptor instead.
 func (*ListDebtFileProfilesResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{12}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDebtFileProfilesResponse) GetProfiles() []*DebtFileProfile {
@@ -757,7 +1041,7 @@ type DeleteDebtFileProfileRequest struct {
 
 func (x *DeleteDebtFileProfileRequest) Reset() {
 	*x = DeleteDebtFileProfileRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +1053,7 @@ func (x *DeleteDebtFileProfileRequest) String() string {
 func (*DeleteDebtFileProfileRequest) ProtoMessage() {}
 
 func (x *DeleteDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[13]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +1066,7 @@ func (x *DeleteDebtFileProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDebtFileProfileRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDebtFileProfileRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{13}
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteDebtFileProfileRequest) GetId() string {
@@ -799,6 +1083,9 @@ type UploadDebtFileRequest_Metadata struct {
 	Filename string `protobuf:"bytes,1,opt,name=filename,proto3" json:"filename,omitempty"`
 	// dry_run validates every row and registers none.
 	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// id of the file, a UUID of version 7 (RFC 9562) that the caller makes so that it can watch the file; Tocsin makes one
+	// where there is none. ALREADY_EXISTS when there is such a file.
+	Id string `protobuf:"bytes,20,opt,name=id,proto3" json:"id,omitempty"`
 	// reject_limit fails the whole file once more rows than this were rejected. Without this and reject_percent the
 	// deployment's limit counts (TOCSIN_INGESTION_DEBT_REJECT_LIMIT; none by default).
 	RejectLimit int64 `protobuf:"varint,3,opt,name=reject_limit,json=rejectLimit,proto3" json:"reject_limit,omitempty"`
@@ -820,7 +1107,7 @@ type UploadDebtFileRequest_Metadata struct {
 
 func (x *UploadDebtFileRequest_Metadata) Reset() {
 	*x = UploadDebtFileRequest_Metadata{}
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +1119,7 @@ func (x *UploadDebtFileRequest_Metadata) String() string {
 func (*UploadDebtFileRequest_Metadata) ProtoMessage() {}
 
 func (x *UploadDebtFileRequest_Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[14]
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,6 +1147,13 @@ func (x *UploadDebtFileRequest_Metadata) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *UploadDebtFileRequest_Metadata) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 func (x *UploadDebtFileRequest_Metadata) GetRejectLimit() int64 {
@@ -911,17 +1205,73 @@ func (x *UploadDebtFileRequest_Metadata) GetLanguage() string {
 	return ""
 }
 
+// ReasonCount is how many rows were rejected for a reason.
+type ListDebtFileRejectsResponse_ReasonCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reason is the first one of a row.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// rows that have it.
+	Rows          int64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtFileRejectsResponse_ReasonCount) Reset() {
+	*x = ListDebtFileRejectsResponse_ReasonCount{}
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtFileRejectsResponse_ReasonCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtFileRejectsResponse_ReasonCount) ProtoMessage() {}
+
+func (x *ListDebtFileRejectsResponse_ReasonCount) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtFileRejectsResponse_ReasonCount.ProtoReflect.Descriptor instead.
+func (*ListDebtFileRejectsResponse_ReasonCount) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP(), []int{8, 0}
+}
+
+func (x *ListDebtFileRejectsResponse_ReasonCount) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ListDebtFileRejectsResponse_ReasonCount) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 var File_tocsin_ingestion_v1_debt_file_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\n" +
-	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xb4\x04\n" +
+	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x95\x05\n" +
 	"\x15UploadDebtFileRequest\x12Q\n" +
 	"\bmetadata\x18\x01 \x01(\v23.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00R\bmetadata\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\x95\x03\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xf6\x03\n" +
 	"\bMetadata\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12*\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12_\n" +
+	"\x02id\x18\x14 \x01(\tBO\xbaHLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$R\x02id\x12*\n" +
 	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vrejectLimit\x12>\n" +
 	"\x0ereject_percent\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00R\rrejectPercent\x12&\n" +
 	"\aprofile\x18\x05 \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
@@ -931,31 +1281,55 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\blanguage\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguageB\r\n" +
 	"\x04part\x12\x05\xbaH\x02\b\x01\"3\n" +
 	"\x12GetDebtFileRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x85\x01\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xdb\x02\n" +
 	"\x14ListDebtFilesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1e\n" +
 	"\x04page\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\x90N(\x00R\x04page\"\x9c\x01\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\x04page\x12N\n" +
+	"\x06states\x18\n" +
+	" \x03(\x0e2#.tocsin.ingestion.v1.DebtFile.StateB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12.\n" +
+	"\x04from\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12(\n" +
+	"\bfilename\x18\r \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\xff\x01R\bfilename\"\x9c\x01\n" +
 	"\x15ListDebtFilesResponse\x12<\n" +
 	"\n" +
 	"debt_files\x18\x01 \x03(\v2\x1d.tocsin.ingestion.v1.DebtFileR\tdebtFiles\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x03R\ttotalSize\"5\n" +
+	"total_size\x18\x03 \x01(\x03R\ttotalSize\"6\n" +
+	"\x15CancelDebtFileRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"8\n" +
+	"\x17RollBackDebtFileRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"5\n" +
 	"\x14WatchDebtFileRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x8a\x01\n" +
 	"\x1aListDebtFileRejectsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1d\n" +
-	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x84\x01\n" +
+	"\x02id\x18\x03 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\x97\x02\n" +
 	"\x1bListDebtFileRejectsResponse\x12=\n" +
 	"\arejects\x18\x01 \x03(\v2#.tocsin.ingestion.v1.DebtFileRejectR\arejects\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"?\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12V\n" +
+	"\areasons\x18\x14 \x03(\v2<.tocsin.ingestion.v1.ListDebtFileRejectsResponse.ReasonCountR\areasons\x1a9\n" +
+	"\vReasonCount\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\"?\n" +
 	"\x1eDownloadDebtFileRejectsRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"/\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xdc\x02\n" +
+	"\x10ListDebtsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12&\n" +
+	"\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bdebtFile\x12A\n" +
+	"\bdue_from\x18\x04 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$R\adueFrom\x12O\n" +
+	"\bstatuses\x18\x06 \x03(\x0e2 .tocsin.ingestion.v1.Debt.StatusB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\a\x82\x01\x04\x10\x01 \x00R\bstatuses\x12=\n" +
+	"\x06due_to\x18\x05 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$R\x05dueTo\"l\n" +
+	"\x11ListDebtsResponse\x12/\n" +
+	"\x05debts\x18\x01 \x03(\v2\x19.tocsin.ingestion.v1.DebtR\x05debts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"/\n" +
 	"\x0eGetDebtRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"j\n" +
 	"\x1cCreateDebtFileProfileRequest\x12J\n" +
@@ -971,7 +1345,7 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\bprofiles\x18\x01 \x03(\v2$.tocsin.ingestion.v1.DebtFileProfileR\bprofiles\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
 	"\x1cDeleteDebtFileProfileRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xa5\x0e\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xde\x11\n" +
 	"\x0fDebtFileService\x12\x96\x01\n" +
 	"\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02 :\x01*Z\f:\x01*\"\a/upload\"\r/v1/debtFiles(\x01\x12\x91\x01\n" +
@@ -987,7 +1361,11 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch\x90\x02\x010\x01\x12\xbc\x01\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch\x90\x02\x010\x01\x12\x95\x01\n" +
+	"\x0eCancelDebtFile\x12*.tocsin.ingestion.v1.CancelDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"8\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/debtFiles/{id}:cancel\x90\x02\x02\x12\x9b\x01\n" +
+	"\x10RollBackDebtFile\x12,.tocsin.ingestion.v1.RollBackDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/debtFiles/{id}:rollback\x90\x02\x02\x12\xbc\x01\n" +
 	"\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a0.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x8a\xb5\x18\x19\n" +
 	"\n" +
 	"debts:read\n" +
@@ -1007,7 +1385,10 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"debts:read\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtFileProfiles\x90\x02\x01\x12\x96\x01\n" +
 	"\x15DeleteDebtFileProfile\x121.tocsin.ingestion.v1.DeleteDebtFileProfileRequest\x1a\x16.google.protobuf.Empty\"2\x8a\xb5\x18\r\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12t\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12\x80\x01\n" +
+	"\tListDebts\x12%.tocsin.ingestion.v1.ListDebtsRequest\x1a&.tocsin.ingestion.v1.ListDebtsResponse\"$\x8a\xb5\x18\f\n" +
+	"\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\v\x12\t/v1/debts\x90\x02\x01\x12t\n" +
 	"\aGetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x8a\xb5\x18\f\n" +
 	"\n" +
 	"debts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}\x90\x02\x01B\xc9\x01\n" +
@@ -1025,63 +1406,83 @@ func file_tocsin_ingestion_v1_debt_file_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_file_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_tocsin_ingestion_v1_debt_file_service_proto_goTypes = []any{
-	(*UploadDebtFileRequest)(nil),          // 0: tocsin.ingestion.v1.UploadDebtFileRequest
-	(*GetDebtFileRequest)(nil),             // 1: tocsin.ingestion.v1.GetDebtFileRequest
-	(*ListDebtFilesRequest)(nil),           // 2: tocsin.ingestion.v1.ListDebtFilesRequest
-	(*ListDebtFilesResponse)(nil),          // 3: tocsin.ingestion.v1.ListDebtFilesResponse
-	(*WatchDebtFileRequest)(nil),           // 4: tocsin.ingestion.v1.WatchDebtFileRequest
-	(*ListDebtFileRejectsRequest)(nil),     // 5: tocsin.ingestion.v1.ListDebtFileRejectsRequest
-	(*ListDebtFileRejectsResponse)(nil),    // 6: tocsin.ingestion.v1.ListDebtFileRejectsResponse
-	(*DownloadDebtFileRejectsRequest)(nil), // 7: tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
-	(*GetDebtRequest)(nil),                 // 8: tocsin.ingestion.v1.GetDebtRequest
-	(*CreateDebtFileProfileRequest)(nil),   // 9: tocsin.ingestion.v1.CreateDebtFileProfileRequest
-	(*GetDebtFileProfileRequest)(nil),      // 10: tocsin.ingestion.v1.GetDebtFileProfileRequest
-	(*ListDebtFileProfilesRequest)(nil),    // 11: tocsin.ingestion.v1.ListDebtFileProfilesRequest
-	(*ListDebtFileProfilesResponse)(nil),   // 12: tocsin.ingestion.v1.ListDebtFileProfilesResponse
-	(*DeleteDebtFileProfileRequest)(nil),   // 13: tocsin.ingestion.v1.DeleteDebtFileProfileRequest
-	(*UploadDebtFileRequest_Metadata)(nil), // 14: tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
-	(*DebtFile)(nil),                       // 15: tocsin.ingestion.v1.DebtFile
-	(*DebtFileReject)(nil),                 // 16: tocsin.ingestion.v1.DebtFileReject
-	(*DebtFileProfile)(nil),                // 17: tocsin.ingestion.v1.DebtFileProfile
-	(*httpbody.HttpBody)(nil),              // 18: google.api.HttpBody
-	(*emptypb.Empty)(nil),                  // 19: google.protobuf.Empty
-	(*Debt)(nil),                           // 20: tocsin.ingestion.v1.Debt
+	(*UploadDebtFileRequest)(nil),                   // 0: tocsin.ingestion.v1.UploadDebtFileRequest
+	(*GetDebtFileRequest)(nil),                      // 1: tocsin.ingestion.v1.GetDebtFileRequest
+	(*ListDebtFilesRequest)(nil),                    // 2: tocsin.ingestion.v1.ListDebtFilesRequest
+	(*ListDebtFilesResponse)(nil),                   // 3: tocsin.ingestion.v1.ListDebtFilesResponse
+	(*CancelDebtFileRequest)(nil),                   // 4: tocsin.ingestion.v1.CancelDebtFileRequest
+	(*RollBackDebtFileRequest)(nil),                 // 5: tocsin.ingestion.v1.RollBackDebtFileRequest
+	(*WatchDebtFileRequest)(nil),                    // 6: tocsin.ingestion.v1.WatchDebtFileRequest
+	(*ListDebtFileRejectsRequest)(nil),              // 7: tocsin.ingestion.v1.ListDebtFileRejectsRequest
+	(*ListDebtFileRejectsResponse)(nil),             // 8: tocsin.ingestion.v1.ListDebtFileRejectsResponse
+	(*DownloadDebtFileRejectsRequest)(nil),          // 9: tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
+	(*ListDebtsRequest)(nil),                        // 10: tocsin.ingestion.v1.ListDebtsRequest
+	(*ListDebtsResponse)(nil),                       // 11: tocsin.ingestion.v1.ListDebtsResponse
+	(*GetDebtRequest)(nil),                          // 12: tocsin.ingestion.v1.GetDebtRequest
+	(*CreateDebtFileProfileRequest)(nil),            // 13: tocsin.ingestion.v1.CreateDebtFileProfileRequest
+	(*GetDebtFileProfileRequest)(nil),               // 14: tocsin.ingestion.v1.GetDebtFileProfileRequest
+	(*ListDebtFileProfilesRequest)(nil),             // 15: tocsin.ingestion.v1.ListDebtFileProfilesRequest
+	(*ListDebtFileProfilesResponse)(nil),            // 16: tocsin.ingestion.v1.ListDebtFileProfilesResponse
+	(*DeleteDebtFileProfileRequest)(nil),            // 17: tocsin.ingestion.v1.DeleteDebtFileProfileRequest
+	(*UploadDebtFileRequest_Metadata)(nil),          // 18: tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
+	(*ListDebtFileRejectsResponse_ReasonCount)(nil), // 19: tocsin.ingestion.v1.ListDebtFileRejectsResponse.ReasonCount
+	(DebtFile_State)(0),                             // 20: tocsin.ingestion.v1.DebtFile.State
+	(*timestamppb.Timestamp)(nil),                   // 21: google.protobuf.Timestamp
+	(*DebtFile)(nil),                                // 22: tocsin.ingestion.v1.DebtFile
+	(*DebtFileReject)(nil),                          // 23: tocsin.ingestion.v1.DebtFileReject
+	(Debt_Status)(0),                                // 24: tocsin.ingestion.v1.Debt.Status
+	(*Debt)(nil),                                    // 25: tocsin.ingestion.v1.Debt
+	(*DebtFileProfile)(nil),                         // 26: tocsin.ingestion.v1.DebtFileProfile
+	(*httpbody.HttpBody)(nil),                       // 27: google.api.HttpBody
+	(*emptypb.Empty)(nil),                           // 28: google.protobuf.Empty
 }
 var file_tocsin_ingestion_v1_debt_file_service_proto_depIdxs = []int32{
-	14, // 0: tocsin.ingestion.v1.UploadDebtFileRequest.metadata:type_name -> tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
-	15, // 1: tocsin.ingestion.v1.ListDebtFilesResponse.debt_files:type_name -> tocsin.ingestion.v1.DebtFile
-	16, // 2: tocsin.ingestion.v1.ListDebtFileRejectsResponse.rejects:type_name -> tocsin.ingestion.v1.DebtFileReject
-	17, // 3: tocsin.ingestion.v1.CreateDebtFileProfileRequest.profile:type_name -> tocsin.ingestion.v1.DebtFileProfile
-	17, // 4: tocsin.ingestion.v1.ListDebtFileProfilesResponse.profiles:type_name -> tocsin.ingestion.v1.DebtFileProfile
-	0,  // 5: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:input_type -> tocsin.ingestion.v1.UploadDebtFileRequest
-	1,  // 6: tocsin.ingestion.v1.DebtFileService.GetDebtFile:input_type -> tocsin.ingestion.v1.GetDebtFileRequest
-	2,  // 7: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:input_type -> tocsin.ingestion.v1.ListDebtFilesRequest
-	4,  // 8: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:input_type -> tocsin.ingestion.v1.WatchDebtFileRequest
-	5,  // 9: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:input_type -> tocsin.ingestion.v1.ListDebtFileRejectsRequest
-	7,  // 10: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:input_type -> tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
-	9,  // 11: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:input_type -> tocsin.ingestion.v1.CreateDebtFileProfileRequest
-	10, // 12: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:input_type -> tocsin.ingestion.v1.GetDebtFileProfileRequest
-	11, // 13: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:input_type -> tocsin.ingestion.v1.ListDebtFileProfilesRequest
-	13, // 14: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:input_type -> tocsin.ingestion.v1.DeleteDebtFileProfileRequest
-	8,  // 15: tocsin.ingestion.v1.DebtFileService.GetDebt:input_type -> tocsin.ingestion.v1.GetDebtRequest
-	15, // 16: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	15, // 17: tocsin.ingestion.v1.DebtFileService.GetDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	3,  // 18: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:output_type -> tocsin.ingestion.v1.ListDebtFilesResponse
-	15, // 19: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
-	6,  // 20: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:output_type -> tocsin.ingestion.v1.ListDebtFileRejectsResponse
-	18, // 21: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:output_type -> google.api.HttpBody
-	17, // 22: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
-	17, // 23: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
-	12, // 24: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:output_type -> tocsin.ingestion.v1.ListDebtFileProfilesResponse
-	19, // 25: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:output_type -> google.protobuf.Empty
-	20, // 26: tocsin.ingestion.v1.DebtFileService.GetDebt:output_type -> tocsin.ingestion.v1.Debt
-	16, // [16:27] is the sub-list for method output_type
-	5,  // [5:16] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	18, // 0: tocsin.ingestion.v1.UploadDebtFileRequest.metadata:type_name -> tocsin.ingestion.v1.UploadDebtFileRequest.Metadata
+	20, // 1: tocsin.ingestion.v1.ListDebtFilesRequest.states:type_name -> tocsin.ingestion.v1.DebtFile.State
+	21, // 2: tocsin.ingestion.v1.ListDebtFilesRequest.from:type_name -> google.protobuf.Timestamp
+	21, // 3: tocsin.ingestion.v1.ListDebtFilesRequest.to:type_name -> google.protobuf.Timestamp
+	22, // 4: tocsin.ingestion.v1.ListDebtFilesResponse.debt_files:type_name -> tocsin.ingestion.v1.DebtFile
+	23, // 5: tocsin.ingestion.v1.ListDebtFileRejectsResponse.rejects:type_name -> tocsin.ingestion.v1.DebtFileReject
+	19, // 6: tocsin.ingestion.v1.ListDebtFileRejectsResponse.reasons:type_name -> tocsin.ingestion.v1.ListDebtFileRejectsResponse.ReasonCount
+	24, // 7: tocsin.ingestion.v1.ListDebtsRequest.statuses:type_name -> tocsin.ingestion.v1.Debt.Status
+	25, // 8: tocsin.ingestion.v1.ListDebtsResponse.debts:type_name -> tocsin.ingestion.v1.Debt
+	26, // 9: tocsin.ingestion.v1.CreateDebtFileProfileRequest.profile:type_name -> tocsin.ingestion.v1.DebtFileProfile
+	26, // 10: tocsin.ingestion.v1.ListDebtFileProfilesResponse.profiles:type_name -> tocsin.ingestion.v1.DebtFileProfile
+	0,  // 11: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:input_type -> tocsin.ingestion.v1.UploadDebtFileRequest
+	1,  // 12: tocsin.ingestion.v1.DebtFileService.GetDebtFile:input_type -> tocsin.ingestion.v1.GetDebtFileRequest
+	2,  // 13: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:input_type -> tocsin.ingestion.v1.ListDebtFilesRequest
+	6,  // 14: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:input_type -> tocsin.ingestion.v1.WatchDebtFileRequest
+	4,  // 15: tocsin.ingestion.v1.DebtFileService.CancelDebtFile:input_type -> tocsin.ingestion.v1.CancelDebtFileRequest
+	5,  // 16: tocsin.ingestion.v1.DebtFileService.RollBackDebtFile:input_type -> tocsin.ingestion.v1.RollBackDebtFileRequest
+	7,  // 17: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:input_type -> tocsin.ingestion.v1.ListDebtFileRejectsRequest
+	9,  // 18: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:input_type -> tocsin.ingestion.v1.DownloadDebtFileRejectsRequest
+	13, // 19: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:input_type -> tocsin.ingestion.v1.CreateDebtFileProfileRequest
+	14, // 20: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:input_type -> tocsin.ingestion.v1.GetDebtFileProfileRequest
+	15, // 21: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:input_type -> tocsin.ingestion.v1.ListDebtFileProfilesRequest
+	17, // 22: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:input_type -> tocsin.ingestion.v1.DeleteDebtFileProfileRequest
+	10, // 23: tocsin.ingestion.v1.DebtFileService.ListDebts:input_type -> tocsin.ingestion.v1.ListDebtsRequest
+	12, // 24: tocsin.ingestion.v1.DebtFileService.GetDebt:input_type -> tocsin.ingestion.v1.GetDebtRequest
+	22, // 25: tocsin.ingestion.v1.DebtFileService.UploadDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	22, // 26: tocsin.ingestion.v1.DebtFileService.GetDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	3,  // 27: tocsin.ingestion.v1.DebtFileService.ListDebtFiles:output_type -> tocsin.ingestion.v1.ListDebtFilesResponse
+	22, // 28: tocsin.ingestion.v1.DebtFileService.WatchDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	22, // 29: tocsin.ingestion.v1.DebtFileService.CancelDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	22, // 30: tocsin.ingestion.v1.DebtFileService.RollBackDebtFile:output_type -> tocsin.ingestion.v1.DebtFile
+	8,  // 31: tocsin.ingestion.v1.DebtFileService.ListDebtFileRejects:output_type -> tocsin.ingestion.v1.ListDebtFileRejectsResponse
+	27, // 32: tocsin.ingestion.v1.DebtFileService.DownloadDebtFileRejects:output_type -> google.api.HttpBody
+	26, // 33: tocsin.ingestion.v1.DebtFileService.CreateDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
+	26, // 34: tocsin.ingestion.v1.DebtFileService.GetDebtFileProfile:output_type -> tocsin.ingestion.v1.DebtFileProfile
+	16, // 35: tocsin.ingestion.v1.DebtFileService.ListDebtFileProfiles:output_type -> tocsin.ingestion.v1.ListDebtFileProfilesResponse
+	28, // 36: tocsin.ingestion.v1.DebtFileService.DeleteDebtFileProfile:output_type -> google.protobuf.Empty
+	11, // 37: tocsin.ingestion.v1.DebtFileService.ListDebts:output_type -> tocsin.ingestion.v1.ListDebtsResponse
+	25, // 38: tocsin.ingestion.v1.DebtFileService.GetDebt:output_type -> tocsin.ingestion.v1.Debt
+	25, // [25:39] is the sub-list for method output_type
+	11, // [11:25] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_file_service_proto_init() }
@@ -1100,7 +1501,7 @@ func file_tocsin_ingestion_v1_debt_file_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

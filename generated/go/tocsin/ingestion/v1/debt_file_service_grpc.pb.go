@@ -25,12 +25,15 @@ const (
 	DebtFileService_GetDebtFile_FullMethodName             = "/tocsin.ingestion.v1.DebtFileService/GetDebtFile"
 	DebtFileService_ListDebtFiles_FullMethodName           = "/tocsin.ingestion.v1.DebtFileService/ListDebtFiles"
 	DebtFileService_WatchDebtFile_FullMethodName           = "/tocsin.ingestion.v1.DebtFileService/WatchDebtFile"
+	DebtFileService_CancelDebtFile_FullMethodName          = "/tocsin.ingestion.v1.DebtFileService/CancelDebtFile"
+	DebtFileService_RollBackDebtFile_FullMethodName        = "/tocsin.ingestion.v1.DebtFileService/RollBackDebtFile"
 	DebtFileService_ListDebtFileRejects_FullMethodName     = "/tocsin.ingestion.v1.DebtFileService/ListDebtFileRejects"
 	DebtFileService_DownloadDebtFileRejects_FullMethodName = "/tocsin.ingestion.v1.DebtFileService/DownloadDebtFileRejects"
 	DebtFileService_CreateDebtFileProfile_FullMethodName   = "/tocsin.ingestion.v1.DebtFileService/CreateDebtFileProfile"
 	DebtFileService_GetDebtFileProfile_FullMethodName      = "/tocsin.ingestion.v1.DebtFileService/GetDebtFileProfile"
 	DebtFileService_ListDebtFileProfiles_FullMethodName    = "/tocsin.ingestion.v1.DebtFileService/ListDebtFileProfiles"
 	DebtFileService_DeleteDebtFileProfile_FullMethodName   = "/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile"
+	DebtFileService_ListDebts_FullMethodName               = "/tocsin.ingestion.v1.DebtFileService/ListDebts"
 	DebtFileService_GetDebt_FullMethodName                 = "/tocsin.ingestion.v1.DebtFileService/GetDebt"
 )
 
@@ -53,6 +56,16 @@ type DebtFileServiceClient interface {
 	ListDebtFiles(ctx context.Context, in *ListDebtFilesRequest, opts ...grpc.CallOption) (*ListDebtFilesResponse, error)
 	// WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state.
 	WatchDebtFile(ctx context.Context, in *WatchDebtFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DebtFile], error)
+	// CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+	// invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+	// one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+	CancelDebtFile(ctx context.Context, in *CancelDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error)
+	// RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+	// ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+	// that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+	// off, the same call goes on with what is left.
+	RollBackDebtFile(ctx context.Context, in *RollBackDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error)
 	// ListDebtFileRejects returns the rows that were not accepted, by line.
 	ListDebtFileRejects(ctx context.Context, in *ListDebtFileRejectsRequest, opts ...grpc.CallOption) (*ListDebtFileRejectsResponse, error)
 	// DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
@@ -68,6 +81,8 @@ type DebtFileServiceClient interface {
 	ListDebtFileProfiles(ctx context.Context, in *ListDebtFileProfilesRequest, opts ...grpc.CallOption) (*ListDebtFileProfilesResponse, error)
 	// DeleteDebtFileProfile removes a profile; files that were read by it stay as they are.
 	DeleteDebtFileProfile(ctx context.Context, in *DeleteDebtFileProfileRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// ListDebts returns registered debts: of one file by line, of all by id.
+	ListDebts(ctx context.Context, in *ListDebtsRequest, opts ...grpc.CallOption) (*ListDebtsResponse, error)
 	// GetDebt returns one registered debt.
 	GetDebt(ctx context.Context, in *GetDebtRequest, opts ...grpc.CallOption) (*Debt, error)
 }
@@ -131,6 +146,26 @@ func (c *debtFileServiceClient) WatchDebtFile(ctx context.Context, in *WatchDebt
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtFileService_WatchDebtFileClient = grpc.ServerStreamingClient[DebtFile]
+
+func (c *debtFileServiceClient) CancelDebtFile(ctx context.Context, in *CancelDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtFile)
+	err := c.cc.Invoke(ctx, DebtFileService_CancelDebtFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtFileServiceClient) RollBackDebtFile(ctx context.Context, in *RollBackDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtFile)
+	err := c.cc.Invoke(ctx, DebtFileService_RollBackDebtFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *debtFileServiceClient) ListDebtFileRejects(ctx context.Context, in *ListDebtFileRejectsRequest, opts ...grpc.CallOption) (*ListDebtFileRejectsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -201,6 +236,16 @@ func (c *debtFileServiceClient) DeleteDebtFileProfile(ctx context.Context, in *D
 	return out, nil
 }
 
+func (c *debtFileServiceClient) ListDebts(ctx context.Context, in *ListDebtsRequest, opts ...grpc.CallOption) (*ListDebtsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDebtsResponse)
+	err := c.cc.Invoke(ctx, DebtFileService_ListDebts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *debtFileServiceClient) GetDebt(ctx context.Context, in *GetDebtRequest, opts ...grpc.CallOption) (*Debt, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Debt)
@@ -230,6 +275,16 @@ type DebtFileServiceServer interface {
 	ListDebtFiles(context.Context, *ListDebtFilesRequest) (*ListDebtFilesResponse, error)
 	// WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state.
 	WatchDebtFile(*WatchDebtFileRequest, grpc.ServerStreamingServer[DebtFile]) error
+	// CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+	// invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+	// one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+	CancelDebtFile(context.Context, *CancelDebtFileRequest) (*DebtFile, error)
+	// RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+	// ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+	// that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+	// off, the same call goes on with what is left.
+	RollBackDebtFile(context.Context, *RollBackDebtFileRequest) (*DebtFile, error)
 	// ListDebtFileRejects returns the rows that were not accepted, by line.
 	ListDebtFileRejects(context.Context, *ListDebtFileRejectsRequest) (*ListDebtFileRejectsResponse, error)
 	// DownloadDebtFileRejects returns the rejects as a file to mend and send again: the source's own columns and
@@ -245,6 +300,8 @@ type DebtFileServiceServer interface {
 	ListDebtFileProfiles(context.Context, *ListDebtFileProfilesRequest) (*ListDebtFileProfilesResponse, error)
 	// DeleteDebtFileProfile removes a profile; files that were read by it stay as they are.
 	DeleteDebtFileProfile(context.Context, *DeleteDebtFileProfileRequest) (*emptypb.Empty, error)
+	// ListDebts returns registered debts: of one file by line, of all by id.
+	ListDebts(context.Context, *ListDebtsRequest) (*ListDebtsResponse, error)
 	// GetDebt returns one registered debt.
 	GetDebt(context.Context, *GetDebtRequest) (*Debt, error)
 	mustEmbedUnimplementedDebtFileServiceServer()
@@ -269,6 +326,12 @@ func (UnimplementedDebtFileServiceServer) ListDebtFiles(context.Context, *ListDe
 func (UnimplementedDebtFileServiceServer) WatchDebtFile(*WatchDebtFileRequest, grpc.ServerStreamingServer[DebtFile]) error {
 	return status.Error(codes.Unimplemented, "method WatchDebtFile not implemented")
 }
+func (UnimplementedDebtFileServiceServer) CancelDebtFile(context.Context, *CancelDebtFileRequest) (*DebtFile, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelDebtFile not implemented")
+}
+func (UnimplementedDebtFileServiceServer) RollBackDebtFile(context.Context, *RollBackDebtFileRequest) (*DebtFile, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollBackDebtFile not implemented")
+}
 func (UnimplementedDebtFileServiceServer) ListDebtFileRejects(context.Context, *ListDebtFileRejectsRequest) (*ListDebtFileRejectsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDebtFileRejects not implemented")
 }
@@ -286,6 +349,9 @@ func (UnimplementedDebtFileServiceServer) ListDebtFileProfiles(context.Context, 
 }
 func (UnimplementedDebtFileServiceServer) DeleteDebtFileProfile(context.Context, *DeleteDebtFileProfileRequest) (*emptypb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDebtFileProfile not implemented")
+}
+func (UnimplementedDebtFileServiceServer) ListDebts(context.Context, *ListDebtsRequest) (*ListDebtsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDebts not implemented")
 }
 func (UnimplementedDebtFileServiceServer) GetDebt(context.Context, *GetDebtRequest) (*Debt, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDebt not implemented")
@@ -364,6 +430,42 @@ func _DebtFileService_WatchDebtFile_Handler(srv interface{}, stream grpc.ServerS
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtFileService_WatchDebtFileServer = grpc.ServerStreamingServer[DebtFile]
+
+func _DebtFileService_CancelDebtFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelDebtFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).CancelDebtFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_CancelDebtFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).CancelDebtFile(ctx, req.(*CancelDebtFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtFileService_RollBackDebtFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollBackDebtFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).RollBackDebtFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_RollBackDebtFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).RollBackDebtFile(ctx, req.(*RollBackDebtFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _DebtFileService_ListDebtFileRejects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDebtFileRejectsRequest)
@@ -466,6 +568,24 @@ func _DebtFileService_DeleteDebtFileProfile_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DebtFileService_ListDebts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDebtsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtFileServiceServer).ListDebts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtFileService_ListDebts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtFileServiceServer).ListDebts(ctx, req.(*ListDebtsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DebtFileService_GetDebt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDebtRequest)
 	if err := dec(in); err != nil {
@@ -500,6 +620,14 @@ var DebtFileService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DebtFileService_ListDebtFiles_Handler,
 		},
 		{
+			MethodName: "CancelDebtFile",
+			Handler:    _DebtFileService_CancelDebtFile_Handler,
+		},
+		{
+			MethodName: "RollBackDebtFile",
+			Handler:    _DebtFileService_RollBackDebtFile_Handler,
+		},
+		{
 			MethodName: "ListDebtFileRejects",
 			Handler:    _DebtFileService_ListDebtFileRejects_Handler,
 		},
@@ -518,6 +646,10 @@ var DebtFileService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteDebtFileProfile",
 			Handler:    _DebtFileService_DeleteDebtFileProfile_Handler,
+		},
+		{
+			MethodName: "ListDebts",
+			Handler:    _DebtFileService_ListDebts_Handler,
 		},
 		{
 			MethodName: "GetDebt",

@@ -106,6 +106,11 @@ const (
 	ErrorReason_ERROR_REASON_CURRENCY_UNKNOWN ErrorReason = 33
 	// ERROR_REASON_LANGUAGE_INVALID: not a language as BCP 47 writes it (row reject).
 	ErrorReason_ERROR_REASON_LANGUAGE_INVALID ErrorReason = 34
+	// ERROR_REASON_UPLOAD_CANCELLED: somebody has stopped the file while it was on its way (ABORTED). Metadata: debtFile.
+	ErrorReason_ERROR_REASON_UPLOAD_CANCELLED ErrorReason = 40
+	// ERROR_REASON_DEBT_FILE_STATE: the file is not in a state in which that can be done (FAILED_PRECONDITION). Metadata: debtFile,
+	// state.
+	ErrorReason_ERROR_REASON_DEBT_FILE_STATE ErrorReason = 41
 )
 
 // Enum value maps for ErrorReason.
@@ -146,6 +151,8 @@ var (
 		32: "ERROR_REASON_GOVERNMENT_ID_INVALID",
 		33: "ERROR_REASON_CURRENCY_UNKNOWN",
 		34: "ERROR_REASON_LANGUAGE_INVALID",
+		40: "ERROR_REASON_UPLOAD_CANCELLED",
+		41: "ERROR_REASON_DEBT_FILE_STATE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -183,6 +190,8 @@ var (
 		"ERROR_REASON_GOVERNMENT_ID_INVALID":   32,
 		"ERROR_REASON_CURRENCY_UNKNOWN":        33,
 		"ERROR_REASON_LANGUAGE_INVALID":        34,
+		"ERROR_REASON_UPLOAD_CANCELLED":        40,
+		"ERROR_REASON_DEBT_FILE_STATE":         41,
 	}
 )
 
@@ -217,7 +226,8 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xc4\t\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x89\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -254,7 +264,9 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_TEXT_INVALID\x10\x1f\x12&\n" +
 	"\"ERROR_REASON_GOVERNMENT_ID_INVALID\x10 \x12!\n" +
 	"\x1dERROR_REASON_CURRENCY_UNKNOWN\x10!\x12!\n" +
-	"\x1dERROR_REASON_LANGUAGE_INVALID\x10\"B\xc5\x01\n" +
+	"\x1dERROR_REASON_LANGUAGE_INVALID\x10\"\x12!\n" +
+	"\x1dERROR_REASON_UPLOAD_CANCELLED\x10(\x12 \n" +
+	"\x1cERROR_REASON_DEBT_FILE_STATE\x10)B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

@@ -40,6 +40,8 @@ const (
 	Invoice_MAILED Invoice_State = 3
 	// FAILED means that the e-mail was given up; it is in the dead letters.
 	Invoice_FAILED Invoice_State = 4
+	// CANCELLED means that its debt file was rolled back before the e-mail had gone out.
+	Invoice_CANCELLED Invoice_State = 5
 )
 
 // Enum value maps for Invoice_State.
@@ -50,6 +52,7 @@ var (
 		2: "STORED",
 		3: "MAILED",
 		4: "FAILED",
+		5: "CANCELLED",
 	}
 	Invoice_State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
@@ -57,6 +60,7 @@ var (
 		"STORED":            2,
 		"MAILED":            3,
 		"FAILED":            4,
+		"CANCELLED":         5,
 	}
 )
 
@@ -407,6 +411,98 @@ func (x *ListInvoicesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// CountInvoicesRequest says which ones are counted.
+type CountInvoicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debt_file that they come from; empty for all.
+	DebtFile      string `protobuf:"bytes,1,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountInvoicesRequest) Reset() {
+	*x = CountInvoicesRequest{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountInvoicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountInvoicesRequest) ProtoMessage() {}
+
+func (x *CountInvoicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountInvoicesRequest.ProtoReflect.Descriptor instead.
+func (*CountInvoicesRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CountInvoicesRequest) GetDebtFile() string {
+	if x != nil {
+		return x.DebtFile
+	}
+	return ""
+}
+
+// CountInvoicesResponse has a count for each state in which there are any.
+type CountInvoicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// counts by state.
+	Counts        []*CountInvoicesResponse_Count `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountInvoicesResponse) Reset() {
+	*x = CountInvoicesResponse{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountInvoicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountInvoicesResponse) ProtoMessage() {}
+
+func (x *CountInvoicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountInvoicesResponse.ProtoReflect.Descriptor instead.
+func (*CountInvoicesResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CountInvoicesResponse) GetCounts() []*CountInvoicesResponse_Count {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // DownloadInvoiceRequest names the debt.
 type DownloadInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -418,7 +514,7 @@ type DownloadInvoiceRequest struct {
 
 func (x *DownloadInvoiceRequest) Reset() {
 	*x = DownloadInvoiceRequest{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +526,7 @@ func (x *DownloadInvoiceRequest) String() string {
 func (*DownloadInvoiceRequest) ProtoMessage() {}
 
 func (x *DownloadInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +539,7 @@ func (x *DownloadInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*DownloadInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DownloadInvoiceRequest) GetDebt() string {
@@ -464,7 +560,7 @@ type RetryInvoiceRequest struct {
 
 func (x *RetryInvoiceRequest) Reset() {
 	*x = RetryInvoiceRequest{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +572,7 @@ func (x *RetryInvoiceRequest) String() string {
 func (*RetryInvoiceRequest) ProtoMessage() {}
 
 func (x *RetryInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +585,7 @@ func (x *RetryInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*RetryInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RetryInvoiceRequest) GetDebt() string {
@@ -518,7 +614,7 @@ type InvoiceFilter struct {
 
 func (x *InvoiceFilter) Reset() {
 	*x = InvoiceFilter{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +626,7 @@ func (x *InvoiceFilter) String() string {
 func (*InvoiceFilter) ProtoMessage() {}
 
 func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +639,7 @@ func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceFilter.ProtoReflect.Descriptor instead.
 func (*InvoiceFilter) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *InvoiceFilter) GetState() Invoice_State {
@@ -596,7 +692,7 @@ type RetryInvoicesRequest struct {
 
 func (x *RetryInvoicesRequest) Reset() {
 	*x = RetryInvoicesRequest{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +704,7 @@ func (x *RetryInvoicesRequest) String() string {
 func (*RetryInvoicesRequest) ProtoMessage() {}
 
 func (x *RetryInvoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +717,7 @@ func (x *RetryInvoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoicesRequest.ProtoReflect.Descriptor instead.
 func (*RetryInvoicesRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RetryInvoicesRequest) GetFilter() *InvoiceFilter {
@@ -658,7 +754,7 @@ type RetryInvoicesResponse struct {
 
 func (x *RetryInvoicesResponse) Reset() {
 	*x = RetryInvoicesResponse{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +766,7 @@ func (x *RetryInvoicesResponse) String() string {
 func (*RetryInvoicesResponse) ProtoMessage() {}
 
 func (x *RetryInvoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +779,7 @@ func (x *RetryInvoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoicesResponse.ProtoReflect.Descriptor instead.
 func (*RetryInvoicesResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RetryInvoicesResponse) GetRetried() int32 {
@@ -700,11 +796,66 @@ func (x *RetryInvoicesResponse) GetMore() bool {
 	return false
 }
 
+// Count is how many invoices are in a state.
+type CountInvoicesResponse_Count struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// state of the invoices.
+	State Invoice_State `protobuf:"varint,1,opt,name=state,proto3,enum=tocsin.notification.v1.Invoice_State" json:"state,omitempty"`
+	// invoices in it.
+	Invoices      int64 `protobuf:"varint,2,opt,name=invoices,proto3" json:"invoices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountInvoicesResponse_Count) Reset() {
+	*x = CountInvoicesResponse_Count{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountInvoicesResponse_Count) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountInvoicesResponse_Count) ProtoMessage() {}
+
+func (x *CountInvoicesResponse_Count) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountInvoicesResponse_Count.ProtoReflect.Descriptor instead.
+func (*CountInvoicesResponse_Count) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{5, 0}
+}
+
+func (x *CountInvoicesResponse_Count) GetState() Invoice_State {
+	if x != nil {
+		return x.State
+	}
+	return Invoice_STATE_UNSPECIFIED
+}
+
+func (x *CountInvoicesResponse_Count) GetInvoices() int64 {
+	if x != nil {
+		return x.Invoices
+	}
+	return 0
+}
+
 var File_tocsin_notification_v1_invoice_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9d\x04\n" +
+	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xac\x04\n" +
 	"\aInvoice\x12\x12\n" +
 	"\x04debt\x18\x01 \x01(\tR\x04debt\x12;\n" +
 	"\x05state\x18\x02 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateR\x05state\x12\x14\n" +
@@ -719,7 +870,7 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\tmail_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bmailTime\x12F\n" +
 	"\x11next_attempt_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x12\x1a\n" +
-	"\bdoubtful\x18\f \x01(\bR\bdoubtful\"O\n" +
+	"\bdoubtful\x18\f \x01(\bR\bdoubtful\"^\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\n" +
@@ -728,7 +879,8 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
 	"\x06MAILED\x10\x03\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x04\"6\n" +
+	"\x06FAILED\x10\x04\x12\r\n" +
+	"\tCANCELLED\x10\x05\"6\n" +
 	"\x11GetInvoiceRequest\x12!\n" +
 	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"\xd3\x01\n" +
 	"\x13ListInvoicesRequest\x12$\n" +
@@ -739,7 +891,14 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\x05state\x18\x04 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"{\n" +
 	"\x14ListInvoicesResponse\x12;\n" +
 	"\binvoices\x18\x01 \x03(\v2\x1f.tocsin.notification.v1.InvoiceR\binvoices\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\";\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\">\n" +
+	"\x14CountInvoicesRequest\x12&\n" +
+	"\tdebt_file\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bdebtFile\"\xc6\x01\n" +
+	"\x15CountInvoicesResponse\x12K\n" +
+	"\x06counts\x18\x01 \x03(\v23.tocsin.notification.v1.CountInvoicesResponse.CountR\x06counts\x1a`\n" +
+	"\x05Count\x12;\n" +
+	"\x05state\x18\x01 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateR\x05state\x12\x1a\n" +
+	"\binvoices\x18\x02 \x01(\x03R\binvoices\";\n" +
 	"\x16DownloadInvoiceRequest\x12!\n" +
 	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"8\n" +
 	"\x13RetryInvoiceRequest\x12!\n" +
@@ -758,7 +917,7 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"E\n" +
 	"\x15RetryInvoicesResponse\x12\x18\n" +
 	"\aretried\x18\x01 \x01(\x05R\aretried\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more2\xf4\x05\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more2\x92\a\n" +
 	"\x0eInvoiceService\x12\x88\x01\n" +
 	"\n" +
 	"GetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x8a\xb5\x18\f\n" +
@@ -770,7 +929,10 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\fRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/invoices/{debt}:retry\x12\x9c\x01\n" +
 	"\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/invoices:retry\x12\x8c\x01\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/invoices:retry\x12\x9b\x01\n" +
+	"\rCountInvoices\x12,.tocsin.notification.v1.CountInvoicesRequest\x1a-.tocsin.notification.v1.CountInvoicesResponse\"-\x8a\xb5\x18\f\n" +
+	"\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/invoices:count\x90\x02\x01\x12\x8c\x01\n" +
 	"\x0fDownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x8a\xb5\x18\f\n" +
 	"\n" +
 	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x90\x02\x01B\xdd\x01\n" +
@@ -789,47 +951,54 @@ func file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_notification_v1_invoice_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tocsin_notification_v1_invoice_service_proto_goTypes = []any{
-	(Invoice_State)(0),             // 0: tocsin.notification.v1.Invoice.State
-	(*Invoice)(nil),                // 1: tocsin.notification.v1.Invoice
-	(*GetInvoiceRequest)(nil),      // 2: tocsin.notification.v1.GetInvoiceRequest
-	(*ListInvoicesRequest)(nil),    // 3: tocsin.notification.v1.ListInvoicesRequest
-	(*ListInvoicesResponse)(nil),   // 4: tocsin.notification.v1.ListInvoicesResponse
-	(*DownloadInvoiceRequest)(nil), // 5: tocsin.notification.v1.DownloadInvoiceRequest
-	(*RetryInvoiceRequest)(nil),    // 6: tocsin.notification.v1.RetryInvoiceRequest
-	(*InvoiceFilter)(nil),          // 7: tocsin.notification.v1.InvoiceFilter
-	(*RetryInvoicesRequest)(nil),   // 8: tocsin.notification.v1.RetryInvoicesRequest
-	(*RetryInvoicesResponse)(nil),  // 9: tocsin.notification.v1.RetryInvoicesResponse
-	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
-	(*httpbody.HttpBody)(nil),      // 11: google.api.HttpBody
+	(Invoice_State)(0),                  // 0: tocsin.notification.v1.Invoice.State
+	(*Invoice)(nil),                     // 1: tocsin.notification.v1.Invoice
+	(*GetInvoiceRequest)(nil),           // 2: tocsin.notification.v1.GetInvoiceRequest
+	(*ListInvoicesRequest)(nil),         // 3: tocsin.notification.v1.ListInvoicesRequest
+	(*ListInvoicesResponse)(nil),        // 4: tocsin.notification.v1.ListInvoicesResponse
+	(*CountInvoicesRequest)(nil),        // 5: tocsin.notification.v1.CountInvoicesRequest
+	(*CountInvoicesResponse)(nil),       // 6: tocsin.notification.v1.CountInvoicesResponse
+	(*DownloadInvoiceRequest)(nil),      // 7: tocsin.notification.v1.DownloadInvoiceRequest
+	(*RetryInvoiceRequest)(nil),         // 8: tocsin.notification.v1.RetryInvoiceRequest
+	(*InvoiceFilter)(nil),               // 9: tocsin.notification.v1.InvoiceFilter
+	(*RetryInvoicesRequest)(nil),        // 10: tocsin.notification.v1.RetryInvoicesRequest
+	(*RetryInvoicesResponse)(nil),       // 11: tocsin.notification.v1.RetryInvoicesResponse
+	(*CountInvoicesResponse_Count)(nil), // 12: tocsin.notification.v1.CountInvoicesResponse.Count
+	(*timestamppb.Timestamp)(nil),       // 13: google.protobuf.Timestamp
+	(*httpbody.HttpBody)(nil),           // 14: google.api.HttpBody
 }
 var file_tocsin_notification_v1_invoice_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.notification.v1.Invoice.state:type_name -> tocsin.notification.v1.Invoice.State
-	10, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
-	10, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
-	10, // 3: tocsin.notification.v1.Invoice.next_attempt_time:type_name -> google.protobuf.Timestamp
+	13, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
+	13, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
+	13, // 3: tocsin.notification.v1.Invoice.next_attempt_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: tocsin.notification.v1.ListInvoicesRequest.state:type_name -> tocsin.notification.v1.Invoice.State
 	1,  // 5: tocsin.notification.v1.ListInvoicesResponse.invoices:type_name -> tocsin.notification.v1.Invoice
-	0,  // 6: tocsin.notification.v1.InvoiceFilter.state:type_name -> tocsin.notification.v1.Invoice.State
-	10, // 7: tocsin.notification.v1.InvoiceFilter.from:type_name -> google.protobuf.Timestamp
-	10, // 8: tocsin.notification.v1.InvoiceFilter.to:type_name -> google.protobuf.Timestamp
-	7,  // 9: tocsin.notification.v1.RetryInvoicesRequest.filter:type_name -> tocsin.notification.v1.InvoiceFilter
-	2,  // 10: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
-	3,  // 11: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
-	6,  // 12: tocsin.notification.v1.InvoiceService.RetryInvoice:input_type -> tocsin.notification.v1.RetryInvoiceRequest
-	8,  // 13: tocsin.notification.v1.InvoiceService.RetryInvoices:input_type -> tocsin.notification.v1.RetryInvoicesRequest
-	5,  // 14: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
-	1,  // 15: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
-	4,  // 16: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
-	1,  // 17: tocsin.notification.v1.InvoiceService.RetryInvoice:output_type -> tocsin.notification.v1.Invoice
-	9,  // 18: tocsin.notification.v1.InvoiceService.RetryInvoices:output_type -> tocsin.notification.v1.RetryInvoicesResponse
-	11, // 19: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 6: tocsin.notification.v1.CountInvoicesResponse.counts:type_name -> tocsin.notification.v1.CountInvoicesResponse.Count
+	0,  // 7: tocsin.notification.v1.InvoiceFilter.state:type_name -> tocsin.notification.v1.Invoice.State
+	13, // 8: tocsin.notification.v1.InvoiceFilter.from:type_name -> google.protobuf.Timestamp
+	13, // 9: tocsin.notification.v1.InvoiceFilter.to:type_name -> google.protobuf.Timestamp
+	9,  // 10: tocsin.notification.v1.RetryInvoicesRequest.filter:type_name -> tocsin.notification.v1.InvoiceFilter
+	0,  // 11: tocsin.notification.v1.CountInvoicesResponse.Count.state:type_name -> tocsin.notification.v1.Invoice.State
+	2,  // 12: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
+	3,  // 13: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
+	8,  // 14: tocsin.notification.v1.InvoiceService.RetryInvoice:input_type -> tocsin.notification.v1.RetryInvoiceRequest
+	10, // 15: tocsin.notification.v1.InvoiceService.RetryInvoices:input_type -> tocsin.notification.v1.RetryInvoicesRequest
+	5,  // 16: tocsin.notification.v1.InvoiceService.CountInvoices:input_type -> tocsin.notification.v1.CountInvoicesRequest
+	7,  // 17: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
+	1,  // 18: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
+	4,  // 19: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
+	1,  // 20: tocsin.notification.v1.InvoiceService.RetryInvoice:output_type -> tocsin.notification.v1.Invoice
+	11, // 21: tocsin.notification.v1.InvoiceService.RetryInvoices:output_type -> tocsin.notification.v1.RetryInvoicesResponse
+	6,  // 22: tocsin.notification.v1.InvoiceService.CountInvoices:output_type -> tocsin.notification.v1.CountInvoicesResponse
+	14, // 23: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_invoice_service_proto_init() }
@@ -843,7 +1012,7 @@ func file_tocsin_notification_v1_invoice_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_invoice_service_proto_rawDesc), len(file_tocsin_notification_v1_invoice_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	InvoiceService_ListInvoices_FullMethodName    = "/tocsin.notification.v1.InvoiceService/ListInvoices"
 	InvoiceService_RetryInvoice_FullMethodName    = "/tocsin.notification.v1.InvoiceService/RetryInvoice"
 	InvoiceService_RetryInvoices_FullMethodName   = "/tocsin.notification.v1.InvoiceService/RetryInvoices"
+	InvoiceService_CountInvoices_FullMethodName   = "/tocsin.notification.v1.InvoiceService/CountInvoices"
 	InvoiceService_DownloadInvoice_FullMethodName = "/tocsin.notification.v1.InvoiceService/DownloadInvoice"
 )
 
@@ -43,6 +44,8 @@ type InvoiceServiceClient interface {
 	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
 	// comes.
 	RetryInvoices(ctx context.Context, in *RetryInvoicesRequest, opts ...grpc.CallOption) (*RetryInvoicesResponse, error)
+	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+	CountInvoices(ctx context.Context, in *CountInvoicesRequest, opts ...grpc.CallOption) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
 	DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
 }
@@ -95,6 +98,16 @@ func (c *invoiceServiceClient) RetryInvoices(ctx context.Context, in *RetryInvoi
 	return out, nil
 }
 
+func (c *invoiceServiceClient) CountInvoices(ctx context.Context, in *CountInvoicesRequest, opts ...grpc.CallOption) (*CountInvoicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountInvoicesResponse)
+	err := c.cc.Invoke(ctx, InvoiceService_CountInvoices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *invoiceServiceClient) DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(httpbody.HttpBody)
@@ -121,6 +134,8 @@ type InvoiceServiceServer interface {
 	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
 	// comes.
 	RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error)
+	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+	CountInvoices(context.Context, *CountInvoicesRequest) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
 	DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
@@ -144,6 +159,9 @@ func (UnimplementedInvoiceServiceServer) RetryInvoice(context.Context, *RetryInv
 }
 func (UnimplementedInvoiceServiceServer) RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryInvoices not implemented")
+}
+func (UnimplementedInvoiceServiceServer) CountInvoices(context.Context, *CountInvoicesRequest) (*CountInvoicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountInvoices not implemented")
 }
 func (UnimplementedInvoiceServiceServer) DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error) {
 	return nil, status.Error(codes.Unimplemented, "method DownloadInvoice not implemented")
@@ -241,6 +259,24 @@ func _InvoiceService_RetryInvoices_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InvoiceService_CountInvoices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountInvoicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).CountInvoices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_CountInvoices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).CountInvoices(ctx, req.(*CountInvoicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InvoiceService_DownloadInvoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DownloadInvoiceRequest)
 	if err := dec(in); err != nil {
@@ -281,6 +317,10 @@ var InvoiceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryInvoices",
 			Handler:    _InvoiceService_RetryInvoices_Handler,
+		},
+		{
+			MethodName: "CountInvoices",
+			Handler:    _InvoiceService_CountInvoices_Handler,
 		},
 		{
 			MethodName: "DownloadInvoice",

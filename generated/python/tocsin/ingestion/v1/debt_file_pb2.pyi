@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtFile(_message.Message):
-    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run", "note")
+    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run", "note", "rolled_back", "kept")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DebtFile.State]
@@ -23,12 +23,16 @@ class DebtFile(_message.Message):
         COMPLETED: _ClassVar[DebtFile.State]
         COMPLETED_WITH_REJECTS: _ClassVar[DebtFile.State]
         FAILED: _ClassVar[DebtFile.State]
+        CANCELLED: _ClassVar[DebtFile.State]
+        ROLLED_BACK: _ClassVar[DebtFile.State]
     STATE_UNSPECIFIED: DebtFile.State
     RECEIVING: DebtFile.State
     PROCESSING: DebtFile.State
     COMPLETED: DebtFile.State
     COMPLETED_WITH_REJECTS: DebtFile.State
     FAILED: DebtFile.State
+    CANCELLED: DebtFile.State
+    ROLLED_BACK: DebtFile.State
     ID_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +48,8 @@ class DebtFile(_message.Message):
     IDENTICAL_TO_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_BACK_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     id: str
     filename: str
     state: DebtFile.State
@@ -59,7 +65,9 @@ class DebtFile(_message.Message):
     identical_to: str
     dry_run: bool
     note: str
-    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+    rolled_back: int
+    kept: int
+    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ..., note: _Optional[str] = ..., rolled_back: _Optional[int] = ..., kept: _Optional[int] = ...) -> None: ...
 
 class DebtFileReject(_message.Message):
     __slots__ = ("line", "reason", "column", "message", "raw", "broken_rules")
@@ -114,7 +122,23 @@ class DebtFileProfile(_message.Message):
     def __init__(self, id: _Optional[str] = ..., columns: _Optional[_Mapping[str, str]] = ..., other_columns: _Optional[bool] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Debt(_message.Message):
-    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line")
+    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line", "status", "version")
+    class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATUS_UNSPECIFIED: _ClassVar[Debt.Status]
+        REGISTERED: _ClassVar[Debt.Status]
+        INVOICED: _ClassVar[Debt.Status]
+        MAILED: _ClassVar[Debt.Status]
+        PAID: _ClassVar[Debt.Status]
+        CANCELLED: _ClassVar[Debt.Status]
+        FAILED: _ClassVar[Debt.Status]
+    STATUS_UNSPECIFIED: Debt.Status
+    REGISTERED: Debt.Status
+    INVOICED: Debt.Status
+    MAILED: Debt.Status
+    PAID: Debt.Status
+    CANCELLED: Debt.Status
+    FAILED: Debt.Status
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     GOVERNMENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +150,8 @@ class Debt(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     government_id: str
@@ -137,4 +163,6 @@ class Debt(_message.Message):
     currency: str
     language: str
     line: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...
+    status: Debt.Status
+    version: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., line: _Optional[int] = ..., status: _Optional[_Union[Debt.Status, str]] = ..., version: _Optional[int] = ...) -> None: ...

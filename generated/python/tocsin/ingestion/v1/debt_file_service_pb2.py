@@ -27,11 +27,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc7\x03\n\x15UploadDebtFileRequest\x12G\n\x08metadata\x18\x01 \x01(\x0b\x32\x33.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\xb9\x02\n\x08Metadata\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x1d\n\x0creject_limit\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12/\n\x0ereject_percent\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x07profile\x18\x05 \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$B\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"/\n\x12GetDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"j\n\x14ListDebtFilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x04page\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"w\n\x15ListDebtFilesResponse\x12\x31\n\ndebt_files\x18\x01 \x03(\x0b\x32\x1d.tocsin.ingestion.v1.DebtFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"1\n\x14WatchDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"q\n\x1aListDebtFileRejectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"l\n\x1bListDebtFileRejectsResponse\x12\x34\n\x07rejects\x18\x01 \x03(\x0b\x32#.tocsin.ingestion.v1.DebtFileReject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x1e\x44ownloadDebtFileRejectsRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"+\n\x0eGetDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"a\n\x1c\x43reateDebtFileProfileRequest\x12\x41\n\x07profile\x18\x01 \x01(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfileB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"6\n\x19GetDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"W\n\x1bListDebtFileProfilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"o\n\x1cListDebtFileProfilesResponse\x12\x36\n\x08profiles\x18\x01 \x03(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1c\x44\x65leteDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xa5\x0e\n\x0f\x44\x65\x62tFileService\x12\x96\x01\n\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02 \"\r/v1/debtFiles:\x01*Z\x0c\"\x07/upload:\x01*(\x01\x12\x91\x01\n\x0bGetDebtFile\x12\'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x12\xa9\x01\n\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\r/v1/debtFilesZ\n\x12\x08/history\x12\x9d\x01\n\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch0\x01\x12\xbc\x01\n\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a\x30.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x12\xb3\x01\n\x17\x44ownloadDebtFileRejects\x12\x33.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download0\x01\x12\xa8\x01\n\x15\x43reateDebtFileProfile\x12\x31.tocsin.ingestion.v1.CreateDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x14/v1/debtFileProfiles:\x07profile\x12\xad\x01\n\x12GetDebtFileProfile\x12..tocsin.ingestion.v1.GetDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/debtFileProfiles/{id}\x12\xb9\x01\n\x14ListDebtFileProfiles\x12\x30.tocsin.ingestion.v1.ListDebtFileProfilesRequest\x1a\x31.tocsin.ingestion.v1.ListDebtFileProfilesResponse\"<\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtFileProfiles\x12\x96\x01\n\x15\x44\x65leteDebtFileProfile\x12\x31.tocsin.ingestion.v1.DeleteDebtFileProfileRequest\x1a\x16.google.protobuf.Empty\"2\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12t\n\x07GetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa4\x04\n\x15UploadDebtFileRequest\x12G\n\x08metadata\x18\x01 \x01(\x0b\x32\x33.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\x96\x03\n\x08Metadata\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12[\n\x02id\x18\x14 \x01(\tBO\xbaHLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$\x12\x1d\n\x0creject_limit\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12/\n\x0ereject_percent\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1d\n\x07profile\x18\x05 \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$B\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"/\n\x12GetDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xa4\x02\n\x14ListDebtFilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x04page\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x46\n\x06states\x18\n \x03(\x0e\x32#.tocsin.ingestion.v1.DebtFile.StateB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x04\x66rom\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x08\x66ilename\x18\r \x01(\tB\x0c\xbaH\tr\x07\x18\xff\x01\x98\xb5\x18\x01\"w\n\x15ListDebtFilesResponse\x12\x31\n\ndebt_files\x18\x01 \x03(\x0b\x32\x1d.tocsin.ingestion.v1.DebtFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\"2\n\x15\x43\x61ncelDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"4\n\x17RollBackDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"1\n\x14WatchDebtFileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"q\n\x1aListDebtFileRejectsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x02id\x18\x03 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xe8\x01\n\x1bListDebtFileRejectsResponse\x12\x34\n\x07rejects\x18\x01 \x03(\x0b\x32#.tocsin.ingestion.v1.DebtFileReject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12M\n\x07reasons\x18\x14 \x03(\x0b\x32<.tocsin.ingestion.v1.ListDebtFileRejectsResponse.ReasonCount\x1a+\n\x0bReasonCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\";\n\x1e\x44ownloadDebtFileRejectsRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xa3\x02\n\x10ListDebtsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x38\n\x08\x64ue_from\x18\x04 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\x12\x45\n\x08statuses\x18\x06 \x03(\x0e\x32 .tocsin.ingestion.v1.Debt.StatusB\x11\xbaH\x0e\x92\x01\x0b\x10\x10\"\x07\x82\x01\x04\x10\x01 \x00\x12\x36\n\x06\x64ue_to\x18\x05 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"V\n\x11ListDebtsResponse\x12(\n\x05\x64\x65\x62ts\x18\x01 \x03(\x0b\x32\x19.tocsin.ingestion.v1.Debt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x0eGetDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"a\n\x1c\x43reateDebtFileProfileRequest\x12\x41\n\x07profile\x18\x01 \x01(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfileB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"6\n\x19GetDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"W\n\x1bListDebtFileProfilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"o\n\x1cListDebtFileProfilesResponse\x12\x36\n\x08profiles\x18\x01 \x03(\x0b\x32$.tocsin.ingestion.v1.DebtFileProfile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1c\x44\x65leteDebtFileProfileRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xde\x11\n\x0f\x44\x65\x62tFileService\x12\x96\x01\n\x0eUploadDebtFile\x12*.tocsin.ingestion.v1.UploadDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"7\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02 \"\r/v1/debtFiles:\x01*Z\x0c\"\x07/upload:\x01*(\x01\x12\x91\x01\n\x0bGetDebtFile\x12\'.tocsin.ingestion.v1.GetDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/debtFiles/{id}\x12\xa9\x01\n\rListDebtFiles\x12).tocsin.ingestion.v1.ListDebtFilesRequest\x1a*.tocsin.ingestion.v1.ListDebtFilesResponse\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\r/v1/debtFilesZ\n\x12\x08/history\x12\x9d\x01\n\rWatchDebtFile\x12).tocsin.ingestion.v1.WatchDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"@\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debtFiles/{id}:watch0\x01\x12\x95\x01\n\x0e\x43\x61ncelDebtFile\x12*.tocsin.ingestion.v1.CancelDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"8\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/debtFiles/{id}:cancel:\x01*\x12\x9b\x01\n\x10RollBackDebtFile\x12,.tocsin.ingestion.v1.RollBackDebtFileRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\":\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02 \"\x1b/v1/debtFiles/{id}:rollback:\x01*\x12\xbc\x01\n\x13ListDebtFileRejects\x12/.tocsin.ingestion.v1.ListDebtFileRejectsRequest\x1a\x30.tocsin.ingestion.v1.ListDebtFileRejectsResponse\"B\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/debtFiles/{id}/rejects\x12\xb3\x01\n\x17\x44ownloadDebtFileRejects\x12\x33.tocsin.ingestion.v1.DownloadDebtFileRejectsRequest\x1a\x14.google.api.HttpBody\"K\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02%\x12#/v1/debtFiles/{id}/rejects:download0\x01\x12\xa8\x01\n\x15\x43reateDebtFileProfile\x12\x31.tocsin.ingestion.v1.CreateDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x14/v1/debtFileProfiles:\x07profile\x12\xad\x01\n\x12GetDebtFileProfile\x12..tocsin.ingestion.v1.GetDebtFileProfileRequest\x1a$.tocsin.ingestion.v1.DebtFileProfile\"A\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/debtFileProfiles/{id}\x12\xb9\x01\n\x14ListDebtFileProfiles\x12\x30.tocsin.ingestion.v1.ListDebtFileProfilesRequest\x1a\x31.tocsin.ingestion.v1.ListDebtFileProfilesResponse\"<\x90\x02\x01\x8a\xb5\x18\x19\n\ndebts:read\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtFileProfiles\x12\x96\x01\n\x15\x44\x65leteDebtFileProfile\x12\x31.tocsin.ingestion.v1.DeleteDebtFileProfileRequest\x1a\x16.google.protobuf.Empty\"2\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1b*\x19/v1/debtFileProfiles/{id}\x12\x80\x01\n\tListDebts\x12%.tocsin.ingestion.v1.ListDebtsRequest\x1a&.tocsin.ingestion.v1.ListDebtsResponse\"$\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/debts\x12t\n\x07GetDebt\x12#.tocsin.ingestion.v1.GetDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\")\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/debts/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['filename']._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['filename']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['id']._loaded_options = None
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['id']._serialized_options = b'\272HLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$'
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_limit']._loaded_options = None
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_limit']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_UPLOADDEBTFILEREQUEST_METADATA'].fields_by_name['reject_percent']._loaded_options = None
@@ -66,6 +69,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEBTFILESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_LISTDEBTFILESREQUEST'].fields_by_name['page']._loaded_options = None
   _globals['_LISTDEBTFILESREQUEST'].fields_by_name['page']._serialized_options = b'\272H\007\032\005\030\220N(\000'
+  _globals['_LISTDEBTFILESREQUEST'].fields_by_name['states']._loaded_options = None
+  _globals['_LISTDEBTFILESREQUEST'].fields_by_name['states']._serialized_options = b'\272H\016\222\001\013\020\020\"\007\202\001\004\020\001 \000'
+  _globals['_LISTDEBTFILESREQUEST'].fields_by_name['filename']._loaded_options = None
+  _globals['_LISTDEBTFILESREQUEST'].fields_by_name['filename']._serialized_options = b'\272H\tr\007\030\377\001\230\265\030\001'
+  _globals['_CANCELDEBTFILEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CANCELDEBTFILEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_ROLLBACKDEBTFILEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ROLLBACKDEBTFILEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_WATCHDEBTFILEREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_WATCHDEBTFILEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_LISTDEBTFILEREJECTSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -76,6 +87,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEBTFILEREJECTSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DOWNLOADDEBTFILEREJECTSREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DOWNLOADDEBTFILEREJECTSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['debt_file']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['debt_file']._serialized_options = b'\272H\006r\004\220\265\030\001'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['due_from']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['due_from']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['statuses']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['statuses']._serialized_options = b'\272H\016\222\001\013\020\020\"\007\202\001\004\020\001 \000'
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['due_to']._loaded_options = None
+  _globals['_LISTDEBTSREQUEST'].fields_by_name['due_to']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
   _globals['_GETDEBTREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_CREATEDEBTFILEPROFILEREQUEST'].fields_by_name['profile']._loaded_options = None
@@ -96,6 +119,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFiles']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\033\022\r/v1/debtFilesZ\n\022\010/history'
   _globals['_DEBTFILESERVICE'].methods_by_name['WatchDebtFile']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['WatchDebtFile']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\032\022\030/v1/debtFiles/{id}:watch'
+  _globals['_DEBTFILESERVICE'].methods_by_name['CancelDebtFile']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['CancelDebtFile']._serialized_options = b'\220\002\002\212\265\030\r\n\013debts:write\202\323\344\223\002\036\"\031/v1/debtFiles/{id}:cancel:\001*'
+  _globals['_DEBTFILESERVICE'].methods_by_name['RollBackDebtFile']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['RollBackDebtFile']._serialized_options = b'\220\002\002\212\265\030\r\n\013debts:write\202\323\344\223\002 \"\033/v1/debtFiles/{id}:rollback:\001*'
   _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileRejects']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileRejects']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\034\022\032/v1/debtFiles/{id}/rejects'
   _globals['_DEBTFILESERVICE'].methods_by_name['DownloadDebtFileRejects']._loaded_options = None
@@ -108,38 +135,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTFILESERVICE'].methods_by_name['ListDebtFileProfiles']._serialized_options = b'\220\002\001\212\265\030\031\n\ndebts:read\n\013debts:write\202\323\344\223\002\026\022\024/v1/debtFileProfiles'
   _globals['_DEBTFILESERVICE'].methods_by_name['DeleteDebtFileProfile']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['DeleteDebtFileProfile']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\033*\031/v1/debtFileProfiles/{id}'
+  _globals['_DEBTFILESERVICE'].methods_by_name['ListDebts']._loaded_options = None
+  _globals['_DEBTFILESERVICE'].methods_by_name['ListDebts']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\013\022\t/v1/debts'
   _globals['_DEBTFILESERVICE'].methods_by_name['GetDebt']._loaded_options = None
   _globals['_DEBTFILESERVICE'].methods_by_name['GetDebt']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\020\022\016/v1/debts/{id}'
-  _globals['_UPLOADDEBTFILEREQUEST']._serialized_start=287
-  _globals['_UPLOADDEBTFILEREQUEST']._serialized_end=742
-  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_start=414
-  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_end=727
-  _globals['_GETDEBTFILEREQUEST']._serialized_start=744
-  _globals['_GETDEBTFILEREQUEST']._serialized_end=791
-  _globals['_LISTDEBTFILESREQUEST']._serialized_start=793
-  _globals['_LISTDEBTFILESREQUEST']._serialized_end=899
-  _globals['_LISTDEBTFILESRESPONSE']._serialized_start=901
-  _globals['_LISTDEBTFILESRESPONSE']._serialized_end=1020
-  _globals['_WATCHDEBTFILEREQUEST']._serialized_start=1022
-  _globals['_WATCHDEBTFILEREQUEST']._serialized_end=1071
-  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_start=1073
-  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_end=1186
-  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_start=1188
-  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_end=1296
-  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_start=1298
-  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_end=1357
-  _globals['_GETDEBTREQUEST']._serialized_start=1359
-  _globals['_GETDEBTREQUEST']._serialized_end=1402
-  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_start=1404
-  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_end=1501
-  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_start=1503
-  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_end=1557
-  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_start=1559
-  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_end=1646
-  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_start=1648
-  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_end=1759
-  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_start=1761
-  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_end=1818
-  _globals['_DEBTFILESERVICE']._serialized_start=1821
-  _globals['_DEBTFILESERVICE']._serialized_end=3650
+  _globals['_UPLOADDEBTFILEREQUEST']._serialized_start=320
+  _globals['_UPLOADDEBTFILEREQUEST']._serialized_end=868
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_start=447
+  _globals['_UPLOADDEBTFILEREQUEST_METADATA']._serialized_end=853
+  _globals['_GETDEBTFILEREQUEST']._serialized_start=870
+  _globals['_GETDEBTFILEREQUEST']._serialized_end=917
+  _globals['_LISTDEBTFILESREQUEST']._serialized_start=920
+  _globals['_LISTDEBTFILESREQUEST']._serialized_end=1212
+  _globals['_LISTDEBTFILESRESPONSE']._serialized_start=1214
+  _globals['_LISTDEBTFILESRESPONSE']._serialized_end=1333
+  _globals['_CANCELDEBTFILEREQUEST']._serialized_start=1335
+  _globals['_CANCELDEBTFILEREQUEST']._serialized_end=1385
+  _globals['_ROLLBACKDEBTFILEREQUEST']._serialized_start=1387
+  _globals['_ROLLBACKDEBTFILEREQUEST']._serialized_end=1439
+  _globals['_WATCHDEBTFILEREQUEST']._serialized_start=1441
+  _globals['_WATCHDEBTFILEREQUEST']._serialized_end=1490
+  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_start=1492
+  _globals['_LISTDEBTFILEREJECTSREQUEST']._serialized_end=1605
+  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_start=1608
+  _globals['_LISTDEBTFILEREJECTSRESPONSE']._serialized_end=1840
+  _globals['_LISTDEBTFILEREJECTSRESPONSE_REASONCOUNT']._serialized_start=1797
+  _globals['_LISTDEBTFILEREJECTSRESPONSE_REASONCOUNT']._serialized_end=1840
+  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_start=1842
+  _globals['_DOWNLOADDEBTFILEREJECTSREQUEST']._serialized_end=1901
+  _globals['_LISTDEBTSREQUEST']._serialized_start=1904
+  _globals['_LISTDEBTSREQUEST']._serialized_end=2195
+  _globals['_LISTDEBTSRESPONSE']._serialized_start=2197
+  _globals['_LISTDEBTSRESPONSE']._serialized_end=2283
+  _globals['_GETDEBTREQUEST']._serialized_start=2285
+  _globals['_GETDEBTREQUEST']._serialized_end=2328
+  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_start=2330
+  _globals['_CREATEDEBTFILEPROFILEREQUEST']._serialized_end=2427
+  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_start=2429
+  _globals['_GETDEBTFILEPROFILEREQUEST']._serialized_end=2483
+  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_start=2485
+  _globals['_LISTDEBTFILEPROFILESREQUEST']._serialized_end=2572
+  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_start=2574
+  _globals['_LISTDEBTFILEPROFILESRESPONSE']._serialized_end=2685
+  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_start=2687
+  _globals['_DELETEDEBTFILEPROFILEREQUEST']._serialized_end=2744
+  _globals['_DEBTFILESERVICE']._serialized_start=2747
+  _globals['_DEBTFILESERVICE']._serialized_end=5017
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,16 @@ class DebtFileServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.WatchDebtFileRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
                 _registered_method=True)
+        self.CancelDebtFile = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/CancelDebtFile',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CancelDebtFileRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
+                _registered_method=True)
+        self.RollBackDebtFile = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/RollBackDebtFile',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.RollBackDebtFileRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
+                _registered_method=True)
         self.ListDebtFileRejects = channel.unary_unary(
                 '/tocsin.ingestion.v1.DebtFileService/ListDebtFileRejects',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtFileRejectsRequest.SerializeToString,
@@ -89,6 +99,11 @@ class DebtFileServiceStub:
                 '/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListDebts = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtFileService/ListDebts',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsResponse.FromString,
                 _registered_method=True)
         self.GetDebt = channel.unary_unary(
                 '/tocsin.ingestion.v1.DebtFileService/GetDebt',
@@ -129,6 +144,26 @@ class DebtFileServiceServicer:
 
     def WatchDebtFile(self, request, context):
         """WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDebtFile(self, request, context):
+        """CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+        invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+        one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackDebtFile(self, request, context):
+        """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+        ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+        ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+        that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+        off, the same call goes on with what is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +214,13 @@ class DebtFileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDebts(self, request, context):
+        """ListDebts returns registered debts: of one file by line, of all by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDebt(self, request, context):
         """GetDebt returns one registered debt.
         """
@@ -207,6 +249,16 @@ def add_DebtFileServiceServicer_to_server(servicer, server):
             'WatchDebtFile': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchDebtFile,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.WatchDebtFileRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.SerializeToString,
+            ),
+            'CancelDebtFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDebtFile,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CancelDebtFileRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.SerializeToString,
+            ),
+            'RollBackDebtFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackDebtFile,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.RollBackDebtFileRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.SerializeToString,
             ),
             'ListDebtFileRejects': grpc.unary_unary_rpc_method_handler(
@@ -238,6 +290,11 @@ def add_DebtFileServiceServicer_to_server(servicer, server):
                     servicer.DeleteDebtFileProfile,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'ListDebts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDebts,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsResponse.SerializeToString,
             ),
             'GetDebt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDebt,
@@ -355,6 +412,60 @@ class DebtFileService:
             target,
             '/tocsin.ingestion.v1.DebtFileService/WatchDebtFile',
             tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.WatchDebtFileRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDebtFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/CancelDebtFile',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.CancelDebtFileRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackDebtFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/RollBackDebtFile',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.RollBackDebtFileRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
             options,
             channel_credentials,
@@ -518,6 +629,33 @@ class DebtFileService:
             '/tocsin.ingestion.v1.DebtFileService/DeleteDebtFileProfile',
             tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.DeleteDebtFileProfileRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDebts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtFileService/ListDebts',
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__service__pb2.ListDebtsResponse.FromString,
             options,
             channel_credentials,
             insecure,

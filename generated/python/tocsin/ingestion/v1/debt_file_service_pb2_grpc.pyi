@@ -51,6 +51,18 @@ class DebtFileServiceStub:
     """ListDebtFiles returns files, newest first. `/history?page=&pageSize=` is the same with page numbers."""
     WatchDebtFile: _grpc.UnaryStreamMultiCallable[_debt_file_service_pb2.WatchDebtFileRequest, _debt_file_pb2.DebtFile]
     """WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state."""
+    CancelDebtFile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.CancelDebtFileRequest, _debt_file_pb2.DebtFile]
+    """CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+    invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+    one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+    """
+    RollBackDebtFile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.RollBackDebtFileRequest, _debt_file_pb2.DebtFile]
+    """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+    ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+    that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+    off, the same call goes on with what is left.
+    """
     ListDebtFileRejects: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileRejectsRequest, _debt_file_service_pb2.ListDebtFileRejectsResponse]
     """ListDebtFileRejects returns the rows that were not accepted, by line."""
     DownloadDebtFileRejects: _grpc.UnaryStreamMultiCallable[_debt_file_service_pb2.DownloadDebtFileRejectsRequest, _httpbody_pb2.HttpBody]
@@ -68,6 +80,8 @@ class DebtFileServiceStub:
     """ListDebtFileProfiles returns profiles by id."""
     DeleteDebtFileProfile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.DeleteDebtFileProfileRequest, _empty_pb2.Empty]
     """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
+    ListDebts: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtsRequest, _debt_file_service_pb2.ListDebtsResponse]
+    """ListDebts returns registered debts: of one file by line, of all by id."""
     GetDebt: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtRequest, _debt_file_pb2.Debt]
     """GetDebt returns one registered debt."""
 
@@ -91,6 +105,18 @@ class DebtFileServiceAsyncStub(DebtFileServiceStub):
     """ListDebtFiles returns files, newest first. `/history?page=&pageSize=` is the same with page numbers."""
     WatchDebtFile: _aio.UnaryStreamMultiCallable[_debt_file_service_pb2.WatchDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
     """WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state."""
+    CancelDebtFile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.CancelDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
+    """CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+    invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+    one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+    """
+    RollBackDebtFile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.RollBackDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
+    """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+    ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+    that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+    off, the same call goes on with what is left.
+    """
     ListDebtFileRejects: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtFileRejectsRequest, _debt_file_service_pb2.ListDebtFileRejectsResponse]  # type: ignore[assignment]
     """ListDebtFileRejects returns the rows that were not accepted, by line."""
     DownloadDebtFileRejects: _aio.UnaryStreamMultiCallable[_debt_file_service_pb2.DownloadDebtFileRejectsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
@@ -108,6 +134,8 @@ class DebtFileServiceAsyncStub(DebtFileServiceStub):
     """ListDebtFileProfiles returns profiles by id."""
     DeleteDebtFileProfile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.DeleteDebtFileProfileRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
+    ListDebts: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.ListDebtsRequest, _debt_file_service_pb2.ListDebtsResponse]  # type: ignore[assignment]
+    """ListDebts returns registered debts: of one file by line, of all by id."""
     GetDebt: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.GetDebtRequest, _debt_file_pb2.Debt]  # type: ignore[assignment]
     """GetDebt returns one registered debt."""
 
@@ -152,6 +180,30 @@ class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_debt_file_pb2.DebtFile], _abc.AsyncIterator[_debt_file_pb2.DebtFile]]:
         """WatchDebtFile streams the file's progress, at most four times a second, and ends with its final state."""
+
+    @_abc_1.abstractmethod
+    def CancelDebtFile(
+        self,
+        request: _debt_file_service_pb2.CancelDebtFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_pb2.DebtFile, _abc.Awaitable[_debt_file_pb2.DebtFile]]:
+        """CancelDebtFile stops a file that is being received or processed. Rows that are registered by then stay, and their
+        invoices go out, unless the file is rolled back. FAILED_PRECONDITION (DEBT_FILE_STATE) when it has ended already;
+        one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackDebtFile(
+        self,
+        request: _debt_file_service_pb2.RollBackDebtFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_pb2.DebtFile, _abc.Awaitable[_debt_file_pb2.DebtFile]]:
+        """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
+        ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
+        ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+        that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
+        off, the same call goes on with what is left.
+        """
 
     @_abc_1.abstractmethod
     def ListDebtFileRejects(
@@ -205,6 +257,14 @@ class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """DeleteDebtFileProfile removes a profile; files that were read by it stay as they are."""
+
+    @_abc_1.abstractmethod
+    def ListDebts(
+        self,
+        request: _debt_file_service_pb2.ListDebtsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_service_pb2.ListDebtsResponse, _abc.Awaitable[_debt_file_service_pb2.ListDebtsResponse]]:
+        """ListDebts returns registered debts: of one file by line, of all by id."""
 
     @_abc_1.abstractmethod
     def GetDebt(

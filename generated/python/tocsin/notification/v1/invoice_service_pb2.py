@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xac\x03\n\x07Invoice\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x05 \x01(\t\x12\x11\n\tdebt_file\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmail_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64oubtful\x18\x0c \x01(\x08\"O\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\n\n\x06STORED\x10\x02\x12\n\n\x06MAILED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\"0\n\x11GetInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xad\x01\n\x13ListInvoicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12>\n\x05state\x18\x04 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"b\n\x14ListInvoicesResponse\x12\x31\n\x08invoices\x18\x01 \x03(\x0b\x32\x1f.tocsin.notification.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x16\x44ownloadInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"2\n\x13RetryInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xef\x01\n\rInvoiceFilter\x12\x42\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x0c\xbaH\t\x82\x01\x06\x18\x00\x18\x02\x18\x04\x12\x1c\n\tdebt_file\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12*\n\x04\x63ode\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_.]{0,64}$\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x14RetryInvoicesRequest\x12\x41\n\x06\x66ilter\x18\x01 \x01(\x0b\x32%.tocsin.notification.v1.InvoiceFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"6\n\x15RetryInvoicesResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\x32\xf4\x05\n\x0eInvoiceService\x12\x88\x01\n\nGetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x12\x92\x01\n\x0cListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"\'\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/invoices\x12\x93\x01\n\x0cRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/invoices/{debt}:retry:\x01*\x12\x9c\x01\n\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/invoices:retry:\x01*\x12\x8c\x01\n\x0f\x44ownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbb\x03\n\x07Invoice\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x05 \x01(\t\x12\x11\n\tdebt_file\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmail_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64oubtful\x18\x0c \x01(\x08\"^\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\n\n\x06STORED\x10\x02\x12\n\n\x06MAILED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\"0\n\x11GetInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xad\x01\n\x13ListInvoicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12>\n\x05state\x18\x04 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"b\n\x14ListInvoicesResponse\x12\x31\n\x08invoices\x18\x01 \x03(\x0b\x32\x1f.tocsin.notification.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x14\x43ountInvoicesRequest\x12\x1c\n\tdebt_file\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\"\xad\x01\n\x15\x43ountInvoicesResponse\x12\x43\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x33.tocsin.notification.v1.CountInvoicesResponse.Count\x1aO\n\x05\x43ount\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\x10\n\x08invoices\x18\x02 \x01(\x03\"5\n\x16\x44ownloadInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"2\n\x13RetryInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xef\x01\n\rInvoiceFilter\x12\x42\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x0c\xbaH\t\x82\x01\x06\x18\x00\x18\x02\x18\x04\x12\x1c\n\tdebt_file\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12*\n\x04\x63ode\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_.]{0,64}$\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x14RetryInvoicesRequest\x12\x41\n\x06\x66ilter\x18\x01 \x01(\x0b\x32%.tocsin.notification.v1.InvoiceFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"6\n\x15RetryInvoicesResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\x32\x92\x07\n\x0eInvoiceService\x12\x88\x01\n\nGetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x12\x92\x01\n\x0cListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"\'\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/invoices\x12\x93\x01\n\x0cRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/invoices/{debt}:retry:\x01*\x12\x9c\x01\n\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/invoices:retry:\x01*\x12\x9b\x01\n\rCountInvoices\x12,.tocsin.notification.v1.CountInvoicesRequest\x1a-.tocsin.notification.v1.CountInvoicesResponse\"-\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/invoices:count\x12\x8c\x01\n\x0f\x44ownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoiceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINVOICESREQUEST'].fields_by_name['debt_file']._serialized_options = b'\272H\006r\004\220\265\030\001'
   _globals['_LISTINVOICESREQUEST'].fields_by_name['state']._loaded_options = None
   _globals['_LISTINVOICESREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_COUNTINVOICESREQUEST'].fields_by_name['debt_file']._loaded_options = None
+  _globals['_COUNTINVOICESREQUEST'].fields_by_name['debt_file']._serialized_options = b'\272H\006r\004\220\265\030\001'
   _globals['_DOWNLOADINVOICEREQUEST'].fields_by_name['debt']._loaded_options = None
   _globals['_DOWNLOADINVOICEREQUEST'].fields_by_name['debt']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_RETRYINVOICEREQUEST'].fields_by_name['debt']._loaded_options = None
@@ -69,28 +71,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOICESERVICE'].methods_by_name['RetryInvoice']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\036\"\031/v1/invoices/{debt}:retry:\001*'
   _globals['_INVOICESERVICE'].methods_by_name['RetryInvoices']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['RetryInvoices']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\027\"\022/v1/invoices:retry:\001*'
+  _globals['_INVOICESERVICE'].methods_by_name['CountInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['CountInvoices']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\024\022\022/v1/invoices:count'
   _globals['_INVOICESERVICE'].methods_by_name['DownloadInvoice']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['DownloadInvoice']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\032\022\030/v1/debts/{debt}/invoice'
   _globals['_INVOICE']._serialized_start=258
-  _globals['_INVOICE']._serialized_end=686
+  _globals['_INVOICE']._serialized_end=701
   _globals['_INVOICE_STATE']._serialized_start=607
-  _globals['_INVOICE_STATE']._serialized_end=686
-  _globals['_GETINVOICEREQUEST']._serialized_start=688
-  _globals['_GETINVOICEREQUEST']._serialized_end=736
-  _globals['_LISTINVOICESREQUEST']._serialized_start=739
-  _globals['_LISTINVOICESREQUEST']._serialized_end=912
-  _globals['_LISTINVOICESRESPONSE']._serialized_start=914
-  _globals['_LISTINVOICESRESPONSE']._serialized_end=1012
-  _globals['_DOWNLOADINVOICEREQUEST']._serialized_start=1014
-  _globals['_DOWNLOADINVOICEREQUEST']._serialized_end=1067
-  _globals['_RETRYINVOICEREQUEST']._serialized_start=1069
-  _globals['_RETRYINVOICEREQUEST']._serialized_end=1119
-  _globals['_INVOICEFILTER']._serialized_start=1122
-  _globals['_INVOICEFILTER']._serialized_end=1361
-  _globals['_RETRYINVOICESREQUEST']._serialized_start=1364
-  _globals['_RETRYINVOICESREQUEST']._serialized_end=1497
-  _globals['_RETRYINVOICESRESPONSE']._serialized_start=1499
-  _globals['_RETRYINVOICESRESPONSE']._serialized_end=1553
-  _globals['_INVOICESERVICE']._serialized_start=1556
-  _globals['_INVOICESERVICE']._serialized_end=2312
+  _globals['_INVOICE_STATE']._serialized_end=701
+  _globals['_GETINVOICEREQUEST']._serialized_start=703
+  _globals['_GETINVOICEREQUEST']._serialized_end=751
+  _globals['_LISTINVOICESREQUEST']._serialized_start=754
+  _globals['_LISTINVOICESREQUEST']._serialized_end=927
+  _globals['_LISTINVOICESRESPONSE']._serialized_start=929
+  _globals['_LISTINVOICESRESPONSE']._serialized_end=1027
+  _globals['_COUNTINVOICESREQUEST']._serialized_start=1029
+  _globals['_COUNTINVOICESREQUEST']._serialized_end=1081
+  _globals['_COUNTINVOICESRESPONSE']._serialized_start=1084
+  _globals['_COUNTINVOICESRESPONSE']._serialized_end=1257
+  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_start=1178
+  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_end=1257
+  _globals['_DOWNLOADINVOICEREQUEST']._serialized_start=1259
+  _globals['_DOWNLOADINVOICEREQUEST']._serialized_end=1312
+  _globals['_RETRYINVOICEREQUEST']._serialized_start=1314
+  _globals['_RETRYINVOICEREQUEST']._serialized_end=1364
+  _globals['_INVOICEFILTER']._serialized_start=1367
+  _globals['_INVOICEFILTER']._serialized_end=1606
+  _globals['_RETRYINVOICESREQUEST']._serialized_start=1609
+  _globals['_RETRYINVOICESREQUEST']._serialized_end=1742
+  _globals['_RETRYINVOICESRESPONSE']._serialized_start=1744
+  _globals['_RETRYINVOICESRESPONSE']._serialized_end=1798
+  _globals['_INVOICESERVICE']._serialized_start=1801
+  _globals['_INVOICESERVICE']._serialized_end=2715
 # @@protoc_insertion_point(module_scope)

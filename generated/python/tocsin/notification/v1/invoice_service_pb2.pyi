@@ -24,11 +24,13 @@ class Invoice(_message.Message):
         STORED: _ClassVar[Invoice.State]
         MAILED: _ClassVar[Invoice.State]
         FAILED: _ClassVar[Invoice.State]
+        CANCELLED: _ClassVar[Invoice.State]
     STATE_UNSPECIFIED: Invoice.State
     PENDING: Invoice.State
     STORED: Invoice.State
     MAILED: Invoice.State
     FAILED: Invoice.State
+    CANCELLED: Invoice.State
     DEBT_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +82,25 @@ class ListInvoicesResponse(_message.Message):
     invoices: _containers.RepeatedCompositeFieldContainer[Invoice]
     next_page_token: str
     def __init__(self, invoices: _Optional[_Iterable[_Union[Invoice, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CountInvoicesRequest(_message.Message):
+    __slots__ = ("debt_file",)
+    DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
+    debt_file: str
+    def __init__(self, debt_file: _Optional[str] = ...) -> None: ...
+
+class CountInvoicesResponse(_message.Message):
+    __slots__ = ("counts",)
+    class Count(_message.Message):
+        __slots__ = ("state", "invoices")
+        STATE_FIELD_NUMBER: _ClassVar[int]
+        INVOICES_FIELD_NUMBER: _ClassVar[int]
+        state: Invoice.State
+        invoices: int
+        def __init__(self, state: _Optional[_Union[Invoice.State, str]] = ..., invoices: _Optional[int] = ...) -> None: ...
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[CountInvoicesResponse.Count]
+    def __init__(self, counts: _Optional[_Iterable[_Union[CountInvoicesResponse.Count, _Mapping]]] = ...) -> None: ...
 
 class DownloadInvoiceRequest(_message.Message):
     __slots__ = ("debt",)

@@ -56,6 +56,11 @@ class InvoiceServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.SerializeToString,
                 response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.FromString,
                 _registered_method=True)
+        self.CountInvoices = channel.unary_unary(
+                '/tocsin.notification.v1.InvoiceService/CountInvoices',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesResponse.FromString,
+                _registered_method=True)
         self.DownloadInvoice = channel.unary_unary(
                 '/tocsin.notification.v1.InvoiceService/DownloadInvoice',
                 request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.DownloadInvoiceRequest.SerializeToString,
@@ -97,6 +102,13 @@ class InvoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountInvoices(self, request, context):
+        """CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadInvoice(self, request, context):
         """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
         """
@@ -126,6 +138,11 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     servicer.RetryInvoices,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.FromString,
                     response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.SerializeToString,
+            ),
+            'CountInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountInvoices,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesResponse.SerializeToString,
             ),
             'DownloadInvoice': grpc.unary_unary_rpc_method_handler(
                     servicer.DownloadInvoice,
@@ -242,6 +259,33 @@ class InvoiceService:
             '/tocsin.notification.v1.InvoiceService/RetryInvoices',
             tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesRequest.SerializeToString,
             tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.RetryInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.InvoiceService/CountInvoices',
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CountInvoicesResponse.FromString,
             options,
             channel_credentials,
             insecure,

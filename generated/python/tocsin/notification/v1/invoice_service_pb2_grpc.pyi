@@ -46,6 +46,8 @@ class InvoiceServiceStub:
     """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
     comes.
     """
+    CountInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]
+    """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]
     """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
 
@@ -66,6 +68,8 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
     comes.
     """
+    CountInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]  # type: ignore[assignment]
+    """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
 
@@ -107,6 +111,14 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
         comes.
         """
+
+    @_abc_1.abstractmethod
+    def CountInvoices(
+        self,
+        request: _invoice_service_pb2.CountInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.CountInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.CountInvoicesResponse]]:
+        """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
 
     @_abc_1.abstractmethod
     def DownloadInvoice(

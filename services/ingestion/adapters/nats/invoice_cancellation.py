@@ -1,0 +1,49 @@
+"""`InvoiceCancellation` over NATS: requests to whichever replica of notification answers first."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+
+import nats.errors
+from google.protobuf.message import DecodeError
+
+from services.chassis.errors import Unavailable
+from services.chassis.nats.connection import NatsConnection
+from services.chassis.nats.topology import INVOICE_CANCELLATION_SUBJECT
+from tocsin.calls.v1.invoice_cancellation_pb2 import CancelInvoicesRequest, CancelInvoicesResponse
+
+PAGE = 1000
+"""Debts of one answer; fewer are the last ones."""
+
+
+class NatsInvoiceCancellation:
+    """Waits `patience` at the most for each answer."""
+
+    def __init__(self, connection: NatsConnection, patience: timedelta = timedelta(seconds=10)) -> None:
+        self._connection = connection
+        self._patience = patience
+
+    async def cancel(self, file_id: str) -> AsyncGenerator[Sequence[str]]:
+        """See `InvoiceCancellation`."""
+        after = ""
+        while True:
+            answer = await self._ask(CancelInvoicesRequest(debt_file=file_id, after=after))
+            if answer.unfinished:
+                continue
+            if answer.kept:
+                yield list(answer.kept)
+                after = answer.kept[-1]
+            if len(answer.kept) < PAGE:
+                return
+
+    async def _ask(self, asked: CancelInvoicesRequest) -> CancelInvoicesResponse:
+        subject = self._connection.names.subject(INVOICE_CANCELLATION_SUBJECT)
+        try:
+            answer = await self._connection.nc.request(
+                subject, asked.SerializeToString(), timeout=self._patience.total_seconds()
+            )
+            return CancelInvoicesResponse.FromString(answer.data)
+        except (nats.errors.Error, TimeoutError, OSError, DecodeError) as error:
+            raise Unavailable(
+                "the notification service does not say which invoices have gone out; no debt was removed, try again",
+                retry_after=timedelta(seconds=5),
+            ) from error

@@ -1,0 +1,191 @@
+"""`tocsin upload` and `tocsin debts`: what they ask, what people read, and the exit codes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.cli.commands import upload
+from services.cli.debt_file_progress import DebtFileProgress
+from services.cli.main import run
+from tests.unit.cli.test_question_commands import Put, edge
+
+__all__ = ["edge"]
+ID = "0197c0de-0000-7000-8000-000000000001"
+
+
+def told(**file: Any) -> dict[str, Any]:
+    return {"id": ID, "filename": "debts.csv", "state": "COMPLETED", "rows": "3", "accepted": "3", **file}
+
+
+class Desk:
+    """Answers like the service: how the file ends, and its rejects."""
+
+    def __init__(self, end: dict[str, Any], rejects: list[dict[str, Any]] | None = None) -> None:
+        self.end, self.rejects = end, rejects or []
+        self.counts = [{"state": "MAILED", "invoices": "2"}, {"state": "FAILED", "invoices": "1"}]
+
+    def __call__(self, request: httpx.Request) -> Any:
+        match request.method, request.url.path:
+            case "POST", "/v1/debtFiles":
+                assert request.read() == b"name\nAnn\n"
+                return self.end
+            case "GET", path if path.endswith(":watch"):
+                going = self.end | {"state": "PROCESSING", "rows": "1"}
+                lines = [f"data: {json.dumps(file)}\n\n" for file in (going, self.end)]
+                return httpx.Response(200, text="".join(lines), headers={"content-type": "text/event-stream"})
+            case "GET", path if path.endswith("/rejects"):
+                reasons = [{"reason": "EMAIL_INVALID", "rows": str(len(self.rejects))}]
+                return {"rejects": self.rejects[:10], "reasons": reasons}
+            case "GET", "/v1/invoices:count":
+                return {"counts": self.counts}
+            case "POST", path if path.endswith((":rollback", ":cancel")):
+                return self.end
+            case _:
+                return httpx.Response(404, json={"detail": f"no {request.url.path}"})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "debts.csv"
+    path.write_text("name\nAnn\n")
+    return path
+
+
+def test_an_upload_shows_its_id_its_phases_and_its_end(
+    edge: Put, capsys: pytest.CaptureFixture[str], file: Path
+) -> None:
+    fake = edge(Desk(told()))
+    assert run(["upload", str(file), "--follow"]) == 0
+    shown = capsys.readouterr().out
+    sent = next(one for one in fake.asked if one.method == "POST")
+    made = sent.url.params["id"]
+    assert f"debt file {made}: debts.csv" in shown
+    assert any(one.url.path == f"/v1/debtFiles/{made}:watch" for one in fake.asked)
+    assert "COMPLETED" in shown
+    assert "2 of 3, 1 failed" in shown
+
+
+def test_rejects_are_told_by_reason_and_where_the_others_are(
+    edge: Put, capsys: pytest.CaptureFixture[str], file: Path
+) -> None:
+    rejects = [{"line": str(n), "brokenRules": [{"column": "email", "message": "is no address"}]} for n in range(2, 14)]
+    edge(Desk(told(state="COMPLETED_WITH_REJECTS", rows="15", rejected="12"), rejects))
+    assert run(["upload", str(file)]) == 1
+    said = capsys.readouterr()
+    assert "EMAIL_INVALID" in said.out
+    assert f"tocsin debts rejects {ID}" in said.out
+    assert "12 of 15 rows were rejected" in said.err
+
+
+def test_a_dry_run_says_that_nothing_was_registered(edge: Put, capsys: pytest.CaptureFixture[str], file: Path) -> None:
+    edge(Desk(told(dryRun=True)))
+    assert run(["upload", str(file), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing was registered" in shown
+    assert "would be accepted" in shown
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "ROLLED_BACK"])
+def test_a_file_that_did_not_go_through_ends_with_an_exit_code(
+    edge: Put, capsys: pytest.CaptureFixture[str], file: Path, state: str
+) -> None:
+    edge(Desk(told(state=state, error="why it was")))
+    assert run(["upload", str(file), "--json"]) == 1
+    said = capsys.readouterr()
+    assert f"{state}: why it was" in said.err
+    assert json.loads(said.out)["debtFile"]["state"] == state
+
+
+def test_a_connection_that_breaks_after_the_last_byte_is_no_failure(
+    edge: Put, capsys: pytest.CaptureFixture[str], file: Path
+) -> None:
+    desk = Desk(told())
+
+    def answer(request: httpx.Request) -> Any:
+        if request.method == "POST":
+            request.read()
+            raise httpx.ReadError("cut")
+        return desk(request)
+
+    edge(answer)
+    assert run(["upload", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["debtFile"]["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(("sent", "said"), [(True, "tocsin debts show"), (False, "nothing was registered")])
+def test_who_interrupts_hears_what_goes_on(
+    edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, file: Path, sent: bool, said: str
+) -> None:
+    edge(Desk(told()))
+
+    def counted(progress: DebtFileProgress, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        progress.sent = sent
+        raise KeyboardInterrupt
+        yield b""
+
+    monkeypatch.setattr(DebtFileProgress, "counted", counted)
+    assert run(["upload", str(file)]) == 130
+    assert said in capsys.readouterr().err
+    assert upload.upload.__doc__
+
+
+def test_a_rollback_that_leaves_debts_says_so(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    edge(Desk(told(state="ROLLED_BACK", rolledBack="1", kept="2")))
+    assert run(["debts", "rollback", ID]) == 1
+    said = capsys.readouterr()
+    assert "2 debts stay, because their invoices are out" in said.err
+    assert "rolled back" in said.out
+    edge(Desk(told(state="ROLLED_BACK", rolledBack="3")))
+    assert run(["debts", "rollback", ID]) == 0
+
+
+def test_lists_ask_for_what_is_given(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    file = told(createTime="2026-11-30T10:00:00Z", rejected="1")
+    fake = edge(lambda request: {"debtFiles": [file], "totalSize": "7"})
+    assert run(["debts", "files", "--state", "completed", "--name", "deb", "--limit", "1"]) == 0
+    assert dict(fake.asked[0].url.params) == {"states": "COMPLETED", "filename": "deb", "pageSize": "1"}
+    assert "1 of 7" in capsys.readouterr().out
+    assert run(["debts", "files", "--state", "done"]) == 2
+    debt = {"id": "D1", "name": "Ann", "email": "a@example.test", "amount": "1.50", "dueDate": "2027-01-31"}
+    fake = edge(lambda request: {"debts": [debt | {"currency": "EUR"}]})
+    assert run(["debts", "list", "--file", ID, "--due-to", "2027-12-31"]) == 0
+    assert dict(fake.asked[0].url.params) == {"debtFile": ID, "dueTo": "2027-12-31", "pageSize": "50"}
+    assert "1.50 EUR" in capsys.readouterr().out
+
+
+def test_one_is_shown_by_the_kind_of_its_id(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/v1/debts/D1":
+            return {"id": "D1", "name": "Ann"}
+        if request.url.path == "/v1/invoices/D1":
+            return {"debt": "D1", "state": "MAILED"}
+        if request.url.path == f"/v1/debtFiles/{ID}":
+            return told()
+        return {"counts": [{"state": "STORED", "invoices": "1200"}]}
+
+    edge(answer)
+    assert run(["debts", "show", "D1"]) == 0
+    assert "MAILED" in capsys.readouterr().out
+    assert run(["debts", "show", ID]) == 0
+    assert "1,200" in capsys.readouterr().out
+
+
+def test_failed_invoices_of_a_file_are_retried_until_none_is_left(
+    edge: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([{"retried": 10000, "more": True}, {"retried": 5}])
+    fake = edge(lambda request: next(answers))
+    assert run(["debts", "retry", ID]) == 0
+    assert "10,005 invoices are tried again" in capsys.readouterr().out
+    assert json.loads(fake.asked[0].content) == {"filter": {"debtFile": ID}, "dryRun": False}
+
+
+def test_rejects_are_written_as_they_come(edge: Put, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    edge(lambda request: httpx.Response(200, content=b"\xef\xbb\xbfname,reason\n"))
+    target = tmp_path / "rejects.csv"
+    assert run(["debts", "rejects", ID, "--output", str(target)]) == 0
+    assert target.read_bytes() == b"\xef\xbb\xbfname,reason\n"
