@@ -518,6 +518,15 @@ async def test_currency_and_language_belong_to_a_debt(desk: Desk) -> None:
     assert (str(dinar.amount), dinar.currency, dinar.language, dinar.line) == ("1.500", "KWD", "", 3)
 
 
+async def test_a_debt_of_old_that_has_no_currency_is_the_same_in_any(desk: Desk) -> None:
+    await desk.processed([row("old"), row("older")])
+    rows = [[*row("old"), "EUR"], [*row("older", amount="7"), "EUR"]]
+    run = await desk.begun()
+    async with desk.store.registering(run) as writer:
+        block = parsed(content(rows, (*COLUMNS, OPTIONAL[0])))
+        assert await writer.store(writer.prepare(block)) == Counts(0, 1, 1)
+
+
 async def test_content_read_in_another_way_is_another_file(desk: Desk) -> None:
     first = await desk.begun(b"content")
     await desk.store.open(other := Run(new_id(), new_id(), timedelta(minutes=1), False, "de"), "debts.csv")

@@ -1,6 +1,7 @@
 """Finds lines and fields in a block of CSV, many at a time: what is plain. All else is for `csv_record.py`."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,9 +18,7 @@ _LF: Final = 0x0A
 _PLAIN_LEADS: Final = (*range(0xC3, 0xCA), 0xD0, 0xD1, *range(0xE4, 0xEA), 0xEB, 0xEC)
 """Letters of Latin and Cyrillic, and signs of Chinese, Japanese and Korean that are normal (NFC) whatever follows them
 within these. Other text is for the exact rules, which know what is invisible, directional or not normal."""
-_ODD: Final = np.array(
-    [byte < 0x20 or byte == 0x7F or (byte >= 0xC0 and byte not in _PLAIN_LEADS) for byte in range(256)], np.bool_
-)
+_ODD: Final = bytes(byte < 0x20 or byte == 0x7F or (byte >= 0xC0 and byte not in _PLAIN_LEADS) for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def scan(block: Bytes, delimiter: int, columns: int) -> Scan:
     total = len(ends)
     starts, ends = starts[kept], ends[kept]
     plain = ends - starts <= MAX_RECORD
-    odd = np.flatnonzero(_ODD[block] & (block != _LF) & (block != delimiter))
+    odd = np.flatnonzero(np.frombuffer(block.tobytes().translate(_odd_bytes(delimiter)), np.bool_))
     if odd.size:
         plain[_lines_of(odd, ends)] = False
     delimiters = np.flatnonzero(block == delimiter)
@@ -67,6 +66,12 @@ def scan(block: Bytes, delimiter: int, columns: int) -> Scan:
         plain[np.flatnonzero(plain)[~simple]] = False
         field_starts, field_ends = (field_starts + quoted)[simple], (field_ends - quoted)[simple]
     return Scan(starts, ends, kept, plain, field_starts, field_ends, total)
+
+
+@cache
+def _odd_bytes(delimiter: int) -> bytes:
+    """A table of what is neither text nor structure."""
+    return bytes(odd and byte not in {_LF, delimiter} for byte, odd in enumerate(_ODD))
 
 
 def _lines_of(places: Ints, ends: Ints) -> Ints:

@@ -18,6 +18,10 @@ def place(out: Bytes, at: Ints, source: Bytes, starts: Ints, sizes: Ints) -> Non
     several times as fast as moving byte by byte."""
     if not len(at):
         return
+    if (sizes == sizes[0]).all():
+        if size := int(sizes[0]):
+            windows(out, size)[at] = windows(source, size)[starts]
+        return
     order = np.argsort(sizes.astype(np.uint16), kind="stable")
     ordered, at, starts = sizes[order], at[order], starts[order]
     edges = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
