@@ -25,6 +25,7 @@ from services.notification.application.ports.invoices import Renderer, RenderFai
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice import Debt
+from services.notification.domain.payment_codes import load_code
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
 
@@ -79,6 +80,8 @@ async def try_issuer(settings: NotificationSettings, renderer: Renderer) -> None
     example = Debt(
         id="1", debt_file="1", name="1", government_id="1", email="", amount="1.00", due_date=today, issued=today
     )
+    if issuer.payment:
+        example = replace(example, currency=load_code(issuer.payment[0]).currency)
     try:
         await renderer.render([example])
     except RenderFailed as error:

@@ -1,12 +1,15 @@
 """Who invoices are from, as it stands on them."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.notification.domain.payment_codes import load_code
+
 _MOST_LINES, _LONGEST = 8, 100
-_FIELDS = ("name", "address", "contact", "tax_id", "bank", "logo")
+_FIELDS = ("name", "address", "contact", "tax_id", "bank", "logo", "payment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,8 @@ class Issuer:
     tax_id: str = ""
     bank: tuple[str, ...] = ()
     logo: str = ""
+    payment: tuple[Mapping[str, str], ...] = ()
+    """The codes by which people pay, as `payment_codes.load_code` takes them."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -27,8 +32,8 @@ class Issuer:
 
 
 def load_issuer(path: Path) -> Issuer:
-    """What a file in TOML says: name, address, contact, tax_id, bank, logo (beside the file). Raises ValueError for
-    what is missing, too much, or unknown, and OSError."""
+    """What a file in TOML says: name, address, contact, tax_id, bank, logo (beside the file), payment. Raises
+    ValueError for what is missing, too much, or unknown, and OSError."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -43,6 +48,11 @@ def load_issuer(path: Path) -> Issuer:
         if not picture.is_file():
             raise ValueError(f"{path}: there is no {picture}")
         logo = str(picture.resolve())
+    payment = given.get("payment", [])
+    if not isinstance(payment, list) or not all(isinstance(one, dict) for one in payment):
+        raise ValueError("payment is a list of tables: [[payment]]")
+    if len({type(load_code(one)) for one in payment}) < len(payment):
+        raise ValueError("payment has one table for each code at most")
     return Issuer(
         name=_text(given, "name"),
         address=_lines(given, "address"),
@@ -50,6 +60,7 @@ def load_issuer(path: Path) -> Issuer:
         tax_id=_text(given, "tax_id"),
         bank=_lines(given, "bank"),
         logo=logo,
+        payment=tuple(payment),
     )
 
 

@@ -1,0 +1,126 @@
+"""Codes that a bank's app reads from an invoice: who is paid, how much, and for what."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import ClassVar
+
+from services.notification.domain.boleto import Boleto
+
+_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", re.ASCII)
+_BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?", re.ASCII)
+_TXID = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
+
+
+class CodeImpossible(Exception):
+    """The debt cannot be paid by this code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What is to be paid, in the currency of the code."""
+
+    reference: str
+    amount: Decimal
+    due: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epc:
+    """A SEPA credit transfer (EPC069-12, version 2): euros to an IBAN."""
+
+    currency: ClassVar[str] = "EUR"
+    name: str
+    iban: str
+    bic: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        iban = self.iban.replace(" ", "").upper()
+        object.__setattr__(self, "iban", iban)
+        if not _IBAN.fullmatch(iban) or int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 != 1:
+            raise ValueError(f"iban {self.iban} has wrong check digits, or is none")
+        if self.bic and not _BIC.fullmatch(self.bic):
+            raise ValueError(f"bic {self.bic} is none")
+        if not 1 <= len(self.name) <= 70:
+            raise ValueError("name has 1 to 70 characters")
+
+    def payload(self, bill: Bill) -> str:
+        """What the code says. Raises CodeImpossible."""
+        if not Decimal("0.01") <= bill.amount <= Decimal("999999999.99"):
+            raise CodeImpossible("a SEPA code is for 0.01 to 999999999.99 EUR")
+        head = ("BCD", "002", "1", "SCT", self.bic, self.name, self.iban)
+        return "\n".join((*head, f"EUR{bill.amount:.2f}", "", "", bill.reference))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pix:
+    """A Pix payment in Brazil, "copia e cola" (the central bank's manual of the BR Code, an EMV QR code): reais to a
+    key."""
+
+    currency: ClassVar[str] = "BRL"
+    key: str
+    name: str
+    city: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if not 1 <= len(self.key) <= 77 or not self.key.isascii() or not self.key.isprintable():
+            raise ValueError("key is the Pix key, 1 to 77 ASCII characters")
+        if not _plain(self.name, 25) or not _plain(self.city, 15):
+            raise ValueError("name and city have a letter at least")
+
+    def payload(self, bill: Bill) -> str:
+        """What the code says; the reference is in it where it is of letters and digits. Raises CodeImpossible."""
+        if not Decimal("0.01") <= bill.amount <= Decimal("9999999999.99"):
+            raise CodeImpossible("a Pix code is for 0.01 to 9999999999.99 BRL")
+        return self.code(f"{bill.amount:.2f}", bill.reference if _TXID.fullmatch(bill.reference) else "***")
+
+    def code(self, amount: str, txid: str) -> str:
+        """For an amount, or for any where it is empty."""
+        account = _field("00", "br.gov.bcb.pix") + _field("01", self.key)
+        told = _field("00", "01") + _field("26", account) + _field("52", "0000") + _field("53", "986")
+        told += (_field("54", amount) if amount else "") + _field("58", "BR")
+        told += _field("59", _plain(self.name, 25)) + _field("60", _plain(self.city, 15))
+        told += _field("62", _field("05", txid)) + "6304"
+        return told + f"{_crc16(told.encode('ascii')):04X}"
+
+
+def load_code(given: Mapping[str, str]) -> Epc | Pix | Boleto:
+    """The code that a table of an issuer's file describes. Raises ValueError."""
+    kinds = {"epc": Epc, "pix": Pix, "boleto": Boleto}
+    rest = {name: value for name, value in given.items() if name != "code"}
+    kind = kinds.get(str(given.get("code")))
+    if kind is None:
+        raise ValueError(f"payment has code {given.get('code')!r}; it is one of {', '.join(kinds)}")
+    if any(not isinstance(value, str) for value in rest.values()):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"payment {given['code']} has texts only (in quotes)")
+    try:
+        return kind(**rest)
+    except TypeError as error:
+        what = str(error).removeprefix(f"{kind.__name__}.__init__() ")
+        raise ValueError(f"payment {given['code']}: {what}") from None
+
+
+def _field(id_: str, value: str) -> str:
+    return f"{id_}{len(value):02d}{value}"
+
+
+def _plain(text: str, longest: int) -> str:
+    """Without accents, as the code has it."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(one for one in apart if one.isascii() and one.isprintable())[:longest].strip()
+
+
+def _crc16(content: bytes) -> int:
+    """CRC-16 with the polynomial 0x1021 from 0xFFFF, as EMV asks."""
+    crc = 0xFFFF
+    for byte in content:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1
+        crc &= 0xFFFF
+    return crc
