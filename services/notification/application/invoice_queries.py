@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from services.notification.application.ports.invoices import DocumentStore, InvoiceStore
+from services.notification.application.ports.invoices import DocumentStore, InvoiceStore, Renderer, RenderFailed
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
 from services.notification.domain.invoice import Invoice, InvoiceState
@@ -11,9 +11,10 @@ from services.notification.domain.invoice import Invoice, InvoiceState
 class InvoiceQueries:
     """Handles queries of invoices."""
 
-    def __init__(self, store: InvoiceStore, documents: DocumentStore) -> None:
+    def __init__(self, store: InvoiceStore, documents: DocumentStore, renderer: Renderer) -> None:
         self._store = store
         self._documents = documents
+        self._renderer = renderer
 
     async def get(self, debt: str) -> Invoice:
         """Raises InvoiceNotFound."""
@@ -33,9 +34,19 @@ class InvoiceQueries:
         return await self._store.counts(debt_file)
 
     async def download(self, debt: str) -> bytes:
-        """The PDF. Raises InvoiceNotFound before it is made and after it has expired."""
-        place = (await self._store.get(debt)).place
-        content = None if place is None else await self._documents.get(place.object)
-        if place is None or content is None:
-            raise InvoiceNotFound("the PDF is not made yet, or has expired", metadata={"id": debt})
-        return content[place.offset : place.offset + place.length]
+        """The PDF; one that has expired is drawn again. Raises InvoiceNotFound before it is made first, and for one
+        that cannot be drawn any more."""
+        invoice = await self._store.get(debt)
+        place = invoice.place
+        if place is None:
+            raise InvoiceNotFound("the PDF is not made yet", metadata={"id": debt})
+        content = await self._documents.get(place.object)
+        if content is not None:
+            return content[place.offset : place.offset + place.length]
+        try:
+            [again] = await self._renderer.render([invoice.debt])
+        except RenderFailed as error:
+            raise InvoiceNotFound(
+                f"the PDF has expired, and cannot be drawn: {error}", metadata={"id": debt}
+            ) from error
+        return again

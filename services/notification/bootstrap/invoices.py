@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.chassis.app import Step
+from services.chassis.errors import Unavailable
 from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer
 from services.chassis.settings import Refused
@@ -39,6 +40,10 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     documents = JetStreamDocuments(
         base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
     )
+    try:
+        await documents.open()
+    except Unavailable as error:
+        log.warning("documents.later", error=error.message)  # with the first invoice
     renderer = await app.enter(wire_renderer(settings))
     await try_issuer(settings, renderer)
     changing = await app.enter(GroupCommit("invoices", store.change, limit=500, keep_abandoned=True))
@@ -55,7 +60,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     answers = invoice_cancellation_answers(base.nats, store)
     await answers.start()
     app.at_stop(Step.STOP_PULLING, "invoice cancellation", answers.stop)
-    servicer = InvoiceServicer(InvoiceQueries(store, documents), InvoiceRetries(store))
+    servicer = InvoiceServicer(InvoiceQueries(store, documents, renderer), InvoiceRetries(store))
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing
 

@@ -60,3 +60,14 @@ async def test_a_name_has_what_was_put_last(shelf: Shelf) -> None:
     await shelf.store.put("o", b"one")
     await shelf.store.put("o", b"two")
     assert await shelf.store.get("o") == b"two"
+
+
+async def test_a_bucket_keeps_what_it_holds_for_as_long_as_is_wanted_now(nats_url: str) -> None:
+    async with open_nats(nats_url, name="tests") as connection:
+        before = JetStreamDocuments(connection, bucket="TIMES", ttl=timedelta(hours=1))
+        await before.put("o", b"content")
+        after = JetStreamDocuments(connection, bucket="TIMES", ttl=timedelta(days=2))
+        await after.open()
+        found = await connection.js.stream_info("OBJ_TIMES")
+        assert found.config.max_age == timedelta(days=2).total_seconds()
+        assert await after.get("o") == b"content"

@@ -161,13 +161,17 @@ async def test_a_batch_is_one_object_and_an_email_each(office: Office) -> None:
             await office.becomes(id_, InvoiceState.MAILED)
     assert office.rendered == [5]
     assert sorted(office.mailed) == [pdf(id_).decode() for id_ in ids]
-    reader = InvoiceQueries(office.store, office.documents)
+    reader = InvoiceQueries(office.store, office.documents, office)
     places = [(await reader.get(id_)).place for id_ in ids]
     assert len({place.object for place in places if place is not None}) == 1
     assert [await reader.download(id_) for id_ in ids] == [pdf(id_) for id_ in ids]
     office.clock.time += MONTH
-    with pytest.raises(InvoiceNotFound):
-        await reader.download("d0")
+    office.rendered.clear()
+    assert await reader.download("d0") == pdf("d0")
+    assert office.rendered == [1]  # it had expired
+    await office.store.register("e2", [debt("bad")])
+    with pytest.raises(InvoiceNotFound, match="not made yet"):
+        await reader.download("bad")
 
 
 async def test_mails_wait_for_a_mail_server_and_their_pdfs_are_made_anew(office: Office) -> None:
@@ -316,7 +320,7 @@ async def test_the_lease_of_an_email_goes_on_while_the_mail_server_takes_its_tim
 
 async def test_a_file_that_nobody_knows_is_an_error(office: Office) -> None:
     await office.store.register("e1", [debt("d1")])
-    reader = InvoiceQueries(office.store, office.documents)
+    reader = InvoiceQueries(office.store, office.documents, office)
     assert await reader.page(debt_file="f1", state=InvoiceState.MAILED, limit=9, after=None) == []
     with pytest.raises(DebtFileUnknown):
         await reader.page(debt_file="nonsense", state=None, limit=9, after=None)

@@ -10,6 +10,9 @@ from nats.js.object_store import ObjectStore
 
 from services.chassis.errors import Unavailable
 from services.chassis.nats import NatsConnection
+from services.chassis.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 _GET_SECONDS = 10.0
 
@@ -28,17 +31,26 @@ class JetStreamDocuments:
         self._store: ObjectStore | None = None
 
     async def open(self) -> None:
-        """Makes the bucket when it is missing. Raises Unavailable."""
+        """Makes the bucket when it is missing; one that is there keeps what it holds for as long as is wanted now.
+        Raises Unavailable."""
         js = self._connection.js
         bucket = self._config.bucket
         assert bucket is not None
         try:
             try:
                 self._store = await js.object_store(bucket)
+                await self._keep_for_as_long(f"OBJ_{bucket}")
             except nats.js.errors.NotFoundError:
                 self._store = await js.create_object_store(bucket, config=self._config)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable("the object store cannot be reached") from error
+
+    async def _keep_for_as_long(self, stream: str) -> None:
+        js, wanted = self._connection.js, self._config.ttl
+        kept = (await js.stream_info(stream)).config
+        if kept.max_age != wanted:
+            await js.update_stream(kept.evolve(max_age=wanted))
+            log.info("documents.time_changed", bucket=self._config.bucket, before=kept.max_age, now=wanted)
 
     async def put(self, name: str, content: bytes) -> None:
         """See DocumentStore."""

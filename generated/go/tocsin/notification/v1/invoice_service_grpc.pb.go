@@ -46,7 +46,7 @@ type InvoiceServiceClient interface {
 	RetryInvoices(ctx context.Context, in *RetryInvoicesRequest, opts ...grpc.CallOption) (*RetryInvoicesResponse, error)
 	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
 	CountInvoices(ctx context.Context, in *CountInvoicesRequest, opts ...grpc.CallOption) (*CountInvoicesResponse, error)
-	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
+	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
 }
 
@@ -136,7 +136,7 @@ type InvoiceServiceServer interface {
 	RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error)
 	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
 	CountInvoices(context.Context, *CountInvoicesRequest) (*CountInvoicesResponse, error)
-	// DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
+	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
 }

@@ -110,7 +110,7 @@ class InvoiceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadInvoice(self, request, context):
-        """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired.
+        """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

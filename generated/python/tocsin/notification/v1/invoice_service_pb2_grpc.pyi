@@ -49,7 +49,7 @@ class InvoiceServiceStub:
     CountInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]
     """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]
-    """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
+    """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
@@ -71,7 +71,7 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     CountInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]  # type: ignore[assignment]
     """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
-    """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
+    """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InvoiceService hands out the invoices that registered debts led to."""
@@ -126,6 +126,6 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.DownloadInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
-        """DownloadInvoice returns the PDF (`application/pdf`). NOT_FOUND before it is made and after it has expired."""
+        """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
