@@ -232,9 +232,9 @@ def wire_debts(base: Base) -> None:
             due_ahead=settings.debt_due_ahead,
         ),
     )
-    servicer = DebtFileServicer(
-        uploads, DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping), DebtProfiles(profiles)
-    )
+    desk = DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping)
+    app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", desk.close)
+    servicer = DebtFileServicer(uploads, desk, DebtProfiles(profiles))
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)

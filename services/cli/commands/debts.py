@@ -14,7 +14,16 @@ from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="Files of debts, the debts of them, and the way back.", no_args_is_help=True)
 
-_STATES = ("RECEIVING", "PROCESSING", "COMPLETED", "COMPLETED_WITH_REJECTS", "FAILED", "CANCELLED", "ROLLED_BACK")
+_STATES = (
+    "RECEIVING",
+    "PROCESSING",
+    "COMPLETED",
+    "COMPLETED_WITH_REJECTS",
+    "FAILED",
+    "CANCELLED",
+    "ROLLING_BACK",
+    "ROLLED_BACK",
+)
 _FILE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Id of the debt file.")]
 
@@ -175,8 +184,12 @@ def _change(file: str, verb: str, json: bool, state_dir: Path | None) -> dict[st
     from services.cli.client import answer, open_mesh
     from services.cli.debt_files import show_file
 
-    with open_mesh(state_dir).http(scopes=["debts:write"], timeout=3600) as client:
-        found: dict[str, Any] = answer(client.post(f"/v1/debtFiles/{quote(file, safe='')}:{verb}", json={}))
+    with open_mesh(state_dir).http(scopes=["debts:write"], timeout=60) as client:
+        while True:
+            found: dict[str, Any] = answer(client.post(f"/v1/debtFiles/{quote(file, safe='')}:{verb}", json={}))
+            # What takes long goes on behind the answer.
+            if verb != "rollback" or found["state"] == "ROLLED_BACK":
+                break
     if json:
         print_json(found)
     else:

@@ -3,13 +3,14 @@
 
 -- migrate: apply
 
--- contract: the check admits two more states, and takes none.
+-- contract: the check admits three more states, and takes none.
 ALTER TABLE debt_files
     ADD COLUMN rolled_back bigint NOT NULL DEFAULT 0,
     ADD COLUMN kept bigint NOT NULL DEFAULT 0,
     DROP CONSTRAINT debt_files_state_check,
     ADD CONSTRAINT debt_files_state_check CHECK (state IN (
-        'RECEIVING', 'PROCESSING', 'COMPLETED', 'COMPLETED_WITH_REJECTS', 'FAILED', 'CANCELLED', 'ROLLED_BACK'
+        'RECEIVING', 'PROCESSING', 'COMPLETED', 'COMPLETED_WITH_REJECTS', 'FAILED', 'CANCELLED', 'ROLLED_BACK',
+        'ROLLING_BACK'
     ));
 
 -- 1: REGISTERED, as in the contract's enum.
@@ -31,7 +32,7 @@ DROP INDEX debt_files_rolled_back;
 
 ALTER TABLE debts DROP COLUMN status, DROP COLUMN version;
 
-UPDATE debt_files SET state = 'FAILED' WHERE state IN ('CANCELLED', 'ROLLED_BACK');
+UPDATE debt_files SET state = 'FAILED' WHERE state IN ('CANCELLED', 'ROLLED_BACK', 'ROLLING_BACK');
 
 ALTER TABLE debt_files
     DROP COLUMN rolled_back,

@@ -24,9 +24,11 @@ async def test_what_has_not_gone_out_is_taken_back_and_the_rest_is_kept(rig: Rig
         wait = None if ends is None else rig.clock.time - rig.clock.time
         await rig.invoices.change([Mailed(invoice=claimed[id_], failure=ends, wait=wait)])
     assert await rig.invoices.change([Sending(claimed["d4"])]) == [True]
-    assert await rig.invoices.cancel("f1", 2) == 2
-    assert await rig.invoices.cancel("f1", 9) == 1
-    assert await rig.invoices.cancel("f1", 9) == 0
+    # Newest first; all of one moment by their ids.
+    assert await rig.invoices.cancel("f1", "", 2) == "d1"
+    assert await rig.invoices.cancel("f1", "d1", 9) == "d0"
+    assert await rig.invoices.cancel("f1", "d0", 9) == ""
+    assert await rig.invoices.cancel("f1", "", 9) == ""
     assert await states(rig, "d0", "d1", "d2", "other") == [InvoiceState.CANCELLED] * 3 + [InvoiceState.PENDING]
     kept = list(await rig.invoices.kept("f1", "", 9))
     assert sorted(kept) == ["d3", "d4", "d5"]
@@ -44,14 +46,14 @@ async def test_what_has_not_gone_out_is_taken_back_and_the_rest_is_kept(rig: Rig
 
 
 async def test_debts_that_come_later_lead_to_no_invoice(rig: Rig) -> None:
-    assert await rig.invoices.cancel("f1", 9) == 0
+    assert await rig.invoices.cancel("f1", "", 9) == ""
     assert await rig.invoices.register("e1", [debt("d1"), debt("d2", debt_file="f2")]) == 1
     assert dict(await rig.invoices.counts("f1")) == {}
 
 
 async def test_a_debt_that_another_file_registers_has_a_new_invoice(rig: Rig) -> None:
     await rig.invoices.register("e1", [debt("d1")])
-    await rig.invoices.cancel("f1", 9)
+    await rig.invoices.cancel("f1", "", 9)
     assert await claim(rig) == []
     rig.advance(1)
     assert await rig.invoices.register("e2", [debt("d1", debt_file="f2")]) == 1
@@ -63,7 +65,8 @@ async def test_a_debt_that_another_file_registers_has_a_new_invoice(rig: Rig) ->
 
 async def test_registered_at_the_same_time(rig: Rig) -> None:
     async def cancelled() -> None:
-        while await rig.invoices.cancel("f1", 3):
+        after = ""
+        while after := await rig.invoices.cancel("f1", after, 3):
             pass
 
     registered = [rig.invoices.register(f"e{number}", [debt(f"d{number}")]) for number in range(20)]

@@ -150,6 +150,11 @@ class MemoryDebtFiles:
         entry.file = replace(entry.file, rolled_back=entry.file.rolled_back + len(gone))
         return len(gone)
 
+    async def rolling_back(self, file_id: str) -> None:
+        entry = self._entry(file_id)
+        if entry.file.state.final and entry.file.state is not FileState.ROLLED_BACK:
+            entry.file = replace(entry.file, state=FileState.ROLLING_BACK)
+
     async def rolled_back(self, file_id: str) -> DebtFile:
         entry = self._entry(file_id)
         if entry.file.state is FileState.ROLLED_BACK:

@@ -24,16 +24,14 @@ class NatsInvoiceCancellation:
 
     async def cancel(self, file_id: str) -> AsyncGenerator[Sequence[str]]:
         """See `InvoiceCancellation`."""
-        after = ""
-        while True:
-            answer = await self._ask(CancelInvoicesRequest(debt_file=file_id, after=after))
-            if answer.unfinished:
-                continue
-            if answer.kept:
-                yield list(answer.kept)
-                after = answer.kept[-1]
+        answer = await self._ask(CancelInvoicesRequest(debt_file=file_id))
+        while answer.cancelled_to:
+            answer = await self._ask(CancelInvoicesRequest(debt_file=file_id, after=answer.cancelled_to))
+        while answer.kept:
+            yield list(answer.kept)
             if len(answer.kept) < PAGE:
                 return
+            answer = await self._ask(CancelInvoicesRequest(debt_file=file_id, after=answer.kept[-1], kept=True))
 
     async def _ask(self, asked: CancelInvoicesRequest) -> CancelInvoicesResponse:
         subject = self._connection.names.subject(INVOICE_CANCELLATION_SUBJECT)

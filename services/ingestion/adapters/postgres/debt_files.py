@@ -278,6 +278,15 @@ class PostgresDebtFiles:
             )
         return removed
 
+    async def rolling_back(self, file_id: str) -> None:
+        """See the port."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "UPDATE debt_files SET state = 'ROLLING_BACK' WHERE id = $1 AND state <> ALL ($2::text[])",
+                _uuid(file_id),
+                ["RECEIVING", "PROCESSING", "ROLLED_BACK"],
+            )
+
     async def rolled_back(self, file_id: str) -> DebtFile:
         """See the port."""
         async with self._database.transaction() as connection:

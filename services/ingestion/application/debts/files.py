@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 
 from services.chassis.auth import principal
 from services.chassis.errors import Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
+from services.chassis.tasks import cancel
+from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts.ports import DebtFileStore, InvoiceCancellation
 from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, FileState, Reject
 from services.ingestion.domain.debts.errors import DebtFileState
@@ -17,6 +20,9 @@ from services.ingestion.domain.errors import InvalidField
 _LOOK = timedelta(milliseconds=250)
 _DOWNLOAD_PAGE = 1000
 _REMOVED_AT_ONCE = 20_000
+_PATIENCE = timedelta(seconds=5)
+"""How long a call waits for a rollback."""
+log = get_logger(__name__)
 
 
 class DebtFiles:
@@ -24,6 +30,7 @@ class DebtFiles:
 
     def __init__(self, store: DebtFileStore, invoices: InvoiceCancellation, stopping: asyncio.Event) -> None:
         self._store, self._invoices, self._stopping = store, invoices, stopping
+        self._rollbacks: dict[str, asyncio.Task[DebtFile]] = {}
 
     async def get(self, file_id: str) -> DebtFile:
         """Raises ResourceNotFound."""
@@ -39,24 +46,44 @@ class DebtFiles:
         return await self._store.cancel(file_id, f"cancelled by {principal.current().subject}")
 
     async def roll_back(self, file_id: str) -> DebtFile:
-        """Removes the debts of a file whose invoices have not gone out. Raises ResourceNotFound, DebtFileState and
-        Unavailable; asking again goes on with what is left."""
+        """Removes the debts of a file whose invoices have not gone out. What takes long goes on behind the answer: the
+        file is ROLLING_BACK then. Raises ResourceNotFound, DebtFileState and Unavailable; asking again goes on with
+        what is left."""
         file = await self._store.get(file_id)
         if file.state is FileState.ROLLED_BACK:
             return file
-        if not file.state.final:
+        if file.state in {FileState.RECEIVING, FileState.PROCESSING}:
             raise DebtFileState("a file on its way cannot be rolled back, cancel it first", file.id, file.state.value)
         if file.dry_run:
             raise DebtFileState("a dry run has registered nothing", file.id, file.state.value)
         if file.identical_to:
             what = f"the file repeats another one and has registered nothing; roll back {file.identical_to}"
             raise DebtFileState(what, file.id, file.state.value)
-        async with aclosing(self._invoices.cancel(file.id)) as pieces:
+        if (task := self._rollbacks.get(file.id)) is None:
+            task = asyncio.create_task(self._roll_back(file.id), name=f"rollback of debt file {file.id}")
+            self._rollbacks[file.id] = task
+            task.add_done_callback(partial(self._rolled_back, file.id))
+        await asyncio.wait([task], timeout=_PATIENCE.total_seconds())
+        return task.result() if task.done() else await self._store.get(file.id)
+
+    async def close(self) -> None:
+        """Breaks rollbacks off."""
+        for task in list(self._rollbacks.values()):
+            await cancel(task)
+
+    async def _roll_back(self, file_id: str) -> DebtFile:
+        async with aclosing(self._invoices.cancel(file_id)) as pieces:
             async for gone_out in pieces:
                 await self._store.mailed(gone_out)
-        while await self._store.remove_debts(file.id, _REMOVED_AT_ONCE):
+        await self._store.rolling_back(file_id)
+        while await self._store.remove_debts(file_id, _REMOVED_AT_ONCE):
             pass
-        return await self._store.rolled_back(file.id)
+        return await self._store.rolled_back(file_id)
+
+    def _rolled_back(self, file_id: str, task: asyncio.Task[DebtFile]) -> None:
+        del self._rollbacks[file_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("rollback of a debt file broke off", debt_file=file_id, error=repr(error))
 
     async def list(self, wanted: FileFilter, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
         """A page, newest first, after `token` or with `number` (from 1; 0: none), and how many files there are. Raises

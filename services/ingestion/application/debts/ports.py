@@ -126,6 +126,10 @@ class DebtFileStore(Protocol):
         left. Their ids are free then."""
         ...
 
+    async def rolling_back(self, file_id: str) -> None:
+        """ROLLING_BACK, from any state in which it has ended."""
+        ...
+
     async def rolled_back(self, file_id: str) -> DebtFile:
         """ROLLED_BACK, with the debts that are left as `kept`. What was processed before is no answer to the same
         content any more, for its debts may be gone. Raises ResourceNotFound."""

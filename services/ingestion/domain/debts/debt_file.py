@@ -16,11 +16,12 @@ class FileState(enum.Enum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     ROLLED_BACK = "ROLLED_BACK"
+    ROLLING_BACK = "ROLLING_BACK"
 
     @property
     def final(self) -> bool:
         """Whether nothing changes any more."""
-        return self not in {FileState.RECEIVING, FileState.PROCESSING}
+        return self not in {FileState.RECEIVING, FileState.PROCESSING, FileState.ROLLING_BACK}
 
 
 class DebtStatus(enum.IntEnum):

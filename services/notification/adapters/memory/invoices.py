@@ -62,32 +62,32 @@ class InMemoryInvoices:
             self._rows[debt.id] = _Row(made, now)
         return len(new)
 
-    async def cancel(self, debt_file: str, limit: int) -> int:
+    async def cancel(self, debt_file: str, after: str, limit: int) -> str:
         """See InvoiceStore."""
         self._cancelled.add(debt_file)
         found = [
             row
-            for row in self._rows.values()
-            if row.invoice.debt.debt_file == debt_file
-            and row.invoice.state in (InvoiceState.PENDING, InvoiceState.STORED, InvoiceState.FAILED)
+            for row in self._of_file(debt_file, after)
+            if row.invoice.state in (InvoiceState.PENDING, InvoiceState.STORED, InvoiceState.FAILED)
             and not row.sending
             and not row.invoice.doubtful
         ][:limit]
         for row in found:
             row.invoice = replace(row.invoice, state=InvoiceState.CANCELLED)
             row.due, row.lease = None, ""
-        return len(found)
+        return found[-1].invoice.debt.id if found else ""
 
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """See InvoiceStore."""
-        left = (one.invoice for one in self._rows.values() if one.invoice.state is not InvoiceState.CANCELLED)
-        found = sorted(
-            (one for one in left if one.debt.debt_file == debt_file),
-            key=lambda one: (one.created_at, one.debt.id),
-            reverse=True,
-        )
-        ids = [one.debt.id for one in found]
-        return ids[ids.index(after) + 1 if after else 0 :][:limit]
+        found = [row.invoice for row in self._of_file(debt_file, after)]
+        return [one.debt.id for one in found if one.state is not InvoiceState.CANCELLED][:limit]
+
+    def _of_file(self, debt_file: str, after: str) -> list[_Row]:
+        """Newest first, behind the debt `after`."""
+        found = [row for row in self._rows.values() if row.invoice.debt.debt_file == debt_file]
+        found.sort(key=lambda row: (row.invoice.created_at, row.invoice.debt.id), reverse=True)
+        ids = [row.invoice.debt.id for row in found]
+        return found[ids.index(after) + 1 if after else 0 :]
 
     async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
         """See InvoiceStore."""

@@ -16,9 +16,9 @@ def invoice_cancellation_answers(connection: NatsConnection, store: InvoiceStore
 
     async def answer(data: bytes) -> bytes:
         asked = CancelInvoicesRequest.FromString(data)
-        if await store.cancel(asked.debt_file, _AT_ONCE):
-            return CancelInvoicesResponse(unfinished=True).SerializeToString()
-        kept = await store.kept(asked.debt_file, asked.after, _KEPT)
+        if not asked.kept and (last := await store.cancel(asked.debt_file, asked.after, _AT_ONCE)):
+            return CancelInvoicesResponse(cancelled_to=last).SerializeToString()
+        kept = await store.kept(asked.debt_file, asked.after if asked.kept else "", _KEPT)
         return CancelInvoicesResponse(kept=kept).SerializeToString()
 
     return Answers(connection, INVOICE_CANCELLATION_SUBJECT, "notification/invoice_cancellation", answer)

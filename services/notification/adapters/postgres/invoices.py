@@ -84,6 +84,7 @@ _RENEW = """
     UPDATE invoices i SET next_attempt_at = $3 FROM ours WHERE i.debt = ours.debt
 """
 _WAKE = "SELECT pg_notify('notification_invoices', '')"
+_BEHIND = "($2 = '' OR (created_at, debt) < (SELECT created_at, debt FROM invoices WHERE debt = $2))"
 _CONSUMER = "invoices"
 _CANCELLING = "hashtext('notification.cancelled_debt_files')"
 _Lease = tuple[str, str]
@@ -122,45 +123,45 @@ class PostgresInvoices:
             await connection.execute(_WAKE)
         return made
 
-    async def cancel(self, debt_file: str, limit: int) -> int:
+    async def cancel(self, debt_file: str, after: str, limit: int) -> str:
         """See InvoiceStore."""
-        async with self._database.transaction() as connection:
-            await connection.execute(f"SELECT pg_advisory_xact_lock({_CANCELLING})")
-            await connection.execute(
-                "INSERT INTO cancelled_debt_files (debt_file) VALUES ($1) ON CONFLICT DO NOTHING", debt_file
-            )
-        async with self._database.transaction() as connection:
+        if not after:
+            async with self._database.transaction() as connection:
+                await connection.execute(f"SELECT pg_advisory_xact_lock({_CANCELLING})")
+                await connection.execute(
+                    "INSERT INTO cancelled_debt_files (debt_file) VALUES ($1) ON CONFLICT DO NOTHING", debt_file
+                )
+        async with self._database.connection() as connection:
             # What somebody has claimed loses its claim, and is not sent.
-            return await connection.fetchval(
-                """
+            last = await connection.fetchval(
+                f"""
                 WITH chosen AS (
-                    SELECT debt FROM invoices
+                    SELECT debt, created_at FROM invoices
                     WHERE debt_file = $1 AND state IN ('PENDING', 'STORED', 'FAILED') AND sending_at IS NULL
-                      AND NOT doubtful
-                    ORDER BY created_at DESC, debt DESC LIMIT $2 FOR UPDATE
+                      AND NOT doubtful AND {_BEHIND}
+                    ORDER BY created_at DESC, debt DESC LIMIT $3 FOR UPDATE
                 ), cancelled AS (
                     UPDATE invoices i SET state = 'CANCELLED', next_attempt_at = NULL, lease = NULL
-                    FROM chosen WHERE i.debt = chosen.debt RETURNING i.debt
+                    FROM chosen WHERE i.debt = chosen.debt
                 ), letters AS (
                     UPDATE dead_letters d SET state = 'ARCHIVED', closed_at = now(), closed_by = 'rollback'
-                    FROM cancelled WHERE d.about = $3 || cancelled.debt AND d.state = 'OPEN'
+                    FROM chosen WHERE d.about = $4 || chosen.debt AND d.state = 'OPEN'
                 )
-                SELECT count(*) FROM cancelled
+                SELECT debt FROM chosen ORDER BY created_at, debt LIMIT 1
                 """,
                 debt_file,
+                after,
                 limit,
                 events.INVOICE_LETTERS,
             )
+        return last or ""
 
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """See InvoiceStore."""
         async with self._database.connection() as connection:
             found = await connection.fetch(
-                """
-                SELECT debt FROM invoices
-                WHERE debt_file = $1 AND state <> 'CANCELLED' AND (
-                    $2 = '' OR (created_at, debt) < (SELECT created_at, debt FROM invoices WHERE debt = $2)
-                )
+                f"""
+                SELECT debt FROM invoices WHERE debt_file = $1 AND state <> 'CANCELLED' AND {_BEHIND}
                 ORDER BY created_at DESC, debt DESC LIMIT $3
                 """,
                 debt_file,

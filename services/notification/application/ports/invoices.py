@@ -17,10 +17,11 @@ class InvoiceStore(Protocol):
         """Makes an invoice for each debt that has none, due now; how many. An event (its id) has its effect once."""
         ...
 
-    async def cancel(self, debt_file: str, limit: int) -> int:
-        """CANCELLED are up to `limit` invoices of the file whose e-mail has not gone out and cannot have; how many.
-        From the first call on no debt of the file leads to an invoice. A debt whose invoice is CANCELLED gets a new one
-        when another file registers it."""
+    async def cancel(self, debt_file: str, after: str, limit: int) -> str:
+        """CANCELLED are up to `limit` invoices of the file whose e-mail has not gone out and cannot have, newest first,
+        behind that of the debt `after` (empty: from the first); the debt of the last of them, empty when there is none
+        left. From the first call on no debt of the file leads to an invoice. A debt whose invoice is CANCELLED gets a
+        new one when another file registers it."""
         ...
 
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:

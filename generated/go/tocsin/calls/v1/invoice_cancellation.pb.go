@@ -28,8 +28,10 @@ type CancelInvoicesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// debt_file whose invoices are taken back.
 	DebtFile string `protobuf:"bytes,1,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
-	// after is the last debt of the answer before; empty in the first request.
-	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// after is where the answer before ended: its `cancelled_to`, or the last of its `kept`. Empty in the first request.
+	After string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// kept says that nothing is left to take back, and the rest of the `kept` ones is wanted.
+	Kept          bool `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -78,11 +80,18 @@ func (x *CancelInvoicesRequest) GetAfter() string {
 	return ""
 }
 
+func (x *CancelInvoicesRequest) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
 // CancelInvoicesResponse tells how far it is.
 type CancelInvoicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// unfinished is true while there are invoices to take back: ask again with the same `after`.
-	Unfinished bool `protobuf:"varint,1,opt,name=unfinished,proto3" json:"unfinished,omitempty"`
+	// cancelled_to is the debt of the last invoice that was taken back, while there may be more: ask again from there.
+	CancelledTo string `protobuf:"bytes,1,opt,name=cancelled_to,json=cancelledTo,proto3" json:"cancelled_to,omitempty"`
 	// kept has debts behind `after` whose e-mail has gone out, or may have; at most 1,000. Told once nothing is left to
 	// take back; fewer than 1,000 are the last ones.
 	Kept          []string `protobuf:"bytes,2,rep,name=kept,proto3" json:"kept,omitempty"`
@@ -120,11 +129,11 @@ func (*CancelInvoicesResponse) Descriptor() ([]byte, []int) {
 	return file_tocsin_calls_v1_invoice_cancellation_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *CancelInvoicesResponse) GetUnfinished() bool {
+func (x *CancelInvoicesResponse) GetCancelledTo() string {
 	if x != nil {
-		return x.Unfinished
+		return x.CancelledTo
 	}
-	return false
+	return ""
 }
 
 func (x *CancelInvoicesResponse) GetKept() []string {
@@ -138,14 +147,13 @@ var File_tocsin_calls_v1_invoice_cancellation_proto protoreflect.FileDescriptor
 
 const file_tocsin_calls_v1_invoice_cancellation_proto_rawDesc = "" +
 	"\n" +
-	"*tocsin/calls/v1/invoice_cancellation.proto\x12\x0ftocsin.calls.v1\"J\n" +
+	"*tocsin/calls/v1/invoice_cancellation.proto\x12\x0ftocsin.calls.v1\"^\n" +
 	"\x15CancelInvoicesRequest\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\tR\x05after\"L\n" +
-	"\x16CancelInvoicesResponse\x12\x1e\n" +
-	"\n" +
-	"unfinished\x18\x01 \x01(\bR\n" +
-	"unfinished\x12\x12\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept\"O\n" +
+	"\x16CancelInvoicesResponse\x12!\n" +
+	"\fcancelled_to\x18\x01 \x01(\tR\vcancelledTo\x12\x12\n" +
 	"\x04kept\x18\x02 \x03(\tR\x04keptB\xb1\x01\n" +
 	"\x13com.tocsin.calls.v1B\x18InvoiceCancellationProtoP\x01Z\"tocsin/gen/tocsin/calls/v1;callsv1\xa2\x02\x03TCX\xaa\x02\x0fTocsin.Calls.V1\xca\x02\x0fTocsin\\Calls\\V1\xe2\x02\x1bTocsin\\Calls\\V1\\GPBMetadata\xea\x02\x11Tocsin::Calls::V1b\x06proto3"
 

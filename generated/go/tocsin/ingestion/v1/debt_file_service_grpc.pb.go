@@ -61,8 +61,9 @@ type DebtFileServiceClient interface {
 	// one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
 	CancelDebtFile(ctx context.Context, in *CancelDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error)
 	// RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
-	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
-	// ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). What takes longer than
+	// some seconds goes on behind the answer (ROLLING_BACK): watch the file, or ask again. One that is ROLLED_BACK is returned as
+	// it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
 	// that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
 	// off, the same call goes on with what is left.
 	RollBackDebtFile(ctx context.Context, in *RollBackDebtFileRequest, opts ...grpc.CallOption) (*DebtFile, error)
@@ -280,8 +281,9 @@ type DebtFileServiceServer interface {
 	// one that is CANCELLED is returned as it is. The upload under way is answered with ABORTED (UPLOAD_CANCELLED).
 	CancelDebtFile(context.Context, *CancelDebtFileRequest) (*DebtFile, error)
 	// RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
-	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
-	// ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+	// ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). What takes longer than
+	// some seconds goes on behind the answer (ROLLING_BACK): watch the file, or ask again. One that is ROLLED_BACK is returned as
+	// it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
 	// that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
 	// off, the same call goes on with what is left.
 	RollBackDebtFile(context.Context, *RollBackDebtFileRequest) (*DebtFile, error)

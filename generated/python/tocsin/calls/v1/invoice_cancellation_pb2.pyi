@@ -7,17 +7,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CancelInvoicesRequest(_message.Message):
-    __slots__ = ("debt_file", "after")
+    __slots__ = ("debt_file", "after", "kept")
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     debt_file: str
     after: str
-    def __init__(self, debt_file: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+    kept: bool
+    def __init__(self, debt_file: _Optional[str] = ..., after: _Optional[str] = ..., kept: _Optional[bool] = ...) -> None: ...
 
 class CancelInvoicesResponse(_message.Message):
-    __slots__ = ("unfinished", "kept")
-    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("cancelled_to", "kept")
+    CANCELLED_TO_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
-    unfinished: bool
+    cancelled_to: str
     kept: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, unfinished: _Optional[bool] = ..., kept: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, cancelled_to: _Optional[str] = ..., kept: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -25,6 +25,7 @@ class DebtFile(_message.Message):
         FAILED: _ClassVar[DebtFile.State]
         CANCELLED: _ClassVar[DebtFile.State]
         ROLLED_BACK: _ClassVar[DebtFile.State]
+        ROLLING_BACK: _ClassVar[DebtFile.State]
     STATE_UNSPECIFIED: DebtFile.State
     RECEIVING: DebtFile.State
     PROCESSING: DebtFile.State
@@ -33,6 +34,7 @@ class DebtFile(_message.Message):
     FAILED: DebtFile.State
     CANCELLED: DebtFile.State
     ROLLED_BACK: DebtFile.State
+    ROLLING_BACK: DebtFile.State
     ID_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

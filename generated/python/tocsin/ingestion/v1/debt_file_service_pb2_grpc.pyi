@@ -58,8 +58,9 @@ class DebtFileServiceStub:
     """
     RollBackDebtFile: _grpc.UnaryUnaryMultiCallable[_debt_file_service_pb2.RollBackDebtFileRequest, _debt_file_pb2.DebtFile]
     """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
-    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
-    ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). What takes longer than
+    some seconds goes on behind the answer (ROLLING_BACK): watch the file, or ask again. One that is ROLLED_BACK is returned as
+    it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
     that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
     off, the same call goes on with what is left.
     """
@@ -112,8 +113,9 @@ class DebtFileServiceAsyncStub(DebtFileServiceStub):
     """
     RollBackDebtFile: _aio.UnaryUnaryMultiCallable[_debt_file_service_pb2.RollBackDebtFileRequest, _debt_file_pb2.DebtFile]  # type: ignore[assignment]
     """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
-    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
-    ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+    ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). What takes longer than
+    some seconds goes on behind the answer (ROLLING_BACK): watch the file, or ask again. One that is ROLLED_BACK is returned as
+    it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
     that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
     off, the same call goes on with what is left.
     """
@@ -199,8 +201,9 @@ class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_debt_file_pb2.DebtFile, _abc.Awaitable[_debt_file_pb2.DebtFile]]:
         """RollBackDebtFile takes back the debts of a file that has ended: those whose invoice has not gone out are removed, their
-        ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). A file that is
-        ROLLED_BACK is returned as it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
+        ids are free again, and no e-mail goes out for them. The others stay (`kept`; ListDebts names them). What takes longer than
+        some seconds goes on behind the answer (ROLLING_BACK): watch the file, or ask again. One that is ROLLED_BACK is returned as
+        it is. FAILED_PRECONDITION (DEBT_FILE_STATE) while it is on its way, for a dry run, and for one
         that repeats an earlier file. UNAVAILABLE when it cannot be learned which invoices have gone out; then, and when it breaks
         off, the same call goes on with what is left.
         """
