@@ -61,7 +61,7 @@ def _write(table: TextIO, rows: Iterable[Sequence[object]], decimal: str) -> Non
 def _text(cell: object, decimal: str) -> str:
     match cell:
         case str():
-            return _LINE_BREAK.join(cell.splitlines()) if len(cell.splitlines()) > 1 else cell
+            return _LINE_BREAK.join(cell.strip("\r\n").splitlines())
         case float():
             return f"{cell:.{_EXACT}g}".replace(".", decimal)
         case datetime():

@@ -42,7 +42,7 @@ def test_a_workbook_is_read_as_its_cells_say(tmp_path: Path, dialect: Dialect) -
         [
             [None],
             COLUMNS,
-            ["José, Ana", 12345678901, "jose@example.com", 1234.5, DUE, "d1"],
+            ["José, Ana\n", 12345678901, "jose@example.com", 1234.5, DUE, "d1"],
             [None, None, None, None, None, None],
             ['O"Neil', "007", "o@example.com", 0.1 + 0.2, DUE, 42],
             ["Two\nlines", 1, "t@example.com", 1, DUE, "d3"],

@@ -193,10 +193,11 @@ def test_what_is_declared_must_exist() -> None:
 
 def test_what_an_upload_says_counts_before_its_profile() -> None:
     profile = Declared({"Cliente": "name"}, charset="utf-16", locale="pt-BR", currency="BRL")
-    said = Declared(currency="USD", language="en").over(profile)
-    assert said == Declared({"Cliente": "name"}, charset="utf-16", locale="pt-BR", currency="USD", language="en")
+    said = Declared(currency="USD", language="en-gb").over(profile)
+    assert said == Declared({"Cliente": "name"}, charset="utf-16", locale="pt-BR", currency="USD", language="en-gb")
     found = dialect_of(said, currency="EUR", due_from=date.min, due_to=date.max)
     assert (found.charset, found.conventions.currency, found.conventions.decimal) == ("utf-16", "USD", ",")
+    assert found.conventions.language == "en-GB"
     plain = dialect_of(Declared(), currency="EUR", due_from=date.min, due_to=date.max)
     assert (plain.key, plain.conventions.currency) == ("", "EUR")
     assert found.key

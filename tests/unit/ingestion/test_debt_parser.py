@@ -140,7 +140,7 @@ def rules_of(header: bytes = HEADER) -> RowRules:
     return RowRules(layout, Conventions())
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(
     rows=any_rows,
     delimiter=st.sampled_from(",;\t"),
@@ -183,7 +183,7 @@ damage = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(text=damage, cuts=st.lists(st.integers(0, 400), max_size=5))
 def test_every_line_is_accounted_for_whatever_the_damage_and_wherever_the_file_is_cut(
     text: str, cuts: list[int]
@@ -199,7 +199,7 @@ def test_every_line_is_accounted_for_whatever_the_damage_and_wherever_the_file_i
     assert len(with_text) <= len(expected) + len(refused) <= len(text.split("\n")) - len(blank)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     lines=st.integers(1, 60),
     hits=st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(['"', ",", "\x00", "\ufffd", ""])), max_size=12),
@@ -215,7 +215,7 @@ def test_damage_to_a_good_file_costs_no_more_rows_than_it_hits(lines: int, hits:
     assert len(rejects) <= len({place % lines for place, _ in hits})
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(rows=st.lists(st.one_of(mixed_rows, st.lists(fields, min_size=6, max_size=6)), min_size=1, max_size=30))
 def test_the_quick_rules_and_the_exact_rules_agree(rows: list[list[str]]) -> None:
     content = HEADER + b"\n" + "\n".join(",".join(f'"{f.replace(chr(34), chr(34) * 2)}"' for f in row) for row in rows).encode()  # fmt: skip # noqa: E501
@@ -417,7 +417,7 @@ def test_amounts_and_dates_are_written_as_the_locale_says(amount: str, due: str,
             assert (rows[2][3].decode(), rows[2][4].decode(), rows[2][6]) == (*kept, b"BRL")
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

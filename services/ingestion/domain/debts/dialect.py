@@ -12,6 +12,7 @@ from services.ingestion.domain.debts.currencies import currency_places
 from services.ingestion.domain.debts.errors import ConventionsInvalid
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, ColumnNames
 from services.ingestion.domain.debts.locales import signs_of
+from services.ingestion.domain.debts.rules import language_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def dialect_of(declared: Declared, *, currency: str, due_from: date, due_to: dat
         grouping=signs.grouping,
         dates=signs.dates,
         currency=declared.currency or currency,
-        language=declared.language,
+        language=language_written(declared.language),
         due_from=due_from,
         due_to=due_to,
     )

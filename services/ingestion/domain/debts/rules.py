@@ -119,7 +119,7 @@ class RowRules:
         if language and not _LANGUAGE.fullmatch(language):
             broken.append(Broken("LANGUAGE_INVALID", OPTIONAL[1], "must be a language like en, fr or pt-BR"))
             return ""
-        return _language_written(language) if language else self._conventions.language
+        return language_written(language) if language else self._conventions.language
 
     def _minor(self, text: str, places: int, broken: list[Broken]) -> int:
         if not text:
@@ -187,8 +187,8 @@ def _email(text: str) -> Broken | None:
     return None if len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) else _EMAIL_INVALID
 
 
-def _language_written(language: str) -> str:
-    """As BCP 47 recommends: language in small letters, country in capitals."""
+def language_written(language: str) -> str:
+    """A language as BCP 47 recommends: it in small letters, the country in capitals."""
     first, *others = language.replace("_", "-").split("-")
     return "-".join((first.lower(), *(part.upper() if len(part) == 2 else part for part in others)))
 
