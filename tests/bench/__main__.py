@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tests.bench import (
     hanging_receivers,
+    invoices_micro,
     live_readings,
     notify_micro,
     reminders_micro,
@@ -22,7 +23,7 @@ from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "calls")
+ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "invoices", "calls")
 
 
 def main() -> None:
@@ -58,6 +59,9 @@ def main() -> None:
     if "reminders" in arguments.rows:
         console.print("measuring reminders that are due at once ...")
         rows.append(reminders_micro.measure(arguments.runs))
+    if "invoices" in arguments.rows:
+        console.print("measuring invoices from debts to e-mails ...")
+        rows.append(invoices_micro.measure(arguments.runs))
     with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")

@@ -1,7 +1,7 @@
 """E-mails of invoices: text and HTML in the debtor's language, and the PDF."""
 
-import base64
 import html
+from binascii import b2a_base64
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -10,6 +10,7 @@ from services.notification.adapters.texts import language
 from services.notification.application.ports.invoices import Mail
 from services.notification.domain.invoice import Debt
 
+_LINE = 76
 _BASE64 = "Content-Transfer-Encoding: base64\r\n"
 
 
@@ -64,4 +65,5 @@ class InvoiceComposer:
 
 
 def _wrapped(content: bytes) -> bytes:
-    return base64.encodebytes(content).replace(b"\n", b"\r\n")
+    encoded = b2a_base64(content, newline=False)
+    return b"\r\n".join([encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]) + b"\r\n"

@@ -69,5 +69,7 @@ def subject_line(title: str) -> bytes:
     # What would be folded is encoded, too: where a line is folded blanks are lost, and an unbroken one begins empty.
     plain = title.isascii() and title.isprintable() and "=?" not in title
     plain = plain and title == title.strip() and len(title) <= _LONGEST_PLAIN
-    header = Header(title, "us-ascii" if plain else "utf-8", header_name="Subject", maxlinelen=76)
+    if plain:
+        return f"Subject: {title}\r\n".encode("ascii")
+    header = Header(title, "utf-8", header_name="Subject", maxlinelen=76)
     return b"Subject: " + header.encode(linesep="\r\n").encode("ascii") + b"\r\n"
