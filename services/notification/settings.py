@@ -24,6 +24,7 @@ from services.notification.domain.smtp_timeouts import SmtpTimeouts
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 _LANGUAGE = re.compile(r"(en|fr|pt)(-[A-Z]{2})?", re.ASCII)
+_UNSUBSCRIBE = re.compile(r"((mailto:|https://)[!-;=?-~]{1,500})?", re.ASCII)
 _CURRENCY = re.compile(r"([A-Z]{3})?", re.ASCII)
 MIN_RETENTION = timedelta(days=1)
 """Idempotency keys are remembered for as long."""
@@ -137,6 +138,8 @@ class NotificationSettings(ChassisSettings):
     """Who the invoices are from, as printed on them: the name."""
     invoice_issuer_file: Path | None = None
     """All of that: a TOML file with name, address, contact, tax_id, bank and logo, in place of the name alone."""
+    invoice_unsubscribe: str = ""
+    """Where people say that they want no e-mails of invoices (mailto: or https:): List-Unsubscribe in their header."""
     invoice_language: str = "en"
     """The language of debtors whose debt names none: en, fr or pt, with a country if that matters (pt-BR)."""
     debt_currency: str = Field("", validation_alias="TOCSIN_DEBT_CURRENCY")
@@ -300,6 +303,8 @@ class NotificationSettings(ChassisSettings):
         require(give_up <= timedelta(days=30), self.env("invoice_give_up_after"), "must be at most 30d")
         self.invoice_timeouts()
         self.issuer()
+        way = _UNSUBSCRIBE.fullmatch(self.invoice_unsubscribe) is not None
+        require(way, self.env("invoice_unsubscribe"), "must be a mailto: or https: URL")
         known = _LANGUAGE.fullmatch(self.invoice_language) is not None
         require(known, self.env("invoice_language"), "must be en, fr or pt, or one with a country like pt-BR")
         require(_CURRENCY.fullmatch(self.debt_currency) is not None, self.env("debt_currency"), "must be one like EUR")

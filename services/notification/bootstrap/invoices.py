@@ -114,5 +114,6 @@ async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
         issuer=settings.issuer().name,
         language=settings.invoice_language,
         currency=settings.debt_currency,
+        unsubscribe=settings.invoice_unsubscribe,
     )
     return InvoiceMailing(mailer, compose, work, options, base.meter)

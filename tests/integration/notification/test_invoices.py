@@ -11,6 +11,7 @@ import pytest
 from services.chassis.errors import FailedPrecondition, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
 from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from services.chassis.settings import Refused
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
 from tests.support.mailbox import Mailbox, open_mailbox
@@ -272,3 +273,29 @@ async def test_what_failed_is_retried_by_hand_one_by_one_or_by_file(
         ):
             with pytest.raises(NotFound):
                 await call(request)
+
+
+async def test_a_name_that_cannot_be_drawn_goes_to_a_person_and_the_others_out(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    message = batch(["d1", "d2"])
+    message.debts[0].name = "Ann 🔔"
+    message.debts[1].name, message.debts[1].language, message.debts[1].currency = "Łukasz Żółć", "fr", "EUR"
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        await register(publisher, message)
+        await eventually(in_state(service, "MAILED", 1), timeout=20)
+        await eventually(in_state(service, "FAILED", 1))
+        found = await service.invoices.GetInvoice(invoice_pb.GetInvoiceRequest(debt="d1"))
+        assert found.error == "RENDER_FAILED: NoLetter: no font has U+1F514 BELL"
+        [mail] = mailbox.messages
+        assert mail["Subject"] == "Facture d2"
+        [attachment] = mail.iter_attachments()
+        text = pypdf.PdfReader(io.BytesIO(attachment.get_content()), strict=True).pages[0].extract_text()
+        assert "Łukasz Żółć" in text
+        assert "1\u202f234,50\xa0€" in text
+
+
+async def test_an_issuer_that_cannot_be_drawn_is_refused_at_the_start(open_service: OpenService) -> None:
+    with pytest.raises(Refused, match=r"INVOICE_ISSUER.*no font has U.1F514 BELL"):
+        async with open_service(invoice_issuer="ACME 🔔"):
+            pass

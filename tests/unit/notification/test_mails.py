@@ -62,6 +62,13 @@ def test_an_invoice_mail_says_the_same_in_text_and_html(language: str, subject: 
     assert "ACME &amp; Söhne" in page
 
 
+def test_people_are_told_where_to_unsubscribe_where_that_is_asked_for() -> None:
+    compose = InvoiceComposer(COMPOSER, issuer="ACME", unsubscribe="mailto:no@acme.example?subject=d")
+    message = email.message_from_bytes(compose(debt(), b"%PDF").content, policy=email.policy.SMTP)
+    assert message["List-Unsubscribe"] == "<mailto:no@acme.example?subject=d>"
+    assert not message.defects
+
+
 @given(
     st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=200),
     st.text(st.characters(exclude_categories=("Cs",)), max_size=300),

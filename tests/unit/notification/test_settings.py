@@ -42,6 +42,9 @@ def test_the_defaults_make_sense() -> None:
         ("invoice_give_up_after", timedelta(days=31), "INVOICE_GIVE_UP_AFTER"),
         ("invoice_smtp_timeouts", "greeting=5m", "INVOICE_SMTP_TIMEOUTS"),
         ("invoice_smtp_timeouts", "data=soon", "INVOICE_SMTP_TIMEOUTS"),
+        ("invoice_unsubscribe", "https://a.example/\r\nBcc: x", "INVOICE_UNSUBSCRIBE"),
+        ("invoice_language", "xx", "INVOICE_LANGUAGE"),
+        ("invoice_issuer_file", Path("/nowhere.toml"), "INVOICE_ISSUER_FILE"),
         ("invoice_smtp_timeouts", "data=0s", "INVOICE_SMTP_TIMEOUTS"),
         ("invoice_bucket", "a.b", "INVOICE_BUCKET"),
         ("public_url", "tocsin.example", "PUBLIC_URL"),
@@ -61,6 +64,13 @@ def test_nonsense_is_refused(name: str, value: object, variable: str) -> None:
     with pytest.raises(Refused) as refused:
         settings.verify()
     assert refused.value.name == f"TOCSIN_NOTIFICATION_{variable}"
+
+
+def test_a_currency_is_three_letters() -> None:
+    settings = NotificationSettings(debt_currency="euro")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(Refused) as refused:
+        settings.verify()
+    assert refused.value.name == "TOCSIN_DEBT_CURRENCY"
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"type": "service_account", "project_id": 1}', "no json"])

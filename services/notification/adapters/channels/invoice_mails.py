@@ -15,13 +15,16 @@ _BASE64 = "Content-Transfer-Encoding: base64\r\n"
 
 
 class InvoiceComposer:
-    """`language` and `currency` are those of debts that name none; `issuer` is who signs."""
+    """`language` and `currency` are those of debts that name none; `issuer` is who signs; `unsubscribe` a URL."""
 
-    def __init__(self, composer: Composer, *, issuer: str, language: str = "en", currency: str = "") -> None:
+    def __init__(
+        self, composer: Composer, *, issuer: str, language: str = "en", currency: str = "", unsubscribe: str = ""
+    ) -> None:
         self._composer = composer
         self._issuer = issuer
         self._language = language
         self._currency = currency
+        self._unsubscribe = f"List-Unsubscribe: <{unsubscribe}>\r\n" if unsubscribe else ""
 
     def __call__(self, debt: Debt, pdf: bytes) -> Mail:
         """A debt's invoice with the PDF attached. Composed by hand: a million of them are sent in a row, and every
@@ -45,6 +48,7 @@ class InvoiceComposer:
         head = (
             f"To: {debt.email}\r\nDate: {format_datetime(datetime.now(UTC))}\r\n"
             f"Message-ID: {self._composer.message_id(f'invoice.{debt.id}')}\r\nAuto-Submitted: auto-generated\r\n"
+            f"{self._unsubscribe}"
             f'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="{outer}"\r\n\r\n'
             f'--{outer}\r\nContent-Type: multipart/alternative; boundary="{inner}"\r\n\r\n'
         )
