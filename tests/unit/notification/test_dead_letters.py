@@ -111,6 +111,7 @@ async def test_ids_that_name_none_are_refused_alike(id_: str) -> None:
         ("SMTP_421", ReasonClass.UNREACHABLE),
         ("SMTP_535_5.7.8", ReasonClass.CONFIGURATION),
         ("SMTP_TIMEOUT", ReasonClass.UNREACHABLE),
+        ("RENDER_FAILED", ReasonClass.BAD_CONTENT),
         ("HTTP_410", ReasonClass.REFUSED),
         ("HTTP_503", ReasonClass.UNREACHABLE),
         ("HTTP_429", ReasonClass.THROTTLED),
