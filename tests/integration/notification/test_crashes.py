@@ -158,7 +158,7 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
     total = 160
     async with service_process(dsn, nats_url, issuer, tmp_path / "one.log", **options) as first:
         await publisher.publish(Event(DEBTS_REGISTERED_SUBJECT, debts(total), id="b1"))
-        await eventually(lambda: len(mailbox.messages) >= 30, timeout=40, interval=0.001)
+        await eventually(lambda: len(mailbox.messages) >= 30, timeout=90, interval=0.001)
         await first.kill()
     in_doubt = await database.fetchval("SELECT count(*) FROM invoices WHERE sending_at IS NOT NULL")
     held = await database.fetchval("SELECT count(*) FROM invoices WHERE state = 'FAILED'")
