@@ -26,6 +26,7 @@ from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
 from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
+from services.ingestion.adapters.locales import signs_of
 from services.ingestion.adapters.nats.broker import Broker
 from services.ingestion.adapters.nats.counting_values import NatsCountingValues
 from services.ingestion.adapters.nats.intake_marks import IntakeMarks
@@ -212,7 +213,7 @@ def wire_debts(base: Base) -> None:
     """Debt files; those of dead processes are failed. What is being processed at a stop ends after its block."""
     settings, app = base.settings, base.app
     store = PostgresDebtFiles(base.database, base.outbox, event_debts=settings.debt_event_size)
-    profiles = PostgresDebtProfiles(base.database)
+    profiles = DebtProfiles(PostgresDebtProfiles(base.database), signs_of)
     uploads = DebtUploads(
         store,
         profiles,
@@ -234,7 +235,7 @@ def wire_debts(base: Base) -> None:
     )
     desk = DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping)
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", desk.close)
-    servicer = DebtFileServicer(uploads, desk, DebtProfiles(profiles))
+    servicer = DebtFileServicer(uploads, desk, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)

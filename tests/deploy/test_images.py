@@ -40,7 +40,7 @@ ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp8": "li
 _SIGNS = """
 from babel import localedata
 from services.ingestion.domain.debts.errors import ConventionsInvalid
-from services.ingestion.domain.debts.locales import signs_of
+from services.ingestion.adapters.locales import signs_of
 for name in sorted(localedata.locale_identifiers()):
     try:
         print(name, signs_of(name))

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.ingestion.adapters.locales import signs_of
 from services.ingestion.domain.debts.charsets import charset_named
 from services.ingestion.domain.debts.content import ContentDecoder
-from services.ingestion.domain.debts.conventions import DateOrder
+from services.ingestion.domain.debts.conventions import DateOrder, Signs
 from services.ingestion.domain.debts.dialect import Declared, dialect_of
 from services.ingestion.domain.debts.errors import ConventionsInvalid, EncodingInvalid, FileFormatInvalid
 from services.ingestion.domain.debts.filenames import shown_filename
 from services.ingestion.domain.debts.line_ends import LineEnds
-from services.ingestion.domain.debts.locales import Signs, signs_of
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 from tests.support.debts import COLUMNS, content, parsed, row
 
@@ -173,7 +173,7 @@ def test_a_locale_says_how_amounts_and_dates_are_written(locale: str, signs: Sig
     ],
 )
 def test_a_file_is_read_as_its_locale_writes(locale: str, amount: str, due: str) -> None:
-    dialect = dialect_of(Declared(locale=locale), currency="", due_from=date.min, due_to=date.max)
+    dialect = dialect_of(Declared(locale=locale), signs_of(locale), currency="", due_from=date.min, due_to=date.max)
     block = parsed(content([row("d1", amount=amount, due_date=due)]), dialect.conventions)
     assert block.rejects == []
     assert block.rows.content(0)[3:5] == (b"1234.50", b"2026-12-31")
@@ -187,7 +187,7 @@ def test_what_is_declared_must_exist() -> None:
         ("columns", Declared(columns={"Cliente": "nome"})),
     ):
         with pytest.raises(ConventionsInvalid) as caught:
-            dialect_of(declared, currency="", due_from=date.min, due_to=date.max)
+            dialect_of(declared, signs_of(declared.locale), currency="", due_from=date.min, due_to=date.max)
         assert [violation.field for violation in caught.value.violations] == [field]
 
 
@@ -195,10 +195,10 @@ def test_what_an_upload_says_counts_before_its_profile() -> None:
     profile = Declared({"Cliente": "name"}, charset="utf-16", locale="pt-BR", currency="BRL")
     said = Declared(currency="USD", language="en-gb").over(profile)
     assert said == Declared({"Cliente": "name"}, charset="utf-16", locale="pt-BR", currency="USD", language="en-gb")
-    found = dialect_of(said, currency="EUR", due_from=date.min, due_to=date.max)
+    found = dialect_of(said, signs_of(said.locale), currency="EUR", due_from=date.min, due_to=date.max)
     assert (found.charset, found.conventions.currency, found.conventions.decimal) == ("utf-16", "USD", ",")
     assert found.conventions.language == "en-GB"
-    plain = dialect_of(Declared(), currency="EUR", due_from=date.min, due_to=date.max)
+    plain = dialect_of(Declared(), signs_of(""), currency="EUR", due_from=date.min, due_to=date.max)
     assert (plain.key, plain.conventions.currency) == ("", "EUR")
     assert found.key
 

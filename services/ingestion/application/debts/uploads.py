@@ -17,15 +17,15 @@ from services.ingestion.application.debts import metrics as metrics
 from services.ingestion.application.debts.ports import (
     DebtFileStore,
     PreparedBlock,
-    ProfileStore,
     RowWriter,
     Run,
     TextForm,
     WorkbookReader,
 )
+from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.spool import Spool
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileState
-from services.ingestion.domain.debts.dialect import Declared, Dialect, dialect_of
+from services.ingestion.domain.debts.dialect import Declared, Dialect
 from services.ingestion.domain.debts.errors import (
     LeaseLost,
     RejectLimitExceeded,
@@ -119,7 +119,7 @@ class DebtUploads:
     """The use case; `close` it when the process stops."""
 
     def __init__(
-        self, store: DebtFileStore, profiles: ProfileStore, workbooks: WorkbookReader, options: UploadOptions
+        self, store: DebtFileStore, profiles: DebtProfiles, workbooks: WorkbookReader, options: UploadOptions
     ) -> None:
         self._store, self._profiles, self._workbooks, self._options = store, profiles, workbooks, options
         self._running = 0
@@ -184,12 +184,13 @@ class DebtUploads:
             await asyncio.sleep(every.total_seconds())
 
     async def _dialect(self, upload: Upload) -> Dialect:
-        declared = upload.declared
-        if upload.profile:
-            declared = declared.over((await self._profiles.get(upload.profile)).declared)
         options, today = self._options, datetime.now(UTC).date()
-        return dialect_of(
-            declared, currency=options.currency, due_from=today - options.due_past, due_to=today + options.due_ahead
+        return await self._profiles.dialect(
+            upload.profile,
+            upload.declared,
+            currency=options.currency,
+            due_from=today - options.due_past,
+            due_to=today + options.due_ahead,
         )
 
     async def _receive(self, spool: Spool, pieces: AsyncIterator[bytes], pace: _Pace) -> tuple[Layout, str]:

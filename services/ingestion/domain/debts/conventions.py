@@ -16,6 +16,15 @@ class DateOrder(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """How a locale writes: the decimal sign, the signs that may group digits (empty: none), and the order of a date."""
+
+    decimal: str
+    grouping: str
+    dates: DateOrder
+
+
+@dataclass(frozen=True, slots=True)
 class Conventions:
     """`decimal` and `grouping`: the signs in amounts (grouping empty: none). `currency`, `language`: of rows that name
     none. `due_from`, `due_to`: the due dates that are taken."""

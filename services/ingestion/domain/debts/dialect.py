@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
 from services.ingestion.domain.debts.charsets import charset_named
-from services.ingestion.domain.debts.conventions import Conventions
+from services.ingestion.domain.debts.conventions import Conventions, Signs
 from services.ingestion.domain.debts.currencies import currency_places
 from services.ingestion.domain.debts.errors import ConventionsInvalid
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, ColumnNames
-from services.ingestion.domain.debts.locales import signs_of
 from services.ingestion.domain.debts.rules import language_written
 
 
@@ -59,8 +58,9 @@ class Dialect:
     key: str = ""
 
 
-def dialect_of(declared: Declared, *, currency: str, due_from: date, due_to: date) -> Dialect:
-    """The dialect that is declared; `currency` is that of the deployment. Raises ConventionsInvalid."""
+def dialect_of(declared: Declared, signs: Signs, *, currency: str, due_from: date, due_to: date) -> Dialect:
+    """The dialect that is declared; `signs` are those of its locale, `currency` that of the deployment. Raises
+    ConventionsInvalid."""
     for column in declared.columns.values():
         if column not in (*COLUMNS, *OPTIONAL):
             rule = f"there is no column {column[:40]!r}; there are {', '.join((*COLUMNS, *OPTIONAL))}"
@@ -68,7 +68,6 @@ def dialect_of(declared: Declared, *, currency: str, due_from: date, due_to: dat
     if declared.currency and declared.currency not in currency_places():
         rule = f"{declared.currency[:40]!r} is no currency of ISO 4217 like EUR or BRL"
         raise ConventionsInvalid("currency", rule, declared.currency)
-    signs = signs_of(declared.locale)
     conventions = Conventions(
         decimal=signs.decimal,
         grouping=signs.grouping,

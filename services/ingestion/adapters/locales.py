@@ -1,22 +1,11 @@
 """How amounts and dates are written in a country, from the locale data of Unicode (CLDR)."""
 
-from dataclasses import dataclass
-
-from services.ingestion.domain.debts.conventions import DateOrder
+from services.ingestion.domain.debts.conventions import DateOrder, Signs
 from services.ingestion.domain.debts.errors import ConventionsInvalid
 
 _ORDERS = {"d": DateOrder.DAY_FIRST, "M": DateOrder.MONTH_FIRST, "y": DateOrder.YEAR_FIRST}
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
-
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """The decimal sign, the signs that may group digits, and the order of a date."""
-
-    decimal: str
-    grouping: str
-    dates: DateOrder
 
 
 def signs_of(locale: str) -> Signs:
