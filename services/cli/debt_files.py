@@ -35,21 +35,26 @@ def show_file(file: dict[str, Any], rejects: dict[str, Any]) -> None:
     tried = file.get("dryRun", False)
     figures = {
         "file": file.get("filename"),
-        "error": file.get("error"),
+        "bytes": f"{int(file.get('bytes', 0)):,}" if file["state"] == "RECEIVING" else None,
+        "why" if file["state"] in {"CANCELLED", "ROLLED_BACK"} else "error": file.get("error"),
         "note": file.get("note"),
         "rows": _count(file, "rows"),
         "would be accepted" if tried else "accepted": _count(file, "accepted"),
         "known already": _count(file, "duplicates"),
         "rejected": _count(file, "rejected"),
         "same content as": file.get("identicalTo"),
-        "rolled back": _count(file, "rolledBack") if int(file.get("rolledBack", 0)) else None,
-        "kept": _count(file, "kept") if int(file.get("kept", 0)) else None,
+        "rolled back": _count(file, "rolledBack") if "ROLL" in file["state"] else None,
+        "kept": _count(file, "kept") if "ROLL" in file["state"] else None,
     }
     out.print(fields(f"debt file {file['id']}: {file['state']}", figures))
     if tried:
         out.print("a dry run: nothing was registered")
     if reasons := rejects.get("reasons"):
-        out.print(table("Rejects by reason", ("reason", "rows>"), [(one["reason"], one["rows"]) for one in reasons]))
+        out.print(
+            table(
+                "Rejects by their first reason", ("reason", "rows>"), [(one["reason"], one["rows"]) for one in reasons]
+            )
+        )
     if listed := rejects.get("rejects"):
         rows = [
             (reject["line"], rule.get("column", ""), rule.get("message", ""))

@@ -120,12 +120,16 @@ func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string)
 			err = errors.New("expected true or false")
 		}
 	case "rejectLimit", "reject_limit":
-		metadata.RejectLimit, err = strconv.ParseInt(value, 10, 64)
+		var rows int64
+		rows, err = strconv.ParseInt(value, 10, 64)
+		metadata.RejectLimit = &rows
 		if err != nil {
 			err = errors.New("expected a whole number")
 		}
 	case "rejectPercent", "reject_percent":
-		metadata.RejectPercent, err = strconv.ParseFloat(value, 64)
+		var share float64
+		share, err = strconv.ParseFloat(value, 64)
+		metadata.RejectPercent = &share
 		if err != nil {
 			err = errors.New("expected a number")
 		}

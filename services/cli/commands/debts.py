@@ -24,6 +24,7 @@ _STATES = (
     "ROLLING_BACK",
     "ROLLED_BACK",
 )
+_STATUSES = ("REGISTERED", "INVOICED", "MAILED", "PAID", "CANCELLED", "FAILED")
 _FILE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Id of the debt file.")]
 
@@ -61,7 +62,7 @@ def files(
         rows = [
             (
                 f"{one['id']}\n{one['createTime'][:19].replace('T', ' ')} {one.get('filename', '')}",
-                one["state"] + (" (dry run)" if one.get("dryRun") else ""),
+                _state(one),
                 int(one.get("accepted", 0)),
                 int(one.get("rejected", 0)),
             )
@@ -71,9 +72,20 @@ def files(
         console().print(table(title, ("id, when, name", "state", "accepted>", "rejected>"), rows))
 
 
+def _state(file: dict[str, Any]) -> str:
+    """The state, and what keeps its counts from being what they seem."""
+    state = file["state"]
+    if state == "ROLLED_BACK":
+        return f"{state}\n{int(file.get('rolledBack', 0)):,} back, {int(file.get('kept', 0)):,} kept"
+    if file.get("dryRun"):
+        return f"{state}\na dry run"
+    return f"{state}\nsame as {file['identicalTo']}" if file.get("identicalTo") else state
+
+
 @app.command("list")
 def list_(
     file: Annotated[str, typer.Option(metavar="ID", help="Only debts of this file.")] = "",
+    status: Annotated[list[str] | None, typer.Option(help=f"Only in this status: {', '.join(_STATUSES)}.")] = None,
     due_from: Annotated[str, typer.Option(help="Only debts due from this day: 2027-01-31.")] = "",
     due_to: Annotated[str, typer.Option(help="Only debts due up to this day.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
@@ -83,18 +95,26 @@ def list_(
     """List registered debts: of one file by line, of all by id."""
     from services.cli.client import answer, open_mesh
 
-    query = {"debtFile": file, "dueFrom": due_from, "dueTo": due_to, "pageSize": str(limit)}
+    statuses = [one.upper() for one in status or []]
+    if unknown := [one for one in statuses if one not in _STATUSES]:
+        raise CommandError(f"--status is one of {', '.join(_STATUSES)}, not {unknown[0]!r}", exit_code=2)
+    query: dict[str, Any] = {"debtFile": file, "statuses": statuses, "dueFrom": due_from, "dueTo": due_to}
+    query["pageSize"] = str(limit)
     with open_mesh(state_dir).http(scopes=["debts:read"]) as client:
-        found: list[dict[str, Any]] = answer(
-            client.get("/v1/debts", params={key: value for key, value in query.items() if value})
-        ).get("debts", [])
+        page = answer(client.get("/v1/debts", params={key: value for key, value in query.items() if value}))
+    found: list[dict[str, Any]] = page.get("debts", [])
     if json:
         print_json(found)
     elif not found:
         console().print("no debts")
     else:
-        rows = [(debt["id"], f"{debt['name']}\n{debt['email']}", _amount(debt), debt["dueDate"]) for debt in found]
-        console().print(table("Debts", ("debt", "debtor", "amount>", "due"), rows))
+        rows = [
+            (debt["id"], f"{debt['name']}\n{debt['email']}", _amount(debt), debt["dueDate"], debt["status"])
+            for debt in found
+        ]
+        console().print(table("Debts", ("debt", "debtor", "amount>", "due", "status"), rows))
+        if page.get("nextPageToken"):
+            console().print(f"the first {limit}; --limit shows more, GET /v1/debts all of them", highlight=False)
 
 
 def _amount(debt: dict[str, Any]) -> str:
@@ -174,7 +194,7 @@ def cancel(file: FileArgument, json: JsonOption = False, state_dir: StateDirOpti
 
 @app.command()
 def rollback(file: FileArgument, json: JsonOption = False, state_dir: StateDirOption = None) -> None:
-    """Take the debts of a file back, those whose invoice has not gone out; the others are named."""
+    """Take the debts of a file back, those whose invoice has not gone out. Exit code 1 when debts stay."""
     found = _change(file, "rollback", json, state_dir)
     if kept := int(found.get("kept", 0)):
         raise CommandError(f"{kept:,} debts stay, because their invoices are out: tocsin debts list --file {file}")

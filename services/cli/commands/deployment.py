@@ -77,12 +77,16 @@ def envoy(
     as TOCSIN_PEER_... says, by default under their names at port 50051.
     """
     from services.cli.deployment.edge import edge_configuration
+    from services.cli.errors import CommandError
 
     text = edge_configuration(os.environ, gateway=gateway, gateway_grpc=gateway_grpc, admin_socket=admin_socket)
     if output is None:
         print(text, end="")
-    else:
+        return
+    try:
         output.write_text(text)
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}", exit_code=2) from error
 
 
 @app.command()

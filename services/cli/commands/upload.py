@@ -1,5 +1,6 @@
 """`tocsin upload`: a file of debts, with progress."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 _SHOWN_REJECTS = 10
 _INTERRUPTED = 130
+_LIMIT = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(\.[0-9]{1,3})?%")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +32,14 @@ def upload(
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate every row, register none.")] = False,
     reject_limit: Annotated[
-        str, typer.Option(help="Fail the file after so many rejects, in rows (1000) or of all rows (5%).")
+        str,
+        typer.Option(help="Fail the file after so many rejects: rows (1000; 0: with the first) or a share (5%)."),
     ] = "",
     profile: Annotated[str, typer.Option(help="The profile that says how the file is read.")] = "",
     charset: Annotated[str, typer.Option(help="Such as windows-1252; UTF-8 by default.")] = "",
     locale: Annotated[str, typer.Option(help="Such as pt-BR: 1.234,50 and 31/12/2026.")] = "",
     currency: Annotated[str, typer.Option(help="Of rows that name none (ISO 4217).")] = "",
+    language: Annotated[str, typer.Option(help="Of debtors whose row names none, such as pt-BR.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Stay until its invoices are mailed, or given up.")] = False,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
@@ -47,7 +51,9 @@ def upload(
     from services.cli.debt_files import follow_invoices, rejects_of, show_file
 
     file_id = new_id()
-    said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency}
+    said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency, "language": language}
+    if reject_limit and not _LIMIT.fullmatch(reject_limit):
+        raise CommandError(f"--reject-limit is a number of rows like 1000, or a share like 5%, not {reject_limit!r}", 2)
     said["rejectPercent" if reject_limit.endswith("%") else "rejectLimit"] = reject_limit.removesuffix("%")
     query = {"id": file_id, "filename": file.name, "dryRun": str(dry_run).lower()} | {
         name: text for name, text in said.items() if text

@@ -56,9 +56,13 @@ def problems(settings: RuntimeSettings) -> list[str]:
     return [*found, *tls_problems(environment, edge=settings.runs("envoy"))]
 
 
+_SHELL = {"TOCSIN_URL"}
+"""For the people at the shell: `tocsin env` prints them."""
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Variables `TOCSIN_...` that nobody reads, a line each with the nearest that somebody does."""
-    known = {setting.name for setting in all_settings()}
+    known = {setting.name for setting in all_settings()} | _SHELL
     return [_unknown(name, known) for name in sorted(environment) if name.startswith("TOCSIN_") and name not in known]
 
 

@@ -14,7 +14,7 @@ from services.cli.runtime.database_roles import ServiceSchema
 from services.cli.runtime.disk import MIB
 from services.cli.runtime.postgres_address import PostgresAddress, read_dsn, with_login
 from services.cli.runtime.postgres_cluster import SUPERUSER
-from services.cli.runtime.postgres_server import MINIMUM_VERSION, check_server, in_words, session
+from services.cli.runtime.postgres_server import MINIMUM_VERSION, check_server, in_words, session, version_text
 from services.cli.runtime.settings import POSTGRES_DSN_VARIABLE, part_name
 from services.cli.runtime.steps import service_schemas
 
@@ -116,7 +116,7 @@ async def _reached(dsn: str, address: PostgresAddress) -> Outcome:
         return failed(in_words(error, address), f"see {POSTGRES_DSN_VARIABLE}, and whether the server is up")
     if standby:
         return failed("it is a standby, which takes no writes", f"name the primary in {POSTGRES_DSN_VARIABLE}")
-    return ok(f"PostgreSQL {version.major}.{version.minor} (needed: {MINIMUM_VERSION} or newer)")
+    return ok(f"PostgreSQL {version_text(version)} (needed: {MINIMUM_VERSION} or newer)")
 
 
 async def _rights(dsn: str, address: PostgresAddress, schemas: tuple[ServiceSchema, ...]) -> Outcome:

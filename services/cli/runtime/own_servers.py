@@ -34,7 +34,7 @@ async def _postgres(dsn: str) -> ServerReport:
     import asyncpg
 
     from services.cli.runtime.postgres_address import read_dsn
-    from services.cli.runtime.postgres_server import in_words, session
+    from services.cli.runtime.postgres_server import in_words, session, version_text
 
     address = read_dsn(dsn, "TOCSIN_POSTGRES_DSN")
     begun = time.monotonic()
@@ -49,7 +49,7 @@ async def _postgres(dsn: str) -> ServerReport:
     return ServerReport(
         name="postgres",
         address=address.server,
-        version=f"{version.major}.{version.minor}",
+        version=version_text(version),
         healthy=not standby,
         reason="it is a standby, which takes no writes" if standby else "",
         round_trip_seconds=took,

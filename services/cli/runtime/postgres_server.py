@@ -57,11 +57,16 @@ async def check_server(dsn: str, address: PostgresAddress) -> None:
             await _check_pooler(dsn, connection, address)
 
 
+def version_text(version: asyncpg.types.ServerVersion) -> str:
+    """As PostgreSQL writes it: 18.4, whose second number asyncpg calls micro."""
+    return f"{version.major}.{version.micro}"
+
+
 def check_version(version: asyncpg.types.ServerVersion, address: PostgresAddress) -> None:
     """Raises RuntimeProblem when the server is too old."""
     if version.major < MINIMUM_VERSION:
         raise RuntimeProblem(
-            f"PostgreSQL {version.major}.{version.minor} on {address.server} is too old; Tocsin needs "
+            f"PostgreSQL {version_text(version)} on {address.server} is too old; Tocsin needs "
             f"{MINIMUM_VERSION} or newer"
         )
 

@@ -152,9 +152,15 @@ def test_lists_ask_for_what_is_given(edge: Put, capsys: pytest.CaptureFixture[st
     assert "1 of 7" in capsys.readouterr().out
     assert run(["debts", "files", "--state", "done"]) == 2
     debt = {"id": "D1", "name": "Ann", "email": "a@example.test", "amount": "1.50", "dueDate": "2027-01-31"}
+    debt |= {"status": "REGISTERED"}
     fake = edge(lambda request: {"debts": [debt | {"currency": "EUR"}]})
-    assert run(["debts", "list", "--file", ID, "--due-to", "2027-12-31"]) == 0
-    assert dict(fake.asked[0].url.params) == {"debtFile": ID, "dueTo": "2027-12-31", "pageSize": "50"}
+    assert run(["debts", "list", "--file", ID, "--due-to", "2027-12-31", "--status", "paid"]) == 0
+    assert dict(fake.asked[0].url.params) == {
+        "debtFile": ID,
+        "statuses": "PAID",
+        "dueTo": "2027-12-31",
+        "pageSize": "50",
+    }
     assert "1.50 EUR" in capsys.readouterr().out
 
 
@@ -190,3 +196,12 @@ def test_rejects_are_written_as_they_come(edge: Put, capsys: pytest.CaptureFixtu
     target = tmp_path / "rejects.csv"
     assert run(["debts", "rejects", ID, "--output", str(target)]) == 0
     assert target.read_bytes() == b"\xef\xbb\xbfname,reason\n"
+
+
+def test_a_reject_limit_that_is_none_is_refused_before_anything_is_sent(edge: Put, file: Path) -> None:
+    fake = edge(Desk(told()))
+    for wrong in ("abc", "5 %", "-1", "%"):
+        assert run(["upload", str(file), f"--reject-limit={wrong}"]) == 2
+    assert fake.asked == []
+    assert run(["upload", str(file), "--reject-limit", "0"]) == 0
+    assert next(one for one in fake.asked if one.method == "POST").url.params["rejectLimit"] == "0"

@@ -31,7 +31,10 @@ async def upload(requests: AsyncIterator[pb.UploadDebtFileRequest]) -> tuple[Upl
     if first is None or not first.HasField("metadata"):
         return Upload(), _chunks(first, requests)
     said = first.metadata
-    limit = RejectLimit(said.reject_limit or None, said.reject_percent or None)
+    limit = RejectLimit(
+        said.reject_limit if said.HasField("reject_limit") else None,
+        said.reject_percent if said.HasField("reject_percent") else None,
+    )
     declared = Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language)
     return Upload(said.filename, said.dry_run, limit, said.profile, declared, said.id), _chunks(None, requests)
 

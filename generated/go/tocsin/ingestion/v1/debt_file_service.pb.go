@@ -1086,11 +1086,11 @@ type UploadDebtFileRequest_Metadata struct {
 	// id of the file, a UUID of version 7 (RFC 9562) that the caller makes so that it can watch the file; Tocsin makes one
 	// where there is none. ALREADY_EXISTS when there is such a file.
 	Id string `protobuf:"bytes,20,opt,name=id,proto3" json:"id,omitempty"`
-	// reject_limit fails the whole file once more rows than this were rejected. Without this and reject_percent the
+	// reject_limit fails the whole file once more rows than this were rejected: 0 with the first one. Without this and reject_percent the
 	// deployment's limit counts (TOCSIN_INGESTION_DEBT_REJECT_LIMIT; none by default).
-	RejectLimit int64 `protobuf:"varint,3,opt,name=reject_limit,json=rejectLimit,proto3" json:"reject_limit,omitempty"`
+	RejectLimit *int64 `protobuf:"varint,3,opt,name=reject_limit,json=rejectLimit,proto3,oneof" json:"reject_limit,omitempty"`
 	// reject_percent fails the whole file when more than this share of its rows were rejected; 100 is no limit.
-	RejectPercent float64 `protobuf:"fixed64,4,opt,name=reject_percent,json=rejectPercent,proto3" json:"reject_percent,omitempty"`
+	RejectPercent *float64 `protobuf:"fixed64,4,opt,name=reject_percent,json=rejectPercent,proto3,oneof" json:"reject_percent,omitempty"`
 	// profile that says how the file is to be read; what stands here counts before it.
 	Profile string `protobuf:"bytes,5,opt,name=profile,proto3" json:"profile,omitempty"`
 	// charset of a file that does not begin with a UTF-8 byte order mark, such as `windows-1252`; UTF-8 by default.
@@ -1157,15 +1157,15 @@ func (x *UploadDebtFileRequest_Metadata) GetId() string {
 }
 
 func (x *UploadDebtFileRequest_Metadata) GetRejectLimit() int64 {
-	if x != nil {
-		return x.RejectLimit
+	if x != nil && x.RejectLimit != nil {
+		return *x.RejectLimit
 	}
 	return 0
 }
 
 func (x *UploadDebtFileRequest_Metadata) GetRejectPercent() float64 {
-	if x != nil {
-		return x.RejectPercent
+	if x != nil && x.RejectPercent != nil {
+		return *x.RejectPercent
 	}
 	return 0
 }
@@ -1264,21 +1264,23 @@ var File_tocsin_ingestion_v1_debt_file_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\n" +
-	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x95\x05\n" +
+	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc3\x05\n" +
 	"\x15UploadDebtFileRequest\x12Q\n" +
 	"\bmetadata\x18\x01 \x01(\v23.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00R\bmetadata\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xf6\x03\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xa4\x04\n" +
 	"\bMetadata\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12_\n" +
-	"\x02id\x18\x14 \x01(\tBO\xbaHLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$R\x02id\x12*\n" +
-	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vrejectLimit\x12>\n" +
-	"\x0ereject_percent\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00R\rrejectPercent\x12&\n" +
+	"\x02id\x18\x14 \x01(\tBO\xbaHLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$R\x02id\x12/\n" +
+	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\vrejectLimit\x88\x01\x01\x12C\n" +
+	"\x0ereject_percent\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\rrejectPercent\x88\x01\x01\x12&\n" +
 	"\aprofile\x18\x05 \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
 	"\acharset\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
 	"\x06locale\x18\a \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
 	"\bcurrency\x18\b \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
-	"\blanguage\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguageB\r\n" +
+	"\blanguage\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguageB\x0f\n" +
+	"\r_reject_limitB\x11\n" +
+	"\x0f_reject_percentB\r\n" +
 	"\x04part\x12\x05\xbaH\x02\b\x01\"3\n" +
 	"\x12GetDebtFileRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xdb\x02\n" +
@@ -1495,6 +1497,7 @@ func file_tocsin_ingestion_v1_debt_file_service_proto_init() {
 		(*UploadDebtFileRequest_Metadata_)(nil),
 		(*UploadDebtFileRequest_Chunk)(nil),
 	}
+	file_tocsin_ingestion_v1_debt_file_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
