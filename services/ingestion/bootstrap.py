@@ -235,6 +235,7 @@ def wire_debts(base: Base) -> None:
     )
     desk = DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping)
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", desk.close)
+    app.task("rollbacks of debt files", desk.finish_rollbacks(), until=Step.STOP_PULLING)
     servicer = DebtFileServicer(uploads, desk, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from services.chassis.currencies import currency_places
 from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
-from services.ingestion.domain.debts.currencies import currency_places
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -6,7 +6,8 @@ days, as RFC 5321 (4.5.4.1) asks, each invoice by its own schedule.
 
 Mailing twice is what SMTP cannot rule out. That an e-mail is about to be handed over is committed right before its
 dialogue, so that after a crash only e-mails in dialogue are in doubt. What is in doubt waits for some minutes, for the
-server may still be at it; then it is sent again with the same Message-ID, or it is held for a person at once.
+server may still be at it; then it is sent again with the same Message-ID, once: in doubt for the second time it is
+held for a person. Or it is held at once.
 """
 
 import asyncio
@@ -187,7 +188,8 @@ class InvoiceMailing:
         await self._work.ended(Mailed(invoice=invoice, failure=outcome, wait=wait))
 
     def _wait(self, invoice: ClaimedInvoice, failure: Failure) -> timedelta | None:
-        if failure.hopeless or (failure.unknown and self._options.unknown is UnknownOutcome.HOLD):
+        held = self._options.unknown is UnknownOutcome.HOLD or invoice.doubtful
+        if failure.hopeless or (failure.unknown and held):
             return None
         floor = failure.floor or timedelta(0)
         return self._options.schedule.wait(

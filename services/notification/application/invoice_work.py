@@ -3,6 +3,7 @@ written down."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
@@ -10,6 +11,7 @@ from services.chassis.group_commit import GroupCommit
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.claimed_delivery import (
     ClaimedInvoice,
+    Deferred,
     InvoiceChange,
     InvoiceClaims,
     Mailed,
@@ -21,6 +23,7 @@ from services.notification.domain.invoice import Place
 
 log = get_logger(__name__)
 _PAUSE_AFTER_FAILURE = 0.5
+_UNWRITABLE = "DEFECT"
 
 
 class InvoiceWork:
@@ -63,6 +66,13 @@ class InvoiceWork:
                 await self._changing.submit(change)
             except (Aborted, Unavailable):
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+            except Exception:
+                # A defect of this one must not end the work on the others.
+                log.exception("invoice.outcome_not_written", debt=change.invoice.debt.id)
+                if (plain := _plain(change)) is None:
+                    self._drop([change.invoice])  # it comes back by its lease
+                    return
+                change = plain
             else:
                 self._drop([change.invoice])
                 return
@@ -94,3 +104,10 @@ class InvoiceWork:
     def _drop(self, invoices: Sequence[ClaimedInvoice]) -> None:
         for one in invoices:
             self._in_hand.pop((one.debt.id, one.lease), None)
+
+
+def _plain(change: InvoiceChange) -> InvoiceChange | None:
+    """The same outcome without what was said of it; None where nothing was, or that has been left out already."""
+    if not isinstance(change, Mailed | Deferred) or change.failure is None or change.failure.code == _UNWRITABLE:
+        return None
+    return replace(change, failure=replace(change.failure, code=_UNWRITABLE, message=""))

@@ -1,6 +1,7 @@
 """Attempts to deliver, their outcomes, and what follows from them."""
 
 import enum
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +12,10 @@ SHOWN_TOKEN = 12
 """Characters of an FCM token that are shown."""
 MOST_OF_USER = 100
 """Addresses that a user may have: a notification has a delivery for each."""
+
+
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and halves of characters, as which bytes come that are no text."""
 
 
 class FailureKind(enum.StrEnum):
@@ -53,6 +58,11 @@ class Failure:
     unanswered: bool = False
     away: bool = False
     critical: bool = False
+
+    def __post_init__(self) -> None:
+        # What a receiver says may be any bytes; it is stored and shown.
+        for name in ("code", "message"):
+            object.__setattr__(self, name, _UNSTORABLE.sub("\ufffd", getattr(self, name)))
 
     @property
     def hopeless(self) -> bool:

@@ -24,6 +24,8 @@ async def test_what_has_not_gone_out_is_taken_back_and_the_rest_is_kept(rig: Rig
         wait = None if ends is None else rig.clock.time - rig.clock.time
         await rig.invoices.change([Mailed(invoice=claimed[id_], failure=ends, wait=wait)])
     assert await rig.invoices.change([Sending(claimed["d4"])]) == [True]
+    assert await rig.invoices.in_dialogue("f1")
+    assert not await rig.invoices.in_dialogue("f2")
     # Newest first; all of one moment by their ids.
     assert await rig.invoices.cancel("f1", "", 2) == "d1"
     assert await rig.invoices.cancel("f1", "d1", 9) == "d0"
@@ -37,6 +39,7 @@ async def test_what_has_not_gone_out_is_taken_back_and_the_rest_is_kept(rig: Rig
     # Whoever held them may not send them any more.
     assert await rig.invoices.change([Sending(claimed["d1"])]) == [False]
     assert await rig.invoices.change([Mailed(invoice=claimed["d4"])]) == [True]
+    assert not await rig.invoices.in_dialogue("f1")
     assert dict(await rig.invoices.counts("f1")) == {
         InvoiceState.CANCELLED: 3,
         InvoiceState.MAILED: 2,

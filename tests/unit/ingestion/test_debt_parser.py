@@ -280,7 +280,7 @@ def test_endless_lines_cost_bounded_memory_and_one_row(quote: bytes) -> None:
         quote = b""
         assert len(parser._rest) <= 2 * MAX_RECORD + 2  # pyright: ignore[reportPrivateUsage]
     last = parser.feed(b"\n" + line_of(), final=True)
-    assert [(reject.line, len(reject.raw)) for reject in rejects] == [(2, 4096)]
+    assert [(reject.line, len(reject.raw)) for reject in rejects] == [(2, 65537)]
     assert last.rows.lines.tolist() == [3]
 
 

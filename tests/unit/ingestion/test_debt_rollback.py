@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.chassis.errors import Unavailable
+from services.chassis.errors import Aborted, Unavailable
 from services.chassis.ids import new_id
+from services.chassis.tasks import cancel
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.application.debts import files
 from services.ingestion.application.debts.files import DebtFiles
@@ -49,7 +50,7 @@ async def test_calls_meet_in_one_rollback_which_outlives_them(monkeypatch: pytes
     desk = DebtFiles(store, invoices, asyncio.Event())
     name = await registered(store)
     found = await asyncio.gather(desk.roll_back(name), desk.roll_back(name))
-    assert [file.state for file in found] == [FileState.COMPLETED] * 2
+    assert [file.state for file in found] == [FileState.ROLLING_BACK] * 2
     invoices.let.set()
 
     async def done() -> bool:
@@ -60,7 +61,7 @@ async def test_calls_meet_in_one_rollback_which_outlives_them(monkeypatch: pytes
     assert (await desk.roll_back(name)).rolled_back == 3
 
 
-async def test_one_that_broke_off_can_be_asked_for_again() -> None:
+async def test_one_that_broke_off_goes_on_by_itself() -> None:
     store, invoices = MemoryDebtFiles(), Invoices()
     desk = DebtFiles(store, invoices, asyncio.Event())
     name = await registered(store)
@@ -68,17 +69,35 @@ async def test_one_that_broke_off_can_be_asked_for_again() -> None:
     invoices.let.set()
     with pytest.raises(Unavailable):
         await desk.roll_back(name)
-    assert len(store.tables.debts) == 3
-    invoices.away = False
-    assert (await desk.roll_back(name)).state is FileState.ROLLED_BACK
-    invoices.let.clear()
-    other = await registered(store)
-    waiting = asyncio.create_task(desk.roll_back(other))
-    await eventually(lambda: invoices.asked == 3)
+    assert (len(store.tables.debts), (await store.get(name)).state) == (3, FileState.ROLLING_BACK)
     await desk.close()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert (await store.get(other)).state is FileState.COMPLETED
+    # Another process, after a kill.
+    invoices.away = False
+    other = DebtFiles(store, invoices, asyncio.Event())
+    finishing = asyncio.create_task(other.finish_rollbacks(timedelta(milliseconds=1)))
+
+    async def done() -> bool:
+        return (await store.get(name)).state is FileState.ROLLED_BACK
+
+    await eventually(done)
+    await cancel(finishing)
+    await other.close()
+    assert store.tables.debts == {}
+
+
+async def test_what_is_being_taken_back_is_no_duplicate() -> None:
+    store, invoices = MemoryDebtFiles(), Invoices()
+    name = await registered(store)
+    await store.rolling_back(name)
+    run = Run(new_id(), new_id(), timedelta(minutes=1), dry_run=False)
+    await store.open(run, "again.csv")
+    assert await store.begin(run, 1, "x", TextForm("", "", "")) is None
+    async with store.registering(run) as writer:
+        with pytest.raises(Aborted):
+            await writer.store(writer.prepare(block_of(rows_of(3))))
+        invoices.let.set()
+        await DebtFiles(store, invoices, asyncio.Event()).roll_back(name)
+        assert (await writer.store(writer.prepare(block_of(rows_of(3))))).accepted == 3
 
 
 async def test_what_is_on_its_way_cannot_be_taken_back() -> None:

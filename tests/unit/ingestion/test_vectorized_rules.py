@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.currencies import places_of
 from services.ingestion.adapters.nats import debt_events
 from services.ingestion.adapters.postgres import debt_copy
 from services.ingestion.domain.debts import spreadsheet
 from services.ingestion.domain.debts.batch import DebtRows
-from services.ingestion.domain.debts.currencies import places_of
 from services.ingestion.domain.debts.errors import HeaderInvalid
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, OTHER, ColumnNames, read_header
 from tests.support.debts import content, parsed

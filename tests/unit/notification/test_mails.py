@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.notification.adapters.channels.invoice_mails import InvoiceComposer
 from services.notification.adapters.channels.mails import Composer
+from services.notification.adapters.texts import language
 from services.notification.domain.delivery import Outgoing
 from services.notification.domain.notification import Type
 from tests.support.invoices import IDS, debt
@@ -107,3 +108,18 @@ def test_an_address_that_is_an_encoded_word_is_in_no_header() -> None:
     )
     with pytest.raises(ValueError, match="encoded word"):
         COMPOSER.notification(message, "=?utf-8?q?victim=40x.example=2c?=@example.org")
+
+
+@pytest.mark.parametrize(
+    ("tag", "amount", "currency", "written"),
+    [
+        ("en", "123456.00", "JPY", "¥123,456"),
+        ("fr", "1.500", "TND", "1,500 TND"),
+        ("en", "1500", "ISK", "ISK1,500"),
+        ("en", "1234.567", "KWD", "KWD1,234.567"),
+        ("pt-BR", "1234567.5", "BRL", "R$ 1.234.567,50"),
+        ("en", "10.5", "", "10.50"),
+    ],
+)
+def test_an_amount_has_the_places_of_its_currency(tag: str, amount: str, currency: str, written: str) -> None:
+    assert language(tag).amount(amount, currency).replace("\xa0", " ").replace("\u202f", " ") == written

@@ -1,7 +1,8 @@
 """Between messages and the values of debt files."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +25,10 @@ from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
 
 _NO_ROWS = "the file has a header and no rows"
 
+_SHOWN_RAW = 4096
+"""Characters of a rejected row in a list; the download has it whole."""
+_AHEAD = timedelta(minutes=10)
+
 
 async def upload(requests: AsyncIterator[pb.UploadDebtFileRequest]) -> tuple[Upload, AsyncGenerator[bytes]]:
     """What the client says about the file, and its content. Raises InvalidField when metadata is not first."""
@@ -36,7 +41,15 @@ async def upload(requests: AsyncIterator[pb.UploadDebtFileRequest]) -> tuple[Upl
         said.reject_percent if said.HasField("reject_percent") else None,
     )
     declared = Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language)
-    return Upload(said.filename, said.dry_run, limit, said.profile, declared, said.id), _chunks(None, requests)
+    made = Upload(said.filename, said.dry_run, limit, said.profile, declared, _file_id(said.id))
+    return made, _chunks(None, requests)
+
+
+def _file_id(text: str) -> str:
+    """The id that a client gives its file; lists are ordered by the time in it. Raises InvalidField."""
+    if text and int(text[:8] + text[9:13], 16) / 1000 > time.time() + _AHEAD.total_seconds():
+        raise InvalidField("id", "must be a UUID of version 7 made now: its time is ahead of ours")
+    return text
 
 
 async def _chunks(
@@ -119,7 +132,7 @@ def reject(found: Reject) -> files.DebtFileReject:
         reason=first.reason,
         column=first.column,
         message=first.message,
-        raw=found.raw,
+        raw=found.raw[:_SHOWN_RAW],
         broken_rules=rules,
     )
 

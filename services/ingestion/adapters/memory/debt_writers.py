@@ -7,10 +7,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
+from services.chassis.errors import Aborted
 from services.ingestion.adapters.memory.debt_tables import DebtTables
 from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows
-from services.ingestion.domain.debts.debt_file import Counts, Debt, Reject
+from services.ingestion.domain.debts.debt_file import Counts, Debt, FileState, Reject
 from services.ingestion.domain.debts.parser import Block
 
 _EPOCH: Final = date(1970, 1, 1).toordinal()
@@ -52,6 +53,10 @@ class MemoryDebtWriter:
         """See the port."""
         assert isinstance(block, Block)
         entry = self._tables.mine(self._run, processing=True)
+        ids = (text[5].decode() for text in map(block.rows.content, range(len(block.rows))))
+        holders = {self._tables.debts[one].debt_file for one in ids if one in self._tables.debts}
+        if any(self._tables.files[one].file.state is FileState.ROLLING_BACK for one in holders):
+            raise Aborted("debts of the file are just being taken back with another one")
         new, conflicts = _judged(block.rows, self._run, self._tables, self._tables.debts)
         self._tables.debts |= new
         left = iter(new.values())

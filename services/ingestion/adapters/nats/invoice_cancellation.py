@@ -1,5 +1,6 @@
 """`InvoiceCancellation` over NATS: requests to whichever replica of notification answers first."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from services.chassis.nats.connection import NatsConnection
 from services.chassis.nats.topology import INVOICE_CANCELLATION_SUBJECT
 from tocsin.calls.v1.invoice_cancellation_pb2 import CancelInvoicesRequest, CancelInvoicesResponse
 
+_LOOK = timedelta(milliseconds=500)
 PAGE = 1000
 """Debts of one answer; fewer are the last ones."""
 
@@ -25,7 +27,9 @@ class NatsInvoiceCancellation:
     async def cancel(self, file_id: str) -> AsyncGenerator[Sequence[str]]:
         """See `InvoiceCancellation`."""
         answer = await self._ask(CancelInvoicesRequest(debt_file=file_id))
-        while answer.cancelled_to:
+        while answer.cancelled_to or answer.waiting:
+            if answer.waiting:
+                await asyncio.sleep(_LOOK.total_seconds())
             answer = await self._ask(CancelInvoicesRequest(debt_file=file_id, after=answer.cancelled_to))
         while answer.kept:
             yield list(answer.kept)
@@ -42,6 +46,6 @@ class NatsInvoiceCancellation:
             return CancelInvoicesResponse.FromString(answer.data)
         except (nats.errors.Error, TimeoutError, OSError, DecodeError) as error:
             raise Unavailable(
-                "the notification service does not say which invoices have gone out; no debt was removed, try again",
+                "the notification service does not say which invoices have gone out; the rollback goes on once it does",
                 retry_after=timedelta(seconds=5),
             ) from error

@@ -38,6 +38,7 @@ from services.ingestion.domain.debts.parser import Block
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
 _ATTEMPTS: Final = 8
+_GOING: Final = "SELECT EXISTS (SELECT FROM debt_files WHERE id = ANY ($1::uuid[]) AND state = 'ROLLING_BACK')"
 
 
 @dataclass(slots=True)
@@ -159,6 +160,8 @@ class DebtWriter:
             """
         )
         self._expect_known = bool(found)
+        if found and await connection.fetchval(_GOING, list({row["holder"] for row in found})):
+            raise Aborted("debts of the file are just being taken back with another one")
         block.events = []
         return held(found, self._run.file_id)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from services.chassis.auth import principal
-from services.chassis.errors import Unavailable
+from services.chassis.errors import DomainError, Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
@@ -20,6 +20,8 @@ from services.ingestion.domain.errors import InvalidField
 _LOOK = timedelta(milliseconds=250)
 _DOWNLOAD_PAGE = 1000
 _REMOVED_AT_ONCE = 20_000
+_AT_ONCE = 16
+"""Rollbacks that are gone on with at a time."""
 _PATIENCE = timedelta(seconds=5)
 """How long a call waits for a rollback."""
 log = get_logger(__name__)
@@ -47,8 +49,8 @@ class DebtFiles:
 
     async def roll_back(self, file_id: str) -> DebtFile:
         """Removes the debts of a file whose invoices have not gone out. What takes long goes on behind the answer: the
-        file is ROLLING_BACK then. Raises ResourceNotFound, DebtFileState and Unavailable; asking again goes on with
-        what is left."""
+        file is ROLLING_BACK then, also after Unavailable, and goes on by itself. Raises ResourceNotFound and
+        DebtFileState, too."""
         file = await self._store.get(file_id)
         if file.state is FileState.ROLLED_BACK:
             return file
@@ -59,12 +61,26 @@ class DebtFiles:
         if file.identical_to:
             what = f"the file repeats another one and has registered nothing; roll back {file.identical_to}"
             raise DebtFileState(what, file.id, file.state.value)
-        if (task := self._rollbacks.get(file.id)) is None:
-            task = asyncio.create_task(self._roll_back(file.id), name=f"rollback of debt file {file.id}")
-            self._rollbacks[file.id] = task
-            task.add_done_callback(partial(self._rolled_back, file.id))
+        task = self._rolling(file.id)
         await asyncio.wait([task], timeout=_PATIENCE.total_seconds())
         return task.result() if task.done() else await self._store.get(file.id)
+
+    async def finish_rollbacks(self, every: timedelta = timedelta(seconds=5)) -> None:
+        """Goes on, for ever, with rollbacks that broke off, whichever process had begun them."""
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            try:
+                for file in await self._store.newest(FileFilter((FileState.ROLLING_BACK,)), None, 0, _AT_ONCE):
+                    self._rolling(file.id)
+            except DomainError as error:
+                log.warning("rollbacks of debt files not looked after", error=repr(error))
+
+    def _rolling(self, file_id: str) -> asyncio.Task[DebtFile]:
+        if (task := self._rollbacks.get(file_id)) is None:
+            task = asyncio.create_task(self._roll_back(file_id), name=f"rollback of debt file {file_id}")
+            self._rollbacks[file_id] = task
+            task.add_done_callback(partial(self._rolled_back, file_id))
+        return task
 
     async def close(self) -> None:
         """Breaks rollbacks off."""
@@ -72,10 +88,11 @@ class DebtFiles:
             await cancel(task)
 
     async def _roll_back(self, file_id: str) -> DebtFile:
+        # First: whatever breaks off from here on is gone on with, and the file is no answer to its content.
+        await self._store.rolling_back(file_id)
         async with aclosing(self._invoices.cancel(file_id)) as pieces:
             async for gone_out in pieces:
                 await self._store.mailed(gone_out)
-        await self._store.rolling_back(file_id)
         while await self._store.remove_debts(file_id, _REMOVED_AT_ONCE):
             pass
         return await self._store.rolled_back(file_id)

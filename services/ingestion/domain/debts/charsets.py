@@ -66,6 +66,9 @@ class CharsetDecoder:
             raise EncodingInvalid(
                 wrong[error.start], self._offset + at, line, self._charset.upper(), self._advice
             ) from None
+        except UnicodeError:
+            advice = "it has no byte order mark: say utf-16le or utf-16be"
+            raise EncodingInvalid(piece[0], self._offset, 1, self._charset.upper(), advice) from None
         self._pending = self._decoder.getstate()[0]
         self._lines += self._count(out)
         self._after_return = out.endswith(b"\r") if out else self._after_return

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
+from services.chassis.currencies import currency_places
 from services.ingestion.domain.debts.charsets import charset_named
 from services.ingestion.domain.debts.conventions import Conventions, Signs
-from services.ingestion.domain.debts.currencies import currency_places
 from services.ingestion.domain.debts.errors import ConventionsInvalid
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, ColumnNames
 from services.ingestion.domain.debts.rules import language_written

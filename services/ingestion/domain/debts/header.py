@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.ingestion.domain.debts import csv_record
+from services.ingestion.domain.debts import csv_record, spreadsheet
 from services.ingestion.domain.debts.errors import HeaderInvalid
 
 COLUMNS: Final = ("name", "governmentId", "email", "debtAmount", "debtDueDate", "debtId")
@@ -28,6 +28,8 @@ OTHER: Final = "*"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _SEPARATORS: Final = (*DELIMITERS, "|")
 _BLANK: Final = " \t,;|"
+_AROUND: Final = " \t\r\n\f\v\N{NO-BREAK SPACE}\N{ZERO WIDTH NO-BREAK SPACE}"
+"""Left out around a name; a byte order mark may be there twice."""
 _SHOWN: Final = 200
 
 
@@ -104,11 +106,17 @@ def read_header(start: bytes, *, final: bool, names: ColumnNames | None = None) 
 
 
 def _columns(line: str, delimiter: str, names: ColumnNames) -> list[str]:
-    return [names.column(_name(part)) for part in csv_record.parts(line, delimiter)]
+    return [_column(_name(part), names) for part in csv_record.parts(line, delimiter)]
+
+
+def _column(name: str, names: ColumnNames) -> str:
+    found = names.column(name)
+    # A download of rejects guards names like `@` from spreadsheets.
+    return found if found != name else names.column(spreadsheet.unguarded(name))
 
 
 def _name(part: str) -> str:
-    text = part.strip()
+    text = part.strip(_AROUND)
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
     return text

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.ingestion.domain.debts import csv_record, spreadsheet
 from services.ingestion.domain.debts.debt_file import Reject
-from services.ingestion.domain.debts.header import REJECT_COLUMNS
+from services.ingestion.domain.debts.header import DELIMITERS, REJECT_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,9 @@ class MendableRejects:
         self._own = {place for place, name in enumerate(self._header) if name.strip().casefold() in own}
 
     def head(self) -> bytes:
-        """Byte order mark and header."""
-        return spreadsheet.BOM + self._written(REJECT_COLUMNS, self._header)
+        """Byte order mark and header, and before it the separator where a reader would not find it."""
+        separator = f"sep={self._delimiter}{self._end}".encode() if self._delimiter not in DELIMITERS else b""
+        return spreadsheet.BOM + separator + self._written(REJECT_COLUMNS, self._header)
 
     def line(self, reject: Reject) -> bytes:
         """A row. One with broken quotes is shown as its parts between the separators."""

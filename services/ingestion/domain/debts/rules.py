@@ -8,17 +8,18 @@ from datetime import date
 from functools import cache
 from typing import Final
 
+from services.chassis.currencies import currency_places, places_of
 from services.chassis.ids import is_id
 from services.ingestion.domain.debts import spreadsheet, texts
 from services.ingestion.domain.debts.conventions import Conventions, DateOrder
-from services.ingestion.domain.debts.currencies import currency_places, places_of, whole_digits
+from services.ingestion.domain.debts.currencies import whole_digits
 from services.ingestion.domain.debts.debt_file import Broken
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, UNNAMED, Layout
 
 MAX_NAME: Final = 200
 MAX_GOVERNMENT_ID: Final = 64
 MAX_EMAIL: Final = 254
-MAX_RAW: Final = 4096
+MAX_RAW: Final = 64 * 1024
 
 _MANGLED: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{1,3}|[0-9]+[.,]0+")
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
@@ -219,5 +220,7 @@ _DEBT_ID: Final = Broken(
 
 
 def shown(text: str) -> str:
-    """The text of a rejected row as it is kept: at most 4,096 characters, no NUL."""
-    return text[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """The text of a rejected row as it is kept: no NUL. One that is too long ends with a sign that no column may hold,
+    so that what was cut off is not taken for a value when it is sent again."""
+    kept = text if len(text) <= MAX_RAW else text[:MAX_RAW] + "\N{REPLACEMENT CHARACTER}"
+    return kept.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from services.chassis.currencies import currency_places, places_of
 from services.ingestion.domain.debts.conventions import Conventions, DateOrder
 from services.ingestion.domain.debts.csv_scan import Bytes, Flags, Ints
-from services.ingestion.domain.debts.currencies import currency_places, places_of, whole_digits
+from services.ingestion.domain.debts.currencies import whole_digits
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, UNNAMED, Layout
 from services.ingestion.domain.debts.rules import MAX_GOVERNMENT_ID, MAX_NAME
 from services.ingestion.domain.debts.varlen_bytes import windows

@@ -77,6 +77,13 @@ class InMemoryInvoices:
             row.due, row.lease = None, ""
         return found[-1].invoice.debt.id if found else ""
 
+    async def in_dialogue(self, debt_file: str) -> bool:
+        """See InvoiceStore."""
+        return any(
+            row.sending and row.invoice.state is InvoiceState.STORED and not row.invoice.doubtful
+            for row in self._of_file(debt_file, "")
+        )
+
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """See InvoiceStore."""
         found = [row.invoice for row in self._of_file(debt_file, after)]

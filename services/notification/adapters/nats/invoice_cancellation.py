@@ -18,6 +18,8 @@ def invoice_cancellation_answers(connection: NatsConnection, store: InvoiceStore
         asked = CancelInvoicesRequest.FromString(data)
         if not asked.kept and (last := await store.cancel(asked.debt_file, asked.after, _AT_ONCE)):
             return CancelInvoicesResponse(cancelled_to=last).SerializeToString()
+        if not asked.kept and await store.in_dialogue(asked.debt_file):
+            return CancelInvoicesResponse(waiting=True).SerializeToString()
         kept = await store.kept(asked.debt_file, asked.after if asked.kept else "", _KEPT)
         return CancelInvoicesResponse(kept=kept).SerializeToString()
 

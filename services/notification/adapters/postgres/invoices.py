@@ -156,6 +156,17 @@ class PostgresInvoices:
             )
         return last or ""
 
+    async def in_dialogue(self, debt_file: str) -> bool:
+        """See InvoiceStore."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(
+                """
+                SELECT EXISTS (SELECT FROM invoices WHERE debt_file = $1 AND state = 'STORED'
+                               AND sending_at IS NOT NULL AND NOT doubtful)
+                """,
+                debt_file,
+            )
+
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """See InvoiceStore."""
         async with self._database.connection() as connection:

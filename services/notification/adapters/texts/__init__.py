@@ -2,6 +2,7 @@
 
 import importlib.resources
 import tomllib
+from copy import copy
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -10,7 +11,9 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_decimal
+
+from services.chassis.currencies import PLACES_UNKNOWN, currency_places
 
 LANGUAGES = ("en", "fr", "pt")
 
@@ -29,7 +32,10 @@ class Language:
         value = Decimal(amount)
         if not currency:
             return format_decimal(value, "#,##0.00", locale=self.locale)
-        return format_currency(value, currency, locale=self.locale, currency_digits=False, decimal_quantization=False)
+        places = max(currency_places().get(currency, PLACES_UNKNOWN), -int(value.normalize().as_tuple().exponent))
+        pattern = copy(self.locale.currency_formats["standard"])
+        pattern.frac_prec = (places, places)
+        return pattern.apply(value, self.locale, currency=currency, currency_digits=False)
 
     def date(self, day: str) -> str:
         """In full; a text that is no date in ISO 8601 is left as it is."""

@@ -24,6 +24,10 @@ class InvoiceStore(Protocol):
         new one when another file registers it."""
         ...
 
+    async def in_dialogue(self, debt_file: str) -> bool:
+        """Whether an e-mail of the file is being handed over at this moment."""
+        ...
+
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """Debts of the file whose invoices are not CANCELLED, newest first, behind this one (empty: from the first)."""
         ...

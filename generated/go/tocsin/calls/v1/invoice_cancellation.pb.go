@@ -92,6 +92,8 @@ type CancelInvoicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// cancelled_to is the debt of the last invoice that was taken back, while there may be more: ask again from there.
 	CancelledTo string `protobuf:"bytes,1,opt,name=cancelled_to,json=cancelledTo,proto3" json:"cancelled_to,omitempty"`
+	// waiting: e-mails of the file are in dialogue with the mail server, whose end decides. Ask again, from the first.
+	Waiting bool `protobuf:"varint,3,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// kept has debts behind `after` whose e-mail has gone out, or may have; at most 1,000. Told once nothing is left to
 	// take back; fewer than 1,000 are the last ones.
 	Kept          []string `protobuf:"bytes,2,rep,name=kept,proto3" json:"kept,omitempty"`
@@ -136,6 +138,13 @@ func (x *CancelInvoicesResponse) GetCancelledTo() string {
 	return ""
 }
 
+func (x *CancelInvoicesResponse) GetWaiting() bool {
+	if x != nil {
+		return x.Waiting
+	}
+	return false
+}
+
 func (x *CancelInvoicesResponse) GetKept() []string {
 	if x != nil {
 		return x.Kept
@@ -151,9 +160,10 @@ const file_tocsin_calls_v1_invoice_cancellation_proto_rawDesc = "" +
 	"\x15CancelInvoicesRequest\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x12\n" +
-	"\x04kept\x18\x03 \x01(\bR\x04kept\"O\n" +
+	"\x04kept\x18\x03 \x01(\bR\x04kept\"i\n" +
 	"\x16CancelInvoicesResponse\x12!\n" +
-	"\fcancelled_to\x18\x01 \x01(\tR\vcancelledTo\x12\x12\n" +
+	"\fcancelled_to\x18\x01 \x01(\tR\vcancelledTo\x12\x18\n" +
+	"\awaiting\x18\x03 \x01(\bR\awaiting\x12\x12\n" +
 	"\x04kept\x18\x02 \x03(\tR\x04keptB\xb1\x01\n" +
 	"\x13com.tocsin.calls.v1B\x18InvoiceCancellationProtoP\x01Z\"tocsin/gen/tocsin/calls/v1;callsv1\xa2\x02\x03TCX\xaa\x02\x0fTocsin.Calls.V1\xca\x02\x0fTocsin\\Calls\\V1\xe2\x02\x1bTocsin\\Calls\\V1\\GPBMetadata\xea\x02\x11Tocsin::Calls::V1b\x06proto3"
 

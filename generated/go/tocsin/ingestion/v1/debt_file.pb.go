@@ -372,7 +372,7 @@ type DebtFileReject struct {
 	Column string `protobuf:"bytes,3,opt,name=column,proto3" json:"column,omitempty"`
 	// message for people about the first broken rule.
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
-	// raw text of the row, at most 4,096 characters.
+	// raw text of the row, its first 4,096 characters; the download has it whole.
 	Raw string `protobuf:"bytes,5,opt,name=raw,proto3" json:"raw,omitempty"`
 	// broken_rules are all the rules that the row breaks, in the order of the columns.
 	BrokenRules   []*DebtFileReject_BrokenRule `protobuf:"bytes,6,rep,name=broken_rules,json=brokenRules,proto3" json:"broken_rules,omitempty"`

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tocsin/calls/v1/invoice_cancellation.proto\x12\x0ftocsin.calls.v1\"G\n\x15\x43\x61ncelInvoicesRequest\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0c\n\x04kept\x18\x03 \x01(\x08\"<\n\x16\x43\x61ncelInvoicesResponse\x12\x14\n\x0c\x63\x61ncelled_to\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*tocsin/calls/v1/invoice_cancellation.proto\x12\x0ftocsin.calls.v1\"G\n\x15\x43\x61ncelInvoicesRequest\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0c\n\x04kept\x18\x03 \x01(\x08\"M\n\x16\x43\x61ncelInvoicesResponse\x12\x14\n\x0c\x63\x61ncelled_to\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x03 \x01(\x08\x12\x0c\n\x04kept\x18\x02 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELINVOICESREQUEST']._serialized_start=63
   _globals['_CANCELINVOICESREQUEST']._serialized_end=134
   _globals['_CANCELINVOICESRESPONSE']._serialized_start=136
-  _globals['_CANCELINVOICESRESPONSE']._serialized_end=196
+  _globals['_CANCELINVOICESRESPONSE']._serialized_end=213
 # @@protoc_insertion_point(module_scope)

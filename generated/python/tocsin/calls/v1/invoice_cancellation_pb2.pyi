@@ -17,9 +17,11 @@ class CancelInvoicesRequest(_message.Message):
     def __init__(self, debt_file: _Optional[str] = ..., after: _Optional[str] = ..., kept: _Optional[bool] = ...) -> None: ...
 
 class CancelInvoicesResponse(_message.Message):
-    __slots__ = ("cancelled_to", "kept")
+    __slots__ = ("cancelled_to", "waiting", "kept")
     CANCELLED_TO_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
     cancelled_to: str
+    waiting: bool
     kept: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cancelled_to: _Optional[str] = ..., kept: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, cancelled_to: _Optional[str] = ..., waiting: _Optional[bool] = ..., kept: _Optional[_Iterable[str]] = ...) -> None: ...
