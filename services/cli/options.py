@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -52,4 +53,13 @@ def service_name(text: str) -> str:
     if name and name not in SERVICES:
         known = ", ".join(part_name(one) for one in SERVICES)
         raise CommandError(f"--service is one of {known}, not {text!r}", exit_code=2)
+    return name
+
+
+def one_of(text: str, known: Sequence[str], option: str) -> str:
+    """The value in capitals, with its words joined by `_`; empty stays empty. Raises CommandError for another one than
+    the known ones."""
+    name = text.upper().replace("-", "_").replace(" ", "_")
+    if name and name not in known:
+        raise CommandError(f"{option} is one of {', '.join(known)}, not {text!r}", exit_code=2)
     return name

@@ -41,6 +41,7 @@ from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.debt_profiles import PostgresDebtProfiles
+from services.ingestion.adapters.postgres.debts import PostgresDebts
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
@@ -50,6 +51,7 @@ from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
+from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
@@ -233,10 +235,12 @@ def wire_debts(base: Base) -> None:
             due_ahead=settings.debt_due_ahead,
         ),
     )
-    desk = DebtFiles(store, NatsInvoiceCancellation(base.nats), app.server.stopping)
-    app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", desk.close)
-    app.task("rollbacks of debt files", desk.finish_rollbacks(), until=Step.STOP_PULLING)
-    servicer = DebtFileServicer(uploads, desk, profiles)
+    debts = PostgresDebts(base.database)
+    rollbacks = DebtRollbacks(store, debts, NatsInvoiceCancellation(base.nats))
+    app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
+    app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)
+    desk = DebtFiles(store, debts, app.server.stopping)
+    servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, show, retry and archive dead letters.", no_args_is_help=True)
@@ -53,9 +53,8 @@ def list_(
     """List dead letters, newest first: the open ones, unless another state is asked for."""
     from services.cli.client import answer, open_mesh
 
-    if state.upper() not in _STATES:
-        raise CommandError(f"--state is one of {', '.join(_STATES)}, not {state!r}", exit_code=2)
-    query = _filter(service, reason, tenant, older_than, since) | {"state": state.upper(), "pageSize": str(limit)}
+    wanted = one_of(state, _STATES, "--state")
+    query = _filter(service, reason, tenant, older_than, since) | {"state": wanted, "pageSize": str(limit)}
     with open_mesh(state_dir).http(scopes=["deadletters:read"]) as client:
         letters: list[dict[str, Any]] = answer(client.get("/v1/deadLetters", params=query)).get("deadLetters", [])
     if json:
@@ -80,12 +79,9 @@ def _filter(service: str, reason: str, tenant: str, older_than: str, since: str)
     from services.cli.options import ago, service_name
 
     name = service_name(service)
-    class_ = reason.upper().replace("-", "_").replace(" ", "_")
-    if class_ and class_ not in _REASONS:
-        raise CommandError(f"--reason is one of {', '.join(_REASONS)}, not {reason!r}", exit_code=2)
     given = {
         "service": name,
-        "reasonClass": class_,
+        "reasonClass": one_of(reason, _REASONS, "--reason"),
         "tenant": tenant,
         "from": ago(since, "--since"),
         "to": ago(older_than, "--older-than"),

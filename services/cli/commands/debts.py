@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="Files of debts, the debts of them, and the way back.", no_args_is_help=True)
@@ -47,9 +47,7 @@ def files(
     from services.cli.client import answer, open_mesh
     from services.cli.options import ago
 
-    states = [one.upper().replace("-", "_") for one in state or []]
-    if unknown := [one for one in states if one not in _STATES]:
-        raise CommandError(f"--state is one of {', '.join(_STATES)}, not {unknown[0]!r}", exit_code=2)
+    states = [one_of(one, _STATES, "--state") for one in state or []]
     query: dict[str, Any] = {"states": states, "filename": name, "from": ago(since, "--since"), "pageSize": str(limit)}
     with open_mesh(state_dir).http(scopes=["debts:read"]) as client:
         found = answer(client.get("/v1/debtFiles", params={key: value for key, value in query.items() if value}))
@@ -95,9 +93,7 @@ def list_(
     """List registered debts: of one file by line, of all by id."""
     from services.cli.client import answer, open_mesh
 
-    statuses = [one.upper() for one in status or []]
-    if unknown := [one for one in statuses if one not in _STATUSES]:
-        raise CommandError(f"--status is one of {', '.join(_STATUSES)}, not {unknown[0]!r}", exit_code=2)
+    statuses = [one_of(one, _STATUSES, "--status") for one in status or []]
     query: dict[str, Any] = {"debtFile": file, "statuses": statuses, "dueFrom": due_from, "dueTo": due_to}
     query["pageSize"] = str(limit)
     with open_mesh(state_dir).http(scopes=["debts:read"]) as client:

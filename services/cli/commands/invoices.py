@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption
+from services.cli.options import StateDirOption, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, show and retry invoices.", no_args_is_help=True)
@@ -31,7 +31,7 @@ def list_(
     """List invoices, newest first."""
     from services.cli.client import answer, open_mesh
 
-    query = {"debtFile": debt_file, "state": _state(state, _STATES), "pageSize": str(limit)}
+    query = {"debtFile": debt_file, "state": one_of(state, _STATES, "--state"), "pageSize": str(limit)}
     given = {name: value for name, value in query.items() if value}
     with open_mesh(state_dir).http(scopes=["debts:read"]) as client:
         found: list[dict[str, Any]] = answer(client.get("/v1/invoices", params=given)).get("invoices", [])
@@ -72,7 +72,7 @@ def retry(
     """Mail invoices again now: those named, or with --all those that the filters match (FAILED ones)."""
     from services.cli.client import answer, open_mesh
 
-    given = {"debtFile": debt_file, "state": _state(state, ("FAILED", "STORED")), "code": code}
+    given = {"debtFile": debt_file, "state": one_of(state, ("FAILED", "STORED"), "--state"), "code": code}
     filters = {name: value for name, value in given.items() if value}
     if everything == bool(debts) or (debts and (filters or dry_run)):
         raise CommandError("retry takes DEBTs, or --all with filters and --dry-run", exit_code=2)
@@ -89,13 +89,6 @@ def retry(
                 return
     if everything:
         console().print(f"{total:,} [green]are tried again[/]")
-
-
-def _state(given: str, known: tuple[str, ...]) -> str:
-    """Raises CommandError."""
-    if given and given.upper() not in known:
-        raise CommandError(f"--state is one of {', '.join(known)}, not {given!r}", exit_code=2)
-    return given.upper()
 
 
 def _why(invoice: dict[str, Any]) -> str:

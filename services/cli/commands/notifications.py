@@ -6,7 +6,7 @@ import typer
 
 from services.cli.errors import CommandError
 from services.cli.notification_migration import migrate
-from services.cli.options import StateDirOption, ago
+from services.cli.options import StateDirOption, ago, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, count, mark and retry notifications.", no_args_is_help=True)
@@ -37,9 +37,7 @@ def list_(
     state_dir: StateDirOption = None,
 ) -> None:
     """List notifications, the newest first."""
-    wanted = status.upper()
-    if wanted and wanted not in _STATUSES:
-        raise CommandError(f"--status is one of {', '.join(_STATUSES)}, not {status!r}", exit_code=2)
+    wanted = one_of(status, _STATUSES, "--status")
     query = {"tenant": tenant, "user": user, "status": wanted, "from": ago(since, "--since")}
     _show_list({**query, "pageSize": str(limit), "view": "BASIC"}, "no notifications", json=json, state_dir=state_dir)
 

@@ -20,9 +20,9 @@ async def ids(desk: Desk, wanted: DebtFilter) -> list[str]:
     line, after = 0, ""
     while True:
         if wanted.debt_file:
-            page = await desk.store.debts_of_file(wanted, line, 2)
+            page = await desk.debts.debts_of_file(wanted, line, 2)
         else:
-            page = await desk.store.debts(wanted, after, 2)
+            page = await desk.debts.debts(wanted, after, 2)
         found += [debt.id for debt in page]
         if len(page) < 2:
             return found
@@ -57,24 +57,24 @@ async def test_a_rollback_leaves_what_is_mailed_or_paid(desk: Desk) -> None:
     other = await desk.processed([row("other")])
     file = await desk.processed(rows_of(7))
     mine = await ids(desk, DebtFilter(debt_file=file.id))
-    await desk.store.mailed([*mine[:2], "nobody"])
-    await desk.store.mailed(mine[:1])
-    assert [await desk.store.remove_debts(file.id, 3) for _ in range(3)] == [3, 2, 0]
+    await desk.debts.mailed([*mine[:2], "nobody"])
+    await desk.debts.mailed(mine[:1])
+    assert [await desk.debts.remove_debts(file.id, 3) for _ in range(3)] == [3, 2, 0]
     found = await desk.store.rolled_back(file.id)
     assert (found.state, found.rolled_back, found.kept, found.counts) == (FileState.ROLLED_BACK, 5, 2, file.counts)
     assert await desk.store.rolled_back(file.id) == found
     assert await ids(desk, DebtFilter(debt_file=file.id)) == mine[:2]
-    left = await desk.store.debt(mine[0])
+    left = await desk.debts.debt(mine[0])
     assert (left.status, left.version) == (DebtStatus.MAILED, 2)
     with pytest.raises(ResourceNotFound):
-        await desk.store.debt(mine[4])
-    assert (await desk.store.debt("other")).debt_file == other.id
+        await desk.debts.debt(mine[4])
+    assert (await desk.debts.debt("other")).debt_file == other.id
     assert [state for file_id, state, _ in await desk.completed() if file_id == file.id] == ["COMPLETED", "ROLLED_BACK"]
 
 
 async def test_ids_that_were_rolled_back_can_be_registered_again(desk: Desk) -> None:
     file = await desk.processed(rows_of(3))
-    while await desk.store.remove_debts(file.id, 2):
+    while await desk.debts.remove_debts(file.id, 2):
         pass
     await desk.store.rolled_back(file.id)
     again = await desk.processed([*rows_of(3)])
@@ -88,7 +88,7 @@ async def test_after_a_rollback_the_same_content_is_processed_again(desk: Desk) 
             await stored(writer, [rows_of(3)])
         await desk.store.finish(run)
     assert (await desk.store.get(second.file_id)).counts == Counts(0, 3, 0)
-    while await desk.store.remove_debts(first.file_id, 9):
+    while await desk.debts.remove_debts(first.file_id, 9):
         pass
     await desk.store.rolled_back(first.file_id)
     # What the second one called duplicates is gone.
@@ -137,5 +137,5 @@ async def test_debts_are_found_by_file_status_and_due_date(desk: Desk) -> None:
     second = date(2027, 1, 2)
     assert await ids(desk, DebtFilter(due_from=second)) == ["a", "z1", "z2"]
     assert await ids(desk, DebtFilter(file.id, (), second, second)) == ["z1"]
-    await desk.store.mailed(["z1"])
+    await desk.debts.mailed(["z1"])
     assert await ids(desk, DebtFilter(statuses=(DebtStatus.MAILED, DebtStatus.PAID))) == ["z1"]

@@ -17,8 +17,10 @@ from services.chassis.ids import new_id
 from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT, DEBTS_REGISTERED_SUBJECT
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
+from services.ingestion.adapters.memory.debts import MemoryDebts
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
-from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, RowWriter, Run, TextForm
+from services.ingestion.adapters.postgres.debts import PostgresDebts
+from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, DebtStore, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileFilter, FileState
 from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceNotFound
@@ -39,6 +41,7 @@ class Desk:
     """A store, and the events that it has left: batches of debts, and (file, state, counts) of files that ended."""
 
     store: DebtFileStore
+    debts: DebtStore
     registered: Callable[[], Awaitable[list[Batch]]]
     completed: Callable[[], Awaitable[list[tuple[str, str, Counts]]]]
 
@@ -93,7 +96,7 @@ def _in_memory() -> Desk:
     async def completed() -> list[tuple[str, str, Counts]]:
         return [(file.id, file.state.value, file.counts) for file in store.tables.completed]
 
-    return Desk(store, registered, completed)
+    return Desk(store, MemoryDebts(store.tables), registered, completed)
 
 
 def _in_postgres(database: Database) -> Desk:
@@ -113,7 +116,8 @@ def _in_postgres(database: Database) -> Desk:
         events = map(DebtFileCompleted.FromString, await payloads(DEBT_FILE_COMPLETED_SUBJECT))
         return [(e.debt_file, e.state, Counts(e.accepted, e.duplicates, e.rejected)) for e in events]
 
-    return Desk(PostgresDebtFiles(database, Outbox(source="tests"), event_debts=EVENT_DEBTS), registered, completed)
+    store = PostgresDebtFiles(database, Outbox(source="tests"), event_debts=EVENT_DEBTS)
+    return Desk(store, PostgresDebts(database), registered, completed)
 
 
 async def lines_and_reasons(desk: Desk, file_id: str) -> list[tuple[int, str]]:
@@ -158,7 +162,7 @@ async def test_a_block_is_stored_with_its_rejects_counts_and_events(desk: Desk) 
     ended = await desk.store.finish(run)
     assert (ended.state, ended.counts) == (FileState.COMPLETED_WITH_REJECTS, Counts(3, 0, 2))
     assert await desk.completed() == [(run.file_id, "COMPLETED_WITH_REJECTS", Counts(3, 0, 2))]
-    debt = await desk.store.debt("a")
+    debt = await desk.debts.debt("a")
     assert (debt.id, debt.name, debt.government_id, debt.email) == ("a", "José", "123", "ana@example.com")
     assert (debt.amount, debt.due_date) == (Decimal("1234.50"), date(2026, 12, 31))
     assert debt.debt_file == run.file_id
@@ -195,8 +199,8 @@ async def test_a_known_id_is_a_duplicate_or_a_conflict(desk: Desk) -> None:
     assert conflict.broken[0].message == "is known with other content: line 2 of this file came first and stands"
     told = (await desk.store.rejects(file.id, 0, 1))[0].broken[0].message
     assert told.startswith("is known with other content: line 2 of debt file 0")
-    assert (await desk.store.debt("new")).name == "Bruno"
-    assert (await desk.store.debt("old")).debt_file != file.id
+    assert (await desk.debts.debt("new")).name == "Bruno"
+    assert (await desk.debts.debt("old")).debt_file != file.id
     assert Counter(debt[5] for _, batch in await desk.registered() for debt in batch) == Counter(
         ["old", "older", "new", "newer"]
     )
@@ -211,7 +215,7 @@ async def test_the_first_line_of_an_id_wins_however_it_is_written(desk: Desk, kn
     file = await desk.processed(rows)
     assert file.counts == (Counts(1, 2, 1) if known else Counts(2, 1, 1))
     assert await lines_and_reasons(desk, file.id) == [(3, "DEBT_ID_CONFLICT")]
-    assert (await desk.store.debt("x")).name == 'Ana "A" Souza'
+    assert (await desk.debts.debt("x")).name == 'Ana "A" Souza'
 
 
 def _muddle(generator: random.Random) -> list[list[str]]:
@@ -252,7 +256,7 @@ async def test_what_becomes_of_any_rows_is_what_a_plain_reading_says(desk: Desk,
         if not checked:
             debts = known
     for debt_id, told in debts.items():
-        debt = await desk.store.debt(debt_id)
+        debt = await desk.debts.debt(debt_id)
         assert (debt.name, debt.amount) == told
     assert sorted(debt[5] for _, batch in await desk.registered() for debt in batch) == sorted(debts)
 
@@ -281,7 +285,7 @@ async def test_a_check_registers_nothing_and_a_dry_run_keeps_its_counts(desk: De
         (4, "DEBT_ID_CONFLICT"), (6, "DEBT_ID_CONFLICT"), (7, "EMAIL_INVALID"),
     ]  # fmt: skip
     with pytest.raises(ResourceNotFound):
-        await desk.store.debt("a")
+        await desk.debts.debt("a")
     assert (await desk.completed(), await desk.registered()) == before
 
 
@@ -384,7 +388,7 @@ async def test_an_abandoned_file_is_failed_and_its_run_writes_nothing_more(desk:
     assert await desk.store.get(gone.file_id) == failed
     assert await desk.store.rejects(gone.file_id, 0, 10) == []
     with pytest.raises(ResourceNotFound):
-        await desk.store.debt("b")
+        await desk.debts.debt("b")
     assert [debt[5] for _, batch in await desk.registered() for debt in batch] == ["a"]
     assert (await desk.store.get(alive.file_id)).state is FileState.PROCESSING
     assert len(await desk.completed()) == 1
@@ -493,7 +497,7 @@ async def test_what_does_not_exist_is_not_found(desk: Desk) -> None:
     known = (await desk.opened()).file_id
     other_ways = (known.upper(), known.replace("-", ""), f"{{{known}}}", f"{{{{{known.replace('-', '')}}}}}")
     for name in ("", "nothing", new_id(), "x" * 36, *other_ways):
-        for call in (desk.store.get(name), desk.store.rejects(name, 0, 10), desk.store.debt(name)):
+        for call in (desk.store.get(name), desk.store.rejects(name, 0, 10), desk.debts.debt(name)):
             with pytest.raises(ResourceNotFound):
                 await call
 
@@ -513,7 +517,7 @@ async def test_currency_and_language_belong_to_a_debt(desk: Desk) -> None:
     later = await desk.begun()
     async with desk.store.registering(later) as writer:
         assert await writer.store(writer.prepare(block)) == Counts(0, 3, 2)
-    yen, dinar = await desk.store.debt("a"), await desk.store.debt("b")
+    yen, dinar = await desk.debts.debt("a"), await desk.debts.debt("b")
     assert (str(yen.amount), yen.currency, yen.language, yen.line) == ("1234", "JPY", "ja", 2)
     assert (str(dinar.amount), dinar.currency, dinar.language, dinar.line) == ("1.500", "KWD", "", 3)
 

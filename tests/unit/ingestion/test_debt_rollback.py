@@ -10,9 +10,10 @@ from services.chassis.errors import Aborted, Unavailable
 from services.chassis.ids import new_id
 from services.chassis.tasks import cancel
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
-from services.ingestion.application.debts import files
-from services.ingestion.application.debts.files import DebtFiles
+from services.ingestion.adapters.memory.debts import MemoryDebts
+from services.ingestion.application.debts import rollbacks
 from services.ingestion.application.debts.ports import Run, TextForm
+from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.domain.debts.debt_file import FileState
 from services.ingestion.domain.debts.errors import DebtFileState
 from tests.support.debts import block_of, rows_of
@@ -45,9 +46,9 @@ async def registered(store: MemoryDebtFiles) -> str:
 
 
 async def test_calls_meet_in_one_rollback_which_outlives_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_PATIENCE", timedelta(0))
+    monkeypatch.setattr(rollbacks, "_PATIENCE", timedelta(0))
     store, invoices = MemoryDebtFiles(), Invoices()
-    desk = DebtFiles(store, invoices, asyncio.Event())
+    desk = DebtRollbacks(store, MemoryDebts(store.tables), invoices)
     name = await registered(store)
     found = await asyncio.gather(desk.roll_back(name), desk.roll_back(name))
     assert [file.state for file in found] == [FileState.ROLLING_BACK] * 2
@@ -63,7 +64,7 @@ async def test_calls_meet_in_one_rollback_which_outlives_them(monkeypatch: pytes
 
 async def test_one_that_broke_off_goes_on_by_itself() -> None:
     store, invoices = MemoryDebtFiles(), Invoices()
-    desk = DebtFiles(store, invoices, asyncio.Event())
+    desk = DebtRollbacks(store, MemoryDebts(store.tables), invoices)
     name = await registered(store)
     invoices.away = True
     invoices.let.set()
@@ -73,8 +74,8 @@ async def test_one_that_broke_off_goes_on_by_itself() -> None:
     await desk.close()
     # Another process, after a kill.
     invoices.away = False
-    other = DebtFiles(store, invoices, asyncio.Event())
-    finishing = asyncio.create_task(other.finish_rollbacks(timedelta(milliseconds=1)))
+    other = DebtRollbacks(store, MemoryDebts(store.tables), invoices)
+    finishing = asyncio.create_task(other.finish(timedelta(milliseconds=1)))
 
     async def done() -> bool:
         return (await store.get(name)).state is FileState.ROLLED_BACK
@@ -96,7 +97,7 @@ async def test_what_is_being_taken_back_is_no_duplicate() -> None:
         with pytest.raises(Aborted):
             await writer.store(writer.prepare(block_of(rows_of(3))))
         invoices.let.set()
-        await DebtFiles(store, invoices, asyncio.Event()).roll_back(name)
+        await DebtRollbacks(store, MemoryDebts(store.tables), invoices).roll_back(name)
         assert (await writer.store(writer.prepare(block_of(rows_of(3))))).accepted == 3
 
 
@@ -105,4 +106,4 @@ async def test_what_is_on_its_way_cannot_be_taken_back() -> None:
     run = Run(new_id(), new_id(), timedelta(minutes=1), dry_run=False)
     await store.open(run, "debts.csv")
     with pytest.raises(DebtFileState):
-        await DebtFiles(store, Invoices(), asyncio.Event()).roll_back(run.file_id)
+        await DebtRollbacks(store, MemoryDebts(store.tables), Invoices()).roll_back(run.file_id)

@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
+from services.chassis.grpc.timestamps import timestamp
 from services.chassis.grpc.validation import json_name
-from services.ingestion.adapters.grpc.mappers import timestamp
 from services.ingestion.application.catalogue import Changes
 from services.ingestion.domain.catalogue import Building, Device, Kind, RepeatPolicy, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterPolicy, CounterRules

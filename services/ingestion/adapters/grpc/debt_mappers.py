@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from datetime import date, timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from services.chassis.grpc.timestamps import time_of, timestamp
 from services.ingestion.application.debts.uploads import Upload
 from services.ingestion.domain.debts.debt_file import (
     Debt,
@@ -76,8 +74,8 @@ def debt_file(file: DebtFile) -> files.DebtFile:
         rejected=file.counts.rejected,
         sha256=file.sha256,
         error=file.error,
-        create_time=_timestamp(file.create_time),
-        complete_time=_timestamp(file.complete_time) if file.complete_time else None,
+        create_time=timestamp(file.create_time),
+        complete_time=timestamp(file.complete_time),
         identical_to=file.identical_to,
         dry_run=file.dry_run,
         note=_NO_ROWS if file.state is FileState.COMPLETED and not file.counts.rows else "",
@@ -88,7 +86,7 @@ def debt_file(file: DebtFile) -> files.DebtFile:
 
 def file_filter(request: pb.ListDebtFilesRequest) -> FileFilter:
     """Raises InvalidField."""
-    since, until = _time(request, "from"), _time(request, "to")
+    since, until = time_of(request, "from"), time_of(request, "to")
     if since and until and since >= until:
         raise InvalidField("to", "must be after from")
     states = sorted({files.DebtFile.State.Name(state) for state in request.states})
@@ -102,15 +100,6 @@ def debt_filter(request: pb.ListDebtsRequest) -> DebtFilter:
         raise InvalidField("dueTo", "must not be before dueFrom")
     statuses = tuple(DebtStatus(status) for status in sorted(set(request.statuses)))
     return DebtFilter(request.debt_file, statuses, due_from, due_to)
-
-
-def _time(request: pb.ListDebtFilesRequest, field: Literal["from", "to"]) -> datetime | None:
-    if not request.HasField(field):
-        return None
-    try:
-        return getattr(request, field).ToDatetime(tzinfo=UTC)
-    except ValueError as error:
-        raise InvalidField(field, "must be a time from the year 1 to 9999") from error
 
 
 def _date(text: str, field: str) -> date | None:
@@ -160,7 +149,7 @@ def profile(found: Profile) -> files.DebtFileProfile:
         locale=said.locale,
         currency=said.currency,
         language=said.language,
-        create_time=_timestamp(found.create_time),
+        create_time=timestamp(found.create_time),
     )
 
 
@@ -174,16 +163,10 @@ def debt(found: Debt) -> files.Debt:
         amount=f"{found.amount:f}",
         due_date=found.due_date.isoformat(),
         debt_file=found.debt_file,
-        create_time=_timestamp(found.create_time),
+        create_time=timestamp(found.create_time),
         currency=found.currency,
         language=found.language,
         line=found.line,
         status=files.Debt.Status.Name(found.status),
         version=found.version,
     )
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp

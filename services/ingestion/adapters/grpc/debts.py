@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from services.ingestion.adapters.grpc import debt_mappers as to
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
+from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.application.debts.uploads import DebtUploads
 from tocsin.ingestion.v1 import debt_file_pb2 as files
 from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
@@ -19,8 +20,8 @@ from tocsin.ingestion.v1.debt_file_service_pb2_grpc import DebtFileServiceServic
 class DebtFileServicer(DebtFileServiceServicer):
     """See debt_file_service.proto."""
 
-    def __init__(self, uploads: DebtUploads, desk: DebtFiles, profiles: DebtProfiles) -> None:
-        self._uploads, self._desk, self._profiles = uploads, desk, profiles
+    def __init__(self, uploads: DebtUploads, desk: DebtFiles, rollbacks: DebtRollbacks, profiles: DebtProfiles) -> None:
+        self._uploads, self._desk, self._rollbacks, self._profiles = uploads, desk, rollbacks, profiles
 
     async def UploadDebtFile(
         self, request_iterator: AsyncIterator[pb.UploadDebtFileRequest], context: Any
@@ -47,7 +48,7 @@ class DebtFileServicer(DebtFileServiceServicer):
         return to.debt_file(await self._desk.cancel(request.id))
 
     async def RollBackDebtFile(self, request: pb.RollBackDebtFileRequest, context: Any) -> files.DebtFile:
-        return to.debt_file(await self._desk.roll_back(request.id))
+        return to.debt_file(await self._rollbacks.roll_back(request.id))
 
     async def ListDebtFileRejects(
         self, request: pb.ListDebtFileRejectsRequest, context: Any

@@ -1,12 +1,12 @@
 """Between protobuf messages and the values of the use cases; the only module that knows both."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.grpc.status import code_of
+from services.chassis.grpc.timestamps import timestamp
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.alert import Alert, AlertState
 from services.ingestion.domain.errors import InvalidField
@@ -161,15 +161,6 @@ def alert_state(state: int) -> AlertState | None:
 def alerts(stored: Sequence[Alert]) -> list[alert_service_pb2.Alert]:
     """As they go out."""
     return [alert(item) for item in stored]
-
-
-def timestamp(instant: datetime | None) -> Timestamp | None:
-    """None stays None."""
-    if instant is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(instant)
-    return message
 
 
 def timestamp_us(microseconds: int) -> Timestamp:

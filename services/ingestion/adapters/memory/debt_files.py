@@ -1,7 +1,7 @@
 """Debt files in memory, with the same rules as the stored ones: for tests and experiments."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -11,18 +11,13 @@ from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, M
 from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import (
     Counts,
-    Debt,
     DebtFile,
-    DebtFilter,
-    DebtStatus,
     FileFilter,
     FileState,
     Reject,
 )
 from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadInProgress
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
-
-_FINAL = (DebtStatus.MAILED, DebtStatus.PAID)
 
 
 class MemoryDebtFiles:
@@ -135,21 +130,6 @@ class MemoryDebtFiles:
             raise DebtFileState("the file cannot be cancelled", file_id, entry.file.state.value)
         return entry.file
 
-    async def mailed(self, debts: Sequence[str]) -> None:
-        for debt_id in debts:
-            debt = self.tables.debts.get(debt_id)
-            if debt is not None and debt.status not in _FINAL:
-                self.tables.debts[debt_id] = replace(debt, status=DebtStatus.MAILED, version=debt.version + 1)
-
-    async def remove_debts(self, file_id: str, limit: int) -> int:
-        entry = self._entry(file_id)
-        of_file = [debt for debt in self.tables.debts.values() if debt.debt_file == file_id]
-        gone = [debt.id for debt in of_file if debt.status not in _FINAL][:limit]
-        for debt_id in gone:
-            del self.tables.debts[debt_id]
-        entry.file = replace(entry.file, rolled_back=entry.file.rolled_back + len(gone))
-        return len(gone)
-
     async def rolling_back(self, file_id: str) -> None:
         entry = self._entry(file_id)
         if entry.file.state.final and entry.file.state is not FileState.ROLLED_BACK:
@@ -194,27 +174,6 @@ class MemoryDebtFiles:
     async def form(self, file_id: str) -> TextForm:
         entry = self._entry(file_id)
         return self._entry(entry.file.identical_to or file_id).form
-
-    async def debt(self, debt_id: str) -> Debt:
-        if debt_id not in self.tables.debts:
-            raise ResourceNotFound("debt", debt_id)
-        return self.tables.debts[debt_id]
-
-    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
-        found = [debt for debt in self._debts(wanted) if debt.debt_file == wanted.debt_file and debt.line > after_line]
-        return sorted(found, key=lambda debt: debt.line)[:limit]
-
-    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
-        return sorted((debt for debt in self._debts(wanted) if debt.id > after_id), key=lambda debt: debt.id)[:limit]
-
-    def _debts(self, wanted: DebtFilter) -> list[Debt]:
-        return [
-            debt
-            for debt in self.tables.debts.values()
-            if (not wanted.statuses or debt.status in wanted.statuses)
-            and (wanted.due_from is None or debt.due_date >= wanted.due_from)
-            and (wanted.due_to is None or debt.due_date <= wanted.due_to)
-        ]
 
     def _entry(self, file_id: str) -> Entry:
         if file_id not in self.tables.files:

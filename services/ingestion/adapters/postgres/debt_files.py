@@ -1,10 +1,9 @@
 """Debt files in PostgreSQL (the port `DebtFileStore`)."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import astuple
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
@@ -14,15 +13,12 @@ from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.chassis.postgres.conditions import Conditions
 from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
-from services.ingestion.adapters.postgres.debt_rows import reject_of
+from services.ingestion.adapters.postgres.debt_rows import file_uuid, reject_of
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
 from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import (
     Counts,
-    Debt,
     DebtFile,
-    DebtFilter,
-    DebtStatus,
     FileFilter,
     FileState,
     Reject,
@@ -33,13 +29,7 @@ from tocsin.events.v1.debts_pb2 import DebtFileCompleted
 
 _COLUMNS: Final = """id, filename, dry_run, state, bytes, accepted, duplicates, rejected, sha256, error, identical_to,
     create_time, complete_time, rolled_back, kept"""
-_DEBT: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line, create_time,
-    status, version"""
 _MINE: Final = "id = $1 AND owner = $2 AND state IN ('RECEIVING', 'PROCESSING')"
-
-
-_FINAL: Final = (DebtStatus.MAILED, DebtStatus.PAID)
-"""A rollback leaves these."""
 
 
 class _Taken(DomainError):
@@ -221,7 +211,7 @@ class PostgresDebtFiles:
     async def get(self, file_id: str) -> DebtFile:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM debt_files WHERE id = $1", _uuid(file_id))
+            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM debt_files WHERE id = $1", file_uuid(file_id))
         if row is None:
             raise ResourceNotFound("debt file", file_id)
         return _file(row)
@@ -234,7 +224,7 @@ class PostgresDebtFiles:
                 UPDATE debt_files SET state = 'CANCELLED', error = $2, complete_time = now()
                 WHERE id = $1 AND state IN ('RECEIVING', 'PROCESSING') RETURNING {_COLUMNS}
                 """,
-                _uuid(file_id),
+                file_uuid(file_id),
                 error,
             )
             if row is not None:
@@ -244,46 +234,12 @@ class PostgresDebtFiles:
             raise DebtFileState("the file cannot be cancelled", file.id, file.state.value)
         return file
 
-    async def mailed(self, debts: Sequence[str]) -> None:
-        """See the port."""
-        async with self._database.connection() as connection:
-            await connection.execute(
-                """
-                UPDATE debts SET status = $2, version = version + 1
-                WHERE id = ANY ($1::text[]) AND status <> ALL ($3)
-                """,
-                list(debts),
-                DebtStatus.MAILED,
-                list(_FINAL),
-            )
-
-    async def remove_debts(self, file_id: str, limit: int) -> int:
-        """By the index of a file's lines, and counted with what it removes."""
-        async with self._database.transaction() as connection:
-            removed = await connection.fetchval(
-                """
-                WITH chosen AS (
-                    SELECT id FROM debts WHERE debt_file = $1 AND status <> ALL ($2) ORDER BY line LIMIT $3 FOR UPDATE
-                ), gone AS (
-                    DELETE FROM debts d USING chosen WHERE d.id = chosen.id RETURNING 1
-                )
-                SELECT count(*) FROM gone
-                """,
-                _uuid(file_id),
-                list(_FINAL),
-                limit,
-            )
-            await connection.execute(
-                "UPDATE debt_files SET rolled_back = rolled_back + $2 WHERE id = $1", _uuid(file_id), removed
-            )
-        return removed
-
     async def rolling_back(self, file_id: str) -> None:
         """See the port."""
         async with self._database.connection() as connection:
             await connection.execute(
                 "UPDATE debt_files SET state = 'ROLLING_BACK' WHERE id = $1 AND state <> ALL ($2::text[])",
-                _uuid(file_id),
+                file_uuid(file_id),
                 ["RECEIVING", "PROCESSING", "ROLLED_BACK"],
             )
 
@@ -296,7 +252,7 @@ class PostgresDebtFiles:
                        kept = (SELECT count(*) FROM debts WHERE debt_file = $1)
                 WHERE id = $1 AND state <> 'ROLLED_BACK' RETURNING {_COLUMNS}
                 """,
-                _uuid(file_id),
+                file_uuid(file_id),
             )
             if row is not None:
                 return await self._ended(connection, row, "rolled-back")
@@ -306,7 +262,7 @@ class PostgresDebtFiles:
         """Ids are ordered by time."""
         conditions = _conditions(wanted, offset, limit)
         if before:
-            conditions.add("id < {}", _uuid(before))
+            conditions.add("id < {}", file_uuid(before))
         statement = f"SELECT {_COLUMNS} FROM debt_files /*where*/ ORDER BY id DESC OFFSET $1 LIMIT $2"
         async with self._database.connection() as connection:
             rows = await connection.fetch(conditions.into(statement), *conditions.arguments)
@@ -318,24 +274,6 @@ class PostgresDebtFiles:
         async with self._database.connection() as connection:
             statement = conditions.into("SELECT count(*) FROM debt_files /*where*/")
             return await connection.fetchval(statement, *conditions.arguments)
-
-    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
-        """By the index of a file's lines."""
-        conditions = Conditions(_uuid(wanted.debt_file), after_line, limit)
-        conditions.add("debt_file = $1 AND line > $2")
-        return await self._debts(wanted, conditions, "ORDER BY line LIMIT $3")
-
-    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
-        """By the key."""
-        conditions = Conditions(after_id, limit)
-        conditions.add("id > $1")
-        return await self._debts(wanted, conditions, "ORDER BY id LIMIT $2")
-
-    async def _debts(self, wanted: DebtFilter, conditions: Conditions, rest: str) -> list[Debt]:
-        _narrow(conditions, wanted)
-        statement = conditions.into(f"SELECT {_DEBT} FROM debts /*where*/ {rest}")
-        async with self._database.connection() as connection:
-            return [_debt(row) for row in await connection.fetch(statement, *conditions.arguments)]
 
     async def rejects(self, file_id: str, after_line: int, limit: int) -> list[Reject]:
         """Raises ResourceNotFound."""
@@ -374,14 +312,6 @@ class PostgresDebtFiles:
         assert row is not None
         return TextForm(*row.values())
 
-    async def debt(self, debt_id: str) -> Debt:
-        """Raises ResourceNotFound."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_DEBT} FROM debts WHERE id = $1", debt_id)
-        if row is None:
-            raise ResourceNotFound("debt", debt_id)
-        return _debt(row)
-
 
 def _conditions(wanted: FileFilter, *first: object) -> Conditions:
     conditions = Conditions(*first)
@@ -394,42 +324,6 @@ def _conditions(wanted: FileFilter, *first: object) -> Conditions:
     if wanted.filename:
         conditions.add("position(lower({}) IN lower(filename)) > 0", wanted.filename)
     return conditions
-
-
-def _narrow(conditions: Conditions, wanted: DebtFilter) -> None:
-    if wanted.statuses:
-        conditions.add("status = ANY({}::smallint[])", list(wanted.statuses))
-    if wanted.due_from is not None:
-        conditions.add("due_date >= {}", wanted.due_from)
-    if wanted.due_to is not None:
-        conditions.add("due_date <= {}", wanted.due_to)
-
-
-def _debt(row: asyncpg.Record) -> Debt:
-    return Debt(
-        id=row["id"],
-        name=row["name"],
-        government_id=row["government_id"],
-        email=row["email"],
-        amount=row["amount"],
-        due_date=row["due_date"],
-        currency=row["currency"],
-        language=row["language"],
-        debt_file=str(row["debt_file"]),
-        line=row["line"],
-        create_time=row["create_time"],
-        status=DebtStatus(row["status"]),
-        version=row["version"],
-    )
-
-
-def _uuid(text: str) -> UUID | None:
-    """The id as the store has it; None for what is no id of a file, such as another way to write one."""
-    try:
-        found = UUID(text)
-    except ValueError:
-        return None
-    return found if str(found) == text else None
 
 
 def _file(row: asyncpg.Record) -> DebtFile:

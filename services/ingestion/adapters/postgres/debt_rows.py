@@ -113,3 +113,12 @@ def _others(reject: Reject) -> str:
 
 def _written(broken: Broken) -> tuple[str, str, str]:
     return broken.reason, broken.column, broken.message
+
+
+def file_uuid(text: str) -> UUID | None:
+    """The id as the store has it; None for what is no id of a file, such as another way to write one."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None

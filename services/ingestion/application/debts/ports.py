@@ -117,15 +117,6 @@ class DebtFileStore(Protocol):
         ResourceNotFound, and DebtFileState when it has ended otherwise."""
         ...
 
-    async def mailed(self, debts: Sequence[str]) -> None:
-        """These debts are MAILED, unless they are PAID."""
-        ...
-
-    async def remove_debts(self, file_id: str, limit: int) -> int:
-        """Removes debts of the file that are neither MAILED nor PAID, at most so many, and counts them; 0: none is
-        left. Their ids are free then."""
-        ...
-
     async def rolling_back(self, file_id: str) -> None:
         """ROLLING_BACK, from any state in which it has ended."""
         ...
@@ -161,6 +152,10 @@ class DebtFileStore(Protocol):
         ResourceNotFound."""
         ...
 
+
+class DebtStore(Protocol):
+    """Registered debts."""
+
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
         ...
@@ -171,6 +166,15 @@ class DebtFileStore(Protocol):
 
     async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
         """Those of all files, by id in the order of its bytes."""
+        ...
+
+    async def mailed(self, debts: Sequence[str]) -> None:
+        """These debts are MAILED, unless they are PAID."""
+        ...
+
+    async def remove_debts(self, file_id: str, limit: int) -> int:
+        """Removes debts of the file that are neither MAILED nor PAID, at most so many, and counts them; 0: none is
+        left. Their ids are free then."""
         ...
 
 

@@ -2,13 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import FieldViolation, InvalidArgument
+from services.chassis.grpc.timestamps import HasFields, time_of, timestamp
 from services.notification.application.ports.notifications import AbandonedFilter, NotificationFilter
 from services.notification.domain.dead_letter import DeadLetter, LetterFilter, LetterState, ReasonClass
 from services.notification.domain.delivery import Endpoint, UnknownOutcome
@@ -28,15 +28,6 @@ from tocsin.notification.v1 import (
 
 pb = notification_service_pb2
 _ALWAYS = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-
-
-def timestamp(at: datetime | None) -> Timestamp | None:
-    """As protobuf has it; None stays None (the field is absent)."""
-    if at is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
 
 
 def draft(request: pb.SendNotificationRequest) -> Draft:
@@ -75,22 +66,7 @@ def _channel(value: int) -> ChannelName | None:
     return ChannelName(pb.Channel.Name(cast(Any, value))) if value else None
 
 
-class _HasTimes(Protocol):
-    def HasField(self, field_name: Any, /) -> bool: ...
-
-
-def time_of(request: _HasTimes, field: str) -> datetime | None:
-    """The time in a field; None when it is absent. Raises InvalidArgument for one that there is not."""
-    if not request.HasField(field):
-        return None
-    try:
-        return cast(Timestamp, getattr(request, field)).ToDatetime(UTC)
-    except ValueError as error:
-        violation = FieldViolation(field, "must be a time between the years 1 and 9999", "TIME_INVALID")
-        raise InvalidArgument(violations=[violation], reason="INVALID_FIELD") from error
-
-
-def period(request: _HasTimes) -> Period:
+def period(request: HasFields) -> Period:
     """From `from` to `to`; all there is where they are absent. Raises PeriodInvalid and InvalidArgument."""
     return Period(time_of(request, "from") or _ALWAYS[0], time_of(request, "to") or _ALWAYS[1])
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
+from services.chassis.grpc.timestamps import timestamp
 from services.chassis.handler_stage import HandlerReport
-from services.notification.adapters.grpc.mappers import timestamp
 from tocsin.notification.v1 import operations_service_pb2 as pb
 from tocsin.notification.v1 import operations_service_pb2_grpc as rpc
 

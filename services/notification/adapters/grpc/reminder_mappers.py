@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import time, timedelta
 from typing import Any, Final, cast
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,8 +10,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from services.chassis.errors import FieldViolation, InvalidArgument
 from services.chassis.grpc import validation
+from services.chassis.grpc.timestamps import time_of, timestamp
 from services.chassis.grpc.validation import json_name
-from services.notification.adapters.grpc.mappers import json_text, timestamp
+from services.notification.adapters.grpc.mappers import json_text
 from services.notification.application.reminders.ports import ReminderStatistics
 from services.notification.domain.notification import ChannelName
 from services.notification.domain.reminders.adaptive import Adaptive
@@ -56,8 +57,8 @@ def content(message: pb.Reminder) -> Content:
             times=tuple(sorted(time.fromisoformat(at) for at in message.times_of_day)),
             cron=" ".join(message.cron.split()),
         ),
-        start=_moment(message, "start_time"),
-        end=_moment(message, "end_time"),
+        start=time_of(message, "start_time"),
+        end=time_of(message, "end_time"),
         channel=ChannelName(notification_service_pb2.Channel.Name(message.channel)) if message.channel else None,
         check=Check(
             url=check.url,
@@ -74,10 +75,6 @@ def content(message: pb.Reminder) -> Content:
 
 def _span(value: Duration) -> timedelta:
     return value.ToTimedelta()
-
-
-def _moment(message: pb.Reminder, name: str) -> datetime | None:
-    return getattr(message, name).ToDatetime(tzinfo=UTC) if message.HasField(cast(Any, name)) else None
 
 
 def change(request: pb.UpdateReminderRequest) -> Callable[[Content], Content]:

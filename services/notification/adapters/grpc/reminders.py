@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.grpc.timestamps import time_of
 from services.chassis.ids import check_id
 from services.chassis.paging import PageTokenInvalid, PageTokens, page_limit
 from services.notification.adapters.grpc import reminder_mappers as mappers
@@ -79,8 +79,8 @@ class ReminderServicer(rpc.ReminderServiceServicer):
             tenant=request.tenant,
             reminder=request.reminder,
             decision=mappers.decision(request.decision),
-            start=_moment(request.HasField("from"), getattr(request, "from")),
-            end=_moment(request.HasField("to"), request.to),
+            start=time_of(request, "from"),
+            end=time_of(request, "to"),
         )
         tokens = PageTokens(
             "reminderOccurrences",
@@ -102,19 +102,15 @@ class ReminderServicer(rpc.ReminderServiceServicer):
         self, request: pb.GetReminderStatisticsRequest, context: Context
     ) -> pb.ReminderStatistics:
         """See the contract."""
-        start = _moment(request.HasField("from"), getattr(request, "from"))
+        start = time_of(request, "from")
         wanted = StatisticsFilter(
             tenant=request.tenant,
             reminder=request.reminder,
             user=request.user,
             start=start or datetime.now(UTC) - STATISTICS_OF,
-            end=_moment(request.HasField("to"), request.to),
+            end=time_of(request, "to"),
         )
         return mappers.statistics(await self._reminders.statistics(wanted))
-
-
-def _moment(given: bool, value: Timestamp) -> datetime | None:
-    return value.ToDatetime(tzinfo=UTC) if given else None
 
 
 def _read_moment(text: str) -> datetime:

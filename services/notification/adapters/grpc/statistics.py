@@ -2,6 +2,7 @@
 
 import grpc.aio
 
+from services.chassis.grpc.timestamps import timestamp
 from services.notification.adapters.grpc import mappers
 from services.notification.application.statistics import StatisticsQueries
 from services.notification.domain.notification import Status
@@ -35,7 +36,7 @@ class NotificationStatisticsServicer(rpc.NotificationStatisticsServiceServicer):
             tenant=request.tenant,
             figures=_figures(found.whole),
             series=[
-                pb.NotificationStatistics.Point(start=mappers.timestamp(start), figures=_figures(point))
+                pb.NotificationStatistics.Point(start=timestamp(start), figures=_figures(point))
                 for start, point in found.series
             ],
         )

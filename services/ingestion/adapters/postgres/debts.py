@@ -1,0 +1,111 @@
+"""Registered debts in PostgreSQL (the port `DebtStore`)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from services.chassis.postgres import Database
+from services.chassis.postgres.conditions import Conditions
+from services.ingestion.adapters.postgres.debt_rows import file_uuid
+from services.ingestion.domain.debts.debt_file import Debt, DebtFilter, DebtStatus
+from services.ingestion.domain.errors import ResourceNotFound
+
+_DEBT: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line, create_time,
+    status, version"""
+_FINAL: Final = (DebtStatus.MAILED, DebtStatus.PAID)
+"""A rollback leaves these."""
+
+
+class PostgresDebts:
+    """See the port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def debt(self, debt_id: str) -> Debt:
+        """Raises ResourceNotFound."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(f"SELECT {_DEBT} FROM debts WHERE id = $1", debt_id)
+        if row is None:
+            raise ResourceNotFound("debt", debt_id)
+        return _debt(row)
+
+    async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
+        """By the index of a file's lines."""
+        conditions = Conditions(file_uuid(wanted.debt_file), after_line, limit)
+        conditions.add("debt_file = $1 AND line > $2")
+        return await self._debts(wanted, conditions, "ORDER BY line LIMIT $3")
+
+    async def debts(self, wanted: DebtFilter, after_id: str, limit: int) -> list[Debt]:
+        """By the key."""
+        conditions = Conditions(after_id, limit)
+        conditions.add("id > $1")
+        return await self._debts(wanted, conditions, "ORDER BY id LIMIT $2")
+
+    async def _debts(self, wanted: DebtFilter, conditions: Conditions, rest: str) -> list[Debt]:
+        _narrow(conditions, wanted)
+        statement = conditions.into(f"SELECT {_DEBT} FROM debts /*where*/ {rest}")
+        async with self._database.connection() as connection:
+            return [_debt(row) for row in await connection.fetch(statement, *conditions.arguments)]
+
+    async def mailed(self, debts: Sequence[str]) -> None:
+        """See the port."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                UPDATE debts SET status = $2, version = version + 1
+                WHERE id = ANY ($1::text[]) AND status <> ALL ($3)
+                """,
+                list(debts),
+                DebtStatus.MAILED,
+                list(_FINAL),
+            )
+
+    async def remove_debts(self, file_id: str, limit: int) -> int:
+        """By the index of a file's lines, and counted with what it removes."""
+        async with self._database.transaction() as connection:
+            removed = await connection.fetchval(
+                """
+                WITH chosen AS (
+                    SELECT id FROM debts WHERE debt_file = $1 AND status <> ALL ($2) ORDER BY line LIMIT $3 FOR UPDATE
+                ), gone AS (
+                    DELETE FROM debts d USING chosen WHERE d.id = chosen.id RETURNING 1
+                )
+                SELECT count(*) FROM gone
+                """,
+                file_uuid(file_id),
+                list(_FINAL),
+                limit,
+            )
+            await connection.execute(
+                "UPDATE debt_files SET rolled_back = rolled_back + $2 WHERE id = $1", file_uuid(file_id), removed
+            )
+        return removed
+
+
+def _narrow(conditions: Conditions, wanted: DebtFilter) -> None:
+    if wanted.statuses:
+        conditions.add("status = ANY({}::smallint[])", list(wanted.statuses))
+    if wanted.due_from is not None:
+        conditions.add("due_date >= {}", wanted.due_from)
+    if wanted.due_to is not None:
+        conditions.add("due_date <= {}", wanted.due_to)
+
+
+def _debt(row: asyncpg.Record) -> Debt:
+    return Debt(
+        id=row["id"],
+        name=row["name"],
+        government_id=row["government_id"],
+        email=row["email"],
+        amount=row["amount"],
+        due_date=row["due_date"],
+        currency=row["currency"],
+        language=row["language"],
+        debt_file=str(row["debt_file"]),
+        line=row["line"],
+        create_time=row["create_time"],
+        status=DebtStatus(row["status"]),
+        version=row["version"],
+    )
