@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from services.chassis.signed_urls import TokenExpired, TokenInvalid
 from services.notification.application.ports.notifications import NotificationStore
 from services.notification.application.tenants import Tenants
 from services.notification.domain.errors import LinkExpired, LinkUnknown, NotificationNotFound, TenantUnknown
 from services.notification.domain.links import LinkOrigins
 from services.notification.domain.notification import Notification
-from services.notification.domain.open_tokens import Opened, OpenTokens, Purpose, TokenExpired, TokenInvalid
+from services.notification.domain.open_tokens import Opened, OpenTokens, Purpose
 
 
 def _utc_now() -> datetime:

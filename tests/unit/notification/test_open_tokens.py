@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notification.domain.open_tokens import (
-    MAX_KEYS,
-    Opened,
-    OpenTokens,
-    Purpose,
-    TokenExpired,
-    TokenInvalid,
-    read_keys,
-)
+from services.chassis.signed_urls import MAX_KEYS, TokenExpired, TokenInvalid
+from services.notification.domain.open_tokens import Opened, OpenTokens, Purpose, read_keys
 
 KEY, NEXT = b"k" * 32, b"n" * 32
 NOW = datetime(2026, 11, 30, 8, tzinfo=UTC)
