@@ -98,8 +98,9 @@ lock: ## Pin the packages of pyproject.toml anew (ARGS=--upgrade: the newest of 
 bench: setup ## Measure against the references (see docs/performance.md).
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: setup ## The reliability tests.
+chaos: setup ## The reliability tests: whole meshes that are broken, and every test that is marked with chaos.
 	@$(BIN)/pytest tests/chaos $(ARGS)
+	@$(BIN)/pytest -n auto -m chaos tests/integration tests/e2e $(ARGS)
 
 kube-lint: $(BUILD)/quality.stamp ## Hold deploy/kubernetes to the schemas of several versions of Kubernetes.
 	@$(BUILD)/quality/bin/python scripts/kube_lint.py

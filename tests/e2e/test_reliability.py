@@ -32,6 +32,7 @@ def healthy_again(edge: Edge, rest: httpx.Client, part: str, killed: int) -> Non
     until(lambda: rest.get("/health").status_code == 200, timeout=30, what="a healthy mesh")
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("part", ["aggregation", "ingestion"])
 def test_readings_survive_kill_9(edge: Edge, rest: httpx.Client, unique: Callable[[str], str], part: str) -> None:
     tower = unique("tower")
@@ -101,6 +102,7 @@ def _counted(rest: httpx.Client, building: str, count: int) -> dict[str, Any] | 
     return statistics if answer.get("state") == "OK" and int(statistics["count"]) >= count else None
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("part", ["media-probe", "notification"])
 def test_alerts_survive_kill_9(edge: Edge, rest: httpx.Client, unique: Callable[[str], str], part: str) -> None:
     subscription = rest.post(

@@ -17,6 +17,8 @@ from tests.e2e.test_readings import average, average_of, reading
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
 
+pytestmark = pytest.mark.chaos
+
 
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[dict[str, MeshClient]]:

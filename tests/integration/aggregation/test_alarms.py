@@ -287,6 +287,7 @@ async def test_readings_that_come_late_clear_the_alarm_of_their_window(mesh: Mes
         await eventually(matches)
 
 
+@pytest.mark.chaos
 async def test_killed_and_taken_over_it_tells_everything_once(mesh: Mesh) -> None:
     async with open_desk(mesh) as desk:
         above = am.AlarmRule.Threshold(direction=am.AlarmRule.Threshold.ABOVE, limit=300)
@@ -335,6 +336,7 @@ async def test_killed_and_taken_over_it_tells_everything_once(mesh: Mesh) -> Non
         await eventually(in_the_stream, 20)
 
 
+@pytest.mark.chaos
 async def test_a_restart_with_a_backlog_calls_nobody_quiet(mesh: Mesh) -> None:
     async with open_desk(mesh) as desk:
         no_data = am.AlarmRule.NoData()
@@ -407,6 +409,7 @@ async def test_an_alarm_that_is_long_over_and_was_none_is_marked_when_its_readin
     assert (len(desk.of(AlarmRaised)), len(desk.of(AlarmCleared))) == (1, 1)
 
 
+@pytest.mark.chaos
 async def test_while_ingestion_is_away_nobody_is_called_quiet(mesh: Mesh) -> None:
     """The same of the edge is in tests/chaos/test_silent_edge.py."""
     alive = asyncio.Event()

@@ -193,6 +193,7 @@ async def test_a_range_is_voided_in_one_call(mesh: Mesh) -> None:
     assert (await stub.VoidReadings(lone, timeout=60)).changed == 10_000
 
 
+@pytest.mark.chaos
 async def test_kills_between_leave_nothing_half_done(mesh: Mesh) -> None:
     replica = await mesh.replica()
     start = (time.time_ns() // 1000 // MINUTE - 60) * MINUTE

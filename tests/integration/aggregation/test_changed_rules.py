@@ -4,6 +4,8 @@ import asyncio
 import signal
 import time
 
+import pytest
+
 from services.aggregation.domain.counters.policy import CounterRules, Policy
 from services.aggregation.domain.series import Descriptor, Kind, SeriesKey
 from services.aggregation.domain.times import HOUR, MINUTE, SECOND
@@ -75,6 +77,7 @@ async def test_a_recomputation_waits_for_rules_that_were_changed_before_it(mesh:
     assert await consumed(mesh, start) == {"m1": 3.0, "m2": 3.0, "m3": 7.0}
 
 
+@pytest.mark.chaos
 async def test_neither_a_crash_nor_readings_of_before_turn_rules_back(mesh: Mesh) -> None:
     replica = await mesh.replica()
     start = an_hour()

@@ -96,6 +96,7 @@ def _agree(found: Statistics, expected: object) -> None:
     assert (found.min, found.max) == (float(expected.least), float(expected.most))
 
 
+@pytest.mark.chaos
 async def test_two_replicas_share_and_a_killed_one_is_taken_over_under_load(mesh: Mesh) -> None:
     first, second = await mesh.replica(), await mesh.replica()
 

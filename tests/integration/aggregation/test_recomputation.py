@@ -133,6 +133,7 @@ async def _any(told: list[WindowClosed], wanted: object) -> bool:
     return any(wanted(event) for event in told)  # pyright: ignore
 
 
+@pytest.mark.chaos
 async def test_a_recomputation_outlives_its_caller_and_its_owner(mesh: Mesh) -> None:
     replica = await mesh.replica()
     rows = traffic(meter("m1"), hours_ago(30), 400, 3)
@@ -170,6 +171,7 @@ async def test_what_came_too_late_counts_when_asked_for(mesh: Mesh) -> None:
     assert (await stub.RecomputeWindows(asked())).changed == 0
 
 
+@pytest.mark.chaos
 async def test_other_steps_and_an_older_layout_just_work(mesh: Mesh) -> None:
     first = await mesh.replica()
     start = hours_ago(50)

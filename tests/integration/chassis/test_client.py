@@ -128,6 +128,7 @@ async def test_writing_in_place_of_a_flusher_that_has_ended_is_an_error_of_the_c
     await publisher.publish(event("after"))
 
 
+@pytest.mark.chaos
 def test_storms_of_kills_under_load_end_nothing(nats_servers: Callable[[], NatsServer]) -> None:
     server = nats_servers()
 

@@ -223,6 +223,7 @@ async def test_an_event_too_big_for_the_broker_is_refused_before_it_is_stored(ch
     assert await is_empty(chassis_database)
 
 
+@pytest.mark.chaos
 async def test_killed_servers_on_both_sides_lose_and_double_no_effect(
     postgres_servers: Callable[[], PostgresServer], nats_servers: Callable[[], NatsServer]
 ) -> None:

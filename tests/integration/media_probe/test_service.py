@@ -356,6 +356,7 @@ async def test_a_kill_in_the_middle_of_a_probe_loses_and_doubles_nothing(service
     assert [len(service.of(VideoProbed, f"u{n}")) for n in range(4)] == [1, 1, 1, 1]
 
 
+@pytest.mark.chaos
 async def test_a_database_that_goes_away_costs_no_attempt_and_no_result(
     postgres_servers: Callable[[], PostgresServer],
     nats_url: str,

@@ -82,6 +82,7 @@ async def test_a_claim_of_a_killed_process_comes_back_once(
         assert [message["data"]["id"] for message in fcm.messages] == [sent.id]
 
 
+@pytest.mark.chaos
 async def test_only_what_was_being_attempted_is_lost_with_a_killed_process(
     dsn: str,
     nats_url: str,
@@ -143,6 +144,7 @@ def debts(count: int) -> debts_pb2.DebtsRegistered:
     )
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("unknown", ["resend", "hold"])
 async def test_killed_in_the_middle_of_a_batch_of_invoices(
     dsn: str,
@@ -186,6 +188,7 @@ async def test_killed_in_the_middle_of_a_batch_of_invoices(
         assert len(copies) >= total - failed
 
 
+@pytest.mark.chaos
 async def test_reminders_of_a_killed_process_are_sent_once(
     dsn: str,
     nats_url: str,

@@ -125,4 +125,8 @@ async def test_operators_are_told_of_a_storm_once(
             {"service": "media_probe", "consumer": "alerts", "reasonClass": "BAD_CONTENT", "count": 30}
         ]
         assert len(told["data"]["examples"]) == 5
-        assert await service.value("SELECT told_up_to FROM dead_letter_alerts") > 0
+
+        async def noted() -> bool:
+            return await service.value("SELECT told_up_to FROM dead_letter_alerts") > 0
+
+        await eventually(noted)  # after the answers of those that were told

@@ -151,6 +151,7 @@ async def test_a_dry_run_writes_nothing(mesh: Mesh, tmp_path: Path) -> None:
     assert (await mesh.call("--runs", "--json")).json == []
 
 
+@pytest.mark.chaos
 async def test_a_killed_process_is_followed_by_one_that_goes_on(mesh: Mesh, tmp_path: Path) -> None:
     count = 15_000
     file = export(tmp_path / "export.json", [[n] if n % 100 == 99 else document(n) for n in range(count)])

@@ -256,6 +256,7 @@ async def test_what_is_too_old_and_what_was_pending_may_be_left_out(
     assert run.counts == {"stored": 40, "too_old": 45, "skipped_pending": 5}
 
 
+@pytest.mark.chaos
 async def test_a_killed_run_goes_on_without_a_double(database: Database, dsn: str, tmp_path: Path) -> None:
     file = export(tmp_path / "export.jsonl", 30_000)
     runs = MigrationRuns(database, dsn)

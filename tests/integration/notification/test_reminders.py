@@ -161,6 +161,7 @@ async def test_what_is_held_is_skipped_in_the_end(service: Service, checks: Chec
     assert await sent(service) == []
 
 
+@pytest.mark.chaos
 async def test_a_dead_server_holds_up_no_other_reminder(open_service: OpenService) -> None:
     async with check_server() as dead, check_server() as alive:
         origins = f"{dead.origin},{alive.origin}"

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.grpc.client import PeerChannel
 from services.chassis.nats import Event, Publisher
@@ -63,6 +65,7 @@ async def send(channel: PeerChannel, user: str) -> dict[str, set[str]]:
     return {name: set(ids[at * EACH : (at + 1) * EACH]) for at, name in enumerate(CHANNELS)}
 
 
+@pytest.mark.chaos
 async def test_what_arrives_twice_has_the_same_id_and_is_told(
     dsn: str,
     nats_url: str,

@@ -299,6 +299,7 @@ async def test_a_subscription_says_what_is_done_with_an_unknown_outcome(
         hung.set()
 
 
+@pytest.mark.chaos
 async def test_receivers_whose_name_servers_are_silent_hold_up_nobody_else(
     open_service: OpenService, publisher: Publisher, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ async def _only_the_system_account_asks_the_server(one: CommandLine, instance: I
         await client.close()
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("part", ["nats", "postgres"])
 async def test_a_server_that_hangs_is_told_and_restarted(command_line: Make, part: str) -> None:
     one = command_line("state", **IMPATIENT)
@@ -126,6 +127,7 @@ async def test_a_server_that_hangs_is_told_and_restarted(command_line: Make, par
     assert "starting it again: does not answer within" in output
 
 
+@pytest.mark.chaos
 async def test_a_stream_that_comes_back_shorter_is_told(command_line: Make, shell: Shell) -> None:
     one = command_line(shell.state.root.name)
     one.start()
