@@ -19,8 +19,8 @@ MINUTE = timedelta(minutes=1)
 
 
 def changes(where: ZoneInfo) -> list[datetime]:
-    """The instants between 2024 and 2030 at which the clocks of a zone change, to the minute. No zone changes them there
-    and back within a week."""
+    """The instants between 2024 and 2030 at which the clocks of a zone change, to the minute: there is a week or more
+    between two of them."""
     found: list[datetime] = []
     at = BEGIN
     while at < END:
