@@ -211,6 +211,20 @@ UPLOAD = {
         "application/gzip": {"schema": FILE},
     },
 }
+CONTENT = {
+    "required": True,
+    "description": "The file as it is, of the size, checksum and type that were announced; any type where none was.",
+    "content": {"application/octet-stream": {"schema": FILE}},
+}
+TOKEN: list[dict[str, Any]] = [
+    {
+        "name": "token",
+        "in": "query",
+        "required": True,
+        "description": "Of the signed URL, which has it.",
+        "schema": {"type": "string", "maxLength": 400},
+    }
+]
 LINES_EXAMPLE = (
     '{"building":"b1","room":"r1","sensorType":"temperature","value":21.5,"unit":"C"}\n'
     '{"building":"b1","room":"r2","sensorType":"temperature","value":19.0,"unit":"C"}\n'
@@ -283,11 +297,12 @@ EXAMPLES = {
 # By method: what the body really is, and what the answer really is.
 BODIES: dict[str, dict[str, Any]] = {
     "UploadDebtFile": UPLOAD,
+    "PutDebtUpload": CONTENT,
     "ImportReadings": IMPORT,
     "SubmitPayload": PAYLOAD,
     "TestPayload": PAYLOAD,
 }
-PARAMETERS = {"UploadDebtFile": UPLOAD_PARAMETERS}
+PARAMETERS = {"UploadDebtFile": UPLOAD_PARAMETERS, "PutDebtUpload": TOKEN}
 NEVER_CACHED = {"Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}}}
 PLAIN: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 LOCATION = {"Location": {"description": "The notification's link.", "schema": {"type": "string", "format": "uri"}}}
@@ -306,6 +321,20 @@ OPEN: dict[str, dict[str, Any]] = {
             "headers": NEVER_CACHED,
             "content": {"image/gif": {"schema": FILE}},
         }
+    },
+    "PutDebtUpload": {
+        "200": {"description": "The debt file.", "content": {JSON: {"schema": ref("schemas", "DebtFile")}}},
+        "400": ref("responses", "BadRequest"),
+        "404": ref("responses", "NotFound"),
+        "409": ref("responses", "Conflict"),
+        "410": {
+            "description": "Its time is over (`UPLOAD_EXPIRED`), or the content has come already (`UPLOAD_ENDED`).",
+            "content": {"application/problem+json": {"schema": ref("schemas", "Problem")}},
+        },
+        "413": ref("responses", "TooLarge"),
+        "429": ref("responses", "TooManyRequests"),
+        "500": ref("responses", "InternalError"),
+        "503": ref("responses", "Unavailable"),
     },
 }
 FILES = {

@@ -23,6 +23,7 @@ from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
 from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
+from services.ingestion.adapters.grpc.debt_uploads import DebtUploadServicer
 from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
@@ -37,6 +38,7 @@ from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
 from services.ingestion.adapters.nats.reading_lane import JetStreamReadingLane
 from services.ingestion.adapters.nats.video_events import CONSUMER, STATES_TOGETHER, AlertStates
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
+from services.ingestion.adapters.postgres.announced_uploads import PostgresUploads
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
@@ -49,6 +51,8 @@ from services.ingestion.adapters.video_guard import MeshVideoGuard
 from services.ingestion.adapters.workbooks import Workbooks
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
+from services.ingestion.application.debts.announced_ports import OpenLimits
+from services.ingestion.application.debts.announced_uploads import AnnouncedOptions, AnnouncedUploads
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.rollbacks import DebtRollbacks
@@ -63,6 +67,7 @@ from services.ingestion.settings import IngestionSettings
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from tocsin.ingestion.v1.catalogue_service_pb2_grpc import add_CatalogueServiceServicer_to_server
 from tocsin.ingestion.v1.debt_file_service_pb2_grpc import add_DebtFileServiceServicer_to_server
+from tocsin.ingestion.v1.debt_upload_service_pb2_grpc import add_DebtUploadServiceServicer_to_server
 from tocsin.ingestion.v1.payload_service_pb2_grpc import add_PayloadServiceServicer_to_server
 from tocsin.ingestion.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 
@@ -239,11 +244,29 @@ def wire_debts(base: Base) -> None:
     rollbacks = DebtRollbacks(store, debts, NatsInvoiceCancellation(base.nats))
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
     app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)
-    desk = DebtFiles(store, debts, app.server.stopping)
+    announced = PostgresUploads(base.database)
+    wire_announced_uploads(base, announced, uploads, profiles)
+    desk = DebtFiles(store, announced, debts, app.server.stopping)
     servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)
+
+
+def wire_announced_uploads(base: Base, store: PostgresUploads, uploads: DebtUploads, profiles: DebtProfiles) -> None:
+    """Debt files whose bytes come apart from the call that announces them."""
+    settings, app = base.settings, base.app
+    options = AnnouncedOptions(
+        ttl=settings.debt_upload_ttl,
+        max_ttl=settings.debt_upload_max_ttl,
+        max_file=settings.debt_max_file,
+        limits=OpenLimits(settings.debt_open_uploads_of_caller, settings.debt_open_uploads),
+        public_url=settings.public_url,
+    )
+    announced = AnnouncedUploads(store, uploads, profiles, settings.upload_urls(), options)
+    add_DebtUploadServiceServicer_to_server(DebtUploadServicer(announced), app.server.registrar)
+    if app.worker == 0:
+        app.task("announced debt files", announced.sweep(), until=Step.STOP_PULLING)
 
 
 def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:

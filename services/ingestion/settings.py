@@ -6,7 +6,9 @@ from pathlib import Path
 from pydantic import Field
 
 from services.chassis.currencies import currency_places
-from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Size, own_prefix, require
+from services.chassis.origins import Origin
+from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Refused, Size, own_prefix, require
+from services.chassis.signed_urls import SignedUrls, read_keys
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -83,6 +85,45 @@ class IngestionSettings(ChassisSettings):
     debt_due_ahead: Duration = timedelta(days=18_263)
     """How far ahead a debt may be due."""
 
+    public_url: str = ""
+    """The address at which people reach the edge, like https://tocsin.example: signed URLs begin with it. Without it
+    they begin with their path."""
+    debt_upload_key_file: Path | None = None
+    """What the URLs of announced debt files are signed with: random texts of 32 characters or more, one a line. The
+    first signs, all of them are good. The same for all replicas; the runtime makes one."""
+    debt_upload_ttl: Duration = timedelta(hours=1)
+    """How long an announced debt file is awaited that does not say it itself."""
+    debt_upload_max_ttl: Duration = timedelta(days=7)
+    """How long an announced debt file may ask to be awaited."""
+    debt_open_uploads: int = 1000
+    """Announced debt files that are awaited at a time."""
+    debt_open_uploads_of_caller: int = 100
+    """Announced debt files of one caller that are awaited at a time."""
+
+    def upload_urls(self) -> SignedUrls | None:
+        """What signs the URLs of announced files; None without a key. Raises Refused."""
+        if self.debt_upload_key_file is None:
+            return None
+        try:
+            return SignedUrls(read_keys(self.debt_upload_key_file), "PUT", "/v1/debtFiles:content")
+        except (OSError, ValueError) as error:
+            raise Refused(self.env("debt_upload_key_file"), f"cannot be used: {error}") from None
+
+    def _verify_uploads(self) -> None:
+        self.upload_urls()
+        require(
+            timedelta(minutes=1) <= self.debt_upload_ttl <= self.debt_upload_max_ttl <= timedelta(days=31),
+            self.env("debt_upload_max_ttl"),
+            f"must be from {self.env('debt_upload_ttl')}, which is 1m at least, to 31d",
+        )
+        for name in ("debt_open_uploads", "debt_open_uploads_of_caller"):
+            require(1 <= getattr(self, name) <= 1_000_000, self.env(name), "must be from 1 to 1000000")
+        if self.public_url:
+            try:
+                Origin.of(self.public_url)
+            except ValueError as error:
+                raise Refused(self.env("public_url"), str(error)) from None
+
     def _verify_debts(self) -> None:
         require(64 * KIB <= self.debt_max_file <= 64 * GIB, self.env("debt_max_file"), "must be from 64KiB to 64GiB")
         require(1 <= self.debt_max_uploads <= 64, self.env("debt_max_uploads"), "must be from 1 to 64")
@@ -151,4 +192,5 @@ class IngestionSettings(ChassisSettings):
         require(1 <= self.quarantine_most <= 1_000_000, self.env("quarantine_most"), "must be from 1 to 1000000")
         require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
         self._verify_debts()
+        self._verify_uploads()
         self.targets("video_origins")

@@ -99,6 +99,7 @@ async def deployed(
             "TOCSIN_NATS_URL": nats.url,
             "TOCSIN_AUTH_DEV_TOKENS": "true",
             "TOCSIN_MEDIA_PROBE_VIDEO_SERVER": world.video_server,
+            "TOCSIN_INGESTION_DEBT_UPLOAD_KEY_FILE": "/run/secrets/tocsin/uploads.keys",
             "TOCSIN_NOTIFICATION_LINK_KEY_FILE": "/run/secrets/tocsin/links.keys",
             **{f"TOCSIN_PEER_{service.upper()}": listen[service] for service in SERVICES},
         }

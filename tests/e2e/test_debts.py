@@ -201,3 +201,23 @@ def test_a_workbook_is_taken_as_it_is(rest: httpx.Client, unique: Callable[[str]
     )
     assert answer.status_code == 200, answer.text
     assert answer.json()["accepted"] == "3"
+
+
+def test_an_announced_file_needs_its_url_alone(edge: Edge, rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    body = as_csv(rows(unique("u"), 3))
+    answer = rest.post("/v1/debtFiles:createUpload", json={"filename": "sent.csv", "size": len(body)})
+    assert answer.status_code == 200, answer.text
+    upload = answer.json()
+    assert rest.get(f"/v1/debtFiles/{upload['id']}").json()["state"] == "EXPECTED"
+    sent = httpx.put(edge.url + upload["url"], content=body)
+    assert sent.status_code == 200, sent.text
+    assert (sent.json()["id"], sent.json()["accepted"]) == (upload["id"], "3")
+    again = httpx.put(edge.url + upload["url"], content=body)
+    assert (again.status_code, again.json()["reason"]) == (410, "UPLOAD_ENDED")
+    token = upload["url"].partition("token=")[2]
+
+    def logged() -> bytes:
+        return b"".join(path.read_bytes() for path in edge.mesh.state.root.rglob("*.log*") if path.is_file())
+
+    until(lambda: logged().count(b"/v1/debtFiles:content") >= 2, what="both requests in the access log")
+    assert token.encode() not in logged()

@@ -87,6 +87,7 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 		Own: map[string]gateway.HandlerFunc{
 			"POST /v1/debtFiles":            files.Serve,
 			"POST /upload":                  files.Serve,
+			"PUT /v1/debtFiles:content":     files.Put,
 			"GET /v1/notifications:follow":  opened.Follow,
 			"HEAD /v1/notifications:follow": opened.Follow,
 			"GET /v1/notifications:pixel":   opened.View,

@@ -30,15 +30,16 @@ const (
 	parameters   = "charset, currency, dryRun, filename, id, language, locale, profile, rejectLimit, rejectPercent"
 )
 
-// Handler answers POST /v1/debtFiles and /upload.
+// Handler answers POST /v1/debtFiles and /upload, and PUT /v1/debtFiles:content.
 type Handler struct {
-	client ingestion.DebtFileServiceClient
-	limit  int64
+	client    ingestion.DebtFileServiceClient
+	announced ingestion.DebtUploadServiceClient
+	limit     int64
 }
 
 // New makes a handler that takes files of up to limit bytes.
 func New(conn grpc.ClientConnInterface, limit int64) *Handler {
-	return &Handler{ingestion.NewDebtFileServiceClient(conn), limit}
+	return &Handler{ingestion.NewDebtFileServiceClient(conn), ingestion.NewDebtUploadServiceClient(conn), limit}
 }
 
 // Serve streams one upload.
@@ -245,18 +246,25 @@ func (t *transfer) file(content io.Reader) error {
 	if err := t.send(&ingestion.UploadDebtFileRequest{Part: &ingestion.UploadDebtFileRequest_Metadata_{Metadata: t.metadata}}); err != nil {
 		return err
 	}
-	// One buffer for all chunks: Send has encoded the message when it returns.
 	chunk := &ingestion.UploadDebtFileRequest_Chunk{}
 	message := &ingestion.UploadDebtFileRequest{Part: chunk}
+	return inChunks(content, t.handler.limit, func(piece []byte) error {
+		chunk.Chunk = piece
+		return t.send(message)
+	})
+}
+
+// inChunks hands the content on, up to limit bytes of it. One buffer serves all chunks: Send has encoded the message when
+// it returns.
+func inChunks(content io.Reader, limit int64, handOn func([]byte) error) error {
 	buffer := make([]byte, chunkSize)
 	for total := int64(0); ; {
 		n, err := io.ReadFull(content, buffer)
-		if total += int64(n); total > t.handler.limit {
-			return rest.TooLarge(t.handler.limit)
+		if total += int64(n); total > limit {
+			return rest.TooLarge(limit)
 		}
 		if n > 0 {
-			chunk.Chunk = buffer[:n]
-			if err := t.send(message); err != nil {
+			if err := handOn(buffer[:n]); err != nil {
 				return err
 			}
 		}
@@ -275,11 +283,15 @@ func endsHere(content io.Reader) bool {
 	return n == 0 && errors.Is(err, io.EOF)
 }
 
-// send gives the service's own error when it has ended the call early.
 func (t *transfer) send(message *ingestion.UploadDebtFileRequest) error {
-	err := t.stream.Send(message)
+	return sendOn(t.stream, message)
+}
+
+// sendOn gives the service's own error when it has ended the call early.
+func sendOn[Request, Answer any](stream grpc.ClientStreamingClient[Request, Answer], message *Request) error {
+	err := stream.Send(message)
 	if errors.Is(err, io.EOF) {
-		_, err = t.stream.CloseAndRecv()
+		_, err = stream.CloseAndRecv()
 		if err == nil {
 			return problem.New(http.StatusBadGateway, problem.Internal, "The service ended the upload before the file's end.")
 		}

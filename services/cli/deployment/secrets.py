@@ -42,6 +42,7 @@ SECRETS_FILE = "secrets.json"
 PEER_TOKEN = "peer.jwt"  # noqa: S105 - the name of a file
 JWKS = "jwks.json"
 LINK_KEYS = "links.keys"
+UPLOAD_KEYS = "uploads.keys"
 ACCOUNTS = "accounts.conf"
 PASSWORD = "password"  # noqa: S105 - the name of a file
 
@@ -131,6 +132,7 @@ def _parts(state: StateDir, settings: RuntimeSettings, credentials: Credentials)
         token = credentials.peer_token_files[service].read_text()
         parts[part_name(service)] = {**mesh.service_logins(service), PEER_TOKEN: token, JWKS: keys}
     parts["notification"][LINK_KEYS] = credentials.link_key_file.read_text()
+    parts["ingestion"][UPLOAD_KEYS] = credentials.upload_key_file.read_text()
     parts["envoy"] = {JWKS: keys}
     for user in outside_users(settings.tenants):
         if given := mesh.outside_login(user):

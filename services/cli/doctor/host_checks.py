@@ -82,9 +82,10 @@ async def _secrets(deployment: Deployment) -> Outcome:
             "copy secrets.json and auth/ of the host that prepared the deployment here, or name its state directory "
             "with --state-dir; a backup has both",
         )
+    keys = (state.auth / "dev-issuer.pem", state.credentials / "links.keys", state.credentials / "uploads.keys")
     open_to_others = [
         path.name
-        for path in (state.secrets_file, state.auth / "dev-issuer.pem", state.credentials / "links.keys")
+        for path in (state.secrets_file, *keys)
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
     ]
     if open_to_others:

@@ -32,6 +32,7 @@ class Credentials:
     jwks_file: Path
     peer_token_files: dict[str, Path]
     link_key_file: Path
+    upload_key_file: Path
 
 
 def ensure_credentials(
@@ -58,7 +59,8 @@ def ensure_credentials(
         nats={user: known[f"nats.{user}"] for user in users},
         jwks_file=_jwks_file(state),
         peer_token_files=tokens,
-        link_key_file=_ensure_link_key(state),
+        link_key_file=_ensure_key(state, _link_key_file(state)),
+        upload_key_file=_ensure_key(state, _upload_key_file(state)),
     )
 
 
@@ -71,6 +73,7 @@ def known_credentials(state: StateDir, services: tuple[str, ...], tenants: tuple
         jwks_file=_jwks_file(state),
         peer_token_files=peer_token_files(state, services),
         link_key_file=_link_key_file(state),
+        upload_key_file=_upload_key_file(state),
     )
 
 
@@ -150,9 +153,8 @@ def _signed_files(state: StateDir, services: tuple[str, ...]) -> list[Path]:
     return [signing_key(state), _jwks_file(state), *(state.credentials / f"{service}.jwt" for service in services)]
 
 
-def _ensure_link_key(state: StateDir) -> Path:
-    """What the links in e-mails are signed with. Operators rotate it: put a new line in front."""
-    path = _link_key_file(state)
+def _ensure_key(state: StateDir, path: Path) -> Path:
+    """What signs links and URLs. Operators rotate it: put a new line in front."""
     if not path.exists():
         state.write_text(path, f"{secrets.token_urlsafe(32)}\n")
     return path
@@ -160,6 +162,10 @@ def _ensure_link_key(state: StateDir) -> Path:
 
 def _link_key_file(state: StateDir) -> Path:
     return state.credentials / "links.keys"
+
+
+def _upload_key_file(state: StateDir) -> Path:
+    return state.credentials / "uploads.keys"
 
 
 def _digest(path: Path) -> str:

@@ -21,6 +21,7 @@ from services.cli.version import checkout_commit
 
 _REFUSED_TARGETS = "TOCSIN_REFUSED_TARGETS"
 _LINK_KEY_FILE = "TOCSIN_NOTIFICATION_LINK_KEY_FILE"
+_UPLOAD_KEY_FILE = "TOCSIN_INGESTION_DEBT_UPLOAD_KEY_FILE"
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 
@@ -120,6 +121,7 @@ class Mesh:
             "TOCSIN_PEER_TOKEN_FILE": str(self.credentials.peer_token_files[service]),
             _REFUSED_TARGETS: ",".join(self._refused_targets()),
             _LINK_KEY_FILE: self.settings.passed_on.get(_LINK_KEY_FILE) or str(self.credentials.link_key_file),
+            _UPLOAD_KEY_FILE: self.settings.passed_on.get(_UPLOAD_KEY_FILE) or str(self.credentials.upload_key_file),
             **self._shared_environment(),
         }
 

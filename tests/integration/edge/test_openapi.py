@@ -89,14 +89,23 @@ def test_parameters_are_those_of_the_path(operation: Operation) -> None:
     assert in_path == set(re.findall(r"{(\w+)}", operation.path))
 
 
-async def test_only_signed_links_and_pixels_are_open(anonymous: httpx.AsyncClient) -> None:
-    assert sorted(OPEN) == ["TrackingService_FollowLink", "TrackingService_ViewPixel"]
+async def test_only_what_carries_a_signed_token_is_open(anonymous: httpx.AsyncClient) -> None:
+    assert sorted(OPEN) == [
+        "DebtUploadService_PutDebtUpload",
+        "TrackingService_FollowLink",
+        "TrackingService_ViewPixel",
+    ]
     for verb, wants in (("GET", False), ("HEAD", False), ("POST", True), ("PUT", True), ("DELETE", True)):
         for path in ("/v1/notifications:follow", "/v1/notifications:pixel"):
             answer = await anonymous.request(verb, path, params={"token": "x"})
             assert (answer.status_code == 401) is wants, (verb, path)
     pixel = await anonymous.get("/v1/notifications:pixel?token=x")
     assert (pixel.status_code, pixel.headers["content-type"]) == (200, "image/gif")
+    for verb, wants in (("GET", True), ("POST", True), ("PUT", False), ("DELETE", True)):
+        answer = await anonymous.request(verb, "/v1/debtFiles:content", params={"token": "x"})
+        assert (answer.status_code == 401) is wants, verb
+    for near in ("/v1/debtFiles:content/", "/v1/debtFiles:contents", "/v1/debtFiles/x"):
+        assert (await anonymous.put(near)).status_code == 401, near
     for near in (
         "/v1/notifications:follow/",
         "/v1/notifications:follow;x",
@@ -130,8 +139,8 @@ async def test_bodies_may_be_what_is_documented(operation: Operation, rest: http
 @with_body
 async def test_bodies_may_be_nothing_else(operation: Operation, rest: httpx.AsyncClient) -> None:
     answer = await rest.request(operation.verb, operation.url, content=b"{}", headers={"content-type": "text/html"})
-    if operation.path.endswith(("/payloads", "/payloads:test")):
-        assert answer.status_code != 415  # of vendors' devices the Content-Type does not matter
+    if operation.path.endswith(("/payloads", "/payloads:test", ":content")):
+        assert answer.status_code != 415  # of vendors' devices and announced files the Content-Type does not matter
         return
     assert answer.status_code == 415
     assert answer.json()["metadata"]["accepts"].split(", ")[0] in operation.body_types

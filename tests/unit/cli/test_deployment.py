@@ -53,6 +53,7 @@ def test_each_part_is_given_what_it_needs_and_nothing_of_the_others(tmp_path: Pa
         foreign = [text for name, text in passwords.items() if not name.endswith(f".{service}")]
         assert not [secret for secret in foreign if any(secret in text for text in own.values())]
     assert found["notification/links.keys"]
+    assert found["ingestion/uploads.keys"]
     assert set(written.parts["envoy"]) == {"jwks.json"}
     assert found["postgres/password"] == passwords[f"postgres.{SUPERUSER}"]
     admin = urlsplit(found["migrate/TOCSIN_POSTGRES_DSN"])

@@ -7,10 +7,11 @@ from datetime import timedelta
 from services.chassis.auth import principal
 from services.chassis.errors import Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
+from services.ingestion.application.debts.announced_ports import UploadStore
 from services.ingestion.application.debts.ports import DebtFileStore, DebtStore
-from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, Reject
+from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, FileState, Reject
 from services.ingestion.domain.debts.mendable_rejects import MendableRejects
-from services.ingestion.domain.errors import InvalidField
+from services.ingestion.domain.errors import InvalidField, ResourceNotFound
 
 _LOOK = timedelta(milliseconds=250)
 _DOWNLOAD_PAGE = 1000
@@ -19,12 +20,18 @@ _DOWNLOAD_PAGE = 1000
 class DebtFiles:
     """The use cases. `stopping` is set when the process begins to stop."""
 
-    def __init__(self, store: DebtFileStore, debts: DebtStore, stopping: asyncio.Event) -> None:
-        self._store, self._debts, self._stopping = store, debts, stopping
+    def __init__(self, store: DebtFileStore, announced: UploadStore, debts: DebtStore, stopping: asyncio.Event) -> None:
+        self._store, self._announced, self._debts, self._stopping = store, announced, debts, stopping
 
     async def get(self, file_id: str) -> DebtFile:
-        """Raises ResourceNotFound."""
-        return await self._store.get(file_id)
+        """Also one that is announced only. Raises ResourceNotFound."""
+        try:
+            return await self._store.get(file_id)
+        except ResourceNotFound as unknown:
+            try:
+                return (await self._announced.get(file_id)).as_debt_file()
+            except ResourceNotFound:
+                raise unknown from None
 
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
@@ -33,7 +40,10 @@ class DebtFiles:
     async def cancel(self, file_id: str) -> DebtFile:
         """Stops a file that is received or processed; what is registered stays. Raises ResourceNotFound, and
         DebtFileState when it has ended otherwise than by this."""
-        return await self._store.cancel(file_id, f"cancelled by {principal.current().subject}")
+        why = f"cancelled by {principal.current().subject}"
+        if (await self.get(file_id)).state is FileState.EXPECTED:
+            return (await self._announced.cancel(file_id, why)).as_debt_file()
+        return await self._store.cancel(file_id, why)
 
     async def list(self, wanted: FileFilter, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
         """A page, newest first, after `token` or with `number` (from 1; 0: none), and how many files there are. Raises
@@ -100,7 +110,7 @@ class DebtFiles:
         store, so any replica can tell. Raises ResourceNotFound; Unavailable when this process stops."""
         told: DebtFile | None = None
         while True:
-            file = await self._store.get(file_id)
+            file = await self.get(file_id)
             if file != told:
                 told = file
                 yield file

@@ -9,6 +9,7 @@ from decimal import Decimal
 class FileState(enum.Enum):
     """Where a file is on its way."""
 
+    EXPECTED = "EXPECTED"
     RECEIVING = "RECEIVING"
     PROCESSING = "PROCESSING"
     COMPLETED = "COMPLETED"
@@ -21,7 +22,8 @@ class FileState(enum.Enum):
     @property
     def final(self) -> bool:
         """Whether nothing changes any more."""
-        return self not in {FileState.RECEIVING, FileState.PROCESSING, FileState.ROLLING_BACK}
+        under_way = {FileState.EXPECTED, FileState.RECEIVING, FileState.PROCESSING, FileState.ROLLING_BACK}
+        return self not in under_way
 
 
 class DebtStatus(enum.IntEnum):

@@ -47,6 +47,8 @@ const (
 	DebtFile_ROLLED_BACK DebtFile_State = 7
 	// ROLLING_BACK means that its debts are being taken back; asked for again, a rollback that broke off goes on.
 	DebtFile_ROLLING_BACK DebtFile_State = 8
+	// EXPECTED means that the file is announced (CreateDebtUpload) and none of its bytes has come.
+	DebtFile_EXPECTED DebtFile_State = 9
 )
 
 // Enum value maps for DebtFile_State.
@@ -61,6 +63,7 @@ var (
 		6: "CANCELLED",
 		7: "ROLLED_BACK",
 		8: "ROLLING_BACK",
+		9: "EXPECTED",
 	}
 	DebtFile_State_value = map[string]int32{
 		"STATE_UNSPECIFIED":      0,
@@ -72,6 +75,7 @@ var (
 		"CANCELLED":              6,
 		"ROLLED_BACK":            7,
 		"ROLLING_BACK":           8,
+		"EXPECTED":               9,
 	}
 )
 
@@ -785,7 +789,7 @@ var File_tocsin_ingestion_v1_debt_file_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xcd\x05\n" +
+	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xdb\x05\n" +
 	"\bDebtFile\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfilename\x18\x02 \x01(\tR\bfilename\x129\n" +
@@ -808,7 +812,7 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\x04note\x18\x0f \x01(\tR\x04note\x12\x1f\n" +
 	"\vrolled_back\x18\x14 \x01(\x03R\n" +
 	"rolledBack\x12\x12\n" +
-	"\x04kept\x18\x15 \x01(\x03R\x04kept\"\xa6\x01\n" +
+	"\x04kept\x18\x15 \x01(\x03R\x04kept\"\xb4\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tRECEIVING\x10\x01\x12\x0e\n" +
@@ -820,7 +824,8 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\x06FAILED\x10\x05\x12\r\n" +
 	"\tCANCELLED\x10\x06\x12\x0f\n" +
 	"\vROLLED_BACK\x10\a\x12\x10\n" +
-	"\fROLLING_BACK\x10\b\"\xab\x02\n" +
+	"\fROLLING_BACK\x10\b\x12\f\n" +
+	"\bEXPECTED\x10\t\"\xab\x02\n" +
 	"\x0eDebtFileReject\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +

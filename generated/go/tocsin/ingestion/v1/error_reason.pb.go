@@ -85,7 +85,7 @@ const (
 	// ERROR_REASON_REGISTRATION_LIMIT: there are as many buildings, rooms or devices as readings may register; those that exist
 	// are taken as before (RESOURCE_EXHAUSTED). Metadata: kind, id, limit, setting.
 	ErrorReason_ERROR_REASON_REGISTRATION_LIMIT ErrorReason = 26
-	// ERROR_REASON_TOO_MANY_UPLOADS: as many files as a service takes in at a time are on their way (RESOURCE_EXHAUSTED with
+	// ERROR_REASON_TOO_MANY_UPLOADS: as many files as a service takes in at a time are on their way, or announced, (RESOURCE_EXHAUSTED with
 	// RetryInfo). Metadata: limit.
 	ErrorReason_ERROR_REASON_TOO_MANY_UPLOADS ErrorReason = 27
 	// ERROR_REASON_TOO_SLOW: the file came slower than a service waits for, and keeps others out (ABORTED). Metadata: received,
@@ -111,6 +111,17 @@ const (
 	// ERROR_REASON_DEBT_FILE_STATE: the file is not in a state in which that can be done (FAILED_PRECONDITION). Metadata: debtFile,
 	// state.
 	ErrorReason_ERROR_REASON_DEBT_FILE_STATE ErrorReason = 41
+	// ERROR_REASON_UPLOAD_EXPIRED: the content of an announced file did not come in time (FAILED_PRECONDITION; over REST 410).
+	// Metadata: debtFile.
+	ErrorReason_ERROR_REASON_UPLOAD_EXPIRED ErrorReason = 60
+	// ERROR_REASON_UPLOAD_ENDED: the content of an announced file has come already, or it was given up (FAILED_PRECONDITION; over
+	// REST 410). Metadata: debtFile, state.
+	ErrorReason_ERROR_REASON_UPLOAD_ENDED ErrorReason = 61
+	// ERROR_REASON_UPLOAD_MISMATCH: the content is not of the size, the type or the checksum that were announced
+	// (INVALID_ARGUMENT). Metadata: expected, found.
+	ErrorReason_ERROR_REASON_UPLOAD_MISMATCH ErrorReason = 62
+	// ERROR_REASON_UPLOAD_KEY_MISSING: the deployment has no key to sign URLs of uploads with (FAILED_PRECONDITION).
+	ErrorReason_ERROR_REASON_UPLOAD_KEY_MISSING ErrorReason = 63
 )
 
 // Enum value maps for ErrorReason.
@@ -153,6 +164,10 @@ var (
 		34: "ERROR_REASON_LANGUAGE_INVALID",
 		40: "ERROR_REASON_UPLOAD_CANCELLED",
 		41: "ERROR_REASON_DEBT_FILE_STATE",
+		60: "ERROR_REASON_UPLOAD_EXPIRED",
+		61: "ERROR_REASON_UPLOAD_ENDED",
+		62: "ERROR_REASON_UPLOAD_MISMATCH",
+		63: "ERROR_REASON_UPLOAD_KEY_MISSING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -192,6 +207,10 @@ var (
 		"ERROR_REASON_LANGUAGE_INVALID":        34,
 		"ERROR_REASON_UPLOAD_CANCELLED":        40,
 		"ERROR_REASON_DEBT_FILE_STATE":         41,
+		"ERROR_REASON_UPLOAD_EXPIRED":          60,
+		"ERROR_REASON_UPLOAD_ENDED":            61,
+		"ERROR_REASON_UPLOAD_MISMATCH":         62,
+		"ERROR_REASON_UPLOAD_KEY_MISSING":      63,
 	}
 )
 
@@ -226,8 +245,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x89\n" +
-	"\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x90\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -266,7 +284,11 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_CURRENCY_UNKNOWN\x10!\x12!\n" +
 	"\x1dERROR_REASON_LANGUAGE_INVALID\x10\"\x12!\n" +
 	"\x1dERROR_REASON_UPLOAD_CANCELLED\x10(\x12 \n" +
-	"\x1cERROR_REASON_DEBT_FILE_STATE\x10)B\xc5\x01\n" +
+	"\x1cERROR_REASON_DEBT_FILE_STATE\x10)\x12\x1f\n" +
+	"\x1bERROR_REASON_UPLOAD_EXPIRED\x10<\x12\x1d\n" +
+	"\x19ERROR_REASON_UPLOAD_ENDED\x10=\x12 \n" +
+	"\x1cERROR_REASON_UPLOAD_MISMATCH\x10>\x12#\n" +
+	"\x1fERROR_REASON_UPLOAD_KEY_MISSING\x10?B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

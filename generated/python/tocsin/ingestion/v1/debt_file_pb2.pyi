@@ -26,6 +26,7 @@ class DebtFile(_message.Message):
         CANCELLED: _ClassVar[DebtFile.State]
         ROLLED_BACK: _ClassVar[DebtFile.State]
         ROLLING_BACK: _ClassVar[DebtFile.State]
+        EXPECTED: _ClassVar[DebtFile.State]
     STATE_UNSPECIFIED: DebtFile.State
     RECEIVING: DebtFile.State
     PROCESSING: DebtFile.State
@@ -35,6 +36,7 @@ class DebtFile(_message.Message):
     CANCELLED: DebtFile.State
     ROLLED_BACK: DebtFile.State
     ROLLING_BACK: DebtFile.State
+    EXPECTED: DebtFile.State
     ID_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,46 @@
+"""What can be wrong with an announced debt file, with the reasons of the contract's `ErrorReason`."""
+
+from services.chassis.errors import FailedPrecondition, FieldViolation, InvalidArgument
+
+
+class UploadExpired(FailedPrecondition):
+    """The content did not come in time."""
+
+    reason = "UPLOAD_EXPIRED"
+
+    def __init__(self, debt_file: str) -> None:
+        super().__init__("the time for this upload is over; announce the file again", metadata={"debtFile": debt_file})
+
+
+class UploadEnded(FailedPrecondition):
+    """The content has come already, or nobody wants it any more."""
+
+    reason = "UPLOAD_ENDED"
+
+    def __init__(self, debt_file: str, state: str) -> None:
+        super().__init__(
+            f"nothing more is taken for this upload: it is {state}; announce the file again to send it again",
+            metadata={"debtFile": debt_file, "state": state},
+        )
+
+
+class UploadMismatch(InvalidArgument):
+    """The content is not what was announced: `field` is size, contentType or sha256."""
+
+    reason = "UPLOAD_MISMATCH"
+
+    def __init__(self, field: str, expected: object, found: object) -> None:
+        rule = f"{expected} was announced, and {found} came"
+        super().__init__(
+            violations=[FieldViolation(field, rule, self.reason)],
+            metadata={"expected": str(expected), "found": str(found)},
+        )
+
+
+class UploadKeyMissing(FailedPrecondition):
+    """The deployment has no key to sign with."""
+
+    reason = "UPLOAD_KEY_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("signed uploads need a key: set TOCSIN_INGESTION_UPLOAD_KEY_FILE, or send the file at once")
