@@ -20,6 +20,7 @@ class Mailbox:
     well."""
 
     port: int = 0
+    pipelining: bool = True
     messages: list[EmailMessage] = field(default_factory=list[EmailMessage])
     recipients: list[str] = field(default_factory=list[str])
     mail: deque[str] = field(default_factory=deque[str])
@@ -31,6 +32,13 @@ class Mailbox:
     connections: int = 0
     before_answer: Callable[[], Awaitable[None]] | None = None
     """Awaited when a message is taken, and nothing is said yet."""
+
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Offers what it can."""
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self.pipelining else responses
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         """Takes any sender unless the script says otherwise."""

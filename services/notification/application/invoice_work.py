@@ -5,6 +5,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
+from types import TracebackType
+from typing import Self
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
 from services.chassis.group_commit import GroupCommit
@@ -26,11 +29,25 @@ _PAUSE_AFTER_FAILURE = 0.5
 _UNWRITABLE = "DEFECT"
 
 
+Changing = GroupCommit[Sequence[InvoiceChange], Sequence[bool]]
+"""Writes changes down, those of several at a time in one transaction; False where the lease was taken over."""
+
+
+def changing(store: InvoiceStore) -> Changing:
+    """On a store."""
+
+    async def flush(groups: Sequence[Sequence[InvoiceChange]]) -> Sequence[Sequence[bool]]:
+        done = iter(await store.change([change for group in groups for change in group]))
+        return [list(islice(done, len(group))) for group in groups]
+
+    return GroupCommit("invoices", flush, limit=100, keep_abandoned=True)
+
+
 class InvoiceWork:
     """Claims, and what follows from them. An e-mail may wait minutes for the mail server's word, and a lease is much
     shorter, so that what a killed process had claimed goes on within seconds: `keep_leases` renews those in hand."""
 
-    def __init__(self, store: InvoiceStore, changing: GroupCommit[InvoiceChange, bool], lease: timedelta) -> None:
+    def __init__(self, store: InvoiceStore, changing: Changing, lease: timedelta) -> None:
         self._store = store
         self._changing = changing
         self._renew_every = lease.total_seconds() / 3
@@ -48,39 +65,44 @@ class InvoiceWork:
         """See InvoiceStore."""
         await self._store.stored(places)
 
-    async def sending(self, invoice: ClaimedInvoice) -> bool:
-        """Its e-mail is about to be handed over. Otherwise it is not ours any more, or that cannot be written: then it
-        comes back by its lease."""
+    async def sending(self, invoices: Sequence[ClaimedInvoice]) -> Sequence[bool]:
+        """Whether their e-mails may be handed over now. One may not that is not ours any more, or where that cannot be
+        written down: then it comes back by its lease."""
+        if not invoices:
+            return []
         try:
-            ours = await self._changing.submit(Sending(invoice))
+            ours = await self._changing.submit([Sending(invoice) for invoice in invoices])
         except (Aborted, Unavailable):
-            ours = False
-        if not ours:
-            self._drop([invoice])
+            ours = [False] * len(invoices)
+        self._drop([invoice for invoice, mine in zip(invoices, ours, strict=True) if not mine])
         return ours
 
-    async def ended(self, change: InvoiceChange) -> None:
-        """Writes down what became of it, however often that takes: late beats sending twice."""
-        while True:
+    async def ended(self, changes: Sequence[InvoiceChange]) -> None:
+        """Writes down what became of them, however often that takes: late beats sending twice."""
+        while changes:
             try:
-                await self._changing.submit(change)
+                await self._changing.submit(changes)
             except (Aborted, Unavailable):
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+                continue
             except Exception:
-                # A defect of this one must not end the work on the others.
-                log.exception("invoice.outcome_not_written", debt=change.invoice.debt.id)
-                if (plain := _plain(change)) is None:
-                    self._drop([change.invoice])  # it comes back by its lease
+                # A defect of one must not end the work on the others.
+                if len(changes) > 1:
+                    for change in changes:
+                        await self.ended([change])
                     return
-                change = plain
-            else:
-                self._drop([change.invoice])
-                return
+                log.exception("invoice.outcome_not_written", debt=changes[0].invoice.debt.id)
+                if plain := _plain(changes[0]):
+                    changes = [plain]
+                    continue  # else it comes back by its lease
+            self._drop([change.invoice for change in changes])
+            return
 
-    async def give_up(self, invoice: ClaimedInvoice, failure: Failure) -> None:
-        """No further attempt: it is FAILED, and in the dead letters."""
-        log.error("invoice.given_up", debt=invoice.debt.id, code=failure.code, attempts=invoice.attempts + 1)
-        await self.ended(Mailed(invoice=invoice, failure=failure))
+    async def give_up(self, invoices: Sequence[tuple[ClaimedInvoice, Failure]]) -> None:
+        """No further attempts: they are FAILED, and in the dead letters."""
+        for invoice, failure in invoices:
+            log.error("invoice.given_up", debt=invoice.debt.id, code=failure.code, attempts=invoice.attempts + 1)
+        await self.ended([Mailed(invoice=invoice, failure=failure) for invoice, failure in invoices])
 
     async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
         """Hands back what was not sent."""
@@ -104,6 +126,44 @@ class InvoiceWork:
     def _drop(self, invoices: Sequence[ClaimedInvoice]) -> None:
         for one in invoices:
             self._in_hand.pop((one.debt.id, one.lease), None)
+
+
+class Writing:
+    """Writes down what becomes of invoices while their e-mails go on. Left once all of it is written."""
+
+    def __init__(self, work: InvoiceWork) -> None:
+        self._work = work
+        self._changes: list[InvoiceChange] = []
+        self._news = asyncio.Event()
+        self._left = False
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, change: InvoiceChange) -> None:
+        """Takes it over."""
+        self._changes.append(change)
+        self._news.set()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._write(), name="invoice outcomes")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left = True
+        self._news.set()
+        if self._task is not None:
+            await self._task
+
+    async def _write(self) -> None:
+        while True:
+            changes, self._changes = self._changes, []
+            await self._work.ended(changes)
+            if not self._changes:
+                if self._left:
+                    return
+                self._news.clear()
+                await self._news.wait()
 
 
 def _plain(change: InvoiceChange) -> InvoiceChange | None:

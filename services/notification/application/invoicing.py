@@ -117,7 +117,7 @@ class Invoicing:
                 doubted = [invoice for invoice in claimed if invoice.crashed]
                 for invoice in doubted:
                     del remaining[invoice.debt.id]
-                await asyncio.gather(*map(self._mailing.doubt, doubted))
+                await self._mailing.doubt(doubted)
             pending = [invoice for invoice in remaining.values() if invoice.state is InvoiceState.PENDING]
             ready = await self._make(pending)
             ready += await self._fetch([i for i in remaining.values() if i.state is InvoiceState.STORED])
@@ -165,7 +165,7 @@ class Invoicing:
                 return [pair for invoice in pending for pair in await self._render([invoice])]
             failure = Failure(kind=FailureKind.PERMANENT, code="RENDER_FAILED", message=str(error))
             self._meter.observe("invoices.pdf", 0.0, error=failure.text)
-            await self._work.give_up(pending[0], failure)
+            await self._work.give_up([(pending[0], failure)])
             return []
 
     async def _fetch(self, stored: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, bytes]]:

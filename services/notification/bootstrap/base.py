@@ -14,7 +14,8 @@ from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.mails import Composer
-from services.notification.adapters.channels.smtp import SmtpMailer, SmtpOptions
+from services.notification.adapters.channels.smtp import SmtpMailer
+from services.notification.adapters.channels.smtp_connection import SmtpOptions
 from services.notification.adapters.channels.tracked import TrackedLinks
 from services.notification.adapters.grpc.operations import OperationsServicer
 from services.notification.adapters.metering import PrometheusMeter

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from services.chassis.app import Step
 from services.chassis.errors import Unavailable
-from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Consumer
 from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
@@ -20,7 +19,7 @@ from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
-from services.notification.application.invoice_work import InvoiceWork
+from services.notification.application.invoice_work import InvoiceWork, changing
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
 from services.notification.application.ports.invoices import Renderer, RenderFailed
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
@@ -46,8 +45,8 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
         log.warning("documents.later", error=error.message)  # with the first invoice
     renderer = await app.enter(wire_renderer(settings))
     await try_issuer(settings, renderer)
-    changing = await app.enter(GroupCommit("invoices", store.change, limit=500, keep_abandoned=True))
-    work = InvoiceWork(store, changing, settings.invoice_lease)
+    changes = await app.enter(changing(store))
+    work = InvoiceWork(store, changes, settings.invoice_lease)
     mailing = await wire_mailing(base, work)
     if mailing is None:
         log.warning("no mail server is configured: invoices are made, their e-mails wait")
@@ -107,6 +106,7 @@ async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
         unknown=UnknownOutcome(settings.invoice_unknown),
         unknown_wait=settings.invoice_unknown_wait,
         mailers=settings.invoice_mailers,
+        together=settings.invoice_mails_together,
         waiting=settings.invoice_batch,
     )
     compose = InvoiceComposer(

@@ -146,6 +146,39 @@ async def test_nobody_knows_how_a_dialogue_ended_that_a_crash_cut(rig: Rig) -> N
     assert (await rig.invoices.get("d1")).doubtful  # it may have arrived twice
 
 
+async def test_what_was_about_to_be_sent_and_is_handed_back_is_in_no_doubt(rig: Rig) -> None:
+    claimed = await stored(rig)
+    assert await rig.invoices.change([Sending(claimed)]) == [True]
+    assert await rig.invoices.in_dialogue("f1")
+    await rig.invoices.release([claimed])
+    assert not await rig.invoices.in_dialogue("f1")
+    [taken] = await claim(rig)
+    assert (taken.crashed, taken.doubtful, taken.attempts) == (False, False, 0)
+
+
+async def test_failures_of_many_are_written_at_once_each_with_its_history(rig: Rig) -> None:
+    await rig.invoices.register("e1", [debt(f"d{n}") for n in range(3)])
+    first = {one.debt.id: one for one in await claim(rig)}
+    waits = [Mailed(invoice=one, failure=BUSY, wait=timedelta(0)) for one in first.values()]
+    assert await rig.invoices.change(waits) == [True] * 3
+    again = {one.debt.id: one for one in await claim(rig)}
+    changes = [
+        Mailed(invoice=again["d0"], failure=DOUBT, wait=timedelta(minutes=1)),
+        Mailed(invoice=first["d1"], failure=BUSY),
+        Mailed(invoice=again["d1"], failure=DOUBT),
+        Mailed(invoice=again["d2"], failure=BUSY),
+    ]
+    assert await rig.invoices.change(changes) == [True, False, True, True]
+    found = [await rig.invoices.get(f"d{n}") for n in range(3)]
+    assert [(one.state.value, one.attempts, one.error, one.doubtful) for one in found] == [
+        ("PENDING", 2, DOUBT.text, True),
+        ("FAILED", 2, DOUBT.text, True),
+        ("FAILED", 2, BUSY.text, False),
+    ]
+    letters = [("invoice/d1", [BUSY.code, DOUBT.code]), ("invoice/d2", [BUSY.code, BUSY.code])]
+    assert sorted(await rig.letters()) == letters
+
+
 async def test_a_lease_that_is_renewed_is_kept(rig: Rig) -> None:
     claimed = await stored(rig)
     await rig.invoices.register("e2", [debt("d2")])

@@ -1,7 +1,8 @@
 """From debts to e-mails on the stores in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -62,7 +63,7 @@ class Office:
     clock: ManualClock
     store: InMemoryInvoices
     documents: InMemoryDocuments
-    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    outcomes: list[Outcome | Exception] = field(default_factory=list[Outcome | Exception])
     mailed: list[str] = field(default_factory=list[str])
     rendered: list[int] = field(default_factory=list[int])
     lost: list[Exception] = field(default_factory=list[Exception])
@@ -76,18 +77,25 @@ class Office:
         self.rendered.append(len(debts))
         return [pdf(one.id) for one in debts]
 
-    async def send(self, mail: Mail) -> Outcome:
-        """See Mailer."""
-        self.mailed.append(mail.content.decode())
-        if self.held is not None:
-            await self.held.wait()
-        return self.outcomes.pop(0) if self.outcomes else Sent()
+    async def send_all(self, mails: Iterator[Mail], told: Callable[[Outcome], None]) -> None:
+        """See BulkMailer."""
+        for mail in mails:
+            self.mailed.append(mail.content.decode())
+            if self.held is not None:
+                await self.held.wait()
+            await asyncio.sleep(0)
+            outcome = self.outcomes.pop(0) if self.outcomes else Sent()
+            if isinstance(outcome, Exception):
+                raise outcome
+            told(outcome)
+            if isinstance(outcome, Failure) and outcome.away:
+                return
 
-    async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
+    async def change(self, groups: Sequence[Sequence[InvoiceChange]]) -> Sequence[Sequence[bool]]:
         """The store's, once it is back."""
-        if self.lost and not any(isinstance(change, Sending) for change in changes):
+        if self.lost and not any(isinstance(change, Sending) for group in groups for change in group):
             raise self.lost.pop()
-        return await self.store.change(changes)
+        return [await self.store.change(group) for group in groups]
 
     async def states(self) -> dict[str, InvoiceState]:
         """Every invoice's state."""
@@ -197,6 +205,35 @@ async def test_a_bad_debt_does_not_hold_up_the_others(office: Office) -> None:
     codes = {letter.about: [attempt.code for attempt in letter.history] for letter in office.store.letters}
     assert codes.pop("invoice/bad") == ["RENDER_FAILED"]
     assert codes == {f"invoice/x{n}": ["ADDRESS_INVALID"] for n in range(len(bad))}
+
+
+async def test_a_defect_of_the_mailer_costs_those_in_dialogue_one_attempt(office: Office) -> None:
+    office.outcomes = [Sent(), RuntimeError("no idea")]
+    await office.store.register("e1", [debt(f"d{n}") for n in range(9)])
+    async with office.open(mailers=1) as invoicing:
+
+        async def settled() -> list[Invoice]:
+            found = await office.store.page(debt_file="", state=None, limit=99, after=None)
+            assert Counter(one.state for one in found) == {InvoiceState.MAILED: 8, InvoiceState.STORED: 1}
+            return found
+
+        [waits] = [one for one in await eventually(settled, interval=0.001) if one.state is InvoiceState.STORED]
+        assert (waits.attempts, waits.error, waits.doubtful) == (1, "DEFECT: RuntimeError", False)
+        office.clock.time += timedelta(minutes=1)
+        invoicing.poke()
+        await office.becomes(waits.debt.id, InvoiceState.MAILED, 2)
+
+
+async def test_at_a_stop_the_email_in_dialogue_is_finished_and_those_behind_it_are_handed_back(office: Office) -> None:
+    office.held = asyncio.Event()
+    await office.store.register("e1", [debt(f"d{n}") for n in range(9)])
+    async with office.open(mailers=1):
+        await eventually(lambda: len(office.mailed) == 1, interval=0.001)
+        asyncio.get_running_loop().call_later(0.05, office.held.set)
+    assert len(office.mailed) == 1
+    assert Counter((await office.states()).values()) == {InvoiceState.MAILED: 1, InvoiceState.STORED: 8}
+    claimed = (await office.store.claim(9, mail=True)).claimed
+    assert [(one.attempts, one.crashed) for one in claimed] == [(0, False)] * 8
 
 
 async def test_greylisting_is_waited_out(office: Office) -> None:

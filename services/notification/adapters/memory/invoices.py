@@ -208,6 +208,7 @@ class InMemoryInvoices:
         for claimed in invoices:
             if (row := self._held(claimed)) is not None:
                 row.lease, row.due = "", self._now()
+                row.sending = row.sending and claimed.crashed
 
     def _held(self, claimed: ClaimedInvoice) -> _Row | None:
         row = self._rows.get(claimed.debt.id)

@@ -1,6 +1,6 @@
 """Invoices and their state machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from services.notification.application.claimed_delivery import (
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
-from services.notification.domain.notification import HISTORY_LIMIT, Attempt
+from services.notification.domain.notification import HISTORY_LIMIT, Attempt, error_text
 
 _COLUMNS = """
     debt, debt_file, name, government_id, email, amount, due_date, currency, language, state, attempts, error,
@@ -82,6 +82,11 @@ _RENEW = """
         FOR UPDATE OF i SKIP LOCKED
     )
     UPDATE invoices i SET next_attempt_at = $3 FROM ours WHERE i.debt = ours.debt
+"""
+_HELD = """
+    SELECT i.debt, i.lease::text AS lease, i.history::text AS history, i.created_at
+    FROM invoices i JOIN unnest($1::text[], $2::uuid[]) AS c (debt, lease) ON i.debt = c.debt AND i.lease = c.lease
+    FOR UPDATE OF i
 """
 _WAKE = "SELECT pg_notify('notification_invoices', '')"
 _BEHIND = "($2 = '' OR (created_at, debt) < (SELECT created_at, debt FROM invoices WHERE debt = $2))"
@@ -265,7 +270,7 @@ class PostgresInvoices:
                 ours |= await self._failed(connection, failed, now)
             if deferred:
                 ours |= await self._deferred(connection, deferred, now)
-        return [(change.invoice.debt.id, change.invoice.lease) in ours for change in changes]
+        return [_lease(change.invoice) in ours for change in changes]
 
     async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
         found = await connection.fetch(
@@ -295,38 +300,39 @@ class PostgresInvoices:
         )
         return {(row["debt"], row["lease"]) for row in found}
 
-    async def _failed(self, connection: Connection, changes: Sequence[Mailed], now: datetime) -> set[_Lease]:
-        """Failures are rare: one statement for each keeps them plain."""
-        ours: set[_Lease] = set()
-        for change in changes:
-            failure, debt = change.failure, change.invoice.debt
-            assert failure is not None
-            row = await connection.fetchrow(
-                "SELECT history::text AS history, created_at FROM invoices WHERE debt = $1 AND lease = $2 FOR UPDATE",
-                debt.id,
-                change.invoice.lease,
-            )
-            if row is None:
-                continue
-            ours.add((debt.id, change.invoice.lease))
-            history = (*rows.load_history(row["history"]), Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
-            await connection.execute(
-                """
-                UPDATE invoices SET
-                    state = CASE WHEN $2::timestamptz IS NULL THEN 'FAILED' ELSE state END,
-                    attempts = attempts + 1, error = $3, history = $4::json, next_attempt_at = $2, lease = NULL,
-                    sending_at = NULL, doubtful = doubtful OR $5
-                WHERE debt = $1
-                """,
-                debt.id,
-                None if change.wait is None else now + change.wait,
-                failure.text,
-                rows.dump_history(history),
-                failure.unknown,
-            )
-            if change.wait is None:
-                await self._outbox.add_encoded(connection, [events.invoice_letter(debt, history, row["created_at"])])
-        return ours
+    async def _failed(self, connection: Connection, changes: Sequence[Mailed], now: datetime) -> Set[_Lease]:
+        found = await connection.fetch(_HELD, *_leases([change.invoice for change in changes]))
+        before = {(row["debt"], row["lease"]): row for row in found}
+        ours = [change for change in changes if _lease(change.invoice) in before]
+        attempts = [Attempt(now, one.failure.code, one.failure.message) for one in ours if one.failure is not None]
+        histories = [
+            (*rows.load_history(before[_lease(change.invoice)]["history"]), attempt)[-HISTORY_LIMIT:]
+            for change, attempt in zip(ours, attempts, strict=True)
+        ]
+        await connection.execute(
+            """
+            UPDATE invoices i SET
+                state = CASE WHEN f.at IS NULL THEN 'FAILED' ELSE state END,
+                attempts = attempts + 1, error = f.error, history = f.history::json, next_attempt_at = f.at,
+                lease = NULL, sending_at = NULL, doubtful = doubtful OR f.unknown
+            FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::boolean[])
+                AS f (debt, at, error, history, unknown)
+            WHERE i.debt = f.debt
+            """,
+            [change.invoice.debt.id for change in ours],
+            [None if change.wait is None else now + change.wait for change in ours],
+            [error_text(attempt.code, attempt.message) for attempt in attempts],
+            [rows.dump_history(history) for history in histories],
+            [change.failure is not None and change.failure.unknown for change in ours],
+        )
+        letters = [
+            events.invoice_letter(change.invoice.debt, history, before[_lease(change.invoice)]["created_at"])
+            for change, history in zip(ours, histories, strict=True)
+            if change.wait is None
+        ]
+        if letters:
+            await self._outbox.add_encoded(connection, letters)
+        return before.keys()
 
     @staticmethod
     async def _deferred(connection: Connection, changes: Sequence[Deferred], now: datetime) -> set[_Lease]:
@@ -353,11 +359,13 @@ class PostgresInvoices:
         async with self._database.connection() as connection:
             await connection.execute(
                 """
-                UPDATE invoices i SET lease = NULL, next_attempt_at = $3
-                FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+                UPDATE invoices i SET
+                    lease = NULL, next_attempt_at = $4, sending_at = CASE WHEN c.crashed THEN sending_at END
+                FROM unnest($1::text[], $2::uuid[], $3::boolean[]) AS c (debt, lease, crashed)
                 WHERE i.debt = c.debt AND i.lease = c.lease AND i.next_attempt_at IS NOT NULL
                 """,
                 *_leases(invoices),
+                [invoice.crashed for invoice in invoices],
                 await self._clock.now(connection),
             )
 
@@ -405,6 +413,10 @@ def _wanted(wanted: InvoiceFilter, now: datetime, *first: object) -> Conditions:
     if wanted.until is not None:
         where.add("created_at < {}::timestamptz", wanted.until)
     return where
+
+
+def _lease(invoice: ClaimedInvoice) -> _Lease:
+    return invoice.debt.id, invoice.lease
 
 
 def _leases(invoices: Sequence[ClaimedInvoice]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,7 @@
 """Invoices, from a debt to a mail with a PDF."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +9,8 @@ from services.notification.application.claimed_delivery import ClaimedInvoice, I
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
 from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
+
+_RECIPIENT = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+", re.ASCII)
 
 
 class InvoiceStore(Protocol):
@@ -62,7 +65,7 @@ class InvoiceStore(Protocol):
         ...
 
     async def release(self, invoices: Sequence[ClaimedInvoice]) -> None:
-        """Hands back what was claimed and not sent."""
+        """Hands back what was claimed and not sent since; what was in doubt before is in doubt still."""
         ...
 
     async def get(self, debt: str) -> Invoice:
@@ -106,10 +109,14 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """An e-mail ready to be handed over."""
+    """An e-mail ready to be handed over. Raises ValueError for a recipient that no command of SMTP may hold."""
 
     recipient: str
     content: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if _RECIPIENT.fullmatch(self.recipient) is None:
+            raise ValueError("the address holds characters that no command of SMTP may have")
 
 
 class Mailer(Protocol):
@@ -117,4 +124,14 @@ class Mailer(Protocol):
 
     async def send(self, mail: Mail) -> Outcome:
         """One attempt, bounded in time."""
+        ...
+
+
+class BulkMailer(Protocol):
+    """Hands many e-mails to the mail server."""
+
+    async def send_all(self, mails: Iterator[Mail], told: Callable[[Outcome], None]) -> None:
+        """One attempt for each, one after another. An e-mail is asked for right before its dialogue begins, and `told`
+        hears what became of each as soon as that is known, in their order. Ends when there are none, and behind an
+        outcome that is `away`."""
         ...
