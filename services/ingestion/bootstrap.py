@@ -23,15 +23,18 @@ from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
 from services.ingestion.adapters.grpc.catalogue import CatalogueServicer
+from services.ingestion.adapters.grpc.debt_statuses import DebtServicer
 from services.ingestion.adapters.grpc.debt_uploads import DebtUploadServicer
 from services.ingestion.adapters.grpc.debts import DebtFileServicer
 from services.ingestion.adapters.grpc.payloads import PayloadServicer
 from services.ingestion.adapters.grpc.readings import ReadingServicer
 from services.ingestion.adapters.locales import signs_of
+from services.ingestion.adapters.nats import invoice_changes
 from services.ingestion.adapters.nats.broker import Broker
 from services.ingestion.adapters.nats.counting_values import NatsCountingValues
 from services.ingestion.adapters.nats.intake_marks import IntakeMarks
 from services.ingestion.adapters.nats.invoice_cancellation import NatsInvoiceCancellation
+from services.ingestion.adapters.nats.invoice_changes import InvoiceChanges
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
@@ -43,6 +46,7 @@ from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.debt_profiles import PostgresDebtProfiles
+from services.ingestion.adapters.postgres.debt_statuses import PostgresDebtStatuses
 from services.ingestion.adapters.postgres.debts import PostgresDebts
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
@@ -56,6 +60,7 @@ from services.ingestion.application.debts.announced_uploads import AnnouncedOpti
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.rollbacks import DebtRollbacks
+from services.ingestion.application.debts.statuses import DebtStatuses
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
@@ -67,6 +72,7 @@ from services.ingestion.settings import IngestionSettings
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from tocsin.ingestion.v1.catalogue_service_pb2_grpc import add_CatalogueServiceServicer_to_server
 from tocsin.ingestion.v1.debt_file_service_pb2_grpc import add_DebtFileServiceServicer_to_server
+from tocsin.ingestion.v1.debt_service_pb2_grpc import add_DebtServiceServicer_to_server
 from tocsin.ingestion.v1.debt_upload_service_pb2_grpc import add_DebtUploadServiceServicer_to_server
 from tocsin.ingestion.v1.payload_service_pb2_grpc import add_PayloadServiceServicer_to_server
 from tocsin.ingestion.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
@@ -240,7 +246,7 @@ def wire_debts(base: Base) -> None:
             due_ahead=settings.debt_due_ahead,
         ),
     )
-    debts = PostgresDebts(base.database)
+    debts, statuses = PostgresDebts(base.database), PostgresDebtStatuses(base.database)
     rollbacks = DebtRollbacks(store, debts, NatsInvoiceCancellation(base.nats))
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
     app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)
@@ -249,6 +255,11 @@ def wire_debts(base: Base) -> None:
     desk = DebtFiles(store, announced, debts, app.server.stopping)
     servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
+    add_DebtServiceServicer_to_server(DebtServicer(DebtStatuses(statuses)), app.server.registrar)
+    consumer = BatchConsumer(
+        base.nats, invoice_changes.OPTIONS, InvoiceChanges(statuses).take, publisher=base.publisher
+    )
+    app.task("debt statuses", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=timedelta(seconds=12))
     app.at_stop(Step.STOP_PULLING, "debt files", uploads.close, within=timedelta(seconds=10))
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)
 

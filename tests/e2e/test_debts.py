@@ -79,6 +79,9 @@ def test_good_rows_become_invoices_and_bad_ones_are_listed(
         return rest.get(f"/v1/invoices/{prefix}-0").json()["state"] == "MAILED"
 
     until(mailed, what="the invoice's state MAILED")
+    until(lambda: rest.get(f"/v1/debts/{prefix}-0").json()["status"] == "MAILED", what="the debt's status MAILED")
+    changes = rest.get(f"/v1/debts/{prefix}-0/history").json()["changes"]
+    assert [one["event"] for one in changes] == ["REGISTERED", "INVOICE_STORED", "INVOICE_MAILED"]
 
 
 def test_the_same_file_again_creates_nothing_twice(

@@ -25,6 +25,7 @@ SERVICES = {
     "tocsin.ingestion.v1.PayloadService",
     "tocsin.ingestion.v1.AlertService",
     "tocsin.ingestion.v1.DebtFileService",
+    "tocsin.ingestion.v1.DebtService",
     "tocsin.aggregation.v1.AggregationService",
     "tocsin.media_probe.v1.VideoService",
     "tocsin.notification.v1.NotificationService",

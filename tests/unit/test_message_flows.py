@@ -5,7 +5,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from services.chassis.mesh_names import MeshNames
-from services.chassis.nats.topology import DEAD_LETTERS, NOTIFICATIONS, PUBLIC_SUBJECTS, TopologyOptions, stream_specs
+from services.chassis.nats.topology import (
+    DEAD_LETTERS,
+    INVOICES,
+    NOTIFICATIONS,
+    PUBLIC_SUBJECTS,
+    TopologyOptions,
+    stream_specs,
+)
 from services.chassis.tenants import REQUESTS_OF
 from services.cli.runtime.nats_accounts import service_permissions
 
@@ -44,7 +51,7 @@ def test_services_write_and_read_what_is_drawn(repository: Path) -> None:
         publish = service_permissions(service, MeshNames(""), ("acme",)).publish or ()
         subjects = [subject for subject in publish if subject.startswith("tocsin.")]
         # Notification may send anything back; what is its own is said in the text.
-        written = {NOTIFICATIONS, DEAD_LETTERS} if service == "notification" else _streams_of(subjects)
+        written = {INVOICES, NOTIFICATIONS, DEAD_LETTERS} if service == "notification" else _streams_of(subjects)
         rights |= {(service, stream) for stream in written}
         read = {found[1] for subject in publish if (found := _READ.fullmatch(subject))}
         # A bucket of files is a stream, too, and not one of the topology.

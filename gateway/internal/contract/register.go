@@ -24,6 +24,7 @@ func Register(ctx context.Context, mux *runtime.ServeMux, conn func(peer string)
 		ingestion.RegisterAlertServiceHandlerClient(ctx, mux, ingestion.NewAlertServiceClient(ing)),
 		ingestion.RegisterDebtFileServiceHandlerClient(ctx, mux, ingestion.NewDebtFileServiceClient(ing)),
 		ingestion.RegisterDebtUploadServiceHandlerClient(ctx, mux, ingestion.NewDebtUploadServiceClient(ing)),
+		ingestion.RegisterDebtServiceHandlerClient(ctx, mux, ingestion.NewDebtServiceClient(ing)),
 		aggregation.RegisterAggregationServiceHandlerClient(ctx, mux, aggregation.NewAggregationServiceClient(agg)),
 		aggregation.RegisterAlarmServiceHandlerClient(ctx, mux, aggregation.NewAlarmServiceClient(agg)),
 		mediaprobe.RegisterVideoServiceHandlerClient(ctx, mux, mediaprobe.NewVideoServiceClient(med)),

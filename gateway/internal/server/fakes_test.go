@@ -34,6 +34,7 @@ type fakes struct {
 	ingestion.UnimplementedReadingServiceServer
 	ingestion.UnimplementedAlertServiceServer
 	ingestion.UnimplementedDebtFileServiceServer
+	ingestion.UnimplementedDebtServiceServer
 	ingestion.UnimplementedPayloadServiceServer
 	ingestion.UnimplementedCatalogueServiceServer
 	aggregation.UnimplementedAggregationServiceServer
@@ -319,6 +320,7 @@ func setup(t *testing.T, change ...func(*config.Config)) (f *fakes, url string, 
 	ingestion.RegisterReadingServiceServer(backend, f)
 	ingestion.RegisterAlertServiceServer(backend, f)
 	ingestion.RegisterDebtFileServiceServer(backend, f)
+	ingestion.RegisterDebtServiceServer(backend, f)
 	ingestion.RegisterPayloadServiceServer(backend, f)
 	ingestion.RegisterCatalogueServiceServer(backend, f)
 	aggregation.RegisterAggregationServiceServer(backend, f)

@@ -30,6 +30,7 @@ WINDOWS = "WINDOWS"
 ALARMS = "ALARMS"
 ALARM_NOTICES = "ALARM_NOTICES"
 PAYLOADS = "PAYLOADS"
+INVOICES = "INVOICES"
 NOTIFICATIONS = "NOTIFICATIONS"
 DEAD_LETTERS = "DEAD_LETTERS"
 HEALTH = "HEALTH"
@@ -45,6 +46,7 @@ VIDEO_PROBED_SUBJECT = "tocsin.videos.v1.probed"
 VIDEO_FAILED_SUBJECT = "tocsin.videos.v1.failed"
 DEBTS_REGISTERED_SUBJECT = "tocsin.debts.v1.registered"
 DEBT_FILE_COMPLETED_SUBJECT = "tocsin.debt_files.v1.completed"
+INVOICES_CHANGED_SUBJECT = "tocsin.invoices.v1.changed"
 ALARM_RAISED_SUBJECT = "tocsin.alarms.v1.raised"
 ALARM_CLEARED_SUBJECT = "tocsin.alarms.v1.cleared"
 ALARM_NOTICE_SUBJECT = "tocsin.alarm_notices.v1.raised"
@@ -264,6 +266,13 @@ def stream_specs(options: TopologyOptions) -> tuple[StreamSpec, ...]:
             max_bytes=1024 * MIB,
             # 64 KiB of payload, as over REST; a gateway that sends more is told so.
             max_message=72 * 1024,
+        ),
+        StreamSpec(
+            name=INVOICES,
+            subjects=(INVOICES_CHANGED_SUBJECT,),
+            description="Changes of the state of invoices, on their way to the status of debts.",
+            work_queue=True,
+            batches=True,
         ),
         StreamSpec(
             name=NOTIFICATIONS,

@@ -62,7 +62,14 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.COUNTING_VALUES_SUBJECT,
             topology.INVOICE_CANCELLATION_SUBJECT,
         ),
-        reads=(topology.VIDEOS, topology.DEBTS, topology.DEBT_FILES, topology.NOTIFICATIONS, topology.PAYLOADS),
+        reads=(
+            topology.VIDEOS,
+            topology.DEBTS,
+            topology.DEBT_FILES,
+            topology.INVOICES,
+            topology.NOTIFICATIONS,
+            topology.PAYLOADS,
+        ),
     ),
     "aggregation": _Duty(
         publishes=("tocsin.windows.v1.closed.*.*.*", "tocsin.alarms.v1.*", topology.ALARM_NOTICE_SUBJECT),

@@ -22,7 +22,7 @@ SERVICES = ("ingestion", "aggregation", "media_probe", "notification")
 DEFAULT_EDGE_PORT = 8080
 STREAMS = (
     *("READINGS", "READINGS_PRIORITY", "ALERTS", "VIDEOS", "DEBTS", "DEBT_FILES", "WINDOWS", "ALARMS", "ALARM_NOTICES"),
-    *("PAYLOADS", "NOTIFICATIONS", "DEAD_LETTERS", "HEALTH"),
+    *("PAYLOADS", "INVOICES", "NOTIFICATIONS", "DEAD_LETTERS", "HEALTH"),
 )
 """The streams of the topology, beside those of tenants. (Named here, as the topology takes long to load.)"""
 PROJECT = Path(__file__).parents[3]

@@ -53,6 +53,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     options = InvoicingOptions(batch=settings.invoice_batch, poll=settings.poll)
     invoicing = Invoicing(work, documents, renderer, mailing, options, base.meter)
     app.task("invoicing", invoicing.run(app.stopping), patience=PATIENCE)
+    app.task("invoice changes", stores.invoice_changes.run(), until=Step.DRAIN_NATS)
     handle = debts.debts_handler(store, invoicing.poke)
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)

@@ -15,8 +15,9 @@ class InvoiceState(enum.StrEnum):
     MAILED = "MAILED"
     """The mail server took the e-mail."""
     FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
     """The e-mail was given up; it is in the dead letters."""
+    CANCELLED = "CANCELLED"
+    """It was taken back before its e-mail had gone out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,19 @@ class Invoice:
     """When the e-mail is tried again, after it could not be sent."""
     doubtful: bool = False
     """Whether an e-mail may have been taken without a word, so that it may have arrived twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """An invoice that has come to another state, as others are told. A higher `version` is newer; `code` is what
+    failed, if anything has; `doubtful` as in Invoice."""
+
+    debt: str
+    debt_file: str
+    version: int
+    state: InvoiceState
+    doubtful: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import pytest
 
 from services.chassis.ids import new_id
-from services.ingestion.domain.debts.debt_file import Counts, DebtFilter, DebtStatus, FileFilter, FileState
+from services.ingestion.domain.debts.debt_file import Counts, DebtFilter, FileFilter, FileState
+from services.ingestion.domain.debts.debt_status import DebtStatus
 from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from tests.contract.ingestion.test_debt_store import FORM, Desk, desk, stored

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
+from services.chassis.nats.topology import INVOICES_CHANGED_SUBJECT
 from services.chassis.postgres import Database, Outbox, open_database
 from services.chassis.postgres.bundles import unpack
 from services.notification.adapters.memory.deliveries import InMemoryDeliveries
@@ -37,13 +38,14 @@ from services.notification.application.reminders.ports import ReminderQueue, Rem
 from services.notification.application.statistics import NotificationCounts
 from services.notification.domain.channel_plan import NOBODY, Plan, Route, Step, legs_from, lost
 from services.notification.domain.delivery import Decision, Failure, FailureKind
+from services.notification.domain.invoice import InvoiceState, StateChange
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import ChannelName, Draft, Notification, Type
 from services.notification.domain.rate_limit import RateLimit
 from services.notification.domain.webhook import Subscription
 from tests.support.notification import MIGRATIONS, TENANTS, ManualClock
 from tests.support.postgres import PostgresServer
-from tocsin.events.v1 import notifications_pb2
+from tocsin.events.v1 import invoices_pb2, notifications_pb2
 
 LIMIT = RateLimit(3, timedelta(minutes=1))
 LEASE = timedelta(seconds=30)
@@ -59,6 +61,7 @@ _SHARED = (
     "webhook_subscriptions",
     "invoices",
     "cancelled_debt_files",
+    "invoice_changes",
     "dead_letters",
     "inbox",
     "outbox",
@@ -105,6 +108,10 @@ class Rig(ABC):
     @abstractmethod
     async def told(self) -> list[tuple[str, str, int]]:
         """The status changes that left: notification, status, version."""
+
+    @abstractmethod
+    async def told_invoices(self) -> list[StateChange]:
+        """The changes of invoices that left, by debt and version."""
 
     @abstractmethod
     async def letters(self) -> list[tuple[str, list[str]]]:
@@ -193,6 +200,10 @@ class MemoryRig(Rig):
         """See Rig."""
         return [(one.id, one.status, one.version) for one in self.state.told]
 
+    async def told_invoices(self) -> list[StateChange]:
+        """See Rig."""
+        return sorted(self.kept.told, key=lambda one: (one.debt, one.version))
+
     async def letters(self) -> list[tuple[str, list[str]]]:
         """See Rig."""
         left = [*self.state.letters, *self.kept.letters]
@@ -208,7 +219,7 @@ class PostgresRig(Rig):
             limit=LIMIT, lease=LEASE, disable_after=disable_after, invoice_lease=LEASE, reminder_lease=LEASE
         )
         stores = PostgresStores(database, clock, Outbox(source="tocsin/tests"), options)
-        self.database = database
+        self.database, self._invoice_changes = database, stores.invoice_changes
         super().__init__(
             clock=clock,
             notifications=stores.notifications,
@@ -237,12 +248,32 @@ class PostgresRig(Rig):
         events = [notifications_pb2.NotificationStatusChanged.FromString(one.payload) for one in encoded]
         return [(event.notification, event.status, event.version) for event in events]
 
+    async def told_invoices(self) -> list[StateChange]:
+        """See Rig."""
+        while await self._invoice_changes.tell():
+            pass
+        async with self.database.connection() as connection:
+            found = await connection.fetch("SELECT payload FROM outbox WHERE subject = $1", INVOICES_CHANGED_SUBJECT)
+        told = [
+            StateChange(
+                debt=one.debt,
+                debt_file=event.debt_file,
+                version=one.version,
+                state=InvoiceState(one.state),
+                doubtful=one.doubtful,
+                code=one.code,
+            )
+            for event in (invoices_pb2.InvoicesChanged.FromString(row["payload"]) for row in found)
+            for one in event.changes
+        ]
+        return sorted(told, key=lambda one: (one.debt, one.version))
+
     async def letters(self) -> list[tuple[str, list[str]]]:
         """See Rig."""
         async with self.database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT headers->>$1 AS about, headers->>'Tocsin-Dead-History' AS history FROM outbox "
-                "WHERE NOT bundled ORDER BY id",
+                "WHERE NOT bundled AND headers ? $1 ORDER BY id",
                 DELIVERY_HEADER,
             )
         return [(row["about"], [code for _, code, _ in json.loads(row["history"])]) for row in rows]

@@ -10,11 +10,11 @@ from services.ingestion.domain.debts.debt_file import (
     Debt,
     DebtFile,
     DebtFilter,
-    DebtStatus,
     FileFilter,
     FileState,
     Reject,
 )
+from services.ingestion.domain.debts.debt_status import DebtStatus
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 from services.ingestion.domain.errors import InvalidField

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.domain.debts.debt_file import Debt, DebtFilter, DebtStatus
+from services.ingestion.domain.debts.debt_file import Debt, DebtFilter
+from services.ingestion.domain.debts.debt_status import ROLLBACK, DebtStatus, StatusChange
 from services.ingestion.domain.errors import ResourceNotFound
 
 _FINAL = (DebtStatus.MAILED, DebtStatus.PAID)
@@ -42,6 +43,8 @@ class MemoryDebts:
             debt = self._tables.debts.get(debt_id)
             if debt is not None and debt.status not in _FINAL:
                 self._tables.debts[debt_id] = replace(debt, status=DebtStatus.MAILED, version=debt.version + 1)
+                change = StatusChange(DebtStatus.MAILED, self._tables.now(), event=ROLLBACK)
+                self._tables.changes.setdefault(debt_id, []).append(change)
 
     async def remove_debts(self, file_id: str, limit: int) -> int:
         entry = self._tables.files[file_id]
@@ -49,5 +52,7 @@ class MemoryDebts:
         gone = [debt.id for debt in of_file if debt.status not in _FINAL][:limit]
         for debt_id in gone:
             del self._tables.debts[debt_id]
+            self._tables.changes.pop(debt_id, None)
+            self._tables.invoice_versions.pop(debt_id, None)
         entry.file = replace(entry.file, rolled_back=entry.file.rolled_back + len(gone))
         return len(gone)

@@ -1,6 +1,7 @@
 """Registered debts in PostgreSQL (the port `DebtStore`)."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -8,7 +9,9 @@ import asyncpg
 from services.chassis.postgres import Database
 from services.chassis.postgres.conditions import Conditions
 from services.ingestion.adapters.postgres.debt_rows import file_uuid
-from services.ingestion.domain.debts.debt_file import Debt, DebtFilter, DebtStatus
+from services.ingestion.adapters.postgres.debt_statuses import appended, entry
+from services.ingestion.domain.debts.debt_file import Debt, DebtFilter
+from services.ingestion.domain.debts.debt_status import ROLLBACK, DebtStatus, StatusChange
 from services.ingestion.domain.errors import ResourceNotFound
 
 _DEBT: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line, create_time,
@@ -53,13 +56,14 @@ class PostgresDebts:
         """See the port."""
         async with self._database.connection() as connection:
             await connection.execute(
-                """
-                UPDATE debts SET status = $2, version = version + 1
+                f"""
+                UPDATE debts d SET status = $2, version = version + 1, history = {appended("$4")}
                 WHERE id = ANY ($1::text[]) AND status <> ALL ($3)
                 """,
                 list(debts),
                 DebtStatus.MAILED,
                 list(_FINAL),
+                entry(StatusChange(DebtStatus.MAILED, datetime.now(UTC), event=ROLLBACK)),
             )
 
     async def remove_debts(self, file_id: str, limit: int) -> int:

@@ -1,6 +1,6 @@
 """What the use cases of debt files need from the world."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +8,7 @@ from io import FileIO
 from typing import Final, Protocol
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, DebtFilter, FileFilter, Reject
+from services.ingestion.domain.debts.debt_status import InvoiceChange, StatusChange
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
 from services.ingestion.domain.debts.parser import Block
@@ -175,6 +176,20 @@ class DebtStore(Protocol):
     async def remove_debts(self, file_id: str, limit: int) -> int:
         """Removes debts of the file that are neither MAILED nor PAID, at most so many, and counts them; 0: none is
         left. Their ids are free then."""
+        ...
+
+
+class DebtStatusStore(Protocol):
+    """What has become of debts."""
+
+    async def follow(self, events: Mapping[str, Sequence[InvoiceChange]]) -> None:
+        """The debts have the statuses that the changes of their invoices give them, in whatever order they come; those
+        that a person has decided about keep theirs. Each event (its id) has its effect once. What is said of debts
+        that are not here, or are of another file by now, is passed over."""
+        ...
+
+    async def history(self, debt_id: str) -> Sequence[StatusChange]:
+        """Oldest first. Raises ResourceNotFound."""
         ...
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from services.ingestion.domain.debts.debt_status import DebtStatus
+
 
 class FileState(enum.Enum):
     """Where a file is on its way."""
@@ -24,17 +26,6 @@ class FileState(enum.Enum):
         """Whether nothing changes any more."""
         under_way = {FileState.EXPECTED, FileState.RECEIVING, FileState.PROCESSING, FileState.ROLLING_BACK}
         return self not in under_way
-
-
-class DebtStatus(enum.IntEnum):
-    """What has become of a debt. The numbers are those of the contract, and stored."""
-
-    REGISTERED = 1
-    INVOICED = 2
-    MAILED = 3
-    PAID = 4
-    CANCELLED = 5
-    FAILED = 6
 
 
 @dataclass(frozen=True, slots=True)

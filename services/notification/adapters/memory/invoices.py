@@ -18,7 +18,7 @@ from services.notification.application.claimed_delivery import (
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Failure
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
+from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place, StateChange
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -32,13 +32,15 @@ class _Row:
     lease: str = ""
     sending: bool = False
     history: tuple[Attempt, ...] = ()
+    version: int = 1
 
 
 class InMemoryInvoices:
-    """Invoices by debt. `letters` are the dead letters that would leave through the outbox."""
+    """Invoices by debt. `letters` are the dead letters that would leave through the outbox, `told` the changes."""
 
     def __init__(self, now: Callable[[], datetime] = utc_now, *, lease: timedelta = timedelta(minutes=2)) -> None:
         self.letters: list[Letter] = []
+        self.told: list[StateChange] = []
         self._now = now
         self._lease = lease
         self._rows: dict[str, _Row] = {}
@@ -59,7 +61,8 @@ class InMemoryInvoices:
         for debt in new.values():
             now = self._now()
             made = Invoice(debt=debt, state=InvoiceState.PENDING, attempts=0, error="", created_at=now)
-            self._rows[debt.id] = _Row(made, now)
+            before = self._rows.get(debt.id)
+            self._rows[debt.id] = _Row(made, now, version=1 if before is None else before.version + 1)
         return len(new)
 
     async def cancel(self, debt_file: str, after: str, limit: int) -> str:
@@ -109,6 +112,7 @@ class InMemoryInvoices:
             if row.invoice.state is InvoiceState.FAILED:
                 state = InvoiceState.PENDING if row.invoice.place is None else InvoiceState.STORED
                 row.invoice, row.history = replace(row.invoice, state=state, attempts=0), ()
+                self._tell(row)
         return len(found)
 
     async def count(self, wanted: InvoiceFilter, limit: int) -> int:
@@ -154,6 +158,7 @@ class InMemoryInvoices:
             if row is not None and row.invoice.state is InvoiceState.PENDING:
                 row.invoice = replace(row.invoice, state=InvoiceState.STORED, place=place)
                 row.due = self._now() + self._lease
+                self._tell(row)
 
     async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
         """See InvoiceStore."""
@@ -179,10 +184,12 @@ class InMemoryInvoices:
                     row.invoice, state=InvoiceState.MAILED, attempts=attempts, error="", mailed_at=self._now()
                 )
                 row.lease, row.due, row.sending = "", None, False
+                self._tell(row)
         return True
 
     def _fail(self, row: _Row, failure: Failure, wait: timedelta | None) -> None:
         now = self._now()
+        told = wait is None or (failure.unknown and not row.invoice.doubtful)
         state = InvoiceState.FAILED if wait is None else row.invoice.state
         row.invoice = replace(
             row.invoice,
@@ -194,8 +201,24 @@ class InMemoryInvoices:
         row.history = (*row.history, Attempt(now, failure.code, failure.message))[-HISTORY_LIMIT:]
         row.lease, row.sending = "", False
         row.due = None if wait is None else now + wait
+        if told:
+            self._tell(row, failure.code)
         if wait is None:
             self.letters.append(Letter(f"invoice/{row.invoice.debt.id}", row.history))
+
+    def _tell(self, row: _Row, code: str = "") -> None:
+        row.version += 1
+        one = row.invoice
+        self.told.append(
+            StateChange(
+                debt=one.debt.id,
+                debt_file=one.debt.debt_file,
+                version=row.version,
+                state=one.state,
+                doubtful=one.doubtful,
+                code=code,
+            )
+        )
 
     async def renew(self, invoices: Sequence[ClaimedInvoice]) -> None:
         """See InvoiceStore."""

@@ -9,6 +9,7 @@ from services.chassis.postgres.conditions import Conditions
 from services.notification.adapters.nats import events
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
+from services.notification.adapters.postgres.invoice_changes import InvoiceChanges, telling
 from services.notification.application.claimed_delivery import (
     ClaimedInvoice,
     Deferred,
@@ -53,7 +54,8 @@ _REGISTER = """
             email = excluded.email, amount = excluded.amount, due_date = excluded.due_date,
             currency = excluded.currency, language = excluded.language, state = 'PENDING',
             attempts = 0, error = '', history = '[]', object = NULL, object_offset = NULL, object_length = NULL,
-            next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, doubtful = false
+            next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, doubtful = false,
+            version = invoices.version + 1
         WHERE invoices.state = 'CANCELLED'
         RETURNING 1
     )
@@ -61,18 +63,19 @@ _REGISTER = """
 """
 _FOUND = "SELECT debt FROM invoices /*where*/ ORDER BY created_at, debt LIMIT $1"
 _RETRY = f"""
-    WITH wanted AS ({_FOUND} FOR UPDATE SKIP LOCKED), again AS (
+    WITH wanted AS ({_FOUND} FOR UPDATE SKIP LOCKED), changed AS (
         UPDATE invoices i SET
             state = CASE WHEN object IS NULL THEN 'PENDING' ELSE 'STORED' END,
             attempts = CASE WHEN state = 'FAILED' THEN 0 ELSE attempts END,
             history = CASE WHEN state = 'FAILED' THEN '[]' ELSE history END,
+            version = version + CASE WHEN $5 THEN 1 ELSE 0 END,
             next_attempt_at = $2
-        FROM wanted WHERE i.debt = wanted.debt RETURNING i.debt
+        FROM wanted WHERE i.debt = wanted.debt RETURNING i.debt, i.debt_file, i.version, i.state, i.doubtful
     ), letters AS (
         UPDATE dead_letters d SET state = 'RETRIED', closed_at = $2, closed_by = $3, last_try_at = NULL
-        FROM again WHERE d.about = $4 || again.debt AND d.state = 'OPEN'
-    )
-    SELECT count(*) FROM again
+        FROM changed WHERE d.about = $4 || changed.debt AND d.state = 'OPEN'
+    ), told AS ({telling(when="$5")})
+    SELECT count(*) FROM changed
 """
 _RENEW = """
     WITH ours AS (
@@ -99,10 +102,13 @@ _Lease = tuple[str, str]
 class PostgresInvoices:
     """InvoiceStore."""
 
-    def __init__(self, database: Database, clock: Clock, outbox: Outbox, *, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, outbox: Outbox, changes: InvoiceChanges, *, lease: timedelta
+    ) -> None:
         self._database = database
         self._clock = clock
         self._outbox = outbox
+        self._changes = changes
         self._lease = lease
 
     async def register(self, event: str, debts: Sequence[Debt]) -> int:
@@ -198,9 +204,11 @@ class PostgresInvoices:
         """See InvoiceStore."""
         async with self._database.transaction() as connection:
             now = await self._clock.now(connection)
-            where = _wanted(wanted, now, limit, now, by, events.INVOICE_LETTERS)
+            given_up = wanted.state is InvoiceState.FAILED
+            where = _wanted(wanted, now, limit, now, by, events.INVOICE_LETTERS, given_up)
             retried = await connection.fetchval(where.into(_RETRY), *where.arguments)
             await connection.execute(_WAKE)
+        self._changes.poke()
         return retried
 
     async def count(self, wanted: InvoiceFilter, limit: int) -> int:
@@ -240,13 +248,17 @@ class PostgresInvoices:
         """See InvoiceStore."""
         async with self._database.connection() as connection:
             await connection.execute(
-                """
-                UPDATE invoices i SET
-                    state = 'STORED', object = p.object, object_offset = p.at, object_length = p.length,
-                    next_attempt_at = $6
-                FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::integer[])
-                    AS p (debt, lease, object, at, length)
-                WHERE i.debt = p.debt AND i.lease = p.lease AND i.state = 'PENDING'
+                f"""
+                WITH changed AS (
+                    UPDATE invoices i SET
+                        state = 'STORED', object = p.object, object_offset = p.at, object_length = p.length,
+                        next_attempt_at = $6, version = version + 1
+                    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::integer[])
+                        AS p (debt, lease, object, at, length)
+                    WHERE i.debt = p.debt AND i.lease = p.lease AND i.state = 'PENDING'
+                    RETURNING i.debt, i.debt_file, i.version, i.state, i.doubtful
+                )
+                {telling()}
                 """,
                 [invoice.debt.id for invoice, _ in places],
                 [invoice.lease for invoice, _ in places],
@@ -255,6 +267,7 @@ class PostgresInvoices:
                 [place.length for _, place in places],
                 await self._clock.now(connection) + self._lease,
             )
+        self._changes.poke()
 
     async def change(self, changes: Sequence[InvoiceChange]) -> Sequence[bool]:
         """See InvoiceStore."""
@@ -270,6 +283,8 @@ class PostgresInvoices:
                 ours |= await self._failed(connection, failed, now)
             if deferred:
                 ours |= await self._deferred(connection, deferred, now)
+        if mailed or failed:
+            self._changes.poke()
         return [_lease(change.invoice) in ours for change in changes]
 
     async def _sending(self, connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
@@ -288,12 +303,16 @@ class PostgresInvoices:
     @staticmethod
     async def _mailed(connection: Connection, invoices: Sequence[ClaimedInvoice], now: datetime) -> set[_Lease]:
         found = await connection.fetch(
-            """
-            UPDATE invoices i SET
-                state = 'MAILED', attempts = attempts + 1, error = '', mailed_at = $3, next_attempt_at = NULL,
-                lease = NULL, sending_at = NULL
-            FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
-            WHERE i.debt = c.debt AND i.lease = c.lease RETURNING c.debt, c.lease::text AS lease
+            f"""
+            WITH changed AS (
+                UPDATE invoices i SET
+                    state = 'MAILED', attempts = attempts + 1, error = '', mailed_at = $3, next_attempt_at = NULL,
+                    lease = NULL, sending_at = NULL, version = version + 1
+                FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
+                WHERE i.debt = c.debt AND i.lease = c.lease
+                RETURNING c.debt, c.lease::text AS lease, i.debt_file, i.version, i.state, i.doubtful
+            ), told AS ({telling()})
+            SELECT debt, lease FROM changed
             """,
             *_leases(invoices),
             now,
@@ -310,20 +329,28 @@ class PostgresInvoices:
             for change, attempt in zip(ours, attempts, strict=True)
         ]
         await connection.execute(
-            """
-            UPDATE invoices i SET
-                state = CASE WHEN f.at IS NULL THEN 'FAILED' ELSE state END,
-                attempts = attempts + 1, error = f.error, history = f.history::json, next_attempt_at = f.at,
-                lease = NULL, sending_at = NULL, doubtful = doubtful OR f.unknown
-            FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::boolean[])
-                AS f (debt, at, error, history, unknown)
-            WHERE i.debt = f.debt
+            f"""
+            WITH changed AS (
+                UPDATE invoices i SET
+                    state = CASE WHEN f.at IS NULL THEN 'FAILED' ELSE state END,
+                    attempts = attempts + 1, error = f.error, history = f.history::json, next_attempt_at = f.at,
+                    lease = NULL, sending_at = NULL, doubtful = doubtful OR f.unknown,
+                    version = version + CASE WHEN f.told THEN 1 ELSE 0 END
+                FROM unnest(
+                    $1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::boolean[]
+                ) AS f (debt, at, error, history, unknown, code, told)
+                WHERE i.debt = f.debt
+                RETURNING i.debt, i.debt_file, i.version, i.state, i.doubtful, f.code, f.told
+            )
+            {telling(code="code", when="told")}
             """,
             [change.invoice.debt.id for change in ours],
             [None if change.wait is None else now + change.wait for change in ours],
             [error_text(attempt.code, attempt.message) for attempt in attempts],
             [rows.dump_history(history) for history in histories],
             [change.failure is not None and change.failure.unknown for change in ours],
+            [attempt.code for attempt in attempts],
+            [_is_told(change) for change in ours],
         )
         letters = [
             events.invoice_letter(change.invoice.debt, history, before[_lease(change.invoice)]["created_at"])
@@ -417,6 +444,12 @@ def _wanted(wanted: InvoiceFilter, now: datetime, *first: object) -> Conditions:
 
 def _lease(invoice: ClaimedInvoice) -> _Lease:
     return invoice.debt.id, invoice.lease
+
+
+def _is_told(change: Mailed) -> bool:
+    """Whether a failed attempt changes what others know: it was the last one, or the first that may have arrived."""
+    unknown = change.failure is not None and change.failure.unknown
+    return change.wait is None or (unknown and not change.invoice.doubtful)
 
 
 def _leases(invoices: Sequence[ClaimedInvoice]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from services.notification.adapters.nats.events import SOURCE
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.dead_letters import PostgresDeadLetters
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
+from services.notification.adapters.postgres.invoice_changes import InvoiceChanges
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
 from services.notification.adapters.postgres.plans import PostgresPlans
@@ -52,5 +53,6 @@ class PostgresStores:
         self.reminder_queue = PostgresReminderQueue(
             database, clock, self.notifications.enqueue_within, lease=options.reminder_lease
         )
-        self.invoices = PostgresInvoices(database, clock, outbox, lease=options.invoice_lease)
+        self.invoice_changes = InvoiceChanges(database, outbox)
+        self.invoices = PostgresInvoices(database, clock, outbox, self.invoice_changes, lease=options.invoice_lease)
         self.letters = PostgresDeadLetters(database, clock, SOURCE, options.last_try_after)

@@ -1,0 +1,77 @@
+"""What has become of a debt: by its invoice, or because a person has said so."""
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+
+class DebtStatus(enum.IntEnum):
+    """What has become of a debt. The numbers are those of the contract, and stored."""
+
+    REGISTERED = 1
+    INVOICED = 2
+    MAILED = 3
+    PAID = 4
+    CANCELLED = 5
+    FAILED = 6
+
+
+DECIDED: Final = frozenset({DebtStatus.PAID, DebtStatus.CANCELLED})
+"""A person has said so: what becomes of the invoice changes it no more."""
+
+ROLLBACK: Final = "ROLLBACK"
+"""Of a debt that a rollback has left, because its invoice is out."""
+REGISTRATION: Final = "REGISTERED"
+
+_BY_INVOICE: Final = {
+    "PENDING": DebtStatus.REGISTERED,
+    "STORED": DebtStatus.INVOICED,
+    "MAILED": DebtStatus.MAILED,
+    "FAILED": DebtStatus.FAILED,
+    "CANCELLED": DebtStatus.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """An entry of a debt's history: the status, since when, the person who has said so (empty: nobody), the event that
+    it follows from, and a note."""
+
+    status: DebtStatus
+    time: datetime
+    by: str = ""
+    event: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceChange:
+    """What is heard of the invoice of a debt. Of two of one invoice that with the higher version is newer."""
+
+    debt: str
+    debt_file: str
+    version: int
+    change: StatusChange
+
+
+def invoice_change(state: str, time: datetime, code: str, *, doubtful: bool) -> StatusChange | None:
+    """The status of a debt whose invoice is in this state; None for a state that is not known here. An e-mail that may
+    have been taken counts as one that was, while nobody has given it up."""
+    status = _BY_INVOICE.get(state)
+    if status is None:
+        return None
+    if doubtful and status is DebtStatus.INVOICED:
+        return StatusChange(DebtStatus.MAILED, time, event="INVOICE_DOUBTFUL", note=code)
+    return StatusChange(status, time, event=f"INVOICE_{state}", note=code)
+
+
+def history(create_time: datetime, kept: Iterable[StatusChange]) -> Sequence[StatusChange]:
+    """All changes, oldest first, from the registration on, which nobody keeps as the debt itself tells of it. Each has
+    the status in which the debt was then: what a person has said holds until a person says something else."""
+    told = [StatusChange(DebtStatus.REGISTERED, create_time, event=REGISTRATION)]
+    for one in sorted(kept, key=lambda one: one.time):
+        held = told[-1].status in DECIDED and not one.by
+        told.append(replace(one, status=told[-1].status) if held else one)
+    return told

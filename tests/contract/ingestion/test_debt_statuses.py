@@ -1,0 +1,117 @@
+"""The port `DebtStatusStore` in memory and in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.chassis.ids import new_id
+from services.chassis.postgres import Database
+from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
+from services.ingestion.adapters.memory.debt_statuses import MemoryDebtStatuses
+from services.ingestion.adapters.postgres.debt_statuses import PostgresDebtStatuses
+from services.ingestion.application.debts.ports import DebtStatusStore
+from services.ingestion.domain.debts.debt_file import DebtFilter
+from services.ingestion.domain.debts.debt_status import DebtStatus, InvoiceChange, invoice_change
+from services.ingestion.domain.errors import ResourceNotFound
+from tests.contract.ingestion.test_debt_store import Desk, desk
+from tests.support.debts import rows_of
+
+__all__ = ["desk"]
+
+NOW = datetime(2126, 1, 1, tzinfo=UTC)
+"""Later than any registration."""
+
+
+@pytest.fixture
+def statuses(desk: Desk, where: str, request: pytest.FixtureRequest) -> DebtStatusStore:
+    if where == "memory":
+        assert isinstance(desk.store, MemoryDebtFiles)
+        return MemoryDebtStatuses(desk.store.tables)
+    database: Database = request.getfixturevalue("database")
+    return PostgresDebtStatuses(database)
+
+
+def change(debt: str, file: str, version: int, state: str, code: str = "", *, doubtful: bool = False) -> InvoiceChange:
+    told = invoice_change(state, NOW + timedelta(seconds=version), code, doubtful=doubtful)
+    assert told is not None
+    return InvoiceChange(debt=debt, debt_file=file, version=version, change=told)
+
+
+async def registered(desk: Desk, count: int) -> tuple[str, list[str]]:
+    """A file, and the ids of its debts by line."""
+    file = await desk.processed(rows_of(count))
+    return file.id, [debt.id for debt in await desk.debts.debts_of_file(DebtFilter(file.id), 0, count)]
+
+
+async def found(desk: Desk, ids: Sequence[str]) -> list[tuple[DebtStatus, int]]:
+    debts = [await desk.debts.debt(one) for one in ids]
+    return [(debt.status, debt.version) for debt in debts]
+
+
+async def told(statuses: DebtStatusStore, debt: str) -> list[tuple[str, str, str]]:
+    return [(one.status.name, one.event, one.note) for one in await statuses.history(debt)]
+
+
+async def test_debts_go_with_their_invoices(desk: Desk, statuses: DebtStatusStore) -> None:
+    file, [one, two, three] = await registered(desk, 3)
+    await statuses.follow(
+        {
+            "e1": [change(debt, file, 2, "STORED") for debt in (one, two)],
+            # In one breath: the newer one counts.
+            "e2": [change(one, file, 3, "MAILED"), change("nobody", file, 3, "MAILED")],
+        }
+    )
+    await statuses.follow({"e3": [change(two, file, 3, "STORED", "CUT", doubtful=True)]})
+    await statuses.follow({"e4": [change(two, file, 4, "FAILED", "SMTP_550", doubtful=True)]})
+    [(status, _), (failed, _), third] = await found(desk, [one, two, three])
+    assert (status, failed) == (DebtStatus.MAILED, DebtStatus.FAILED)
+    assert third == (DebtStatus.REGISTERED, 1)
+    assert await told(statuses, one) == [
+        ("REGISTERED", "REGISTERED", ""),
+        ("INVOICED", "INVOICE_STORED", ""),
+        ("MAILED", "INVOICE_MAILED", ""),
+    ]
+    assert await told(statuses, two) == [
+        ("REGISTERED", "REGISTERED", ""),
+        ("INVOICED", "INVOICE_STORED", ""),
+        ("MAILED", "INVOICE_DOUBTFUL", "CUT"),
+        ("FAILED", "INVOICE_FAILED", "SMTP_550"),
+    ]
+    [begun] = await statuses.history(three)
+    assert begun.time == (await desk.debts.debt(three)).create_time
+    with pytest.raises(ResourceNotFound):
+        await statuses.history("nobody")
+
+
+async def test_nothing_goes_backwards_and_an_event_counts_once(desk: Desk, statuses: DebtStatusStore) -> None:
+    file, [one] = await registered(desk, 1)
+    await statuses.follow({"e2": [change(one, file, 3, "MAILED")]})
+    for _ in range(2):
+        await statuses.follow({"e1": [change(one, file, 2, "STORED")]})
+    assert await found(desk, [one]) == [(DebtStatus.MAILED, 3)]
+    # What came late has its place in the history all the same.
+    assert [name for name, _, _ in await told(statuses, one)] == ["REGISTERED", "INVOICED", "MAILED"]
+
+
+async def test_of_another_file_nothing_is_heard(desk: Desk, statuses: DebtStatusStore) -> None:
+    file, [one] = await registered(desk, 1)
+    await statuses.follow({"e1": [change(one, new_id(), 9, "MAILED"), change(one, "f1", 9, "MAILED")]})
+    await statuses.follow({"e2": [change(one, new_id(), 9, "FAILED"), change(one, file, 2, "STORED")]})
+    assert await found(desk, [one]) == [(DebtStatus.INVOICED, 2)]
+
+
+async def test_a_history_is_bounded_and_keeps_the_newest(desk: Desk, statuses: DebtStatusStore, where: str) -> None:
+    file, [one] = await registered(desk, 1)
+    for version in range(2, 402, 2):
+        changes = [change(one, file, version, "FAILED", "SMTP_550"), change(one, file, version + 1, "PENDING")]
+        await statuses.follow({f"e{version}": changes})
+    kept = await statuses.history(one)
+    assert kept[-1].time == NOW + timedelta(seconds=401)
+    assert where == "memory" or 100 < len(kept) < 300
+
+
+async def test_what_a_rollback_leaves_says_why(desk: Desk, statuses: DebtStatusStore) -> None:
+    _, [one, _] = await registered(desk, 2)
+    await desk.debts.mailed([one])
+    assert (await told(statuses, one))[1:] == [("MAILED", "ROLLBACK", "")]
