@@ -63,6 +63,11 @@ class DebtFileProgress:
             )
         self.sent = True
 
+    @property
+    def begun(self) -> bool:
+        """Whether the service has told of the file."""
+        return bool(self._file)
+
     def final(self) -> dict[str, Any] | None:
         """The file once it has ended; None when nobody tells of it any more."""
         return self._file if self._ended.wait(_LAST_SECONDS) else None

@@ -223,7 +223,8 @@ def wire_alerts(base: Base) -> None:
 
 
 def wire_debts(base: Base) -> None:
-    """Debt files; those of dead processes are failed. What is being processed at a stop ends after its block."""
+    """Debt files; those of dead processes are gone on with, or failed. What is being processed at a stop ends after its
+    block."""
     settings, app = base.settings, base.app
     store = PostgresDebtFiles(base.database, base.outbox, event_debts=settings.debt_event_size)
     profiles = DebtProfiles(PostgresDebtProfiles(base.database), signs_of)
@@ -239,6 +240,7 @@ def wire_debts(base: Base) -> None:
             least_rate=settings.debt_least_rate,
             receive_within=settings.debt_receive_within,
             lease=settings.debt_lease,
+            resume_within=settings.debt_resume_within,
             spool=settings.debt_spool,
             reject_limit=RejectLimit.parse(settings.debt_reject_limit),
             currency=settings.debt_currency,

@@ -69,9 +69,13 @@ class IngestionSettings(ChassisSettings):
     debt_receive_within: Duration = timedelta(hours=2)
     """How long the bytes of a debt file may take to come, in all."""
     debt_lease: Duration = timedelta(seconds=10)
-    """How long after the death of its process a debt file is declared failed."""
+    """How long after the death of its process a debt file is declared failed that nobody can go on with."""
+    debt_resume_within: Duration = timedelta(minutes=10)
+    """How long after the death of its process a debt file fails whose text is kept, when no process has gone on with
+    it."""
     debt_spool: Path | None = None
-    """Directory for uploads under way; by default the system's for temporary files."""
+    """Directory for uploads under way: a process that has it goes on with what a dead one has left there. By default
+    the system's for temporary files, where nothing outlives the process."""
 
     debt_workbook_memory: Size = GIB
     """What reading a workbook (xlsx) may take of memory, in a process of its own; one is read at a time."""
@@ -129,7 +133,7 @@ class IngestionSettings(ChassisSettings):
         require(1 <= self.debt_max_uploads <= 64, self.env("debt_max_uploads"), "must be from 1 to 64")
         require(64 * KIB <= self.debt_block <= 64 * MIB, self.env("debt_block"), "must be from 64KiB to 64MiB")
         require(1 <= self.debt_event_size <= 1000, self.env("debt_event_size"), "must be from 1 to 1000")
-        for name in ("debt_idle", "debt_lease"):
+        for name in ("debt_idle", "debt_lease", "debt_resume_within"):
             value = getattr(self, name)
             require(timedelta(seconds=1) <= value <= timedelta(hours=1), self.env(name), "must be from 1s to 1h")
         require(0 <= self.debt_least_rate <= 64 * MIB, self.env("debt_least_rate"), "must be from 0 to 64MiB")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 _SHOWN_REJECTS = 10
 _INTERRUPTED = 130
+_AWAY = {502, 503, 504}
 _LIMIT = re.compile(r"[0-9]{1,15}|[0-9]{1,3}(\.[0-9]{1,3})?%")
 
 
@@ -88,7 +89,11 @@ def _send(client: "httpx.Client", file: Path, query: dict[str, str], progress: "
             headers = {"content-type": "application/octet-stream"}
             # Nothing comes back while rows are stored, which takes as long as it takes.
             timeout = httpx.Timeout(60, read=None)
-            return answer(client.post("/v1/debtFiles", params=query, content=chunks, headers=headers, timeout=timeout))
+            response = client.post("/v1/debtFiles", params=query, content=chunks, headers=headers, timeout=timeout)
+        # A service that dies or is stopped goes on with the file when it is back.
+        if response.status_code in _AWAY and progress.sent and progress.begun and (found := progress.final()):
+            return found
+        return answer(response)
     except httpx.TransportError:
         if progress.sent and (found := progress.final()) is not None:
             return found

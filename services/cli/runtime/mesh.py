@@ -22,6 +22,7 @@ from services.cli.version import checkout_commit
 _REFUSED_TARGETS = "TOCSIN_REFUSED_TARGETS"
 _LINK_KEY_FILE = "TOCSIN_NOTIFICATION_LINK_KEY_FILE"
 _UPLOAD_KEY_FILE = "TOCSIN_INGESTION_DEBT_UPLOAD_KEY_FILE"
+_DEBT_SPOOL = "TOCSIN_INGESTION_DEBT_SPOOL"
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")
 
 
@@ -122,8 +123,15 @@ class Mesh:
             _REFUSED_TARGETS: ",".join(self._refused_targets()),
             _LINK_KEY_FILE: self.settings.passed_on.get(_LINK_KEY_FILE) or str(self.credentials.link_key_file),
             _UPLOAD_KEY_FILE: self.settings.passed_on.get(_UPLOAD_KEY_FILE) or str(self.credentials.upload_key_file),
+            **self._spool(service),
             **self._shared_environment(),
         }
+
+    def _spool(self, service: str) -> dict[str, str]:
+        """Where debt files under way outlive a process."""
+        if service != "ingestion":
+            return {}
+        return {_DEBT_SPOOL: self.settings.passed_on.get(_DEBT_SPOOL) or str(self.state.spool)}
 
     def service_logins(self, service: str) -> dict[str, str]:
         """Those of a service's variables that hold its logins."""

@@ -40,6 +40,7 @@ class StateDir:
         self.credentials = root / "credentials"
         self.postgres = root / "postgres"
         self.nats = root / "nats"
+        self.spool = root / "spool"
         self.status_file = self.run / "status.json"
         self.instance_file = self.run / "instance.json"
         self.prometheus_file = self.run / "prometheus.json"
@@ -64,7 +65,7 @@ class StateDir:
 
     def create(self) -> None:
         """Makes what is missing of the directory, closed to others. Call `check` before."""
-        make_directory(self.root, (self.logs, self.run, self.auth, self.credentials, self.nats))
+        make_directory(self.root, (self.logs, self.run, self.auth, self.credentials, self.nats, self.spool))
 
     def acquire(self) -> None:
         """Claims the directory for this process until it ends; raises ConfigurationProblem when another has it.

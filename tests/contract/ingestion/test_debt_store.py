@@ -20,10 +20,19 @@ from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.memory.debts import MemoryDebts
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.debts import PostgresDebts
-from services.ingestion.application.debts.ports import ABANDONED, DebtFileStore, DebtStore, RowWriter, Run, TextForm
+from services.ingestion.application.debts.ports import (
+    ABANDONED,
+    DebtFileStore,
+    DebtStore,
+    Progress,
+    RowWriter,
+    Run,
+    TextForm,
+)
 from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileFilter, FileState
-from services.ingestion.domain.debts.errors import LeaseLost, UploadInProgress
-from services.ingestion.domain.errors import ResourceNotFound
+from services.ingestion.domain.debts.errors import LeaseLost, UploadBroken, UploadInProgress
+from services.ingestion.domain.debts.parser import Checkpoint
+from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from tests.support.debts import COLUMNS, OPTIONAL, block_of, content, parsed, row, rows_of
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted, DebtsRegistered
 
@@ -31,6 +40,8 @@ EVENT_DEBTS = 4
 FORM = TextForm(",".join(COLUMNS), ",", "\n")
 OVER = timedelta(seconds=-1)
 """A lease that has run out when it begins."""
+LONG = timedelta(minutes=10)
+"""How long a file waits to be gone on with."""
 
 Batch = tuple[str, list[list[str]]]
 """An event of debts: the file, and the rows."""
@@ -368,8 +379,8 @@ async def test_an_abandoned_file_is_failed_and_its_run_writes_nothing_more(desk:
     async with desk.store.registering(gone) as writer, desk.store.checking(gone) as checker:
         await stored(writer, [[row("a")]])
         await desk.store.renew(replace(gone, lease=OVER), 7)
-        assert await desk.store.fail_abandoned() == 1
-        assert await desk.store.fail_abandoned() == 0
+        assert await desk.store.fail_abandoned(LONG) == 1
+        assert await desk.store.fail_abandoned(LONG) == 0
         failed = await desk.store.get(gone.file_id)
         assert (failed.state, failed.error, failed.counts) == (FileState.FAILED, ABANDONED, Counts(1, 0, 0))
         assert failed.complete_time is not None
@@ -394,6 +405,76 @@ async def test_an_abandoned_file_is_failed_and_its_run_writes_nothing_more(desk:
     assert len(await desk.completed()) == 1
 
 
+async def test_a_file_is_gone_on_with_from_its_last_block(desk: Desk) -> None:
+    first = await desk.begun(b"content")
+    assert await desk.store.progress(first) == Progress()
+    async with desk.store.registering(first) as writer:
+        block = replace(block_of([row("a"), row("b", email="x"), row("a")], 2), end=Checkpoint(31, 5))
+        await writer.store(writer.prepare(block))
+        second = replace(first, owner=new_id())
+        assert await desk.store.take_over(second)
+        with pytest.raises(LeaseLost):
+            await stored(writer, [[row("b")]])
+    begun = await desk.store.progress(second)
+    assert begun == Progress(1, Counts(1, 1, 1), Checkpoint(31, 5))
+    async with desk.store.registering(second, begun) as writer:
+        await writer.store(writer.prepare(replace(block_of([row("c")], 5), end=Checkpoint(40, 6, True))))
+    assert (await desk.store.progress(second)).end == Checkpoint(40, 6, True)
+    file = await desk.store.finish(second)
+    assert (file.state, file.counts) == (FileState.COMPLETED_WITH_REJECTS, Counts(2, 1, 1))
+    assert [debt[5] for _, batch in await desk.registered() for debt in batch] == ["a", "c"]
+    assert not await desk.store.take_over(first)
+
+
+async def test_a_file_that_can_be_gone_on_with_fails_later_than_others(desk: Desk) -> None:
+    runs = [await desk.opened() for _ in range(2)]
+    for run, resumable in zip(runs, (True, False), strict=True):
+        assert await desk.store.begin(run, 7, run.file_id, FORM, resumable=resumable) is None
+        await desk.store.release(run)
+    assert await desk.store.fail_abandoned(LONG) == 1
+    states = [(await desk.store.get(run.file_id)).state for run in runs]
+    assert states == [FileState.PROCESSING, FileState.FAILED]
+    assert await desk.store.fail_abandoned(timedelta(0)) == 1
+    await desk.store.release(runs[0])
+    assert (await desk.store.get(runs[0].file_id)).state is FileState.FAILED
+
+
+async def test_the_content_of_a_file_that_broke_off_may_come_again(desk: Desk) -> None:
+    """As long as the same upload may be begun anew, it goes on from its last block; and only with the same content."""
+    first = Run(new_id(), new_id(), timedelta(minutes=1), dry_run=False)
+    await desk.store.open(first, "debts.csv", resumable=True)
+    again = replace(first, owner=new_id())
+    with pytest.raises(ResourceExists):
+        await desk.store.open(again, "debts.csv", resumable=True)
+    assert await desk.store.begin(first, 7, "content", FORM) is None
+    async with desk.store.registering(first) as writer:
+        await stored(writer, [[row("a")]])
+    await desk.store.release(first)
+    for other in (replace(again, dialect="other"), replace(again, dry_run=True)):
+        with pytest.raises(ResourceExists):
+            await desk.store.open(other, "debts.csv", resumable=True)
+    with pytest.raises(ResourceExists):
+        await desk.store.open(again, "debts.csv")
+    await desk.store.open(again, "debts.csv", resumable=True)
+    assert (await desk.store.get(again.file_id)).state is FileState.RECEIVING
+    with pytest.raises(UploadBroken, match="not what was registered"):
+        await desk.store.begin(again, 7, "other content", FORM)
+    assert await desk.store.begin(again, 7, "content", FORM) is None
+    begun = await desk.store.progress(again)
+    assert (begun.blocks, begun.counts) == (1, Counts(1, 0, 0))
+    assert (await desk.store.finish(again)).counts == Counts(1, 0, 0)
+
+
+async def test_a_check_that_broke_off_is_begun_anew(desk: Desk) -> None:
+    for dry_run in (True, False):
+        run = await desk.begun(dry_run=dry_run)
+        for _ in range(2):
+            async with desk.store.checking(run) as checker:
+                await stored(checker, [[row("a"), row("b", email="x")]])
+        assert (await desk.store.get(run.file_id)).counts == (Counts(1, 0, 1) if dry_run else Counts())
+        assert len(await desk.store.rejects(run.file_id, 0, 10)) == 1
+
+
 async def test_content_of_a_dead_process_can_be_taken_in_at_once(desk: Desk) -> None:
     dead = await desk.begun(b"content")
     await desk.store.renew(replace(dead, lease=OVER), 7)
@@ -407,7 +488,7 @@ async def test_storing_rows_renews_the_lease(desk: Desk) -> None:
         await desk.store.renew(replace(run, lease=OVER), 7)
         async with ways(run) as writer:
             await stored(writer, [[row("a")]])
-        assert await desk.store.fail_abandoned() == 0
+        assert await desk.store.fail_abandoned(LONG) == 0
 
 
 async def test_only_the_owner_of_a_file_writes_it(desk: Desk) -> None:
@@ -456,7 +537,7 @@ async def test_a_failure_is_told_once_with_the_rows_that_were_bad(desk: Desk) ->
     trying = await desk.opened(dry_run=True)
     await desk.store.fail(trying, "broke off")
     abandoned = await desk.opened(dry_run=True, lease=OVER)
-    assert await desk.store.fail_abandoned() == 1
+    assert await desk.store.fail_abandoned(LONG) == 1
     assert (await desk.store.get(abandoned.file_id)).state is FileState.FAILED
     assert len(await desk.completed()) == 2
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc.aio
 import pytest
@@ -28,7 +30,9 @@ class Stores:
 
 
 @asynccontextmanager
-async def process(dsn: str, nats_url: str, issuer: DevIssuer) -> AsyncIterator[tuple[int, DebtFileServiceStub]]:
+async def process(
+    dsn: str, nats_url: str, issuer: DevIssuer, spool: Path | None
+) -> AsyncIterator[tuple[int, DebtFileServiceStub]]:
     """`python -m services.ingestion`; gives its process id and a stub."""
     port = free_port()
     environment = {
@@ -40,6 +44,7 @@ async def process(dsn: str, nats_url: str, issuer: DevIssuer) -> AsyncIterator[t
         "TOCSIN_AUTH_JWKS_FILE": str(issuer.jwks_file),
         "TOCSIN_INGESTION_DEBT_BLOCK": "64KiB",
         "TOCSIN_INGESTION_DEBT_LEASE": "1s",
+        "TOCSIN_INGESTION_DEBT_SPOOL": str(spool or ""),
     }
     service = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.ingestion", env=environment)
     try:
@@ -52,52 +57,95 @@ async def process(dsn: str, nats_url: str, issuer: DevIssuer) -> AsyncIterator[t
         await service.wait()
 
 
-async def test_a_killed_service_doubles_nothing_and_the_same_file_again_completes_it(
-    ingestion_dsn: str, streams: str, issuer: DevIssuer
-) -> None:
-    rows = rows_of(30_000)
-    data = content(rows)
-    me = (("authorization", f"Bearer {issuer.mint()}"),)
+class Crash:
+    """A file of 30,000 rows whose service is killed in the middle."""
 
-    async def requests() -> AsyncIterator[pb.UploadDebtFileRequest]:
-        for start in range(0, len(data), 256 * 1024):
-            yield pb.UploadDebtFileRequest(chunk=data[start : start + 256 * 1024])
+    def __init__(self, dsn: str, nats_url: str, issuer: DevIssuer, spool: Path | None, stores: Stores) -> None:
+        self.rows = rows_of(30_000)
+        self.stores = stores
+        self.metadata = (("authorization", f"Bearer {issuer.mint()}"),)
+        self.committed = 0
+        self._data = content(self.rows)
+        self._where = dsn, nats_url, issuer, spool
 
+    async def requests(self) -> AsyncIterator[pb.UploadDebtFileRequest]:
+        for start in range(0, len(self._data), 256 * 1024):
+            yield pb.UploadDebtFileRequest(chunk=self._data[start : start + 256 * 1024])
+
+    def process(self) -> AbstractAsyncContextManager[tuple[int, DebtFileServiceStub]]:
+        return process(*self._where)
+
+    async def registered(self) -> int:
+        async with self.stores.database.connection() as connection:
+            return await connection.fetchval("SELECT count(*) FROM debts")
+
+    async def happen(self, sent: signal.Signals) -> None:
+        """A process takes the file in until it gets the signal."""
+
+        async def some() -> bool:
+            return await self.registered() > 2000
+
+        async with self.process() as (pid, stub):
+            waiting = asyncio.ensure_future(stub.UploadDebtFile(self.requests(), metadata=self.metadata))
+            await eventually(some, interval=0.005)
+            os.kill(pid, sent)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await waiting
+        self.committed = await self.registered()
+        assert 2000 < self.committed < 30_000
+
+    async def until(self, stub: DebtFileServiceStub, state: DebtFile.State) -> DebtFile:
+        """The only file, once it is in this state."""
+
+        async def reached() -> DebtFile | None:
+            (file,) = (await stub.ListDebtFiles(pb.ListDebtFilesRequest(), metadata=self.metadata)).debt_files
+            return file if file.state == state else None
+
+        found = await eventually(reached, timeout=30)
+        assert found is not None
+        return found
+
+    async def told_once(self) -> None:
+        """Every row is in the stream, once."""
+        await settled(self.stores)
+        assert sorted(map(list, await debts_in_stream(self.stores))) == sorted(self.rows)
+
+
+@pytest.fixture
+async def stores(ingestion_dsn: str, streams: str) -> AsyncIterator[Stores]:
     async with (
         open_nats(streams, name="looking on") as nats,
         open_database(ingestion_dsn, schema="ingestion", application_name="looking on") as database,
     ):
-        stores = Stores(nats, database)
+        yield Stores(nats, database)
 
-        async def registered() -> int:
-            async with database.connection() as connection:
-                return await connection.fetchval("SELECT count(*) FROM debts")
 
-        async def some() -> bool:
-            return await registered() > 2000
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_next_process_goes_on_with_the_file_of_a_dead_one(
+    ingestion_dsn: str, streams: str, issuer: DevIssuer, stores: Stores, tmp_path: Path, sent: signal.Signals
+) -> None:
+    crash = Crash(ingestion_dsn, streams, issuer, tmp_path, stores)
+    await crash.happen(sent)
+    async with crash.process() as (_, stub):
+        file = await crash.until(stub, DebtFile.COMPLETED)
+        assert (file.accepted, file.duplicates, file.rejected) == (30_000, 0, 0)
+        assert await crash.registered() == 30_000
+        await crash.told_once()
+        await eventually(lambda: os.listdir(tmp_path) == [])
 
-        async with process(ingestion_dsn, streams, issuer) as (pid, stub):
-            waiting = asyncio.ensure_future(stub.UploadDebtFile(requests(), metadata=me))
-            await eventually(some, interval=0.005)
-            os.kill(pid, 9)
-            with pytest.raises(grpc.aio.AioRpcError):
-                await waiting
-        committed = await registered()
-        assert 2000 < committed < 30_000
-        async with process(ingestion_dsn, streams, issuer) as (_, stub):
 
-            async def failed() -> DebtFile | None:
-                listed = await stub.ListDebtFiles(pb.ListDebtFilesRequest(), metadata=me)
-                (file,) = listed.debt_files
-                return file if file.state == DebtFile.FAILED else None
-
-            broken = await eventually(failed)
-            assert broken is not None
-            assert broken.accepted == committed
-            assert "send the file again" in broken.error
-            again = await stub.UploadDebtFile(requests(), metadata=me)
-            assert (again.state, again.accepted, again.duplicates) == (
-                DebtFile.COMPLETED, 30_000 - committed, committed,
-            )  # fmt: skip
-            await settled(stores)
-            assert sorted(map(list, await debts_in_stream(stores))) == sorted(rows)
+@pytest.mark.chaos
+async def test_where_no_text_outlives_the_process_the_file_is_sent_again(
+    ingestion_dsn: str, streams: str, issuer: DevIssuer, stores: Stores
+) -> None:
+    crash = Crash(ingestion_dsn, streams, issuer, None, stores)
+    await crash.happen(signal.SIGKILL)
+    async with crash.process() as (_, stub):
+        broken = await crash.until(stub, DebtFile.FAILED)
+        assert broken.accepted == crash.committed
+        assert "send the file again" in broken.error
+        again = await stub.UploadDebtFile(crash.requests(), metadata=crash.metadata)
+        assert (again.state, again.accepted, again.duplicates) == (
+            DebtFile.COMPLETED, 30_000 - crash.committed, crash.committed,
+        )  # fmt: skip
+        await crash.told_once()

@@ -9,6 +9,7 @@ import pytest
 
 from services.ingestion.adapters.workbooks import Workbooks
 from services.ingestion.application.debts.spool import Spool
+from services.ingestion.application.debts.spool_directory import SpoolDirectory
 from services.ingestion.domain.debts.conventions import Conventions, DateOrder
 from services.ingestion.domain.debts.dialect import Dialect
 from services.ingestion.domain.debts.errors import FileFormatInvalid, TooLarge
@@ -23,12 +24,12 @@ BRAZIL = Dialect(conventions=Conventions(decimal=",", grouping=".", dates=DateOr
 def read(data: bytes, directory: Path, dialect: Dialect = Dialect(), *, limit: int = 64 * MIB) -> Block:  # noqa: B008
     """What becomes of an upload, in pieces."""
     workbooks = Workbooks(256 * MIB, threading.Lock())
-    with Spool(directory, limit, dialect, workbooks) as spool:
+    with Spool(SpoolDirectory(directory), limit, dialect, workbooks) as spool:
         for start in range(0, len(data), 1000):
             spool.write(data[start : start + 1000])
-        layout, _ = spool.close_content()
-        parser = DebtParser(layout, dialect.conventions)
-        blocks = [parser.feed(block, final=final) for block, final in spool.blocks(layout, 64 * MIB)]
+        text = spool.close_content()
+        parser = DebtParser(text.layout, dialect.conventions)
+        blocks = [parser.feed(block, final=final) for block, final in text.blocks(64 * MIB)]
     assert len(blocks) == 1
     return blocks[0]
 

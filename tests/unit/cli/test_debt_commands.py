@@ -1,6 +1,7 @@
 """`tocsin upload` and `tocsin debts`: what they ask, what people read, and the exit codes."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,40 @@ def test_a_connection_that_breaks_after_the_last_byte_is_no_failure(
     edge(answer)
     assert run(["upload", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["debtFile"]["state"] == "COMPLETED"
+
+
+def test_a_service_that_dies_goes_on_with_the_file_and_is_waited_for(
+    edge: Put, capsys: pytest.CaptureFixture[str], file: Path
+) -> None:
+    desk, begun = Desk(told()), threading.Event()
+
+    def answer(request: httpx.Request) -> Any:
+        if request.method == "POST":
+            request.read()
+            assert begun.wait(10)
+            return httpx.Response(503, json={"detail": "processing broke off"})
+        if not begun.is_set():
+            return httpx.Response(
+                200,
+                stream=_Until(begun, f"data: {json.dumps(told(state='PROCESSING'))}\n\n"),
+                headers={"content-type": "text/event-stream"},
+            )
+        return desk(request)
+
+    edge(answer)
+    assert run(["upload", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["debtFile"]["state"] == "COMPLETED"
+
+
+class _Until(httpx.SyncByteStream):
+    """One event, and that it has been read."""
+
+    def __init__(self, read: threading.Event, event: str) -> None:
+        self._read, self._event = read, event
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._event.encode()
+        self._read.set()
 
 
 @pytest.mark.parametrize(("sent", "said"), [(True, "tocsin debts show"), (False, "nothing was registered")])

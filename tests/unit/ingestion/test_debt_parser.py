@@ -26,9 +26,15 @@ HEADER = ",".join(COLUMNS).encode()
 
 
 def parse(
-    content: bytes, cuts: Sequence[int] = (), *, plain: bool = True, conventions: Conventions | None = None
+    content: bytes,
+    cuts: Sequence[int] = (),
+    *,
+    plain: bool = True,
+    conventions: Conventions | None = None,
+    anew: bool = False,
 ) -> tuple[dict[int, tuple[bytes, ...]], list[Reject]]:
-    """Texts by line, and rejects, of a whole file that arrives in pieces cut at `cuts` (of its rows)."""
+    """Texts by line, and rejects, of a whole file that arrives in pieces cut at `cuts` (of its rows). `anew`: each
+    piece is read by another parser, which begins where the last one ended."""
     layout = read_header(content, final=True)
     assert layout is not None
     parser = DebtParser(layout, conventions, plain=plain)
@@ -38,6 +44,11 @@ def parse(
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for index, (start, end) in enumerate(itertools.pairwise(edges)):
         block = parser.feed(data[start:end], final=index == len(edges) - 2)
+        assert block.end.offset <= end
+        if anew:
+            parser = DebtParser(layout, conventions, block.end, plain=plain)
+            begun = parser.feed(data[block.end.offset : end])
+            assert (len(begun.rows), begun.rejects) == (0, [])
         for row in range(len(block.rows)):
             line = int(block.rows.lines[row])
             assert line not in rows
@@ -190,8 +201,8 @@ def test_every_line_is_accounted_for_whatever_the_damage_and_wherever_the_file_i
 ) -> None:
     content = HEADER + b"\n" + text.encode()
     expected, refused = reference(content, rules_of())
-    for plain in (True, False):
-        read, rejects = parse(content, cuts, plain=plain)
+    for plain, anew in itertools.product((True, False), repeat=2):
+        read, rejects = parse(content, cuts, plain=plain, anew=anew)
         assert read == expected
         assert told(rejects) == refused
     with_text = [line for line in text.split("\n") if line.strip(' \t,"\N{NO-BREAK SPACE}')]
@@ -279,9 +290,11 @@ def test_endless_lines_cost_bounded_memory_and_one_row(quote: bytes) -> None:
         rejects += parser.feed(quote + b"x" * MAX_RECORD).rejects
         quote = b""
         assert len(parser._rest) <= 2 * MAX_RECORD + 2  # pyright: ignore[reportPrivateUsage]
-    last = parser.feed(b"\n" + line_of(), final=True)
-    assert [(reject.line, len(reject.raw)) for reject in rejects] == [(2, 65537)]
-    assert last.rows.lines.tolist() == [3]
+    another = DebtParser(layout, begin=parser.feed(b"").end)
+    for one in (parser, another):
+        last = one.feed(b"\n" + line_of(), final=True)
+        assert [(reject.line, len(reject.raw)) for reject in rejects] == [(2, 65537)]
+        assert (last.rows.lines.tolist(), last.rejects) == ([3], [])
 
 
 def test_many_broken_lines_in_one_block_are_each_named() -> None:

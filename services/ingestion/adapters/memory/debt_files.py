@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables, Entry
 from services.ingestion.adapters.memory.debt_writers import MemoryDebtChecker, MemoryDebtWriter
-from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
+from services.ingestion.application.debts.ports import ABANDONED, Progress, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import (
     Counts,
     DebtFile,
@@ -16,7 +16,7 @@ from services.ingestion.domain.debts.debt_file import (
     FileState,
     Reject,
 )
-from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadInProgress
+from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadBroken, UploadInProgress
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 
 
@@ -27,9 +27,15 @@ class MemoryDebtFiles:
         self.tables = tables or DebtTables()
         self._event_debts = event_debts
 
-    async def open(self, run: Run, filename: str) -> None:
-        if run.file_id in self.tables.files:
-            raise ResourceExists("debt file", run.file_id)
+    async def open(self, run: Run, filename: str, *, resumable: bool = False) -> None:
+        if (entry := self.tables.files.get(run.file_id)) is not None:
+            over = entry.lease_until < self.tables.now() and not entry.file.state.final
+            alike = (entry.file.dry_run, entry.dialect) == (run.dry_run, run.dialect)
+            if not (over and alike and entry.resumable and resumable):
+                raise ResourceExists("debt file", run.file_id)
+            entry.file = replace(entry.file, state=FileState.RECEIVING)
+            entry.owner, entry.lease_until = run.owner, self.tables.now() + run.lease
+            return
         file = DebtFile(
             id=run.file_id,
             filename=filename,
@@ -43,15 +49,23 @@ class MemoryDebtFiles:
             create_time=self.tables.now(),
             complete_time=None,
         )
-        self.tables.files[run.file_id] = Entry(file, run.owner, self.tables.now() + run.lease, run.dialect)
+        lease_until = self.tables.now() + run.lease
+        self.tables.files[run.file_id] = Entry(file, run.owner, lease_until, run.dialect, resumable)
 
     async def renew(self, run: Run, received: int) -> None:
         entry = self.tables.mine(run)
         entry.file = replace(entry.file, bytes=received)
 
-    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
-        await self.fail_abandoned()
+    async def begin(
+        self, run: Run, received: int, sha256: str, form: TextForm, *, resumable: bool = False
+    ) -> DebtFile | None:
+        for entry in self._abandoned():
+            if (entry.file.sha256, entry.dialect) == (sha256, run.dialect) and entry.file.id != run.file_id:
+                self.tables.end(entry, FileState.FAILED, ABANDONED)
         entry = self.tables.mine(run)
+        if entry.progress.blocks and entry.file.sha256 != sha256:
+            message = "its content is not what was registered of it in part; send it as a new file"
+            raise UploadBroken(message, debt_file=run.file_id)
         if not run.dry_run:
             if (other := self._same(run, sha256, FileState.PROCESSING)) is not None:
                 raise UploadInProgress(other.id)
@@ -59,6 +73,7 @@ class MemoryDebtFiles:
         else:
             earlier = None
         entry.form = form
+        entry.resumable = entry.resumable or resumable
         entry.file = replace(entry.file, state=FileState.PROCESSING, bytes=received, sha256=sha256)
         if earlier is not None:
             entry.file = replace(
@@ -91,11 +106,31 @@ class MemoryDebtFiles:
 
     @asynccontextmanager
     async def checking(self, run: Run) -> AsyncGenerator[RowWriter]:
+        with suppress(LeaseLost):
+            entry = self.tables.mine(run, processing=True)
+            if not entry.progress.blocks:
+                entry.rejects.clear()
+                entry.file = replace(entry.file, counts=Counts())
         yield MemoryDebtChecker(self.tables, run)
 
     @asynccontextmanager
-    async def registering(self, run: Run) -> AsyncGenerator[RowWriter]:
+    async def registering(self, run: Run, begun: Progress | None = None) -> AsyncGenerator[RowWriter]:
         yield MemoryDebtWriter(self.tables, run, self._event_debts)
+
+    async def take_over(self, run: Run) -> bool:
+        entry = self.tables.files[run.file_id]
+        if entry.file.state is not FileState.PROCESSING:
+            return False
+        entry.owner, entry.lease_until = run.owner, self.tables.now() + run.lease
+        return True
+
+    async def release(self, run: Run) -> None:
+        with suppress(LeaseLost):
+            self.tables.mine(run).lease_until = self.tables.now()
+
+    async def progress(self, run: Run) -> Progress:
+        entry = self._entry(run.file_id)
+        return replace(entry.progress, counts=entry.file.counts)
 
     async def finish(self, run: Run) -> DebtFile:
         entry = self.tables.mine(run)
@@ -110,14 +145,16 @@ class MemoryDebtFiles:
             entry.file = replace(entry.file, counts=counts, bytes=max(entry.file.bytes, received))
             self.tables.end(entry, FileState.FAILED, error)
 
-    async def fail_abandoned(self) -> int:
-        now = self.tables.now()
-        abandoned = [
-            entry for entry in self.tables.files.values() if not entry.file.state.final and entry.lease_until < now
-        ]
+    async def fail_abandoned(self, resumable_after: timedelta) -> int:
+        long_ago = self.tables.now() - resumable_after
+        abandoned = [one for one in self._abandoned() if not one.resumable or one.lease_until < long_ago]
         for entry in abandoned:
             self.tables.end(entry, FileState.FAILED, ABANDONED)
         return len(abandoned)
+
+    def _abandoned(self) -> list[Entry]:
+        now = self.tables.now()
+        return [one for one in self.tables.files.values() if not one.file.state.final and one.lease_until < now]
 
     async def get(self, file_id: str) -> DebtFile:
         return self._entry(file_id).file

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from services.ingestion.application.debts.ports import Run, TextForm
+from services.ingestion.application.debts.ports import Progress, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
 from services.ingestion.domain.debts.debt_status import StatusChange
 from services.ingestion.domain.debts.errors import LeaseLost
@@ -18,6 +18,8 @@ class Entry:
     owner: str
     lease_until: datetime
     dialect: str
+    resumable: bool = False
+    progress: Progress = field(default_factory=Progress)
     form: TextForm = field(default_factory=lambda: TextForm("", "", ""))
     rejects: dict[int, Reject] = field(default_factory=dict[int, Reject])
 

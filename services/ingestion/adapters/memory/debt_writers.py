@@ -9,7 +9,7 @@ from typing import Final
 
 from services.chassis.errors import Aborted
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.application.debts.ports import PreparedBlock, Run
+from services.ingestion.application.debts.ports import PreparedBlock, Progress, Run
 from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Debt, FileState, Reject
 from services.ingestion.domain.debts.parser import Block
@@ -64,6 +64,7 @@ class MemoryDebtWriter:
             self._tables.registered.append(batch)
         counts, rejects = _outcome(block, new, conflicts)
         entry.add(counts, rejects)
+        entry.progress = Progress(entry.progress.blocks + 1, end=block.end)
         return counts
 
 

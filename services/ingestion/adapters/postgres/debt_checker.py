@@ -86,6 +86,22 @@ class DebtChecker:
         return counts
 
 
+async def clear_check(connection: Connection, run: Run) -> None:
+    """What an earlier check of a file has left goes."""
+    with translated():
+        async with connection.transaction():
+            checked = await connection.fetchval(
+                """
+                UPDATE debt_files SET accepted = 0, duplicates = 0, rejected = 0
+                WHERE id = $1 AND owner = $2 AND state = 'PROCESSING' AND blocks = 0 RETURNING true
+                """,
+                run.file_id,
+                run.owner,
+            )
+            if checked:
+                await connection.execute("DELETE FROM debt_rejects WHERE debt_file = $1", run.file_id)
+
+
 @asynccontextmanager
 async def seen_table(connection: Connection) -> AsyncGenerator[None]:
     """The table of the ids seen, on this session, for the block."""

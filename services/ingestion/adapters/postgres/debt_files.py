@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import astuple
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -12,10 +14,10 @@ from services.chassis.nats import Event
 from services.chassis.nats.topology import DEBT_FILE_COMPLETED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.chassis.postgres.conditions import Conditions
-from services.ingestion.adapters.postgres.debt_checker import DebtChecker, seen_table
+from services.ingestion.adapters.postgres.debt_checker import DebtChecker, clear_check, seen_table
 from services.ingestion.adapters.postgres.debt_rows import file_uuid, reject_of
 from services.ingestion.adapters.postgres.debt_writers import DebtWriter
-from services.ingestion.application.debts.ports import ABANDONED, RowWriter, Run, TextForm
+from services.ingestion.application.debts.ports import ABANDONED, Progress, RowWriter, Run, TextForm
 from services.ingestion.domain.debts.debt_file import (
     Counts,
     DebtFile,
@@ -23,7 +25,8 @@ from services.ingestion.domain.debts.debt_file import (
     FileState,
     Reject,
 )
-from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadInProgress
+from services.ingestion.domain.debts.errors import DebtFileState, LeaseLost, UploadBroken, UploadInProgress
+from services.ingestion.domain.debts.parser import Checkpoint
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted
 
@@ -43,14 +46,18 @@ class PostgresDebtFiles:
         self._database, self._outbox = database, outbox
         self._event_debts = event_debts
 
-    async def open(self, run: Run, filename: str) -> None:
+    async def open(self, run: Run, filename: str, *, resumable: bool = False) -> None:
         """Raises ResourceExists."""
         async with self._database.connection() as connection:
             made = await connection.fetchval(
                 """
-                INSERT INTO debt_files (id, filename, dry_run, owner, lease_until, dialect)
-                VALUES ($1, $2, $3, $4, now() + $5, $6)
-                ON CONFLICT DO NOTHING RETURNING true
+                INSERT INTO debt_files AS f (id, filename, dry_run, owner, lease_until, dialect, resumable)
+                VALUES ($1, $2, $3, $4, now() + $5, $6, $7)
+                ON CONFLICT (id) DO UPDATE
+                SET state = 'RECEIVING', owner = excluded.owner, lease_until = excluded.lease_until
+                WHERE f.state IN ('RECEIVING', 'PROCESSING') AND f.lease_until < now() AND f.resumable
+                  AND excluded.resumable AND (f.dry_run, f.dialect) = (excluded.dry_run, excluded.dialect)
+                RETURNING true
                 """,
                 run.file_id,
                 filename,
@@ -58,6 +65,7 @@ class PostgresDebtFiles:
                 run.owner,
                 run.lease,
                 run.dialect,
+                resumable,
             )
         if not made:
             raise ResourceExists("debt file", run.file_id)
@@ -75,16 +83,18 @@ class PostgresDebtFiles:
         if not mine:
             raise LeaseLost(run.file_id)
 
-    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
+    async def begin(
+        self, run: Run, received: int, sha256: str, form: TextForm, *, resumable: bool = False
+    ) -> DebtFile | None:
         """See the port. The unique index on the content of files being processed decides between two at once."""
-        await self.fail_abandoned()
+        await self._fail_abandoned("sha256 = $2 AND dialect = $3 AND id <> $4", sha256, run.dialect, UUID(run.file_id))
         try:
             async with self._database.transaction({"debt_files_processing": _Taken}) as connection:
                 mine = await connection.fetchval(
                     f"""
                     UPDATE debt_files SET state = 'PROCESSING', bytes = $3, sha256 = $4, lease_until = now() + $5,
-                           header = $6, delimiter = $7, line_end = $8
-                    WHERE {_MINE} RETURNING true
+                           header = $6, delimiter = $7, line_end = $8, resumable = resumable OR $9
+                    WHERE {_MINE} AND (blocks = 0 OR sha256 = $4) RETURNING true
                     """,
                     run.file_id,
                     run.owner,
@@ -92,9 +102,10 @@ class PostgresDebtFiles:
                     sha256,
                     run.lease,
                     *astuple(form),
+                    resumable,
                 )
                 if not mine:
-                    raise LeaseLost(run.file_id)
+                    raise await _not_begun(connection, run)
                 return None if run.dry_run else await self._repeat(connection, run, sha256)
         except _Taken:
             async with self._database.connection() as connection:
@@ -133,12 +144,46 @@ class PostgresDebtFiles:
     async def checking(self, run: Run) -> AsyncGenerator[RowWriter]:
         """Holds one connection for the block."""
         async with self._database.connection() as connection, seen_table(connection):
+            await clear_check(connection, run)
             yield DebtChecker(connection, run)
 
     @asynccontextmanager
-    async def registering(self, run: Run) -> AsyncGenerator[RowWriter]:
+    async def registering(self, run: Run, begun: Progress | None = None) -> AsyncGenerator[RowWriter]:
         """Takes a connection for each block of rows."""
-        yield DebtWriter(self._database, self._outbox, run, self._event_debts)
+        yield DebtWriter(self._database, self._outbox, run, self._event_debts, begun.blocks if begun else 0)
+
+    async def take_over(self, run: Run) -> bool:
+        """See the port."""
+        async with self._database.connection() as connection:
+            taken = await connection.fetchval(
+                """
+                UPDATE debt_files SET owner = $2, lease_until = now() + $3
+                WHERE id = $1 AND state = 'PROCESSING' RETURNING true
+                """,
+                run.file_id,
+                run.owner,
+                run.lease,
+            )
+        return bool(taken)
+
+    async def release(self, run: Run) -> None:
+        """See the port."""
+        async with self._database.connection() as connection:
+            await connection.execute(f"UPDATE debt_files SET lease_until = now() WHERE {_MINE}", run.file_id, run.owner)
+
+    async def progress(self, run: Run) -> Progress:
+        """See the port."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                """
+                SELECT blocks, accepted, duplicates, rejected, end_offset, end_line, end_skipping
+                FROM debt_files WHERE id = $1
+                """,
+                run.file_id,
+            )
+        assert row is not None
+        blocks, accepted, duplicates, rejected, *end = row.values()
+        return Progress(blocks, Counts(accepted, duplicates, rejected), Checkpoint(*end))
 
     async def finish(self, run: Run) -> DebtFile:
         """Raises LeaseLost."""
@@ -174,7 +219,11 @@ class PostgresDebtFiles:
             if row is not None:
                 await self._ended(connection, row)
 
-    async def fail_abandoned(self) -> int:
+    async def fail_abandoned(self, resumable_after: timedelta) -> int:
+        """See the port."""
+        return await self._fail_abandoned("(NOT resumable OR lease_until < now() - $2::interval)", resumable_after)
+
+    async def _fail_abandoned(self, which: str, *arguments: object) -> int:
         """A file whose row is locked at this moment is being written to, and left alone."""
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
@@ -182,11 +231,13 @@ class PostgresDebtFiles:
                 UPDATE debt_files SET state = 'FAILED', error = $1, complete_time = now()
                 WHERE id IN (
                     SELECT id FROM debt_files
-                    WHERE state IN ('RECEIVING', 'PROCESSING') AND lease_until < now() FOR UPDATE SKIP LOCKED
+                    WHERE state IN ('RECEIVING', 'PROCESSING') AND lease_until < now() AND {which}
+                    FOR UPDATE SKIP LOCKED
                 )
                 RETURNING {_COLUMNS}
                 """,
                 ABANDONED,
+                *arguments,
             )
             for row in rows:
                 await self._ended(connection, row)
@@ -311,6 +362,15 @@ class PostgresDebtFiles:
             )
         assert row is not None
         return TextForm(*row.values())
+
+
+async def _not_begun(connection: Connection, run: Run) -> UploadBroken:
+    """Why a file cannot be processed by this run."""
+    other = await connection.fetchval(f"SELECT true FROM debt_files WHERE {_MINE}", run.file_id, run.owner)
+    if not other:
+        return LeaseLost(run.file_id)
+    message = "its content is not what was registered of it in part; send it as a new file"
+    return UploadBroken(message, debt_file=run.file_id)
 
 
 def _conditions(wanted: FileFilter, *first: object) -> Conditions:

@@ -6,7 +6,7 @@ that asks about every row; so do the next ones, until one of them holds nothing 
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import asyncpg
@@ -34,7 +34,7 @@ from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
 from services.ingestion.domain.debts.debt_file import Counts, Reject
 from services.ingestion.domain.debts.errors import LeaseLost
-from services.ingestion.domain.debts.parser import Block
+from services.ingestion.domain.debts.parser import Block, Checkpoint
 from tocsin.events.v1.debts_pb2 import DebtsRegistered
 
 _ATTEMPTS: Final = 8
@@ -53,16 +53,17 @@ class _Prepared:
     direct: bytes | None
     staged: bytes | None
     events: list[bytes]
+    end: Checkpoint
     counts: Counts | None = None
 
 
 class DebtWriter:
-    """Registers debts (the port `RowWriter`)."""
+    """Registers debts (the port `RowWriter`), behind so many blocks that are stored."""
 
-    def __init__(self, database: Database, outbox: Outbox, run: Run, event_debts: int) -> None:
+    def __init__(self, database: Database, outbox: Outbox, run: Run, event_debts: int, blocks: int) -> None:
         self._database, self._outbox, self._run = database, outbox, run
         self._event_debts = event_debts
-        self._blocks = 0
+        self._blocks = blocks
         self._expect_known = False
         self._checked: bool | None = None
 
@@ -72,7 +73,7 @@ class DebtWriter:
         direct = None if self._expect_known else debt_copy.encode(firsts, self._run.file_id)
         staged = debt_copy.encode(block.rows, self._run.file_id) if direct is None else None
         events = self._events(firsts) if direct is not None else []
-        return _Prepared(block.rows, firsts, repeats, block.rejects, direct, staged, events)
+        return _Prepared(block.rows, firsts, repeats, block.rejects, direct, staged, events, block.end)
 
     async def store(self, block: PreparedBlock) -> Counts:
         """See the port. A database that goes away and comes back within some seconds costs nothing but them."""
@@ -110,7 +111,7 @@ class DebtWriter:
             await connection.execute(
                 """
                 UPDATE debt_files SET accepted = accepted + $2, duplicates = duplicates + $3, rejected = rejected + $4,
-                       blocks = blocks + 1, lease_until = now() + $5
+                       blocks = blocks + 1, lease_until = now() + $5, end_offset = $6, end_line = $7, end_skipping = $8
                 WHERE id = $1
                 """,
                 self._run.file_id,
@@ -118,6 +119,7 @@ class DebtWriter:
                 counts.duplicates,
                 counts.rejected,
                 self._run.lease,
+                *astuple(block.end),
             )
         return counts
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from io import FileIO
 from typing import Final, Protocol
@@ -11,7 +11,7 @@ from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, De
 from services.ingestion.domain.debts.debt_status import InvoiceChange, StatusChange
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
-from services.ingestion.domain.debts.parser import Block
+from services.ingestion.domain.debts.parser import Block, Checkpoint
 
 ABANDONED: Final = (
     "the service that took the file in died; send the file again: rows that are registered are not registered twice"
@@ -21,8 +21,8 @@ ABANDONED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One upload of one file. `owner` fences it: once the file has been failed because its lease had run out, nothing
-    of it is written any more."""
+    """One run of one file. `owner` fences it: once the file has been failed because its lease had run out, or another
+    run has taken it over, this one writes nothing any more."""
 
     file_id: str
     owner: str
@@ -30,6 +30,15 @@ class Run:
     dry_run: bool
     dialect: str = ""
     """The key of the dialect that the file is read in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What of a file is registered: so many blocks, up to `end`, with these counts."""
+
+    blocks: int = 0
+    counts: Counts = field(default_factory=Counts)
+    end: Checkpoint = field(default_factory=Checkpoint)
 
 
 class WorkbookReader(Protocol):
@@ -54,10 +63,10 @@ class RowWriter(Protocol):
         ...
 
     async def store(self, block: PreparedBlock) -> Counts:
-        """Commits the block: rows, rejects, counts and events together. A debtId that is known is a duplicate when the
-        content is the same and a reject (DEBT_ID_CONFLICT) otherwise; the first row of an id wins, in a block the one
-        with the lowest line. Returns what became of the rows. Renews the lease. Raises LeaseLost, and Unavailable when
-        the store is away too long: nothing of the block stays then."""
+        """Commits the block: rows, rejects, counts, events and how far the file is read, together. A debtId that is
+        known is a duplicate when the content is the same and a reject (DEBT_ID_CONFLICT) otherwise; the first row of an
+        id wins, in a block the one with the lowest line. Returns what became of the rows. Renews the lease. Raises
+        LeaseLost, and Unavailable when the store is away too long: nothing of the block stays then."""
         ...
 
 
@@ -75,29 +84,48 @@ class DebtFileStore(Protocol):
     """Stored debt files. `finish`, `fail` and `fail_abandoned` add, with what they store, the event that says how the
     file ended, unless it was a dry run."""
 
-    async def open(self, run: Run, filename: str) -> None:
-        """Records a new file in state RECEIVING. Raises ResourceExists."""
+    async def open(self, run: Run, filename: str, *, resumable: bool = False) -> None:
+        """Records a new file in state RECEIVING. `resumable`: its content can be read again. Such a file may be opened
+        again, when its lease has run out: it is RECEIVING then and keeps what is registered of it. Raises
+        ResourceExists."""
         ...
 
     async def renew(self, run: Run, received: int) -> None:
         """Renews the lease and records the bytes received. Raises LeaseLost."""
         ...
 
-    async def begin(self, run: Run, received: int, sha256: str, form: TextForm) -> DebtFile | None:
-        """All bytes are here: PROCESSING, and None. When a file with this content, in the dialect of the run, has been
-        processed, this one ends as its repetition, which is no event, and is returned. Dry runs always go on, and are
-        repeated by nothing. Fails abandoned files first. Raises UploadInProgress while such a file is being processed,
-        and LeaseLost."""
+    async def begin(
+        self, run: Run, received: int, sha256: str, form: TextForm, *, resumable: bool = False
+    ) -> DebtFile | None:
+        """All bytes are here: PROCESSING, and None; `resumable` from now on as well. When a file with this content, in
+        the dialect of the run, has been processed, this one ends as its repetition, which is no event, and is returned.
+        Dry runs always go on, and are repeated by nothing. Fails abandoned files of this content first. Raises
+        UploadInProgress while such a file is being processed, UploadBroken when other content of this file is
+        registered in part, and LeaseLost."""
+        ...
+
+    async def take_over(self, run: Run) -> bool:
+        """The file is this run's from now on; False when it is not PROCESSING any more. Whoever has run it until now
+        loses it."""
+        ...
+
+    async def release(self, run: Run) -> None:
+        """The lease runs out now: another run may take the file over. Nothing happens when it is lost."""
+        ...
+
+    async def progress(self, run: Run) -> Progress:
+        """What of the file is registered, also by earlier runs."""
         ...
 
     def checking(self, run: Run) -> AbstractAsyncContextManager[RowWriter]:
         """A writer that finds out what would become of the rows, keeps the rejects and registers nothing. It records
-        the counts of dry runs only: a file that is registered afterwards gets its counts then."""
+        the counts of dry runs only: a file that is registered afterwards gets its counts then. What an earlier check
+        has left goes."""
         ...
 
-    def registering(self, run: Run) -> AbstractAsyncContextManager[RowWriter]:
-        """A writer that registers debts, and leaves one event or more for those of each block. Rejects that a check of
-        the file has kept already are not kept twice."""
+    def registering(self, run: Run, begun: Progress | None = None) -> AbstractAsyncContextManager[RowWriter]:
+        """A writer that registers debts, behind what is `begun` if anything, and leaves one event or more for those of
+        each block. Rejects that a check of the file has kept already are not kept twice."""
         ...
 
     async def finish(self, run: Run) -> DebtFile:
@@ -109,8 +137,9 @@ class DebtFileStore(Protocol):
         `rejected`: rows found bad where none was registered."""
         ...
 
-    async def fail_abandoned(self) -> int:
-        """Fails the files whose lease has run out; returns how many."""
+    async def fail_abandoned(self, resumable_after: timedelta) -> int:
+        """Fails the files whose lease has run out, those that are resumable when it has for so long; returns how
+        many."""
         ...
 
     async def cancel(self, file_id: str, error: str) -> DebtFile:

@@ -145,6 +145,17 @@ class UploadBroken(Unavailable):
         )
 
 
+class UploadInterrupted(UploadBroken):
+    """The processing of a file broke off, and goes on by itself."""
+
+    def __init__(self, debt_file: str, rows: int) -> None:
+        super().__init__(
+            f"processing broke off after row {rows}; it is gone on with, also without its sender: watch debt file "
+            f"{debt_file}",
+            debt_file=debt_file,
+        )
+
+
 class LeaseLost(UploadBroken):
     """The file has been ended by another process, because its lease had run out."""
 

@@ -5,7 +5,7 @@ by one through the exact reader and the exact rules (`csv_record.py`, `rules.py`
 into other blocks gives the same result. Every line becomes a row or a reject, except those without any text.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -25,11 +25,22 @@ _TOO_LONG: Final = (Broken("ROW_MALFORMED", "", f"the line is longer than {MAX_R
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a file has been read: `offset` bytes behind the header, which end before the line `line` (0: the first
+    one). `skipping`: of that line some is read and it is rejected, what is left of it is passed over."""
+
+    offset: int = 0
+    line: int = 0
+    skipping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """What became of a part of a file: good rows in no promised order, and rejects by line."""
+    """What became of a part of a file: good rows in no promised order, and rejects by line. `end`: where it ends."""
 
     rows: DebtRows
     rejects: list[Reject]
+    end: Checkpoint = Checkpoint()
 
 
 @dataclass(slots=True)
@@ -53,16 +64,27 @@ class _Found:
 class DebtParser:
     """Feed it what follows the header, UTF-8 with lines that end with LF, in blocks of any size."""
 
-    def __init__(self, layout: Layout, conventions: Conventions | None = None, *, plain: bool = True) -> None:
-        """With `plain` False every line goes the exact way (for tests)."""
+    def __init__(
+        self,
+        layout: Layout,
+        conventions: Conventions | None = None,
+        begin: Checkpoint | None = None,
+        *,
+        plain: bool = True,
+    ) -> None:
+        """`begin`: the end of an earlier block, which what is fed follows; the header by default. With `plain` False
+        every line goes the exact way (for tests)."""
         self._layout, self._conventions, self._plain = layout, conventions or Conventions(), plain
         self._rules = RowRules(layout, self._conventions)
         self._rest = b""
-        self._line = layout.lines + 1
-        self._skipping = False
+        begin = begin or Checkpoint()
+        self._offset = begin.offset
+        self._line = begin.line or layout.lines + 1
+        self._skipping = begin.skipping
 
     def feed(self, data: bytes, *, final: bool = False) -> Block:
         """The rows that are complete now. `final` says that nothing follows."""
+        self._offset += len(data)
         block = self._rest + data
         if self._skipping:
             end = block.find(b"\n")
@@ -77,7 +99,7 @@ class DebtParser:
         if len(self._rest) > MAX_RECORD:
             found.rejects.append(Reject(self._line, _TOO_LONG, shown(self._rest.decode("utf-8", "ignore"))))
             self._rest, self._skipping = b"", True
-        return found
+        return replace(found, end=Checkpoint(self._offset - len(self._rest), self._line, self._skipping))
 
     def _read(self, block: bytes) -> Block:
         array = np.frombuffer(block, np.uint8)
