@@ -46,7 +46,7 @@ class InvoiceQueries:
         try:
             [again] = await self._renderer.render([invoice.debt])
         except RenderFailed as error:
-            raise InvoiceNotFound(
-                f"the PDF has expired, and cannot be drawn: {error}", metadata={"id": debt}
-            ) from error
+            again = error
+        if isinstance(again, RenderFailed):
+            raise InvoiceNotFound(f"the PDF has expired, and cannot be drawn: {again}", metadata={"id": debt})
         return again

@@ -157,16 +157,23 @@ class Invoicing:
 
     async def _render(self, pending: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, bytes]]:
         try:
-            pdfs = await self._renderer.render([invoice.debt for invoice in pending])
-            return list(zip(pending, pdfs, strict=True))
+            answers = await self._renderer.render([invoice.debt for invoice in pending])
         except RenderFailed as error:
             if len(pending) > 1:
-                # One bad debt must not hold the others up.
+                # One of them may have ended the renderer, and must not hold the others up.
                 return [pair for invoice in pending for pair in await self._render([invoice])]
-            failure = Failure(kind=FailureKind.PERMANENT, code="RENDER_FAILED", message=str(error))
-            self._meter.observe("invoices.pdf", 0.0, error=failure.text)
-            await self._work.give_up([(pending[0], failure)])
-            return []
+            answers = [error]
+        rendered: list[tuple[ClaimedInvoice, bytes]] = []
+        failed: list[tuple[ClaimedInvoice, Failure]] = []
+        for invoice, answer in zip(pending, answers, strict=True):
+            if isinstance(answer, RenderFailed):
+                failure = Failure(kind=FailureKind.PERMANENT, code="RENDER_FAILED", message=str(answer))
+                self._meter.observe("invoices.pdf", 0.0, error=failure.text)
+                failed.append((invoice, failure))
+            else:
+                rendered.append((invoice, answer))
+        await self._work.give_up(failed)
+        return rendered
 
     async def _fetch(self, stored: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, bytes]]:
         """PDFs that were kept before; rendered anew where the store has let them expire."""

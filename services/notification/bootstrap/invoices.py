@@ -88,10 +88,12 @@ async def try_issuer(settings: NotificationSettings, renderer: Renderer) -> None
     if issuer.payment:
         example = replace(example, currency=load_code(issuer.payment[0]).currency)
     try:
-        await renderer.render([example])
+        [drawn] = await renderer.render([example])
     except RenderFailed as error:
+        drawn = error
+    if isinstance(drawn, RenderFailed):
         field = "invoice_issuer" if settings.invoice_issuer_file is None else "invoice_issuer_file"
-        raise Refused(settings.env(field), f"cannot be drawn on invoices: {error}") from error
+        raise Refused(settings.env(field), f"cannot be drawn on invoices: {drawn}")
 
 
 async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:

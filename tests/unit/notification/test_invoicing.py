@@ -70,12 +70,12 @@ class Office:
     held: asyncio.Event | None = None
     """What the mail server waits for before its word."""
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
+    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
         """See Renderer."""
-        if any(one.id.startswith("bad") for one in debts):
-            raise RenderFailed("no such letter")
+        if any(one.id.startswith("deadly") for one in debts):
+            raise RenderFailed("the renderer ended")
         self.rendered.append(len(debts))
-        return [pdf(one.id) for one in debts]
+        return [RenderFailed("no such letter") if one.id.startswith("bad") else pdf(one.id) for one in debts]
 
     async def send_all(self, mails: Iterator[Mail], told: Callable[[Outcome], None]) -> None:
         """See BulkMailer."""
@@ -196,14 +196,15 @@ async def test_mails_wait_for_a_mail_server_and_their_pdfs_are_made_anew(office:
 async def test_a_bad_debt_does_not_hold_up_the_others(office: Office) -> None:
     bad = ("nobody", "a@b>\r\nRCPT TO:<c@d", "a b@c.d", "ü@example.org", "a@b@c")
     await office.store.register("e1", [debt(f"x{n}", email=email) for n, email in enumerate(bad)])
-    await office.store.register("e2", [debt("bad"), debt("good")])
+    await office.store.register("e2", [debt("bad"), debt("good"), debt("bad2")])
+    await office.store.register("e3", [debt("deadly")])
     async with office.open():
         await office.becomes("good", InvoiceState.MAILED)
-        for id_ in ("bad", *(f"x{n}" for n in range(len(bad)))):
+        for id_ in ("bad", "bad2", "deadly", *(f"x{n}" for n in range(len(bad)))):
             await office.becomes(id_, InvoiceState.FAILED)
     assert office.mailed == ["%PDF good"]
     codes = {letter.about: [attempt.code for attempt in letter.history] for letter in office.store.letters}
-    assert codes.pop("invoice/bad") == ["RENDER_FAILED"]
+    assert [codes.pop(f"invoice/{id_}") for id_ in ("bad", "bad2", "deadly")] == [["RENDER_FAILED"]] * 3
     assert codes == {f"invoice/x{n}": ["ADDRESS_INVALID"] for n in range(len(bad))}
 
 
@@ -212,7 +213,7 @@ async def test_a_defect_of_the_mailer_costs_those_in_dialogue_one_attempt(office
     await office.store.register("e1", [debt(f"d{n}") for n in range(9)])
     async with office.open(mailers=1) as invoicing:
 
-        async def settled() -> list[Invoice]:
+        async def settled() -> Sequence[Invoice]:
             found = await office.store.page(debt_file="", state=None, limit=99, after=None)
             assert Counter(one.state for one in found) == {InvoiceState.MAILED: 8, InvoiceState.STORED: 1}
             return found

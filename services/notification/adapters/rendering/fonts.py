@@ -53,6 +53,7 @@ class Face:
         self.font = hb.Font(self._face)
         self.cff = "CFF " in self._face.table_tags
         self._scale = 1000 / self._face.upem
+        self._widths: dict[int, float] = {}
         extents = self.font.get_font_extents("ltr")
         self.ascent, self.descent = round(extents.ascender * self._scale), round(extents.descender * self._scale)
         name = self._face.get_name(hb.OTNameIdPredefined.POSTSCRIPT_NAME)
@@ -60,7 +61,9 @@ class Face:
 
     def width(self, glyph: int) -> float:
         """Of a glyph, in thousandths of the size."""
-        return self.font.get_glyph_h_advance(glyph) * self._scale
+        if (width := self._widths.get(glyph)) is None:
+            width = self._widths[glyph] = self.font.get_glyph_h_advance(glyph) * self._scale
+        return width
 
     def shaped(self, text: str, *, right_to_left: bool) -> list[tuple[int, int, float, float, float]]:
         """The glyphs from left to right: glyph, place of its letter in the text, advance, and offset to the right and

@@ -5,6 +5,7 @@ broken where its column ends; what does not fit even in small letters, or has a 
 person looks at it, and nobody gets half of a legal document.
 """
 
+import string
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -15,10 +16,11 @@ from typing import Final
 import segno
 from barcode.codex import Code128
 from barcode.itf import ITF
+from barcode.writer import SVGWriter
 
 from services.notification.adapters.rendering.fonts import Weight
 from services.notification.adapters.rendering.logo import load_logo
-from services.notification.adapters.rendering.pdf_file import About, Drawing, pdf
+from services.notification.adapters.rendering.pdf_file import About, Drawing, Form
 from services.notification.adapters.rendering.typesetting import Line, line, wrapped
 from services.notification.adapters.texts import Language, language
 from services.notification.domain.boleto import Boleto, typed_line
@@ -36,9 +38,12 @@ _BARS_HEIGHT = 36.0
 _QR_SIZE = 140.0
 _BOLETO_WIDTH, _BOLETO_HEIGHT = 292.0, 36.9
 """103 by 13 mm, as FEBRABAN asks."""
-_USUAL: Final = "".join(map(chr, range(33, 127)))
+_USUAL: Final = f"{string.ascii_letters}{string.digits}&'()+,-./:@_"
 _USUAL_BOLD: Final = "0123456789.,'\u2019-+() $€£¥R\u00a0\u202f"
 """Letters that are in every invoice: those that need no others share the parts of the fonts."""
+
+_NO_WRITER: Final = SVGWriter()
+"""Writes nothing: a bar code makes one of its own otherwise, each time."""
 
 
 class DoesNotFit(Exception):
@@ -48,15 +53,15 @@ class DoesNotFit(Exception):
 class InvoiceDrawer:
     """Draws the invoices of an issuer."""
 
-    def __init__(self, issuer: Issuer, *, language: str = "en", currency: str = "") -> None:
+    def __init__(self, issuer: Issuer, language: str = "en", currency: str = "") -> None:
         """`language` and `currency` are those of debts that name none. Raises NoLetter, DoesNotFit and ValueError."""
         self._issuer = issuer
         self._language = language
         self._currency = currency
         self._codes = [load_code(one) for one in issuer.payment]
         self._logo = load_logo(Path(issuer.logo)) if issuer.logo else None
-        self._frame = cache(self._draw_frame)
-        self._frame(language)
+        self._form = cache(self._make_form)
+        self._form(language)
 
     def draw(self, debt: Debt) -> bytes:
         """The PDF of a debt. Raises NoLetter and DoesNotFit."""
@@ -81,9 +86,9 @@ class InvoiceDrawer:
             language=spoken.tag,
             made=date.fromisoformat(debt.issued) if debt.issued else None,
         )
-        return pdf(self._frame(spoken.tag).with_(own), PAGE, about, self._logo)
+        return self._form(spoken.tag).pdf(own, about)
 
-    def _draw_frame(self, tag: str) -> Drawing:
+    def _make_form(self, tag: str) -> Form:
         """What all invoices in a language share."""
         spoken, issuer, frame = language(tag), self._issuer, Drawing()
         frame.need(line(_USUAL))
@@ -110,7 +115,7 @@ class InvoiceDrawer:
             frame.text(line(spoken.invoice["pay_to"], Weight.BOLD), _LEFT, 440, 11)
             _fitted(frame, issuer.bank, _LEFT, 422, _MIDDLE - _LEFT - 20, room=130)
         self._label(frame, spoken, "note", _LEFT, 138)
-        return frame
+        return Form(frame, PAGE, self._logo)
 
     def _draw_codes(self, own: Drawing, debt: Debt, currency: str, spoken: Language) -> None:
         codes = [code for code in self._codes if code.currency == currency]
@@ -179,7 +184,7 @@ def _fitted(
 
 def bars(reference: str, x: float, y: float, width: float, height: float) -> list[tuple[float, float, float, float]]:
     """The bars of the reference in Code 128 (ISO/IEC 15417), no wider than `width`: places and sizes."""
-    [modules] = Code128(reference).build()
+    [modules] = Code128(reference, _NO_WRITER).build()
     return _bars(modules, x, y, min(1.1, width / len(modules)), height)
 
 

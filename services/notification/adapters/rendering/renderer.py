@@ -62,14 +62,12 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, debts: Sequence[Debt]) -> list[bytes]:
-        """Raises RenderFailed for what the renderer refuses, and errors of the connection when it ends."""
+    async def ask(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
+        """Raises errors of the connection when it ends."""
         self._to.write(frame(json.dumps([asdict(debt) for debt in debts]).encode()))
         await self._to.drain()
-        head = await self._read()
-        if head.startswith(b"!"):
-            raise RenderFailed(head[1:].decode(errors="replace"))
-        return [await self._read() for _ in range(int(head))]
+        answers = [await self._read() for _ in debts]
+        return [RenderFailed(one[1:].decode(errors="replace")) if one.startswith(b"!") else one for one in answers]
 
     async def _read(self) -> bytes:
         (length,) = HEADER.unpack(await self._of.readexactly(HEADER.size))
@@ -100,7 +98,7 @@ class _Slot:
         self._lock = asyncio.Lock()
         self._used_at = 0.0
 
-    async def render(self, debts: Sequence[Debt]) -> list[bytes]:
+    async def render(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
         async with self._lock:
             try:
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -166,18 +164,18 @@ class SubprocessRenderer:
             await asyncio.wait([self._keeper])
         await asyncio.gather(*(slot.end() for slot in self._slots))
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
+    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
         """See Renderer."""
         shares = [debts[at : at + _SHARE] for at in range(0, len(debts), _SHARE)]
         rendered = await asyncio.gather(*(self._render(share) for share in shares), return_exceptions=True)
-        pdfs: list[bytes] = []
+        pdfs: list[bytes | RenderFailed] = []
         for outcome in rendered:
             if isinstance(outcome, BaseException):
                 raise outcome
             pdfs += outcome
         return pdfs
 
-    async def _render(self, debts: Sequence[Debt]) -> list[bytes]:
+    async def _render(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
         slot = await self._free.get()
         try:
             return await slot.render(debts)

@@ -51,17 +51,14 @@ def line(text: str, weight: Weight = Weight.REGULAR) -> Line:
     """The text on one line. Raises NoLetter."""
     runs: list[Run] = []
     at = 0.0
-    for letters, right_to_left in _directions(readable(text)):
-        parts = list(_fonts(letters, weight))
+    for stretch, right_to_left in _directions(readable(text)):
+        parts = list(_fonts(stretch, weight))
         for font, part in reversed(parts) if right_to_left else parts:
             glyphs: list[Placed] = []
             shaped = font.shaped(part, right_to_left=right_to_left)
-            ends = _ends([cluster for _, cluster, *_ in shaped], len(part))
-            told = set[int]()
-            for glyph, cluster, advance, right, up in shaped:
-                meant = "" if cluster in told else part[cluster : ends[cluster]]
-                told.add(cluster)
-                glyphs.append((glyph, meant, at + right, up, font.width(glyph), advance))
+            meant = _meant([cluster for _, cluster, *_ in shaped], part)
+            for (glyph, _, advance, right, up), letters in zip(shaped, meant, strict=True):
+                glyphs.append((glyph, letters, at + right, up, font.width(glyph), advance))
                 at += advance
             runs.append(Run(font, tuple(glyphs)))
     return Line(tuple(runs), at)
@@ -82,6 +79,8 @@ def wrapped(text: str, width: float, weight: Weight = Weight.REGULAR) -> list[Li
 
 def readable(text: str) -> str:
     """As it is drawn: composed, on one line, without what is invisible."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip(" ")
     composed = unicodedata.normalize("NFC", _BREAKS.sub(" ", text).strip(" "))
     return "".join(one for one in composed if one in _JOINERS or unicodedata.category(one) not in ("Cc", "Cf"))
 
@@ -141,6 +140,9 @@ def _strong(letter: str) -> bool:
 
 def _fonts(text: str, weight: Weight) -> Iterator[tuple[Face, str]]:
     """The text in pieces of one font and one script each."""
+    if text.isascii():
+        yield face(0, weight), text
+        return
     chosen: list[tuple[int, str, str]] = []
     for cluster in clusters(text):
         font, script = _font(cluster), _script(cluster)
@@ -170,7 +172,11 @@ def _script(cluster: str) -> str:
     return "" if name in ("LATIN", "GREEK", "CYRILLIC") else name
 
 
-def _ends(starts: list[int], length: int) -> dict[int, int]:
-    """Where the letters of each cluster end."""
+def _meant(starts: list[int], part: str) -> list[str]:
+    """The letters that each glyph stands for, by the places at which their clusters begin; a further glyph of a cluster
+    stands for none."""
+    if starts == list(range(len(part))):
+        return list(part)
     known = sorted(set(starts))
-    return dict(zip(known, [*known[1:], length], strict=True))
+    letters = {begin: part[begin:end] for begin, end in zip(known, [*known[1:], len(part)], strict=True)}
+    return [letters.pop(start, "") for start in starts]

@@ -1,8 +1,8 @@
 """The renderer's process: debts come in on standard input, PDFs go out on standard output, until the input ends.
 
 A frame is a length (4 bytes, big-endian) and that many bytes. A request is one frame, JSON: a list of debts. The answer
-is a frame with the number of PDFs in decimal and a frame for each, or a frame that starts with `!` and says what went
-wrong. Its argument is JSON: the issuer, and the language and currency of debts that name none.
+is a frame for each of them: its PDF, or `!` and why there is none. Its argument is JSON: the issuer, and the language
+and currency of debts that name none.
 """
 
 import json
@@ -36,18 +36,19 @@ def main() -> None:
     from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
 
     source, sink = sys.stdin.buffer, sys.stdout.buffer
+    given = json.loads(sys.argv[1])
     drawer: InvoiceDrawer | None = None
     while (request := read_frame(source)) is not None:
-        try:
-            if drawer is None:
-                given = json.loads(sys.argv[1])
-                drawer = InvoiceDrawer(Issuer(**given.pop("issuer")), **given)
-            pdfs = [drawer.draw(Debt(**debt)) for debt in json.loads(request)]
-        except Exception as error:  # whatever is wrong with one debt must not end the process for the others
-            answer = frame(f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000])
-        else:
-            answer = b"".join((frame(b"%d" % len(pdfs)), *(frame(pdf) for pdf in pdfs)))
-        sink.write(answer)
+        answer: list[bytes] = []
+        for debt in json.loads(request):
+            try:
+                if drawer is None:
+                    drawer = InvoiceDrawer(Issuer(**given["issuer"]), given["language"], given["currency"])
+                pdf = drawer.draw(Debt(**debt))
+            except Exception as error:  # whatever is wrong with one debt, the others are drawn
+                pdf = f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000]
+            answer.append(frame(pdf))
+        sink.write(b"".join(answer))
         sink.flush()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import NumberPattern, format_decimal
 
 from services.chassis.currencies import PLACES_UNKNOWN, currency_places
 
@@ -33,16 +33,26 @@ class Language:
         if not currency:
             return format_decimal(value, "#,##0.00", locale=self.locale)
         places = max(currency_places().get(currency, PLACES_UNKNOWN), -int(value.normalize().as_tuple().exponent))
-        pattern = copy(self.locale.currency_formats["standard"])
-        pattern.frac_prec = (places, places)
-        return pattern.apply(value, self.locale, currency=currency, currency_digits=False)
+        return _pattern(self.tag, places).apply(value, self.locale, currency=currency, currency_digits=False)
 
     def date(self, day: str) -> str:
         """In full; a text that is no date in ISO 8601 is left as it is."""
-        try:
-            return format_date(date.fromisoformat(day), "long", locale=self.locale)
-        except ValueError:
-            return day
+        return _long_date(self.tag, day)
+
+
+@lru_cache(maxsize=256)
+def _pattern(tag: str, places: int) -> NumberPattern:
+    pattern = copy(Locale.parse(tag, sep="-").currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    return pattern
+
+
+@lru_cache(maxsize=4096)
+def _long_date(tag: str, day: str) -> str:
+    try:
+        return format_date(date.fromisoformat(day), "long", locale=Locale.parse(tag, sep="-"))
+    except ValueError:
+        return day
 
 
 def is_known(tag: str) -> bool:

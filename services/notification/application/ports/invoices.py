@@ -96,14 +96,15 @@ class DocumentStore(Protocol):
 
 
 class RenderFailed(Exception):
-    """The renderer could not make these PDFs."""
+    """The renderer could not make the PDF, or none of these."""
 
 
 class Renderer(Protocol):
     """Makes PDFs, off the event loop."""
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes]:
-        """A PDF for each debt, the same bytes for the same debt. Raises RenderFailed."""
+    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
+        """A PDF for each debt, the same bytes for the same debt, or why it has none. Raises RenderFailed when the
+        renderer itself has failed, of which any of the debts may be the cause."""
         ...
 
 
