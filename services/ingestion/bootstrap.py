@@ -51,6 +51,7 @@ from services.ingestion.adapters.postgres.debts import PostgresDebts
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.adapters.postgres.rule_change_events import RuleChangeEvents
+from services.ingestion.adapters.postgres.upload_parts import PostgresUploadParts
 from services.ingestion.adapters.video_guard import MeshVideoGuard
 from services.ingestion.adapters.workbooks import Workbooks
 from services.ingestion.application.alerts import AlertDesk
@@ -59,9 +60,11 @@ from services.ingestion.application.debts.announced_ports import OpenLimits
 from services.ingestion.application.debts.announced_uploads import AnnouncedOptions, AnnouncedUploads
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
+from services.ingestion.application.debts.resumable_uploads import AppendOptions, ResumableUploads
 from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.application.debts.statuses import DebtStatuses
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
+from services.ingestion.application.debts.whole_uploads import WholeUploads
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.application.readings import Readings
@@ -80,6 +83,8 @@ from tocsin.ingestion.v1.reading_service_pb2_grpc import add_ReadingServiceServi
 SERVICE = "ingestion"
 SOURCE = "tocsin/ingestion"
 _PRUNE_EVERY = timedelta(minutes=10)
+_WHOLE_AT_A_TIME = 2
+"""Uploads that came in parts and are processed; other ways to send a file have places left."""
 
 log = get_logger(__name__)
 
@@ -253,7 +258,7 @@ def wire_debts(base: Base) -> None:
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
     app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)
     announced = PostgresUploads(base.database)
-    wire_announced_uploads(base, announced, uploads, profiles)
+    wire_announced_uploads(base, announced, store, uploads, profiles)
     desk = DebtFiles(store, announced, debts, app.server.stopping)
     servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
@@ -266,18 +271,30 @@ def wire_debts(base: Base) -> None:
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)
 
 
-def wire_announced_uploads(base: Base, store: PostgresUploads, uploads: DebtUploads, profiles: DebtProfiles) -> None:
+def wire_announced_uploads(
+    base: Base, store: PostgresUploads, files: PostgresDebtFiles, uploads: DebtUploads, profiles: DebtProfiles
+) -> None:
     """Debt files whose bytes come apart from the call that announces them."""
     settings, app = base.settings, base.app
+    limits = OpenLimits(settings.debt_open_uploads_of_caller, settings.debt_open_uploads, settings.debt_parts_size)
     options = AnnouncedOptions(
         ttl=settings.debt_upload_ttl,
+        resumable_ttl=settings.debt_resumable_ttl,
         max_ttl=settings.debt_upload_max_ttl,
         max_file=settings.debt_max_file,
-        limits=OpenLimits(settings.debt_open_uploads_of_caller, settings.debt_open_uploads),
+        limits=limits,
         public_url=settings.public_url,
     )
     announced = AnnouncedUploads(store, uploads, profiles, settings.upload_urls(), options)
-    add_DebtUploadServiceServicer_to_server(DebtUploadServicer(announced), app.server.registrar)
+    parts = PostgresUploadParts(base.database)
+    whole = WholeUploads(store, parts, files, uploads, lease=settings.debt_lease)
+    streams = AppendOptions(
+        streams=settings.debt_max_appends, idle=settings.debt_idle, within=settings.debt_receive_within
+    )
+    resumable = ResumableUploads(announced, parts, whole.wake, streams)
+    add_DebtUploadServiceServicer_to_server(DebtUploadServicer(announced, resumable), app.server.registrar)
+    for worker in range(_WHOLE_AT_A_TIME):
+        app.task(f"whole uploads {worker}", whole.run(), until=Step.STOP_PULLING)
     if app.worker == 0:
         app.task("announced debt files", announced.sweep(), until=Step.STOP_PULLING)
 

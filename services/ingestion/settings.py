@@ -97,12 +97,19 @@ class IngestionSettings(ChassisSettings):
     first signs, all of them are good. The same for all replicas; the runtime makes one."""
     debt_upload_ttl: Duration = timedelta(hours=1)
     """How long an announced debt file is awaited that does not say it itself."""
+    debt_resumable_ttl: Duration = timedelta(days=1)
+    """How long a debt file that comes in parts is awaited; what came of it is removed then."""
     debt_upload_max_ttl: Duration = timedelta(days=7)
     """How long an announced debt file may ask to be awaited."""
     debt_open_uploads: int = 1000
     """Announced debt files that are awaited at a time."""
     debt_open_uploads_of_caller: int = 100
     """Announced debt files of one caller that are awaited at a time."""
+    debt_parts_size: Size = 16 * GIB
+    """Bytes of announced debt files that come in parts, in all; they are kept in the database until they are
+    processed."""
+    debt_max_appends: int = 32
+    """Streams with parts of debt files that one process takes at a time."""
 
     def upload_urls(self) -> SignedUrls | None:
         """What signs the URLs of announced files; None without a key. Raises Refused."""
@@ -120,7 +127,13 @@ class IngestionSettings(ChassisSettings):
             self.env("debt_upload_max_ttl"),
             f"must be from {self.env('debt_upload_ttl')}, which is 1m at least, to 31d",
         )
-        for name in ("debt_open_uploads", "debt_open_uploads_of_caller"):
+        require(
+            timedelta(minutes=1) <= self.debt_resumable_ttl <= self.debt_upload_max_ttl,
+            self.env("debt_resumable_ttl"),
+            f"must be from 1m to {self.env('debt_upload_max_ttl')}",
+        )
+        require(self.debt_parts_size >= 64 * KIB, self.env("debt_parts_size"), "must be at least 64KiB")
+        for name in ("debt_open_uploads", "debt_open_uploads_of_caller", "debt_max_appends"):
             require(1 <= getattr(self, name) <= 1_000_000, self.env(name), "must be from 1 to 1000000")
         if self.public_url:
             try:

@@ -24,6 +24,7 @@ import (
 	"tocsin/gateway/internal/reflection"
 	"tocsin/gateway/internal/rest"
 	"tocsin/gateway/internal/tracking"
+	"tocsin/gateway/internal/tus"
 	"tocsin/gateway/internal/upload"
 )
 
@@ -76,6 +77,7 @@ func New(c *config.Config) (*Server, error) {
 func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, error) {
 	ingestion := s.peers.Conn("ingestion")
 	files := upload.New(ingestion, s.config.MaxUpload)
+	parts := tus.New(ingestion, s.config.MaxUpload)
 	opened := tracking.New(s.peers.Conn("notification"), s.config.Timeout)
 	api, err := rest.New(context.Background(), table, rest.Options{
 		Conn:      s.peers.Conn,
@@ -88,6 +90,13 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 			"POST /v1/debtFiles":            files.Serve,
 			"POST /upload":                  files.Serve,
 			"PUT /v1/debtFiles:content":     files.Put,
+			"OPTIONS /v1/debtUploads":       parts.Options,
+			"POST /v1/debtUploads":          parts.Create,
+			"OPTIONS /v1/debtUploads/{id}":  parts.Options,
+			"HEAD /v1/debtUploads/{id}":     parts.Head,
+			"PATCH /v1/debtUploads/{id}":    parts.Patch,
+			"POST /v1/debtUploads/{id}":     parts.Post,
+			"DELETE /v1/debtUploads/{id}":   parts.Delete,
 			"GET /v1/notifications:follow":  opened.Follow,
 			"HEAD /v1/notifications:follow": opened.Follow,
 			"GET /v1/notifications:pixel":   opened.View,

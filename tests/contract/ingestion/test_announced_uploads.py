@@ -1,5 +1,6 @@
 """The port `UploadStore` in memory and in PostgreSQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,15 +12,17 @@ from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.memory.debt_tables import DebtTables
 from services.ingestion.adapters.postgres.announced_uploads import PostgresUploads
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
-from services.ingestion.application.debts.announced_ports import OpenLimits, UploadStore
+from services.ingestion.adapters.postgres.upload_parts import PostgresUploadParts
+from services.ingestion.application.debts.announced_ports import Claim, OpenLimits, UploadPartStore, UploadStore
 from services.ingestion.application.debts.ports import DebtFileStore, Run
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadState, UploadWay
 from services.ingestion.domain.debts.debt_file import FileState
 from services.ingestion.domain.debts.dialect import Declared
 from services.ingestion.domain.debts.errors import TooManyUploads
 from services.ingestion.domain.debts.reject_limit import RejectLimit
-from services.ingestion.domain.debts.upload_errors import UploadEnded, UploadExpired
+from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnded, UploadExpired, UploadOffset
 from services.ingestion.domain.errors import ResourceNotFound
+from tests.support.eventually import eventually
 
 SAID = Announcement(
     filename="dívidas.csv",
@@ -48,6 +51,13 @@ def store(where: str, tables: DebtTables, request: pytest.FixtureRequest) -> Upl
 
 
 @pytest.fixture
+def parts(store: UploadStore, request: pytest.FixtureRequest) -> UploadPartStore:
+    if isinstance(store, MemoryUploads):
+        return store
+    return PostgresUploadParts(request.getfixturevalue("database"))
+
+
+@pytest.fixture
 def files(where: str, tables: DebtTables, request: pytest.FixtureRequest) -> DebtFileStore:
     if where == "memory":
         return MemoryDebtFiles(tables)
@@ -57,6 +67,27 @@ def files(where: str, tables: DebtTables, request: pytest.FixtureRequest) -> Deb
 
 async def made(store: UploadStore, life: timedelta = HOUR, by: str = "ann", **limits: int) -> AnnouncedUpload:
     return await store.create(by, UploadWay.SIGNED_URL, SAID, life, OpenLimits(**limits))
+
+
+async def parted(store: UploadStore, size: int = 10, life: timedelta = HOUR) -> AnnouncedUpload:
+    return await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=size), life, OpenLimits())
+
+
+async def kept(parts: UploadPartStore, upload: AnnouncedUpload) -> bytes:
+    return b"".join([part async for part in parts.content(upload.id)])
+
+
+async def whole(store: UploadStore, parts: UploadPartStore) -> AnnouncedUpload:
+    upload = await parted(store)
+    writer = await parts.attach(upload.id, 0)
+    await parts.append(upload.id, writer, 0, b"0123456789", keep=True)
+    return upload
+
+
+async def claimed(parts: UploadPartStore, worker: str) -> Claim:
+    claim = await parts.claim(worker, HOUR)
+    assert claim is not None
+    return claim
 
 
 async def test_what_was_said_is_kept(store: UploadStore) -> None:
@@ -114,7 +145,7 @@ async def test_what_is_given_up_is_over(store: UploadStore) -> None:
     for _ in range(2):
         found = await store.cancel(upload.id, "cancelled by ann")
         assert (found.state, found.error) == (UploadState.CANCELLED, "cancelled by ann")
-    assert found.as_debt_file().state is FileState.CANCELLED
+    assert (await store.get(upload.id)).as_debt_file().state is FileState.CANCELLED
     with pytest.raises(UploadEnded):
         await store.take(upload.id)
 
@@ -128,8 +159,8 @@ async def test_a_failure_that_has_no_debt_file_is_kept(store: UploadStore) -> No
 
 
 async def test_open_uploads_are_counted(store: UploadStore) -> None:
-    for _ in range(2):
-        upload = await made(store, of_caller=2, of_all=3)
+    upload = await made(store, of_caller=2, of_all=3)
+    await made(store, of_caller=2, of_all=3)
     with pytest.raises(TooManyUploads):
         await made(store, of_caller=2, of_all=3)
     await made(store, by="bob", of_caller=2, of_all=3)
@@ -137,3 +168,112 @@ async def test_open_uploads_are_counted(store: UploadStore) -> None:
         await made(store, by="eve", of_caller=2, of_all=3)
     await store.take(upload.id)
     await made(store, of_caller=2, of_all=3)
+
+
+async def test_parts_add_up(store: UploadStore, parts: UploadPartStore) -> None:
+    upload = await parted(store)
+    first = await parts.attach(upload.id, 0)
+    await parts.append(upload.id, first, 0, b"0123", keep=True)
+    found = await store.get(upload.id)
+    assert (found.received, found.state, found.as_debt_file().state) == (4, UploadState.OPEN, FileState.RECEIVING)
+    second = await parts.attach(upload.id, 4)
+    await parts.append(upload.id, second, 4, b"456789", keep=True)
+    assert (await store.get(upload.id)).state is UploadState.WHOLE
+    assert (await parts.keep(upload.id, second, 10)).received == 10
+    assert await kept(parts, upload) == b"0123456789"
+    with pytest.raises(UploadEnded):
+        await parts.attach(upload.id, 10)
+
+
+async def test_parts_belong_where_the_last_one_ended(store: UploadStore, parts: UploadPartStore) -> None:
+    upload = await parted(store)
+    writer = await parts.attach(upload.id, 0)
+    await parts.append(upload.id, writer, 0, b"01", keep=True)
+    for offset in (0, 1, 3):
+        with pytest.raises(UploadOffset) as caught:
+            await parts.attach(upload.id, offset)
+        assert caught.value.metadata["offset"] == "2"
+
+
+async def test_a_later_stream_takes_over(store: UploadStore, parts: UploadPartStore) -> None:
+    upload = await parted(store)
+    old = await parts.attach(upload.id, 0)
+    new = await parts.attach(upload.id, 0)
+    for keep in (True, False):
+        with pytest.raises(UploadOffset):
+            await parts.append(upload.id, old, 0, b"old", keep=keep)
+    await parts.append(upload.id, new, 0, b"new", keep=True)
+    with pytest.raises(UploadOffset):
+        await parts.keep(upload.id, old, 0)
+    assert await kept(parts, upload) == b"new"
+
+
+async def test_parts_that_were_not_kept_make_room(store: UploadStore, parts: UploadPartStore) -> None:
+    upload = await parted(store)
+    spoilt = await parts.attach(upload.id, 0)
+    await parts.append(upload.id, spoilt, 0, b"xxxx", keep=False)
+    await parts.append(upload.id, spoilt, 4, b"xx", keep=False)
+    assert await kept(parts, upload) == b""
+    good = await parts.attach(upload.id, 0)
+    await parts.append(upload.id, good, 0, b"01234", keep=False)
+    await parts.append(upload.id, good, 5, b"56789", keep=False)
+    assert (await parts.keep(upload.id, good, 10)).state is UploadState.WHOLE
+    assert await kept(parts, upload) == b"0123456789"
+
+
+async def test_parts_of_what_is_over_are_removed(store: UploadStore, parts: UploadPartStore) -> None:
+    given_up, late = await parted(store), await parted(store, life=timedelta(milliseconds=200))
+    for upload in (given_up, late):
+        await parts.append(upload.id, await parts.attach(upload.id, 0), 0, b"01", keep=True)
+    await store.cancel(given_up.id, "")
+
+    async def swept() -> bool:
+        return await store.sweep() == 1
+
+    await eventually(swept)
+    for upload in (given_up, late):
+        assert await kept(parts, upload) == b""
+    with pytest.raises(UploadExpired):
+        await parts.attach(late.id, 2)
+
+
+async def test_one_works_on_what_is_whole(store: UploadStore, parts: UploadPartStore) -> None:
+    me, other = new_id(), new_id()
+    await parted(store)
+    assert await parts.claim(me, HOUR) is None
+    upload = await whole(store, parts)
+    claim = await claimed(parts, me)
+    assert (claim.upload.id, claim.attempts) == (upload.id, 1)
+    assert await parts.claim(other, HOUR) is None
+    with pytest.raises(UploadEnded):
+        await store.cancel(upload.id, "")
+    await parts.release(claim, -HOUR, counted=True)
+    again = await claimed(parts, other)
+    assert again.attempts == 2
+    assert not await parts.renew(claim, HOUR)
+    assert await parts.renew(again, HOUR)
+    await parts.end(claim)
+    assert await kept(parts, upload) == b"0123456789"
+    await parts.end(again)
+    assert ((await store.get(upload.id)).state, await kept(parts, upload)) == (UploadState.ENDED, b"")
+
+
+async def test_what_waits_to_be_worked_on_can_be_given_up(store: UploadStore, parts: UploadPartStore) -> None:
+    upload = await whole(store, parts)
+    assert (await store.cancel(upload.id, "")).state is UploadState.CANCELLED
+    assert await parts.claim(new_id(), HOUR) is None
+
+
+async def test_the_oldest_is_worked_on_first(store: UploadStore, parts: UploadPartStore) -> None:
+    uploads = [await whole(store, parts) for _ in range(3)]
+    claims = [await claimed(parts, new_id()) for _ in uploads]
+    assert [claim.upload.id for claim in claims] == [upload.id for upload in uploads]
+
+
+async def test_room_is_bounded(store: UploadStore) -> None:
+    limits = OpenLimits(stored=15)
+    await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=10), HOUR, limits)
+    with pytest.raises(StorageFull):
+        await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=6), HOUR, limits)
+    await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=5), HOUR, limits)
+    await store.create("ann", UploadWay.SIGNED_URL, SAID, HOUR, limits)

@@ -55,11 +55,14 @@ async def test_nothing_else_of_the_administration_is_reached(edge_stack: Edge, m
         assert (await client.get(f"http://127.0.0.1:{edge_stack.port}/livez")).status_code == 200
 
 
-async def test_the_access_log_holds_clients_and_not_the_supervisor(edge_stack: Edge) -> None:
+async def test_the_access_log_holds_clients_without_queries_and_not_the_supervisor(edge_stack: Edge) -> None:
     await edge_probe("127.0.0.1", edge_stack.port)(timedelta(seconds=5))
     async with httpx.AsyncClient(base_url=edge_stack.url, verify=trust()) as client:
+        assert (await client.put("/v1/debtFiles:content?token=signed")).status_code not in (200, 401)
         assert (await client.get("/v1/after-the-probe")).status_code == 401
     log = edge_stack.admin_socket.with_name("envoy.log")
     # Envoy writes it out every ten seconds.
     await eventually(lambda: "/v1/after-the-probe" in log.read_text(), timeout=20, what="the client's request")
     assert "supervisor" not in log.read_text()
+    assert "/v1/debtFiles:content" in log.read_text()
+    assert "signed" not in log.read_text()

@@ -13,6 +13,7 @@ from services.chassis.auth.dev_issuer import DevIssuer
 from tests.integration.ingestion.conftest import World, started
 from tests.integration.ingestion.test_debt_files import count, told
 from tests.support.debts import content, rows_of
+from tests.support.eventually import eventually
 from tocsin.ingestion.v1 import debt_file_service_pb2 as files
 from tocsin.ingestion.v1 import debt_upload_service_pb2 as pb
 from tocsin.ingestion.v1.debt_file_pb2 import DebtFile
@@ -124,3 +125,41 @@ async def test_what_is_wrong_is_said_before_the_bytes_come(announcing: World) ->
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await announced(announcing, **said)
         assert told(caught.value)[1] == reason
+
+
+async def append(world: World, upload: pb.DebtUpload, offset: int, data: bytes, **head: object) -> pb.DebtUpload:
+    async def requests() -> AsyncIterator[pb.AppendDebtUploadRequest]:
+        said = pb.AppendDebtUploadRequest.Head(id=upload.id, offset=offset, **head)  # pyright: ignore
+        yield pb.AppendDebtUploadRequest(head=said)
+        for start in range(0, len(data), 100):
+            yield pb.AppendDebtUploadRequest(chunk=data[start : start + 100])
+
+    return await DebtUploadServiceStub(world.channel).AppendDebtUpload(requests(), metadata=world.me)
+
+
+async def test_a_file_that_comes_in_parts_is_processed_when_it_is_whole(announcing: World) -> None:
+    upload = await announced(announcing, way=pb.DebtUpload.RESUMABLE, sha256=SUM)
+    assert upload.url == f"https://tocsin.example/v1/debtUploads/{upload.id}"
+    half = await append(announcing, upload, 0, FILE[:700])
+    assert (half.received, half.state) == (700, pb.DebtUpload.OPEN)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await append(announcing, upload, 0, FILE)
+    assert told(caught.value) == (
+        grpc.StatusCode.ABORTED,
+        "UPLOAD_OFFSET",
+        {"debtFile": upload.id, "offset": "700"},
+    )
+    digest = hashlib.sha1(FILE[700:], usedforsecurity=False).digest()
+    sha1 = pb.AppendDebtUploadRequest.SHA1
+    made = await append(announcing, upload, 700, FILE[700:], checksum_algorithm=sha1, checksum=digest)
+    assert made.received == len(FILE)
+    watched = DebtFileServiceStub(announcing.channel).WatchDebtFile(
+        files.WatchDebtFileRequest(id=upload.id), metadata=announcing.me
+    )
+    states = [file async for file in watched]
+    assert (states[-1].state, states[-1].accepted, states[-1].sha256) == (DebtFile.COMPLETED, 20, SUM)
+
+    async def removed() -> bool:
+        return await count(announcing, "debt_upload_parts") == 0
+
+    await eventually(removed)

@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
 
 from services.chassis.grpc.timestamps import timestamp
 from services.ingestion.adapters.grpc.debt_mappers import debt_file
 from services.ingestion.application.debts.announced_uploads import AnnouncedUploads, Head
+from services.ingestion.application.debts.resumable_uploads import AppendHead, ResumableUploads
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadWay
 from services.ingestion.domain.debts.dialect import Declared
 from services.ingestion.domain.debts.filenames import shown_filename
@@ -19,12 +20,20 @@ from tocsin.ingestion.v1 import debt_upload_service_pb2 as pb
 from tocsin.ingestion.v1.debt_file_pb2 import DebtFile
 from tocsin.ingestion.v1.debt_upload_service_pb2_grpc import DebtUploadServiceServicer
 
+_ALGORITHMS: Final = {
+    pb.AppendDebtUploadRequest.CHECKSUM_ALGORITHM_UNSPECIFIED: "",
+    pb.AppendDebtUploadRequest.SHA1: "sha1",
+    pb.AppendDebtUploadRequest.SHA256: "sha256",
+    pb.AppendDebtUploadRequest.MD5: "md5",
+}
+"""As hashlib calls them."""
+
 
 class DebtUploadServicer(DebtUploadServiceServicer):
     """See debt_upload_service.proto."""
 
-    def __init__(self, uploads: AnnouncedUploads) -> None:
-        self._uploads = uploads
+    def __init__(self, uploads: AnnouncedUploads, resumable: ResumableUploads) -> None:
+        self._uploads, self._resumable = uploads, resumable
 
     async def CreateDebtUpload(self, request: pb.CreateDebtUploadRequest, context: Any) -> pb.DebtUpload:
         made, url = await self._uploads.create(
@@ -41,6 +50,21 @@ class DebtUploadServicer(DebtUploadServiceServicer):
         async with aclosing(_chunks(request_iterator)) as pieces:
             return debt_file(await self._uploads.put(head, pieces))
 
+    async def AppendDebtUpload(
+        self, request_iterator: AsyncIterator[pb.AppendDebtUploadRequest], context: Any
+    ) -> pb.DebtUpload:
+        first = await anext(request_iterator, None)
+        if first is None or not first.HasField("head"):
+            raise InvalidField("head", "must be the first message of the stream")
+        said = first.head
+        algorithm = _ALGORITHMS[said.checksum_algorithm]
+        if bool(algorithm) != bool(said.checksum):
+            raise InvalidField("checksum", "must come with its algorithm, and an algorithm with its checksum")
+        size = said.size if said.HasField("size") else None
+        head = AppendHead(said.id, said.offset, size, algorithm, said.checksum)
+        async with aclosing(_chunks(request_iterator)) as pieces:
+            return _upload(await self._resumable.append(head, pieces))
+
     async def GetDebtUpload(self, request: pb.GetDebtUploadRequest, context: Any) -> pb.DebtUpload:
         return _upload(await self._uploads.get(request.id))
 
@@ -49,7 +73,9 @@ class DebtUploadServicer(DebtUploadServiceServicer):
         return Empty()
 
 
-async def _chunks(requests: AsyncIterator[pb.PutDebtUploadRequest]) -> AsyncGenerator[bytes]:
+async def _chunks(
+    requests: AsyncIterator[pb.PutDebtUploadRequest] | AsyncIterator[pb.AppendDebtUploadRequest],
+) -> AsyncGenerator[bytes]:
     async for request in requests:
         if request.HasField("head"):
             raise InvalidField("head", "must be the first message of the stream, and come once")
@@ -68,6 +94,7 @@ def _announcement(said: pb.CreateDebtUploadRequest) -> Announcement:
             said.reject_percent if said.HasField("reject_percent") else None,
         ),
         profile=said.profile,
+        tus_metadata=said.tus_metadata,
         declared=Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language),
     )
 
@@ -88,6 +115,7 @@ def _upload(found: AnnouncedUpload, url: str = "") -> pb.DebtUpload:
         received=found.received,
         filename=found.said.filename,
         error=found.error,
+        tus_metadata=found.said.tus_metadata,
         create_time=timestamp(found.create_time),
         expire_time=timestamp(found.expire_time),
     )

@@ -1,14 +1,15 @@
-"""Announced debt files in memory (the port `UploadStore`): for tests and experiments."""
+"""Announced debt files in memory (the ports `UploadStore` and `UploadPartStore`): for tests and experiments."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.chassis.ids import new_id
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.application.debts.announced_ports import OpenLimits
+from services.ingestion.application.debts.announced_ports import Claim, OpenLimits
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadState, UploadWay
 from services.ingestion.domain.debts.errors import TooManyUploads
-from services.ingestion.domain.debts.upload_errors import UploadEnded, UploadExpired
+from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnded, UploadExpired, UploadOffset
 from services.ingestion.domain.errors import ResourceNotFound
 
 _TAKEN_WITHIN = timedelta(minutes=1)
@@ -22,6 +23,10 @@ class MemoryUploads:
         self.tables = tables or DebtTables()
         self._uploads: dict[str, AnnouncedUpload] = {}
         self._ended: dict[str, datetime] = {}
+        self._parts: dict[str, dict[int, bytes]] = {}
+        self._writers: dict[str, str] = {}
+        self._workers: dict[str, tuple[str, datetime]] = {}
+        self._attempts: dict[str, int] = {}
 
     async def create(
         self, by: str, way: UploadWay, said: Announcement, life: timedelta, limits: OpenLimits
@@ -32,6 +37,10 @@ class MemoryUploads:
             raise TooManyUploads(limits.of_caller)
         if len(is_open) >= limits.of_all:
             raise TooManyUploads(limits.of_all)
+        here = {UploadState.OPEN, UploadState.WHOLE}
+        parted = [one for one in self._uploads.values() if one.way is UploadWay.RESUMABLE and one.state in here]
+        if way is UploadWay.RESUMABLE and sum(one.said.size for one in parted) + said.size > limits.stored:
+            raise StorageFull(limits.stored)
         made = AnnouncedUpload(
             id=new_id(),
             by=by,
@@ -67,11 +76,11 @@ class MemoryUploads:
     async def fail(self, upload_id: str, error: str) -> None:
         found = self._uploads.get(upload_id)
         if found is not None and upload_id not in self.tables.files:
-            self._uploads[upload_id] = replace(found, state=UploadState.FAILED, error=error)
+            self._end(found, UploadState.FAILED, error)
 
     async def cancel(self, upload_id: str, error: str) -> AnnouncedUpload:
         found = await self.get(upload_id)
-        if found.state is UploadState.OPEN:
+        if found.state is UploadState.OPEN or (found.state is UploadState.WHOLE and not self._worked_on(upload_id)):
             return self._end(found, UploadState.CANCELLED, error)
         if found.state is not UploadState.CANCELLED:
             raise UploadEnded(found.id, found.state.value)
@@ -83,7 +92,7 @@ class MemoryUploads:
             if one.state is UploadState.OPEN and one.expire_time <= now:
                 self._end(one, UploadState.EXPIRED, "the bytes did not come in time")
                 expired += 1
-            elif one.state is UploadState.ENDED and self._ended[one.id] < now - _TAKEN_WITHIN:
+            elif one.way is UploadWay.SIGNED_URL and self._ended.get(one.id, now) < now - _TAKEN_WITHIN:
                 await self.give_back(one.id)
             if one.state is not UploadState.OPEN and self._ended[one.id] < now - _REMEMBERED:
                 self._uploads.pop(one.id, None)
@@ -92,4 +101,74 @@ class MemoryUploads:
     def _end(self, upload: AnnouncedUpload, state: UploadState, error: str = "") -> AnnouncedUpload:
         self._ended[upload.id] = self.tables.now()
         self._uploads[upload.id] = replace(upload, state=state, error=error)
+        self._parts.pop(upload.id, None)
         return self._uploads[upload.id]
+
+    async def attach(self, upload_id: str, offset: int) -> str:
+        found = await self.get(upload_id)
+        if found.state is not UploadState.OPEN and found.state is not UploadState.EXPIRED:
+            raise UploadEnded(found.id, found.state.value)
+        if found.state is UploadState.OPEN and found.received != offset:
+            raise UploadOffset(found.id, found.received)
+        if found.state is UploadState.EXPIRED or found.expire_time <= self.tables.now():
+            raise UploadExpired(found.id)
+        parts = self._parts.setdefault(upload_id, {})
+        self._parts[upload_id] = {start: part for start, part in parts.items() if start < offset}
+        self._writers[upload_id] = new_id()
+        return self._writers[upload_id]
+
+    async def append(self, upload_id: str, writer: str, start: int, part: bytes, *, keep: bool) -> None:
+        found = await self.get(upload_id)
+        if self._writers.get(upload_id) != writer or found.state is not UploadState.OPEN:
+            raise UploadOffset(found.id, found.received)
+        self._parts[upload_id][start] = part
+        if keep:
+            await self.keep(upload_id, writer, start + len(part))
+
+    async def keep(self, upload_id: str, writer: str, received: int) -> AnnouncedUpload:
+        found = await self.get(upload_id)
+        if self._writers.get(upload_id) == writer and found.state is UploadState.OPEN:
+            whole = received == found.said.size
+            found = replace(found, received=received, state=UploadState.WHOLE if whole else found.state)
+            self._uploads[upload_id] = found
+            self._ended[upload_id] = self.tables.now()
+        if found.received != received:
+            raise UploadOffset(found.id, found.received)
+        return found
+
+    async def content(self, upload_id: str) -> AsyncGenerator[bytes]:
+        received = (await self.get(upload_id)).received
+        parts = self._parts.get(upload_id, {})
+        for start in sorted(parts):
+            if start < received:
+                yield parts[start]
+
+    async def claim(self, worker: str, lease: timedelta) -> Claim | None:
+        whole = [one for one in self._uploads.values() if one.state is UploadState.WHOLE]
+        for one in sorted(whole, key=lambda one: self._ended[one.id]):
+            if not self._worked_on(one.id):
+                self._workers[one.id] = worker, self.tables.now() + lease
+                self._attempts[one.id] = self._attempts.get(one.id, 0) + 1
+                return Claim(one, worker, self._attempts[one.id])
+        return None
+
+    async def renew(self, claim: Claim, lease: timedelta) -> bool:
+        if mine := self._mine(claim):
+            self._workers[claim.upload.id] = claim.worker, self.tables.now() + lease
+        return mine
+
+    async def release(self, claim: Claim, after: timedelta, *, counted: bool) -> None:
+        if self._mine(claim):
+            self._workers[claim.upload.id] = "", self.tables.now() + after
+            self._attempts[claim.upload.id] -= not counted
+
+    async def end(self, claim: Claim) -> None:
+        if self._mine(claim):
+            self._end(self._uploads[claim.upload.id], UploadState.ENDED)
+
+    def _mine(self, claim: Claim) -> bool:
+        upload = self._uploads[claim.upload.id]
+        return upload.state is UploadState.WHOLE and self._workers[upload.id][0] == claim.worker
+
+    def _worked_on(self, upload_id: str) -> bool:
+        return upload_id in self._workers and self._workers[upload_id][1] >= self.tables.now()

@@ -12,10 +12,10 @@ from services.ingestion.adapters.postgres.debt_rows import file_uuid
 from services.ingestion.application.debts.announced_ports import OpenLimits
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadState, UploadWay
 from services.ingestion.domain.debts.errors import TooManyUploads
-from services.ingestion.domain.debts.upload_errors import UploadEnded, UploadExpired
+from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnded, UploadExpired
 from services.ingestion.domain.errors import ResourceNotFound
 
-_COLUMNS: Final = "id, by, way, state, said, received, error, create_time, expire_time"
+UPLOAD_COLUMNS: Final = "id, by, way, state, said, received, error, create_time, expire_time"
 _KIND: Final = "debt upload"
 _NO_FILE: Final = "NOT EXISTS (SELECT FROM debt_files f WHERE f.id = u.id)"
 _NOT_IN_TIME: Final = "the bytes did not come in time"
@@ -33,13 +33,13 @@ class PostgresUploads:
     async def create(
         self, by: str, way: UploadWay, said: Announcement, life: timedelta, limits: OpenLimits
     ) -> AnnouncedUpload:
-        """Raises TooManyUploads."""
+        """Raises TooManyUploads and StorageFull."""
         async with self._database.transaction() as connection:
-            await _check_open(connection, by, limits)
+            await _check_open(connection, by, way, said.size, limits)
             row = await connection.fetchrow(
                 f"""
                 INSERT INTO debt_uploads (id, by, way, said, size, expire_time)
-                VALUES ($1, $2, $3, $4, $5, now() + $6) RETURNING {_COLUMNS}
+                VALUES ($1, $2, $3, $4, $5, now() + $6) RETURNING {UPLOAD_COLUMNS}
                 """,
                 new_id(),
                 by,
@@ -49,15 +49,17 @@ class PostgresUploads:
                 life,
             )
         assert row is not None
-        return _upload(row)
+        return upload_of(row)
 
     async def get(self, upload_id: str) -> AnnouncedUpload:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM debt_uploads WHERE id = $1", file_uuid(upload_id))
+            row = await connection.fetchrow(
+                f"SELECT {UPLOAD_COLUMNS} FROM debt_uploads WHERE id = $1", file_uuid(upload_id)
+            )
         if row is None:
             raise ResourceNotFound(_KIND, upload_id)
-        return _upload(row)
+        return upload_of(row)
 
     async def take(self, upload_id: str) -> AnnouncedUpload:
         """Raises ResourceNotFound, UploadExpired, UploadEnded."""
@@ -65,13 +67,13 @@ class PostgresUploads:
             row = await connection.fetchrow(
                 f"""
                 UPDATE debt_uploads SET state = 'ENDED', end_time = now()
-                WHERE id = $1 AND state = 'OPEN' AND expire_time > now() RETURNING {_COLUMNS}
+                WHERE id = $1 AND state = 'OPEN' AND expire_time > now() RETURNING {UPLOAD_COLUMNS}
                 """,
                 file_uuid(upload_id),
             )
         if row is None:
-            raise _refusal(await self.get(upload_id))
-        return _upload(row)
+            raise refusal(await self.get(upload_id))
+        return upload_of(row)
 
     async def give_back(self, upload_id: str) -> None:
         """See the port."""
@@ -95,16 +97,19 @@ class PostgresUploads:
 
     async def cancel(self, upload_id: str, error: str) -> AnnouncedUpload:
         """Raises ResourceNotFound and UploadEnded."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 f"""
                 UPDATE debt_uploads SET state = 'CANCELLED', error = $2, end_time = now()
-                WHERE id = $1 AND state = 'OPEN' RETURNING {_COLUMNS}
+                WHERE id = $1
+                  AND (state = 'OPEN' OR state = 'WHOLE' AND coalesce(lease_until, '-infinity') < now())
+                RETURNING {UPLOAD_COLUMNS}
                 """,
                 file_uuid(upload_id),
                 error,
             )
-        found = _upload(row) if row else await self.get(upload_id)
+            await remove_parts(connection, upload_id)
+        found = upload_of(row) if row else await self.get(upload_id)
         if found.state is not UploadState.CANCELLED:
             raise UploadEnded(found.id, found.state.value)
         return found
@@ -122,17 +127,29 @@ class PostgresUploads:
             await connection.execute(
                 f"""
                 UPDATE debt_uploads u SET state = 'OPEN', end_time = NULL
-                WHERE state = 'ENDED' AND end_time < now() - $1::interval AND {_NO_FILE}
+                WHERE state = 'ENDED' AND way = 'SIGNED_URL' AND end_time < now() - $1::interval AND {_NO_FILE}
                 """,
                 _TAKEN_WITHIN,
             )
+            await remove_parts(connection)
             await connection.execute(
                 "DELETE FROM debt_uploads WHERE end_time < now() - $1::interval AND state <> 'WHOLE'", _REMEMBERED
             )
         return len(expired)
 
 
-async def _check_open(connection: Connection, by: str, limits: OpenLimits) -> None:
+async def remove_parts(connection: Connection, upload_id: str = "") -> None:
+    """Removes what came of uploads that are over, or of this one if it is."""
+    await connection.execute(
+        """
+        DELETE FROM debt_upload_parts p USING debt_uploads u
+        WHERE p.upload = u.id AND u.state NOT IN ('OPEN', 'WHOLE') AND ($1::uuid IS NULL OR u.id = $1)
+        """,
+        file_uuid(upload_id),
+    )
+
+
+async def _check_open(connection: Connection, by: str, way: UploadWay, size: int, limits: OpenLimits) -> None:
     await connection.execute(_ONE_COUNTS)
     row = await connection.fetchrow(
         """
@@ -146,15 +163,22 @@ async def _check_open(connection: Connection, by: str, limits: OpenLimits) -> No
         raise TooManyUploads(limits.of_caller)
     if row["of_all"] >= limits.of_all:
         raise TooManyUploads(limits.of_all)
+    stored = await connection.fetchval(
+        "SELECT sum(size) FROM debt_uploads WHERE state IN ('OPEN', 'WHOLE') AND way = 'RESUMABLE'"
+    )
+    if way is UploadWay.RESUMABLE and (stored or 0) + size > limits.stored:
+        raise StorageFull(limits.stored)
 
 
-def _refusal(upload: AnnouncedUpload) -> UploadExpired | UploadEnded:
+def refusal(upload: AnnouncedUpload) -> UploadExpired | UploadEnded:
+    """Why nothing is taken for it."""
     if upload.state in {UploadState.OPEN, UploadState.EXPIRED}:
         return UploadExpired(upload.id)
     return UploadEnded(upload.id, upload.state.value)
 
 
-def _upload(row: asyncpg.Record) -> AnnouncedUpload:
+def upload_of(row: asyncpg.Record) -> AnnouncedUpload:
+    """Of a row with UPLOAD_COLUMNS."""
     return AnnouncedUpload(
         id=str(row["id"]),
         by=row["by"],

@@ -28,10 +28,11 @@ _KIND = "debt upload"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncedOptions:
-    """`ttl`, `max_ttl`: how long an upload is open. `max_file`: bytes of a file. `public_url`: where people reach the
-    edge."""
+    """`ttl`, `resumable_ttl` (of those that come in parts), `max_ttl`: how long an upload is open. `max_file`: bytes of
+    a file. `public_url`: where people reach the edge."""
 
     ttl: timedelta = timedelta(hours=1)
+    resumable_ttl: timedelta = timedelta(days=1)
     max_ttl: timedelta = timedelta(days=7)
     max_file: int = 2 * 1024**3
     limits: OpenLimits = field(default_factory=OpenLimits)
@@ -63,14 +64,18 @@ class AnnouncedUploads:
 
     async def create(self, said: Announcement, way: UploadWay, life: timedelta) -> tuple[AnnouncedUpload, str]:
         """The upload, open for so long (0: as usual), and the URL that its content goes to. Raises TooLarge,
-        ConventionsInvalid, ResourceNotFound about the profile, and TooManyUploads."""
+        ConventionsInvalid, ResourceNotFound about the profile, TooManyUploads, and StorageFull."""
         options = self._options
         if said.size > options.max_file:
             raise TooLarge(f"the file is larger than {options.max_file} bytes", limit=str(options.max_file))
         await self._profiles.dialect(said.profile, said.declared, currency="", due_from=date.min, due_to=date.max)
-        life = min(life or options.ttl, options.max_ttl)
+        usual = options.resumable_ttl if way is UploadWay.RESUMABLE else options.ttl
+        signer = None if way is UploadWay.RESUMABLE else self._signer()
+        life = min(life or usual, options.max_ttl)
         made = await self._store.create(principal.current().subject, way, said, life, options.limits)
-        return made, self._signer().mint(UUID(made.id).bytes, made.expire_time, options.public_url)
+        if signer is None:
+            return made, f"{options.public_url.rstrip('/')}/v1/debtUploads/{made.id}"
+        return made, signer.mint(UUID(made.id).bytes, made.expire_time, options.public_url)
 
     async def get(self, upload_id: str) -> AnnouncedUpload:
         """Raises ResourceNotFound, also for one of another caller."""
@@ -93,7 +98,7 @@ class AnnouncedUploads:
         taken = await self._store.take(upload_id)
         try:
             async with aclosing(verified(taken.said, pieces)) as content:
-                return await self._uploads.upload(_upload(taken.said, taken.id), content)
+                return await self._uploads.upload(upload_of(taken.said, taken.id), content)
         except (TooManyUploads, UploadBroken):
             await self._store.give_back(taken.id)
             raise
@@ -125,5 +130,5 @@ class AnnouncedUploads:
         return self._urls
 
 
-def _upload(said: Announcement, file_id: str = "") -> Upload:
+def upload_of(said: Announcement, file_id: str = "") -> Upload:
     return Upload(said.filename, said.dry_run, said.reject_limit, said.profile, said.declared, file_id)

@@ -9,7 +9,7 @@ from services.chassis.errors import Unavailable
 from services.chassis.paging import Page, PageTokens, fetch_page, page_limit
 from services.ingestion.application.debts.announced_ports import UploadStore
 from services.ingestion.application.debts.ports import DebtFileStore, DebtStore
-from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, FileState, Reject
+from services.ingestion.domain.debts.debt_file import Debt, DebtFile, DebtFilter, FileFilter, Reject
 from services.ingestion.domain.debts.mendable_rejects import MendableRejects
 from services.ingestion.domain.errors import InvalidField, ResourceNotFound
 
@@ -41,9 +41,13 @@ class DebtFiles:
         """Stops a file that is received or processed; what is registered stays. Raises ResourceNotFound, and
         DebtFileState when it has ended otherwise than by this."""
         why = f"cancelled by {principal.current().subject}"
-        if (await self.get(file_id)).state is FileState.EXPECTED:
-            return (await self._announced.cancel(file_id, why)).as_debt_file()
-        return await self._store.cancel(file_id, why)
+        try:
+            return await self._store.cancel(file_id, why)
+        except ResourceNotFound as unknown:
+            try:
+                return (await self._announced.cancel(file_id, why)).as_debt_file()
+            except ResourceNotFound:
+                raise unknown from None
 
     async def list(self, wanted: FileFilter, size: int, token: str, number: int) -> tuple[Page[DebtFile], int]:
         """A page, newest first, after `token` or with `number` (from 1; 0: none), and how many files there are. Raises

@@ -115,8 +115,7 @@ class Registration:
             await self.check_cancelled(run, error)
             passing = isinstance(error, Unavailable | Aborted | asyncio.CancelledError)
             if job.kept and passing and not isinstance(error, LeaseLost):
-                with suppress(DomainError):
-                    await _uncancelled(self._store.release(run))
+                await self.release(run)
                 raise UploadInterrupted(run.file_id, seen.rows) from error
             why = f" ({reason})" if (reason := why_of(error)) else ""
             await self.fail(run, f"processing broke off after row {seen.rows}{why}; {_SEND_AGAIN}")
@@ -127,6 +126,11 @@ class Registration:
         for outcome in ("accepted", "duplicates", "rejected"):
             metrics.ROWS.labels(outcome).inc(getattr(file.counts, outcome))
         return file
+
+    async def release(self, run: Run) -> None:
+        """Another run may go on at once. Where the store is away the lease runs out."""
+        with suppress(DomainError):
+            await _uncancelled(self._store.release(run))
 
     async def _pass(self, writer: RowWriter, job: Job, begun: Progress) -> AsyncGenerator[Counts]:
         """Gives every block behind what is begun to `writer`, and the counts so far after each. While one is being

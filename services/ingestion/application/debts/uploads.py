@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeAlias, TypeVar
 
-from services.chassis.errors import DomainError
+from services.chassis.errors import DomainError, Unavailable
 from services.chassis.ids import new_id
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts import metrics
@@ -139,12 +139,16 @@ class DebtUploads:
                     limit=upload.reject_limit or self._options.reject_limit,
                     dialect=dialect.key,
                 )
-                job = replace(job, kept=await _threaded(self._directory.keep, text.file, run.file_id, job.note()))
+                kept = await _threaded(self._directory.keep, text.file, run.file_id, job.note())
+                job = replace(job, kept=kept or upload.resumable)
                 stack.push_async_exit(self._remover(run.file_id))
                 form = TextForm(text.layout.header, text.layout.delimiter, text.line_end)
                 earlier = await self._store.begin(run, text.received, text.sha256, form, resumable=job.kept)
             except (Exception, asyncio.CancelledError) as error:
                 await self._registration.check_cancelled(run, error)
+                if upload.resumable and isinstance(error, Unavailable | asyncio.CancelledError):
+                    await self._registration.release(run)
+                    raise
                 broken = f"the upload broke off at byte {pace.received}; nothing was registered, send the file again"
                 await self._registration.fail(run, why_of(error) or broken, received=pace.received)
                 raise

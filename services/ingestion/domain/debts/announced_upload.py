@@ -24,12 +24,14 @@ class UploadWay(enum.Enum):
     """How the bytes of an announced file come."""
 
     SIGNED_URL = "SIGNED_URL"
+    RESUMABLE = "RESUMABLE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
     """What a caller says of a file to come. `size` in bytes; `sha256` is hexadecimal in lower case; it and
-    `content_type` are empty where they do not matter. The rest is as for a file that comes at once."""
+    `content_type` are empty where they do not matter. `tus_metadata`: the same as the tus protocol writes it, where it
+    came so. The rest is as for a file that comes at once."""
 
     filename: str
     size: int
@@ -39,6 +41,7 @@ class Announcement:
     reject_limit: RejectLimit = NO_LIMIT
     profile: str = ""
     declared: Declared = field(default_factory=Declared)
+    tus_metadata: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
 """What can be wrong with an announced debt file, with the reasons of the contract's `ErrorReason`."""
 
-from services.chassis.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from datetime import timedelta
+
+from services.chassis.errors import Aborted, FailedPrecondition, FieldViolation, InvalidArgument, ResourceExhausted
 
 
 class UploadExpired(FailedPrecondition):
@@ -34,6 +36,43 @@ class UploadMismatch(InvalidArgument):
         super().__init__(
             violations=[FieldViolation(field, rule, self.reason)],
             metadata={"expected": str(expected), "found": str(found)},
+        )
+
+
+class UploadOffset(Aborted):
+    """Bytes are kept up to another offset."""
+
+    reason = "UPLOAD_OFFSET"
+
+    def __init__(self, debt_file: str, offset: int) -> None:
+        super().__init__(
+            f"bytes are kept up to offset {offset}; go on from there",
+            metadata={"debtFile": debt_file, "offset": str(offset)},
+        )
+
+
+class ChecksumMismatch(InvalidArgument):
+    """The bytes that came are not those of the checksum that came with them."""
+
+    reason = "CHECKSUM_MISMATCH"
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(
+            violations=[FieldViolation("checksum", f"{expected} was said, the bytes have {found}", self.reason)],
+            metadata={"expected": expected, "found": found},
+        )
+
+
+class StorageFull(ResourceExhausted):
+    """Files that come in parts take as much room as they may."""
+
+    reason = "TOO_MANY_UPLOADS"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"files that are on their way take {limit} bytes already; announce the file again later",
+            retry_after=timedelta(minutes=1),
+            metadata={"limit": str(limit)},
         )
 
 

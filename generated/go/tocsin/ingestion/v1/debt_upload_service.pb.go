@@ -103,6 +103,8 @@ const (
 	DebtUpload_WAY_UNSPECIFIED DebtUpload_Way = 0
 	// SIGNED_URL: one PUT to `url`, which needs no other credential.
 	DebtUpload_SIGNED_URL DebtUpload_Way = 1
+	// RESUMABLE: in parts, by the tus protocol (`PATCH` of `url`, with the caller's token) or by AppendDebtUpload.
+	DebtUpload_RESUMABLE DebtUpload_Way = 2
 )
 
 // Enum value maps for DebtUpload_Way.
@@ -110,10 +112,12 @@ var (
 	DebtUpload_Way_name = map[int32]string{
 		0: "WAY_UNSPECIFIED",
 		1: "SIGNED_URL",
+		2: "RESUMABLE",
 	}
 	DebtUpload_Way_value = map[string]int32{
 		"WAY_UNSPECIFIED": 0,
 		"SIGNED_URL":      1,
+		"RESUMABLE":       2,
 	}
 )
 
@@ -144,6 +148,63 @@ func (DebtUpload_Way) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{0, 1}
 }
 
+// ChecksumAlgorithm of the bytes of one stream.
+type AppendDebtUploadRequest_ChecksumAlgorithm int32
+
+const (
+	// CHECKSUM_ALGORITHM_UNSPECIFIED: there is no checksum.
+	AppendDebtUploadRequest_CHECKSUM_ALGORITHM_UNSPECIFIED AppendDebtUploadRequest_ChecksumAlgorithm = 0
+	// SHA1, which the tus protocol asks for.
+	AppendDebtUploadRequest_SHA1 AppendDebtUploadRequest_ChecksumAlgorithm = 1
+	// SHA256.
+	AppendDebtUploadRequest_SHA256 AppendDebtUploadRequest_ChecksumAlgorithm = 2
+	// MD5.
+	AppendDebtUploadRequest_MD5 AppendDebtUploadRequest_ChecksumAlgorithm = 3
+)
+
+// Enum value maps for AppendDebtUploadRequest_ChecksumAlgorithm.
+var (
+	AppendDebtUploadRequest_ChecksumAlgorithm_name = map[int32]string{
+		0: "CHECKSUM_ALGORITHM_UNSPECIFIED",
+		1: "SHA1",
+		2: "SHA256",
+		3: "MD5",
+	}
+	AppendDebtUploadRequest_ChecksumAlgorithm_value = map[string]int32{
+		"CHECKSUM_ALGORITHM_UNSPECIFIED": 0,
+		"SHA1":                           1,
+		"SHA256":                         2,
+		"MD5":                            3,
+	}
+)
+
+func (x AppendDebtUploadRequest_ChecksumAlgorithm) Enum() *AppendDebtUploadRequest_ChecksumAlgorithm {
+	p := new(AppendDebtUploadRequest_ChecksumAlgorithm)
+	*p = x
+	return p
+}
+
+func (x AppendDebtUploadRequest_ChecksumAlgorithm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AppendDebtUploadRequest_ChecksumAlgorithm) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_enumTypes[2].Descriptor()
+}
+
+func (AppendDebtUploadRequest_ChecksumAlgorithm) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_debt_upload_service_proto_enumTypes[2]
+}
+
+func (x AppendDebtUploadRequest_ChecksumAlgorithm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AppendDebtUploadRequest_ChecksumAlgorithm.Descriptor instead.
+func (AppendDebtUploadRequest_ChecksumAlgorithm) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{3, 0}
+}
+
 // DebtUpload is a debt file that is announced.
 type DebtUpload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -154,7 +215,7 @@ type DebtUpload struct {
 	// way that the bytes come.
 	Way DebtUpload_Way `protobuf:"varint,3,opt,name=way,proto3,enum=tocsin.ingestion.v1.DebtUpload_Way" json:"way,omitempty"`
 	// url to which the bytes go; without an origin where the deployment has no public URL: it is at the address of the API then.
-	// It is a secret; only CreateDebtUpload tells it.
+	// That of a signed URL is a secret; only CreateDebtUpload tells it.
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	// content_type that the bytes must come with; empty for any.
 	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
@@ -171,7 +232,9 @@ type DebtUpload struct {
 	// create_time is when it was announced.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// expire_time is by when the bytes must have come.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// tus_metadata as the client of the tus protocol gave it; empty otherwise.
+	TusMetadata   string `protobuf:"bytes,13,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +353,13 @@ func (x *DebtUpload) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *DebtUpload) GetTusMetadata() string {
+	if x != nil {
+		return x.TusMetadata
+	}
+	return ""
+}
+
 // CreateDebtUploadRequest announces a file.
 type CreateDebtUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -321,7 +391,9 @@ type CreateDebtUploadRequest struct {
 	// currency (ISO 4217) of rows that name none.
 	Currency string `protobuf:"bytes,13,opt,name=currency,proto3" json:"currency,omitempty"`
 	// language (BCP 47) of debtors whose row names none.
-	Language      string `protobuf:"bytes,14,opt,name=language,proto3" json:"language,omitempty"`
+	Language string `protobuf:"bytes,14,opt,name=language,proto3" json:"language,omitempty"`
+	// tus_metadata is kept for clients of the tus protocol, which ask for it again; what it says must stand in the other fields.
+	TusMetadata   string `protobuf:"bytes,15,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +526,13 @@ func (x *CreateDebtUploadRequest) GetLanguage() string {
 	return ""
 }
 
+func (x *CreateDebtUploadRequest) GetTusMetadata() string {
+	if x != nil {
+		return x.TusMetadata
+	}
+	return ""
+}
+
 // PutDebtUploadRequest is a part of the content: first the head, then chunks.
 type PutDebtUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -541,6 +620,93 @@ func (*PutDebtUploadRequest_Head_) isPutDebtUploadRequest_Part() {}
 
 func (*PutDebtUploadRequest_Chunk) isPutDebtUploadRequest_Part() {}
 
+// AppendDebtUploadRequest is a part of the content: first the head, then chunks.
+type AppendDebtUploadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// part of the content.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*AppendDebtUploadRequest_Head_
+	//	*AppendDebtUploadRequest_Chunk
+	Part          isAppendDebtUploadRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendDebtUploadRequest) Reset() {
+	*x = AppendDebtUploadRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendDebtUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendDebtUploadRequest) ProtoMessage() {}
+
+func (x *AppendDebtUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendDebtUploadRequest.ProtoReflect.Descriptor instead.
+func (*AppendDebtUploadRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AppendDebtUploadRequest) GetPart() isAppendDebtUploadRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *AppendDebtUploadRequest) GetHead() *AppendDebtUploadRequest_Head {
+	if x != nil {
+		if x, ok := x.Part.(*AppendDebtUploadRequest_Head_); ok {
+			return x.Head
+		}
+	}
+	return nil
+}
+
+func (x *AppendDebtUploadRequest) GetChunk() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*AppendDebtUploadRequest_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+type isAppendDebtUploadRequest_Part interface {
+	isAppendDebtUploadRequest_Part()
+}
+
+type AppendDebtUploadRequest_Head_ struct {
+	// head, as the first message.
+	Head *AppendDebtUploadRequest_Head `protobuf:"bytes,1,opt,name=head,proto3,oneof"`
+}
+
+type AppendDebtUploadRequest_Chunk struct {
+	// chunk of the content, at most 1 MiB.
+	Chunk []byte `protobuf:"bytes,2,opt,name=chunk,proto3,oneof"`
+}
+
+func (*AppendDebtUploadRequest_Head_) isAppendDebtUploadRequest_Part() {}
+
+func (*AppendDebtUploadRequest_Chunk) isAppendDebtUploadRequest_Part() {}
+
 // GetDebtUploadRequest names an upload.
 type GetDebtUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -552,7 +718,7 @@ type GetDebtUploadRequest struct {
 
 func (x *GetDebtUploadRequest) Reset() {
 	*x = GetDebtUploadRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +730,7 @@ func (x *GetDebtUploadRequest) String() string {
 func (*GetDebtUploadRequest) ProtoMessage() {}
 
 func (x *GetDebtUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +743,7 @@ func (x *GetDebtUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtUploadRequest.ProtoReflect.Descriptor instead.
 func (*GetDebtUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetDebtUploadRequest) GetId() string {
@@ -598,7 +764,7 @@ type DeleteDebtUploadRequest struct {
 
 func (x *DeleteDebtUploadRequest) Reset() {
 	*x = DeleteDebtUploadRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +776,7 @@ func (x *DeleteDebtUploadRequest) String() string {
 func (*DeleteDebtUploadRequest) ProtoMessage() {}
 
 func (x *DeleteDebtUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +789,7 @@ func (x *DeleteDebtUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDebtUploadRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDebtUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeleteDebtUploadRequest) GetId() string {
@@ -648,7 +814,7 @@ type PutDebtUploadRequest_Head struct {
 
 func (x *PutDebtUploadRequest_Head) Reset() {
 	*x = PutDebtUploadRequest_Head{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +826,7 @@ func (x *PutDebtUploadRequest_Head) String() string {
 func (*PutDebtUploadRequest_Head) ProtoMessage() {}
 
 func (x *PutDebtUploadRequest_Head) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,11 +863,93 @@ func (x *PutDebtUploadRequest_Head) GetSize() int64 {
 	return 0
 }
 
+// Head of the content.
+type AppendDebtUploadRequest_Head struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the upload.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// offset of the first byte.
+	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// checksum_algorithm of the checksum, if there is one.
+	ChecksumAlgorithm AppendDebtUploadRequest_ChecksumAlgorithm `protobuf:"varint,3,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3,enum=tocsin.ingestion.v1.AppendDebtUploadRequest_ChecksumAlgorithm" json:"checksum_algorithm,omitempty"`
+	// checksum of the bytes of this stream.
+	Checksum []byte `protobuf:"bytes,4,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// size of the content of this stream, where it is known beforehand.
+	Size          *int64 `protobuf:"varint,5,opt,name=size,proto3,oneof" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendDebtUploadRequest_Head) Reset() {
+	*x = AppendDebtUploadRequest_Head{}
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendDebtUploadRequest_Head) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendDebtUploadRequest_Head) ProtoMessage() {}
+
+func (x *AppendDebtUploadRequest_Head) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendDebtUploadRequest_Head.ProtoReflect.Descriptor instead.
+func (*AppendDebtUploadRequest_Head) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *AppendDebtUploadRequest_Head) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AppendDebtUploadRequest_Head) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *AppendDebtUploadRequest_Head) GetChecksumAlgorithm() AppendDebtUploadRequest_ChecksumAlgorithm {
+	if x != nil {
+		return x.ChecksumAlgorithm
+	}
+	return AppendDebtUploadRequest_CHECKSUM_ALGORITHM_UNSPECIFIED
+}
+
+func (x *AppendDebtUploadRequest_Head) GetChecksum() []byte {
+	if x != nil {
+		return x.Checksum
+	}
+	return nil
+}
+
+func (x *AppendDebtUploadRequest_Head) GetSize() int64 {
+	if x != nil && x.Size != nil {
+		return *x.Size
+	}
+	return 0
+}
+
 var File_tocsin_ingestion_v1_debt_upload_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\n" +
-	"-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xcd\x04\n" +
+	"-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xff\x04\n" +
 	"\n" +
 	"DebtUpload\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
@@ -718,7 +966,8 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vexpire_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"f\n" +
+	"expireTime\x12!\n" +
+	"\ftus_metadata\x18\r \x01(\tR\vtusMetadata\"f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04OPEN\x10\x01\x12\t\n" +
@@ -727,11 +976,12 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\aEXPIRED\x10\x04\x12\r\n" +
 	"\tCANCELLED\x10\x05\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x06\"*\n" +
+	"\x06FAILED\x10\x06\"9\n" +
 	"\x03Way\x12\x13\n" +
 	"\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
-	"SIGNED_URL\x10\x01\"\xf5\x05\n" +
+	"SIGNED_URL\x10\x01\x12\r\n" +
+	"\tRESUMABLE\x10\x02\"\xa6\x06\n" +
 	"\x17CreateDebtUploadRequest\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x1f\n" +
 	"\x04size\x18\x02 \x01(\x03B\v\xe2A\x01\x02\xbaH\x04\"\x02 \x00R\x04size\x123\n" +
@@ -747,7 +997,8 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\acharset\x18\v \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
 	"\x06locale\x18\f \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
 	"\bcurrency\x18\r \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
-	"\blanguage\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguageB\x0f\n" +
+	"\blanguage\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12/\n" +
+	"\ftus_metadata\x18\x0f \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\x80 R\vtusMetadataB\x0f\n" +
 	"\r_reject_limitB\x11\n" +
 	"\x0f_reject_percent\"\x95\x02\n" +
 	"\x14PutDebtUploadRequest\x12D\n" +
@@ -758,15 +1009,34 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\fcontent_type\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\vcontentType\x12 \n" +
 	"\x04size\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\x04size\x88\x01\x01B\a\n" +
 	"\x05_sizeB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"\xfe\x03\n" +
+	"\x17AppendDebtUploadRequest\x12G\n" +
+	"\x04head\x18\x01 \x01(\v21.tocsin.ingestion.v1.AppendDebtUploadRequest.HeadH\x00R\x04head\x12!\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\x8f\x02\n" +
+	"\x04Head\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12\x1f\n" +
+	"\x06offset\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06offset\x12w\n" +
+	"\x12checksum_algorithm\x18\x03 \x01(\x0e2>.tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithmB\b\xbaH\x05\x82\x01\x02\x10\x01R\x11checksumAlgorithm\x12#\n" +
+	"\bchecksum\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x18@R\bchecksum\x12 \n" +
+	"\x04size\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\x04size\x88\x01\x01B\a\n" +
+	"\x05_size\"V\n" +
+	"\x11ChecksumAlgorithm\x12\"\n" +
+	"\x1eCHECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04SHA1\x10\x01\x12\n" +
+	"\n" +
+	"\x06SHA256\x10\x02\x12\a\n" +
+	"\x03MD5\x10\x03B\r\n" +
 	"\x04part\x12\x05\xbaH\x02\b\x01\"5\n" +
 	"\x14GetDebtUploadRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"8\n" +
 	"\x17DeleteDebtUploadRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xcf\x04\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xc7\x05\n" +
 	"\x11DebtUploadService\x12\x99\x01\n" +
 	"\x10CreateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/debtFiles:createUpload\x12\x83\x01\n" +
-	"\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\x1a\x15/v1/debtFiles:content(\x01\x12\x8d\x01\n" +
+	"\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\x1a\x15/v1/debtFiles:content(\x01\x12v\n" +
+	"\x10AppendDebtUpload\x12,.tocsin.ingestion.v1.AppendDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"\x11\x8a\xb5\x18\r\n" +
+	"\vdebts:write(\x01\x12\x8d\x01\n" +
 	"\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x90\x02\x01\x12\x87\x01\n" +
 	"\x10DeleteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n" +
@@ -785,41 +1055,48 @@ func file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_upload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tocsin_ingestion_v1_debt_upload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_tocsin_ingestion_v1_debt_upload_service_proto_goTypes = []any{
-	(DebtUpload_State)(0),             // 0: tocsin.ingestion.v1.DebtUpload.State
-	(DebtUpload_Way)(0),               // 1: tocsin.ingestion.v1.DebtUpload.Way
-	(*DebtUpload)(nil),                // 2: tocsin.ingestion.v1.DebtUpload
-	(*CreateDebtUploadRequest)(nil),   // 3: tocsin.ingestion.v1.CreateDebtUploadRequest
-	(*PutDebtUploadRequest)(nil),      // 4: tocsin.ingestion.v1.PutDebtUploadRequest
-	(*GetDebtUploadRequest)(nil),      // 5: tocsin.ingestion.v1.GetDebtUploadRequest
-	(*DeleteDebtUploadRequest)(nil),   // 6: tocsin.ingestion.v1.DeleteDebtUploadRequest
-	(*PutDebtUploadRequest_Head)(nil), // 7: tocsin.ingestion.v1.PutDebtUploadRequest.Head
-	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
-	(*DebtFile)(nil),                  // 9: tocsin.ingestion.v1.DebtFile
-	(*emptypb.Empty)(nil),             // 10: google.protobuf.Empty
+	(DebtUpload_State)(0),                          // 0: tocsin.ingestion.v1.DebtUpload.State
+	(DebtUpload_Way)(0),                            // 1: tocsin.ingestion.v1.DebtUpload.Way
+	(AppendDebtUploadRequest_ChecksumAlgorithm)(0), // 2: tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithm
+	(*DebtUpload)(nil),                             // 3: tocsin.ingestion.v1.DebtUpload
+	(*CreateDebtUploadRequest)(nil),                // 4: tocsin.ingestion.v1.CreateDebtUploadRequest
+	(*PutDebtUploadRequest)(nil),                   // 5: tocsin.ingestion.v1.PutDebtUploadRequest
+	(*AppendDebtUploadRequest)(nil),                // 6: tocsin.ingestion.v1.AppendDebtUploadRequest
+	(*GetDebtUploadRequest)(nil),                   // 7: tocsin.ingestion.v1.GetDebtUploadRequest
+	(*DeleteDebtUploadRequest)(nil),                // 8: tocsin.ingestion.v1.DeleteDebtUploadRequest
+	(*PutDebtUploadRequest_Head)(nil),              // 9: tocsin.ingestion.v1.PutDebtUploadRequest.Head
+	(*AppendDebtUploadRequest_Head)(nil),           // 10: tocsin.ingestion.v1.AppendDebtUploadRequest.Head
+	(*timestamppb.Timestamp)(nil),                  // 11: google.protobuf.Timestamp
+	(*DebtFile)(nil),                               // 12: tocsin.ingestion.v1.DebtFile
+	(*emptypb.Empty)(nil),                          // 13: google.protobuf.Empty
 }
 var file_tocsin_ingestion_v1_debt_upload_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.ingestion.v1.DebtUpload.state:type_name -> tocsin.ingestion.v1.DebtUpload.State
 	1,  // 1: tocsin.ingestion.v1.DebtUpload.way:type_name -> tocsin.ingestion.v1.DebtUpload.Way
-	8,  // 2: tocsin.ingestion.v1.DebtUpload.create_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: tocsin.ingestion.v1.DebtUpload.expire_time:type_name -> google.protobuf.Timestamp
+	11, // 2: tocsin.ingestion.v1.DebtUpload.create_time:type_name -> google.protobuf.Timestamp
+	11, // 3: tocsin.ingestion.v1.DebtUpload.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: tocsin.ingestion.v1.CreateDebtUploadRequest.way:type_name -> tocsin.ingestion.v1.DebtUpload.Way
-	7,  // 5: tocsin.ingestion.v1.PutDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.PutDebtUploadRequest.Head
-	3,  // 6: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:input_type -> tocsin.ingestion.v1.CreateDebtUploadRequest
-	4,  // 7: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:input_type -> tocsin.ingestion.v1.PutDebtUploadRequest
-	5,  // 8: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:input_type -> tocsin.ingestion.v1.GetDebtUploadRequest
-	6,  // 9: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:input_type -> tocsin.ingestion.v1.DeleteDebtUploadRequest
-	2,  // 10: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
-	9,  // 11: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:output_type -> tocsin.ingestion.v1.DebtFile
-	2,  // 12: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
-	10, // 13: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:output_type -> google.protobuf.Empty
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	9,  // 5: tocsin.ingestion.v1.PutDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.PutDebtUploadRequest.Head
+	10, // 6: tocsin.ingestion.v1.AppendDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.Head
+	2,  // 7: tocsin.ingestion.v1.AppendDebtUploadRequest.Head.checksum_algorithm:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithm
+	4,  // 8: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:input_type -> tocsin.ingestion.v1.CreateDebtUploadRequest
+	5,  // 9: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:input_type -> tocsin.ingestion.v1.PutDebtUploadRequest
+	6,  // 10: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:input_type -> tocsin.ingestion.v1.AppendDebtUploadRequest
+	7,  // 11: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:input_type -> tocsin.ingestion.v1.GetDebtUploadRequest
+	8,  // 12: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:input_type -> tocsin.ingestion.v1.DeleteDebtUploadRequest
+	3,  // 13: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	12, // 14: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:output_type -> tocsin.ingestion.v1.DebtFile
+	3,  // 15: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	3,  // 16: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	13, // 17: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:output_type -> google.protobuf.Empty
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_upload_service_proto_init() }
@@ -833,14 +1110,19 @@ func file_tocsin_ingestion_v1_debt_upload_service_proto_init() {
 		(*PutDebtUploadRequest_Head_)(nil),
 		(*PutDebtUploadRequest_Chunk)(nil),
 	}
-	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5].OneofWrappers = []any{}
+	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[3].OneofWrappers = []any{
+		(*AppendDebtUploadRequest_Head_)(nil),
+		(*AppendDebtUploadRequest_Chunk)(nil),
+	}
+	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   6,
+			NumEnums:      3,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	DebtUploadService_CreateDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/CreateDebtUpload"
 	DebtUploadService_PutDebtUpload_FullMethodName    = "/tocsin.ingestion.v1.DebtUploadService/PutDebtUpload"
+	DebtUploadService_AppendDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/AppendDebtUpload"
 	DebtUploadService_GetDebtUpload_FullMethodName    = "/tocsin.ingestion.v1.DebtUploadService/GetDebtUpload"
 	DebtUploadService_DeleteDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/DeleteDebtUpload"
 )
@@ -42,6 +43,14 @@ type DebtUploadServiceClient interface {
 	// time is over or the content has come already; INVALID_ARGUMENT (UPLOAD_MISMATCH) when the content is not of the size, the
 	// type or the checksum that were announced: the file is FAILED then, and nothing of it was registered.
 	PutDebtUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutDebtUploadRequest, DebtFile], error)
+	// AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+	// (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+	// its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+	// this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+	// ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+	// were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+	// more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+	AppendDebtUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendDebtUploadRequest, DebtUpload], error)
 	// GetDebtUpload returns an upload of the caller.
 	GetDebtUpload(ctx context.Context, in *GetDebtUploadRequest, opts ...grpc.CallOption) (*DebtUpload, error)
 	// DeleteDebtUpload gives up an upload of the caller whose content has not come yet; what came of it is removed. One that
@@ -80,6 +89,19 @@ func (c *debtUploadServiceClient) PutDebtUpload(ctx context.Context, opts ...grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtUploadService_PutDebtUploadClient = grpc.ClientStreamingClient[PutDebtUploadRequest, DebtFile]
 
+func (c *debtUploadServiceClient) AppendDebtUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendDebtUploadRequest, DebtUpload], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DebtUploadService_ServiceDesc.Streams[1], DebtUploadService_AppendDebtUpload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AppendDebtUploadRequest, DebtUpload]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DebtUploadService_AppendDebtUploadClient = grpc.ClientStreamingClient[AppendDebtUploadRequest, DebtUpload]
+
 func (c *debtUploadServiceClient) GetDebtUpload(ctx context.Context, in *GetDebtUploadRequest, opts ...grpc.CallOption) (*DebtUpload, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DebtUpload)
@@ -116,6 +138,14 @@ type DebtUploadServiceServer interface {
 	// time is over or the content has come already; INVALID_ARGUMENT (UPLOAD_MISMATCH) when the content is not of the size, the
 	// type or the checksum that were announced: the file is FAILED then, and nothing of it was registered.
 	PutDebtUpload(grpc.ClientStreamingServer[PutDebtUploadRequest, DebtFile]) error
+	// AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+	// (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+	// its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+	// this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+	// ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+	// were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+	// more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+	AppendDebtUpload(grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]) error
 	// GetDebtUpload returns an upload of the caller.
 	GetDebtUpload(context.Context, *GetDebtUploadRequest) (*DebtUpload, error)
 	// DeleteDebtUpload gives up an upload of the caller whose content has not come yet; what came of it is removed. One that
@@ -136,6 +166,9 @@ func (UnimplementedDebtUploadServiceServer) CreateDebtUpload(context.Context, *C
 }
 func (UnimplementedDebtUploadServiceServer) PutDebtUpload(grpc.ClientStreamingServer[PutDebtUploadRequest, DebtFile]) error {
 	return status.Error(codes.Unimplemented, "method PutDebtUpload not implemented")
+}
+func (UnimplementedDebtUploadServiceServer) AppendDebtUpload(grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]) error {
+	return status.Error(codes.Unimplemented, "method AppendDebtUpload not implemented")
 }
 func (UnimplementedDebtUploadServiceServer) GetDebtUpload(context.Context, *GetDebtUploadRequest) (*DebtUpload, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDebtUpload not implemented")
@@ -188,6 +221,13 @@ func _DebtUploadService_PutDebtUpload_Handler(srv interface{}, stream grpc.Serve
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtUploadService_PutDebtUploadServer = grpc.ClientStreamingServer[PutDebtUploadRequest, DebtFile]
+
+func _DebtUploadService_AppendDebtUpload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(DebtUploadServiceServer).AppendDebtUpload(&grpc.GenericServerStream[AppendDebtUploadRequest, DebtUpload]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DebtUploadService_AppendDebtUploadServer = grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]
 
 func _DebtUploadService_GetDebtUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDebtUploadRequest)
@@ -249,6 +289,11 @@ var DebtUploadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "PutDebtUpload",
 			Handler:       _DebtUploadService_PutDebtUpload_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "AppendDebtUpload",
+			Handler:       _DebtUploadService_AppendDebtUpload_Handler,
 			ClientStreams: true,
 		},
 	},

@@ -31,7 +31,7 @@ from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xea\x03\n\nDebtUpload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.ingestion.v1.DebtUpload.State\x12\x30\n\x03way\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.Way\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x10\n\x08\x66ilename\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\t\n\x05WHOLE\x10\x02\x12\t\n\x05\x45NDED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"*\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n\nSIGNED_URL\x10\x01\"\xea\x04\n\x17\x43reateDebtUploadRequest\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\x04size\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02 \x00\x12+\n\x06sha256\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^([0-9a-fA-F]{64})?$\x12M\n\x0c\x63ontent_type\x18\x04 \x01(\tB7\xbaH4r220^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$\x12\x1f\n\x0e\x65xpire_seconds\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12:\n\x03way\x18\x06 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.WayB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\"\n\x0creject_limit\x18\x08 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x34\n\x0ereject_percent\x18\t \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1d\n\x07profile\x18\n \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$B\x0f\n\r_reject_limitB\x11\n\x0f_reject_percent\"\xed\x01\n\x14PutDebtUploadRequest\x12>\n\x04head\x18\x01 \x01(\x0b\x32..tocsin.ingestion.v1.PutDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1aj\n\x04Head\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x90\x03\x12\x1e\n\x0c\x63ontent_type\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x1a\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_sizeB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"1\n\x14GetDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"4\n\x17\x44\x65leteDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xcf\x04\n\x11\x44\x65\x62tUploadService\x12\x99\x01\n\x10\x43reateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/debtFiles:createUpload:\x01*\x12\x83\x01\n\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x15/v1/debtFiles:content:\x01*(\x01\x12\x8d\x01\n\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x12\x87\x01\n\x10\x44\x65leteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16*\x14/v1/debtUploads/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8f\x04\n\nDebtUpload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.ingestion.v1.DebtUpload.State\x12\x30\n\x03way\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.Way\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x10\n\x08\x66ilename\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctus_metadata\x18\r \x01(\t\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\t\n\x05WHOLE\x10\x02\x12\t\n\x05\x45NDED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"9\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n\nSIGNED_URL\x10\x01\x12\r\n\tRESUMABLE\x10\x02\"\x8e\x05\n\x17\x43reateDebtUploadRequest\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\x04size\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02 \x00\x12+\n\x06sha256\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^([0-9a-fA-F]{64})?$\x12M\n\x0c\x63ontent_type\x18\x04 \x01(\tB7\xbaH4r220^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$\x12\x1f\n\x0e\x65xpire_seconds\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12:\n\x03way\x18\x06 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.WayB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\"\n\x0creject_limit\x18\x08 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x34\n\x0ereject_percent\x18\t \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1d\n\x07profile\x18\n \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$\x12\"\n\x0ctus_metadata\x18\x0f \x01(\tB\x0c\xbaH\tr\x07\x18\x80 \x98\xb5\x18\x01\x42\x0f\n\r_reject_limitB\x11\n\x0f_reject_percent\"\xed\x01\n\x14PutDebtUploadRequest\x12>\n\x04head\x18\x01 \x01(\x0b\x32..tocsin.ingestion.v1.PutDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1aj\n\x04Head\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x90\x03\x12\x1e\n\x0c\x63ontent_type\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x1a\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_sizeB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xc2\x03\n\x17\x41ppendDebtUploadRequest\x12\x41\n\x04head\x18\x01 \x01(\x0b\x32\x31.tocsin.ingestion.v1.AppendDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\xe0\x01\n\x04Head\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x64\n\x12\x63hecksum_algorithm\x18\x03 \x01(\x0e\x32>.tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithmB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08\x63hecksum\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@\x12\x1a\n\x04size\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_size\"V\n\x11\x43hecksumAlgorithm\x12\"\n\x1e\x43HECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\x08\n\x04SHA1\x10\x01\x12\n\n\x06SHA256\x10\x02\x12\x07\n\x03MD5\x10\x03\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"1\n\x14GetDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"4\n\x17\x44\x65leteDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xc7\x05\n\x11\x44\x65\x62tUploadService\x12\x99\x01\n\x10\x43reateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/debtFiles:createUpload:\x01*\x12\x83\x01\n\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x15/v1/debtFiles:content:\x01*(\x01\x12v\n\x10\x41ppendDebtUpload\x12,.tocsin.ingestion.v1.AppendDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"\x11\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write(\x01\x12\x8d\x01\n\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x12\x87\x01\n\x10\x44\x65leteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16*\x14/v1/debtUploads/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +64,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['currency']._serialized_options = b'\272H\004r\002\030\003'
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['language']._loaded_options = None
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['language']._serialized_options = b'\272H.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$'
+  _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['tus_metadata']._loaded_options = None
+  _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['tus_metadata']._serialized_options = b'\272H\tr\007\030\200 \230\265\030\001'
   _globals['_PUTDEBTUPLOADREQUEST_HEAD'].fields_by_name['token']._loaded_options = None
   _globals['_PUTDEBTUPLOADREQUEST_HEAD'].fields_by_name['token']._serialized_options = b'\342A\001\002\272H\007r\005\020\001\030\220\003'
   _globals['_PUTDEBTUPLOADREQUEST_HEAD'].fields_by_name['content_type']._loaded_options = None
@@ -74,6 +76,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTDEBTUPLOADREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
   _globals['_PUTDEBTUPLOADREQUEST'].fields_by_name['chunk']._loaded_options = None
   _globals['_PUTDEBTUPLOADREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\200\200@'
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['id']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['offset']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['checksum_algorithm']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['checksum_algorithm']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['checksum']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['checksum']._serialized_options = b'\272H\004z\002\030@'
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['size']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_APPENDDEBTUPLOADREQUEST'].oneofs_by_name['part']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
+  _globals['_APPENDDEBTUPLOADREQUEST'].fields_by_name['chunk']._loaded_options = None
+  _globals['_APPENDDEBTUPLOADREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\200\200@'
   _globals['_GETDEBTUPLOADREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTUPLOADREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DELETEDEBTUPLOADREQUEST'].fields_by_name['id']._loaded_options = None
@@ -82,26 +98,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['CreateDebtUpload']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\037\"\032/v1/debtFiles:createUpload:\001*'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['PutDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['PutDebtUpload']._serialized_options = b'\212\265\030\002\020\001\202\323\344\223\002\032\032\025/v1/debtFiles:content:\001*'
+  _globals['_DEBTUPLOADSERVICE'].methods_by_name['AppendDebtUpload']._loaded_options = None
+  _globals['_DEBTUPLOADSERVICE'].methods_by_name['AppendDebtUpload']._serialized_options = b'\212\265\030\r\n\013debts:write'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['GetDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['GetDebtUpload']._serialized_options = b'\220\002\001\212\265\030\r\n\013debts:write\202\323\344\223\002\026\022\024/v1/debtUploads/{id}'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['DeleteDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['DeleteDebtUpload']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\026*\024/v1/debtUploads/{id}'
   _globals['_DEBTUPLOAD']._serialized_start=295
-  _globals['_DEBTUPLOAD']._serialized_end=785
-  _globals['_DEBTUPLOAD_STATE']._serialized_start=639
-  _globals['_DEBTUPLOAD_STATE']._serialized_end=741
-  _globals['_DEBTUPLOAD_WAY']._serialized_start=743
-  _globals['_DEBTUPLOAD_WAY']._serialized_end=785
-  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_start=788
-  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_end=1406
-  _globals['_PUTDEBTUPLOADREQUEST']._serialized_start=1409
-  _globals['_PUTDEBTUPLOADREQUEST']._serialized_end=1646
-  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_start=1525
-  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_end=1631
-  _globals['_GETDEBTUPLOADREQUEST']._serialized_start=1648
-  _globals['_GETDEBTUPLOADREQUEST']._serialized_end=1697
-  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_start=1699
-  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_end=1751
-  _globals['_DEBTUPLOADSERVICE']._serialized_start=1754
-  _globals['_DEBTUPLOADSERVICE']._serialized_end=2345
+  _globals['_DEBTUPLOAD']._serialized_end=822
+  _globals['_DEBTUPLOAD_STATE']._serialized_start=661
+  _globals['_DEBTUPLOAD_STATE']._serialized_end=763
+  _globals['_DEBTUPLOAD_WAY']._serialized_start=765
+  _globals['_DEBTUPLOAD_WAY']._serialized_end=822
+  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_start=825
+  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_end=1479
+  _globals['_PUTDEBTUPLOADREQUEST']._serialized_start=1482
+  _globals['_PUTDEBTUPLOADREQUEST']._serialized_end=1719
+  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_start=1598
+  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_end=1704
+  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_start=1722
+  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_end=2172
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_start=1845
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_end=2069
+  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_start=2071
+  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_end=2157
+  _globals['_GETDEBTUPLOADREQUEST']._serialized_start=2174
+  _globals['_GETDEBTUPLOADREQUEST']._serialized_end=2223
+  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_start=2225
+  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_end=2277
+  _globals['_DEBTUPLOADSERVICE']._serialized_start=2280
+  _globals['_DEBTUPLOADSERVICE']._serialized_end=2991
 # @@protoc_insertion_point(module_scope)

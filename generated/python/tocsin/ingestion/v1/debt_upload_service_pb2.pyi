@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtUpload(_message.Message):
-    __slots__ = ("id", "state", "way", "url", "content_type", "size", "sha256", "received", "filename", "error", "create_time", "expire_time")
+    __slots__ = ("id", "state", "way", "url", "content_type", "size", "sha256", "received", "filename", "error", "create_time", "expire_time", "tus_metadata")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DebtUpload.State]
@@ -37,8 +37,10 @@ class DebtUpload(_message.Message):
         __slots__ = ()
         WAY_UNSPECIFIED: _ClassVar[DebtUpload.Way]
         SIGNED_URL: _ClassVar[DebtUpload.Way]
+        RESUMABLE: _ClassVar[DebtUpload.Way]
     WAY_UNSPECIFIED: DebtUpload.Way
     SIGNED_URL: DebtUpload.Way
+    RESUMABLE: DebtUpload.Way
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     WAY_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +53,7 @@ class DebtUpload(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    TUS_METADATA_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: DebtUpload.State
     way: DebtUpload.Way
@@ -63,10 +66,11 @@ class DebtUpload(_message.Message):
     error: str
     create_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[DebtUpload.State, str]] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., url: _Optional[str] = ..., content_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., received: _Optional[int] = ..., filename: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    tus_metadata: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[DebtUpload.State, str]] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., url: _Optional[str] = ..., content_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., received: _Optional[int] = ..., filename: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tus_metadata: _Optional[str] = ...) -> None: ...
 
 class CreateDebtUploadRequest(_message.Message):
-    __slots__ = ("filename", "size", "sha256", "content_type", "expire_seconds", "way", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language")
+    __slots__ = ("filename", "size", "sha256", "content_type", "expire_seconds", "way", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language", "tus_metadata")
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +85,7 @@ class CreateDebtUploadRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    TUS_METADATA_FIELD_NUMBER: _ClassVar[int]
     filename: str
     size: int
     sha256: str
@@ -95,7 +100,8 @@ class CreateDebtUploadRequest(_message.Message):
     locale: str
     currency: str
     language: str
-    def __init__(self, filename: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ..., expire_seconds: _Optional[int] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+    tus_metadata: str
+    def __init__(self, filename: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ..., expire_seconds: _Optional[int] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., tus_metadata: _Optional[str] = ...) -> None: ...
 
 class PutDebtUploadRequest(_message.Message):
     __slots__ = ("head", "chunk")
@@ -113,6 +119,37 @@ class PutDebtUploadRequest(_message.Message):
     head: PutDebtUploadRequest.Head
     chunk: bytes
     def __init__(self, head: _Optional[_Union[PutDebtUploadRequest.Head, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class AppendDebtUploadRequest(_message.Message):
+    __slots__ = ("head", "chunk")
+    class ChecksumAlgorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CHECKSUM_ALGORITHM_UNSPECIFIED: _ClassVar[AppendDebtUploadRequest.ChecksumAlgorithm]
+        SHA1: _ClassVar[AppendDebtUploadRequest.ChecksumAlgorithm]
+        SHA256: _ClassVar[AppendDebtUploadRequest.ChecksumAlgorithm]
+        MD5: _ClassVar[AppendDebtUploadRequest.ChecksumAlgorithm]
+    CHECKSUM_ALGORITHM_UNSPECIFIED: AppendDebtUploadRequest.ChecksumAlgorithm
+    SHA1: AppendDebtUploadRequest.ChecksumAlgorithm
+    SHA256: AppendDebtUploadRequest.ChecksumAlgorithm
+    MD5: AppendDebtUploadRequest.ChecksumAlgorithm
+    class Head(_message.Message):
+        __slots__ = ("id", "offset", "checksum_algorithm", "checksum", "size")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        OFFSET_FIELD_NUMBER: _ClassVar[int]
+        CHECKSUM_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+        CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+        SIZE_FIELD_NUMBER: _ClassVar[int]
+        id: str
+        offset: int
+        checksum_algorithm: AppendDebtUploadRequest.ChecksumAlgorithm
+        checksum: bytes
+        size: int
+        def __init__(self, id: _Optional[str] = ..., offset: _Optional[int] = ..., checksum_algorithm: _Optional[_Union[AppendDebtUploadRequest.ChecksumAlgorithm, str]] = ..., checksum: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    head: AppendDebtUploadRequest.Head
+    chunk: bytes
+    def __init__(self, head: _Optional[_Union[AppendDebtUploadRequest.Head, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class GetDebtUploadRequest(_message.Message):
     __slots__ = ("id",)

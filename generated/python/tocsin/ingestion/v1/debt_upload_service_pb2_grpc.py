@@ -49,6 +49,11 @@ class DebtUploadServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.PutDebtUploadRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
                 _registered_method=True)
+        self.AppendDebtUpload = channel.stream_unary(
+                '/tocsin.ingestion.v1.DebtUploadService/AppendDebtUpload',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.FromString,
+                _registered_method=True)
         self.GetDebtUpload = channel.unary_unary(
                 '/tocsin.ingestion.v1.DebtUploadService/GetDebtUpload',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.GetDebtUploadRequest.SerializeToString,
@@ -85,6 +90,19 @@ class DebtUploadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AppendDebtUpload(self, request_iterator, context):
+        """AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+        (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+        its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+        this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+        ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+        were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+        more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDebtUpload(self, request, context):
         """GetDebtUpload returns an upload of the caller.
         """
@@ -112,6 +130,11 @@ def add_DebtUploadServiceServicer_to_server(servicer, server):
                     servicer.PutDebtUpload,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.PutDebtUploadRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.SerializeToString,
+            ),
+            'AppendDebtUpload': grpc.stream_unary_rpc_method_handler(
+                    servicer.AppendDebtUpload,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.SerializeToString,
             ),
             'GetDebtUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDebtUpload,
@@ -181,6 +204,33 @@ class DebtUploadService:
             '/tocsin.ingestion.v1.DebtUploadService/PutDebtUpload',
             tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.PutDebtUploadRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.DebtFile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendDebtUpload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/tocsin.ingestion.v1.DebtUploadService/AppendDebtUpload',
+            tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,15 @@ class DebtUploadServiceStub:
     time is over or the content has come already; INVALID_ARGUMENT (UPLOAD_MISMATCH) when the content is not of the size, the
     type or the checksum that were announced: the file is FAILED then, and nothing of it was registered.
     """
+    AppendDebtUpload: _grpc.StreamUnaryMultiCallable[_debt_upload_service_pb2.AppendDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]
+    """AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+    (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+    its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+    this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+    ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+    were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+    more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+    """
     GetDebtUpload: _grpc.UnaryUnaryMultiCallable[_debt_upload_service_pb2.GetDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]
     """GetDebtUpload returns an upload of the caller."""
     DeleteDebtUpload: _grpc.UnaryUnaryMultiCallable[_debt_upload_service_pb2.DeleteDebtUploadRequest, _empty_pb2.Empty]
@@ -72,6 +81,15 @@ class DebtUploadServiceAsyncStub(DebtUploadServiceStub):
     good once. NOT_FOUND when the token is none of ours; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when its
     time is over or the content has come already; INVALID_ARGUMENT (UPLOAD_MISMATCH) when the content is not of the size, the
     type or the checksum that were announced: the file is FAILED then, and nothing of it was registered.
+    """
+    AppendDebtUpload: _aio.StreamUnaryMultiCallable[_debt_upload_service_pb2.AppendDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]  # type: ignore[assignment]
+    """AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+    (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+    its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+    this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+    ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+    were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+    more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
     """
     GetDebtUpload: _aio.UnaryUnaryMultiCallable[_debt_upload_service_pb2.GetDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]  # type: ignore[assignment]
     """GetDebtUpload returns an upload of the caller."""
@@ -106,6 +124,21 @@ class DebtUploadServiceServicer(metaclass=_abc_1.ABCMeta):
         good once. NOT_FOUND when the token is none of ours; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when its
         time is over or the content has come already; INVALID_ARGUMENT (UPLOAD_MISMATCH) when the content is not of the size, the
         type or the checksum that were announced: the file is FAILED then, and nothing of it was registered.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendDebtUpload(
+        self,
+        request_iterator: _MaybeAsyncIterator[_debt_upload_service_pb2.AppendDebtUploadRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_upload_service_pb2.DebtUpload, _abc.Awaitable[_debt_upload_service_pb2.DebtUpload]]:
+        """AppendDebtUpload keeps bytes of a RESUMABLE upload of the caller, from an offset on: the one up to which bytes are kept
+        (`received`). Those that came before a stream broke off are kept, too, unless a checksum came with it: then all of
+        its bytes are kept, or none. With the last byte the upload is WHOLE, and its file is processed behind the answer. Over REST
+        this is the PATCH of the tus protocol (version 1.0). A later stream for the same upload takes over from an earlier one.
+        ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
+        were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
+        more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
         """
 
     @_abc_1.abstractmethod
