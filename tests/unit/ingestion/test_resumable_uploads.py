@@ -52,9 +52,10 @@ class Uploads(MemoryUploads):
 class World:
     """All of it, on one store."""
 
-    def __init__(self, **options: object) -> None:
-        self.tables = DebtTables()
-        self.files, self.store = MemoryDebtFiles(self.tables), Uploads(self.tables)
+    def __init__(self, beside: "World | None" = None, **options: object) -> None:
+        """`beside`: the world of another process on the same store."""
+        self.tables = beside.tables if beside else DebtTables()
+        self.files, self.store = MemoryDebtFiles(self.tables), beside.store if beside else Uploads(self.tables)
         profiles = DebtProfiles(MemoryDebtProfiles(), signs_of)
         self.uploads = DebtUploads(self.files, profiles, NoWorkbooks(), UploadOptions(**options))  # pyright: ignore[reportArgumentType]
         self.announced = AnnouncedUploads(self.store, self.uploads, profiles, None, AnnouncedOptions())
@@ -220,3 +221,20 @@ async def test_a_whole_upload_waits_for_a_place() -> None:
     await cancel(working)
     assert (await world.ended(upload)).state is UploadState.ENDED
     assert len(world.tables.debts) == 35
+
+
+async def test_what_a_process_has_begun_another_one_goes_on_with() -> None:
+    first = World(block=512)
+    data = content(rows_of(2000))
+    upload = await first.create(size=len(data))
+    await first.resumable.append(head(upload), pieces(data))
+    working = asyncio.create_task(first.whole.run())
+    await eventually(lambda: bool(first.tables.debts))
+    await cancel(working)
+    await first.uploads.close()
+    assert not (await first.files.get(upload.id)).state.final
+    second = World(first)
+    await second.ended(upload)
+    file = await second.files.get(upload.id)
+    assert (file.state, file.counts.accepted) == (FileState.COMPLETED, 2000)
+    assert sum(len(batch) for batch in second.tables.registered) == 2000

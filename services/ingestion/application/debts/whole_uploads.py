@@ -70,6 +70,12 @@ class WholeUploads:
                 if not working.done() and not await self._still_ours(claim):
                     log.warning("lease of an upload lost", upload=claim.upload.id)
                     return
+        except asyncio.CancelledError:
+            # The process stops: another one need not wait for the lease.
+            await cancel(working)
+            with suppress(DomainError):
+                await self._parts.release(claim, timedelta(0), counted=False)
+            raise
         finally:
             if not working.done():
                 await cancel(working)
