@@ -253,7 +253,7 @@ def wire_debts(base: Base) -> None:
             due_ahead=settings.debt_due_ahead,
         ),
     )
-    debts, statuses = PostgresDebts(base.database), PostgresDebtStatuses(base.database)
+    debts, statuses = PostgresDebts(base.database), PostgresDebtStatuses(base.database, base.outbox)
     rollbacks = DebtRollbacks(store, debts, NatsInvoiceCancellation(base.nats))
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
     app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)

@@ -82,6 +82,10 @@ def test_good_rows_become_invoices_and_bad_ones_are_listed(
     until(lambda: rest.get(f"/v1/debts/{prefix}-0").json()["status"] == "MAILED", what="the debt's status MAILED")
     changes = rest.get(f"/v1/debts/{prefix}-0/history").json()["changes"]
     assert [one["event"] for one in changes] == ["REGISTERED", "INVOICE_STORED", "INVOICE_MAILED"]
+    stale = rest.patch(f"/v1/debts/{prefix}-0", json={"status": "PAID"}, headers={"If-Match": '"1"'})
+    assert (stale.status_code, stale.json()["reason"]) == (409, "VERSION_CONFLICT")
+    paid = rest.patch(f"/v1/debts/{prefix}-0", json={"status": "PAID", "note": "by transfer"})
+    assert (paid.status_code, paid.json()["status"]) == (200, "PAID")
 
 
 def test_the_same_file_again_creates_nothing_twice(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import typer
 
+from services.cli import debt_status_commands
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
@@ -31,6 +32,7 @@ FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Id of the deb
 
 def register(root: typer.Typer) -> None:
     """Adds the commands."""
+    debt_status_commands.add_to(app)
     root.add_typer(app, name="debts")
 
 

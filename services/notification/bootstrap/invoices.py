@@ -11,7 +11,7 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.invoice_mails import InvoiceComposer
 from services.notification.adapters.channels.smtp import SmtpMailer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
-from services.notification.adapters.nats import debts
+from services.notification.adapters.nats import debt_decisions, debts
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.invoice_cancellation import invoice_cancellation_answers
 from services.notification.adapters.postgres.stores import PostgresStores
@@ -57,6 +57,9 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     handle = debts.debts_handler(store, invoicing.poke)
     consumer = Consumer(base.nats, debts.OPTIONS, handle, publisher=base.publisher)
     app.task("debts", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)
+    decide = debt_decisions.decisions_handler(stores.debt_decisions)
+    consumer = Consumer(base.nats, debt_decisions.OPTIONS, decide, publisher=base.publisher)
+    app.task("debt decisions", consumer.run(app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)
     answers = invoice_cancellation_answers(base.nats, store)
     await answers.start()
     app.at_stop(Step.STOP_PULLING, "invoice cancellation", answers.stop)

@@ -77,6 +77,16 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DebtDecision:
+    """What a person has decided about a debt: `closed` (paid, or cancelled), or not any more. A higher `version` of the
+    same debt and file is newer."""
+
+    debt: Debt
+    version: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceFilter:
     """Which invoices are to be tried again: FAILED ones, or STORED ones that wait for their next attempt. Empty values
     do not limit; `code` is how the typed code at the beginning of the error begins. Those made from `since` on, and

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.chassis.ids import new_id
-from services.chassis.postgres import Database
+from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.memory.debt_statuses import MemoryDebtStatuses
 from services.ingestion.adapters.postgres.debt_statuses import PostgresDebtStatuses
 from services.ingestion.application.debts.ports import DebtStatusStore
 from services.ingestion.domain.debts.debt_file import DebtFilter
-from services.ingestion.domain.debts.debt_status import DebtStatus, InvoiceChange, invoice_change
+from services.ingestion.domain.debts.debt_status import DebtStatus, Decision, InvoiceChange, invoice_change
+from services.ingestion.domain.debts.errors import DebtStatusRefused, VersionConflict
 from services.ingestion.domain.errors import ResourceNotFound
 from tests.contract.ingestion.test_debt_store import Desk, desk
 from tests.support.debts import rows_of
@@ -29,7 +30,7 @@ def statuses(desk: Desk, where: str, request: pytest.FixtureRequest) -> DebtStat
         assert isinstance(desk.store, MemoryDebtFiles)
         return MemoryDebtStatuses(desk.store.tables)
     database: Database = request.getfixturevalue("database")
-    return PostgresDebtStatuses(database)
+    return PostgresDebtStatuses(database, Outbox(source="tests"))
 
 
 def change(debt: str, file: str, version: int, state: str, code: str = "", *, doubtful: bool = False) -> InvoiceChange:
@@ -109,6 +110,61 @@ async def test_a_history_is_bounded_and_keeps_the_newest(desk: Desk, statuses: D
     kept = await statuses.history(one)
     assert kept[-1].time == NOW + timedelta(seconds=401)
     assert where == "memory" or 100 < len(kept) < 300
+
+
+def said(debt: str, status: DebtStatus, version: int = 0) -> Decision:
+    return Decision(debt=debt, status=status, by="ann", note="because", expected_version=version)
+
+
+async def test_what_a_person_says_holds_until_a_person_says_something_else(
+    desk: Desk, statuses: DebtStatusStore
+) -> None:
+    file, [one] = await registered(desk, 1)
+    paid = await statuses.decide(said(one, DebtStatus.PAID, 1))
+    assert (paid.status, paid.version) == (DebtStatus.PAID, 2)
+    assert await desk.debts.debt(one) == paid
+    # Again is no change, whatever version the caller has seen.
+    assert await statuses.decide(said(one, DebtStatus.PAID, 1)) == paid
+    await statuses.follow({"e1": [change(one, file, 2, "STORED"), change(one, file, 3, "CANCELLED")]})
+    assert await found(desk, [one]) == [(DebtStatus.PAID, 3)]
+    with pytest.raises(DebtStatusRefused) as refused:
+        await statuses.decide(said(one, DebtStatus.CANCELLED))
+    assert refused.value.metadata == {"debt": one, "status": "PAID"}
+    with pytest.raises(VersionConflict) as conflict:
+        await statuses.decide(said(one, DebtStatus.REGISTERED, 2))
+    assert conflict.value.metadata == {"id": one, "expected": "2", "current": "3"}
+    again = await statuses.decide(said(one, DebtStatus.REGISTERED, 3))
+    assert (again.status, again.version) == (DebtStatus.REGISTERED, 4)
+    await statuses.follow({"e2": [change(one, file, 4, "STORED")]})
+    cancelled = await statuses.decide(said(one, DebtStatus.CANCELLED))
+    assert (await statuses.decide(said(one, DebtStatus.REGISTERED))).status is DebtStatus.INVOICED
+    assert await statuses.decide(said(one, DebtStatus.REGISTERED)) == await desk.debts.debt(one)
+    assert cancelled.status is DebtStatus.CANCELLED
+    with pytest.raises(ResourceNotFound):
+        await statuses.decide(said("nobody", DebtStatus.PAID))
+
+
+async def test_a_history_says_who_and_why(desk: Desk, statuses: DebtStatusStore) -> None:
+    file, [one] = await registered(desk, 1)
+    await statuses.decide(said(one, DebtStatus.PAID))
+    await statuses.follow({"e1": [change(one, file, 2, "CANCELLED")]})
+    assert [(entry.status.name, entry.by, entry.event, entry.note) for entry in await statuses.history(one)] == [
+        ("REGISTERED", "", "REGISTERED", ""),
+        ("PAID", "ann", "", "because"),
+        ("PAID", "", "INVOICE_CANCELLED", ""),
+    ]
+
+
+async def test_a_rollback_leaves_what_is_out_although_somebody_has_cancelled_it(
+    desk: Desk, statuses: DebtStatusStore
+) -> None:
+    file, [one, two] = await registered(desk, 2)
+    for debt in (one, two):
+        await statuses.decide(said(debt, DebtStatus.CANCELLED))
+    for _ in range(2):
+        await desk.debts.mailed([one])
+    assert await desk.debts.remove_debts(file, 9) == 1
+    assert await found(desk, [one]) == [(DebtStatus.CANCELLED, 3)]
 
 
 async def test_what_a_rollback_leaves_says_why(desk: Desk, statuses: DebtStatusStore) -> None:

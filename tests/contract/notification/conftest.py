@@ -30,7 +30,7 @@ from services.notification.application.places import open_room
 from services.notification.application.ports.channel_plans import PlanStore
 from services.notification.application.ports.deliveries import DeliveryQueue
 from services.notification.application.ports.endpoints import EndpointStore
-from services.notification.application.ports.invoices import InvoiceStore
+from services.notification.application.ports.invoices import DebtDecisions, InvoiceStore
 from services.notification.application.ports.notifications import Enqueued, NotificationStore
 from services.notification.application.ports.receipts import ReceiptStore
 from services.notification.application.ports.webhooks import SubscriptionStore
@@ -95,6 +95,7 @@ class Rig(ABC):
     endpoints: EndpointStore
     subscriptions: SubscriptionStore
     invoices: InvoiceStore
+    decisions: DebtDecisions
     counts: NotificationCounts
     reminders: ReminderStore
     reminder_queue: ReminderQueue
@@ -187,6 +188,7 @@ class MemoryRig(Rig):
             endpoints=InMemoryEndpoints(self.state),
             subscriptions=InMemorySubscriptions(self.state),
             invoices=self.kept,
+            decisions=self.kept,
             reminders=reminders,
             reminder_queue=reminders,
             plans=InMemoryPlans(self.state),
@@ -227,6 +229,7 @@ class PostgresRig(Rig):
             endpoints=stores.endpoints,
             subscriptions=stores.subscriptions,
             invoices=stores.invoices,
+            decisions=stores.debt_decisions,
             counts=stores.counts,
             reminders=stores.reminders,
             reminder_queue=stores.reminder_queue,

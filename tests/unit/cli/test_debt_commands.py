@@ -240,3 +240,28 @@ def test_a_reject_limit_that_is_none_is_refused_before_anything_is_sent(edge: Pu
     assert fake.asked == []
     assert run(["upload", str(file), "--reject-limit", "0"]) == 0
     assert next(one for one in fake.asked if one.method == "POST").url.params["rejectLimit"] == "0"
+
+
+def test_people_say_what_has_become_of_a_debt(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = edge(lambda request: {"id": "D-1", "version": "3", **json.loads(request.read())})
+    for command, status in (("pay", "PAID"), ("cancel-debt", "CANCELLED"), ("reopen", "REGISTERED")):
+        assert run(["debts", command, "D-1", "--note", "by transfer", "--version", "2"]) == 0
+        assert f"debt D-1: {status}" in capsys.readouterr().out
+    assert {(one.method, one.url.path, one.headers["If-Match"]) for one in fake.asked} == {
+        ("PATCH", "/v1/debts/D-1", '"2"')
+    }
+    assert json.loads(fake.asked[0].read()) == {"status": "PAID", "note": "by transfer"}
+
+
+def test_a_history_says_who_or_what(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    time = "2026-11-30T10:00:00.5Z"
+    changes = [
+        {"status": "REGISTERED", "changeTime": time, "event": "REGISTERED"},
+        {"status": "PAID", "changeTime": time, "by": "ann", "note": "by transfer"},
+    ]
+    edge(lambda _: {"changes": changes})
+    assert run(["debts", "history", "D-1"]) == 0
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("2026-11-30 10:00:00", "PAID", "ann", "by transfer"))
+    assert run(["debts", "history", "D-1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == changes

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.ingestion.application.debts.ports import Progress, Run, TextForm
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, FileState, Reject
-from services.ingestion.domain.debts.debt_status import StatusChange
+from services.ingestion.domain.debts.debt_status import DebtStatus, StatusChange
 from services.ingestion.domain.debts.errors import LeaseLost
 
 
@@ -33,12 +33,14 @@ class Entry:
 @dataclass(slots=True)
 class DebtTables:
     """Files and debts by id; by debt the changes of its status, and the version of its invoice that was heard of last.
-    `registered` and `completed` are the events: batches of debts, and files that ended."""
+    `registered`, `decided` and `completed` are the events: batches of debts, debts as they are once a person has said
+    so, and files that ended."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     files: dict[str, Entry] = field(default_factory=dict[str, Entry])
     debts: dict[str, Debt] = field(default_factory=dict[str, Debt])
     changes: dict[str, list[StatusChange]] = field(default_factory=dict[str, list[StatusChange]])
+    decided: list[tuple[Debt, DebtStatus]] = field(default_factory=list[tuple[Debt, DebtStatus]])
     invoice_versions: dict[str, int] = field(default_factory=dict[str, int])
     registered: list[tuple[Debt, ...]] = field(default_factory=list[tuple[Debt, ...]])
     completed: list[DebtFile] = field(default_factory=list[DebtFile])

@@ -41,15 +41,20 @@ class MemoryDebts:
     async def mailed(self, debts: Sequence[str]) -> None:
         for debt_id in debts:
             debt = self._tables.debts.get(debt_id)
-            if debt is not None and debt.status not in _FINAL:
-                self._tables.debts[debt_id] = replace(debt, status=DebtStatus.MAILED, version=debt.version + 1)
+            if debt is not None and self._may_go(debt):
+                status = debt.status if debt.status is DebtStatus.CANCELLED else DebtStatus.MAILED
+                self._tables.debts[debt_id] = replace(debt, status=status, version=debt.version + 1)
                 change = StatusChange(DebtStatus.MAILED, self._tables.now(), event=ROLLBACK)
                 self._tables.changes.setdefault(debt_id, []).append(change)
+
+    def _may_go(self, debt: Debt) -> bool:
+        changes = self._tables.changes.get(debt.id, [])
+        return debt.status not in _FINAL and all(one.event != ROLLBACK for one in changes)
 
     async def remove_debts(self, file_id: str, limit: int) -> int:
         entry = self._tables.files[file_id]
         of_file = [debt for debt in self._tables.debts.values() if debt.debt_file == file_id]
-        gone = [debt.id for debt in of_file if debt.status not in _FINAL][:limit]
+        gone = [debt.id for debt in of_file if self._may_go(debt)][:limit]
         for debt_id in gone:
             del self._tables.debts[debt_id]
             self._tables.changes.pop(debt_id, None)

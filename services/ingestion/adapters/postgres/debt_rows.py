@@ -11,10 +11,13 @@ import numpy as np
 from services.chassis.postgres import Connection
 from services.ingestion.adapters.postgres import debt_copy
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
-from services.ingestion.domain.debts.debt_file import Broken, Reject
+from services.ingestion.domain.debts.debt_file import Broken, Debt, Reject
+from services.ingestion.domain.debts.debt_status import DebtStatus
 
 _PIECE: Final = 512 * 1024
 _REJECT_COLUMNS: Final = ("debt_file", "line", "reason", "column", "message", "raw", "others")
+DEBT_COLUMNS: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line,
+    create_time, status, version"""
 SAME: Final = """(d.name, d.government_id, d.email, d.amount, d.due_date, d.language)
                 = (c.name, c.government_id, c.email, c.amount, c.due_date, c.language)
                 AND d.currency IN (c.currency, '')"""
@@ -105,6 +108,25 @@ def reject_of(row: asyncpg.Record) -> Reject:
     first = Broken(row["reason"], row["column"], row["message"])
     others = (Broken(*values) for values in json.loads(row["others"])) if row["others"] else ()
     return Reject(row["line"], (first, *others), row["raw"])
+
+
+def debt_of(row: asyncpg.Record) -> Debt:
+    """The debt of a row of `debts`."""
+    return Debt(
+        id=row["id"],
+        name=row["name"],
+        government_id=row["government_id"],
+        email=row["email"],
+        amount=row["amount"],
+        due_date=row["due_date"],
+        currency=row["currency"],
+        language=row["language"],
+        debt_file=str(row["debt_file"]),
+        line=row["line"],
+        create_time=row["create_time"],
+        status=DebtStatus(row["status"]),
+        version=row["version"],
+    )
 
 
 def _others(reject: Reject) -> str:

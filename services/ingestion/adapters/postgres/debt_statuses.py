@@ -5,13 +5,27 @@ The history stands in the row of its debt: whoever changes the status writes tha
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.chassis.postgres import Database, first_time_many
-from services.ingestion.adapters.postgres.debt_rows import file_uuid
-from services.ingestion.domain.debts.debt_status import DECIDED, DebtStatus, InvoiceChange, StatusChange, history
+from services.chassis.nats import Event
+from services.chassis.nats.topology import DEBT_DECIDED_SUBJECT
+from services.chassis.postgres import Database, Outbox, first_time_many
+from services.ingestion.adapters.postgres.debt_rows import DEBT_COLUMNS, debt_of, file_uuid
+from services.ingestion.domain.debts.debt_file import Debt
+from services.ingestion.domain.debts.debt_status import (
+    DECIDED,
+    DebtStatus,
+    Decision,
+    InvoiceChange,
+    StatusChange,
+    decided,
+    history,
+)
+from services.ingestion.domain.debts.errors import DebtStatusRefused, VersionConflict
 from services.ingestion.domain.errors import ResourceNotFound
+from tocsin.events.v1.debts_pb2 import DebtDecided, DebtsRegistered
 
 _CONSUMER: Final = "debt_statuses"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,8 +63,8 @@ def appended(entries: str) -> str:
 class PostgresDebtStatuses:
     """See the port."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
 
     async def follow(self, events: Mapping[str, Sequence[InvoiceChange]]) -> None:
         """See the port."""
@@ -69,13 +83,42 @@ class PostgresDebtStatuses:
                 list(DECIDED),
             )
 
+    async def decide(self, decision: Decision) -> Debt:
+        """See the port."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                f"SELECT {DEBT_COLUMNS}, history FROM debts WHERE id = $1 FOR UPDATE", decision.debt
+            )
+            if row is None:
+                raise ResourceNotFound("debt", decision.debt)
+            debt = debt_of(row)
+            status = decided(decision.status, debt.status, _changes(row["history"]))
+            if status is debt.status:
+                return debt
+            if decision.expected_version not in (0, debt.version):
+                raise VersionConflict(debt.id, decision.expected_version, debt.version)
+            if status is None:
+                raise DebtStatusRefused(debt.id, decision.status.name, debt.status.name)
+            change = StatusChange(status, datetime.now(UTC), decision.by, note=decision.note)
+            await connection.execute(
+                f"""
+                UPDATE debts d SET status = $2, version = version + 1, history = {appended("$3")} WHERE id = $1
+                """,
+                debt.id,
+                status,
+                entry(change),
+            )
+            debt = replace(debt, status=status, version=debt.version + 1)
+            await self._outbox.add(connection, _decided(debt, decision.status))
+        return debt
+
     async def history(self, debt_id: str) -> Sequence[StatusChange]:
         """See the port."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow("SELECT create_time, history FROM debts WHERE id = $1", debt_id)
         if row is None:
             raise ResourceNotFound("debt", debt_id)
-        return history(row["create_time"], map(_change, row["history"].splitlines()))
+        return history(row["create_time"], _changes(row["history"]))
 
 
 def entry(change: StatusChange) -> str:
@@ -84,6 +127,28 @@ def entry(change: StatusChange) -> str:
     return json.dumps([change.status, at, change.by, change.event, change.note]) + "\n"
 
 
-def _change(line: str) -> StatusChange:
-    status, at, by, event, note = json.loads(line)
-    return StatusChange(DebtStatus(status), _EPOCH + at * _MICROSECOND, by, event, note)
+def _changes(text: str) -> list[StatusChange]:
+    return [
+        StatusChange(DebtStatus(status), _EPOCH + at * _MICROSECOND, by, event, note)
+        for status, at, by, event, note in map(json.loads, text.splitlines())
+    ]
+
+
+def _decided(debt: Debt, said: DebtStatus) -> Event:
+    message = DebtDecided(
+        debt_file=debt.debt_file,
+        debt=DebtsRegistered.Debt(
+            id=debt.id,
+            name=debt.name,
+            government_id=debt.government_id,
+            email=debt.email,
+            amount=f"{debt.amount:f}",
+            due_date=debt.due_date.isoformat(),
+            currency=debt.currency,
+            language=debt.language,
+        ),
+        status=said.name,
+        version=debt.version,
+    )
+    name = f"debt-{debt.debt_file}-{debt.id}-{debt.version}"
+    return Event(DEBT_DECIDED_SUBJECT, message, id=name, key=f"debt/{debt.id}")

@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import asyncpg
-
 from services.chassis.postgres import Database
 from services.chassis.postgres.conditions import Conditions
-from services.ingestion.adapters.postgres.debt_rows import file_uuid
+from services.ingestion.adapters.postgres.debt_rows import DEBT_COLUMNS, debt_of, file_uuid
 from services.ingestion.adapters.postgres.debt_statuses import appended, entry
 from services.ingestion.domain.debts.debt_file import Debt, DebtFilter
 from services.ingestion.domain.debts.debt_status import ROLLBACK, DebtStatus, StatusChange
 from services.ingestion.domain.errors import ResourceNotFound
 
-_DEBT: Final = """id, name, government_id, email, amount, due_date, currency, language, debt_file, line, create_time,
-    status, version"""
-_FINAL: Final = (DebtStatus.MAILED, DebtStatus.PAID)
-"""A rollback leaves these."""
+_MAY_GO: Final = f"""
+    status NOT IN ({DebtStatus.MAILED}, {DebtStatus.PAID}) AND position('"{ROLLBACK}"' IN history) = 0
+"""
+"""A rollback leaves the other ones, those among them whose invoice is out although a person has cancelled them."""
 
 
 class PostgresDebts:
@@ -29,10 +27,10 @@ class PostgresDebts:
     async def debt(self, debt_id: str) -> Debt:
         """Raises ResourceNotFound."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {_DEBT} FROM debts WHERE id = $1", debt_id)
+            row = await connection.fetchrow(f"SELECT {DEBT_COLUMNS} FROM debts WHERE id = $1", debt_id)
         if row is None:
             raise ResourceNotFound("debt", debt_id)
-        return _debt(row)
+        return debt_of(row)
 
     async def debts_of_file(self, wanted: DebtFilter, after_line: int, limit: int) -> list[Debt]:
         """By the index of a file's lines."""
@@ -48,21 +46,23 @@ class PostgresDebts:
 
     async def _debts(self, wanted: DebtFilter, conditions: Conditions, rest: str) -> list[Debt]:
         _narrow(conditions, wanted)
-        statement = conditions.into(f"SELECT {_DEBT} FROM debts /*where*/ {rest}")
+        statement = conditions.into(f"SELECT {DEBT_COLUMNS} FROM debts /*where*/ {rest}")
         async with self._database.connection() as connection:
-            return [_debt(row) for row in await connection.fetch(statement, *conditions.arguments)]
+            return [debt_of(row) for row in await connection.fetch(statement, *conditions.arguments)]
 
     async def mailed(self, debts: Sequence[str]) -> None:
         """See the port."""
         async with self._database.connection() as connection:
             await connection.execute(
                 f"""
-                UPDATE debts d SET status = $2, version = version + 1, history = {appended("$4")}
-                WHERE id = ANY ($1::text[]) AND status <> ALL ($3)
+                UPDATE debts d SET
+                    status = CASE WHEN status = $3 THEN status ELSE $2 END, version = version + 1,
+                    history = {appended("$4")}
+                WHERE id = ANY ($1::text[]) AND {_MAY_GO}
                 """,
                 list(debts),
                 DebtStatus.MAILED,
-                list(_FINAL),
+                DebtStatus.CANCELLED,
                 entry(StatusChange(DebtStatus.MAILED, datetime.now(UTC), event=ROLLBACK)),
             )
 
@@ -70,16 +70,15 @@ class PostgresDebts:
         """By the index of a file's lines, and counted with what it removes."""
         async with self._database.transaction() as connection:
             removed = await connection.fetchval(
-                """
+                f"""
                 WITH chosen AS (
-                    SELECT id FROM debts WHERE debt_file = $1 AND status <> ALL ($2) ORDER BY line LIMIT $3 FOR UPDATE
+                    SELECT id FROM debts WHERE debt_file = $1 AND {_MAY_GO} ORDER BY line LIMIT $2 FOR UPDATE
                 ), gone AS (
                     DELETE FROM debts d USING chosen WHERE d.id = chosen.id RETURNING 1
                 )
                 SELECT count(*) FROM gone
                 """,
                 file_uuid(file_id),
-                list(_FINAL),
                 limit,
             )
             await connection.execute(
@@ -95,21 +94,3 @@ def _narrow(conditions: Conditions, wanted: DebtFilter) -> None:
         conditions.add("due_date >= {}", wanted.due_from)
     if wanted.due_to is not None:
         conditions.add("due_date <= {}", wanted.due_to)
-
-
-def _debt(row: asyncpg.Record) -> Debt:
-    return Debt(
-        id=row["id"],
-        name=row["name"],
-        government_id=row["government_id"],
-        email=row["email"],
-        amount=row["amount"],
-        due_date=row["due_date"],
-        currency=row["currency"],
-        language=row["language"],
-        debt_file=str(row["debt_file"]),
-        line=row["line"],
-        create_time=row["create_time"],
-        status=DebtStatus(row["status"]),
-        version=row["version"],
-    )

@@ -8,7 +8,7 @@ from io import FileIO
 from typing import Final, Protocol
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, DebtFilter, FileFilter, Reject
-from services.ingestion.domain.debts.debt_status import InvoiceChange, StatusChange
+from services.ingestion.domain.debts.debt_status import Decision, InvoiceChange, StatusChange
 from services.ingestion.domain.debts.dialect import Declared, Profile
 from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
 from services.ingestion.domain.debts.parser import Block, Checkpoint
@@ -199,12 +199,12 @@ class DebtStore(Protocol):
         ...
 
     async def mailed(self, debts: Sequence[str]) -> None:
-        """These debts are MAILED, unless they are PAID."""
+        """A rollback leaves these debts: they are MAILED, unless a person has decided about them."""
         ...
 
     async def remove_debts(self, file_id: str, limit: int) -> int:
-        """Removes debts of the file that are neither MAILED nor PAID, at most so many, and counts them; 0: none is
-        left. Their ids are free then."""
+        """Removes debts of the file that are neither MAILED nor PAID, and not left by `mailed`, at most so many, and
+        counts them; 0: none is left. Their ids are free then."""
         ...
 
 
@@ -215,6 +215,11 @@ class DebtStatusStore(Protocol):
         """The debts have the statuses that the changes of their invoices give them, in whatever order they come; those
         that a person has decided about keep theirs. Each event (its id) has its effect once. What is said of debts
         that are not here, or are of another file by now, is passed over."""
+        ...
+
+    async def decide(self, decision: Decision) -> Debt:
+        """The debt as it is then, with the event. A status that it has is no change, whatever the version. Raises
+        ResourceNotFound, VersionConflict and DebtStatusRefused."""
         ...
 
     async def history(self, debt_id: str) -> Sequence[StatusChange]:

@@ -30,7 +30,8 @@ _BY_INVOICE: Final = {
     "STORED": DebtStatus.INVOICED,
     "MAILED": DebtStatus.MAILED,
     "FAILED": DebtStatus.FAILED,
-    "CANCELLED": DebtStatus.CANCELLED,
+    # A person has decided about its debt, and what that person says holds; without it the invoice is still to be made.
+    "CANCELLED": DebtStatus.REGISTERED,
 }
 
 
@@ -65,6 +66,33 @@ def invoice_change(state: str, time: datetime, code: str, *, doubtful: bool) -> 
     if doubtful and status is DebtStatus.INVOICED:
         return StatusChange(DebtStatus.MAILED, time, event="INVOICE_DOUBTFUL", note=code)
     return StatusChange(status, time, event=f"INVOICE_{state}", note=code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person says of a debt: that it is PAID or CANCELLED, or REGISTERED, which is neither any more.
+    `expected_version`: of the debt that the person has seen; 0 for any."""
+
+    debt: str
+    status: DebtStatus
+    by: str
+    note: str = ""
+    expected_version: int = 0
+
+
+def decided(said: DebtStatus, current: DebtStatus, kept: Iterable[StatusChange]) -> DebtStatus | None:
+    """The status that follows for a debt with these changes, the current one where nothing changes; None where a
+    person cannot say so: what is paid is not cancelled before it is neither any more."""
+    if said is DebtStatus.REGISTERED:
+        return _by_invoice(kept) if current in DECIDED else current
+    if said is DebtStatus.CANCELLED and current is DebtStatus.PAID:
+        return None
+    return said
+
+
+def _by_invoice(kept: Iterable[StatusChange]) -> DebtStatus:
+    told = [one for one in kept if not one.by]
+    return max(told, key=lambda one: one.time).status if told else DebtStatus.REGISTERED
 
 
 def history(create_time: datetime, kept: Iterable[StatusChange]) -> Sequence[StatusChange]:

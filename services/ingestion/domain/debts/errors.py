@@ -136,6 +136,29 @@ class DebtFileState(FailedPrecondition):
         super().__init__(f"{what}: it is {state}", metadata={"debtFile": debt_file, "state": state})
 
 
+class VersionConflict(Aborted):
+    """Another version of it stands than the caller expects."""
+
+    reason = "VERSION_CONFLICT"
+
+    def __init__(self, name: str, expected: int, current: int) -> None:
+        super().__init__(
+            f"version {current} of {name} stands, not {expected}: look at it again",
+            metadata={"id": name, "expected": str(expected), "current": str(current)},
+        )
+
+
+class DebtStatusRefused(FailedPrecondition):
+    """A person cannot say that of a debt in the status that it has."""
+
+    reason = "DEBT_STATUS"
+
+    def __init__(self, debt: str, status: str, current: str) -> None:
+        super().__init__(
+            f"the debt cannot become {status}: it is {current}", metadata={"debt": debt, "status": current}
+        )
+
+
 class UploadBroken(Unavailable):
     """The processing of a file broke off; sending it again is safe."""
 

@@ -18,7 +18,15 @@ from services.notification.application.claimed_delivery import (
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Failure
 from services.notification.domain.errors import InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place, StateChange
+from services.notification.domain.invoice import (
+    Debt,
+    DebtDecision,
+    Invoice,
+    InvoiceFilter,
+    InvoiceState,
+    Place,
+    StateChange,
+)
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -33,6 +41,9 @@ class _Row:
     sending: bool = False
     history: tuple[Attempt, ...] = ()
     version: int = 1
+    closed: bool = False
+    decided: int = 0
+    """The version of the debt that the last decision had."""
 
 
 class InMemoryInvoices:
@@ -56,14 +67,46 @@ class InMemoryInvoices:
             debt.id: debt
             for debt in debts
             if debt.debt_file not in self._cancelled
-            and (debt.id not in self._rows or self._rows[debt.id].invoice.state is InvoiceState.CANCELLED)
+            and (debt.id not in self._rows or self._may_be_replaced(self._rows[debt.id], debt))
         }
         for debt in new.values():
-            now = self._now()
-            made = Invoice(debt=debt, state=InvoiceState.PENDING, attempts=0, error="", created_at=now)
-            before = self._rows.get(debt.id)
-            self._rows[debt.id] = _Row(made, now, version=1 if before is None else before.version + 1)
+            self._add(debt, InvoiceState.PENDING)
         return len(new)
+
+    @staticmethod
+    def _may_be_replaced(row: _Row, debt: Debt) -> bool:
+        one = row.invoice
+        return one.state is InvoiceState.CANCELLED and not (row.closed and one.debt.debt_file == debt.debt_file)
+
+    def _add(self, debt: Debt, state: InvoiceState) -> _Row:
+        now = self._now()
+        made = Invoice(debt=debt, state=state, attempts=0, error="", created_at=now)
+        before = self._rows.get(debt.id)
+        due = None if state is InvoiceState.CANCELLED else now
+        row = self._rows[debt.id] = _Row(made, due, version=1 if before is None else before.version + 1)
+        return row
+
+    async def decide(self, decision: DebtDecision) -> bool:
+        """See DebtDecisions."""
+        debt, row = decision.debt, self._rows.get(decision.debt.id)
+        rolled_back = debt.debt_file in self._cancelled
+        if row is None or (row.invoice.state is InvoiceState.CANCELLED and row.invoice.debt.debt_file < debt.debt_file):
+            if decision.closed or not rolled_back:
+                row = self._add(debt, InvoiceState.CANCELLED if decision.closed else InvoiceState.PENDING)
+                row.closed, row.decided = decision.closed, decision.version
+            return True
+        if row.invoice.debt.debt_file != debt.debt_file or row.decided > decision.version:
+            return True
+        row.closed, row.decided = decision.closed, decision.version
+        state = row.invoice.state
+        if not decision.closed and state is InvoiceState.CANCELLED and not rolled_back:
+            state = InvoiceState.PENDING if row.invoice.place is None else InvoiceState.STORED
+            row.invoice, row.due = replace(row.invoice, state=state, attempts=0, error=""), self._now()
+            self._tell(row)
+        if decision.closed and not row.sending and state not in (InvoiceState.MAILED, InvoiceState.CANCELLED):
+            row.invoice, row.due, row.lease = replace(row.invoice, state=InvoiceState.CANCELLED), None, ""
+            self._tell(row)
+        return not (decision.closed and row.sending)
 
     async def cancel(self, debt_file: str, after: str, limit: int) -> str:
         """See InvoiceStore."""
@@ -90,7 +133,7 @@ class InMemoryInvoices:
     async def kept(self, debt_file: str, after: str, limit: int) -> Sequence[str]:
         """See InvoiceStore."""
         found = [row.invoice for row in self._of_file(debt_file, after)]
-        return [one.debt.id for one in found if one.state is not InvoiceState.CANCELLED][:limit]
+        return [one.debt.id for one in found if one.state is not InvoiceState.CANCELLED or one.doubtful][:limit]
 
     def _of_file(self, debt_file: str, after: str) -> list[_Row]:
         """Newest first, behind the debt `after`."""
@@ -170,7 +213,7 @@ class InMemoryInvoices:
             return False
         match change:
             case Sending():
-                if row.invoice.state is not InvoiceState.STORED:
+                if row.invoice.state is not InvoiceState.STORED or row.closed:
                     return False
                 row.sending, row.due = True, self._now() + self._lease
             case Mailed(failure=Failure() as failure, wait=wait):

@@ -26,18 +26,20 @@ def debts_handler(invoices: InvoiceStore, poke: Callable[[], None]) -> Callable[
 
 def debts_of(message: debts_pb2.DebtsRegistered) -> list[Debt]:
     """The debts of the event; of several with one id the first counts."""
-    debts = {
-        debt.id: Debt(
-            id=debt.id,
-            debt_file=message.debt_file,
-            name=debt.name,
-            government_id=debt.government_id,
-            email=debt.email,
-            amount=debt.amount,
-            due_date=debt.due_date,
-            currency=debt.currency,
-            language=debt.language,
-        )
-        for debt in reversed(message.debts)
-    }
+    debts = {debt.id: debt_of(debt, message.debt_file) for debt in reversed(message.debts)}
     return list(debts.values())
+
+
+def debt_of(debt: debts_pb2.DebtsRegistered.Debt, debt_file: str) -> Debt:
+    """One of them."""
+    return Debt(
+        id=debt.id,
+        debt_file=debt_file,
+        name=debt.name,
+        government_id=debt.government_id,
+        email=debt.email,
+        amount=debt.amount,
+        due_date=debt.due_date,
+        currency=debt.currency,
+        language=debt.language,
+    )

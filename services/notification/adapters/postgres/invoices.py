@@ -55,8 +55,8 @@ _REGISTER = """
             currency = excluded.currency, language = excluded.language, state = 'PENDING',
             attempts = 0, error = '', history = '[]', object = NULL, object_offset = NULL, object_length = NULL,
             next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, doubtful = false,
-            version = invoices.version + 1
-        WHERE invoices.state = 'CANCELLED'
+            version = invoices.version + 1, closed = false, decided_version = 0
+        WHERE invoices.state = 'CANCELLED' AND NOT (invoices.closed AND invoices.debt_file = excluded.debt_file)
         RETURNING 1
     )
     SELECT count(*) FROM made
@@ -183,7 +183,7 @@ class PostgresInvoices:
         async with self._database.connection() as connection:
             found = await connection.fetch(
                 f"""
-                SELECT debt FROM invoices WHERE debt_file = $1 AND state <> 'CANCELLED' AND {_BEHIND}
+                SELECT debt FROM invoices WHERE debt_file = $1 AND (state <> 'CANCELLED' OR doubtful) AND {_BEHIND}
                 ORDER BY created_at DESC, debt DESC LIMIT $3
                 """,
                 debt_file,
@@ -292,7 +292,8 @@ class PostgresInvoices:
             """
             UPDATE invoices i SET sending_at = $3, next_attempt_at = $4
             FROM unnest($1::text[], $2::uuid[]) AS c (debt, lease)
-            WHERE i.debt = c.debt AND i.lease = c.lease AND i.state = 'STORED' RETURNING c.debt, c.lease::text AS lease
+            WHERE i.debt = c.debt AND i.lease = c.lease AND i.state = 'STORED' AND NOT i.closed
+            RETURNING c.debt, c.lease::text AS lease
             """,
             *_leases(invoices),
             now,

@@ -7,6 +7,7 @@ from services.chassis.postgres import Database, Outbox
 from services.notification.adapters.nats.events import SOURCE
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.dead_letters import PostgresDeadLetters
+from services.notification.adapters.postgres.debt_decisions import PostgresDebtDecisions
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoice_changes import InvoiceChanges
 from services.notification.adapters.postgres.invoices import PostgresInvoices
@@ -54,5 +55,6 @@ class PostgresStores:
             database, clock, self.notifications.enqueue_within, lease=options.reminder_lease
         )
         self.invoice_changes = InvoiceChanges(database, outbox)
+        self.debt_decisions = PostgresDebtDecisions(database, clock, self.invoice_changes)
         self.invoices = PostgresInvoices(database, clock, outbox, self.invoice_changes, lease=options.invoice_lease)
         self.letters = PostgresDeadLetters(database, clock, SOURCE, options.last_try_after)

@@ -8,7 +8,7 @@ from typing import Protocol
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, InvoiceClaims
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
-from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, InvoiceState, Place
+from services.notification.domain.invoice import Debt, DebtDecision, Invoice, InvoiceFilter, InvoiceState, Place
 
 _RECIPIENT = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+", re.ASCII)
 
@@ -80,6 +80,17 @@ class InvoiceStore(Protocol):
 
     async def knows_file(self, debt_file: str) -> bool:
         """Whether there is an invoice from this debt file."""
+        ...
+
+
+class DebtDecisions(Protocol):
+    """What people decide about debts."""
+
+    async def decide(self, decision: DebtDecision) -> bool:
+        """No e-mail is handed over for a debt that is closed, and its invoice is CANCELLED, unless it is MAILED; that
+        of a debt that is not closed any more goes on where it was. The newest decision holds, whatever the order in
+        which they come, and before the debt itself has come, too. False while an e-mail is being handed over: decide
+        again when that has ended."""
         ...
 
 

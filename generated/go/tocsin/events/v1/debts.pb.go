@@ -79,6 +79,80 @@ func (x *DebtsRegistered) GetDebts() []*DebtsRegistered_Debt {
 	return nil
 }
 
+// DebtDecided says that a person has decided about a debt: it is PAID or CANCELLED, and leads to no e-mail any more, or
+// REGISTERED again, and goes on. Internal to the mesh: it holds personal data.
+type DebtDecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debt_file that the debt came from.
+	DebtFile string `protobuf:"bytes,1,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
+	// debt as it was registered.
+	Debt *DebtsRegistered_Debt `protobuf:"bytes,2,opt,name=debt,proto3" json:"debt,omitempty"`
+	// status: PAID, CANCELLED or REGISTERED.
+	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// version of the debt; a higher one of the same debt and file is newer.
+	Version       int64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DebtDecided) Reset() {
+	*x = DebtDecided{}
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DebtDecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DebtDecided) ProtoMessage() {}
+
+func (x *DebtDecided) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DebtDecided.ProtoReflect.Descriptor instead.
+func (*DebtDecided) Descriptor() ([]byte, []int) {
+	return file_tocsin_events_v1_debts_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DebtDecided) GetDebtFile() string {
+	if x != nil {
+		return x.DebtFile
+	}
+	return ""
+}
+
+func (x *DebtDecided) GetDebt() *DebtsRegistered_Debt {
+	if x != nil {
+		return x.Debt
+	}
+	return nil
+}
+
+func (x *DebtDecided) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *DebtDecided) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // DebtFileCompleted says that a debt file reached a final state. Public:
 // it holds counts, no personal data.
 type DebtFileCompleted struct {
@@ -103,7 +177,7 @@ type DebtFileCompleted struct {
 
 func (x *DebtFileCompleted) Reset() {
 	*x = DebtFileCompleted{}
-	mi := &file_tocsin_events_v1_debts_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -115,7 +189,7 @@ func (x *DebtFileCompleted) String() string {
 func (*DebtFileCompleted) ProtoMessage() {}
 
 func (x *DebtFileCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_events_v1_debts_proto_msgTypes[1]
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -128,7 +202,7 @@ func (x *DebtFileCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DebtFileCompleted.ProtoReflect.Descriptor instead.
 func (*DebtFileCompleted) Descriptor() ([]byte, []int) {
-	return file_tocsin_events_v1_debts_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_events_v1_debts_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *DebtFileCompleted) GetDebtFile() string {
@@ -206,7 +280,7 @@ type DebtsRegistered_Debt struct {
 
 func (x *DebtsRegistered_Debt) Reset() {
 	*x = DebtsRegistered_Debt{}
-	mi := &file_tocsin_events_v1_debts_proto_msgTypes[2]
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -218,7 +292,7 @@ func (x *DebtsRegistered_Debt) String() string {
 func (*DebtsRegistered_Debt) ProtoMessage() {}
 
 func (x *DebtsRegistered_Debt) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_events_v1_debts_proto_msgTypes[2]
+	mi := &file_tocsin_events_v1_debts_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +381,13 @@ const file_tocsin_events_v1_debts_proto_rawDesc = "" +
 	"\bdue_date\x18\x06 \x01(\tR\adueDate\x12\x1a\n" +
 	"\bcurrency\x18\a \x01(\tR\bcurrency\x12\x1a\n" +
 	"\blanguage\x18\b \x01(\tR\blanguage: \x8a\xb5\x18\x1c\n" +
-	"\x1atocsin.debts.v1.registered\"\x9b\x02\n" +
+	"\x1atocsin.debts.v1.registered\"\xb7\x01\n" +
+	"\vDebtDecided\x12\x1b\n" +
+	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12:\n" +
+	"\x04debt\x18\x02 \x01(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x04debt\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x03R\aversion:\x1d\x8a\xb5\x18\x19\n" +
+	"\x17tocsin.debts.v1.decided\"\x9b\x02\n" +
 	"\x11DebtFileCompleted\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
@@ -334,21 +414,23 @@ func file_tocsin_events_v1_debts_proto_rawDescGZIP() []byte {
 	return file_tocsin_events_v1_debts_proto_rawDescData
 }
 
-var file_tocsin_events_v1_debts_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tocsin_events_v1_debts_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tocsin_events_v1_debts_proto_goTypes = []any{
 	(*DebtsRegistered)(nil),       // 0: tocsin.events.v1.DebtsRegistered
-	(*DebtFileCompleted)(nil),     // 1: tocsin.events.v1.DebtFileCompleted
-	(*DebtsRegistered_Debt)(nil),  // 2: tocsin.events.v1.DebtsRegistered.Debt
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*DebtDecided)(nil),           // 1: tocsin.events.v1.DebtDecided
+	(*DebtFileCompleted)(nil),     // 2: tocsin.events.v1.DebtFileCompleted
+	(*DebtsRegistered_Debt)(nil),  // 3: tocsin.events.v1.DebtsRegistered.Debt
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_tocsin_events_v1_debts_proto_depIdxs = []int32{
-	2, // 0: tocsin.events.v1.DebtsRegistered.debts:type_name -> tocsin.events.v1.DebtsRegistered.Debt
-	3, // 1: tocsin.events.v1.DebtFileCompleted.complete_time:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: tocsin.events.v1.DebtsRegistered.debts:type_name -> tocsin.events.v1.DebtsRegistered.Debt
+	3, // 1: tocsin.events.v1.DebtDecided.debt:type_name -> tocsin.events.v1.DebtsRegistered.Debt
+	4, // 2: tocsin.events.v1.DebtFileCompleted.complete_time:type_name -> google.protobuf.Timestamp
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_events_v1_debts_proto_init() }
@@ -362,7 +444,7 @@ func file_tocsin_events_v1_debts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_events_v1_debts_proto_rawDesc), len(file_tocsin_events_v1_debts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -155,6 +155,79 @@ func (x *GetDebtHistoryRequest) GetId() string {
 	return ""
 }
 
+// UpdateDebtRequest says what has become of a debt.
+type UpdateDebtRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is the debtId of the CSV.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// status: PAID, CANCELLED or REGISTERED.
+	Status Debt_Status `protobuf:"varint,2,opt,name=status,proto3,enum=tocsin.ingestion.v1.Debt_Status" json:"status,omitempty"`
+	// note for the history: a reason, the number of a payment.
+	Note string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	// expected_version is the version that the caller has seen (the `If-Match` header over REST); 0 for any.
+	ExpectedVersion int64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UpdateDebtRequest) Reset() {
+	*x = UpdateDebtRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateDebtRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateDebtRequest) ProtoMessage() {}
+
+func (x *UpdateDebtRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateDebtRequest.ProtoReflect.Descriptor instead.
+func (*UpdateDebtRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UpdateDebtRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateDebtRequest) GetStatus() Debt_Status {
+	if x != nil {
+		return x.Status
+	}
+	return Debt_STATUS_UNSPECIFIED
+}
+
+func (x *UpdateDebtRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *UpdateDebtRequest) GetExpectedVersion() int64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
 // GetDebtHistoryResponse has the history of a debt.
 type GetDebtHistoryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -166,7 +239,7 @@ type GetDebtHistoryResponse struct {
 
 func (x *GetDebtHistoryResponse) Reset() {
 	*x = GetDebtHistoryResponse{}
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +251,7 @@ func (x *GetDebtHistoryResponse) String() string {
 func (*GetDebtHistoryResponse) ProtoMessage() {}
 
 func (x *GetDebtHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +264,7 @@ func (x *GetDebtHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetDebtHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetDebtHistoryResponse) GetChanges() []*DebtStatusChange {
@@ -214,13 +287,21 @@ const file_tocsin_ingestion_v1_debt_service_proto_rawDesc = "" +
 	"\x05event\x18\x04 \x01(\tR\x05event\x12\x12\n" +
 	"\x04note\x18\x05 \x01(\tR\x04note\"6\n" +
 	"\x15GetDebtHistoryRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"Y\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xd4\x01\n" +
+	"\x11UpdateDebtRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12J\n" +
+	"\x06status\x18\x02 \x01(\x0e2 .tocsin.ingestion.v1.Debt.StatusB\x10\xe2A\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x04\x18\x05R\x06status\x12 \n" +
+	"\x04note\x18\x03 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xf4\x03R\x04note\x122\n" +
+	"\x10expected_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"Y\n" +
 	"\x16GetDebtHistoryResponse\x12?\n" +
-	"\achanges\x18\x01 \x03(\v2%.tocsin.ingestion.v1.DebtStatusChangeR\achanges2\xac\x01\n" +
+	"\achanges\x18\x01 \x03(\v2%.tocsin.ingestion.v1.DebtStatusChangeR\achanges2\xac\x02\n" +
 	"\vDebtService\x12\x9c\x01\n" +
 	"\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x90\x02\x01B\xc5\x01\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x90\x02\x01\x12~\n" +
+	"\n" +
+	"UpdateDebt\x12&.tocsin.ingestion.v1.UpdateDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"-\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x13:\x01*2\x0e/v1/debts/{id}\x90\x02\x02B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10DebtServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -235,25 +316,30 @@ func file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_service_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tocsin_ingestion_v1_debt_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tocsin_ingestion_v1_debt_service_proto_goTypes = []any{
 	(*DebtStatusChange)(nil),       // 0: tocsin.ingestion.v1.DebtStatusChange
 	(*GetDebtHistoryRequest)(nil),  // 1: tocsin.ingestion.v1.GetDebtHistoryRequest
-	(*GetDebtHistoryResponse)(nil), // 2: tocsin.ingestion.v1.GetDebtHistoryResponse
-	(Debt_Status)(0),               // 3: tocsin.ingestion.v1.Debt.Status
-	(*timestamppb.Timestamp)(nil),  // 4: google.protobuf.Timestamp
+	(*UpdateDebtRequest)(nil),      // 2: tocsin.ingestion.v1.UpdateDebtRequest
+	(*GetDebtHistoryResponse)(nil), // 3: tocsin.ingestion.v1.GetDebtHistoryResponse
+	(Debt_Status)(0),               // 4: tocsin.ingestion.v1.Debt.Status
+	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
+	(*Debt)(nil),                   // 6: tocsin.ingestion.v1.Debt
 }
 var file_tocsin_ingestion_v1_debt_service_proto_depIdxs = []int32{
-	3, // 0: tocsin.ingestion.v1.DebtStatusChange.status:type_name -> tocsin.ingestion.v1.Debt.Status
-	4, // 1: tocsin.ingestion.v1.DebtStatusChange.change_time:type_name -> google.protobuf.Timestamp
-	0, // 2: tocsin.ingestion.v1.GetDebtHistoryResponse.changes:type_name -> tocsin.ingestion.v1.DebtStatusChange
-	1, // 3: tocsin.ingestion.v1.DebtService.GetDebtHistory:input_type -> tocsin.ingestion.v1.GetDebtHistoryRequest
-	2, // 4: tocsin.ingestion.v1.DebtService.GetDebtHistory:output_type -> tocsin.ingestion.v1.GetDebtHistoryResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: tocsin.ingestion.v1.DebtStatusChange.status:type_name -> tocsin.ingestion.v1.Debt.Status
+	5, // 1: tocsin.ingestion.v1.DebtStatusChange.change_time:type_name -> google.protobuf.Timestamp
+	4, // 2: tocsin.ingestion.v1.UpdateDebtRequest.status:type_name -> tocsin.ingestion.v1.Debt.Status
+	0, // 3: tocsin.ingestion.v1.GetDebtHistoryResponse.changes:type_name -> tocsin.ingestion.v1.DebtStatusChange
+	1, // 4: tocsin.ingestion.v1.DebtService.GetDebtHistory:input_type -> tocsin.ingestion.v1.GetDebtHistoryRequest
+	2, // 5: tocsin.ingestion.v1.DebtService.UpdateDebt:input_type -> tocsin.ingestion.v1.UpdateDebtRequest
+	3, // 6: tocsin.ingestion.v1.DebtService.GetDebtHistory:output_type -> tocsin.ingestion.v1.GetDebtHistoryResponse
+	6, // 7: tocsin.ingestion.v1.DebtService.UpdateDebt:output_type -> tocsin.ingestion.v1.Debt
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_service_proto_init() }
@@ -268,7 +354,7 @@ func file_tocsin_ingestion_v1_debt_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

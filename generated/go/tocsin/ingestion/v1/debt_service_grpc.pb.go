@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	DebtService_GetDebtHistory_FullMethodName = "/tocsin.ingestion.v1.DebtService/GetDebtHistory"
+	DebtService_UpdateDebt_FullMethodName     = "/tocsin.ingestion.v1.DebtService/UpdateDebt"
 )
 
 // DebtServiceClient is the client API for DebtService service.
@@ -30,6 +31,12 @@ const (
 type DebtServiceClient interface {
 	// GetDebtHistory returns how the status of a debt has changed, oldest first, from its registration on.
 	GetDebtHistory(ctx context.Context, in *GetDebtHistoryRequest, opts ...grpc.CallOption) (*GetDebtHistoryResponse, error)
+	// UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+	// e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+	// more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+	// when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+	// status that it has: a paid debt is not cancelled before it is REGISTERED again.
+	UpdateDebt(ctx context.Context, in *UpdateDebtRequest, opts ...grpc.CallOption) (*Debt, error)
 }
 
 type debtServiceClient struct {
@@ -50,6 +57,16 @@ func (c *debtServiceClient) GetDebtHistory(ctx context.Context, in *GetDebtHisto
 	return out, nil
 }
 
+func (c *debtServiceClient) UpdateDebt(ctx context.Context, in *UpdateDebtRequest, opts ...grpc.CallOption) (*Debt, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Debt)
+	err := c.cc.Invoke(ctx, DebtService_UpdateDebt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DebtServiceServer is the server API for DebtService service.
 // All implementations must embed UnimplementedDebtServiceServer
 // for forward compatibility.
@@ -58,6 +75,12 @@ func (c *debtServiceClient) GetDebtHistory(ctx context.Context, in *GetDebtHisto
 type DebtServiceServer interface {
 	// GetDebtHistory returns how the status of a debt has changed, oldest first, from its registration on.
 	GetDebtHistory(context.Context, *GetDebtHistoryRequest) (*GetDebtHistoryResponse, error)
+	// UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+	// e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+	// more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+	// when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+	// status that it has: a paid debt is not cancelled before it is REGISTERED again.
+	UpdateDebt(context.Context, *UpdateDebtRequest) (*Debt, error)
 	mustEmbedUnimplementedDebtServiceServer()
 }
 
@@ -70,6 +93,9 @@ type UnimplementedDebtServiceServer struct{}
 
 func (UnimplementedDebtServiceServer) GetDebtHistory(context.Context, *GetDebtHistoryRequest) (*GetDebtHistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDebtHistory not implemented")
+}
+func (UnimplementedDebtServiceServer) UpdateDebt(context.Context, *UpdateDebtRequest) (*Debt, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateDebt not implemented")
 }
 func (UnimplementedDebtServiceServer) mustEmbedUnimplementedDebtServiceServer() {}
 func (UnimplementedDebtServiceServer) testEmbeddedByValue()                     {}
@@ -110,6 +136,24 @@ func _DebtService_GetDebtHistory_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DebtService_UpdateDebt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateDebtRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtServiceServer).UpdateDebt(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtService_UpdateDebt_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtServiceServer).UpdateDebt(ctx, req.(*UpdateDebtRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DebtService_ServiceDesc is the grpc.ServiceDesc for DebtService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,6 +164,10 @@ var DebtService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDebtHistory",
 			Handler:    _DebtService_GetDebtHistory_Handler,
+		},
+		{
+			MethodName: "UpdateDebt",
+			Handler:    _DebtService_UpdateDebt_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -111,6 +111,10 @@ const (
 	// ERROR_REASON_DEBT_FILE_STATE: the file is not in a state in which that can be done (FAILED_PRECONDITION). Metadata: debtFile,
 	// state.
 	ErrorReason_ERROR_REASON_DEBT_FILE_STATE ErrorReason = 41
+	// ERROR_REASON_VERSION_CONFLICT: another version stands than the caller expects (ABORTED). Metadata: id, expected, current.
+	ErrorReason_ERROR_REASON_VERSION_CONFLICT ErrorReason = 50
+	// ERROR_REASON_DEBT_STATUS: that does not follow from the status that the debt has (FAILED_PRECONDITION). Metadata: debt, status.
+	ErrorReason_ERROR_REASON_DEBT_STATUS ErrorReason = 51
 	// ERROR_REASON_UPLOAD_EXPIRED: the content of an announced file did not come in time (FAILED_PRECONDITION; over REST 410).
 	// Metadata: debtFile.
 	ErrorReason_ERROR_REASON_UPLOAD_EXPIRED ErrorReason = 60
@@ -169,6 +173,8 @@ var (
 		34: "ERROR_REASON_LANGUAGE_INVALID",
 		40: "ERROR_REASON_UPLOAD_CANCELLED",
 		41: "ERROR_REASON_DEBT_FILE_STATE",
+		50: "ERROR_REASON_VERSION_CONFLICT",
+		51: "ERROR_REASON_DEBT_STATUS",
 		60: "ERROR_REASON_UPLOAD_EXPIRED",
 		61: "ERROR_REASON_UPLOAD_ENDED",
 		62: "ERROR_REASON_UPLOAD_MISMATCH",
@@ -214,6 +220,8 @@ var (
 		"ERROR_REASON_LANGUAGE_INVALID":        34,
 		"ERROR_REASON_UPLOAD_CANCELLED":        40,
 		"ERROR_REASON_DEBT_FILE_STATE":         41,
+		"ERROR_REASON_VERSION_CONFLICT":        50,
+		"ERROR_REASON_DEBT_STATUS":             51,
 		"ERROR_REASON_UPLOAD_EXPIRED":          60,
 		"ERROR_REASON_UPLOAD_ENDED":            61,
 		"ERROR_REASON_UPLOAD_MISMATCH":         62,
@@ -254,7 +262,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xd4\v\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x95\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -293,7 +301,9 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_CURRENCY_UNKNOWN\x10!\x12!\n" +
 	"\x1dERROR_REASON_LANGUAGE_INVALID\x10\"\x12!\n" +
 	"\x1dERROR_REASON_UPLOAD_CANCELLED\x10(\x12 \n" +
-	"\x1cERROR_REASON_DEBT_FILE_STATE\x10)\x12\x1f\n" +
+	"\x1cERROR_REASON_DEBT_FILE_STATE\x10)\x12!\n" +
+	"\x1dERROR_REASON_VERSION_CONFLICT\x102\x12\x1c\n" +
+	"\x18ERROR_REASON_DEBT_STATUS\x103\x12\x1f\n" +
 	"\x1bERROR_REASON_UPLOAD_EXPIRED\x10<\x12\x1d\n" +
 	"\x19ERROR_REASON_UPLOAD_ENDED\x10=\x12 \n" +
 	"\x1cERROR_REASON_UPLOAD_MISMATCH\x10>\x12#\n" +

@@ -40,7 +40,8 @@ const (
 	Invoice_MAILED Invoice_State = 3
 	// FAILED means that the e-mail was given up; it is in the dead letters.
 	Invoice_FAILED Invoice_State = 4
-	// CANCELLED means that its debt file was rolled back before the e-mail had gone out.
+	// CANCELLED means that it was taken back before its e-mail had gone out: its debt file was rolled back, or its debt is paid or
+	// cancelled. With `doubtful` an e-mail may have arrived.
 	Invoice_CANCELLED Invoice_State = 5
 )
 

@@ -37,6 +37,18 @@ class DebtsRegistered(_message.Message):
     debts: _containers.RepeatedCompositeFieldContainer[DebtsRegistered.Debt]
     def __init__(self, debt_file: _Optional[str] = ..., debts: _Optional[_Iterable[_Union[DebtsRegistered.Debt, _Mapping]]] = ...) -> None: ...
 
+class DebtDecided(_message.Message):
+    __slots__ = ("debt_file", "debt", "status", "version")
+    DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
+    DEBT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    debt_file: str
+    debt: DebtsRegistered.Debt
+    status: str
+    version: int
+    def __init__(self, debt_file: _Optional[str] = ..., debt: _Optional[_Union[DebtsRegistered.Debt, _Mapping]] = ..., status: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
 class DebtFileCompleted(_message.Message):
     __slots__ = ("debt_file", "state", "rows", "accepted", "duplicates", "rejected", "complete_time")
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]

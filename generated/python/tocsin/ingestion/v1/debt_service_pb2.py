@@ -30,7 +30,7 @@ from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9e\x01\n\x10\x44\x65\x62tStatusChange\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.Status\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"2\n\x15GetDebtHistoryRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"P\n\x16GetDebtHistoryResponse\x12\x36\n\x07\x63hanges\x18\x01 \x03(\x0b\x32%.tocsin.ingestion.v1.DebtStatusChange2\xac\x01\n\x0b\x44\x65\x62tService\x12\x9c\x01\n\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/historyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9e\x01\n\x10\x44\x65\x62tStatusChange\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.Status\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"2\n\x15GetDebtHistoryRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xb1\x01\n\x11UpdateDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x06status\x18\x02 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.StatusB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x04\x18\x05\x12\x1a\n\x04note\x18\x03 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\xa0\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"P\n\x16GetDebtHistoryResponse\x12\x36\n\x07\x63hanges\x18\x01 \x03(\x0b\x32%.tocsin.ingestion.v1.DebtStatusChange2\xac\x02\n\x0b\x44\x65\x62tService\x12\x9c\x01\n\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x12~\n\nUpdateDebt\x12&.tocsin.ingestion.v1.UpdateDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"-\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x13\x32\x0e/v1/debts/{id}:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETDEBTHISTORYREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTHISTORYREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['status']._loaded_options = None
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['status']._serialized_options = b'\342A\001\002\272H\t\202\001\006\030\001\030\004\030\005'
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['note']._serialized_options = b'\272H\tr\007\030\364\003\240\265\030\001'
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['expected_version']._loaded_options = None
+  _globals['_UPDATEDEBTREQUEST'].fields_by_name['expected_version']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_DEBTSERVICE'].methods_by_name['GetDebtHistory']._loaded_options = None
   _globals['_DEBTSERVICE'].methods_by_name['GetDebtHistory']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\030\022\026/v1/debts/{id}/history'
+  _globals['_DEBTSERVICE'].methods_by_name['UpdateDebt']._loaded_options = None
+  _globals['_DEBTSERVICE'].methods_by_name['UpdateDebt']._serialized_options = b'\220\002\002\212\265\030\r\n\013debts:write\202\323\344\223\002\0232\016/v1/debts/{id}:\001*'
   _globals['_DEBTSTATUSCHANGE']._serialized_start=259
   _globals['_DEBTSTATUSCHANGE']._serialized_end=417
   _globals['_GETDEBTHISTORYREQUEST']._serialized_start=419
   _globals['_GETDEBTHISTORYREQUEST']._serialized_end=469
-  _globals['_GETDEBTHISTORYRESPONSE']._serialized_start=471
-  _globals['_GETDEBTHISTORYRESPONSE']._serialized_end=551
-  _globals['_DEBTSERVICE']._serialized_start=554
-  _globals['_DEBTSERVICE']._serialized_end=726
+  _globals['_UPDATEDEBTREQUEST']._serialized_start=472
+  _globals['_UPDATEDEBTREQUEST']._serialized_end=649
+  _globals['_GETDEBTHISTORYRESPONSE']._serialized_start=651
+  _globals['_GETDEBTHISTORYRESPONSE']._serialized_end=731
+  _globals['_DEBTSERVICE']._serialized_start=734
+  _globals['_DEBTSERVICE']._serialized_end=1034
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,18 @@ class GetDebtHistoryRequest(_message.Message):
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
+class UpdateDebtRequest(_message.Message):
+    __slots__ = ("id", "status", "note", "expected_version")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    status: _debt_file_pb2.Debt.Status
+    note: str
+    expected_version: int
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[_debt_file_pb2.Debt.Status, str]] = ..., note: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
 class GetDebtHistoryResponse(_message.Message):
     __slots__ = ("changes",)
     CHANGES_FIELD_NUMBER: _ClassVar[int]

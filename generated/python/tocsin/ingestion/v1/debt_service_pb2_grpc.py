@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2
 from tocsin.ingestion.v1 import debt_service_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -40,6 +41,11 @@ class DebtServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryResponse.FromString,
                 _registered_method=True)
+        self.UpdateDebt = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtService/UpdateDebt',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.FromString,
+                _registered_method=True)
 
 
 class DebtServiceServicer:
@@ -53,6 +59,17 @@ class DebtServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateDebt(self, request, context):
+        """UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+        e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+        more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+        when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+        status that it has: a paid debt is not cancelled before it is REGISTERED again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DebtServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +77,11 @@ def add_DebtServiceServicer_to_server(servicer, server):
                     servicer.GetDebtHistory,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryResponse.SerializeToString,
+            ),
+            'UpdateDebt': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDebt,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +112,33 @@ class DebtService:
             '/tocsin.ingestion.v1.DebtService/GetDebtHistory',
             tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDebt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtService/UpdateDebt',
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from tocsin.ingestion.v1 import debt_file_pb2 as _debt_file_pb2
 from tocsin.ingestion.v1 import debt_service_pb2 as _debt_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -35,6 +36,13 @@ class DebtServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DebtServiceAsyncStub: ...
     GetDebtHistory: _grpc.UnaryUnaryMultiCallable[_debt_service_pb2.GetDebtHistoryRequest, _debt_service_pb2.GetDebtHistoryResponse]
     """GetDebtHistory returns how the status of a debt has changed, oldest first, from its registration on."""
+    UpdateDebt: _grpc.UnaryUnaryMultiCallable[_debt_service_pb2.UpdateDebtRequest, _debt_file_pb2.Debt]
+    """UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+    e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+    more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+    when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+    status that it has: a paid debt is not cancelled before it is REGISTERED again.
+    """
 
 @_typing.type_check_only
 class DebtServiceAsyncStub(DebtServiceStub):
@@ -43,6 +51,13 @@ class DebtServiceAsyncStub(DebtServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetDebtHistory: _aio.UnaryUnaryMultiCallable[_debt_service_pb2.GetDebtHistoryRequest, _debt_service_pb2.GetDebtHistoryResponse]  # type: ignore[assignment]
     """GetDebtHistory returns how the status of a debt has changed, oldest first, from its registration on."""
+    UpdateDebt: _aio.UnaryUnaryMultiCallable[_debt_service_pb2.UpdateDebtRequest, _debt_file_pb2.Debt]  # type: ignore[assignment]
+    """UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+    e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+    more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+    when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+    status that it has: a paid debt is not cancelled before it is REGISTERED again.
+    """
 
 class DebtServiceServicer(metaclass=_abc_1.ABCMeta):
     """DebtService tells what has become of registered debts. Files register them (DebtFileService, which lists them, too)."""
@@ -54,5 +69,18 @@ class DebtServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_debt_service_pb2.GetDebtHistoryResponse, _abc.Awaitable[_debt_service_pb2.GetDebtHistoryResponse]]:
         """GetDebtHistory returns how the status of a debt has changed, oldest first, from its registration on."""
+
+    @_abc_1.abstractmethod
+    def UpdateDebt(
+        self,
+        request: _debt_service_pb2.UpdateDebtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_file_pb2.Debt, _abc.Awaitable[_debt_file_pb2.Debt]]:
+        """UpdateDebt says that a debt is PAID or CANCELLED, or neither any more (REGISTERED: it has the status of its invoice again). No
+        e-mail goes out for what is paid or cancelled, unless one has gone out already or is being handed over; what is neither any
+        more goes on where it was. A status that the debt has is returned as it is, whatever the version. ABORTED (VERSION_CONFLICT)
+        when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
+        status that it has: a paid debt is not cancelled before it is REGISTERED again.
+        """
 
 def add_DebtServiceServicer_to_server(servicer: DebtServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
