@@ -21,8 +21,7 @@ help: ## Show this help.
 setup: ## Install everything that the other targets need (they call it themselves).
 	$(BESIDE) $(BUILD)/dev.stamp $(GATEWAY)
 
-# Everything that the mesh runs on, and nothing else.
-mesh:
+mesh: ## Install what the mesh runs on, and nothing else (up and demo call it themselves).
 	$(BESIDE) $(BUILD)/mesh.stamp $(GATEWAY)
 
 $(BUILD)/mesh.stamp: requirements.lock $(SCRIPTS)

@@ -228,6 +228,8 @@ def _problem(response: "httpx.Response") -> str:
 
 
 def _stands_in(value: str, text: str) -> bool:
+    """Also where a list has no blanks behind its commas."""
+    value, text = value.replace(", ", ","), text.replace(", ", ",")
     return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeAlias
 
@@ -38,6 +39,8 @@ class ArchiveWriter:
         # `close` closes it.
         self._tar = tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._digests: dict[str, str] = {}
+        self.moment: datetime | None = None
+        """Of which what it holds is; to be known by `finish`."""
         self._add(HEADER, json.dumps({"format": FORMAT, **header}, indent=2).encode())
 
     def directory(self, name: str) -> None:
@@ -72,7 +75,8 @@ class ArchiveWriter:
 
     def finish(self) -> None:
         """Writes the digests, without which it is not whole."""
-        self._add(MANIFEST, json.dumps({"sha256": self._digests}).encode())
+        moment = self.moment.isoformat() if self.moment else ""
+        self._add(MANIFEST, json.dumps({"moment": moment, "sha256": self._digests}).encode())
 
     def close(self) -> None:
         """Ends it, whole or not."""
@@ -146,12 +150,14 @@ def new_archive(path: Path, header: dict[str, Any]) -> Generator[ArchiveWriter]:
 @contextmanager
 def opened_archive(path: Path) -> "Generator[tuple[dict[str, Any], Iterator[Member]]]":
     """The header of an archive, and what is in it: names in the state directory, and what can be read of files. The end
-    checks the digests of all that was read: what came before counts only when it is reached. Raises RuntimeProblem."""
+    checks the digests of all that was read: what came before counts only when it is reached; the header has the
+    `moment` then. Raises RuntimeProblem."""
     try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"  # pyright: ignore[reportAttributeAccessIssue] - a buffered reader
             with tarfile.open(fileobj=raw, mode="r|gz" if packed else "r|") as tar:
-                yield _header(tar, path), _members(tar, path)
+                header = _header(tar, path)
+                yield header, _members(tar, path, header)
     except _BROKEN as error:
         raise damaged(path, str(error) or type(error).__name__) from error
     except OSError as error:
@@ -173,14 +179,15 @@ def _header(tar: tarfile.TarFile, path: Path) -> dict[str, Any]:
     return _object(stream, path)
 
 
-def _members(tar: tarfile.TarFile, path: Path) -> "Iterator[Member]":
+def _members(tar: tarfile.TarFile, path: Path, header: dict[str, Any]) -> "Iterator[Member]":
     read: dict[str, str] = {}
     while member := tar.next():
         stream = tar.extractfile(member) if member.isreg() else None
         if member.name == MANIFEST and stream is not None:
-            expected = _object(stream, path).get("sha256")
-            if expected != read:
+            manifest = _object(stream, path)
+            if manifest.get("sha256") != read:
                 raise damaged(path, "what it holds is not what was put into it")
+            header["moment"] = manifest.get("moment")
             return
         name = member.name.removeprefix(f"{STATE}/")
         parts = PurePosixPath(name).parts

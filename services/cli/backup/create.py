@@ -86,6 +86,7 @@ def _of_a_mesh_that_is_down(state: StateDir, target: Path) -> Made:
     PostgresCluster.at(state.postgres, port=0).clear_leftovers()
     moment = datetime.now(UTC)
     with new_archive(target, _header(state, moment, "down")) as writer:
+        writer.moment = moment
         _small_files(state, writer)
         copy_files(writer, state.postgres)
         writer.tree(NATS, state.nats)
@@ -105,6 +106,7 @@ async def _of_a_running_mesh(state: StateDir, instance: Instance, target: Path, 
             async with base_backup(instance.postgres_dsn, state.postgres) as backup:
                 backup.copy(writer)
                 moment, stood_still = await _end_both(state, StreamCopy(state.nats, staging), backup, longest_pause)
+                writer.moment = moment
                 backup.copy_journal(writer)
             writer.tree(NATS, staging)
     finally:

@@ -29,7 +29,7 @@ class Restored:
     """What an archive holds; it has been read to its end."""
 
     version: str
-    created_at: str
+    moment: str
     files: int
     size: int
 
@@ -70,7 +70,11 @@ def restore(archive: Path, state: StateDir) -> Restored:
 
 def _restored(header: dict[str, Any], files: int, size: int) -> Restored:
     return Restored(
-        version=str(header.get("tocsin", "")), created_at=str(header.get("createdAt", "")), files=files, size=size
+        version=str(header.get("tocsin", "")),
+        # Earlier archives tell when they were begun.
+        moment=str(header.get("moment") or header.get("createdAt", "")),
+        files=files,
+        size=size,
     )
 
 

@@ -1,7 +1,7 @@
 """`tocsin backup` and `tocsin restore`: one archive of a mesh with servers of its own."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +47,7 @@ def backup(
         )
         return
     still = "" if made.stood_still is None else f"; the mesh stood still for {made.stood_still.total_seconds():.2f} s"
-    print(f"{made.file}: {made.size / 1024 / 1024:,.1f} MiB, of {made.moment:%Y-%m-%d %H:%M:%S} UTC{still}")
+    print(f"{made.file}: {made.size / 1024 / 1024:,.1f} MiB, of {_utc(made.moment.isoformat())}{still}")
     print("It holds the secrets of the mesh: keep it as safe as those.")
 
 
@@ -72,17 +72,21 @@ def restore(
             {
                 "checked": check,
                 "version": found.version,
-                "createdAt": found.created_at,
+                "moment": found.moment,
                 "files": found.files,
                 "bytes": found.size,
             }
         )
         return
     said = (
-        f"{found.files:,} files, {found.size / 1024 / 1024:,.1f} MiB, of Tocsin {found.version} at {found.created_at}"
+        f"{found.files:,} files, {found.size / 1024 / 1024:,.1f} MiB, of Tocsin {found.version}, {_utc(found.moment)}"
     )
     if check:
         print(f"{archive} is whole: {said}")
         return
     print(f"restored into {state.root}: {said}")
     print(f"'{state.command('up')}' starts it; stop the mesh that it was made of first, if that is still up anywhere")
+
+
+def _utc(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"

@@ -18,7 +18,7 @@ from services.cli.output import JsonOption, console, print_json, table
 if TYPE_CHECKING:
     from services.cli.doctor.check import Finding
 
-_COLOURS = {"OK": "green", "WARNING": "yellow", "FAILED": "red"}
+_COLOURS = {"OK": "green", "WARNING": "yellow", "FAILED": "red", "SKIPPED": "bright_black"}
 
 
 def register(app: typer.Typer) -> None:

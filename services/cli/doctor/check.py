@@ -21,6 +21,7 @@ class Verdict(enum.StrEnum):
     OK = "OK"
     WARNING = "WARNING"
     FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ def warning(seen: str, advice: str) -> Outcome:
     return Outcome(Verdict.WARNING, seen, advice)
 
 
+def skipped(seen: str) -> Outcome:
+    """It was not looked at."""
+    return Outcome(Verdict.SKIPPED, seen)
+
+
 def failed(seen: str, advice: str) -> Outcome:
     """It does not work."""
     return Outcome(Verdict.FAILED, seen, advice)
@@ -49,7 +55,7 @@ def failed(seen: str, advice: str) -> Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One look. `after` names a check without which this one can see nothing: it is not made when that has failed."""
+    """One look. `after` names a check without which this one can see nothing: it is skipped unless that went well."""
 
     name: str
     looks_at: str
@@ -82,9 +88,8 @@ async def examine(checks: Sequence[Check], within: timedelta) -> list[Finding]:
 
 
 async def _find(check: Check, before: "asyncio.Task[Finding] | None", within: timedelta) -> Finding:
-    if before is not None and (await asyncio.shield(before)).verdict is Verdict.FAILED:
-        outcome = failed(f"not looked at, as {check.after!r} has failed", "mend that first")
-        return _finding(check, outcome, 0.0)
+    if before is not None and (await asyncio.shield(before)).verdict in {Verdict.FAILED, Verdict.SKIPPED}:
+        return _finding(check, skipped(f"not looked at, as {check.after!r} is not well"), 0.0)
     begun = time.monotonic()
     task = asyncio.ensure_future(check.look())
     done, _ = await asyncio.wait([task], timeout=within.total_seconds())

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.cli.doctor.check import Check, Outcome, failed, in_thread, ok, warning
+from services.cli.doctor.check import Check, Outcome, failed, in_thread, ok, skipped, warning
 from services.cli.doctor.deployment import Deployment
 from services.cli.doctor.served_certificates import edge_certificate
 from services.cli.runtime.identity_provider import system_authorities
@@ -65,7 +65,7 @@ async def _health(deployment: Deployment) -> Outcome:
 
 async def _without_token(deployment: Deployment) -> Outcome:
     if not deployment.edge_url:
-        return ok("no edge is known")
+        return skipped("no edge is known")
     import httpx
 
     async with httpx.AsyncClient(verify=_trust(deployment), timeout=_WITHIN_SECONDS) as client:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from services.cli.doctor.check import Check, Outcome, failed, in_thread, ok, warning
+from services.cli.doctor.check import Check, Outcome, failed, in_thread, ok, skipped, warning
 from services.cli.doctor.clock import clock_outcome
 from services.cli.doctor.deployment import Deployment
 from services.cli.doctor.served_certificates import nats_certificate, servers_of
@@ -193,7 +193,7 @@ async def _durability(deployment: Deployment) -> Outcome:
     elif deployment.nats_monitor_url:
         told = await _monitored(deployment.nats_monitor_url)
     elif deployment.settings.replicas >= 3:
-        return ok("cannot be seen from here; with three replicas a single server may lose what it has not synced")
+        return skipped("cannot be seen from here; with three replicas a single server may lose what it has not synced")
     else:
         return warning(SYNC_NOTE, "name the server's monitoring port with --nats-monitor, and it is looked at")
     config: dict[str, Any] = told.get("config") or {}
@@ -228,7 +228,7 @@ async def _clock(deployment: Deployment) -> Outcome:
             looks.append((time.time() - before, before, answer.get("ts", "")))
     took, before, told = min(looks)
     if not told:
-        return ok("its version does not tell the time")
+        return skipped("its version does not tell the time")
     return clock_outcome("NATS", datetime.fromisoformat(told).timestamp(), before, before + took)
 
 

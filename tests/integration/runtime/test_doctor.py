@@ -296,7 +296,7 @@ async def test_a_server_that_hangs_delays_no_other(own: Own) -> None:
         found = await own.findings(within=SOON, changed={"TOCSIN_NATS_URL": url})
     assert time.monotonic() - begun < 2 * SOON.total_seconds()
     assert found["nats"].verdict is Verdict.FAILED
-    assert found["streams"].seen == "not looked at, as 'nats' has failed"
+    assert found["streams"].seen == "not looked at, as 'nats' is not well"
     assert found["migrations"].verdict is Verdict.OK
 
 

@@ -82,7 +82,8 @@ async def test_what_comes_after_one_that_failed_is_not_made() -> None:
         return failed("nothing listens", "start it")
 
     found = await examine([check("server", bad), check("tables", counted, after="server")], BOUND)
-    assert [finding.seen for finding in found] == ["nothing listens", "not looked at, as 'server' has failed"]
+    assert [finding.seen for finding in found] == ["nothing listens", "not looked at, as 'server' is not well"]
+    assert [finding.verdict for finding in found] == [Verdict.FAILED, Verdict.SKIPPED]
     found = await examine([check("server", good), check("tables", counted, after="server")], BOUND)
     assert [finding.verdict for finding in found] == [Verdict.OK, Verdict.OK]
     assert made == ["counted"]

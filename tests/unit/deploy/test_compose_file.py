@@ -41,6 +41,12 @@ def test_every_variable_is_a_setting(services: dict[str, dict[str, Any]], reposi
     assert named - known == set()
 
 
+def test_the_example_names_every_variable(repository: Path) -> None:
+    folder = repository / "deploy/compose"
+    wanted = {name for file in folder.glob("*.yaml") for name in re.findall(r"\$\{([A-Z_]+)", file.read_text())}
+    assert set(re.findall(r"^#([A-Z_]+)=", (folder / ".env.example").read_text(), re.MULTILINE)) == wanted
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_told_all_that_the_runtime_tells_it(
     service: str, services: dict[str, dict[str, Any]], repository: Path, tmp_path: Path
