@@ -322,6 +322,13 @@ OPEN: dict[str, dict[str, Any]] = {
             "content": {"image/gif": {"schema": FILE}},
         }
     },
+    "OpenInvoice": {
+        "200": file_answer("application/pdf", "The invoice."),
+        "404": {"description": "There is no such link.", "content": PLAIN},
+        "410": {"description": "Its time is over, or its invoice is cancelled or gone.", "content": PLAIN},
+        "503": {"description": "The service cannot be reached right now.", "content": PLAIN},
+        "504": {"description": "The service took too long.", "content": PLAIN},
+    },
     "PutDebtUpload": {
         "200": {"description": "The debt file.", "content": {JSON: {"schema": ref("schemas", "DebtFile")}}},
         "400": ref("responses", "BadRequest"),

@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 from standardwebhooks import Webhook
 
+from services.chassis import signed_urls
 from services.chassis.origins import Origin
 from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
+from services.chassis.signed_urls import SignedUrls
 from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_problem
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
+from services.notification.domain.invoice_urls import PATH, InvoiceUrls, MailedLinks
 from services.notification.domain.issuer import Issuer, load_issuer
 from services.notification.domain.lane import Lane
 from services.notification.domain.open_tokens import OpenTokens, read_keys
@@ -140,6 +143,10 @@ class NotificationSettings(ChassisSettings):
     """All of that: a TOML file with name, address, contact, tax_id, bank and logo, in place of the name alone."""
     invoice_unsubscribe: str = ""
     """Where people say that they want no e-mails of invoices (mailto: or https:): List-Unsubscribe in their header."""
+    invoice_mail: Literal["attachment", "link"] = "attachment"
+    """How the e-mail of an invoice brings the PDF: attached, or as a signed link (TOCSIN_NOTIFICATION_PUBLIC_URL)."""
+    invoice_link_ttl: Duration = timedelta(days=90)
+    """How long a link to an invoice is good; in e-mails from the invoice's date of issue on."""
     invoice_language: str = "en"
     """The language of debtors whose debt names none: en, fr or pt, with a country if that matters (pt-BR)."""
     debt_currency: str = Field("", validation_alias="TOCSIN_DEBT_CURRENCY")
@@ -353,10 +360,31 @@ class NotificationSettings(ChassisSettings):
         except (OSError, ValueError) as error:
             raise Refused(self.env("link_key_file"), f"cannot be used: {error}") from None
 
+    def invoice_urls(self) -> InvoiceUrls | None:
+        """What signs links to invoices; None without a key. Raises Refused."""
+        if self.link_key_file is None:
+            return None
+        try:
+            keys = signed_urls.read_keys(self.link_key_file)
+        except (OSError, ValueError) as error:
+            raise Refused(self.env("link_key_file"), f"cannot be used: {error}") from None
+        return InvoiceUrls(SignedUrls(keys, "GET", PATH), self.public_url)
+
+    def mailed_links(self) -> MailedLinks | None:
+        """The links that e-mails of invoices carry; None where the PDF is attached. Raises Refused."""
+        if self.invoice_mail == "attachment":
+            return None
+        require(bool(self.public_url), self.env("public_url"), f"is needed for {self.env('invoice_mail')}=link")
+        urls = self.invoice_urls()
+        require(urls is not None, self.env("link_key_file"), f"is needed for {self.env('invoice_mail')}=link")
+        assert urls is not None
+        return MailedLinks(urls, self.invoice_link_ttl)
+
     def _verify_links(self) -> None:
         origins = self.targets("link_origins")
         require(not origins.networks, self.env("link_origins"), "must be origins, like https://app.example")
-        require(self.link_ttl >= timedelta(minutes=1), self.env("link_ttl"), "must be at least 1m")
+        for field in ("link_ttl", "invoice_link_ttl"):
+            require(getattr(self, field) >= timedelta(minutes=1), self.env(field), "must be at least 1m")
         if self.link_key_file is not None:
             self.open_tokens()
         if self.public_url:

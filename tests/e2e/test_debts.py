@@ -42,7 +42,7 @@ def mails_to(edge: Edge, prefix: str) -> list[Any]:
 
 
 def test_good_rows_become_invoices_and_bad_ones_are_listed(
-    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+    edge: Edge, rest: httpx.Client, anonymous: httpx.Client, unique: Callable[[str], str]
 ) -> None:
     prefix = unique("d")
     content = rows(prefix, 30)
@@ -80,6 +80,13 @@ def test_good_rows_become_invoices_and_bad_ones_are_listed(
 
     until(mailed, what="the invoice's state MAILED")
     until(lambda: rest.get(f"/v1/debts/{prefix}-0").json()["status"] == "MAILED", what="the debt's status MAILED")
+    url = rest.post(f"/v1/invoices/{prefix}-0:link", json={}).json()["url"]
+    path = url[url.index("/v1/") :]  # behind the public address that this mesh says it has
+    opened = anonymous.get(path)
+    assert (opened.status_code, opened.content) == (200, pdf.content)
+    assert opened.headers["content-disposition"] == f'inline; filename="invoice-{prefix}-0.pdf"'
+    assert opened.headers["cache-control"] == "private, no-cache"
+    assert anonymous.get(path[:-1]).status_code == 404
     changes = rest.get(f"/v1/debts/{prefix}-0/history").json()["changes"]
     assert [one["event"] for one in changes] == ["REGISTERED", "INVOICE_STORED", "INVOICE_MAILED"]
     stale = rest.patch(f"/v1/debts/{prefix}-0", json={"status": "PAID"}, headers={"If-Match": '"1"'})

@@ -97,6 +97,8 @@ func (s *Server) handler(table *contract.Contract) (http.Handler, *metrics, erro
 			"PATCH /v1/debtUploads/{id}":    parts.Patch,
 			"POST /v1/debtUploads/{id}":     parts.Post,
 			"DELETE /v1/debtUploads/{id}":   parts.Delete,
+			"GET /v1/invoices:content":      opened.Invoice,
+			"HEAD /v1/invoices:content":     opened.Invoice,
 			"GET /v1/notifications:follow":  opened.Follow,
 			"HEAD /v1/notifications:follow": opened.Follow,
 			"GET /v1/notifications:pixel":   opened.View,

@@ -1,4 +1,4 @@
-// Package tracking answers the signed links and pixels of e-mails. Whoever asks is no client of the API: a browser, a mail
+// Package tracking answers the signed links and pixels of e-mails, those to invoices among them. Whoever asks is no client of the API: a browser, a mail
 // reader, or a machine that looks at mails before people do.
 package tracking
 
@@ -29,13 +29,14 @@ var pixel = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\
 
 // Handler answers GET and HEAD.
 type Handler struct {
-	client  notification.TrackingServiceClient
-	timeout time.Duration
+	client   notification.TrackingServiceClient
+	invoices notification.InvoiceServiceClient
+	timeout  time.Duration
 }
 
-// New makes a handler that waits up to timeout for where a link leads.
+// New makes a handler that waits up to timeout for what a link leads to.
 func New(conn grpc.ClientConnInterface, timeout time.Duration) *Handler {
-	return &Handler{notification.NewTrackingServiceClient(conn), timeout}
+	return &Handler{notification.NewTrackingServiceClient(conn), notification.NewInvoiceServiceClient(conn), timeout}
 }
 
 // Follow redirects to where a link leads. It answers in plain text when it cannot: people read it.

@@ -9,7 +9,7 @@ from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
-app = typer.Typer(help="List, show and retry invoices.", no_args_is_help=True)
+app = typer.Typer(help="List, show, retry and link to invoices.", no_args_is_help=True)
 
 _STATES = ("PENDING", "STORED", "MAILED", "FAILED")
 FileOption = Annotated[str, typer.Option("--file", metavar="ID", help="Only of this debt file.")]
@@ -89,6 +89,18 @@ def retry(
                 return
     if everything:
         console().print(f"{total:,} [green]are tried again[/]")
+
+
+@app.command()
+def link(debt: Annotated[str, typer.Argument(metavar="DEBT")], state_dir: StateDirOption = None) -> None:
+    """Make a link that opens the invoice of a debt, for whoever has it."""
+    from services.cli.client import answer, open_mesh
+
+    mesh = open_mesh(state_dir)
+    with mesh.http(scopes=["debts:read"]) as client:
+        found: dict[str, Any] = answer(client.post(f"/v1/invoices/{quote(debt, safe='')}:link", json={}))
+    url: str = found["url"]
+    print(mesh.instance.edge_url + url if url.startswith("/") else url)
 
 
 def _why(invoice: dict[str, Any]) -> str:

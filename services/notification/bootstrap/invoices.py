@@ -16,6 +16,7 @@ from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.invoice_cancellation import invoice_cancellation_answers
 from services.notification.adapters.postgres.stores import PostgresStores
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.application.invoice_links import InvoiceLinks
 from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
@@ -63,7 +64,9 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     answers = invoice_cancellation_answers(base.nats, store)
     await answers.start()
     app.at_stop(Step.STOP_PULLING, "invoice cancellation", answers.stop)
-    servicer = InvoiceServicer(InvoiceQueries(store, documents, renderer), InvoiceRetries(store))
+    queries = InvoiceQueries(store, documents, renderer)
+    links = InvoiceLinks(queries, settings.invoice_urls(), settings.invoice_link_ttl)
+    servicer = InvoiceServicer(queries, InvoiceRetries(store), links)
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing
 
@@ -118,6 +121,7 @@ async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
     compose = InvoiceComposer(
         base.composer,
         issuer=settings.issuer().name,
+        links=settings.mailed_links(),
         language=settings.invoice_language,
         currency=settings.debt_currency,
         unsubscribe=settings.invoice_unsubscribe,

@@ -250,6 +250,12 @@ class LinkExpired(FailedPrecondition):
     reason = "LINK_EXPIRED"
 
 
+class LinkKeyMissing(FailedPrecondition):
+    """The deployment has no key to sign links with (TOCSIN_NOTIFICATION_LINK_KEY_FILE)."""
+
+    reason = "LINK_KEY_MISSING"
+
+
 class TargetBlocked(InvalidArgument):
     """The URL leads to where webhooks must not go."""
 

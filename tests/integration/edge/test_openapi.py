@@ -92,11 +92,12 @@ def test_parameters_are_those_of_the_path(operation: Operation) -> None:
 async def test_only_what_carries_a_signed_token_is_open(anonymous: httpx.AsyncClient) -> None:
     assert sorted(OPEN) == [
         "DebtUploadService_PutDebtUpload",
+        "InvoiceService_OpenInvoice",
         "TrackingService_FollowLink",
         "TrackingService_ViewPixel",
     ]
     for verb, wants in (("GET", False), ("HEAD", False), ("POST", True), ("PUT", True), ("DELETE", True)):
-        for path in ("/v1/notifications:follow", "/v1/notifications:pixel"):
+        for path in ("/v1/notifications:follow", "/v1/notifications:pixel", "/v1/invoices:content"):
             answer = await anonymous.request(verb, path, params={"token": "x"})
             assert (answer.status_code == 401) is wants, (verb, path)
     pixel = await anonymous.get("/v1/notifications:pixel?token=x")
@@ -107,6 +108,8 @@ async def test_only_what_carries_a_signed_token_is_open(anonymous: httpx.AsyncCl
     for near in ("/v1/debtFiles:content/", "/v1/debtFiles:contents", "/v1/debtFiles/x"):
         assert (await anonymous.put(near)).status_code == 401, near
     for near in (
+        "/v1/invoices:contents",
+        "/v1/invoices:content/",
         "/v1/notifications:follow/",
         "/v1/notifications:follow;x",
         "/v1/notifications:count",

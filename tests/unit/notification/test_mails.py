@@ -3,16 +3,18 @@
 import email
 import email.message
 import email.policy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.chassis.signed_urls import SignedUrls
 from services.notification.adapters.channels.invoice_mails import InvoiceComposer
 from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.texts import language
 from services.notification.domain.delivery import Outgoing
+from services.notification.domain.invoice_urls import PATH, InvoiceUrls, MailedLinks
 from services.notification.domain.notification import Type
 from tests.support.invoices import IDS, debt
 from tests.support.mailbox import mail_text
@@ -61,6 +63,24 @@ def test_an_invoice_mail_says_the_same_in_text_and_html(language: str, subject: 
     assert text in page
     assert "Ann &lt;b&gt;" in page
     assert "ACME &amp; Söhne" in page
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "pt-BR"])
+def test_an_invoice_mail_may_have_a_link_in_place_of_the_pdf(language: str) -> None:
+    links = MailedLinks(InvoiceUrls(SignedUrls([b"k" * 32], "GET", PATH), "https://pay.example"), timedelta(days=90))
+    compose = InvoiceComposer(COMPOSER, issuer="ACME", currency="EUR", links=links)
+    about = debt(name="Ann <b>", language=language)
+    mail = compose(about, b"%PDF")
+    message = email.message_from_bytes(mail.content, policy=email.policy.default)
+    assert isinstance(message, email.message.EmailMessage)
+    assert not message.defects
+    assert message.get_content_type() == "multipart/alternative"
+    assert list(message.iter_attachments()) == []
+    url = links.url(about)
+    assert url in mail_text(message, "plain").split()
+    assert f'<a href="{url}">' in mail_text(message, "html")
+    assert "d1" in mail_text(message, "plain")
+    assert "Ann &lt;b&gt;" in mail_text(message, "html")
 
 
 def test_people_are_told_where_to_unsubscribe_where_that_is_asked_for() -> None:

@@ -1,34 +1,45 @@
-"""E-mails of invoices: text and HTML in the debtor's language, and the PDF."""
+"""E-mails of invoices: text and HTML in the debtor's language, and the PDF, or a link to it."""
 
 import html
 from binascii import b2a_base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from services.notification.adapters.channels.mails import Composer, subject_line
-from services.notification.adapters.texts import language
+from services.notification.adapters.texts import Language, language
 from services.notification.application.ports.invoices import Mail
 from services.notification.domain.invoice import Debt
+from services.notification.domain.invoice_urls import MailedLinks
 
 _LINE = 76
 _BASE64 = "Content-Transfer-Encoding: base64\r\n"
 
 
 class InvoiceComposer:
-    """`language` and `currency` are those of debts that name none; `issuer` is who signs; `unsubscribe` a URL."""
+    """`language` and `currency` are those of debts that name none; `issuer` is who signs; `unsubscribe` a URL. With
+    `links` an e-mail has a link to the PDF in place of it."""
 
     def __init__(
-        self, composer: Composer, *, issuer: str, language: str = "en", currency: str = "", unsubscribe: str = ""
+        self,
+        composer: Composer,
+        *,
+        issuer: str,
+        language: str = "en",
+        currency: str = "",
+        unsubscribe: str = "",
+        links: MailedLinks | None = None,
     ) -> None:
         self._composer = composer
         self._issuer = issuer
         self._language = language
         self._currency = currency
         self._unsubscribe = f"List-Unsubscribe: <{unsubscribe}>\r\n" if unsubscribe else ""
+        self._links = links
 
     def __call__(self, debt: Debt, pdf: bytes) -> Mail:
-        """A debt's invoice with the PDF attached. Composed by hand: a million of them are sent in a row, and every
-        value in the head is plain ASCII by its contract (the id), by check (the address), or encoded."""
+        """A debt's invoice. Composed by hand: a million of them are sent in a row, and every value in the head is plain
+        ASCII by its contract (the id), by check (the address), or encoded."""
         spoken = language(debt.language, self._language)
         filled = {
             "name": debt.name,
@@ -36,36 +47,55 @@ class InvoiceComposer:
             "amount": spoken.amount(debt.amount, debt.currency or self._currency),
             "due": spoken.date(debt.due_date),
         }
-        greeting, text = (spoken.mail[part].format_map(filled) for part in ("greeting", "text"))
-        signature = f"{spoken.mail['regards']}\n{self._issuer}"
-        plain = f"{greeting}\r\n\r\n{text}\r\n\r\n" + signature.replace("\n", "\r\n") + "\r\n"
-        page = (
-            f'<!doctype html>\r\n<html lang="{spoken.tag}"><body style="font-family:sans-serif">\r\n'
-            f"<p>{html.escape(greeting)}</p>\r\n<p>{html.escape(text)}</p>\r\n"
-            f"<p>{html.escape(signature).replace(chr(10), '<br>')}</p>\r\n</body></html>\r\n"
-        )
-        outer, inner = f"=_{debt.id}", f"=_a_{debt.id}"
         head = (
             f"To: {debt.email}\r\nDate: {format_datetime(datetime.now(UTC))}\r\n"
             f"Message-ID: {self._composer.message_id(f'invoice.{debt.id}')}\r\nAuto-Submitted: auto-generated\r\n"
-            f"{self._unsubscribe}"
-            f'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="{outer}"\r\n\r\n'
-            f'--{outer}\r\nContent-Type: multipart/alternative; boundary="{inner}"\r\n\r\n'
+            f"{self._unsubscribe}MIME-Version: 1.0\r\n"
         )
-        parts = (
+        parts = [
             self._composer.from_line + b"\r\n",
             subject_line(spoken.mail["subject"].format_map(filled)),
             head.encode("ascii"),
-            f"--{inner}\r\nContent-Type: text/plain; charset=utf-8\r\n{_BASE64}\r\n".encode("ascii"),
-            _wrapped(plain.encode()),
-            f"\r\n--{inner}\r\nContent-Type: text/html; charset=utf-8\r\n{_BASE64}\r\n".encode("ascii"),
-            _wrapped(page.encode()),
-            f"\r\n--{inner}--\r\n\r\n--{outer}\r\nContent-Type: application/pdf\r\n{_BASE64}"
+        ]
+        texts = self._texts(debt, spoken, filled)
+        if self._links is not None:
+            return Mail(recipient=debt.email, content=b"".join((*parts, texts)))
+        outer = f"=_{debt.id}"
+        parts += [
+            f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n'.encode("ascii"),
+            texts,
+            f"\r\n--{outer}\r\nContent-Type: application/pdf\r\n{_BASE64}"
             f'Content-Disposition: attachment; filename="invoice-{debt.id}.pdf"\r\n\r\n'.encode("ascii"),
             _wrapped(pdf),
             f"\r\n--{outer}--\r\n".encode("ascii"),
-        )
+        ]
         return Mail(recipient=debt.email, content=b"".join(parts))
+
+    def _texts(self, debt: Debt, spoken: Language, filled: Mapping[str, str]) -> bytes:
+        """What it says, as text and as HTML."""
+        url = self._links.url(debt) if self._links is not None else ""
+        greeting = spoken.mail["greeting"].format_map(filled)
+        text = spoken.mail["linked" if url else "text"].format_map(filled)
+        signature = f"{spoken.mail['regards']}\n{self._issuer}"
+        below = f"{url}\r\n\r\n" if url else ""
+        plain = f"{greeting}\r\n\r\n{text}\r\n\r\n{below}" + signature.replace("\n", "\r\n") + "\r\n"
+        below = f'<p><a href="{html.escape(url)}">{html.escape(spoken.mail["open"])}</a></p>\r\n' if url else ""
+        page = (
+            f'<!doctype html>\r\n<html lang="{spoken.tag}"><body style="font-family:sans-serif">\r\n'
+            f"<p>{html.escape(greeting)}</p>\r\n<p>{html.escape(text)}</p>\r\n{below}"
+            f"<p>{html.escape(signature).replace(chr(10), '<br>')}</p>\r\n</body></html>\r\n"
+        )
+        inner = f"=_a_{debt.id}"
+        return b"".join(
+            (
+                f'Content-Type: multipart/alternative; boundary="{inner}"\r\n\r\n'.encode("ascii"),
+                f"--{inner}\r\nContent-Type: text/plain; charset=utf-8\r\n{_BASE64}\r\n".encode("ascii"),
+                _wrapped(plain.encode()),
+                f"\r\n--{inner}\r\nContent-Type: text/html; charset=utf-8\r\n{_BASE64}\r\n".encode("ascii"),
+                _wrapped(page.encode()),
+                f"\r\n--{inner}--\r\n".encode("ascii"),
+            )
+        )
 
 
 def _wrapped(content: bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 from google.api.httpbody_pb2 import HttpBody
 
+from services.chassis.grpc.timestamps import timestamp
 from services.chassis.paging import PageTokens, page_limit
 from services.notification.adapters.grpc import mappers
 from services.notification.adapters.grpc.notifications import Context
 from services.notification.adapters.grpc.positions import read_position
+from services.notification.application.invoice_links import InvoiceLinks
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
 from tocsin.notification.v1 import invoice_service_pb2 as pb
@@ -17,9 +19,10 @@ MAX_AT_ONCE = 10_000
 class InvoiceServicer(rpc.InvoiceServiceServicer):
     """Messages in, queries to the use cases, messages out."""
 
-    def __init__(self, queries: InvoiceQueries, retries: InvoiceRetries) -> None:
+    def __init__(self, queries: InvoiceQueries, retries: InvoiceRetries, links: InvoiceLinks) -> None:
         self._queries = queries
         self._retries = retries
+        self._links = links
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.Invoice:
         """See the contract."""
@@ -56,3 +59,13 @@ class InvoiceServicer(rpc.InvoiceServiceServicer):
     async def DownloadInvoice(self, request: pb.DownloadInvoiceRequest, context: Context) -> HttpBody:
         """See the contract."""
         return HttpBody(content_type="application/pdf", data=await self._queries.download(request.debt))
+
+    async def CreateInvoiceLink(self, request: pb.CreateInvoiceLinkRequest, context: Context) -> pb.InvoiceLink:
+        """See the contract."""
+        url, expires_at = await self._links.create(request.debt)
+        return pb.InvoiceLink(url=url, expire_time=timestamp(expires_at))
+
+    async def OpenInvoice(self, request: pb.OpenInvoiceRequest, context: Context) -> pb.InvoiceDocument:
+        """See the contract."""
+        debt, content = await self._links.open(request.token)
+        return pb.InvoiceDocument(debt=debt, content=content)

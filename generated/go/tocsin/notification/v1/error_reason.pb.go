@@ -86,6 +86,8 @@ const (
 	// ERROR_REASON_INVOICE_NOT_WAITING: the invoice has neither failed nor waits for another attempt (FAILED_PRECONDITION). Metadata:
 	// id (of the debt), state.
 	ErrorReason_ERROR_REASON_INVOICE_NOT_WAITING ErrorReason = 23
+	// ERROR_REASON_LINK_KEY_MISSING: the deployment has no key to sign links with (FAILED_PRECONDITION).
+	ErrorReason_ERROR_REASON_LINK_KEY_MISSING ErrorReason = 24
 )
 
 // Enum value maps for ErrorReason.
@@ -115,6 +117,7 @@ var (
 		21: "ERROR_REASON_RECEIPT_EARLY",
 		22: "ERROR_REASON_ENDPOINT_LIMIT",
 		23: "ERROR_REASON_INVOICE_NOT_WAITING",
+		24: "ERROR_REASON_LINK_KEY_MISSING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":            0,
@@ -141,6 +144,7 @@ var (
 		"ERROR_REASON_RECEIPT_EARLY":          21,
 		"ERROR_REASON_ENDPOINT_LIMIT":         22,
 		"ERROR_REASON_INVOICE_NOT_WAITING":    23,
+		"ERROR_REASON_LINK_KEY_MISSING":       24,
 	}
 )
 
@@ -175,7 +179,7 @@ var File_tocsin_notification_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xbb\x06\n" +
+	")tocsin/notification/v1/error_reason.proto\x12\x16tocsin.notification.v1*\xde\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1f\n" +
@@ -201,7 +205,8 @@ const file_tocsin_notification_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x14\x12\x1e\n" +
 	"\x1aERROR_REASON_RECEIPT_EARLY\x10\x15\x12\x1f\n" +
 	"\x1bERROR_REASON_ENDPOINT_LIMIT\x10\x16\x12$\n" +
-	" ERROR_REASON_INVOICE_NOT_WAITING\x10\x17B\xda\x01\n" +
+	" ERROR_REASON_INVOICE_NOT_WAITING\x10\x17\x12!\n" +
+	"\x1dERROR_REASON_LINK_KEY_MISSING\x10\x18B\xda\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x10ErrorReasonProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (

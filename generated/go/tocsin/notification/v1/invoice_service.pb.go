@@ -550,6 +550,208 @@ func (x *DownloadInvoiceRequest) GetDebt() string {
 	return ""
 }
 
+// CreateInvoiceLinkRequest names the debt.
+type CreateInvoiceLinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debt whose invoice is to be had.
+	Debt          string `protobuf:"bytes,1,opt,name=debt,proto3" json:"debt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateInvoiceLinkRequest) Reset() {
+	*x = CreateInvoiceLinkRequest{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateInvoiceLinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateInvoiceLinkRequest) ProtoMessage() {}
+
+func (x *CreateInvoiceLinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateInvoiceLinkRequest.ProtoReflect.Descriptor instead.
+func (*CreateInvoiceLinkRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CreateInvoiceLinkRequest) GetDebt() string {
+	if x != nil {
+		return x.Debt
+	}
+	return ""
+}
+
+// InvoiceLink is a URL that opens one invoice.
+type InvoiceLink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// url of the PDF; without TOCSIN_NOTIFICATION_PUBLIC_URL it begins with its path.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// expire_time from which on it opens nothing.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceLink) Reset() {
+	*x = InvoiceLink{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceLink) ProtoMessage() {}
+
+func (x *InvoiceLink) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceLink.ProtoReflect.Descriptor instead.
+func (*InvoiceLink) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *InvoiceLink) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *InvoiceLink) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+// OpenInvoiceRequest carries the token of a link.
+type OpenInvoiceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// token as it stands in the URL.
+	Token         string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenInvoiceRequest) Reset() {
+	*x = OpenInvoiceRequest{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenInvoiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenInvoiceRequest) ProtoMessage() {}
+
+func (x *OpenInvoiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenInvoiceRequest.ProtoReflect.Descriptor instead.
+func (*OpenInvoiceRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OpenInvoiceRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// InvoiceDocument is an invoice to be read.
+type InvoiceDocument struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debt that the invoice is for.
+	Debt string `protobuf:"bytes,1,opt,name=debt,proto3" json:"debt,omitempty"`
+	// content, a PDF.
+	Content       []byte `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceDocument) Reset() {
+	*x = InvoiceDocument{}
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceDocument) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceDocument) ProtoMessage() {}
+
+func (x *InvoiceDocument) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceDocument.ProtoReflect.Descriptor instead.
+func (*InvoiceDocument) Descriptor() ([]byte, []int) {
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *InvoiceDocument) GetDebt() string {
+	if x != nil {
+		return x.Debt
+	}
+	return ""
+}
+
+func (x *InvoiceDocument) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 // RetryInvoiceRequest names the debt.
 type RetryInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -561,7 +763,7 @@ type RetryInvoiceRequest struct {
 
 func (x *RetryInvoiceRequest) Reset() {
 	*x = RetryInvoiceRequest{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +775,7 @@ func (x *RetryInvoiceRequest) String() string {
 func (*RetryInvoiceRequest) ProtoMessage() {}
 
 func (x *RetryInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +788,7 @@ func (x *RetryInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*RetryInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RetryInvoiceRequest) GetDebt() string {
@@ -615,7 +817,7 @@ type InvoiceFilter struct {
 
 func (x *InvoiceFilter) Reset() {
 	*x = InvoiceFilter{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +829,7 @@ func (x *InvoiceFilter) String() string {
 func (*InvoiceFilter) ProtoMessage() {}
 
 func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +842,7 @@ func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceFilter.ProtoReflect.Descriptor instead.
 func (*InvoiceFilter) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InvoiceFilter) GetState() Invoice_State {
@@ -693,7 +895,7 @@ type RetryInvoicesRequest struct {
 
 func (x *RetryInvoicesRequest) Reset() {
 	*x = RetryInvoicesRequest{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +907,7 @@ func (x *RetryInvoicesRequest) String() string {
 func (*RetryInvoicesRequest) ProtoMessage() {}
 
 func (x *RetryInvoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +920,7 @@ func (x *RetryInvoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoicesRequest.ProtoReflect.Descriptor instead.
 func (*RetryInvoicesRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{9}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetryInvoicesRequest) GetFilter() *InvoiceFilter {
@@ -755,7 +957,7 @@ type RetryInvoicesResponse struct {
 
 func (x *RetryInvoicesResponse) Reset() {
 	*x = RetryInvoicesResponse{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +969,7 @@ func (x *RetryInvoicesResponse) String() string {
 func (*RetryInvoicesResponse) ProtoMessage() {}
 
 func (x *RetryInvoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +982,7 @@ func (x *RetryInvoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryInvoicesResponse.ProtoReflect.Descriptor instead.
 func (*RetryInvoicesResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{10}
+	return file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetryInvoicesResponse) GetRetried() int32 {
@@ -810,7 +1012,7 @@ type CountInvoicesResponse_Count struct {
 
 func (x *CountInvoicesResponse_Count) Reset() {
 	*x = CountInvoicesResponse_Count{}
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +1024,7 @@ func (x *CountInvoicesResponse_Count) String() string {
 func (*CountInvoicesResponse_Count) ProtoMessage() {}
 
 func (x *CountInvoicesResponse_Count) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_tocsin_notification_v1_invoice_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1103,18 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateR\x05state\x12\x1a\n" +
 	"\binvoices\x18\x02 \x01(\x03R\binvoices\";\n" +
 	"\x16DownloadInvoiceRequest\x12!\n" +
-	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"8\n" +
+	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"=\n" +
+	"\x18CreateInvoiceLinkRequest\x12!\n" +
+	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"\\\n" +
+	"\vInvoiceLink\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"M\n" +
+	"\x12OpenInvoiceRequest\x127\n" +
+	"\x05token\x18\x01 \x01(\tB!\xe2A\x01\x02\xbaH\x1ar\x182\x16^[A-Za-z0-9_-]{1,400}$R\x05token\"?\n" +
+	"\x0fInvoiceDocument\x12\x12\n" +
+	"\x04debt\x18\x01 \x01(\tR\x04debt\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"8\n" +
 	"\x13RetryInvoiceRequest\x12!\n" +
 	"\x04debt\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x04debt\"\x90\x02\n" +
 	"\rInvoiceFilter\x12I\n" +
@@ -918,7 +1131,7 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"E\n" +
 	"\x15RetryInvoicesResponse\x12\x18\n" +
 	"\aretried\x18\x01 \x01(\x05R\aretried\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more2\x92\a\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more2\xc0\t\n" +
 	"\x0eInvoiceService\x12\x88\x01\n" +
 	"\n" +
 	"GetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x8a\xb5\x18\f\n" +
@@ -936,7 +1149,11 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"debts:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/invoices:count\x90\x02\x01\x12\x8c\x01\n" +
 	"\x0fDownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x8a\xb5\x18\f\n" +
 	"\n" +
-	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x90\x02\x01B\xdd\x01\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x90\x02\x01\x12\x9f\x01\n" +
+	"\x11CreateInvoiceLink\x120.tocsin.notification.v1.CreateInvoiceLinkRequest\x1a#.tocsin.notification.v1.InvoiceLink\"3\x8a\xb5\x18\f\n" +
+	"\n" +
+	"debts:read\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/invoices/{debt}:link\x12\x89\x01\n" +
+	"\vOpenInvoice\x12*.tocsin.notification.v1.OpenInvoiceRequest\x1a'.tocsin.notification.v1.InvoiceDocument\"%\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/invoices:content\x90\x02\x01B\xdd\x01\n" +
 	"\x1acom.tocsin.notification.v1B\x13InvoiceServiceProtoP\x01Z0tocsin/gen/tocsin/notification/v1;notificationv1\xa2\x02\x03TNX\xaa\x02\x16Tocsin.Notification.V1\xca\x02\x16Tocsin\\Notification\\V1\xe2\x02\"Tocsin\\Notification\\V1\\GPBMetadata\xea\x02\x18Tocsin::Notification::V1b\x06proto3"
 
 var (
@@ -952,7 +1169,7 @@ func file_tocsin_notification_v1_invoice_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_notification_v1_invoice_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_tocsin_notification_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_tocsin_notification_v1_invoice_service_proto_goTypes = []any{
 	(Invoice_State)(0),                  // 0: tocsin.notification.v1.Invoice.State
 	(*Invoice)(nil),                     // 1: tocsin.notification.v1.Invoice
@@ -962,44 +1179,53 @@ var file_tocsin_notification_v1_invoice_service_proto_goTypes = []any{
 	(*CountInvoicesRequest)(nil),        // 5: tocsin.notification.v1.CountInvoicesRequest
 	(*CountInvoicesResponse)(nil),       // 6: tocsin.notification.v1.CountInvoicesResponse
 	(*DownloadInvoiceRequest)(nil),      // 7: tocsin.notification.v1.DownloadInvoiceRequest
-	(*RetryInvoiceRequest)(nil),         // 8: tocsin.notification.v1.RetryInvoiceRequest
-	(*InvoiceFilter)(nil),               // 9: tocsin.notification.v1.InvoiceFilter
-	(*RetryInvoicesRequest)(nil),        // 10: tocsin.notification.v1.RetryInvoicesRequest
-	(*RetryInvoicesResponse)(nil),       // 11: tocsin.notification.v1.RetryInvoicesResponse
-	(*CountInvoicesResponse_Count)(nil), // 12: tocsin.notification.v1.CountInvoicesResponse.Count
-	(*timestamppb.Timestamp)(nil),       // 13: google.protobuf.Timestamp
-	(*httpbody.HttpBody)(nil),           // 14: google.api.HttpBody
+	(*CreateInvoiceLinkRequest)(nil),    // 8: tocsin.notification.v1.CreateInvoiceLinkRequest
+	(*InvoiceLink)(nil),                 // 9: tocsin.notification.v1.InvoiceLink
+	(*OpenInvoiceRequest)(nil),          // 10: tocsin.notification.v1.OpenInvoiceRequest
+	(*InvoiceDocument)(nil),             // 11: tocsin.notification.v1.InvoiceDocument
+	(*RetryInvoiceRequest)(nil),         // 12: tocsin.notification.v1.RetryInvoiceRequest
+	(*InvoiceFilter)(nil),               // 13: tocsin.notification.v1.InvoiceFilter
+	(*RetryInvoicesRequest)(nil),        // 14: tocsin.notification.v1.RetryInvoicesRequest
+	(*RetryInvoicesResponse)(nil),       // 15: tocsin.notification.v1.RetryInvoicesResponse
+	(*CountInvoicesResponse_Count)(nil), // 16: tocsin.notification.v1.CountInvoicesResponse.Count
+	(*timestamppb.Timestamp)(nil),       // 17: google.protobuf.Timestamp
+	(*httpbody.HttpBody)(nil),           // 18: google.api.HttpBody
 }
 var file_tocsin_notification_v1_invoice_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.notification.v1.Invoice.state:type_name -> tocsin.notification.v1.Invoice.State
-	13, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
-	13, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
-	13, // 3: tocsin.notification.v1.Invoice.next_attempt_time:type_name -> google.protobuf.Timestamp
+	17, // 1: tocsin.notification.v1.Invoice.create_time:type_name -> google.protobuf.Timestamp
+	17, // 2: tocsin.notification.v1.Invoice.mail_time:type_name -> google.protobuf.Timestamp
+	17, // 3: tocsin.notification.v1.Invoice.next_attempt_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: tocsin.notification.v1.ListInvoicesRequest.state:type_name -> tocsin.notification.v1.Invoice.State
 	1,  // 5: tocsin.notification.v1.ListInvoicesResponse.invoices:type_name -> tocsin.notification.v1.Invoice
-	12, // 6: tocsin.notification.v1.CountInvoicesResponse.counts:type_name -> tocsin.notification.v1.CountInvoicesResponse.Count
-	0,  // 7: tocsin.notification.v1.InvoiceFilter.state:type_name -> tocsin.notification.v1.Invoice.State
-	13, // 8: tocsin.notification.v1.InvoiceFilter.from:type_name -> google.protobuf.Timestamp
-	13, // 9: tocsin.notification.v1.InvoiceFilter.to:type_name -> google.protobuf.Timestamp
-	9,  // 10: tocsin.notification.v1.RetryInvoicesRequest.filter:type_name -> tocsin.notification.v1.InvoiceFilter
-	0,  // 11: tocsin.notification.v1.CountInvoicesResponse.Count.state:type_name -> tocsin.notification.v1.Invoice.State
-	2,  // 12: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
-	3,  // 13: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
-	8,  // 14: tocsin.notification.v1.InvoiceService.RetryInvoice:input_type -> tocsin.notification.v1.RetryInvoiceRequest
-	10, // 15: tocsin.notification.v1.InvoiceService.RetryInvoices:input_type -> tocsin.notification.v1.RetryInvoicesRequest
-	5,  // 16: tocsin.notification.v1.InvoiceService.CountInvoices:input_type -> tocsin.notification.v1.CountInvoicesRequest
-	7,  // 17: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
-	1,  // 18: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
-	4,  // 19: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
-	1,  // 20: tocsin.notification.v1.InvoiceService.RetryInvoice:output_type -> tocsin.notification.v1.Invoice
-	11, // 21: tocsin.notification.v1.InvoiceService.RetryInvoices:output_type -> tocsin.notification.v1.RetryInvoicesResponse
-	6,  // 22: tocsin.notification.v1.InvoiceService.CountInvoices:output_type -> tocsin.notification.v1.CountInvoicesResponse
-	14, // 23: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	16, // 6: tocsin.notification.v1.CountInvoicesResponse.counts:type_name -> tocsin.notification.v1.CountInvoicesResponse.Count
+	17, // 7: tocsin.notification.v1.InvoiceLink.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 8: tocsin.notification.v1.InvoiceFilter.state:type_name -> tocsin.notification.v1.Invoice.State
+	17, // 9: tocsin.notification.v1.InvoiceFilter.from:type_name -> google.protobuf.Timestamp
+	17, // 10: tocsin.notification.v1.InvoiceFilter.to:type_name -> google.protobuf.Timestamp
+	13, // 11: tocsin.notification.v1.RetryInvoicesRequest.filter:type_name -> tocsin.notification.v1.InvoiceFilter
+	0,  // 12: tocsin.notification.v1.CountInvoicesResponse.Count.state:type_name -> tocsin.notification.v1.Invoice.State
+	2,  // 13: tocsin.notification.v1.InvoiceService.GetInvoice:input_type -> tocsin.notification.v1.GetInvoiceRequest
+	3,  // 14: tocsin.notification.v1.InvoiceService.ListInvoices:input_type -> tocsin.notification.v1.ListInvoicesRequest
+	12, // 15: tocsin.notification.v1.InvoiceService.RetryInvoice:input_type -> tocsin.notification.v1.RetryInvoiceRequest
+	14, // 16: tocsin.notification.v1.InvoiceService.RetryInvoices:input_type -> tocsin.notification.v1.RetryInvoicesRequest
+	5,  // 17: tocsin.notification.v1.InvoiceService.CountInvoices:input_type -> tocsin.notification.v1.CountInvoicesRequest
+	7,  // 18: tocsin.notification.v1.InvoiceService.DownloadInvoice:input_type -> tocsin.notification.v1.DownloadInvoiceRequest
+	8,  // 19: tocsin.notification.v1.InvoiceService.CreateInvoiceLink:input_type -> tocsin.notification.v1.CreateInvoiceLinkRequest
+	10, // 20: tocsin.notification.v1.InvoiceService.OpenInvoice:input_type -> tocsin.notification.v1.OpenInvoiceRequest
+	1,  // 21: tocsin.notification.v1.InvoiceService.GetInvoice:output_type -> tocsin.notification.v1.Invoice
+	4,  // 22: tocsin.notification.v1.InvoiceService.ListInvoices:output_type -> tocsin.notification.v1.ListInvoicesResponse
+	1,  // 23: tocsin.notification.v1.InvoiceService.RetryInvoice:output_type -> tocsin.notification.v1.Invoice
+	15, // 24: tocsin.notification.v1.InvoiceService.RetryInvoices:output_type -> tocsin.notification.v1.RetryInvoicesResponse
+	6,  // 25: tocsin.notification.v1.InvoiceService.CountInvoices:output_type -> tocsin.notification.v1.CountInvoicesResponse
+	18, // 26: tocsin.notification.v1.InvoiceService.DownloadInvoice:output_type -> google.api.HttpBody
+	9,  // 27: tocsin.notification.v1.InvoiceService.CreateInvoiceLink:output_type -> tocsin.notification.v1.InvoiceLink
+	11, // 28: tocsin.notification.v1.InvoiceService.OpenInvoice:output_type -> tocsin.notification.v1.InvoiceDocument
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_notification_v1_invoice_service_proto_init() }
@@ -1013,7 +1239,7 @@ func file_tocsin_notification_v1_invoice_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_notification_v1_invoice_service_proto_rawDesc), len(file_tocsin_notification_v1_invoice_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,12 +20,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InvoiceService_GetInvoice_FullMethodName      = "/tocsin.notification.v1.InvoiceService/GetInvoice"
-	InvoiceService_ListInvoices_FullMethodName    = "/tocsin.notification.v1.InvoiceService/ListInvoices"
-	InvoiceService_RetryInvoice_FullMethodName    = "/tocsin.notification.v1.InvoiceService/RetryInvoice"
-	InvoiceService_RetryInvoices_FullMethodName   = "/tocsin.notification.v1.InvoiceService/RetryInvoices"
-	InvoiceService_CountInvoices_FullMethodName   = "/tocsin.notification.v1.InvoiceService/CountInvoices"
-	InvoiceService_DownloadInvoice_FullMethodName = "/tocsin.notification.v1.InvoiceService/DownloadInvoice"
+	InvoiceService_GetInvoice_FullMethodName        = "/tocsin.notification.v1.InvoiceService/GetInvoice"
+	InvoiceService_ListInvoices_FullMethodName      = "/tocsin.notification.v1.InvoiceService/ListInvoices"
+	InvoiceService_RetryInvoice_FullMethodName      = "/tocsin.notification.v1.InvoiceService/RetryInvoice"
+	InvoiceService_RetryInvoices_FullMethodName     = "/tocsin.notification.v1.InvoiceService/RetryInvoices"
+	InvoiceService_CountInvoices_FullMethodName     = "/tocsin.notification.v1.InvoiceService/CountInvoices"
+	InvoiceService_DownloadInvoice_FullMethodName   = "/tocsin.notification.v1.InvoiceService/DownloadInvoice"
+	InvoiceService_CreateInvoiceLink_FullMethodName = "/tocsin.notification.v1.InvoiceService/CreateInvoiceLink"
+	InvoiceService_OpenInvoice_FullMethodName       = "/tocsin.notification.v1.InvoiceService/OpenInvoice"
 )
 
 // InvoiceServiceClient is the client API for InvoiceService service.
@@ -48,6 +50,16 @@ type InvoiceServiceClient interface {
 	CountInvoices(ctx context.Context, in *CountInvoicesRequest, opts ...grpc.CallOption) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
+	// CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+	// TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+	// a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+	// that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+	CreateInvoiceLink(ctx context.Context, in *CreateInvoiceLinkRequest, opts ...grpc.CallOption) (*InvoiceLink, error)
+	// OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+	// `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+	// no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+	// invoice is cancelled or gone.
+	OpenInvoice(ctx context.Context, in *OpenInvoiceRequest, opts ...grpc.CallOption) (*InvoiceDocument, error)
 }
 
 type invoiceServiceClient struct {
@@ -118,6 +130,26 @@ func (c *invoiceServiceClient) DownloadInvoice(ctx context.Context, in *Download
 	return out, nil
 }
 
+func (c *invoiceServiceClient) CreateInvoiceLink(ctx context.Context, in *CreateInvoiceLinkRequest, opts ...grpc.CallOption) (*InvoiceLink, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InvoiceLink)
+	err := c.cc.Invoke(ctx, InvoiceService_CreateInvoiceLink_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invoiceServiceClient) OpenInvoice(ctx context.Context, in *OpenInvoiceRequest, opts ...grpc.CallOption) (*InvoiceDocument, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InvoiceDocument)
+	err := c.cc.Invoke(ctx, InvoiceService_OpenInvoice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // InvoiceServiceServer is the server API for InvoiceService service.
 // All implementations must embed UnimplementedInvoiceServiceServer
 // for forward compatibility.
@@ -138,6 +170,16 @@ type InvoiceServiceServer interface {
 	CountInvoices(context.Context, *CountInvoicesRequest) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error)
+	// CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+	// TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+	// a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+	// that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+	CreateInvoiceLink(context.Context, *CreateInvoiceLinkRequest) (*InvoiceLink, error)
+	// OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+	// `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+	// no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+	// invoice is cancelled or gone.
+	OpenInvoice(context.Context, *OpenInvoiceRequest) (*InvoiceDocument, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
 }
 
@@ -165,6 +207,12 @@ func (UnimplementedInvoiceServiceServer) CountInvoices(context.Context, *CountIn
 }
 func (UnimplementedInvoiceServiceServer) DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error) {
 	return nil, status.Error(codes.Unimplemented, "method DownloadInvoice not implemented")
+}
+func (UnimplementedInvoiceServiceServer) CreateInvoiceLink(context.Context, *CreateInvoiceLinkRequest) (*InvoiceLink, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateInvoiceLink not implemented")
+}
+func (UnimplementedInvoiceServiceServer) OpenInvoice(context.Context, *OpenInvoiceRequest) (*InvoiceDocument, error) {
+	return nil, status.Error(codes.Unimplemented, "method OpenInvoice not implemented")
 }
 func (UnimplementedInvoiceServiceServer) mustEmbedUnimplementedInvoiceServiceServer() {}
 func (UnimplementedInvoiceServiceServer) testEmbeddedByValue()                        {}
@@ -295,6 +343,42 @@ func _InvoiceService_DownloadInvoice_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InvoiceService_CreateInvoiceLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateInvoiceLinkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).CreateInvoiceLink(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_CreateInvoiceLink_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).CreateInvoiceLink(ctx, req.(*CreateInvoiceLinkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InvoiceService_OpenInvoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OpenInvoiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).OpenInvoice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_OpenInvoice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).OpenInvoice(ctx, req.(*OpenInvoiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // InvoiceService_ServiceDesc is the grpc.ServiceDesc for InvoiceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -325,6 +409,14 @@ var InvoiceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DownloadInvoice",
 			Handler:    _InvoiceService_DownloadInvoice_Handler,
+		},
+		{
+			MethodName: "CreateInvoiceLink",
+			Handler:    _InvoiceService_CreateInvoiceLink_Handler,
+		},
+		{
+			MethodName: "OpenInvoice",
+			Handler:    _InvoiceService_OpenInvoice_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -108,6 +108,34 @@ class DownloadInvoiceRequest(_message.Message):
     debt: str
     def __init__(self, debt: _Optional[str] = ...) -> None: ...
 
+class CreateInvoiceLinkRequest(_message.Message):
+    __slots__ = ("debt",)
+    DEBT_FIELD_NUMBER: _ClassVar[int]
+    debt: str
+    def __init__(self, debt: _Optional[str] = ...) -> None: ...
+
+class InvoiceLink(_message.Message):
+    __slots__ = ("url", "expire_time")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, url: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class OpenInvoiceRequest(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    def __init__(self, token: _Optional[str] = ...) -> None: ...
+
+class InvoiceDocument(_message.Message):
+    __slots__ = ("debt", "content")
+    DEBT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    debt: str
+    content: bytes
+    def __init__(self, debt: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
 class RetryInvoiceRequest(_message.Message):
     __slots__ = ("debt",)
     DEBT_FIELD_NUMBER: _ClassVar[int]

@@ -66,6 +66,16 @@ class InvoiceServiceStub:
                 request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.DownloadInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.CreateInvoiceLink = channel.unary_unary(
+                '/tocsin.notification.v1.InvoiceService/CreateInvoiceLink',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CreateInvoiceLinkRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceLink.FromString,
+                _registered_method=True)
+        self.OpenInvoice = channel.unary_unary(
+                '/tocsin.notification.v1.InvoiceService/OpenInvoice',
+                request_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.OpenInvoiceRequest.SerializeToString,
+                response_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceDocument.FromString,
+                _registered_method=True)
 
 
 class InvoiceServiceServicer:
@@ -116,6 +126,26 @@ class InvoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateInvoiceLink(self, request, context):
+        """CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+        TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+        a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+        that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenInvoice(self, request, context):
+        """OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+        `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+        no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+        invoice is cancelled or gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InvoiceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +178,16 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     servicer.DownloadInvoice,
                     request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.DownloadInvoiceRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'CreateInvoiceLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInvoiceLink,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CreateInvoiceLinkRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceLink.SerializeToString,
+            ),
+            'OpenInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenInvoice,
+                    request_deserializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.OpenInvoiceRequest.FromString,
+                    response_serializer=tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceDocument.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +353,60 @@ class InvoiceService:
             '/tocsin.notification.v1.InvoiceService/DownloadInvoice',
             tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.DownloadInvoiceRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateInvoiceLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.InvoiceService/CreateInvoiceLink',
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.CreateInvoiceLinkRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceLink.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.notification.v1.InvoiceService/OpenInvoice',
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.OpenInvoiceRequest.SerializeToString,
+            tocsin_dot_notification_dot_v1_dot_invoice__service__pb2.InvoiceDocument.FromString,
             options,
             channel_credentials,
             insecure,

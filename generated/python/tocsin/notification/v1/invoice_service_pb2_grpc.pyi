@@ -50,6 +50,18 @@ class InvoiceServiceStub:
     """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]
     """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
+    CreateInvoiceLink: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceLinkRequest, _invoice_service_pb2.InvoiceLink]
+    """CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+    TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+    a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+    that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+    """
+    OpenInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.OpenInvoiceRequest, _invoice_service_pb2.InvoiceDocument]
+    """OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+    `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+    no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+    invoice is cancelled or gone.
+    """
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
@@ -72,6 +84,18 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
     DownloadInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
+    CreateInvoiceLink: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceLinkRequest, _invoice_service_pb2.InvoiceLink]  # type: ignore[assignment]
+    """CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+    TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+    a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+    that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+    """
+    OpenInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.OpenInvoiceRequest, _invoice_service_pb2.InvoiceDocument]  # type: ignore[assignment]
+    """OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+    `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+    no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+    invoice is cancelled or gone.
+    """
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InvoiceService hands out the invoices that registered debts led to."""
@@ -127,5 +151,29 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
+
+    @_abc_1.abstractmethod
+    def CreateInvoiceLink(
+        self,
+        request: _invoice_service_pb2.CreateInvoiceLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.InvoiceLink, _abc.Awaitable[_invoice_service_pb2.InvoiceLink]]:
+        """CreateInvoiceLink makes a URL at which the PDF can be had without another credential, for
+        TOCSIN_NOTIFICATION_INVOICE_LINK_TTL. It is good for this one invoice, also once the PDF has been drawn again, and for none that
+        a later debt with the same id leads to. Links are not kept; taking a key out of TOCSIN_NOTIFICATION_LINK_KEY_FILE revokes all
+        that it has signed. NOT_FOUND before the PDF is made; FAILED_PRECONDITION (LINK_KEY_MISSING) without a key.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenInvoice(
+        self,
+        request: _invoice_service_pb2.OpenInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.InvoiceDocument, _abc.Awaitable[_invoice_service_pb2.InvoiceDocument]]:
+        """OpenInvoice returns the PDF that the token of a link names: whoever has it may call. Over REST the answer is the PDF, also to a
+        `HEAD` without it; the edge lets exactly these two in without a bearer token, and no log keeps the query. NOT_FOUND for what is
+        no token of ours for an invoice; FAILED_PRECONDITION (LINK_EXPIRED, 410 over REST) for one whose time is over, and where its
+        invoice is cancelled or gone.
+        """
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
