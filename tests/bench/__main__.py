@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import (
+    debt_files,
     hanging_receivers,
     invoices_micro,
     live_readings,
@@ -23,13 +24,16 @@ from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
 
-ROWS = ("rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "invoices", "calls")
+ROWS = (
+    "rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "invoices", "debts", "calls"
+)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="which rows to measure")
     parser.add_argument("--runs", type=int, default=3, help="runs of each row; medians are quoted")
+    parser.add_argument("--debts", type=int, default=1_000_000, help="rows of the files of `debts`")
     parser.add_argument("--readings", type=int, default=2_000_000, help="readings of each run of `stream`")
     parser.add_argument(
         "--history",
@@ -62,6 +66,9 @@ def main() -> None:
     if "invoices" in arguments.rows:
         console.print("measuring invoices from debts to e-mails ...")
         rows.append(invoices_micro.measure(arguments.runs))
+    if "debts" in arguments.rows:
+        console.print("measuring debt files ...")
+        rows.extend(debt_files.measure(arguments.runs, arguments.debts))
     with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")

@@ -6,12 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from services.cli.client import MeshClient, open_mesh
 from tests.support.ports import free_port
@@ -23,8 +21,8 @@ _QUIET = {"TOCSIN_EDGE_ACCESS_LOG": "0"}
 
 
 @contextmanager
-def running_mesh(**environment: str) -> Iterator[MeshClient]:
-    """Brings a fresh mesh up, and down at the end."""
+def running_mesh(*options: str, probe: str = "/health", **environment: str) -> Generator[MeshClient]:
+    """Brings a fresh mesh up, with these options of `tocsin up`, and down at the end. It is up when `probe` answers."""
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         state = Path(folder) / "state"
         own = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
@@ -39,6 +37,7 @@ def running_mesh(**environment: str) -> Iterator[MeshClient]:
                     str(state),
                     "--port",
                     str(free_port()),
+                    *options,
                 ],
                 cwd=ROOT,
                 env={**own, **_QUIET, **environment},
@@ -46,21 +45,22 @@ def running_mesh(**environment: str) -> Iterator[MeshClient]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield _wait(process, state, Path(folder) / "up.log")
+            yield _wait(process, state, Path(folder) / "up.log", probe)
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path) -> MeshClient:
+def _wait(process: "subprocess.Popen[bytes]", state: Path, log: Path, probe: str) -> MeshClient:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the mesh ended: {log.read_text()}")
         try:
             mesh = open_mesh(state)
-            if httpx.get(f"{mesh.instance.edge_url}/health", timeout=2).status_code == 200:
-                return mesh
+            with mesh.http(timeout=2) as client:
+                if client.get(probe).status_code == 200:
+                    return mesh
         except Exception:
             time.sleep(0.2)
     raise RuntimeError(f"no healthy mesh in {START_SECONDS} s: {log.read_text()}")
