@@ -46,6 +46,7 @@ from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.debt_profiles import PostgresDebtProfiles
+from services.ingestion.adapters.postgres.debt_retention import PostgresDebtRetention
 from services.ingestion.adapters.postgres.debt_statuses import PostgresDebtStatuses
 from services.ingestion.adapters.postgres.debts import PostgresDebts
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
@@ -61,6 +62,7 @@ from services.ingestion.application.debts.announced_uploads import AnnouncedOpti
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.resumable_uploads import AppendOptions, ResumableUploads
+from services.ingestion.application.debts.retention import DebtRetention, RetentionOptions
 from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.application.debts.statuses import DebtStatuses
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
@@ -118,6 +120,7 @@ async def bootstrap(app: App, settings: IngestionSettings) -> None:
     wire_payloads(base, group_commit)
     wire_alerts(base)
     wire_debts(base)
+    wire_debt_retention(base)
     wire_upkeep(base, keys)
 
 
@@ -297,6 +300,15 @@ def wire_announced_uploads(
         app.task(f"whole uploads {worker}", whole.run(), until=Step.STOP_PULLING)
     if app.worker == 0:
         app.task("announced debt files", announced.sweep(), until=Step.STOP_PULLING)
+
+
+def wire_debt_retention(base: Base) -> None:
+    """What goes of debt files after its time; one worker process does it."""
+    settings = base.settings
+    if base.app.worker == 0:
+        options = RetentionOptions(settings.debt_reject_retention, settings.debt_file_retention)
+        retention = DebtRetention(PostgresDebtRetention(base.database), options)
+        base.app.task("retention of debt files", retention.run(), until=Step.STOP_PULLING)
 
 
 def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:

@@ -88,6 +88,10 @@ class IngestionSettings(ChassisSettings):
     """How long ago a debt may have been due."""
     debt_due_ahead: Duration = timedelta(days=18_263)
     """How far ahead a debt may be due."""
+    debt_reject_retention: Duration = timedelta(days=90)
+    """How long the rejected rows of a debt file are kept after its end: they hold personal data."""
+    debt_file_retention: Duration = timedelta(days=400)
+    """How long a debt file is kept after its end; its debts stay."""
 
     public_url: str = ""
     """The address at which people reach the edge, like https://tocsin.example: signed URLs begin with it. Without it
@@ -170,6 +174,11 @@ class IngestionSettings(ChassisSettings):
         for name in ("debt_due_past", "debt_due_ahead"):
             value = getattr(self, name)
             require(timedelta(0) <= value <= timedelta(days=36_525), self.env(name), "must be from 0s to 36525d")
+        require(
+            timedelta(hours=1) <= self.debt_reject_retention <= self.debt_file_retention <= timedelta(days=36_500),
+            self.env("debt_reject_retention"),
+            f"must be at least 1h, and at most {self.env('debt_file_retention')}, which is at most 36500d",
+        )
         spool = self.debt_spool
         require(spool is None or spool.is_dir(), self.env("debt_spool"), f"names no directory: {spool}")
 

@@ -22,6 +22,7 @@ from tocsin.ingestion.v1 import debt_file_pb2 as files
 from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
 
 _NO_ROWS = "the file has a header and no rows"
+_REMOVED = "its rejected rows are not kept any more"
 
 _SHOWN_RAW = 4096
 """Characters of a rejected row in a list; the download has it whole."""
@@ -78,10 +79,16 @@ def debt_file(file: DebtFile) -> files.DebtFile:
         complete_time=timestamp(file.complete_time),
         identical_to=file.identical_to,
         dry_run=file.dry_run,
-        note=_NO_ROWS if file.state is FileState.COMPLETED and not file.counts.rows else "",
+        note=_note(file),
         rolled_back=file.rolled_back,
         kept=file.kept,
     )
+
+
+def _note(file: DebtFile) -> str:
+    if file.rejects_removed and file.counts.rejected:
+        return _REMOVED
+    return _NO_ROWS if file.state is FileState.COMPLETED and not file.counts.rows else ""
 
 
 def file_filter(request: pb.ListDebtFilesRequest) -> FileFilter:

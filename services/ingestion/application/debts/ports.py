@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import FileIO
 from typing import Final, Protocol
 
@@ -224,6 +224,20 @@ class DebtStatusStore(Protocol):
 
     async def history(self, debt_id: str) -> Sequence[StatusChange]:
         """Oldest first. Raises ResourceNotFound."""
+        ...
+
+
+class DebtRetentionStore(Protocol):
+    """What is kept of debt files."""
+
+    async def remove_rejects(self, before: datetime, limit: int) -> int | None:
+        """Removes rejected rows of one file that has ended before then, at most so many; how many. None when no such
+        file has any."""
+        ...
+
+    async def remove_files(self, before: datetime, limit: int) -> int:
+        """Removes files that have ended before then, at most so many, whose rejected rows are gone; how many. Their
+        debts stay."""
         ...
 
 

@@ -51,7 +51,7 @@ class Counts:
 class DebtFile:
     """An uploaded file. `sha256` is hexadecimal and empty until all bytes are here; `identical_to` is the earlier file
     with the same content whose result this one repeats (else empty). `rolled_back`, `kept`: debts that a rollback has
-    removed, and left because their invoices are out."""
+    removed, and left because their invoices are out. `rejects_removed`: the time to keep the rejected rows is over."""
 
     id: str
     filename: str
@@ -66,6 +66,7 @@ class DebtFile:
     complete_time: datetime | None
     rolled_back: int = 0
     kept: int = 0
+    rejects_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
