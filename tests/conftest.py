@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import hypothesis
@@ -15,10 +16,12 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from services.chassis.bucket_settings import BucketAddress
 from services.chassis.nats import NatsConnection, Publisher, TopologyOptions, ensure_streams, open_nats
 from services.chassis.postgres import Database, open_database
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
+from tests.support.s3 import make_bucket, s3_server
 from tests.support.sessions import kept
 
 SCHEMA = "chassis_test"
@@ -211,6 +214,18 @@ async def nats_connection(nats_url: str) -> AsyncIterator[NatsConnection]:
 def publisher(nats_connection: NatsConnection) -> Publisher:
     """Publishes over `nats_connection`."""
     return Publisher(nats_connection, source="tocsin/tests")
+
+
+@pytest.fixture(scope="session")
+def _shared_s3_server() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3_bucket(_shared_s3_server: str) -> BucketAddress:
+    """A bucket of the test's own."""
+    return make_bucket(_shared_s3_server, f"tests-{uuid4()}")
 
 
 @pytest.fixture(scope="session")

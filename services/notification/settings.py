@@ -11,8 +11,9 @@ from pydantic import Field, SecretStr
 from standardwebhooks import Webhook
 
 from services.chassis import signed_urls
+from services.chassis.bucket_settings import ObjectStorageSettings
 from services.chassis.origins import Origin
-from services.chassis.settings import ChassisSettings, Duration, Refused, own_prefix, parse_duration, require
+from services.chassis.settings import Duration, Refused, own_prefix, parse_duration, require
 from services.chassis.signed_urls import SignedUrls
 from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_problem
 from services.notification.domain.channel_plan import Plan, load_plan
@@ -34,7 +35,7 @@ MIN_RETENTION = timedelta(days=1)
 MAX_CHECK_ORIGINS = 32
 
 
-class NotificationSettings(ChassisSettings):
+class NotificationSettings(ObjectStorageSettings):
     """Lists are separated by commas."""
 
     model_config = own_prefix("TOCSIN_NOTIFICATION_")
@@ -153,6 +154,8 @@ class NotificationSettings(ChassisSettings):
     """Currency (ISO 4217) of debts whose file and profile name none; the same for all processes of a mesh."""
     invoice_bucket: str = "TOCSIN_INVOICES"
     """The broker's object store for PDFs."""
+    invoice_s3_bucket: str = ""
+    """A bucket of an S3-compatible object storage (`TOCSIN_S3_...`) that keeps invoices in place of JetStream."""
     invoice_ttl: Duration = timedelta(days=30)
     """PDFs are kept for this long."""
     invoice_replicas: int = Field(1, validation_alias="TOCSIN_NATS_REPLICAS")
@@ -343,6 +346,7 @@ class NotificationSettings(ChassisSettings):
         )
         require(self.invoice_lease >= timedelta(seconds=1), self.env("invoice_lease"), "must be at least 1s")
         require(self.invoice_ttl >= timedelta(minutes=1), self.env("invoice_ttl"), "must be at least 1m")
+        self.object_storage(self.invoice_s3_bucket)
         require(_BUCKET.fullmatch(self.invoice_bucket) is not None, self.env("invoice_bucket"), "is no bucket name")
         self._verify_links()
         self._verify_reminders()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from services.chassis.app import Step
 from services.chassis.errors import Unavailable
 from services.chassis.nats import Consumer
+from services.chassis.object_storage import open_bucket
 from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.invoice_mails import InvoiceComposer
@@ -16,13 +17,14 @@ from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.invoice_cancellation import invoice_cancellation_answers
 from services.notification.adapters.postgres.stores import PostgresStores
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
+from services.notification.adapters.s3.documents import S3Documents
 from services.notification.application.invoice_links import InvoiceLinks
 from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
 from services.notification.application.invoice_work import InvoiceWork, changing
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
-from services.notification.application.ports.invoices import Renderer, RenderFailed
+from services.notification.application.ports.invoices import DocumentStore, Renderer, RenderFailed
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice import Debt
@@ -37,13 +39,7 @@ _SURELY_FITS = 60
 async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     """Debts to PDFs to e-mails."""
     settings, app, store = base.settings, base.app, stores.invoices
-    documents = JetStreamDocuments(
-        base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
-    )
-    try:
-        await documents.open()
-    except Unavailable as error:
-        log.warning("documents.later", error=error.message)  # with the first invoice
+    documents = await wire_documents(base)
     renderer = await app.enter(wire_renderer(settings))
     await try_issuer(settings, renderer)
     changes = await app.enter(changing(store))
@@ -69,6 +65,25 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     servicer = InvoiceServicer(queries, InvoiceRetries(store), links)
     add_InvoiceServiceServicer_to_server(servicer, app.server.registrar)
     return invoicing
+
+
+async def wire_documents(base: Base) -> DocumentStore:
+    """Where invoices are kept."""
+    settings = base.settings
+    address = settings.object_storage(settings.invoice_s3_bucket)
+    if address is not None:
+        kept = S3Documents(await base.app.enter(open_bucket(address, agent="tocsin")), ttl=settings.invoice_ttl)
+        if base.app.worker == 0:
+            base.app.task("expired invoices", kept.keep_removing(), until=Step.STOP_PULLING)
+        return kept
+    documents = JetStreamDocuments(
+        base.nats, bucket=settings.invoice_bucket, ttl=settings.invoice_ttl, replicas=settings.invoice_replicas
+    )
+    try:
+        await documents.open()
+    except Unavailable as error:
+        log.warning("documents.later", error=error.message)  # with the first invoice
+    return documents
 
 
 def wire_renderer(settings: NotificationSettings) -> SubprocessRenderer:

@@ -1,14 +1,16 @@
-"""`DocumentStore`: the same suite on the one in memory and the one on a JetStream object store."""
+"""`DocumentStore`: the same suite on the ones in memory, on a JetStream object store and on an S3 one."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.chassis.nats import NatsConnection, open_nats
+from services.chassis.object_storage import open_bucket
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.nats.documents import JetStreamDocuments
+from services.notification.adapters.s3.documents import S3Documents
 from services.notification.application.ports.invoices import DocumentStore
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
@@ -24,10 +26,15 @@ class Shelf:
     store: DocumentStore
     clock: ManualClock
     nats: NatsConnection | None = None
+    s3: S3Documents | None = None
 
     async def outlive(self) -> None:
         """Returns when everything has expired."""
         self.clock.time += TTL
+        if self.s3 is not None:
+            self.clock.time += timedelta(seconds=3)  # times of objects are told to the second
+            assert await self.s3.remove_expired() == 1
+            assert await self.s3.remove_expired() == 0
         if (connection := self.nats) is not None:
 
             async def empty() -> bool:
@@ -36,9 +43,15 @@ class Shelf:
             await eventually(empty)
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture(params=["memory", "nats", "s3"])
 async def shelf(request: pytest.FixtureRequest, nats_url: str) -> AsyncIterator[Shelf]:
     clock = ManualClock()
+    if request.param == "s3":
+        clock.time = datetime.now(UTC)
+        async with open_bucket(request.getfixturevalue("s3_bucket"), agent="tests") as bucket:
+            kept = S3Documents(bucket, ttl=TTL, now=lambda: clock.time)
+            yield Shelf(kept, clock, s3=kept)
+        return
     if request.param == "memory":
         yield Shelf(InMemoryDocuments(lambda: clock.time, ttl=TTL), clock)
         return

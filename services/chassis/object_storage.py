@@ -1,0 +1,189 @@
+"""A bucket of an S3-compatible object storage."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Final, TypeVar
+
+import aiohttp
+from aiohttp_s3_client import S3Client
+from aiohttp_s3_client.xml import parse_list_objects
+
+from services.chassis.bucket_settings import BucketAddress
+from services.chassis.errors import Unavailable
+from services.chassis.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+T = TypeVar("T")
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=5, sock_read=15)
+_PAUSES: Final = (0.1, 0.5, 2.0)
+_PIECE: Final = 256 * 1024
+_NOT_FOUND: Final = 404
+_CHANGED: Final = 412
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in the bucket. The ETag changes with the content."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The content of an object, and when it was put (to the second)."""
+
+    content: bytes
+    modified: datetime
+
+
+class _Passing(Exception):
+    """Worth another attempt; `why` for people."""
+
+
+class Bucket:
+    """Keys must be safe as they are in URLs. What passes (broken connections, 5xx, 429) is tried again for some seconds
+    before Unavailable is raised; everything here may be done twice. So a bucket that does not let us in is Unavailable,
+    too: its operator can mend that."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: BucketAddress) -> None:
+        """Use `open_bucket`."""
+        self._address = address
+        self._client = self._client_at(session, address.endpoint)
+        self._public = self._client_at(session, address.public_endpoint)
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Returns once it is stored, in place of what was there. Raises Unavailable."""
+
+        async def send() -> None:
+            async with self._client.put(self._path(key), content) as answer:
+                await self._check(answer)
+
+        await self._tried(send)
+
+    async def get(self, key: str) -> Fetched | None:
+        """None when there is no such object. Raises Unavailable."""
+
+        async def fetch() -> Fetched | None:
+            async with self._client.get(self._path(key)) as answer:
+                if answer.status == _NOT_FOUND:
+                    return None
+                await self._check(answer)
+                return Fetched(await answer.read(), parsedate_to_datetime(answer.headers["Last-Modified"]))
+
+        return await self._tried(fetch)
+
+    async def read(self, found: StoredObject) -> AsyncGenerator[bytes]:
+        """The content in pieces, as it was when it was found; an answer that breaks off is gone on with. Raises
+        Unavailable, also when the object is gone or another one."""
+        offset = 0
+        failures = 0
+        while offset < found.size:
+            began = offset
+            try:
+                async with self._client.get(self._path(found.key), headers=_range(found, offset)) as answer:
+                    if answer.status in {_NOT_FOUND, _CHANGED}:
+                        raise Unavailable(f"the object {found.key} is not there any more as it was found")
+                    await self._check(answer)
+                    async for piece in answer.content.iter_chunked(_PIECE):
+                        offset += len(piece)
+                        yield piece
+            except (_Passing, aiohttp.ClientError, TimeoutError) as error:
+                failures = 0 if offset > began else failures + 1
+                if failures >= len(_PAUSES):
+                    raise self._unavailable(error) from error
+                await asyncio.sleep(_PAUSES[failures])
+
+    async def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """The objects whose key begins so, by key. Raises Unavailable."""
+        found: list[StoredObject] = []
+        while True:
+            found = await self._tried(partial(self._page, prefix, found[-1].key if found else ""))
+            for one in found:
+                yield one
+            if not found:
+                return
+
+    async def delete(self, key: str) -> None:
+        """Also where there is none. Raises Unavailable."""
+
+        async def remove() -> None:
+            async with self._client.delete(self._path(key)) as answer:
+                if answer.status != _NOT_FOUND:
+                    await self._check(answer)
+
+        await self._tried(remove)
+
+    def signed_put(self, key: str, headers: Mapping[str, str], life: timedelta) -> str:
+        """A URL to which one may PUT the object for so long, with exactly these headers."""
+        path = f"{self._address.public_endpoint.rstrip('/')}{self._path(key)}"
+        return str(self._public.presign_url("PUT", path, dict(headers), expires=int(life.total_seconds())))
+
+    async def _page(self, prefix: str, after: str) -> list[StoredObject]:
+        params = {"list-type": "2", "prefix": prefix, "max-keys": "1000"}
+        if after:
+            params["start-after"] = after
+        async with self._client.get(f"/{self._address.bucket}", params=params) as answer:
+            await self._check(answer)
+            found, _, _ = parse_list_objects(await answer.read())
+        return [StoredObject(one.key, one.etag.strip('"'), one.size, one.last_modified) for one in found]
+
+    async def _tried(self, do: Callable[[], Awaitable[T]]) -> T:
+        for pause in (*_PAUSES, None):
+            try:
+                return await do()
+            except (_Passing, aiohttp.ClientError, TimeoutError) as error:
+                if pause is None:
+                    raise self._unavailable(error) from error
+                await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _check(self, answer: aiohttp.ClientResponse) -> None:
+        """Raises Unavailable for what no other attempt will change."""
+        if answer.status >= 500 or answer.status == 429:
+            raise _Passing(f"HTTP {answer.status}")
+        if answer.status >= 400:
+            raise self._unavailable(_Passing(f"HTTP {answer.status}: {(await answer.text())[:300]}"))
+
+    def _unavailable(self, error: BaseException) -> Unavailable:
+        # Callers may be told of the message, and need not know where things are.
+        log.warning("object storage fails", bucket=repr(self._address), error=repr(error))
+        return Unavailable("the object storage does not do what it is asked for")
+
+    def _path(self, key: str) -> str:
+        return f"/{self._address.bucket}/{key}"
+
+    def _client_at(self, session: aiohttp.ClientSession, endpoint: str) -> S3Client:
+        address = self._address
+        return S3Client(
+            session,
+            endpoint,
+            access_key_id=address.access_key_id,
+            secret_access_key=address.secret_access_key,
+            region=address.region,
+        )
+
+
+@asynccontextmanager
+async def open_bucket(address: BucketAddress, *, agent: str) -> AsyncGenerator[Bucket]:
+    """The bucket, which must be there; nothing is asked of it yet."""
+    async with aiohttp.ClientSession(
+        timeout=_TIMEOUT,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        headers={"User-Agent": agent},
+    ) as session:
+        yield Bucket(session, address)
+
+
+def _range(found: StoredObject, offset: int) -> dict[str, str]:
+    return {"Range": f"bytes={offset}-", "If-Match": f'"{found.etag}"'} if offset else {"If-Match": f'"{found.etag}"'}

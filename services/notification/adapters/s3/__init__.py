@@ -1,0 +1,1 @@
+"""The object storage, as an adapter of notification."""

@@ -1,0 +1,103 @@
+"""A bucket, over good lines and bad ones."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from services.chassis import object_storage
+from services.chassis.bucket_settings import BucketAddress
+from services.chassis.errors import Unavailable
+from services.chassis.object_storage import StoredObject, open_bucket
+from tests.support.s3 import bad_line
+
+CONTENT = bytes(range(256)) * 4096  # a MiB
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_storage, "_PAUSES", (0.01, 0.01, 0.01))
+
+
+async def found(address: BucketAddress, key: str) -> StoredObject:
+    async with open_bucket(address, agent="tests") as bucket:
+        [one] = [one async for one in bucket.objects(key)]
+        return one
+
+
+async def test_what_was_put_is_there_until_it_is_deleted(s3_bucket: BucketAddress) -> None:
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        assert await bucket.get("a/1") is None
+        await bucket.put("a/1", CONTENT)
+        await bucket.put("a/1", b"later")
+        fetched = await bucket.get("a/1")
+        assert fetched is not None
+        assert fetched.content == b"later"
+        await bucket.put("b/1", b"other")
+        assert [(one.key, one.size) async for one in bucket.objects("a/")] == [("a/1", 5)]
+        for _ in range(2):
+            await bucket.delete("a/1")
+        assert await bucket.get("a/1") is None
+        assert [one.key async for one in bucket.objects("")] == ["b/1"]
+
+
+async def test_a_list_goes_over_pages(s3_bucket: BucketAddress) -> None:
+    names = [f"k/{number:04}" for number in range(1001)]
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        for start in range(0, len(names), 50):
+            await asyncio.gather(*(bucket.put(name, b"") for name in names[start : start + 50]))
+        assert [one.key async for one in bucket.objects("k/")] == names
+
+
+async def test_a_signed_put_needs_no_login(s3_bucket: BucketAddress) -> None:
+    headers = {"content-type": "text/csv", "content-length": "3"}
+    async with open_bucket(s3_bucket, agent="tests") as bucket, httpx.AsyncClient() as client:
+        url = bucket.signed_put("in/x", headers, timedelta(minutes=1))
+        assert "content-length" in url
+        assert (await client.put(url, content=b"a,b", headers=headers)).status_code == 200
+        fetched = await bucket.get("in/x")
+        assert fetched is not None
+        assert fetched.content == b"a,b"
+
+
+@pytest.mark.parametrize("faults", [[("refuse", 0)], [("cut", 20)], [("refuse", 0), ("cut", 100_000), ("refuse", 0)]])
+async def test_what_breaks_off_is_tried_again(s3_bucket: BucketAddress, faults: list[tuple[str, float]]) -> None:
+    async with bad_line(s3_bucket) as (line, address), open_bucket(address, agent="tests") as bucket:
+        line.faults = list(faults)
+        await bucket.put("x", CONTENT)
+        line.faults = list(faults)
+        fetched = await bucket.get("x")
+        assert fetched is not None
+        assert fetched.content == CONTENT
+
+
+async def test_a_long_content_goes_on_where_it_broke_off(s3_bucket: BucketAddress) -> None:
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        await bucket.put("x", CONTENT)
+    one = await found(s3_bucket, "x")
+    async with bad_line(s3_bucket) as (line, address), open_bucket(address, agent="tests") as bucket:
+        line.faults = [("cut", 300_000), ("refuse", 0), ("cut", 300_000)]
+        assert b"".join([piece async for piece in bucket.read(one)]) == CONTENT
+        assert not line.faults
+
+
+async def test_another_content_is_not_what_was_found(s3_bucket: BucketAddress) -> None:
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        await bucket.put("x", CONTENT)
+        one = await found(s3_bucket, "x")
+        await bucket.put("x", CONTENT[::-1])
+        with pytest.raises(Unavailable):
+            [piece async for piece in bucket.read(one)]
+        await bucket.delete("x")
+        with pytest.raises(Unavailable):
+            [piece async for piece in bucket.read(one)]
+
+
+async def test_a_storage_that_is_away_is_unavailable(s3_bucket: BucketAddress) -> None:
+    async with bad_line(s3_bucket) as (line, address), open_bucket(address, agent="tests") as bucket:
+        line.faults = [("refuse", 0)] * 100
+        for call in (bucket.put("x", b""), bucket.get("x"), bucket.delete("x")):
+            with pytest.raises(Unavailable):
+                await call
+        assert line.connections >= 12
