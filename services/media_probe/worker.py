@@ -10,6 +10,8 @@ import sys
 
 from services.media_probe.adapters.libav import sandbox, worker_protocol
 
+_SHOWN = 500
+
 
 def main() -> None:
     """Works until there is no more to do."""
@@ -18,8 +20,9 @@ def main() -> None:
     reading, writing = 0, os.dup(1)
     # Whatever a library prints must not be taken for an answer.
     os.dup2(2, 1)
-    from services.media_probe.adapters.libav.inspection import inspect, silence
+    from services.media_probe.adapters.libav.inspection import inspect, load_everything, silence
 
+    load_everything()
     silence()
     sandbox.enter_sandbox(memory, writing)
     _write(writing, worker_protocol.pack_answer(worker_protocol.READY))
@@ -37,6 +40,8 @@ def main() -> None:
             answer = inspect(job["demuxer"], pieces, seekable=job["seekable"], size=job["size"])
         except MemoryError:
             answer = {"kind": "nothing", "message": "the file needs more memory than a probe may use", "streams": 0}
+        except Exception as error:
+            answer = {"kind": "broken", "message": f"{type(error).__name__}: {error}"[:_SHOWN]}
         _write(writing, worker_protocol.pack_answer(answer))
 
 

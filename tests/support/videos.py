@@ -1,8 +1,9 @@
 """Real videos, made by libav when a test first asks for them."""
 
+import io
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -132,3 +133,66 @@ def noise(length: int) -> bytes:
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000154a24f5d0000000049454e44ae426082"
 )
+
+
+def remuxed(
+    videos: Sequence[bytes],
+    container: str = "mp4",
+    *,
+    metadata: tuple[tuple[str, str], ...] = (),
+    chapters: bool = False,
+) -> bytes:
+    """The video streams of some files in one, as they are. `chapters`: two of them, which MP4 keeps as a track of text;
+    `metadata`: of the file."""
+    with _file() as path, ExitStack() as stack:
+        output: Any = stack.enter_context(av.open(str(path), "w", format=container))
+        output.metadata.update(dict(metadata))
+        pairs: list[tuple[Any, Any]] = []
+        for video in videos:
+            source: Any = stack.enter_context(av.open(io.BytesIO(video)))
+            stream = output.add_stream_from_template(source.streams.video[0])
+            if turned := _turn(video):
+                stream.set_display_rotation(turned)
+            pairs.append((source, stream))
+        if chapters:
+            base = Fraction(1, 1000)
+            made = [{"id": n, "start": 200 * n, "end": 200 * n + 200, "time_base": base} for n in range(2)]
+            output.set_chapters([{**one, "metadata": {"title": f"Part {one['id']}"}} for one in made])
+        for source, stream in pairs:
+            for packet in source.demux(source.streams.video[0]):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    output.mux(packet)
+        output.close()
+        return path.read_bytes()
+
+
+def _turn(video: bytes) -> int:
+    """What `make_video` was told of the rotation: a copied stream has no matrix."""
+    return 90 if video == make_video("mp4", "libx264", rotation=90) else 0
+
+
+_TEXTS = {
+    "srt": b"1\n00:00:00,000 --> 00:00:00,400\nHi\n\n",
+    "webvtt": b"WEBVTT\n\n00:00.000 --> 00:00.400\nHi\n",
+}
+
+
+def with_text(video: bytes | None, container: str, kind: str) -> bytes:
+    """A file with a track of subtitles, behind the video stream of another one if any."""
+    with _file() as path, ExitStack() as stack:
+        output: Any = stack.enter_context(av.open(str(path), "w", format=container))
+        sources: list[Any] = [av.open(io.BytesIO(video))] if video is not None else []
+        sources.append(av.open(io.BytesIO(_TEXTS[kind]), format=kind))
+        pairs: list[tuple[Any, Any]] = []
+        for source in sources:
+            stack.enter_context(source)
+            stream = source.streams.video[0] if source.streams.video else source.streams[0]
+            pairs.append((source.demux(stream), output.add_stream_from_template(stream)))
+        for packets, stream in pairs:
+            for packet in packets:
+                if packet.dts is not None:
+                    packet.stream = stream
+                    output.mux(packet)
+        output.close()
+        return path.read_bytes()

@@ -1,11 +1,20 @@
 """What is done with a video alert: probe, record, and say what is to become of the message."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
-from services.media_probe.application.ports import Progress, VideoStore
-from services.media_probe.application.prober import Prober
-from services.media_probe.domain.video import Alert, State, Video, attempts_before, failed, probed
+from services.chassis.errors import Aborted, Unavailable
+from services.chassis.telemetry.logs import get_logger
+from services.media_probe.application.ports import Known, Progress, VideoStore
+from services.media_probe.application.prober import Outcome, Prober
+from services.media_probe.domain.failure import Failure, ProbeFailed
+from services.media_probe.domain.video import Alert, Effort, State, Video, attempts_before, failed, probed
+
+log = get_logger(__name__)
+
+_AWAY: Final = (Unavailable, Aborted)
+"""What passes by itself: the alert is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +49,65 @@ class HandleAlert:
         self._max_attempts = max_attempts
 
     async def __call__(self, alert: Alert) -> Settled | TryAgain | GivenUp:
-        """Raises Unavailable when our own database, broker or workers do not answer."""
-        known = await self._store.known(alert)
+        """An error that nobody has foreseen is a reason like any other: no alert is lost by it. Raises Unavailable when
+        our own database, broker or workers do not answer."""
+        known = await self._known(alert)
         earlier = known.row
+        if earlier is not None and earlier.later_than(alert):
+            return Settled()
         if known.seen:
-            return _fate(earlier) if earlier is not None and earlier.event_id == alert.event_id else Settled()
-        await self._progress.started(alert, attempts_before(alert, earlier) + 1)
-        outcome = await self._prober.probe(alert.video)
+            return _fate(earlier) if earlier is not None else Settled()
+        await self._tell(alert, attempts_before(alert, earlier) + 1)
+        outcome = await self._probe(alert)
         if outcome.facts is not None:
             row = probed(alert, outcome.facts, outcome.effort, earlier)
         else:
             assert outcome.error is not None  # an outcome is one of the two
             row = failed(alert, outcome.error, outcome.effort, earlier, max_attempts=self._max_attempts)
-        await self._store.record(alert, row)
+        row = await self._record(alert, row)
         if row.state is State.RETRYING and outcome.error is not None:
             return TryAgain(row.attempts, outcome.error.retry_after, str(outcome.error))
         return _fate(row)
+
+    async def _known(self, alert: Alert) -> Known:
+        try:
+            return await self._store.known(alert)
+        except _AWAY:
+            raise
+        except Exception:
+            # Recording sees to it that nothing has its effect twice.
+            log.exception("alert not looked up", uid=alert.uid)
+            return Known(None, seen=False)
+
+    async def _tell(self, alert: Alert, attempt: int) -> None:
+        try:
+            await self._progress.started(alert, attempt)
+        except _AWAY:
+            raise
+        except Exception:
+            log.exception("start of a probe not told", uid=alert.uid)
+
+    async def _probe(self, alert: Alert) -> Outcome:
+        try:
+            return await self._prober.probe(alert.video)
+        except _AWAY:
+            raise
+        except Exception as error:
+            log.exception("probe failed", uid=alert.uid, video=alert.video)
+            return Outcome(Effort(), error=ProbeFailed(Failure.CRASHED, f"the probe failed ({type(error).__name__})"))
+
+    async def _record(self, alert: Alert, row: Video) -> Video:
+        """Records the row, or, where it cannot be stored as it is, that it cannot be."""
+        try:
+            await self._store.record(alert, row)
+        except _AWAY:
+            raise
+        except Exception as error:
+            log.exception("result not stored", uid=alert.uid, video=alert.video)
+            message = f"what was found cannot be stored ({type(error).__name__})"
+            row = replace(row, state=State.FAILED, facts=None, failure=Failure.CRASHED, message=message)
+            await self._store.record(alert, row)
+        return row
 
 
 def _fate(row: Video) -> Settled | GivenUp:

@@ -108,7 +108,7 @@ class VideoStore(Protocol):
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """In one transaction: the row, and for a final one the event and the mark that this report has had its effect.
-        False, and nothing done, when it had it already."""
+        False, and nothing done, when it had it already, and when a later report of the alert has a row."""
         ...
 
     async def retry(self, uid: str, event_id: str) -> Video:

@@ -1,6 +1,7 @@
 """What is known about the video of an alert, and how it changes."""
 
 import enum
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -92,9 +93,9 @@ class Video:
     event_id: str = ""
     update_time: datetime | None = None
 
-    def settled_by(self, alert: Alert) -> bool:
-        """Whether this row is the final result of this very report."""
-        return self.event_id == alert.event_id and self.state is not State.RETRYING
+    def later_than(self, alert: Alert) -> bool:
+        """Whether this row is of a report that came after this one: what the old one leads to is of no interest."""
+        return self.event_id not in {"", alert.event_id}
 
 
 def derive(seen: Inspection, container: str, *, tells_duration: bool = True) -> Facts:
@@ -109,7 +110,7 @@ def derive(seen: Inspection, container: str, *, tells_duration: bool = True) -> 
     # Ratios beyond this are damage, not pictures.
     if Fraction(1, 8) <= aspect <= 8 and aspect != 1:
         width = max(1, _round(width * aspect))
-    rotation = round(seen.rotation / 90) * 90 % 360
+    rotation = round(seen.rotation / 90) * 90 % 360 if math.isfinite(seen.rotation) else 0
     if rotation in (90, 270):
         width, height = height, width
     duration = seen.duration if tells_duration and seen.duration is not None and seen.duration > timedelta(0) else None

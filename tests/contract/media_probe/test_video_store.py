@@ -125,6 +125,16 @@ async def test_a_dead_letter_sent_back_is_probed_again_after_a_failure_only(stor
     assert not await store.record(alert(delivery="8"), row(alert(), State.PROBED, attempts=9))
 
 
+async def test_what_came_of_an_old_report_is_not_recorded(store: VideoStore) -> None:
+    assert await store.record(alert(), row(alert(), State.FAILED))
+    await store.retry("cam-1", "again")
+    late, again = alert(delivery="7"), replace(alert(), event_id="again")
+    assert not await store.record(late, row(late, State.PROBED))
+    assert await store.record(again, row(again, State.PROBED))
+    assert not await store.record(late, row(late, State.FAILED, attempts=9))
+    assert content(await store.get("cam-1")) == row(again, State.PROBED)
+
+
 async def test_only_what_failed_is_retried(store: VideoStore) -> None:
     with pytest.raises(VideoNotFound):
         await store.retry("cam-1", "again")

@@ -15,7 +15,7 @@ from services.media_probe.domain.video import Inspection
 from tests.integration.media_probe.conftest import OpenRig
 from tests.support import video_server as vs
 from tests.support.eventually import eventually
-from tests.support.videos import FASTSTART, PNG, corpus, make_audio, make_video, noise
+from tests.support.videos import FASTSTART, PNG, corpus, make_audio, make_video, noise, remuxed, with_text
 
 
 async def test_every_container_tells_its_size_from_few_bytes(open_rig: OpenRig) -> None:
@@ -86,6 +86,59 @@ async def test_rotation_and_sample_aspect_ratio(open_rig: OpenRig) -> None:
         "upside.mp4": (640, 360, 640, 360, 180),
         "wide.mp4": (960, 576, 720, 576, 0),
     }
+
+
+def _matrix(video: bytes, matrix: bytes) -> bytes:
+    """The video with another matrix in its first track (version 0 of `tkhd`)."""
+    at = video.index(b"tkhd") + 44
+    return video[:at] + matrix + video[at + len(matrix) :]
+
+
+async def test_only_the_matrix_of_the_track_turns_a_picture(open_rig: OpenRig) -> None:
+    turned = make_video("mp4", "libx264", rotation=90)
+    text = (
+        ("title", "fixed rotation of 180 degrees"),
+        ("comment", "a\n      Display Matrix: rotation of 45.00 degrees"),
+    )
+    zero, one = bytes(4), (1 << 16).to_bytes(4, "big")
+    files = {
+        "title.mp4": (remuxed([turned], metadata=text), (360, 640, 270)),
+        "words.mp4": (remuxed([make_video("mp4", "libx264")], metadata=text), (640, 360, 0)),
+        "key.mkv": (
+            remuxed([turned], "matroska", metadata=(("Display Matrix: rotation of 0.00 degrees", ""),)),
+            (360, 640, 270),
+        ),
+        "second.mp4": (remuxed([make_video("mp4", "libx264"), turned]), (640, 360, 0)),
+        "first.mp4": (remuxed([turned, make_video("mp4", "libx264")]), (360, 640, 270)),
+        "nothing.mp4": (_matrix(turned, bytes(36)), (640, 360, 0)),
+        "column.mp4": (_matrix(turned, zero + one + bytes(8) + one + bytes(12) + b"\x40\0\0\0"), (640, 360, 0)),
+        "row.mp4": (_matrix(turned, bytes(12) + one + one + bytes(12) + b"\x40\0\0\0"), (640, 360, 0)),
+    }
+    async with vs.video_server({name: data for name, (data, _) in files.items()}) as server, open_rig(server) as rig:
+        for name, (_, expected) in files.items():
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, (name, outcome.error)
+            assert (outcome.facts.width, outcome.facts.height, outcome.facts.rotation) == expected, name
+
+
+async def test_every_kind_of_stream_is_taken_in_the_jail(open_rig: OpenRig) -> None:
+    video = make_video("mp4", "libx264")
+    files = {
+        "subtitles.mkv": with_text(video, "matroska", "srt"),
+        "subtitles.webm": with_text(make_video("webm", "libvpx"), "webm", "webvtt"),
+        "chapters.mp4": remuxed([video], chapters=True),
+        "sound.mkv": make_video("matroska", "libx264", audio="aac"),
+        "sound.mov": make_video("mov", "libx264", audio="pcm_s16le"),
+    }
+    only = with_text(None, "matroska", "srt")
+    async with vs.video_server({**files, "only.mkv": only}) as server, open_rig(server) as rig:
+        for name in files:
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, (name, outcome.error)
+            assert (outcome.facts.width, outcome.facts.height) == (640, 360), name
+        error = (await rig.prober.probe("/only.mkv")).error
+        assert error is not None
+        assert (error.failure, error.message) == (Failure.UNSUPPORTED, "the file has no video stream")
 
 
 async def test_what_is_no_video_is_typed(open_rig: OpenRig) -> None:

@@ -4,8 +4,12 @@ No decoder is ever opened (`codec_whitelist` names none), no protocol, and no de
 what containers do not tell (FLV, MPEG-4 part 2 in MP4) is read out of the codec's parameter sets by libav's parsers.
 """
 
+import importlib
+import math
+import pkgutil
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final, cast
 
@@ -13,7 +17,6 @@ import av
 import av.logging
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 DEMUXERS: Final = frozenset(("mov", "matroska", "avi", "flv", "mpegts", "mpeg"))
@@ -33,13 +36,15 @@ _FIRST_SLICE: Final = {
     "mpeg4": b"\0\0\x01\xb6\x10\0\0\0\0\0\0",
 }
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+# Where the matrix stands behind the name of its box, by version (ISO/IEC 14496-12, 8.2.2 and 8.3.2).
+_MATRIX_AT: Final = {b"mvhd": (40, 52), b"tkhd": (44, 56)}
 _MATROSKA_PROJECTION: Final = b"\x76\x70"
 # How many bytes of packets are read for what the header does not tell. For the first three the header tells all, and
 # one packet cannot be avoided; FLV has its parameter sets before its first picture. Others need whole pictures.
 _PACKET_BYTES: Final = {"mov": "32", "matroska": "32", "avi": "32", "flv": "4096"}
 _BUFFER: Final = 4096
-LOADED: Final = (SubtitleStream,)
-"""The binding loads this when it first meets one; by then a worker cannot open files any more."""
+# A line of libav's description of a stream. What a file says itself stands behind other names and colons.
+_DISPLAY_MATRIX: Final = re.compile(r" {6}Display Matrix: rotation of (\S+) degrees")
 
 
 class _Prefix:
@@ -89,6 +94,14 @@ def silence() -> None:
     av.logging.set_level(None)
 
 
+def load_everything() -> None:
+    """Loads what the binding loads when it first meets a kind of stream or an error: by then a worker cannot open files
+    any more."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name != "av.__main__":
+            importlib.import_module(module.name)
+
+
 def inspect(
     demuxer: str, pieces: Sequence[tuple[int, bytes]], *, seekable: bool = False, size: int | None = None
 ) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def _describe(container: InputContainer, head: bytes) -> dict[str, Any]:
         "height": height,
         "codec": codec,
         "aspect": [aspect.numerator, aspect.denominator],
-        "rotation": _rotation(container, head),
+        "rotation": _rotation(container, stream.index, head),
         "duration": duration,
         "rate": float(rate),
     }
@@ -174,23 +187,45 @@ def _from_script(head: bytes) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _rotation(container: InputContainer, head: bytes) -> float:
-    """Degrees clockwise of the first display matrix. libav's stream description is the one place where this binding
-    shows it; the description costs as much as the rest, so it is asked for only where a matrix may be."""
-    turned = head.count(b"tkhd") + head.count(b"mvhd") > head.count(_IDENTITY)
-    if not turned and _MATROSKA_PROJECTION not in head:
+def _rotation(container: InputContainer, stream: int, head: bytes) -> float:
+    """Degrees clockwise of the stream's display matrix. libav's description is the one place where this binding shows
+    it; the description costs as much as the rest, so it is asked for only where a matrix may be."""
+    if not _is_turned(head) and _MATROSKA_PROJECTION not in head:
         return 0.0
     av.logging.set_level(av.logging.INFO)
     try:
         text: str = cast(Any, container).dumps_format()
     finally:
         silence()
-    _, found, after = text.partition("rotation of ")
-    try:
-        # libav counts counter-clockwise.
-        return -float(after.split(" ", 1)[0]) if found else 0.0
-    except ValueError:
-        return 0.0
+    for line in _lines_of(text, stream):
+        if found := _DISPLAY_MATRIX.fullmatch(line):
+            # libav counts counter-clockwise. A matrix without a direction has none in degrees, either.
+            degrees = -float(found[1])
+            return degrees if math.isfinite(degrees) else 0.0
+    return 0.0
+
+
+def _is_turned(head: bytes) -> bool:
+    """Whether a movie or a track has another matrix than the one that leaves pictures as they are."""
+    for name, places in _MATRIX_AT.items():
+        at = head.find(name)
+        while at >= 0:
+            begin = at + places[head[at + 4 : at + 5] == b"\1"]
+            if head[begin : begin + len(_IDENTITY)] != _IDENTITY:
+                return True
+            at = head.find(name, at + 1)
+    return False
+
+
+def _lines_of(description: str, stream: int) -> Iterator[str]:
+    """What a description says of one stream."""
+    ours = re.compile(rf"  Stream #0:{stream}\D")
+    inside = False
+    for line in description.splitlines():
+        if line.startswith("  Stream #"):
+            inside = ours.match(line) is not None
+        elif inside:
+            yield line
 
 
 def _seconds(stream: VideoStream, container: InputContainer) -> float | None:

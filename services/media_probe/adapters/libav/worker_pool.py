@@ -28,6 +28,7 @@ log = get_logger(__name__)
 _START_WITHIN: Final = 20.0
 _KEEP_WARM_EVERY: Final = 2.0
 _MODULE: Final = "services.media_probe.worker"
+_CAUSES: Final = {"hangs", "crashed"}
 # What a worker needs to start; it shall not hold our credentials.
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
@@ -130,6 +131,9 @@ class WorkerPool:
             try:
                 async with asyncio.timeout(self._options.job_within.total_seconds()):
                     answer = await worker.ask(job)
+                if answer["kind"] == "broken":
+                    # Nobody has foreseen it, so nobody knows what state it has left the worker in.
+                    raise self._crashed(worker, answer["message"], "the file makes the prober fail")
                 healthy = True
             except TimeoutError:
                 raise self._crashed(worker, "hangs", "the file makes the prober hang") from None
@@ -211,7 +215,7 @@ class WorkerPool:
     @staticmethod
     def _crashed(worker: _Worker, cause: str, message: str) -> ProbeFailed:
         log.error("worker lost", pid=worker.pid, cause=cause, status=worker.status)
-        metrics.WORKERS_REPLACED.labels(cause=cause).inc()
+        metrics.WORKERS_REPLACED.labels(cause=cause if cause in _CAUSES else "failed").inc()
         return ProbeFailed(Failure.CRASHED, message)
 
 

@@ -41,6 +41,8 @@ class InMemoryVideoStore:
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """See the port."""
+        if (there := self._rows.get(row.uid)) is not None and there.later_than(alert):
+            return False
         if row.state is not State.RETRYING:
             mark = alert.event_id if row.state is State.PROBED else _failure_mark(alert)
             if mark in self._marks:

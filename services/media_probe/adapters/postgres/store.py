@@ -26,6 +26,8 @@ _UPSERT: Final = f"""
         AS new ({", ".join(rows.COLUMNS)}) ORDER BY uid
     ON CONFLICT (uid) DO UPDATE SET {_UPDATES}, update_time = now()
 """
+# What came of a report that another one has followed since is not wanted any more.
+_RECORD: Final = f"{_UPSERT} WHERE videos.event_id IN ('', excluded.event_id) RETURNING uid"
 _KNOWN: Final = f"""
     SELECT asked.place, {", ".join(f"v.{name}" for name in (*rows.COLUMNS, "update_time"))}, EXISTS (
         SELECT FROM inbox WHERE consumer = $1 AND message_id IN (asked.event, asked.failure)
@@ -133,8 +135,8 @@ class PostgresVideoStore:
                 first = [(place, result) for place, result in turn if result.mark is None or result.mark in new]
                 if first:
                     columns = zip(*(rows.values(result.row) for _, result in first), strict=True)
-                    await connection.execute(_UPSERT, *map(list, columns))
-                done |= dict.fromkeys((place for place, _ in first), True)
+                    written = {row["uid"] for row in await connection.fetch(_RECORD, *map(list, columns))}
+                    done |= {place: result.row.uid in written for place, result in first}
             leaving = [result.event for place, result in enumerate(results) if done[place] and result.event is not None]
             await self._outbox.add_encoded_in_order(connection, leaving)
         return list(done.values())
