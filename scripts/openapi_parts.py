@@ -173,6 +173,11 @@ UPLOAD_FIELDS: dict[str, dict[str, Any]] = {
         "description": "ISO 4217; of rows that name none.",
     },
     "language": {"type": "string", "example": "pt-BR", "description": "BCP 47; of debtors whose row names none."},
+    "issuer": {
+        "type": "string",
+        "example": "acme-br",
+        "description": "Who the invoices are from, as the file of issuers names it; its first one by default.",
+    },
     "filename": {
         "type": "string",
         "maxLength": 4096,

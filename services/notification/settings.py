@@ -19,15 +19,13 @@ from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_prob
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice_urls import PATH, InvoiceUrls, MailedLinks
-from services.notification.domain.issuer import Issuer, load_issuer
+from services.notification.domain.issuer import ADDRESS, LANGUAGE, Issuer, Issuers, load_issuers
 from services.notification.domain.lane import Lane
 from services.notification.domain.open_tokens import OpenTokens, read_keys
 from services.notification.domain.retry_schedule import RetrySchedule
 from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
-_ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
-_LANGUAGE = re.compile(r"(en|fr|pt)(-[A-Z]{2})?", re.ASCII)
 _UNSUBSCRIBE = re.compile(r"((mailto:|https://)[!-;=?-~]{1,500})?", re.ASCII)
 _CURRENCY = re.compile(r"([A-Z]{3})?", re.ASCII)
 MIN_RETENTION = timedelta(days=1)
@@ -141,7 +139,8 @@ class NotificationSettings(ObjectStorageSettings):
     invoice_issuer: str = "Tocsin"
     """Who the invoices are from, as printed on them: the name."""
     invoice_issuer_file: Path | None = None
-    """All of that: a TOML file with name, address, contact, tax_id, bank and logo, in place of the name alone."""
+    """All of that, and other issuers that files of debts may name: a TOML file (docs/invoices.md), in place of the name
+    alone."""
     invoice_unsubscribe: str = ""
     """Where people say that they want no e-mails of invoices (mailto: or https:): List-Unsubscribe in their header."""
     invoice_mail: Literal["attachment", "link"] = "attachment"
@@ -236,12 +235,12 @@ class NotificationSettings(ObjectStorageSettings):
             delays.append(delay)
         return RetrySchedule(delays=tuple(delays), cap=self.retry_cap, jitter=self.retry_jitter)
 
-    def issuer(self) -> Issuer:
+    def issuers(self) -> Issuers:
         """Who the invoices are from. Raises Refused."""
         if self.invoice_issuer_file is None:
-            return Issuer(name=self.invoice_issuer)
+            return {"": Issuer(name=self.invoice_issuer)}
         try:
-            return load_issuer(self.invoice_issuer_file)
+            return load_issuers(self.invoice_issuer_file)
         except (OSError, ValueError) as error:
             raise Refused(self.env("invoice_issuer_file"), f"cannot be used: {error}") from None
 
@@ -322,10 +321,10 @@ class NotificationSettings(ObjectStorageSettings):
         require(min(delays) > timedelta(0), self.env("invoice_retry_schedule"), "must be above 0s")
         require(give_up <= timedelta(days=30), self.env("invoice_give_up_after"), "must be at most 30d")
         self.invoice_timeouts()
-        self.issuer()
+        self.issuers()
         way = _UNSUBSCRIBE.fullmatch(self.invoice_unsubscribe) is not None
         require(way, self.env("invoice_unsubscribe"), "must be a mailto: or https: URL")
-        known = _LANGUAGE.fullmatch(self.invoice_language) is not None
+        known = LANGUAGE.fullmatch(self.invoice_language) is not None
         require(known, self.env("invoice_language"), "must be en, fr or pt, or one with a country like pt-BR")
         require(_CURRENCY.fullmatch(self.debt_currency) is not None, self.env("debt_currency"), "must be one like EUR")
         self.plans()
@@ -419,7 +418,7 @@ class NotificationSettings(ObjectStorageSettings):
     def _verify_operators(self) -> None:
         field = self.env("operator_emails")
         for address in self.operator_addresses():
-            require(_ADDRESS.fullmatch(address) is not None, field, f"has {address!r}, which is no e-mail address")
+            require(ADDRESS.fullmatch(address) is not None, field, f"has {address!r}, which is no e-mail address")
         require(not self.operator_emails or bool(self.smtp_host), field, "needs TOCSIN_NOTIFICATION_SMTP_HOST")
         if self.operator_webhook:
             url = urlsplit(self.operator_webhook)
@@ -435,7 +434,7 @@ class NotificationSettings(ObjectStorageSettings):
 
     def _verify_providers(self) -> None:
         require(1 <= self.smtp_port <= 65535, self.env("smtp_port"), "must be a port")
-        require(_ADDRESS.fullmatch(self.mail_from) is not None, self.env("mail_from"), "must be an e-mail address")
+        require(ADDRESS.fullmatch(self.mail_from) is not None, self.env("mail_from"), "must be an e-mail address")
         require(
             bool(self.smtp_user) == bool(self.smtp_password.get_secret_value()),
             self.env("smtp_password"),

@@ -95,6 +95,23 @@ def test_good_rows_become_invoices_and_bad_ones_are_listed(
     assert (paid.status_code, paid.json()["status"]) == (200, "PAID")
 
 
+def test_an_issuer_that_a_profile_names_reaches_the_invoice(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    prefix = unique("d")
+    assert rest.post("/v1/debtFileProfiles", json={"id": prefix, "issuer": "nobody"}).status_code == 200
+    body = as_csv(rows(prefix, 1))
+    query = {"profile": prefix}
+    answer = rest.post("/v1/debtFiles", params=query, content=body, headers={"content-type": "text/csv"})
+    assert answer.status_code == 200, answer.text
+
+    def failed() -> Any:
+        return rest.get(f"/v1/invoices/{prefix}-0").json().get("state") == "FAILED"
+
+    until(failed, what="an invoice of nobody")
+    invoice = rest.get(f"/v1/invoices/{prefix}-0").json()
+    assert invoice["issuer"] == "nobody"
+    assert "there is no issuer nobody" in invoice["error"]
+
+
 def test_the_same_file_again_creates_nothing_twice(
     edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
 ) -> None:

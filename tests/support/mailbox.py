@@ -22,6 +22,7 @@ class Mailbox:
     port: int = 0
     pipelining: bool = True
     messages: list[EmailMessage] = field(default_factory=list[EmailMessage])
+    senders: list[str] = field(default_factory=list[str])
     recipients: list[str] = field(default_factory=list[str])
     mail: deque[str] = field(default_factory=deque[str])
     rcpt: deque[str] = field(default_factory=deque[str])
@@ -61,6 +62,7 @@ class Mailbox:
         if answer.startswith("250") or answer == "drop":
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             self.messages.append(cast(EmailMessage, message))
+            self.senders.append(envelope.mail_from)
             self.recipients += envelope.rcpt_tos
             if self.before_answer is not None:
                 await self.before_answer()

@@ -69,6 +69,8 @@ func say(request *ingestion.CreateDebtUploadRequest, key, value string) (err err
 		request.Currency = value
 	case "language":
 		request.Language = value
+	case "issuer":
+		request.Issuer = value
 	case "dryRun":
 		request.DryRun, err = strconv.ParseBool(value)
 	case "expireSeconds":

@@ -27,7 +27,7 @@ const (
 	maxPartValue = 4 << 10
 	maxName      = 4096
 	xlsx         = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	parameters   = "charset, currency, dryRun, filename, id, language, locale, profile, rejectLimit, rejectPercent"
+	parameters   = "charset, currency, dryRun, filename, id, issuer, language, locale, profile, rejectLimit, rejectPercent"
 )
 
 // Handler answers POST /v1/debtFiles and /upload, and PUT /v1/debtFiles:content.
@@ -146,6 +146,8 @@ func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string)
 		metadata.Currency = value
 	case "language":
 		metadata.Language = value
+	case "issuer":
+		metadata.Issuer = value
 	default:
 		return false, nil
 	}

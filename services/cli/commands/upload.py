@@ -41,6 +41,7 @@ def upload(
     locale: Annotated[str, typer.Option(help="Such as pt-BR: 1.234,50 and 31/12/2026.")] = "",
     currency: Annotated[str, typer.Option(help="Of rows that name none (ISO 4217).")] = "",
     language: Annotated[str, typer.Option(help="Of debtors whose row names none, such as pt-BR.")] = "",
+    issuer: Annotated[str, typer.Option(help="Who the invoices are from, as the file of issuers names it.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Stay until its invoices are mailed, or given up.")] = False,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
@@ -53,6 +54,7 @@ def upload(
 
     file_id = new_id()
     said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency, "language": language}
+    said["issuer"] = issuer
     if reject_limit and not _LIMIT.fullmatch(reject_limit):
         raise CommandError(f"--reject-limit is a number of rows like 1000, or a share like 5%, not {reject_limit!r}", 2)
     said["rejectPercent" if reject_limit.endswith("%") else "rejectLimit"] = reject_limit.removesuffix("%")

@@ -10,6 +10,7 @@ from services.chassis.object_storage import open_bucket
 from services.chassis.settings import Refused
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.channels.invoice_mails import InvoiceComposer
+from services.notification.adapters.channels.mails import Composer
 from services.notification.adapters.channels.smtp import SmtpMailer
 from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.nats import debt_decisions, debts
@@ -24,10 +25,11 @@ from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
 from services.notification.application.invoice_work import InvoiceWork, changing
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
-from services.notification.application.ports.invoices import DocumentStore, Renderer, RenderFailed
+from services.notification.application.ports.invoices import DocumentStore, Mail, Renderer, RenderFailed
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice import Debt
+from services.notification.domain.issuer import Issuer
 from services.notification.domain.payment_codes import load_code
 from services.notification.settings import NotificationSettings
 from tocsin.notification.v1.invoice_service_pb2_grpc import add_InvoiceServiceServicer_to_server
@@ -41,7 +43,7 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     settings, app, store = base.settings, base.app, stores.invoices
     documents = await wire_documents(base)
     renderer = await app.enter(wire_renderer(settings))
-    await try_issuer(settings, renderer)
+    await try_issuers(settings, renderer)
     changes = await app.enter(changing(store))
     work = InvoiceWork(store, changes, settings.invoice_lease)
     mailing = await wire_mailing(base, work)
@@ -89,7 +91,7 @@ async def wire_documents(base: Base) -> DocumentStore:
 def wire_renderer(settings: NotificationSettings) -> SubprocessRenderer:
     """Who draws invoices."""
     return SubprocessRenderer(
-        settings.issuer(),
+        settings.issuers(),
         language=settings.invoice_language,
         currency=settings.debt_currency,
         processes=settings.render_processes,
@@ -97,24 +99,28 @@ def wire_renderer(settings: NotificationSettings) -> SubprocessRenderer:
     )
 
 
-async def try_issuer(settings: NotificationSettings, renderer: Renderer) -> None:
+async def try_issuers(settings: NotificationSettings, renderer: Renderer) -> None:
     """Raises Refused for an issuer that cannot be drawn: every invoice would fail."""
-    issuer = settings.issuer()
-    if settings.invoice_issuer_file is None and issuer.name.isascii() and len(issuer.name) <= _SURELY_FITS:
+    issuers = settings.issuers()
+    if settings.invoice_issuer_file is None and issuers[""].name.isascii() and len(issuers[""].name) <= _SURELY_FITS:
         return  # a start need not wait for fonts
     today = datetime.now(UTC).date().isoformat()
     example = Debt(
         id="1", debt_file="1", name="1", government_id="1", email="", amount="1.00", due_date=today, issued=today
     )
-    if issuer.payment:
-        example = replace(example, currency=load_code(issuer.payment[0]).currency)
+    examples = [
+        replace(example, issuer=name, currency=load_code(issuer.payment[0]).currency if issuer.payment else "")
+        for name, issuer in issuers.items()
+    ]
     try:
-        [drawn] = await renderer.render([example])
+        drawn = await renderer.render(examples)
     except RenderFailed as error:
-        drawn = error
-    if isinstance(drawn, RenderFailed):
-        field = "invoice_issuer" if settings.invoice_issuer_file is None else "invoice_issuer_file"
-        raise Refused(settings.env(field), f"cannot be drawn on invoices: {drawn}")
+        drawn = [error]
+    for name, one in zip(issuers, drawn, strict=False):
+        if isinstance(one, RenderFailed):
+            field = "invoice_issuer" if settings.invoice_issuer_file is None else "invoice_issuer_file"
+            which = f"issuer {name} " if name else ""
+            raise Refused(settings.env(field), f"{which}cannot be drawn on invoices: {one}")
 
 
 async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
@@ -133,12 +139,23 @@ async def wire_mailing(base: Base, work: InvoiceWork) -> InvoiceMailing | None:
         together=settings.invoice_mails_together,
         waiting=settings.invoice_batch,
     )
-    compose = InvoiceComposer(
-        base.composer,
-        issuer=settings.issuer().name,
+    composers = {name: _composer(base, issuer) for name, issuer in settings.issuers().items()}
+
+    def compose(debt: Debt, pdf: bytes) -> Mail:
+        return composers[debt.issuer](debt, pdf)
+
+    return InvoiceMailing(mailer, compose, work, options, base.meter)
+
+
+def _composer(base: Base, issuer: Issuer) -> InvoiceComposer:
+    settings = base.settings
+    own = Composer(issuer.sender or settings.mail_from, issuer.sender_name or settings.mail_from_name)
+    return InvoiceComposer(
+        own if issuer.sender or issuer.sender_name else base.composer,
+        sender=issuer.sender,
+        issuer=issuer.name,
         links=settings.mailed_links(),
-        language=settings.invoice_language,
+        language=issuer.language or settings.invoice_language,
         currency=settings.debt_currency,
         unsubscribe=settings.invoice_unsubscribe,
     )
-    return InvoiceMailing(mailer, compose, work, options, base.meter)

@@ -23,7 +23,7 @@ class InvoiceState(enum.StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
     """A registered debt. `amount` is a decimal, `due_date` and `issued` (when it became known) are ISO 8601. `currency`
-    and `language` are empty where the debt names none."""
+    and `language` are empty where the debt names none; an empty `issuer` is the first one of the deployment."""
 
     id: str
     debt_file: str
@@ -34,6 +34,7 @@ class Debt:
     due_date: str
     currency: str = ""
     language: str = ""
+    issuer: str = ""
     issued: str = field(default="", compare=False)
 
 

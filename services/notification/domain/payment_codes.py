@@ -6,12 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from services.notification.domain.boleto import Boleto
 
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", re.ASCII)
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?", re.ASCII)
+_IBAN_LENGTHS: Final = {
+    15: "NO",
+    16: "BE",
+    18: "DK FI NL",
+    19: "MK SI",
+    20: "AT EE LT LU",
+    21: "CH HR LI LV",
+    22: "BG DE GB IE ME RS VA",
+    23: "GI",
+    24: "AD CZ ES MD RO SE SK",
+    25: "PT",
+    26: "IS",
+    27: "FR GR IT MC SM",
+    28: "AL CY HU PL",
+    31: "MT",
+}
+"""The countries of SEPA (EPC409-09) by the length of their IBANs (ISO 13616)."""
+_SEPA: Final = {country: length for length, countries in _IBAN_LENGTHS.items() for country in countries.split()}
+_CPF = 11
+_REGISTERED = re.compile(r"\d{11}|[0-9A-Z]{12}\d{2}", re.ASCII)
+_PIX_KEYS: Final = (
+    _REGISTERED,
+    re.compile(r"\+[1-9]\d{1,14}", re.ASCII),
+    re.compile(r"[a-z0-9.!#$&'*+/=?^_`{|}~-]+@[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII),
+    re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII),
+)
+"""CPF or CNPJ, telephone, e-mail, random key, as the central bank's manual writes them."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _TXID = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
 
 
@@ -43,10 +71,13 @@ class Epc:
         object.__setattr__(self, "iban", iban)
         if not _IBAN.fullmatch(iban) or int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 != 1:
             raise ValueError(f"iban {self.iban} has wrong check digits, or is none")
+        if len(iban) != _SEPA.get(iban[:2]):
+            rule = f"those of {iban[:2]} have {_SEPA[iban[:2]]}" if iban[:2] in _SEPA else "its country is not in SEPA"
+            raise ValueError(f"iban {iban} has {len(iban)} characters; {rule}")
         if self.bic and not _BIC.fullmatch(self.bic):
             raise ValueError(f"bic {self.bic} is none")
-        if not 1 <= len(self.name) <= 70:
-            raise ValueError("name has 1 to 70 characters")
+        if not 1 <= len(self.name) <= 70 or _CONTROL.search(self.name):
+            raise ValueError("name has 1 to 70 characters on one line")
 
     def payload(self, bill: Bill) -> str:
         """What the code says. Raises CodeImpossible."""
@@ -68,8 +99,15 @@ class Pix:
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if not 1 <= len(self.key) <= 77 or not self.key.isascii() or not self.key.isprintable():
-            raise ValueError("key is the Pix key, 1 to 77 ASCII characters")
+        if len(self.key) > 77 or not any(form.fullmatch(self.key) for form in _PIX_KEYS):
+            raise ValueError(
+                "key is a Pix key: a CPF or CNPJ without dots, a telephone like +5561912345678, an e-mail address in "
+                "small letters, or a random key like 123e4567-e12b-12d1-a456-426655440000"
+            )
+        if _REGISTERED.fullmatch(self.key) and not _registered(self.key):
+            raise ValueError(
+                f"key {self.key} has wrong check digits for a {'CPF' if len(self.key) == _CPF else 'CNPJ'}"
+            )
         if not _plain(self.name, 25) or not _plain(self.city, 15):
             raise ValueError("name and city have a letter at least")
 
@@ -103,6 +141,17 @@ def load_code(given: Mapping[str, str]) -> Epc | Pix | Boleto:
     except TypeError as error:
         what = str(error).removeprefix(f"{kind.__name__}.__init__() ")
         raise ValueError(f"payment {given['code']}: {what}") from None
+
+
+def _registered(number: str) -> bool:
+    """Whether the last two digits of a CPF or CNPJ are the check digits of what is before them (modulo 11). A CNPJ may
+    have letters since July 2026, which count by their place in ASCII."""
+    values, cycle = [ord(one) - ord("0") for one in number], 10 if len(number) == _CPF else 8
+    for end in (len(number) - 2, len(number) - 1):
+        rest = sum(value * (2 + place % cycle) for place, value in enumerate(reversed(values[:end]))) % 11
+        if values[end] != (0 if rest < 2 else 11 - rest):
+            return False
+    return True
 
 
 def _field(id_: str, value: str) -> str:

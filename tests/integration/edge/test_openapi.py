@@ -156,7 +156,7 @@ def test_uploads_are_forms_or_files() -> None:
         assert len(upload.body_types) == 4
         assert [found["name"] for found in upload.source["parameters"]] == [
             "dryRun", "rejectLimit", "rejectPercent", "profile", "charset", "locale", "currency", "language",
-            "filename",
+            "issuer", "filename",
         ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pypdf
 import pytest
@@ -14,7 +15,7 @@ from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
 from services.chassis.settings import Refused
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
-from tests.support.mailbox import Mailbox, open_mailbox
+from tests.support.mailbox import Mailbox, mail_text, open_mailbox
 from tests.support.notification import ManualClock, Service, invoice_pb, letter_pb
 from tests.support.ports import free_port
 from tocsin.events.v1 import debts_pb2
@@ -294,6 +295,29 @@ async def test_a_name_that_cannot_be_drawn_goes_to_a_person_and_the_others_out(
         text = pypdf.PdfReader(io.BytesIO(attachment.get_content()), strict=True).pages[0].extract_text()
         assert "Łukasz Żółć" in text
         assert "1\u202f234,50\xa0€" in text
+
+
+async def test_invoices_are_from_the_issuer_that_their_file_names(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "issuers.toml"
+    beta = '[issuer.beta]\nname = "Beta Ltda."\nlanguage = "pt"\nsender = "oi@beta.example"\nsender_name = "Beta"\n'
+    file.write_text(f'name = "ACME"\n{beta}', encoding="utf-8")
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port, invoice_issuer_file=file) as service:
+        for number, issuer in enumerate(("", "beta", "gamma")):
+            message = batch([f"d{number}"], debt_file=f"f{number}")
+            message.issuer = issuer
+            await register(publisher, message, id_=f"b{number}")
+        await eventually(in_state(service, "MAILED", 2))
+        await eventually(in_state(service, "FAILED", 1))
+        unknown = await service.invoices.GetInvoice(invoice_pb.GetInvoiceRequest(debt="d2"))
+        assert (unknown.issuer, unknown.error.split(":")[0]) == ("gamma", "RENDER_FAILED")
+    mails = {str(mail["Message-ID"]): mail for mail in mailbox.messages}
+    first, other = mails["<invoice.d0@tocsin.test>"], mails["<invoice.d1@beta.example>"]
+    assert "ACME" in mail_text(first, "plain")
+    assert "Beta Ltda." in mail_text(other, "plain")
+    assert (other["From"], other["Subject"]) == ("Beta <oi@beta.example>", "Fatura d1")
+    assert sorted(mailbox.senders) == ["bell@tocsin.test", "oi@beta.example"]
 
 
 async def test_an_issuer_that_cannot_be_drawn_is_refused_at_the_start(open_service: OpenService) -> None:

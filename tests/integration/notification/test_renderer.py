@@ -14,7 +14,7 @@ from services.notification.domain.issuer import Issuer
 from tests.support.eventually import eventually
 from tests.support.invoices import text_of
 
-ISSUER = Issuer(name="Tocsin")
+ISSUERS = {"": Issuer(name="Tocsin"), "beta": Issuer(name="Beta Ltda.", language="pt")}
 
 
 def debt(number: int) -> Debt:
@@ -41,7 +41,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 async def test_each_debt_gets_its_own_pdf() -> None:
-    async with SubprocessRenderer(ISSUER, processes=2) as renderer:
+    async with SubprocessRenderer(ISSUERS, processes=2) as renderer:
         assert workers() == []
         rounds = await asyncio.gather(*(renderer.render([debt(n) for n in range(r, r + 120)]) for r in range(3)))
         for start, pdfs in enumerate(rounds):
@@ -53,7 +53,7 @@ async def test_each_debt_gets_its_own_pdf() -> None:
 
 
 async def test_a_renderer_that_dies_is_replaced() -> None:
-    async with SubprocessRenderer(ISSUER) as renderer:
+    async with SubprocessRenderer(ISSUERS) as renderer:
         await renderer.render([debt(1)])
         [worker] = workers()
         worker.kill()
@@ -62,7 +62,7 @@ async def test_a_renderer_that_dies_is_replaced() -> None:
 
 
 async def test_an_idle_renderer_ends() -> None:
-    async with SubprocessRenderer(ISSUER, idle=timedelta(milliseconds=200)) as renderer:
+    async with SubprocessRenderer(ISSUERS, idle=timedelta(milliseconds=200)) as renderer:
         await renderer.render([debt(1)])
         await eventually(lambda: workers() == [])
         assert len(await renderer.render([debt(2)])) == 1
@@ -71,9 +71,20 @@ async def test_an_idle_renderer_ends() -> None:
 async def test_what_cannot_be_rendered_is_told_and_harms_nobody() -> None:
     broken = replace(debt(1), amount=cast(str, None))
     nameless = replace(debt(1), name="Ann \U0001f514")
-    async with SubprocessRenderer(ISSUER) as renderer:
+    async with SubprocessRenderer(ISSUERS) as renderer:
         good, refused, unknown, also_good = await renderer.render([debt(1), broken, nameless, debt(2)])
         assert isinstance(refused, RenderFailed)
         assert "no font has U+1F514 BELL" in str(unknown)
         assert [good, also_good] == await renderer.render([debt(1), debt(2)])
         assert isinstance(good, bytes)
+
+
+async def test_each_debt_is_drawn_for_its_issuer() -> None:
+    async with SubprocessRenderer(ISSUERS) as renderer:
+        first, beta, unknown = await renderer.render([replace(debt(1), issuer=name) for name in ("", "beta", "gamma")])
+    assert isinstance(first, bytes)
+    assert isinstance(beta, bytes)
+    assert "Bill to" in text_of(first)
+    assert "Beta Ltda." in text_of(beta)
+    assert "Vencimento" in text_of(beta)
+    assert "there is no issuer gamma" in str(unknown)

@@ -98,10 +98,10 @@ def rows_of(rows: list[list[str]]) -> DebtRows:
 @given(rows=st.lists(values, max_size=20), batch=st.integers(1, 7))
 def test_events_are_what_protobuf_would_write(rows: list[list[str]], batch: int) -> None:
     found: list[list[str]] = []
-    for count, payload in debt_events.encode(rows_of(rows), FILE, batch):
+    for count, payload in debt_events.encode(rows_of(rows), FILE, "beta", batch):
         message = DebtsRegistered.FromString(payload)
         assert message.SerializeToString() == payload
-        assert message.debt_file == FILE
+        assert (message.debt_file, message.issuer) == (FILE, "beta")
         assert 0 < len(message.debts) == count <= batch
         found += [
             [d.name, d.government_id, d.email, d.amount, d.due_date, d.id, d.currency, d.language]

@@ -14,7 +14,7 @@ from PIL import Image
 from services.chassis.settings import Refused
 from services.notification.adapters.rendering.invoice_page import DoesNotFit, InvoiceDrawer, bars
 from services.notification.adapters.rendering.typesetting import NoLetter
-from services.notification.domain.issuer import Issuer, load_issuer
+from services.notification.domain.issuer import Issuer, load_issuers
 from services.notification.settings import NotificationSettings
 from tests.support.invoices import IDS, debt, text_of
 
@@ -166,7 +166,7 @@ def test_an_issuer_comes_from_a_file(tmp_path: Path) -> None:
     Image.new("RGBA", (300, 100), (200, 30, 30, 128)).save(tmp_path / "logo.png")
     file = tmp_path / "issuer.toml"
     file.write_text('name = "ACME"\naddress = ["Street 1"]\ntax_id = "1"\nlogo = "logo.png"\n', encoding="utf-8")
-    issuer = load_issuer(file)
+    issuer = load_issuers(file)[""]
     with_logo, without = InvoiceDrawer(issuer).draw(debt()), InvoiceDrawer(Issuer(name="ACME")).draw(debt())
     there = slice(50, 110), slice(56, 236)
     assert seen(with_logo)[there].mean() < 220 < seen(without)[there].mean()
@@ -176,13 +176,32 @@ def test_an_issuer_comes_from_a_file(tmp_path: Path) -> None:
         ('name = "ACME"\nadress = "x"', "has adress; it may have name, address"),
         ('name = "ACME"\nbank = ' + str(["x"] * 9), "at most 8 lines"),
         ("name", "is no TOML"),
+        ('name = "ACME"\naddress = ["Street\\u20281"]', "lines of text"),
+        ('name = "AC\\u0000ME"', "name is a line of text"),
+        ('name = "ACME"\nlogo = "."', "there is no"),
+        ('name = "ACME"\nlanguage = "de"', "en, fr or pt"),
+        ('name = "ACME"\nsender = "billing"', "no e-mail address"),
+        ('name = "ACME"\nissuer = "beta"', "are tables"),
+        ('name = "ACME"\n[issuer."b c"]\nname = "B"', "issuer 'b c': a name has"),
+        ('name = "ACME"\n[issuer.beta]\nlanguage = "pt"', "issuer beta: .* has no name"),
     ):
         file.write_text(wrong, encoding="utf-8")
         with pytest.raises(ValueError, match=why):
-            load_issuer(file)
+            load_issuers(file)
     settings = NotificationSettings.model_construct(invoice_issuer_file=file)
     with pytest.raises(Refused, match="INVOICE_ISSUER_FILE"):
-        settings.issuer()
+        settings.issuers()
+
+
+def test_other_issuers_stand_in_the_same_file_which_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "issuer.toml"
+    told = 'name = "ACME"\n[issuer.beta]\nname = "Beta Ltda."\nlanguage = "pt-BR"\nsender = "cobranca@beta.example"\n'
+    file.write_text("\ufeff" + told, encoding="utf-8")
+    beta = Issuer(name="Beta Ltda.", language="pt-BR", sender="cobranca@beta.example")
+    assert load_issuers(file) == {"": Issuer(name="ACME"), "beta": beta}
+    file.write_text('name = "Müller"', encoding="latin-1")
+    with pytest.raises(ValueError, match=r"not UTF-8.*save it as UTF-8"):
+        load_issuers(file)
 
 
 def test_an_issuer_that_cannot_be_drawn_is_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
 from services.notification.domain.boleto import Boleto, bar_code, due_factor, modulo_10, modulo_11, typed_line
-from services.notification.domain.issuer import Issuer, load_issuer
+from services.notification.domain.issuer import Issuer, load_issuers
 from services.notification.domain.payment_codes import Bill, CodeImpossible, Epc, Pix, load_code
 from tests.support.invoices import debt
 
@@ -118,7 +118,17 @@ def test_a_debt_that_no_code_can_say_is_refused(more: dict[str, str]) -> None:
         ({**EPC, "iban": "BE73000000001616"}, "wrong check digits"),
         ({**EPC, "bic": "X"}, "bic X is none"),
         ({"code": "epc", "name": "ACME"}, "missing 1 required keyword-only argument: 'iban'"),
-        ({**PIX, "key": ""}, "key is the Pix key"),
+        ({**EPC, "iban": "BE7200000000161"}, "has 15 characters; those of BE have 16"),
+        ({**EPC, "iban": "DE54000000001616"}, "has 16 characters; those of DE have 22"),
+        ({**EPC, "iban": "BR15 0000 0000 0000 1093 2840 814P 2"}, "its country is not in SEPA"),
+        ({**EPC, "name": "Red Cross\nof Belgium"}, "on one line"),
+        ({**EPC, "name": "Red Cross\u2028of Belgium"}, "on one line"),
+        ({**PIX, "key": ""}, "key is a Pix key"),
+        ({**PIX, "key": "anything"}, "key is a Pix key"),
+        ({**PIX, "key": "123.456.789-09"}, "key is a Pix key"),
+        ({**PIX, "key": "12345678900"}, "wrong check digits for a CPF"),
+        ({**PIX, "key": "11222333000180"}, "wrong check digits for a CNPJ"),
+        ({**PIX, "key": "12ABC34501DE36"}, "wrong check digits for a CNPJ"),
         ({**PIX, "city": "北京"}, "name and city"),
         ({**BOLETO, "bank": "23"}, "three digits"),
         ({**BOLETO, "free_field": "1" * 25}, "25 digits, with"),
@@ -131,14 +141,29 @@ def test_what_is_no_payment_is_refused(given: dict[str, str], why: str) -> None:
         load_code(given)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "12345678909",
+        "11222333000181",
+        "12ABC34501DE35",  # as the tax office has published it
+        "+5561912345678",
+        "fulano_da_silva.recebedor@example.com",
+        "123e4567-e12b-12d1-a456-426655440000",
+    ],
+)
+def test_a_pix_key_has_one_of_five_forms(key: str) -> None:
+    assert isinstance(load_code({**PIX, "key": key}), Pix)
+
+
 def test_payments_come_from_the_issuers_file(tmp_path: Path) -> None:
     file = tmp_path / "issuer.toml"
     table = "\n".join(["[[payment]]", *(f'{name} = "{value}"' for name, value in PIX.items())])
     file.write_text(f'name = "ACME"\n{table}\n', encoding="utf-8")
-    assert load_issuer(file).payment == (PIX,)
+    assert load_issuers(file)[""].payment == (PIX,)
     file.write_text(f'name = "ACME"\n{table}\n{table}\n', encoding="utf-8")
     with pytest.raises(ValueError, match="one table for each code"):
-        load_issuer(file)
+        load_issuers(file)
 
 
 def test_a_boleto_says_only_what_it_can() -> None:

@@ -39,7 +39,13 @@ async def upload(requests: AsyncIterator[pb.UploadDebtFileRequest]) -> tuple[Upl
         said.reject_limit if said.HasField("reject_limit") else None,
         said.reject_percent if said.HasField("reject_percent") else None,
     )
-    declared = Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language)
+    declared = Declared(
+        charset=said.charset,
+        locale=said.locale,
+        currency=said.currency,
+        language=said.language,
+        issuer=said.issuer,
+    )
     made = Upload(said.filename, said.dry_run, limit, said.profile, declared, _file_id(said.id))
     return made, _chunks(None, requests)
 
@@ -142,6 +148,7 @@ def declared(profile: files.DebtFileProfile) -> Declared:
         locale=profile.locale,
         currency=profile.currency,
         language=profile.language,
+        issuer=profile.issuer,
     )
 
 
@@ -156,6 +163,7 @@ def profile(found: Profile) -> files.DebtFileProfile:
         locale=said.locale,
         currency=said.currency,
         language=said.language,
+        issuer=said.issuer,
         create_time=timestamp(found.create_time),
     )
 

@@ -95,7 +95,13 @@ def _announcement(said: pb.CreateDebtUploadRequest) -> Announcement:
         ),
         profile=said.profile,
         tus_metadata=said.tus_metadata,
-        declared=Declared(charset=said.charset, locale=said.locale, currency=said.currency, language=said.language),
+        declared=Declared(
+            charset=said.charset,
+            locale=said.locale,
+            currency=said.currency,
+            language=said.language,
+            issuer=said.issuer,
+        ),
     )
 
 

@@ -24,13 +24,14 @@ _ONE_BYTE: Final = 0x80
 """Lengths below this take one byte; no length here takes more than two."""
 
 
-def encode(rows: DebtRows, file_id: str, batch: int) -> Iterator[tuple[int, bytes]]:
+def encode(rows: DebtRows, file_id: str, issuer: str, batch: int) -> Iterator[tuple[int, bytes]]:
     """Payloads of at most `batch` debts, each with the number of its debts."""
     head = DebtsRegistered(debt_file=file_id).SerializeToString()
+    tail = DebtsRegistered(issuer=issuer).SerializeToString()
     debts, edges = _debts(rows)
     for first in range(0, len(rows), batch):
         last = min(first + batch, len(rows))
-        yield last - first, head + debts[int(edges[first]) : int(edges[last])].tobytes()
+        yield last - first, head + debts[int(edges[first]) : int(edges[last])].tobytes() + tail
 
 
 def _debts(rows: DebtRows) -> tuple[Bytes, Ints]:

@@ -51,8 +51,8 @@ class PostgresDebtFiles:
         async with self._database.connection() as connection:
             made = await connection.fetchval(
                 """
-                INSERT INTO debt_files AS f (id, filename, dry_run, owner, lease_until, dialect, resumable)
-                VALUES ($1, $2, $3, $4, now() + $5, $6, $7)
+                INSERT INTO debt_files AS f (id, filename, dry_run, owner, lease_until, dialect, resumable, issuer)
+                VALUES ($1, $2, $3, $4, now() + $5, $6, $7, $8)
                 ON CONFLICT (id) DO UPDATE
                 SET state = 'RECEIVING', owner = excluded.owner, lease_until = excluded.lease_until
                 WHERE f.state IN ('RECEIVING', 'PROCESSING') AND f.lease_until < now() AND f.resumable
@@ -66,6 +66,7 @@ class PostgresDebtFiles:
                 run.lease,
                 run.dialect,
                 resumable,
+                run.issuer,
             )
         if not made:
             raise ResourceExists("debt file", run.file_id)

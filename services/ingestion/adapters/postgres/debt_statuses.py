@@ -87,7 +87,11 @@ class PostgresDebtStatuses:
         """See the port."""
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
-                f"SELECT {DEBT_COLUMNS}, history FROM debts WHERE id = $1 FOR UPDATE", decision.debt
+                f"""
+                SELECT {DEBT_COLUMNS}, history, (SELECT f.issuer FROM debt_files f WHERE f.id = debts.debt_file)
+                FROM debts WHERE id = $1 FOR UPDATE
+                """,
+                decision.debt,
             )
             if row is None:
                 raise ResourceNotFound("debt", decision.debt)
@@ -109,7 +113,7 @@ class PostgresDebtStatuses:
                 entry(change),
             )
             debt = replace(debt, status=status, version=debt.version + 1)
-            await self._outbox.add(connection, _decided(debt, decision.status))
+            await self._outbox.add(connection, _decided(debt, decision.status, row["issuer"] or ""))
         return debt
 
     async def history(self, debt_id: str) -> Sequence[StatusChange]:
@@ -134,7 +138,7 @@ def _changes(text: str) -> list[StatusChange]:
     ]
 
 
-def _decided(debt: Debt, said: DebtStatus) -> Event:
+def _decided(debt: Debt, said: DebtStatus, issuer: str) -> Event:
     message = DebtDecided(
         debt_file=debt.debt_file,
         debt=DebtsRegistered.Debt(
@@ -149,6 +153,7 @@ def _decided(debt: Debt, said: DebtStatus) -> Event:
         ),
         status=said.name,
         version=debt.version,
+        issuer=issuer,
     )
     name = f"debt-{debt.debt_file}-{debt.id}-{debt.version}"
     return Event(DEBT_DECIDED_SUBJECT, message, id=name, key=f"debt/{debt.id}")

@@ -178,4 +178,6 @@ class DebtWriter:
         ]
 
     def _events(self, rows: DebtRows) -> list[bytes]:
-        return [payload for _, payload in debt_events.encode(rows, self._run.file_id, self._event_debts)]
+        return [
+            payload for _, payload in debt_events.encode(rows, self._run.file_id, self._run.issuer, self._event_debts)
+        ]

@@ -30,6 +30,8 @@ class Run:
     dry_run: bool
     dialect: str = ""
     """The key of the dialect that the file is read in."""
+    issuer: str = ""
+    """Whom its debts are owed to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,8 @@ class DebtUploads:
         if self._running >= self._options.max_uploads:
             raise TooManyUploads(self._options.max_uploads)
         dialect = await self._dialect(upload)
-        run = Run(upload.file_id or new_id(), new_id(), self._options.lease, upload.dry_run, dialect.key)
+        issuer = dialect.conventions.issuer
+        run = Run(upload.file_id or new_id(), new_id(), self._options.lease, upload.dry_run, dialect.key, issuer)
         self._running += 1
         async with AsyncExitStack() as stack:
             stack.callback(self._leave)
@@ -189,7 +190,8 @@ class DebtUploads:
                 stack.callback(self._leave)
                 stack.callback(kept.file.close)
                 job = Job.noted(SpooledText.noted(kept.file, kept.note["text"]), kept.note)
-                run = Run(kept.file_id, new_id(), self._options.lease, job.dry_run, job.dialect)
+                issuer = job.conventions.issuer
+                run = Run(kept.file_id, new_id(), self._options.lease, job.dry_run, job.dialect, issuer)
                 if await self._store.take_over(run):
                     log.info("debt file gone on with", debt_file=run.file_id)
                     stack.push_async_exit(self._remover(run.file_id))

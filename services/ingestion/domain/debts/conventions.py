@@ -27,12 +27,13 @@ class Signs:
 @dataclass(frozen=True, slots=True)
 class Conventions:
     """`decimal` and `grouping`: the signs in amounts (grouping empty: none). `currency`, `language`: of rows that name
-    none. `due_from`, `due_to`: the due dates that are taken."""
+    none. `issuer`: whom the debts are owed to. `due_from`, `due_to`: the due dates that are taken."""
 
     decimal: str = "."
     grouping: str = ""
     dates: DateOrder = DateOrder.ISO
     currency: str = ""
     language: str = ""
+    issuer: str = ""
     due_from: date = date.min
     due_to: date = date.max

@@ -25,6 +25,7 @@ class Declared:
     locale: str = ""
     currency: str = ""
     language: str = ""
+    issuer: str = ""
 
     def over(self, other: "Declared") -> "Declared":
         """This, and what `other` says of what this does not."""
@@ -36,6 +37,7 @@ class Declared:
             locale=self.locale or other.locale,
             currency=self.currency or other.currency,
             language=self.language or other.language,
+            issuer=self.issuer or other.issuer,
         )
 
 
@@ -74,6 +76,7 @@ def dialect_of(declared: Declared, signs: Signs, *, currency: str, due_from: dat
         dates=signs.dates,
         currency=declared.currency or currency,
         language=language_written(declared.language),
+        issuer=declared.issuer,
         due_from=due_from,
         due_to=due_to,
     )

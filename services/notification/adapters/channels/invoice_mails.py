@@ -18,7 +18,7 @@ _BASE64 = "Content-Transfer-Encoding: base64\r\n"
 
 class InvoiceComposer:
     """`language` and `currency` are those of debts that name none; `issuer` is who signs; `unsubscribe` a URL. With
-    `links` an e-mail has a link to the PDF in place of it."""
+    `links` an e-mail has a link to the PDF in place of it. `sender` is empty where it is the deployment's."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class InvoiceComposer:
         currency: str = "",
         unsubscribe: str = "",
         links: MailedLinks | None = None,
+        sender: str = "",
     ) -> None:
         self._composer = composer
         self._issuer = issuer
@@ -36,6 +37,7 @@ class InvoiceComposer:
         self._currency = currency
         self._unsubscribe = f"List-Unsubscribe: <{unsubscribe}>\r\n" if unsubscribe else ""
         self._links = links
+        self._sender = sender
 
     def __call__(self, debt: Debt, pdf: bytes) -> Mail:
         """A debt's invoice. Composed by hand: a million of them are sent in a row, and every value in the head is plain
@@ -59,7 +61,7 @@ class InvoiceComposer:
         ]
         texts = self._texts(debt, spoken, filled)
         if self._links is not None:
-            return Mail(recipient=debt.email, content=b"".join((*parts, texts)))
+            return Mail(recipient=debt.email, sender=self._sender, content=b"".join((*parts, texts)))
         outer = f"=_{debt.id}"
         parts += [
             f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n'.encode("ascii"),
@@ -69,7 +71,7 @@ class InvoiceComposer:
             _wrapped(pdf),
             f"\r\n--{outer}--\r\n".encode("ascii"),
         ]
-        return Mail(recipient=debt.email, content=b"".join(parts))
+        return Mail(recipient=debt.email, sender=self._sender, content=b"".join(parts))
 
     def _texts(self, debt: Debt, spoken: Language, filled: Mapping[str, str]) -> bytes:
         """What it says, as text and as HTML."""

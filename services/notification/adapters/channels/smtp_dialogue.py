@@ -89,7 +89,9 @@ class Dialogue:
     def _commands(self, mail: Mail) -> list[_Command]:
         times, size = self._timeouts, f" SIZE={len(mail.content)}" if self._connection.sizes else ""
         commands = [
-            _Command("MAIL", f"MAIL FROM:<{self._sender}>{size}\r\n".encode("ascii"), (_DONE,), times.mail),
+            _Command(
+                "MAIL", f"MAIL FROM:<{mail.sender or self._sender}>{size}\r\n".encode("ascii"), (_DONE,), times.mail
+            ),
             _Command("RCPT", f"RCPT TO:<{mail.recipient}>\r\n".encode("ascii"), (_DONE, _FORWARDED), times.rcpt),
             _Command("DATA", b"DATA\r\n", (_GO_ON,), times.data),
         ]

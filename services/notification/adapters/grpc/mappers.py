@@ -225,6 +225,7 @@ def invoice(value: Invoice) -> invoice_service_pb2.Invoice:
         mail_time=timestamp(value.mailed_at),
         next_attempt_time=timestamp(value.next_attempt_at),
         doubtful=value.doubtful,
+        issuer=value.debt.issuer,
     )
 
 

@@ -28,9 +28,8 @@ def decisions_handler(decisions: DebtDecisions) -> Callable[[Delivery], Awaitabl
 
     async def handle(delivery: Delivery) -> None:
         told = delivery.decode(debts_pb2.DebtDecided)
-        decision = DebtDecision(
-            debt=debt_of(told.debt, told.debt_file), version=told.version, closed=told.status != "REGISTERED"
-        )
+        debt = debt_of(told.debt, told.debt_file, told.issuer)
+        decision = DebtDecision(debt=debt, version=told.version, closed=told.status != "REGISTERED")
         if not await decisions.decide(decision):
             raise RetryAfter(_IN_DIALOGUE, "the e-mail of the invoice is being handed over")
 

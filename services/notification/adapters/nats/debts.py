@@ -26,11 +26,11 @@ def debts_handler(invoices: InvoiceStore, poke: Callable[[], None]) -> Callable[
 
 def debts_of(message: debts_pb2.DebtsRegistered) -> list[Debt]:
     """The debts of the event; of several with one id the first counts."""
-    debts = {debt.id: debt_of(debt, message.debt_file) for debt in reversed(message.debts)}
+    debts = {debt.id: debt_of(debt, message.debt_file, message.issuer) for debt in reversed(message.debts)}
     return list(debts.values())
 
 
-def debt_of(debt: debts_pb2.DebtsRegistered.Debt, debt_file: str) -> Debt:
+def debt_of(debt: debts_pb2.DebtsRegistered.Debt, debt_file: str, issuer: str) -> Debt:
     """One of them."""
     return Debt(
         id=debt.id,
@@ -42,4 +42,5 @@ def debt_of(debt: debts_pb2.DebtsRegistered.Debt, debt_file: str) -> Debt:
         due_date=debt.due_date,
         currency=debt.currency,
         language=debt.language,
+        issuer=issuer,
     )

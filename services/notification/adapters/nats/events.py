@@ -105,6 +105,7 @@ def invoice_letter(debt: Debt, history: Sequence[Attempt], created_at: datetime)
     """The dead letter of an invoice whose e-mail was given up: its debt alone."""
     message = debts_pb2.DebtsRegistered(
         debt_file=debt.debt_file,
+        issuer=debt.issuer,
         debts=[
             debts_pb2.DebtsRegistered.Debt(
                 id=debt.id,

@@ -12,16 +12,17 @@ from services.notification.domain.invoice import DebtDecision
 _MEET = """
     INSERT INTO invoices AS i (
         debt, debt_file, name, government_id, email, amount, due_date, currency, language, state, closed,
-        decided_version, next_attempt_at, created_at
+        decided_version, next_attempt_at, created_at, issuer
     )
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN 'CANCELLED' ELSE 'PENDING' END, $10, $11,
-           CASE WHEN NOT $10 THEN $12::timestamptz END, $12
+           CASE WHEN NOT $10 THEN $12::timestamptz END, $12, $13
     WHERE $10 OR NOT EXISTS (SELECT FROM cancelled_debt_files c WHERE c.debt_file = $2)
     -- The debt of a later file: ids of files are in the order of time.
     ON CONFLICT (debt) DO UPDATE SET
         debt_file = excluded.debt_file, name = excluded.name, government_id = excluded.government_id,
         email = excluded.email, amount = excluded.amount, due_date = excluded.due_date,
-        currency = excluded.currency, language = excluded.language, state = excluded.state, attempts = 0, error = '',
+        currency = excluded.currency, language = excluded.language, issuer = excluded.issuer,
+        state = excluded.state, attempts = 0, error = '',
         history = '[]', object = NULL, object_offset = NULL, object_length = NULL, doubtful = false,
         next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, version = i.version + 1,
         closed = excluded.closed, decided_version = excluded.decided_version
@@ -95,6 +96,7 @@ class PostgresDebtDecisions:
                 decision.closed,
                 decision.version,
                 now,
+                debt.issuer,
             )
         )
 

@@ -24,7 +24,7 @@ from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, I
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt, error_text
 
 _COLUMNS = """
-    debt, debt_file, name, government_id, email, amount, due_date, currency, language, state, attempts, error,
+    debt, debt_file, name, government_id, email, amount, due_date, currency, language, issuer, state, attempts, error,
     history::text AS history, object, object_offset, object_length, created_at, mailed_at, doubtful,
     CASE WHEN lease IS NULL AND error <> '' THEN next_attempt_at END AS next_attempt_at
 """
@@ -41,18 +41,19 @@ _PAGE = f"SELECT {_COLUMNS} FROM invoices /*where*/ ORDER BY created_at DESC, de
 _REGISTER = """
     WITH made AS (
         INSERT INTO invoices
-            (debt, debt_file, name, government_id, email, amount, due_date, currency, language, next_attempt_at,
-            created_at)
-        SELECT *, $10, $10 FROM unnest(
-            $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]
-        ) AS n (debt, debt_file, name, government_id, email, amount, due_date, currency, language)
+            (debt, debt_file, name, government_id, email, amount, due_date, currency, language, issuer,
+            next_attempt_at, created_at)
+        SELECT *, $11, $11 FROM unnest(
+            $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::text[]
+        ) AS n (debt, debt_file, name, government_id, email, amount, due_date, currency, language, issuer)
         WHERE NOT EXISTS (SELECT FROM cancelled_debt_files c WHERE c.debt_file = n.debt_file)
         ORDER BY debt
         -- The debt of a file that was rolled back, registered anew.
         ON CONFLICT (debt) DO UPDATE SET
             debt_file = excluded.debt_file, name = excluded.name, government_id = excluded.government_id,
             email = excluded.email, amount = excluded.amount, due_date = excluded.due_date,
-            currency = excluded.currency, language = excluded.language, state = 'PENDING',
+            currency = excluded.currency, language = excluded.language, issuer = excluded.issuer, state = 'PENDING',
             attempts = 0, error = '', history = '[]', object = NULL, object_offset = NULL, object_length = NULL,
             next_attempt_at = excluded.next_attempt_at, created_at = excluded.created_at, doubtful = false,
             version = invoices.version + 1, closed = false, decided_version = 0
@@ -129,6 +130,7 @@ class PostgresInvoices:
                 [debt.due_date for debt in debts],
                 [debt.currency for debt in debts],
                 [debt.language for debt in debts],
+                [debt.issuer for debt in debts],
                 await self._clock.now(connection),
             )
             await connection.execute(_WAKE)

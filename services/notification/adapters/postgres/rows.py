@@ -117,6 +117,7 @@ def debt(row: Row) -> Debt:
         due_date=row["due_date"],
         currency=row["currency"],
         language=row["language"],
+        issuer=row["issuer"],
         issued=row["created_at"].date().isoformat(),
     )
 

@@ -22,7 +22,7 @@ from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.rendering.worker import HEADER, frame
 from services.notification.application.ports.invoices import RenderFailed
 from services.notification.domain.invoice import Debt
-from services.notification.domain.issuer import Issuer
+from services.notification.domain.issuer import Issuers
 
 log = get_logger(__name__)
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV")
@@ -136,7 +136,7 @@ class SubprocessRenderer:
 
     def __init__(
         self,
-        issuer: Issuer,
+        issuers: Issuers,
         *,
         language: str = "en",
         currency: str = "",
@@ -145,7 +145,8 @@ class SubprocessRenderer:
     ) -> None:
         """`language` and `currency` are those of debts that name none."""
         self._idle = idle
-        look = json.dumps({"issuer": asdict(issuer), "language": language, "currency": currency})
+        known = {name: asdict(issuer) for name, issuer in issuers.items()}
+        look = json.dumps({"issuers": known, "language": language, "currency": currency})
         self._slots = [_Slot(look) for _ in range(processes)]
         self._free: asyncio.Queue[_Slot] = asyncio.Queue()
         for slot in self._slots:

@@ -1,13 +1,14 @@
 """The renderer's process: debts come in on standard input, PDFs go out on standard output, until the input ends.
 
 A frame is a length (4 bytes, big-endian) and that many bytes. A request is one frame, JSON: a list of debts. The answer
-is a frame for each of them: its PDF, or `!` and why there is none. Its argument is JSON: the issuer, and the language
+is a frame for each of them: its PDF, or `!` and why there is none. Its argument is JSON: the issuers, and the language
 and currency of debts that name none.
 """
 
 import json
 import struct
 import sys
+from functools import cache
 from typing import BinaryIO
 
 from services.notification.domain.invoice import Debt
@@ -31,20 +32,30 @@ def frame(body: bytes) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+class IssuerUnknown(Exception):
+    """The file of issuers does not have it."""
+
+
 def main() -> None:
     """Serves until the parent closes the pipe, or is gone."""
     from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
 
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     given = json.loads(sys.argv[1])
-    drawer: InvoiceDrawer | None = None
+
+    @cache
+    def drawer(issuer: str) -> InvoiceDrawer:
+        if issuer not in given["issuers"]:
+            raise IssuerUnknown(f"there is no issuer {issuer} in the deployment's file of issuers")
+        known = Issuer(**given["issuers"][issuer])
+        return InvoiceDrawer(known, known.language or given["language"], given["currency"])
+
     while (request := read_frame(source)) is not None:
         answer: list[bytes] = []
-        for debt in json.loads(request):
+        for one in json.loads(request):
             try:
-                if drawer is None:
-                    drawer = InvoiceDrawer(Issuer(**given["issuer"]), given["language"], given["currency"])
-                pdf = drawer.draw(Debt(**debt))
+                debt = Debt(**one)
+                pdf = drawer(debt.issuer).draw(debt)
             except Exception as error:  # whatever is wrong with one debt, the others are drawn
                 pdf = f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000]
             answer.append(frame(pdf))

@@ -10,7 +10,7 @@ from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
 from services.notification.domain.invoice import Debt, DebtDecision, Invoice, InvoiceFilter, InvoiceState, Place
 
-_RECIPIENT = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+", re.ASCII)
+_PATH = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+", re.ASCII)
 
 
 class InvoiceStore(Protocol):
@@ -121,13 +121,15 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """An e-mail ready to be handed over. Raises ValueError for a recipient that no command of SMTP may hold."""
+    """An e-mail ready to be handed over; `sender` is empty where it is the deployment's. Raises ValueError for what no
+    command of SMTP may hold."""
 
     recipient: str
+    sender: str = ""
     content: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if _RECIPIENT.fullmatch(self.recipient) is None:
+        if _PATH.fullmatch(self.recipient) is None or (self.sender and _PATH.fullmatch(self.sender) is None):
             raise ValueError("the address holds characters that no command of SMTP may have")
 
 

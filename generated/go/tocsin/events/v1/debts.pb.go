@@ -30,7 +30,9 @@ type DebtsRegistered struct {
 	// debt_file that the debts came from.
 	DebtFile string `protobuf:"bytes,1,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
 	// debts of the batch, at most 1,000.
-	Debts         []*DebtsRegistered_Debt `protobuf:"bytes,2,rep,name=debts,proto3" json:"debts,omitempty"`
+	Debts []*DebtsRegistered_Debt `protobuf:"bytes,2,rep,name=debts,proto3" json:"debts,omitempty"`
+	// issuer of their invoices, as the deployment's file of issuers names it; empty: its first one.
+	Issuer        string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -79,6 +81,13 @@ func (x *DebtsRegistered) GetDebts() []*DebtsRegistered_Debt {
 	return nil
 }
 
+func (x *DebtsRegistered) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 // DebtDecided says that a person has decided about a debt: it is PAID or CANCELLED, and leads to no e-mail any more, or
 // REGISTERED again, and goes on. Internal to the mesh: it holds personal data.
 type DebtDecided struct {
@@ -90,7 +99,9 @@ type DebtDecided struct {
 	// status: PAID, CANCELLED or REGISTERED.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	// version of the debt; a higher one of the same debt and file is newer.
-	Version       int64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	Version int64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	// issuer of the debt's invoice, as in DebtsRegistered.
+	Issuer        string `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +162,13 @@ func (x *DebtDecided) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *DebtDecided) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
 }
 
 // DebtFileCompleted says that a debt file reached a final state. Public:
@@ -272,7 +290,7 @@ type DebtsRegistered_Debt struct {
 	// currency of the amount, ISO 4217; empty where the file and its profile name none: the
 	// deployment's (TOCSIN_DEBT_CURRENCY).
 	Currency string `protobuf:"bytes,7,opt,name=currency,proto3" json:"currency,omitempty"`
-	// language that the debtor is written to in, BCP 47 (`pt-BR`); empty: the tenant's or the deployment's.
+	// language that the debtor is written to in, BCP 47 (`pt-BR`); empty: the issuer's or the deployment's.
 	Language      string `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -368,10 +386,11 @@ var File_tocsin_events_v1_debts_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_debts_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe1\x02\n" +
+	"\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf9\x02\n" +
 	"\x0fDebtsRegistered\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12<\n" +
-	"\x05debts\x18\x02 \x03(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x05debts\x1a\xd0\x01\n" +
+	"\x05debts\x18\x02 \x03(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x05debts\x12\x16\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuer\x1a\xd0\x01\n" +
 	"\x04Debt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -381,12 +400,13 @@ const file_tocsin_events_v1_debts_proto_rawDesc = "" +
 	"\bdue_date\x18\x06 \x01(\tR\adueDate\x12\x1a\n" +
 	"\bcurrency\x18\a \x01(\tR\bcurrency\x12\x1a\n" +
 	"\blanguage\x18\b \x01(\tR\blanguage: \x8a\xb5\x18\x1c\n" +
-	"\x1atocsin.debts.v1.registered\"\xb7\x01\n" +
+	"\x1atocsin.debts.v1.registered\"\xcf\x01\n" +
 	"\vDebtDecided\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12:\n" +
 	"\x04debt\x18\x02 \x01(\v2&.tocsin.events.v1.DebtsRegistered.DebtR\x04debt\x12\x16\n" +
 	"\x06status\x18\x03 \x01(\tR\x06status\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x03R\aversion:\x1d\x8a\xb5\x18\x19\n" +
+	"\aversion\x18\x04 \x01(\x03R\aversion\x12\x16\n" +
+	"\x06issuer\x18\x05 \x01(\tR\x06issuer:\x1d\x8a\xb5\x18\x19\n" +
 	"\x17tocsin.debts.v1.decided\"\x9b\x02\n" +
 	"\x11DebtFileCompleted\x12\x1b\n" +
 	"\tdebt_file\x18\x01 \x01(\tR\bdebtFile\x12\x14\n" +

@@ -475,6 +475,8 @@ type DebtFileProfile struct {
 	Currency string `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
 	// language (BCP 47) of debtors whose row names none.
 	Language string `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
+	// issuer of the invoices, as the deployment's file of issuers names it; its first one by default.
+	Issuer string `protobuf:"bytes,9,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	// create_time is when it was made.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -556,6 +558,13 @@ func (x *DebtFileProfile) GetCurrency() string {
 func (x *DebtFileProfile) GetLanguage() string {
 	if x != nil {
 		return x.Language
+	}
+	return ""
+}
+
+func (x *DebtFileProfile) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
 	}
 	return ""
 }
@@ -837,7 +846,7 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"BrokenRule\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06column\x18\x02 \x01(\tR\x06column\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xf4\x03\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x97\x04\n" +
 	"\x0fDebtFileProfile\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\x12f\n" +
 	"\acolumns\x18\x02 \x03(\v21.tocsin.ingestion.v1.DebtFileProfile.ColumnsEntryB\x19\xbaH\x16\x9a\x01\x13\x10 \"\ar\x05\x10\x01\x18\xc8\x01*\x06r\x04\x10\x01\x18(R\acolumns\x12#\n" +
@@ -845,7 +854,8 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\acharset\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
 	"\x06locale\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
 	"\bcurrency\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
-	"\blanguage\x18\a \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12A\n" +
+	"\blanguage\x18\a \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12!\n" +
+	"\x06issuer\x18\t \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06issuer\x12A\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"createTime\x1a:\n" +
 	"\fColumnsEntry\x12\x10\n" +

@@ -393,7 +393,9 @@ type CreateDebtUploadRequest struct {
 	// language (BCP 47) of debtors whose row names none.
 	Language string `protobuf:"bytes,14,opt,name=language,proto3" json:"language,omitempty"`
 	// tus_metadata is kept for clients of the tus protocol, which ask for it again; what it says must stand in the other fields.
-	TusMetadata   string `protobuf:"bytes,15,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
+	TusMetadata string `protobuf:"bytes,15,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
+	// issuer of the invoices, as in UploadDebtFile.
+	Issuer        string `protobuf:"bytes,16,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +531,13 @@ func (x *CreateDebtUploadRequest) GetLanguage() string {
 func (x *CreateDebtUploadRequest) GetTusMetadata() string {
 	if x != nil {
 		return x.TusMetadata
+	}
+	return ""
+}
+
+func (x *CreateDebtUploadRequest) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
 	}
 	return ""
 }
@@ -981,7 +990,7 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SIGNED_URL\x10\x01\x12\r\n" +
-	"\tRESUMABLE\x10\x02\"\xa6\x06\n" +
+	"\tRESUMABLE\x10\x02\"\xc9\x06\n" +
 	"\x17CreateDebtUploadRequest\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x1f\n" +
 	"\x04size\x18\x02 \x01(\x03B\v\xe2A\x01\x02\xbaH\x04\"\x02 \x00R\x04size\x123\n" +
@@ -998,7 +1007,8 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\x06locale\x18\f \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
 	"\bcurrency\x18\r \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
 	"\blanguage\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12/\n" +
-	"\ftus_metadata\x18\x0f \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\x80 R\vtusMetadataB\x0f\n" +
+	"\ftus_metadata\x18\x0f \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\x80 R\vtusMetadata\x12!\n" +
+	"\x06issuer\x18\x10 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06issuerB\x0f\n" +
 	"\r_reject_limitB\x11\n" +
 	"\x0f_reject_percent\"\x95\x02\n" +
 	"\x14PutDebtUploadRequest\x12D\n" +

@@ -119,7 +119,9 @@ type Invoice struct {
 	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
 	// doubtful tells that the mail server may have taken an e-mail without saying so: the same e-mail, with the same Message-ID, may
 	// have arrived twice.
-	Doubtful      bool `protobuf:"varint,12,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
+	Doubtful bool `protobuf:"varint,12,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
+	// issuer of the invoice, as the deployment's file of issuers names it; empty: its first one.
+	Issuer        string `protobuf:"bytes,13,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -236,6 +238,13 @@ func (x *Invoice) GetDoubtful() bool {
 		return x.Doubtful
 	}
 	return false
+}
+
+func (x *Invoice) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
 }
 
 // GetInvoiceRequest names the debt.
@@ -1058,7 +1067,7 @@ var File_tocsin_notification_v1_invoice_service_proto protoreflect.FileDescripto
 
 const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xac\x04\n" +
+	",tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc4\x04\n" +
 	"\aInvoice\x12\x12\n" +
 	"\x04debt\x18\x01 \x01(\tR\x04debt\x12;\n" +
 	"\x05state\x18\x02 \x01(\x0e2%.tocsin.notification.v1.Invoice.StateR\x05state\x12\x14\n" +
@@ -1073,7 +1082,8 @@ const file_tocsin_notification_v1_invoice_service_proto_rawDesc = "" +
 	"\tmail_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bmailTime\x12F\n" +
 	"\x11next_attempt_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x12\x1a\n" +
-	"\bdoubtful\x18\f \x01(\bR\bdoubtful\"^\n" +
+	"\bdoubtful\x18\f \x01(\bR\bdoubtful\x12\x16\n" +
+	"\x06issuer\x18\r \x01(\tR\x06issuer\"^\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aPENDING\x10\x01\x12\n" +

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8c\x02\n\x0f\x44\x65\x62tsRegistered\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\x35\n\x05\x64\x65\x62ts\x18\x02 \x03(\x0b\x32&.tocsin.events.v1.DebtsRegistered.Debt\x1a\x8c\x01\n\x04\x44\x65\x62t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rgovernment_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x06 \x01(\t\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t: \x8a\xb5\x18\x1c\n\x1atocsin.debts.v1.registered\"\x96\x01\n\x0b\x44\x65\x62tDecided\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\x34\n\x04\x64\x65\x62t\x18\x02 \x01(\x0b\x32&.tocsin.events.v1.DebtsRegistered.Debt\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03:\x1d\x8a\xb5\x18\x19\n\x17tocsin.debts.v1.decided\"\xd6\x01\n\x11\x44\x65\x62tFileCompleted\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x03\x12\x12\n\nduplicates\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\x12\x31\n\rcomplete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:&\x8a\xb5\x18\"\n\x1etocsin.debt_files.v1.completed\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctocsin/events/v1/debts.proto\x12\x10tocsin.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9c\x02\n\x0f\x44\x65\x62tsRegistered\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\x35\n\x05\x64\x65\x62ts\x18\x02 \x03(\x0b\x32&.tocsin.events.v1.DebtsRegistered.Debt\x12\x0e\n\x06issuer\x18\x03 \x01(\t\x1a\x8c\x01\n\x04\x44\x65\x62t\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rgovernment_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x06 \x01(\t\x12\x10\n\x08\x63urrency\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t: \x8a\xb5\x18\x1c\n\x1atocsin.debts.v1.registered\"\xa6\x01\n\x0b\x44\x65\x62tDecided\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\x34\n\x04\x64\x65\x62t\x18\x02 \x01(\x0b\x32&.tocsin.events.v1.DebtsRegistered.Debt\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0e\n\x06issuer\x18\x05 \x01(\t:\x1d\x8a\xb5\x18\x19\n\x17tocsin.debts.v1.decided\"\xd6\x01\n\x11\x44\x65\x62tFileCompleted\x12\x11\n\tdebt_file\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x03\x12\x12\n\nduplicates\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\x12\x31\n\rcomplete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:&\x8a\xb5\x18\"\n\x1etocsin.debt_files.v1.completed\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +40,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTFILECOMPLETED']._loaded_options = None
   _globals['_DEBTFILECOMPLETED']._serialized_options = b'\212\265\030\"\n\036tocsin.debt_files.v1.completed\020\001'
   _globals['_DEBTSREGISTERED']._serialized_start=117
-  _globals['_DEBTSREGISTERED']._serialized_end=385
-  _globals['_DEBTSREGISTERED_DEBT']._serialized_start=211
-  _globals['_DEBTSREGISTERED_DEBT']._serialized_end=351
-  _globals['_DEBTDECIDED']._serialized_start=388
-  _globals['_DEBTDECIDED']._serialized_end=538
-  _globals['_DEBTFILECOMPLETED']._serialized_start=541
-  _globals['_DEBTFILECOMPLETED']._serialized_end=755
+  _globals['_DEBTSREGISTERED']._serialized_end=401
+  _globals['_DEBTSREGISTERED_DEBT']._serialized_start=227
+  _globals['_DEBTSREGISTERED_DEBT']._serialized_end=367
+  _globals['_DEBTDECIDED']._serialized_start=404
+  _globals['_DEBTDECIDED']._serialized_end=570
+  _globals['_DEBTFILECOMPLETED']._serialized_start=573
+  _globals['_DEBTFILECOMPLETED']._serialized_end=787
 # @@protoc_insertion_point(module_scope)

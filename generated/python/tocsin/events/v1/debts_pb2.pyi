@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtsRegistered(_message.Message):
-    __slots__ = ("debt_file", "debts")
+    __slots__ = ("debt_file", "debts", "issuer")
     class Debt(_message.Message):
         __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "currency", "language")
         ID_FIELD_NUMBER: _ClassVar[int]
@@ -33,21 +33,25 @@ class DebtsRegistered(_message.Message):
         def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
     DEBTS_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     debt_file: str
     debts: _containers.RepeatedCompositeFieldContainer[DebtsRegistered.Debt]
-    def __init__(self, debt_file: _Optional[str] = ..., debts: _Optional[_Iterable[_Union[DebtsRegistered.Debt, _Mapping]]] = ...) -> None: ...
+    issuer: str
+    def __init__(self, debt_file: _Optional[str] = ..., debts: _Optional[_Iterable[_Union[DebtsRegistered.Debt, _Mapping]]] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class DebtDecided(_message.Message):
-    __slots__ = ("debt_file", "debt", "status", "version")
+    __slots__ = ("debt_file", "debt", "status", "version", "issuer")
     DEBT_FILE_FIELD_NUMBER: _ClassVar[int]
     DEBT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     debt_file: str
     debt: DebtsRegistered.Debt
     status: str
     version: int
-    def __init__(self, debt_file: _Optional[str] = ..., debt: _Optional[_Union[DebtsRegistered.Debt, _Mapping]] = ..., status: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+    issuer: str
+    def __init__(self, debt_file: _Optional[str] = ..., debt: _Optional[_Union[DebtsRegistered.Debt, _Mapping]] = ..., status: _Optional[str] = ..., version: _Optional[int] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class DebtFileCompleted(_message.Message):
     __slots__ = ("debt_file", "state", "rows", "accepted", "duplicates", "rejected", "complete_time")

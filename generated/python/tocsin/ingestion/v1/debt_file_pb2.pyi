@@ -99,7 +99,7 @@ class DebtFileReject(_message.Message):
     def __init__(self, line: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., raw: _Optional[str] = ..., broken_rules: _Optional[_Iterable[_Union[DebtFileReject.BrokenRule, _Mapping]]] = ...) -> None: ...
 
 class DebtFileProfile(_message.Message):
-    __slots__ = ("id", "columns", "other_columns", "charset", "locale", "currency", "language", "create_time")
+    __slots__ = ("id", "columns", "other_columns", "charset", "locale", "currency", "language", "issuer", "create_time")
     class ColumnsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,7 @@ class DebtFileProfile(_message.Message):
     LOCALE_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     columns: _containers.ScalarMap[str, str]
@@ -122,8 +123,9 @@ class DebtFileProfile(_message.Message):
     locale: str
     currency: str
     language: str
+    issuer: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., columns: _Optional[_Mapping[str, str]] = ..., other_columns: _Optional[bool] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., columns: _Optional[_Mapping[str, str]] = ..., other_columns: _Optional[bool] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., issuer: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Debt(_message.Message):
     __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line", "status", "version")

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class UploadDebtFileRequest(_message.Message):
     __slots__ = ("metadata", "chunk")
     class Metadata(_message.Message):
-        __slots__ = ("filename", "dry_run", "id", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language")
+        __slots__ = ("filename", "dry_run", "id", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language", "issuer")
         FILENAME_FIELD_NUMBER: _ClassVar[int]
         DRY_RUN_FIELD_NUMBER: _ClassVar[int]
         ID_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class UploadDebtFileRequest(_message.Message):
         LOCALE_FIELD_NUMBER: _ClassVar[int]
         CURRENCY_FIELD_NUMBER: _ClassVar[int]
         LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+        ISSUER_FIELD_NUMBER: _ClassVar[int]
         filename: str
         dry_run: bool
         id: str
@@ -40,7 +41,8 @@ class UploadDebtFileRequest(_message.Message):
         locale: str
         currency: str
         language: str
-        def __init__(self, filename: _Optional[str] = ..., dry_run: _Optional[bool] = ..., id: _Optional[str] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ...) -> None: ...
+        issuer: str
+        def __init__(self, filename: _Optional[str] = ..., dry_run: _Optional[bool] = ..., id: _Optional[str] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., issuer: _Optional[str] = ...) -> None: ...
     METADATA_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     metadata: UploadDebtFileRequest.Metadata

@@ -70,7 +70,7 @@ class DebtUpload(_message.Message):
     def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[DebtUpload.State, str]] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., url: _Optional[str] = ..., content_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., received: _Optional[int] = ..., filename: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tus_metadata: _Optional[str] = ...) -> None: ...
 
 class CreateDebtUploadRequest(_message.Message):
-    __slots__ = ("filename", "size", "sha256", "content_type", "expire_seconds", "way", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language", "tus_metadata")
+    __slots__ = ("filename", "size", "sha256", "content_type", "expire_seconds", "way", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language", "tus_metadata", "issuer")
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class CreateDebtUploadRequest(_message.Message):
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     TUS_METADATA_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     filename: str
     size: int
     sha256: str
@@ -101,7 +102,8 @@ class CreateDebtUploadRequest(_message.Message):
     currency: str
     language: str
     tus_metadata: str
-    def __init__(self, filename: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ..., expire_seconds: _Optional[int] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., tus_metadata: _Optional[str] = ...) -> None: ...
+    issuer: str
+    def __init__(self, filename: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., content_type: _Optional[str] = ..., expire_seconds: _Optional[int] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., dry_run: _Optional[bool] = ..., reject_limit: _Optional[int] = ..., reject_percent: _Optional[float] = ..., profile: _Optional[str] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., tus_metadata: _Optional[str] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class PutDebtUploadRequest(_message.Message):
     __slots__ = ("head", "chunk")

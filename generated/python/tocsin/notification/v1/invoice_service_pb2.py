@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbb\x03\n\x07Invoice\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x05 \x01(\t\x12\x11\n\tdebt_file\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmail_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64oubtful\x18\x0c \x01(\x08\"^\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\n\n\x06STORED\x10\x02\x12\n\n\x06MAILED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\"0\n\x11GetInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xad\x01\n\x13ListInvoicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12>\n\x05state\x18\x04 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"b\n\x14ListInvoicesResponse\x12\x31\n\x08invoices\x18\x01 \x03(\x0b\x32\x1f.tocsin.notification.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x14\x43ountInvoicesRequest\x12\x1c\n\tdebt_file\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\"\xad\x01\n\x15\x43ountInvoicesResponse\x12\x43\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x33.tocsin.notification.v1.CountInvoicesResponse.Count\x1aO\n\x05\x43ount\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\x10\n\x08invoices\x18\x02 \x01(\x03\"5\n\x16\x44ownloadInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"7\n\x18\x43reateInvoiceLinkRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"K\n\x0bInvoiceLink\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x12OpenInvoiceRequest\x12\x30\n\x05token\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_-]{1,400}$\"0\n\x0fInvoiceDocument\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"2\n\x13RetryInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xef\x01\n\rInvoiceFilter\x12\x42\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x0c\xbaH\t\x82\x01\x06\x18\x00\x18\x02\x18\x04\x12\x1c\n\tdebt_file\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12*\n\x04\x63ode\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_.]{0,64}$\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x14RetryInvoicesRequest\x12\x41\n\x06\x66ilter\x18\x01 \x01(\x0b\x32%.tocsin.notification.v1.InvoiceFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"6\n\x15RetryInvoicesResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\x32\xc0\t\n\x0eInvoiceService\x12\x88\x01\n\nGetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x12\x92\x01\n\x0cListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"\'\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/invoices\x12\x93\x01\n\x0cRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/invoices/{debt}:retry:\x01*\x12\x9c\x01\n\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/invoices:retry:\x01*\x12\x9b\x01\n\rCountInvoices\x12,.tocsin.notification.v1.CountInvoicesRequest\x1a-.tocsin.notification.v1.CountInvoicesResponse\"-\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/invoices:count\x12\x8c\x01\n\x0f\x44ownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x12\x9f\x01\n\x11\x43reateInvoiceLink\x12\x30.tocsin.notification.v1.CreateInvoiceLinkRequest\x1a#.tocsin.notification.v1.InvoiceLink\"3\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/invoices/{debt}:link:\x01*\x12\x89\x01\n\x0bOpenInvoice\x12*.tocsin.notification.v1.OpenInvoiceRequest\x1a\'.tocsin.notification.v1.InvoiceDocument\"%\x90\x02\x01\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/invoices:contentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tocsin/notification/v1/invoice_service.proto\x12\x16tocsin.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xcb\x03\n\x07Invoice\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12\x10\n\x08\x64ue_date\x18\x05 \x01(\t\x12\x11\n\tdebt_file\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmail_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64oubtful\x18\x0c \x01(\x08\x12\x0e\n\x06issuer\x18\r \x01(\t\"^\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\n\n\x06STORED\x10\x02\x12\n\n\x06MAILED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\x12\r\n\tCANCELLED\x10\x05\"0\n\x11GetInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xad\x01\n\x13ListInvoicesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1c\n\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12>\n\x05state\x18\x04 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"b\n\x14ListInvoicesResponse\x12\x31\n\x08invoices\x18\x01 \x03(\x0b\x32\x1f.tocsin.notification.v1.Invoice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x14\x43ountInvoicesRequest\x12\x1c\n\tdebt_file\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\"\xad\x01\n\x15\x43ountInvoicesResponse\x12\x43\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x33.tocsin.notification.v1.CountInvoicesResponse.Count\x1aO\n\x05\x43ount\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.State\x12\x10\n\x08invoices\x18\x02 \x01(\x03\"5\n\x16\x44ownloadInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"7\n\x18\x43reateInvoiceLinkRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"K\n\x0bInvoiceLink\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x12OpenInvoiceRequest\x12\x30\n\x05token\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_-]{1,400}$\"0\n\x0fInvoiceDocument\x12\x0c\n\x04\x64\x65\x62t\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"2\n\x13RetryInvoiceRequest\x12\x1b\n\x04\x64\x65\x62t\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xef\x01\n\rInvoiceFilter\x12\x42\n\x05state\x18\x01 \x01(\x0e\x32%.tocsin.notification.v1.Invoice.StateB\x0c\xbaH\t\x82\x01\x06\x18\x00\x18\x02\x18\x04\x12\x1c\n\tdebt_file\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12*\n\x04\x63ode\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_.]{0,64}$\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x14RetryInvoicesRequest\x12\x41\n\x06\x66ilter\x18\x01 \x01(\x0b\x32%.tocsin.notification.v1.InvoiceFilterB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"6\n\x15RetryInvoicesResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x05\x12\x0c\n\x04more\x18\x02 \x01(\x08\x32\xc0\t\n\x0eInvoiceService\x12\x88\x01\n\nGetInvoice\x12).tocsin.notification.v1.GetInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\".\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/invoices/{debt}\x12\x92\x01\n\x0cListInvoices\x12+.tocsin.notification.v1.ListInvoicesRequest\x1a,.tocsin.notification.v1.ListInvoicesResponse\"\'\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/invoices\x12\x93\x01\n\x0cRetryInvoice\x12+.tocsin.notification.v1.RetryInvoiceRequest\x1a\x1f.tocsin.notification.v1.Invoice\"5\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/invoices/{debt}:retry:\x01*\x12\x9c\x01\n\rRetryInvoices\x12,.tocsin.notification.v1.RetryInvoicesRequest\x1a-.tocsin.notification.v1.RetryInvoicesResponse\".\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/invoices:retry:\x01*\x12\x9b\x01\n\rCountInvoices\x12,.tocsin.notification.v1.CountInvoicesRequest\x1a-.tocsin.notification.v1.CountInvoicesResponse\"-\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/invoices:count\x12\x8c\x01\n\x0f\x44ownloadInvoice\x12..tocsin.notification.v1.DownloadInvoiceRequest\x1a\x14.google.api.HttpBody\"3\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/debts/{debt}/invoice\x12\x9f\x01\n\x11\x43reateInvoiceLink\x12\x30.tocsin.notification.v1.CreateInvoiceLinkRequest\x1a#.tocsin.notification.v1.InvoiceLink\"3\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/invoices/{debt}:link:\x01*\x12\x89\x01\n\x0bOpenInvoice\x12*.tocsin.notification.v1.OpenInvoiceRequest\x1a\'.tocsin.notification.v1.InvoiceDocument\"%\x90\x02\x01\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/invoices:contentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -84,39 +84,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOICESERVICE'].methods_by_name['OpenInvoice']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['OpenInvoice']._serialized_options = b'\220\002\001\212\265\030\002\020\001\202\323\344\223\002\026\022\024/v1/invoices:content'
   _globals['_INVOICE']._serialized_start=258
-  _globals['_INVOICE']._serialized_end=701
-  _globals['_INVOICE_STATE']._serialized_start=607
-  _globals['_INVOICE_STATE']._serialized_end=701
-  _globals['_GETINVOICEREQUEST']._serialized_start=703
-  _globals['_GETINVOICEREQUEST']._serialized_end=751
-  _globals['_LISTINVOICESREQUEST']._serialized_start=754
-  _globals['_LISTINVOICESREQUEST']._serialized_end=927
-  _globals['_LISTINVOICESRESPONSE']._serialized_start=929
-  _globals['_LISTINVOICESRESPONSE']._serialized_end=1027
-  _globals['_COUNTINVOICESREQUEST']._serialized_start=1029
-  _globals['_COUNTINVOICESREQUEST']._serialized_end=1081
-  _globals['_COUNTINVOICESRESPONSE']._serialized_start=1084
-  _globals['_COUNTINVOICESRESPONSE']._serialized_end=1257
-  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_start=1178
-  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_end=1257
-  _globals['_DOWNLOADINVOICEREQUEST']._serialized_start=1259
-  _globals['_DOWNLOADINVOICEREQUEST']._serialized_end=1312
-  _globals['_CREATEINVOICELINKREQUEST']._serialized_start=1314
-  _globals['_CREATEINVOICELINKREQUEST']._serialized_end=1369
-  _globals['_INVOICELINK']._serialized_start=1371
-  _globals['_INVOICELINK']._serialized_end=1446
-  _globals['_OPENINVOICEREQUEST']._serialized_start=1448
-  _globals['_OPENINVOICEREQUEST']._serialized_end=1518
-  _globals['_INVOICEDOCUMENT']._serialized_start=1520
-  _globals['_INVOICEDOCUMENT']._serialized_end=1568
-  _globals['_RETRYINVOICEREQUEST']._serialized_start=1570
-  _globals['_RETRYINVOICEREQUEST']._serialized_end=1620
-  _globals['_INVOICEFILTER']._serialized_start=1623
-  _globals['_INVOICEFILTER']._serialized_end=1862
-  _globals['_RETRYINVOICESREQUEST']._serialized_start=1865
-  _globals['_RETRYINVOICESREQUEST']._serialized_end=1998
-  _globals['_RETRYINVOICESRESPONSE']._serialized_start=2000
-  _globals['_RETRYINVOICESRESPONSE']._serialized_end=2054
-  _globals['_INVOICESERVICE']._serialized_start=2057
-  _globals['_INVOICESERVICE']._serialized_end=3273
+  _globals['_INVOICE']._serialized_end=717
+  _globals['_INVOICE_STATE']._serialized_start=623
+  _globals['_INVOICE_STATE']._serialized_end=717
+  _globals['_GETINVOICEREQUEST']._serialized_start=719
+  _globals['_GETINVOICEREQUEST']._serialized_end=767
+  _globals['_LISTINVOICESREQUEST']._serialized_start=770
+  _globals['_LISTINVOICESREQUEST']._serialized_end=943
+  _globals['_LISTINVOICESRESPONSE']._serialized_start=945
+  _globals['_LISTINVOICESRESPONSE']._serialized_end=1043
+  _globals['_COUNTINVOICESREQUEST']._serialized_start=1045
+  _globals['_COUNTINVOICESREQUEST']._serialized_end=1097
+  _globals['_COUNTINVOICESRESPONSE']._serialized_start=1100
+  _globals['_COUNTINVOICESRESPONSE']._serialized_end=1273
+  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_start=1194
+  _globals['_COUNTINVOICESRESPONSE_COUNT']._serialized_end=1273
+  _globals['_DOWNLOADINVOICEREQUEST']._serialized_start=1275
+  _globals['_DOWNLOADINVOICEREQUEST']._serialized_end=1328
+  _globals['_CREATEINVOICELINKREQUEST']._serialized_start=1330
+  _globals['_CREATEINVOICELINKREQUEST']._serialized_end=1385
+  _globals['_INVOICELINK']._serialized_start=1387
+  _globals['_INVOICELINK']._serialized_end=1462
+  _globals['_OPENINVOICEREQUEST']._serialized_start=1464
+  _globals['_OPENINVOICEREQUEST']._serialized_end=1534
+  _globals['_INVOICEDOCUMENT']._serialized_start=1536
+  _globals['_INVOICEDOCUMENT']._serialized_end=1584
+  _globals['_RETRYINVOICEREQUEST']._serialized_start=1586
+  _globals['_RETRYINVOICEREQUEST']._serialized_end=1636
+  _globals['_INVOICEFILTER']._serialized_start=1639
+  _globals['_INVOICEFILTER']._serialized_end=1878
+  _globals['_RETRYINVOICESREQUEST']._serialized_start=1881
+  _globals['_RETRYINVOICESREQUEST']._serialized_end=2014
+  _globals['_RETRYINVOICESRESPONSE']._serialized_start=2016
+  _globals['_RETRYINVOICESRESPONSE']._serialized_end=2070
+  _globals['_INVOICESERVICE']._serialized_start=2073
+  _globals['_INVOICESERVICE']._serialized_end=3289
 # @@protoc_insertion_point(module_scope)

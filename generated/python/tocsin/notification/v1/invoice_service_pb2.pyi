@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Invoice(_message.Message):
-    __slots__ = ("debt", "state", "email", "amount", "due_date", "debt_file", "attempts", "error", "create_time", "mail_time", "next_attempt_time", "doubtful")
+    __slots__ = ("debt", "state", "email", "amount", "due_date", "debt_file", "attempts", "error", "create_time", "mail_time", "next_attempt_time", "doubtful", "issuer")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Invoice.State]
@@ -43,6 +43,7 @@ class Invoice(_message.Message):
     MAIL_TIME_FIELD_NUMBER: _ClassVar[int]
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
     DOUBTFUL_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     debt: str
     state: Invoice.State
     email: str
@@ -55,7 +56,8 @@ class Invoice(_message.Message):
     mail_time: _timestamp_pb2.Timestamp
     next_attempt_time: _timestamp_pb2.Timestamp
     doubtful: bool
-    def __init__(self, debt: _Optional[str] = ..., state: _Optional[_Union[Invoice.State, str]] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mail_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doubtful: _Optional[bool] = ...) -> None: ...
+    issuer: str
+    def __init__(self, debt: _Optional[str] = ..., state: _Optional[_Union[Invoice.State, str]] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mail_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., doubtful: _Optional[bool] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class GetInvoiceRequest(_message.Message):
     __slots__ = ("debt",)
