@@ -88,6 +88,34 @@ async def test_rotation_and_sample_aspect_ratio(open_rig: OpenRig) -> None:
     }
 
 
+async def test_the_codec_tells_the_size_and_the_shape_of_a_pixel_where_containers_do_not(open_rig: OpenRig) -> None:
+    tall = make_video("matroska", "libx264", size=(1920, 1080), frames=2)
+    aligned = tall.replace(b"\xba\x82\x04\x38", b"\xba\x82\x04\x40")
+    recorder = make_video("avi", "libx264", size=(1920, 1080), frames=2)
+    height, rounded = (1080).to_bytes(4, "little"), (1088).to_bytes(4, "little")
+    at = recorder.index(b"strf") + 16
+    assert (recorder[at : at + 4], tall != aligned) == (height, True)
+    wide = {"sample_aspect": (16, 11), "size": (720, 576)}
+    files = {
+        "h264.ts": (make_video("mpegts", "libx264", **wide), (1047, 576)),
+        "hevc.ts": (make_video("mpegts", "libx265", **wide), (1047, 576)),
+        "h264.flv": (make_video("flv", "libx264", **wide), (1047, 576)),
+        "h264.avi": (make_video("avi", "libx264", **wide), (1047, 576)),
+        "h264.mkv": (make_video("matroska", "libx264", **wide), (1047, 576)),
+        "mpeg2.ts": (make_video("mpegts", "mpeg2video", sample_aspect=(16, 15), size=(720, 576)), (768, 576)),
+        "mpeg2.mpg": (make_video("mpeg", "mpeg2video", sample_aspect=(16, 15), size=(720, 576)), (768, 576)),
+        "aligned.mkv": (aligned, (1920, 1080)),
+        "aligned.avi": (recorder[:at] + rounded + recorder[at + 4 :], (1920, 1080)),
+        "h263.3gp": (make_video("3gp", "h263", size=(352, 288)), (352, 288)),
+        "sorenson.flv": (make_video("flv", "flv", size=(320, 240)).replace(b"onMetaData", b"offMetaDat"), (320, 240)),
+    }
+    async with vs.video_server({name: data for name, (data, _) in files.items()}) as server, open_rig(server) as rig:
+        for name, (_, expected) in files.items():
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, (name, outcome.error)
+            assert (outcome.facts.width, outcome.facts.height) == expected, name
+
+
 def _matrix(video: bytes, matrix: bytes) -> bytes:
     """The video with another matrix in its first track (version 0 of `tkhd`)."""
     at = video.index(b"tkhd") + 44

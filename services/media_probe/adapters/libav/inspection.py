@@ -1,7 +1,8 @@
 """Looks into a video with libav. Runs in a worker only: this module loads libav.
 
-No decoder is ever opened (`codec_whitelist` names none), no protocol, and no demuxer but the one that is asked for;
-what containers do not tell (FLV, MPEG-4 part 2 in MP4) is read out of the codec's parameter sets by libav's parsers.
+No protocol is opened, and no demuxer but the one that is asked for. libav opens no decoder by itself
+(`codec_whitelist` names none). Two are opened on a track's parameter sets, and told to skip every picture: what they
+make of the sets is the size after cropping and the shape of a pixel, which containers do not tell, or tell wrongly.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import pkgutil
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Final, cast
 
@@ -18,6 +20,9 @@ import av.logging
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
+
+from services.media_probe.domain.h263 import flv_picture, stsd_picture
+from services.media_probe.domain.h264 import Picture, picture_of
 
 DEMUXERS: Final = frozenset(("mov", "matroska", "avi", "flv", "mpegts", "mpeg"))
 _OPTIONS: Final = {
@@ -29,12 +34,13 @@ _OPTIONS: Final = {
     "fflags": "+ignidx+nobuffer",
     "max_streams": "64",
 }
-# The least that makes libav's parsers look at the parameter sets: the start of a key frame's first slice.
+# The least that makes libav look at the parameter sets: the start of a key frame's first picture.
 _FIRST_SLICE: Final = {
-    "h264": b"\0\0\0\x06\x65\x88\x84\x00\x10\xff",
-    "hevc": b"\0\0\0\x08\x26\x01\xaf\x00\x10\x10\x10\x10",
+    "hevc": b"\x26\x01\xaf\x00\x10\x10\x10\x10",
+    "mpeg2video": b"\0\0\x01\0\0\x0f\xff\xf8",
     "mpeg4": b"\0\0\x01\xb6\x10\0\0\0\0\0\0",
 }
+_START: Final = b"\0\0\0\1"
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 # Where the matrix stands behind the name of its box, by version (ISO/IEC 14496-12, 8.2.2 and 8.3.2).
 _MATRIX_AT: Final = {b"mvhd": (40, 52), b"tkhd": (44, 56)}
@@ -150,29 +156,51 @@ def _describe(container: InputContainer, head: bytes) -> dict[str, Any]:
 
 
 def _picture(stream: VideoStream, head: bytes) -> tuple[int, int, str, Fraction]:
+    """Width, height, codec, and width over height of a pixel. The codec's own word counts for the size; for the shape
+    of a pixel the container's does, where it says something."""
     # A codec without a decoder in this build has no context, and no name.
     context: Any = stream.codec_context
     if context is None:
         return 0, 0, "", Fraction(1)
     name: str = context.codec.canonical_name
-    width, height = int(context.width or 0), int(context.height or 0)
-    aspect = stream.sample_aspect_ratio or Fraction(1)
+    width, height, aspect = int(context.width or 0), int(context.height or 0), stream.sample_aspect_ratio
+    if (told := _from_parameters(name, context.extradata)) is not None:
+        width, height, aspect = told.width, told.height, aspect or told.sample_aspect
     if not (width and height):
-        width, height, parsed = _from_parameters(name, context.extradata)
-        aspect = parsed or aspect
-    if not (width and height) and head.startswith(b"FLV"):
-        width, height = _from_script(head)
-    return width, height, name, aspect
+        width, height = _from_header(name, head)
+    return width, height, name, aspect or Fraction(1)
 
 
-def _from_parameters(codec: str, extradata: bytes | None) -> tuple[int, int, Fraction | None]:
-    if not extradata or codec not in _FIRST_SLICE:
-        return 0, 0, None
+def _from_parameters(codec: str, extradata: bytes | None) -> Picture | None:
+    """What parameter sets tell; None where there are none, or none that make sense."""
+    if not extradata:
+        return None
+    if codec == "h264":
+        return picture_of(extradata)
+    if codec not in _FIRST_SLICE:
+        return None
     context: Any = av.CodecContext.create(codec, "r")
     context.extradata = extradata
-    context.parse((extradata if codec == "mpeg4" else b"") + _FIRST_SLICE[codec])
-    context.parse(None)
-    return int(context.width or 0), int(context.height or 0), context.sample_aspect_ratio or None
+    starts, slice_ = extradata[:3] == b"\0\0\1" or extradata[:4] == _START, _FIRST_SLICE[codec]
+    if codec == "mpeg4":
+        context.parse(extradata + slice_)
+        context.parse(None)
+    else:
+        context.thread_count = 1
+        context.skip_frame = "ALL"
+        with suppress(FFmpegError):
+            context.open()
+            context.decode(av.Packet((_START if starts else len(slice_).to_bytes(4, "big")) + slice_))
+    width, height = int(context.width or 0), int(context.height or 0)
+    return Picture(width, height, context.sample_aspect_ratio or None) if width and height else None
+
+
+def _from_header(codec: str, head: bytes) -> tuple[int, int]:
+    """What a container says where libav leaves it to the decoder."""
+    if head.startswith(b"FLV"):
+        width, height = _from_script(head)
+        return (width, height) if width and height else flv_picture(head)
+    return stsd_picture(head) if codec == "h263" else (0, 0)
 
 
 def _from_script(head: bytes) -> tuple[int, int]:
