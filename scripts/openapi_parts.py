@@ -221,6 +221,18 @@ CONTENT = {
     "description": "The file as it is, of the size, checksum and type that were announced; any type where none was.",
     "content": {"application/octet-stream": {"schema": FILE}},
 }
+EVENT = {
+    "required": True,
+    "description": "An event as S3 and MinIO send it.",
+    "content": {
+        JSON: {
+            "schema": {"type": "object"},
+            "example": {
+                "Records": [{"eventName": "ObjectCreated:Put", "s3": {"object": {"key": "debts/inbox/a.csv"}}}]
+            },
+        }
+    },
+}
 TOKEN: list[dict[str, Any]] = [
     {
         "name": "token",
@@ -303,6 +315,7 @@ EXAMPLES = {
 BODIES: dict[str, dict[str, Any]] = {
     "UploadDebtFile": UPLOAD,
     "PutDebtUpload": CONTENT,
+    "TellBucketEvent": EVENT,
     "ImportReadings": IMPORT,
     "SubmitPayload": PAYLOAD,
     "TestPayload": PAYLOAD,

@@ -1,7 +1,8 @@
-"""Where buckets of an S3-compatible object storage are, from the environment. Apart from the client, which is slow to
-load."""
+"""Buckets of an S3-compatible object storage as settings and use cases know them, apart from the client that is slow
+to load."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import Field, SecretStr
 
@@ -22,6 +23,16 @@ class BucketAddress:
 
     def __repr__(self) -> str:
         return f"BucketAddress({self.endpoint}/{self.bucket})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in the bucket. The ETag changes with the content."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
 
 
 class ObjectStorageSettings(ChassisSettings):

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp_s3_client import S3Client
 from aiohttp_s3_client.xml import parse_list_objects
 
-from services.chassis.bucket_settings import BucketAddress
+from services.chassis.bucket_settings import BucketAddress, StoredObject
 from services.chassis.errors import Unavailable
 from services.chassis.telemetry.logs import get_logger
 
@@ -25,16 +25,6 @@ _PAUSES: Final = (0.1, 0.5, 2.0)
 _PIECE: Final = 256 * 1024
 _NOT_FOUND: Final = 404
 _CHANGED: Final = 412
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object in the bucket. The ETag changes with the content."""
-
-    key: str
-    etag: str
-    size: int
-    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +94,11 @@ class Bucket:
 
     async def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
         """The objects whose key begins so, by key. Raises Unavailable."""
-        found: list[StoredObject] = []
-        while True:
-            found = await self._tried(partial(self._page, prefix, found[-1].key if found else ""))
+        token: str | None = ""
+        while token is not None:
+            found, token = await self._tried(partial(self._page, prefix, token))
             for one in found:
                 yield one
-            if not found:
-                return
 
     async def delete(self, key: str) -> None:
         """Also where there is none. Raises Unavailable."""
@@ -127,14 +115,13 @@ class Bucket:
         path = f"{self._address.public_endpoint.rstrip('/')}{self._path(key)}"
         return str(self._public.presign_url("PUT", path, dict(headers), expires=int(life.total_seconds())))
 
-    async def _page(self, prefix: str, after: str) -> list[StoredObject]:
-        params = {"list-type": "2", "prefix": prefix, "max-keys": "1000"}
-        if after:
-            params["start-after"] = after
+    async def _page(self, prefix: str, token: str) -> tuple[list[StoredObject], str | None]:
+        """A page, and the token of the next one; None: it is the last."""
+        params = {"list-type": "2", "prefix": prefix, **({"continuation-token": token} if token else {})}
         async with self._client.get(f"/{self._address.bucket}", params=params) as answer:
             await self._check(answer)
-            found, _, _ = parse_list_objects(await answer.read())
-        return [StoredObject(one.key, one.etag.strip('"'), one.size, one.last_modified) for one in found]
+            found, _, following = parse_list_objects(await answer.read())
+        return [StoredObject(one.key, one.etag.strip('"'), one.size, one.last_modified) for one in found], following
 
     async def _tried(self, do: Callable[[], Awaitable[T]]) -> T:
         for pause in (*_PAUSES, None):

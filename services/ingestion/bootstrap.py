@@ -19,6 +19,7 @@ from services.chassis.nats import (
 )
 from services.chassis.nats.topology import EDGE, PAYLOADS, VIDEOS
 from services.chassis.net_guard import AddressGuard
+from services.chassis.object_storage import open_bucket
 from services.chassis.postgres import Database, Outbox, OutboxRelay, PoolOptions, open_database, prune
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.adapters.grpc.alerts import AlertServicer
@@ -42,6 +43,7 @@ from services.ingestion.adapters.nats.reading_lane import JetStreamReadingLane
 from services.ingestion.adapters.nats.video_events import CONSUMER, STATES_TOGETHER, AlertStates
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.postgres.announced_uploads import PostgresUploads
+from services.ingestion.adapters.postgres.bucket_uploads import PostgresBucketUploads
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
@@ -59,6 +61,7 @@ from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.debts.announced_ports import OpenLimits
 from services.ingestion.application.debts.announced_uploads import AnnouncedOptions, AnnouncedUploads
+from services.ingestion.application.debts.bucket_uploads import BucketOptions, BucketUploads
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.resumable_uploads import AppendOptions, ResumableUploads
@@ -66,11 +69,12 @@ from services.ingestion.application.debts.retention import DebtRetention, Retent
 from services.ingestion.application.debts.rollbacks import DebtRollbacks
 from services.ingestion.application.debts.statuses import DebtStatuses
 from services.ingestion.application.debts.uploads import DebtUploads, UploadOptions
-from services.ingestion.application.debts.whole_uploads import WholeUploads
+from services.ingestion.application.debts.whole_uploads import Content, WholeUploads
 from services.ingestion.application.payloads import Payloads
 from services.ingestion.application.reading_group_commit import ReadingGroupCommit, ReadingGroupCommitOptions
 from services.ingestion.application.readings import Readings
 from services.ingestion.application.series_directory import DirectoryOptions, SeriesDirectory
+from services.ingestion.domain.debts.announced_upload import UploadWay
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 from services.ingestion.domain.reading import TimeLimits
 from services.ingestion.settings import IngestionSettings
@@ -119,7 +123,7 @@ async def bootstrap(app: App, settings: IngestionSettings) -> None:
     keys = wire_readings(base, group_commit)
     wire_payloads(base, group_commit)
     wire_alerts(base)
-    wire_debts(base)
+    await wire_debts(base)
     wire_debt_retention(base)
     wire_upkeep(base, keys)
 
@@ -230,7 +234,7 @@ def wire_alerts(base: Base) -> None:
     )
 
 
-def wire_debts(base: Base) -> None:
+async def wire_debts(base: Base) -> None:
     """Debt files; those of dead processes are gone on with, or failed. What is being processed at a stop ends after its
     block."""
     settings, app = base.settings, base.app
@@ -261,7 +265,7 @@ def wire_debts(base: Base) -> None:
     app.at_stop(Step.STOP_PULLING, "rollbacks of debt files", rollbacks.close)
     app.task("rollbacks of debt files", rollbacks.finish(), until=Step.STOP_PULLING)
     announced = PostgresUploads(base.database)
-    wire_announced_uploads(base, announced, store, uploads, profiles)
+    await wire_announced_uploads(base, announced, store, uploads, profiles)
     desk = DebtFiles(store, announced, debts, app.server.stopping)
     servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
@@ -274,7 +278,7 @@ def wire_debts(base: Base) -> None:
     app.task("abandoned debt files", uploads.watch_abandoned(), until=Step.STOP_PULLING)
 
 
-def wire_announced_uploads(
+async def wire_announced_uploads(
     base: Base, store: PostgresUploads, files: PostgresDebtFiles, uploads: DebtUploads, profiles: DebtProfiles
 ) -> None:
     """Debt files whose bytes come apart from the call that announces them."""
@@ -288,9 +292,13 @@ def wire_announced_uploads(
         limits=limits,
         public_url=settings.public_url,
     )
-    announced = AnnouncedUploads(store, uploads, profiles, settings.upload_urls(), options)
     parts = PostgresUploadParts(base.database)
-    whole = WholeUploads(store, parts, files, uploads, lease=settings.debt_lease)
+    contents: dict[UploadWay, Content] = {UploadWay.RESUMABLE: parts.content}
+    whole = WholeUploads(store, parts, files, uploads, contents, lease=settings.debt_lease)
+    bucket = await wire_bucket(base, whole)
+    if bucket is not None:
+        contents[UploadWay.BUCKET] = bucket.content
+    announced = AnnouncedUploads(store, uploads, profiles, settings.upload_urls(), bucket, options)
     streams = AppendOptions(
         streams=settings.debt_max_appends, idle=settings.debt_idle, within=settings.debt_receive_within
     )
@@ -309,6 +317,22 @@ def wire_debt_retention(base: Base) -> None:
         options = RetentionOptions(settings.debt_reject_retention, settings.debt_file_retention)
         retention = DebtRetention(PostgresDebtRetention(base.database), options)
         base.app.task("retention of debt files", retention.run(), until=Step.STOP_PULLING)
+
+
+async def wire_bucket(base: Base, whole: WholeUploads) -> BucketUploads | None:
+    """The bucket through which debt files come; None without one."""
+    settings, app = base.settings, base.app
+    address = settings.object_storage(settings.debt_bucket)
+    if address is None:
+        return None
+    bucket = await app.enter(open_bucket(address, agent="tocsin"))
+    options = BucketOptions(
+        prefix=settings.debt_bucket_prefix, poll=settings.debt_bucket_poll, kept=settings.debt_bucket_kept
+    )
+    uploads = BucketUploads(PostgresBucketUploads(base.database), bucket, whole.wake, options)
+    if app.worker == 0:
+        app.task("bucket of debt files", uploads.run(), until=Step.STOP_PULLING)
+    return uploads
 
 
 def wire_upkeep(base: Base, keys: PostgresIdempotencyKeys) -> None:

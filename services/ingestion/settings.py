@@ -1,20 +1,22 @@
 """What ingestion reads from the environment, beside what every service reads."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
 
+from services.chassis.bucket_settings import ObjectStorageSettings
 from services.chassis.currencies import currency_places
 from services.chassis.origins import Origin
-from services.chassis.settings import GIB, KIB, MIB, ChassisSettings, Duration, Refused, Size, own_prefix, require
+from services.chassis.settings import GIB, KIB, MIB, Duration, Refused, Size, own_prefix, require
 from services.chassis.signed_urls import SignedUrls, read_keys
 from services.ingestion.domain.debts.reject_limit import RejectLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class IngestionSettings(ChassisSettings):
+class IngestionSettings(ObjectStorageSettings):
     """`TOCSIN_INGESTION_...`, except where an alias says otherwise."""
 
     model_config = own_prefix("TOCSIN_INGESTION_")
@@ -115,6 +117,16 @@ class IngestionSettings(ChassisSettings):
     debt_max_appends: int = 32
     """Streams with parts of debt files that one process takes at a time."""
 
+    debt_bucket: str = ""
+    """A bucket of an S3-compatible object storage (`TOCSIN_S3_...`) through which debt files come: announced ones by
+    signed URLs of the storage, and those that are put into its inbox."""
+    debt_bucket_prefix: str = "debts/"
+    """What the keys of debt files in the bucket begin with; `uploads/` or `inbox/` follows."""
+    debt_bucket_poll: Duration = timedelta(seconds=15)
+    """How often new debt files are looked for in the bucket; events of it are faster."""
+    debt_bucket_kept: Duration = timedelta(days=1)
+    """How long a debt file stays in the bucket once it has been processed."""
+
     def upload_urls(self) -> SignedUrls | None:
         """What signs the URLs of announced files; None without a key. Raises Refused."""
         if self.debt_upload_key_file is None:
@@ -126,6 +138,20 @@ class IngestionSettings(ChassisSettings):
 
     def _verify_uploads(self) -> None:
         self.upload_urls()
+        self.object_storage(self.debt_bucket)
+        require(
+            re.fullmatch(r"([A-Za-z0-9_.-]+/)*", self.debt_bucket_prefix) is not None,
+            self.env("debt_bucket_prefix"),
+            "must be empty or end with /, of letters, digits and . _ -",
+        )
+        require(
+            timedelta(seconds=1) <= self.debt_bucket_poll <= timedelta(hours=1),
+            self.env("debt_bucket_poll"),
+            "must be from 1s to 1h",
+        )
+        require(
+            timedelta(0) <= self.debt_bucket_kept <= timedelta(days=5), self.env("debt_bucket_kept"), "must be 0s to 5d"
+        )
         require(
             timedelta(minutes=1) <= self.debt_upload_ttl <= self.debt_upload_max_ttl <= timedelta(days=31),
             self.env("debt_upload_max_ttl"),

@@ -3,10 +3,11 @@
 import asyncio
 import urllib.request
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from services.chassis.bucket_settings import BucketAddress
+from services.chassis.tasks import cancel
 
 
 @contextmanager
@@ -48,28 +49,43 @@ class BadLine:
     port: int
     faults: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     connections: int = 0
+    under_way: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries one connection."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         fault, amount = self.faults.pop(0) if self.faults else ("", 0.0)
-        try:
+        async with closing(writer):
             if fault == "refuse":
                 return
             if fault == "hold":
                 await asyncio.sleep(amount)
             there, back = await asyncio.open_connection(self.host, self.port)
-            carrying = asyncio.create_task(_carry(reader, back, None))
-            try:
-                await _carry(there, writer, int(amount) if fault == "cut" else None)
-            finally:
-                carrying.cancel()
-                await asyncio.wait([carrying])
-                back.close()
-        except OSError:
-            pass
-        finally:
-            writer.close()
+            async with closing(back):
+                ways = {
+                    asyncio.create_task(_carry(reader, back, None)),
+                    asyncio.create_task(_carry(there, writer, int(amount) if fault == "cut" else None)),
+                }
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    await cancel(*ways)
+
+
+@asynccontextmanager
+async def closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None]:
+    """Closes the connection at the end."""
+    try:
+        yield
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _carry(source: asyncio.StreamReader, to: asyncio.StreamWriter, most: int | None) -> None:
@@ -87,7 +103,10 @@ async def bad_line(address: BucketAddress) -> AsyncGenerator[tuple[BadLine, Buck
     """A line to the bucket, and its address behind that line."""
     host, _, port = address.endpoint.removeprefix("http://").partition(":")
     line = BadLine(host, int(port))
-    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
-    async with server:
+    server = await asyncio.start_server(line.accept, "127.0.0.1", 0)
+    try:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield line, replace(address, endpoint=endpoint, public_endpoint=endpoint)
+    finally:
+        server.close()
+        await cancel(*line.under_way)

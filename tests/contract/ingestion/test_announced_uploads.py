@@ -1,19 +1,27 @@
 """The port `UploadStore` in memory and in PostgreSQL."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.chassis.bucket_settings import StoredObject
 from services.chassis.ids import new_id
 from services.chassis.postgres import Database, Outbox
 from services.ingestion.adapters.memory.announced_uploads import MemoryUploads
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.memory.debt_tables import DebtTables
 from services.ingestion.adapters.postgres.announced_uploads import PostgresUploads
+from services.ingestion.adapters.postgres.bucket_uploads import PostgresBucketUploads
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.upload_parts import PostgresUploadParts
-from services.ingestion.application.debts.announced_ports import Claim, OpenLimits, UploadPartStore, UploadStore
+from services.ingestion.application.debts.announced_ports import (
+    BucketUploadStore,
+    Claim,
+    OpenLimits,
+    UploadPartStore,
+    UploadStore,
+)
 from services.ingestion.application.debts.ports import DebtFileStore, Run
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadState, UploadWay
 from services.ingestion.domain.debts.debt_file import FileState
@@ -58,6 +66,13 @@ def parts(store: UploadStore, request: pytest.FixtureRequest) -> UploadPartStore
 
 
 @pytest.fixture
+def objects(store: UploadStore, request: pytest.FixtureRequest) -> BucketUploadStore:
+    if isinstance(store, MemoryUploads):
+        return store
+    return PostgresBucketUploads(request.getfixturevalue("database"))
+
+
+@pytest.fixture
 def files(where: str, tables: DebtTables, request: pytest.FixtureRequest) -> DebtFileStore:
     if where == "memory":
         return MemoryDebtFiles(tables)
@@ -74,7 +89,7 @@ async def parted(store: UploadStore, size: int = 10, life: timedelta = HOUR) -> 
 
 
 async def kept(parts: UploadPartStore, upload: AnnouncedUpload) -> bytes:
-    return b"".join([part async for part in parts.content(upload.id)])
+    return b"".join([part async for part in parts.content(upload)])
 
 
 async def whole(store: UploadStore, parts: UploadPartStore) -> AnnouncedUpload:
@@ -277,3 +292,59 @@ async def test_room_is_bounded(store: UploadStore) -> None:
         await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=6), HOUR, limits)
     await store.create("ann", UploadWay.RESUMABLE, replace(SAID, size=5), HOUR, limits)
     await store.create("ann", UploadWay.SIGNED_URL, SAID, HOUR, limits)
+
+
+def stored(key: str, etag: str = "e1", size: int = 1234) -> StoredObject:
+    return StoredObject(key, etag, size, datetime.now(UTC))
+
+
+async def test_an_object_is_the_content_of_one_upload(
+    store: UploadStore, parts: UploadPartStore, objects: BucketUploadStore
+) -> None:
+    one, other = stored("inbox/b.csv"), stored("inbox/a.csv")
+    assert await objects.unknown([one, other]) == [one, other]
+    upload_id = new_id()
+    assert await objects.found(upload_id, SAID, one)
+    assert not await objects.found(new_id(), SAID, one)
+    assert not await objects.found(upload_id, SAID, other)
+    assert await objects.unknown([one, other]) == [other]
+    assert await objects.unknown([stored("inbox/b.csv", "e2")]) != []
+    claim = await claimed(parts, new_id())
+    assert (claim.upload.id, claim.upload.by, claim.upload.said) == (upload_id, "bucket", SAID)
+    assert (claim.upload.object_key, claim.upload.object_etag, claim.upload.received) == ("inbox/b.csv", "e1", 1234)
+
+
+async def test_the_first_object_of_an_announced_upload_counts(store: UploadStore, objects: BucketUploadStore) -> None:
+    upload = await store.create("ann", UploadWay.BUCKET, SAID, HOUR, OpenLimits())
+    other = await made(store)
+    assert not await objects.arrived(other.id, stored("uploads/other"))
+    assert not await objects.arrived(new_id(), stored("uploads/nobody"))
+    assert not await objects.arrived("no id", stored("uploads/no id"))
+    assert await objects.arrived(upload.id, stored("uploads/x"))
+    assert not await objects.arrived(upload.id, stored("uploads/x", "e2"))
+    found = await store.get(upload.id)
+    assert (found.state, found.object_etag) == (UploadState.WHOLE, "e1")
+
+
+async def test_an_object_that_came_in_time_may_be_found_late(store: UploadStore, objects: BucketUploadStore) -> None:
+    upload = await store.create("ann", UploadWay.BUCKET, SAID, GONE, OpenLimits())
+    await store.sweep()
+    late = StoredObject("uploads/x", "e1", 1, upload.expire_time + timedelta(seconds=1))
+    assert not await objects.arrived(upload.id, late)
+    assert await objects.arrived(upload.id, replace(late, modified=upload.expire_time))
+
+
+async def test_objects_of_what_is_over_are_named_until_they_are_removed(
+    store: UploadStore, parts: UploadPartStore, objects: BucketUploadStore
+) -> None:
+    never = await store.create("ann", UploadWay.BUCKET, SAID, HOUR, OpenLimits())
+    await store.cancel(never.id, "")
+    await objects.found(new_id(), SAID, stored("inbox/a"))
+    assert await objects.removable(-HOUR, 10) == []
+    claim = await claimed(parts, new_id())
+    await parts.end(claim)
+    assert await objects.removable(HOUR, 10) == []
+    [found] = await objects.removable(-HOUR, 10)
+    assert (found.id, found.object_key) == (claim.upload.id, "inbox/a")
+    await objects.removed([found.id])
+    assert await objects.removable(-HOUR, 10) == []

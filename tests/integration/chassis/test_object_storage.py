@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from services.chassis import object_storage
-from services.chassis.bucket_settings import BucketAddress
+from services.chassis.bucket_settings import BucketAddress, StoredObject
 from services.chassis.errors import Unavailable
-from services.chassis.object_storage import StoredObject, open_bucket
+from services.chassis.object_storage import open_bucket
 from tests.support.s3 import bad_line
 
 CONTENT = bytes(range(256)) * 4096  # a MiB

@@ -58,8 +58,9 @@ class World:
         self.files, self.store = MemoryDebtFiles(self.tables), beside.store if beside else Uploads(self.tables)
         profiles = DebtProfiles(MemoryDebtProfiles(), signs_of)
         self.uploads = DebtUploads(self.files, profiles, NoWorkbooks(), UploadOptions(**options))  # pyright: ignore[reportArgumentType]
-        self.announced = AnnouncedUploads(self.store, self.uploads, profiles, None, AnnouncedOptions())
-        self.whole = WholeUploads(self.store, self.store, self.files, self.uploads, lease=LEASE)
+        self.announced = AnnouncedUploads(self.store, self.uploads, profiles, None, None, AnnouncedOptions())
+        contents = {UploadWay.RESUMABLE: self.store.content}
+        self.whole = WholeUploads(self.store, self.store, self.files, self.uploads, contents, lease=LEASE)
         self.resumable = self.appending()
 
     def appending(self, **options: object) -> ResumableUploads:
@@ -67,7 +68,7 @@ class World:
 
     async def create(self, way: UploadWay = UploadWay.RESUMABLE, **said: object) -> AnnouncedUpload:
         announcement = Announcement(**{"filename": "debts.csv", "size": len(FILE), **said})  # pyright: ignore[reportArgumentType]
-        return (await self.announced.create(announcement, way, timedelta(0)))[0]
+        return (await self.announced.create(announcement, way, timedelta(0))).upload
 
     async def ended(self, upload: AnnouncedUpload) -> AnnouncedUpload:
         async def over() -> bool:

@@ -1,6 +1,6 @@
 """The servicer of announced debt files: message -> use case -> message."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.empty_pb2 import Empty
 
 from services.chassis.grpc.timestamps import timestamp
+from services.ingestion.adapters.bucket_events import keys_of
 from services.ingestion.adapters.grpc.debt_mappers import debt_file
 from services.ingestion.application.debts.announced_uploads import AnnouncedUploads, Head
 from services.ingestion.application.debts.resumable_uploads import AppendHead, ResumableUploads
@@ -36,10 +37,9 @@ class DebtUploadServicer(DebtUploadServiceServicer):
         self._uploads, self._resumable = uploads, resumable
 
     async def CreateDebtUpload(self, request: pb.CreateDebtUploadRequest, context: Any) -> pb.DebtUpload:
-        made, url = await self._uploads.create(
-            _announcement(request), _way(request.way), timedelta(seconds=min(request.expire_seconds, 10**9))
-        )
-        return _upload(made, url)
+        life = timedelta(seconds=min(request.expire_seconds, 10**9))
+        made = await self._uploads.create(_announcement(request), _way(request.way), life)
+        return _upload(made.upload, made.url, made.headers)
 
     async def PutDebtUpload(self, request_iterator: AsyncIterator[pb.PutDebtUploadRequest], context: Any) -> DebtFile:
         first = await anext(request_iterator, None)
@@ -64,6 +64,9 @@ class DebtUploadServicer(DebtUploadServiceServicer):
         head = AppendHead(said.id, said.offset, size, algorithm, said.checksum)
         async with aclosing(_chunks(request_iterator)) as pieces:
             return _upload(await self._resumable.append(head, pieces))
+
+    async def TellBucketEvent(self, request: pb.TellBucketEventRequest, context: Any) -> pb.TellBucketEventResponse:
+        return pb.TellBucketEventResponse(found=await self._uploads.told(keys_of(request.event.data)))
 
     async def GetDebtUpload(self, request: pb.GetDebtUploadRequest, context: Any) -> pb.DebtUpload:
         return _upload(await self._uploads.get(request.id))
@@ -105,16 +108,17 @@ def _announcement(said: pb.CreateDebtUploadRequest) -> Announcement:
     )
 
 
-def _way(way: pb.DebtUpload.Way) -> UploadWay:
-    return UploadWay[pb.DebtUpload.Way.Name(way)] if way else UploadWay.SIGNED_URL
+def _way(way: pb.DebtUpload.Way) -> UploadWay | None:
+    return UploadWay[pb.DebtUpload.Way.Name(way)] if way else None
 
 
-def _upload(found: AnnouncedUpload, url: str = "") -> pb.DebtUpload:
+def _upload(found: AnnouncedUpload, url: str = "", headers: Mapping[str, str] | None = None) -> pb.DebtUpload:
     return pb.DebtUpload(
         id=found.id,
         state=found.state.value,
         way=found.way.value,
         url=url,
+        headers=headers,
         content_type=found.said.content_type,
         size=found.said.size,
         sha256=found.said.sha256,

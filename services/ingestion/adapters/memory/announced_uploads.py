@@ -1,12 +1,14 @@
-"""Announced debt files in memory (the ports `UploadStore` and `UploadPartStore`): for tests and experiments."""
+"""Announced debt files in memory (the ports `UploadStore`,
+`UploadPartStore` and `BucketUploadStore`): for tests and experiments."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from services.chassis.bucket_settings import StoredObject
 from services.chassis.ids import new_id
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.application.debts.announced_ports import Claim, OpenLimits
+from services.ingestion.application.debts.announced_ports import BUCKET_CALLER, Claim, OpenLimits
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadState, UploadWay
 from services.ingestion.domain.debts.errors import TooManyUploads
 from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnded, UploadExpired, UploadOffset
@@ -27,6 +29,7 @@ class MemoryUploads:
         self._writers: dict[str, str] = {}
         self._workers: dict[str, tuple[str, datetime]] = {}
         self._attempts: dict[str, int] = {}
+        self._removed: set[str] = set()
 
     async def create(
         self, by: str, way: UploadWay, said: Announcement, life: timedelta, limits: OpenLimits
@@ -136,9 +139,9 @@ class MemoryUploads:
             raise UploadOffset(found.id, found.received)
         return found
 
-    async def content(self, upload_id: str) -> AsyncGenerator[bytes]:
-        received = (await self.get(upload_id)).received
-        parts = self._parts.get(upload_id, {})
+    async def content(self, upload: AnnouncedUpload) -> AsyncGenerator[bytes]:
+        received = (await self.get(upload.id)).received
+        parts = self._parts.get(upload.id, {})
         for start in sorted(parts):
             if start < received:
                 yield parts[start]
@@ -165,6 +168,60 @@ class MemoryUploads:
     async def end(self, claim: Claim) -> None:
         if self._mine(claim):
             self._end(self._uploads[claim.upload.id], UploadState.ENDED)
+
+    async def unknown(self, objects: Sequence[StoredObject]) -> list[StoredObject]:
+        known = {(one.object_key, one.object_etag) for one in self._uploads.values()}
+        return [found for found in objects if (found.key, found.etag) not in known]
+
+    async def arrived(self, upload_id: str, found: StoredObject) -> bool:
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.way is not UploadWay.BUCKET:
+            return False
+        in_time = upload.state is UploadState.EXPIRED and found.modified <= upload.expire_time
+        if upload.state is not UploadState.OPEN and not in_time:
+            return False
+        self._whole(upload, found)
+        return True
+
+    async def found(self, upload_id: str, said: Announcement, found: StoredObject) -> bool:
+        if upload_id in self._uploads or not await self.unknown([found]):
+            return False
+        now = self.tables.now()
+        upload = AnnouncedUpload(
+            id=upload_id,
+            by=BUCKET_CALLER,
+            way=UploadWay.BUCKET,
+            said=said,
+            state=UploadState.OPEN,
+            received=0,
+            error="",
+            create_time=now,
+            expire_time=now,
+        )
+        self._whole(upload, found)
+        return True
+
+    async def removable(self, kept: timedelta, limit: int) -> list[AnnouncedUpload]:
+        before = self.tables.now() - kept
+        over = [
+            one
+            for one in self._uploads.values()
+            if one.way is UploadWay.BUCKET
+            and one.state not in {UploadState.OPEN, UploadState.WHOLE}
+            and self._ended[one.id] < before
+            and one.object_key
+            and one.id not in self._removed
+        ]
+        return sorted(over, key=lambda one: self._ended[one.id])[:limit]
+
+    async def removed(self, uploads: Sequence[str]) -> None:
+        self._removed.update(uploads)
+
+    def _whole(self, upload: AnnouncedUpload, found: StoredObject) -> None:
+        self._ended[upload.id] = self.tables.now()
+        self._uploads[upload.id] = replace(
+            upload, state=UploadState.WHOLE, received=found.size, object_key=found.key, object_etag=found.etag
+        )
 
     def _mine(self, claim: Claim) -> bool:
         upload = self._uploads[claim.upload.id]

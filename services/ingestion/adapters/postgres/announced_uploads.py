@@ -15,7 +15,8 @@ from services.ingestion.domain.debts.errors import TooManyUploads
 from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnded, UploadExpired
 from services.ingestion.domain.errors import ResourceNotFound
 
-UPLOAD_COLUMNS: Final = "id, by, way, state, said, received, error, create_time, expire_time"
+UPLOAD_COLUMNS: Final = """id, by, way, state, said, received, error, create_time, expire_time, object_key,
+    object_etag"""
 _KIND: Final = "debt upload"
 _NO_FILE: Final = "NOT EXISTS (SELECT FROM debt_files f WHERE f.id = u.id)"
 _NOT_IN_TIME: Final = "the bytes did not come in time"
@@ -189,4 +190,6 @@ def upload_of(row: asyncpg.Record) -> AnnouncedUpload:
         error=row["error"],
         create_time=row["create_time"],
         expire_time=row["expire_time"],
+        object_key=row["object_key"],
+        object_etag=row["object_etag"],
     )

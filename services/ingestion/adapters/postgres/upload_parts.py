@@ -85,7 +85,7 @@ class PostgresUploadParts:
             raise UploadOffset(found.id, found.received)
         return found
 
-    async def content(self, upload_id: str) -> AsyncGenerator[bytes]:
+    async def content(self, upload: AnnouncedUpload) -> AsyncGenerator[bytes]:
         """One part is in memory at a time."""
         start = 0
         while True:
@@ -95,7 +95,7 @@ class PostgresUploadParts:
                     SELECT content FROM debt_upload_parts p JOIN debt_uploads u ON u.id = p.upload
                     WHERE upload = $1 AND start = $2 AND start < received
                     """,
-                    file_uuid(upload_id),
+                    upload.id,
                     start,
                 )
             if part is None:

@@ -1,11 +1,15 @@
 """What the use cases of announced debt files need from the world."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
+from services.chassis.bucket_settings import StoredObject
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadWay
+
+BUCKET_CALLER: Final = "bucket"
+"""Who has sent files that nobody announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class UploadPartStore(Protocol):
         """All parts up to this offset are received; WHOLE with the last byte. Raises UploadOffset."""
         ...
 
-    def content(self, upload_id: str) -> AsyncGenerator[bytes]:
+    def content(self, upload: AnnouncedUpload) -> AsyncGenerator[bytes]:
         """The parts that are received, in order."""
         ...
 
@@ -97,4 +101,49 @@ class UploadPartStore(Protocol):
 
     async def end(self, claim: Claim) -> None:
         """ENDED; the parts are removed."""
+        ...
+
+
+class ObjectBucket(Protocol):
+    """A bucket of an object storage. All but `signed_put` raise Unavailable."""
+
+    def signed_put(self, key: str, headers: Mapping[str, str], life: timedelta) -> str:
+        """A URL to which one may PUT the object for so long, with exactly these headers."""
+        ...
+
+    def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """Those whose key begins so, by key."""
+        ...
+
+    def read(self, found: StoredObject) -> AsyncGenerator[bytes]:
+        """The content as it was when it was found."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Also where there is none."""
+        ...
+
+
+class BucketUploadStore(Protocol):
+    """Uploads whose content is an object."""
+
+    async def unknown(self, objects: Sequence[StoredObject]) -> list[StoredObject]:
+        """Those (key and ETag) that are no upload's content yet."""
+        ...
+
+    async def arrived(self, upload_id: str, found: StoredObject) -> bool:
+        """The content of an announced upload is here: WHOLE, when it was OPEN, or came in time and is found late;
+        whether it was. Otherwise nothing happens: the first object counts."""
+        ...
+
+    async def found(self, upload_id: str, said: Announcement, found: StoredObject) -> bool:
+        """An upload that nobody announced, WHOLE; False when the object is an upload's content already."""
+        ...
+
+    async def removable(self, kept: timedelta, limit: int) -> list[AnnouncedUpload]:
+        """Uploads that have been over for so long, and whose object is there still, the oldest first."""
+        ...
+
+    async def removed(self, uploads: Sequence[str]) -> None:
+        """Their objects are gone."""
         ...

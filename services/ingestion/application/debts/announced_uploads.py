@@ -1,7 +1,7 @@
 """Debt files that are announced before their bytes come."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -12,13 +12,14 @@ from services.chassis.errors import DomainError
 from services.chassis.signed_urls import SignedUrls, TokenExpired, TokenInvalid
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts.announced_ports import OpenLimits, UploadStore
+from services.ingestion.application.debts.bucket_uploads import BucketUploads
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.uploads import DebtUploads, Upload
 from services.ingestion.application.debts.verified_content import check_head, verified
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement, UploadWay
 from services.ingestion.domain.debts.debt_file import DebtFile
 from services.ingestion.domain.debts.errors import TooLarge, TooManyUploads, UploadBroken
-from services.ingestion.domain.debts.upload_errors import UploadExpired, UploadKeyMissing
+from services.ingestion.domain.debts.upload_errors import UploadBucketMissing, UploadExpired, UploadKeyMissing
 from services.ingestion.domain.errors import ResourceNotFound
 
 log = get_logger(__name__)
@@ -40,6 +41,15 @@ class AnnouncedOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Created:
+    """An upload, where its content goes, and the headers that must come with it."""
+
+    upload: AnnouncedUpload
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What comes before the content: the token of a signed URL, and what the client says of the bytes."""
 
@@ -49,7 +59,7 @@ class Head:
 
 
 class AnnouncedUploads:
-    """The use cases. Without `urls` there is no key to sign with, and files cannot be announced."""
+    """The use cases. Without `urls` there is no key to sign with; without `bucket`, no bucket."""
 
     def __init__(
         self,
@@ -57,25 +67,47 @@ class AnnouncedUploads:
         uploads: DebtUploads,
         profiles: DebtProfiles,
         urls: SignedUrls | None,
+        bucket: BucketUploads | None,
         options: AnnouncedOptions,
     ) -> None:
         self._store, self._uploads, self._profiles = store, uploads, profiles
-        self._urls, self._options = urls, options
+        self._urls, self._bucket, self._options = urls, bucket, options
 
-    async def create(self, said: Announcement, way: UploadWay, life: timedelta) -> tuple[AnnouncedUpload, str]:
-        """The upload, open for so long (0: as usual), and the URL that its content goes to. Raises TooLarge,
-        ConventionsInvalid, ResourceNotFound about the profile, TooManyUploads, and StorageFull."""
+    async def create(self, said: Announcement, way: UploadWay | None, life: timedelta) -> Created:
+        """The upload, open for so long (0: as usual), and where its content goes; without a way into the bucket, where
+        there is one. Raises TooLarge, ConventionsInvalid, ResourceNotFound about the profile, TooManyUploads,
+        StorageFull, UploadBucketMissing, and UploadKeyMissing."""
         options = self._options
         if said.size > options.max_file:
             raise TooLarge(f"the file is larger than {options.max_file} bytes", limit=str(options.max_file))
         await self._profiles.dialect(said.profile, said.declared, currency="", due_from=date.min, due_to=date.max)
+        way = way or (UploadWay.SIGNED_URL if self._bucket is None else UploadWay.BUCKET)
+        target = self._target(way)
         usual = options.resumable_ttl if way is UploadWay.RESUMABLE else options.ttl
-        signer = None if way is UploadWay.RESUMABLE else self._signer()
         life = min(life or usual, options.max_ttl)
         made = await self._store.create(principal.current().subject, way, said, life, options.limits)
-        if signer is None:
-            return made, f"{options.public_url.rstrip('/')}/v1/debtUploads/{made.id}"
-        return made, signer.mint(UUID(made.id).bytes, made.expire_time, options.public_url)
+        return target(made)
+
+    def _target(self, way: UploadWay) -> Callable[[AnnouncedUpload], Created]:
+        """Says where the content of an upload goes. Raises what is missing for that."""
+        base = self._options.public_url.rstrip("/")
+        match way:
+            case UploadWay.RESUMABLE:
+                return lambda made: Created(made, f"{base}/v1/debtUploads/{made.id}")
+            case UploadWay.SIGNED_URL:
+                signer = self._signer()
+                return lambda made: Created(made, signer.mint(UUID(made.id).bytes, made.expire_time, base))
+            case UploadWay.BUCKET:
+                if (bucket := self._bucket) is None:
+                    raise UploadBucketMissing
+                return lambda made: Created(made, *bucket.signed(made, made.expire_time - made.create_time))
+
+    async def told(self, keys: Sequence[str]) -> int:
+        """Somebody says that these objects of the bucket are new; how many of them were. Raises UploadBucketMissing,
+        and Unavailable."""
+        if self._bucket is None:
+            raise UploadBucketMissing
+        return await self._bucket.told(keys)
 
     async def get(self, upload_id: str) -> AnnouncedUpload:
         """Raises ResourceNotFound, also for one of another caller."""

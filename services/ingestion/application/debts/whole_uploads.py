@@ -1,10 +1,11 @@
 """Works on uploads that are whole: their content becomes a debt file."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.ids import new_id
@@ -15,6 +16,7 @@ from services.ingestion.application.debts.announced_uploads import upload_of
 from services.ingestion.application.debts.ports import DebtFileStore
 from services.ingestion.application.debts.uploads import DebtUploads
 from services.ingestion.application.debts.verified_content import verified
+from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, UploadWay
 from services.ingestion.domain.debts.errors import TooManyUploads
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 
@@ -23,6 +25,8 @@ log = get_logger(__name__)
 _LOOK: Final = timedelta(seconds=1)
 _AGAIN: Final = timedelta(seconds=2)
 _ATTEMPTS: Final = 20
+
+Content: TypeAlias = Callable[[AnnouncedUpload], AsyncGenerator[bytes]]
 
 
 class WholeUploads:
@@ -35,9 +39,12 @@ class WholeUploads:
         parts: UploadPartStore,
         files: DebtFileStore,
         uploads: DebtUploads,
+        contents: Mapping[UploadWay, Content],
         *,
         lease: timedelta,
     ) -> None:
+        """`contents`: where the bytes are, by the way that they came."""
+        self._contents = contents
         self._store, self._parts, self._files, self._uploads = store, parts, files, uploads
         self._lease = lease
         self._woken = asyncio.Event()
@@ -90,7 +97,8 @@ class WholeUploads:
     async def _process(self, claim: Claim) -> None:
         said, upload_id = claim.upload.said, claim.upload.id
         try:
-            async with aclosing(verified(said, self._parts.content(upload_id))) as content:
+            pieces = self._contents[claim.upload.way](claim.upload)
+            async with aclosing(pieces), aclosing(verified(said, pieces)) as content:
                 await self._uploads.upload(replace(upload_of(said, upload_id), resumable=True), content)
         except DomainError as error:
             if await self._goes_on(claim, error):

@@ -25,6 +25,7 @@ class UploadWay(enum.Enum):
 
     SIGNED_URL = "SIGNED_URL"
     RESUMABLE = "RESUMABLE"
+    BUCKET = "BUCKET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncedUpload:
-    """`id`: of the debt file to be. `by`: who announced it. `received`: bytes that are kept of it."""
+    """`id`: of the debt file to be. `by`: who announced it. `received`: bytes that are kept of it. `object_key`,
+    `object_etag`: the object in the bucket that is its content, where there is one."""
 
     id: str
     by: str
@@ -57,6 +59,8 @@ class AnnouncedUpload:
     error: str
     create_time: datetime
     expire_time: datetime
+    object_key: str = ""
+    object_etag: str = ""
 
     def as_debt_file(self) -> DebtFile:
         """How it shows among debt files as long as it is none."""

@@ -83,3 +83,12 @@ class UploadKeyMissing(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("signed uploads need a key: set TOCSIN_INGESTION_UPLOAD_KEY_FILE, or send the file at once")
+
+
+class UploadBucketMissing(FailedPrecondition):
+    """The deployment has no bucket for debt files."""
+
+    reason = "UPLOAD_BUCKET_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("there is no bucket for debt files: set TOCSIN_INGESTION_DEBT_BUCKET")

@@ -9,6 +9,7 @@ package ingestionv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	emptypb "google.golang.org/protobuf/types/known/emptypb"
@@ -99,12 +100,16 @@ func (DebtUpload_State) EnumDescriptor() ([]byte, []int) {
 type DebtUpload_Way int32
 
 const (
-	// WAY_UNSPECIFIED is SIGNED_URL in requests, and never returned.
+	// WAY_UNSPECIFIED in requests is BUCKET where the deployment has one (TOCSIN_INGESTION_DEBT_BUCKET), SIGNED_URL otherwise; it
+	// is never returned.
 	DebtUpload_WAY_UNSPECIFIED DebtUpload_Way = 0
 	// SIGNED_URL: one PUT to `url`, which needs no other credential.
 	DebtUpload_SIGNED_URL DebtUpload_Way = 1
 	// RESUMABLE: in parts, by the tus protocol (`PATCH` of `url`, with the caller's token) or by AppendDebtUpload.
 	DebtUpload_RESUMABLE DebtUpload_Way = 2
+	// BUCKET: one PUT to `url`, which is that of an S3-compatible bucket, with exactly these `headers`. The file is found there and
+	// processed by itself.
+	DebtUpload_BUCKET DebtUpload_Way = 3
 )
 
 // Enum value maps for DebtUpload_Way.
@@ -113,11 +118,13 @@ var (
 		0: "WAY_UNSPECIFIED",
 		1: "SIGNED_URL",
 		2: "RESUMABLE",
+		3: "BUCKET",
 	}
 	DebtUpload_Way_value = map[string]int32{
 		"WAY_UNSPECIFIED": 0,
 		"SIGNED_URL":      1,
 		"RESUMABLE":       2,
+		"BUCKET":          3,
 	}
 )
 
@@ -234,7 +241,9 @@ type DebtUpload struct {
 	// expire_time is by when the bytes must have come.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// tus_metadata as the client of the tus protocol gave it; empty otherwise.
-	TusMetadata   string `protobuf:"bytes,13,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
+	TusMetadata string `protobuf:"bytes,13,opt,name=tus_metadata,json=tusMetadata,proto3" json:"tus_metadata,omitempty"`
+	// headers that the PUT to a bucket must carry.
+	Headers       map[string]string `protobuf:"bytes,14,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +369,13 @@ func (x *DebtUpload) GetTusMetadata() string {
 	return ""
 }
 
+func (x *DebtUpload) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
 // CreateDebtUploadRequest announces a file.
 type CreateDebtUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -374,7 +390,8 @@ type CreateDebtUploadRequest struct {
 	// expire_seconds from now on in which the bytes must have come: the deployment's by default
 	// (TOCSIN_INGESTION_DEBT_UPLOAD_TTL), at most TOCSIN_INGESTION_DEBT_UPLOAD_MAX_TTL (larger values are lowered).
 	ExpireSeconds int64 `protobuf:"varint,5,opt,name=expire_seconds,json=expireSeconds,proto3" json:"expire_seconds,omitempty"`
-	// way that the bytes come; SIGNED_URL by default.
+	// way that the bytes come; by default BUCKET where there is one, and SIGNED_URL otherwise. FAILED_PRECONDITION
+	// (UPLOAD_BUCKET_MISSING) for BUCKET where there is none.
 	Way DebtUpload_Way `protobuf:"varint,6,opt,name=way,proto3,enum=tocsin.ingestion.v1.DebtUpload_Way" json:"way,omitempty"`
 	// dry_run validates every row and registers none.
 	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
@@ -716,6 +733,98 @@ func (*AppendDebtUploadRequest_Head_) isAppendDebtUploadRequest_Part() {}
 
 func (*AppendDebtUploadRequest_Chunk) isAppendDebtUploadRequest_Part() {}
 
+// TellBucketEventRequest is an event of the bucket.
+type TellBucketEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// event as the storage sent it: JSON with `Records`, each with `s3.object.key`; at most 64 KiB.
+	Event         *httpbody.HttpBody `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellBucketEventRequest) Reset() {
+	*x = TellBucketEventRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellBucketEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellBucketEventRequest) ProtoMessage() {}
+
+func (x *TellBucketEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellBucketEventRequest.ProtoReflect.Descriptor instead.
+func (*TellBucketEventRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TellBucketEventRequest) GetEvent() *httpbody.HttpBody {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// TellBucketEventResponse tells what was found.
+type TellBucketEventResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// found objects that were not known before.
+	Found         int32 `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellBucketEventResponse) Reset() {
+	*x = TellBucketEventResponse{}
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellBucketEventResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellBucketEventResponse) ProtoMessage() {}
+
+func (x *TellBucketEventResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellBucketEventResponse.ProtoReflect.Descriptor instead.
+func (*TellBucketEventResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TellBucketEventResponse) GetFound() int32 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
+}
+
 // GetDebtUploadRequest names an upload.
 type GetDebtUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -727,7 +836,7 @@ type GetDebtUploadRequest struct {
 
 func (x *GetDebtUploadRequest) Reset() {
 	*x = GetDebtUploadRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +848,7 @@ func (x *GetDebtUploadRequest) String() string {
 func (*GetDebtUploadRequest) ProtoMessage() {}
 
 func (x *GetDebtUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +861,7 @@ func (x *GetDebtUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtUploadRequest.ProtoReflect.Descriptor instead.
 func (*GetDebtUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetDebtUploadRequest) GetId() string {
@@ -773,7 +882,7 @@ type DeleteDebtUploadRequest struct {
 
 func (x *DeleteDebtUploadRequest) Reset() {
 	*x = DeleteDebtUploadRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +894,7 @@ func (x *DeleteDebtUploadRequest) String() string {
 func (*DeleteDebtUploadRequest) ProtoMessage() {}
 
 func (x *DeleteDebtUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +907,7 @@ func (x *DeleteDebtUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDebtUploadRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDebtUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteDebtUploadRequest) GetId() string {
@@ -823,7 +932,7 @@ type PutDebtUploadRequest_Head struct {
 
 func (x *PutDebtUploadRequest_Head) Reset() {
 	*x = PutDebtUploadRequest_Head{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +944,7 @@ func (x *PutDebtUploadRequest_Head) String() string {
 func (*PutDebtUploadRequest_Head) ProtoMessage() {}
 
 func (x *PutDebtUploadRequest_Head) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1000,7 @@ type AppendDebtUploadRequest_Head struct {
 
 func (x *AppendDebtUploadRequest_Head) Reset() {
 	*x = AppendDebtUploadRequest_Head{}
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1012,7 @@ func (x *AppendDebtUploadRequest_Head) String() string {
 func (*AppendDebtUploadRequest_Head) ProtoMessage() {}
 
 func (x *AppendDebtUploadRequest_Head) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7]
+	mi := &file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1067,7 @@ var File_tocsin_ingestion_v1_debt_upload_service_proto protoreflect.FileDescript
 
 const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\n" +
-	"-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xff\x04\n" +
+	"-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8f\x06\n" +
 	"\n" +
 	"DebtUpload\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
@@ -976,7 +1085,11 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vexpire_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12!\n" +
-	"\ftus_metadata\x18\r \x01(\tR\vtusMetadata\"f\n" +
+	"\ftus_metadata\x18\r \x01(\tR\vtusMetadata\x12F\n" +
+	"\aheaders\x18\x0e \x03(\v2,.tocsin.ingestion.v1.DebtUpload.HeadersEntryR\aheaders\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"f\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04OPEN\x10\x01\x12\t\n" +
@@ -985,12 +1098,14 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\aEXPIRED\x10\x04\x12\r\n" +
 	"\tCANCELLED\x10\x05\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x06\"9\n" +
+	"\x06FAILED\x10\x06\"E\n" +
 	"\x03Way\x12\x13\n" +
 	"\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SIGNED_URL\x10\x01\x12\r\n" +
-	"\tRESUMABLE\x10\x02\"\xc9\x06\n" +
+	"\tRESUMABLE\x10\x02\x12\n" +
+	"\n" +
+	"\x06BUCKET\x10\x03\"\xc9\x06\n" +
 	"\x17CreateDebtUploadRequest\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x1f\n" +
 	"\x04size\x18\x02 \x01(\x03B\v\xe2A\x01\x02\xbaH\x04\"\x02 \x00R\x04size\x123\n" +
@@ -1036,17 +1151,24 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"\n" +
 	"\x06SHA256\x10\x02\x12\a\n" +
 	"\x03MD5\x10\x03B\r\n" +
-	"\x04part\x12\x05\xbaH\x02\b\x01\"5\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"P\n" +
+	"\x16TellBucketEventRequest\x126\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.google.api.HttpBodyB\n" +
+	"\xe2A\x01\x02\xbaH\x03\xc8\x01\x01R\x05event\"/\n" +
+	"\x17TellBucketEventResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\x05R\x05found\"5\n" +
 	"\x14GetDebtUploadRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"8\n" +
 	"\x17DeleteDebtUploadRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xc7\x05\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id2\xf1\x06\n" +
 	"\x11DebtUploadService\x12\x99\x01\n" +
 	"\x10CreateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/debtFiles:createUpload\x12\x83\x01\n" +
 	"\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\x1a\x15/v1/debtFiles:content(\x01\x12v\n" +
 	"\x10AppendDebtUpload\x12,.tocsin.ingestion.v1.AppendDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"\x11\x8a\xb5\x18\r\n" +
-	"\vdebts:write(\x01\x12\x8d\x01\n" +
+	"\vdebts:write(\x01\x12\xa7\x01\n" +
+	"\x0fTellBucketEvent\x12+.tocsin.ingestion.v1.TellBucketEventRequest\x1a,.tocsin.ingestion.v1.TellBucketEventResponse\"9\x8a\xb5\x18\r\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\":\x05event\"\x19/v1/debtFiles:bucketEvent\x12\x8d\x01\n" +
 	"\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x8a\xb5\x18\r\n" +
 	"\vdebts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x90\x02\x01\x12\x87\x01\n" +
 	"\x10DeleteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n" +
@@ -1066,7 +1188,7 @@ func file_tocsin_ingestion_v1_debt_upload_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_ingestion_v1_debt_upload_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_tocsin_ingestion_v1_debt_upload_service_proto_goTypes = []any{
 	(DebtUpload_State)(0),                          // 0: tocsin.ingestion.v1.DebtUpload.State
 	(DebtUpload_Way)(0),                            // 1: tocsin.ingestion.v1.DebtUpload.Way
@@ -1075,38 +1197,46 @@ var file_tocsin_ingestion_v1_debt_upload_service_proto_goTypes = []any{
 	(*CreateDebtUploadRequest)(nil),                // 4: tocsin.ingestion.v1.CreateDebtUploadRequest
 	(*PutDebtUploadRequest)(nil),                   // 5: tocsin.ingestion.v1.PutDebtUploadRequest
 	(*AppendDebtUploadRequest)(nil),                // 6: tocsin.ingestion.v1.AppendDebtUploadRequest
-	(*GetDebtUploadRequest)(nil),                   // 7: tocsin.ingestion.v1.GetDebtUploadRequest
-	(*DeleteDebtUploadRequest)(nil),                // 8: tocsin.ingestion.v1.DeleteDebtUploadRequest
-	(*PutDebtUploadRequest_Head)(nil),              // 9: tocsin.ingestion.v1.PutDebtUploadRequest.Head
-	(*AppendDebtUploadRequest_Head)(nil),           // 10: tocsin.ingestion.v1.AppendDebtUploadRequest.Head
-	(*timestamppb.Timestamp)(nil),                  // 11: google.protobuf.Timestamp
-	(*DebtFile)(nil),                               // 12: tocsin.ingestion.v1.DebtFile
-	(*emptypb.Empty)(nil),                          // 13: google.protobuf.Empty
+	(*TellBucketEventRequest)(nil),                 // 7: tocsin.ingestion.v1.TellBucketEventRequest
+	(*TellBucketEventResponse)(nil),                // 8: tocsin.ingestion.v1.TellBucketEventResponse
+	(*GetDebtUploadRequest)(nil),                   // 9: tocsin.ingestion.v1.GetDebtUploadRequest
+	(*DeleteDebtUploadRequest)(nil),                // 10: tocsin.ingestion.v1.DeleteDebtUploadRequest
+	nil,                                            // 11: tocsin.ingestion.v1.DebtUpload.HeadersEntry
+	(*PutDebtUploadRequest_Head)(nil),              // 12: tocsin.ingestion.v1.PutDebtUploadRequest.Head
+	(*AppendDebtUploadRequest_Head)(nil),           // 13: tocsin.ingestion.v1.AppendDebtUploadRequest.Head
+	(*timestamppb.Timestamp)(nil),                  // 14: google.protobuf.Timestamp
+	(*httpbody.HttpBody)(nil),                      // 15: google.api.HttpBody
+	(*DebtFile)(nil),                               // 16: tocsin.ingestion.v1.DebtFile
+	(*emptypb.Empty)(nil),                          // 17: google.protobuf.Empty
 }
 var file_tocsin_ingestion_v1_debt_upload_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.ingestion.v1.DebtUpload.state:type_name -> tocsin.ingestion.v1.DebtUpload.State
 	1,  // 1: tocsin.ingestion.v1.DebtUpload.way:type_name -> tocsin.ingestion.v1.DebtUpload.Way
-	11, // 2: tocsin.ingestion.v1.DebtUpload.create_time:type_name -> google.protobuf.Timestamp
-	11, // 3: tocsin.ingestion.v1.DebtUpload.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 4: tocsin.ingestion.v1.CreateDebtUploadRequest.way:type_name -> tocsin.ingestion.v1.DebtUpload.Way
-	9,  // 5: tocsin.ingestion.v1.PutDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.PutDebtUploadRequest.Head
-	10, // 6: tocsin.ingestion.v1.AppendDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.Head
-	2,  // 7: tocsin.ingestion.v1.AppendDebtUploadRequest.Head.checksum_algorithm:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithm
-	4,  // 8: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:input_type -> tocsin.ingestion.v1.CreateDebtUploadRequest
-	5,  // 9: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:input_type -> tocsin.ingestion.v1.PutDebtUploadRequest
-	6,  // 10: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:input_type -> tocsin.ingestion.v1.AppendDebtUploadRequest
-	7,  // 11: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:input_type -> tocsin.ingestion.v1.GetDebtUploadRequest
-	8,  // 12: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:input_type -> tocsin.ingestion.v1.DeleteDebtUploadRequest
-	3,  // 13: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
-	12, // 14: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:output_type -> tocsin.ingestion.v1.DebtFile
-	3,  // 15: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
-	3,  // 16: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
-	13, // 17: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:output_type -> google.protobuf.Empty
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	14, // 2: tocsin.ingestion.v1.DebtUpload.create_time:type_name -> google.protobuf.Timestamp
+	14, // 3: tocsin.ingestion.v1.DebtUpload.expire_time:type_name -> google.protobuf.Timestamp
+	11, // 4: tocsin.ingestion.v1.DebtUpload.headers:type_name -> tocsin.ingestion.v1.DebtUpload.HeadersEntry
+	1,  // 5: tocsin.ingestion.v1.CreateDebtUploadRequest.way:type_name -> tocsin.ingestion.v1.DebtUpload.Way
+	12, // 6: tocsin.ingestion.v1.PutDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.PutDebtUploadRequest.Head
+	13, // 7: tocsin.ingestion.v1.AppendDebtUploadRequest.head:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.Head
+	15, // 8: tocsin.ingestion.v1.TellBucketEventRequest.event:type_name -> google.api.HttpBody
+	2,  // 9: tocsin.ingestion.v1.AppendDebtUploadRequest.Head.checksum_algorithm:type_name -> tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithm
+	4,  // 10: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:input_type -> tocsin.ingestion.v1.CreateDebtUploadRequest
+	5,  // 11: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:input_type -> tocsin.ingestion.v1.PutDebtUploadRequest
+	6,  // 12: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:input_type -> tocsin.ingestion.v1.AppendDebtUploadRequest
+	7,  // 13: tocsin.ingestion.v1.DebtUploadService.TellBucketEvent:input_type -> tocsin.ingestion.v1.TellBucketEventRequest
+	9,  // 14: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:input_type -> tocsin.ingestion.v1.GetDebtUploadRequest
+	10, // 15: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:input_type -> tocsin.ingestion.v1.DeleteDebtUploadRequest
+	3,  // 16: tocsin.ingestion.v1.DebtUploadService.CreateDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	16, // 17: tocsin.ingestion.v1.DebtUploadService.PutDebtUpload:output_type -> tocsin.ingestion.v1.DebtFile
+	3,  // 18: tocsin.ingestion.v1.DebtUploadService.AppendDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	8,  // 19: tocsin.ingestion.v1.DebtUploadService.TellBucketEvent:output_type -> tocsin.ingestion.v1.TellBucketEventResponse
+	3,  // 20: tocsin.ingestion.v1.DebtUploadService.GetDebtUpload:output_type -> tocsin.ingestion.v1.DebtUpload
+	17, // 21: tocsin.ingestion.v1.DebtUploadService.DeleteDebtUpload:output_type -> google.protobuf.Empty
+	16, // [16:22] is the sub-list for method output_type
+	10, // [10:16] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_upload_service_proto_init() }
@@ -1124,15 +1254,15 @@ func file_tocsin_ingestion_v1_debt_upload_service_proto_init() {
 		(*AppendDebtUploadRequest_Head_)(nil),
 		(*AppendDebtUploadRequest_Chunk)(nil),
 	}
-	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[6].OneofWrappers = []any{}
-	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[7].OneofWrappers = []any{}
+	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[9].OneofWrappers = []any{}
+	file_tocsin_ingestion_v1_debt_upload_service_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

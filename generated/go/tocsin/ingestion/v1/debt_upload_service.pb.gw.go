@@ -103,6 +103,33 @@ func request_DebtUploadService_PutDebtUpload_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
+func request_DebtUploadService_TellBucketEvent_0(ctx context.Context, marshaler runtime.Marshaler, client DebtUploadServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq TellBucketEventRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Event); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.TellBucketEvent(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_DebtUploadService_TellBucketEvent_0(ctx context.Context, marshaler runtime.Marshaler, server DebtUploadServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq TellBucketEventRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Event); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	msg, err := server.TellBucketEvent(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_DebtUploadService_GetDebtUpload_0(ctx context.Context, marshaler runtime.Marshaler, client DebtUploadServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetDebtUploadRequest
@@ -213,6 +240,26 @@ func RegisterDebtUploadServiceHandlerServer(ctx context.Context, mux *runtime.Se
 		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
 		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 		return
+	})
+	mux.Handle(http.MethodPost, pattern_DebtUploadService_TellBucketEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/tocsin.ingestion.v1.DebtUploadService/TellBucketEvent", runtime.WithHTTPPathPattern("/v1/debtFiles:bucketEvent"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_DebtUploadService_TellBucketEvent_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DebtUploadService_TellBucketEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodGet, pattern_DebtUploadService_GetDebtUpload_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -328,6 +375,23 @@ func RegisterDebtUploadServiceHandlerClient(ctx context.Context, mux *runtime.Se
 		}
 		forward_DebtUploadService_PutDebtUpload_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DebtUploadService_TellBucketEvent_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/tocsin.ingestion.v1.DebtUploadService/TellBucketEvent", runtime.WithHTTPPathPattern("/v1/debtFiles:bucketEvent"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_DebtUploadService_TellBucketEvent_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DebtUploadService_TellBucketEvent_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_DebtUploadService_GetDebtUpload_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -368,6 +432,7 @@ func RegisterDebtUploadServiceHandlerClient(ctx context.Context, mux *runtime.Se
 var (
 	pattern_DebtUploadService_CreateDebtUpload_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "debtFiles"}, "createUpload"))
 	pattern_DebtUploadService_PutDebtUpload_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "debtFiles"}, "content"))
+	pattern_DebtUploadService_TellBucketEvent_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "debtFiles"}, "bucketEvent"))
 	pattern_DebtUploadService_GetDebtUpload_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "debtUploads", "id"}, ""))
 	pattern_DebtUploadService_DeleteDebtUpload_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "debtUploads", "id"}, ""))
 )
@@ -375,6 +440,7 @@ var (
 var (
 	forward_DebtUploadService_CreateDebtUpload_0 = runtime.ForwardResponseMessage
 	forward_DebtUploadService_PutDebtUpload_0    = runtime.ForwardResponseMessage
+	forward_DebtUploadService_TellBucketEvent_0  = runtime.ForwardResponseMessage
 	forward_DebtUploadService_GetDebtUpload_0    = runtime.ForwardResponseMessage
 	forward_DebtUploadService_DeleteDebtUpload_0 = runtime.ForwardResponseMessage
 )

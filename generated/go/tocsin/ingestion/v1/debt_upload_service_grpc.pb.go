@@ -23,6 +23,7 @@ const (
 	DebtUploadService_CreateDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/CreateDebtUpload"
 	DebtUploadService_PutDebtUpload_FullMethodName    = "/tocsin.ingestion.v1.DebtUploadService/PutDebtUpload"
 	DebtUploadService_AppendDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/AppendDebtUpload"
+	DebtUploadService_TellBucketEvent_FullMethodName  = "/tocsin.ingestion.v1.DebtUploadService/TellBucketEvent"
 	DebtUploadService_GetDebtUpload_FullMethodName    = "/tocsin.ingestion.v1.DebtUploadService/GetDebtUpload"
 	DebtUploadService_DeleteDebtUpload_FullMethodName = "/tocsin.ingestion.v1.DebtUploadService/DeleteDebtUpload"
 )
@@ -51,6 +52,10 @@ type DebtUploadServiceClient interface {
 	// were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
 	// more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
 	AppendDebtUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendDebtUploadRequest, DebtUpload], error)
+	// TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+	// and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+	// the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
+	TellBucketEvent(ctx context.Context, in *TellBucketEventRequest, opts ...grpc.CallOption) (*TellBucketEventResponse, error)
 	// GetDebtUpload returns an upload of the caller.
 	GetDebtUpload(ctx context.Context, in *GetDebtUploadRequest, opts ...grpc.CallOption) (*DebtUpload, error)
 	// DeleteDebtUpload gives up an upload of the caller whose content has not come yet; what came of it is removed. One that
@@ -102,6 +107,16 @@ func (c *debtUploadServiceClient) AppendDebtUpload(ctx context.Context, opts ...
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtUploadService_AppendDebtUploadClient = grpc.ClientStreamingClient[AppendDebtUploadRequest, DebtUpload]
 
+func (c *debtUploadServiceClient) TellBucketEvent(ctx context.Context, in *TellBucketEventRequest, opts ...grpc.CallOption) (*TellBucketEventResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TellBucketEventResponse)
+	err := c.cc.Invoke(ctx, DebtUploadService_TellBucketEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *debtUploadServiceClient) GetDebtUpload(ctx context.Context, in *GetDebtUploadRequest, opts ...grpc.CallOption) (*DebtUpload, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DebtUpload)
@@ -146,6 +161,10 @@ type DebtUploadServiceServer interface {
 	// were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
 	// more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
 	AppendDebtUpload(grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]) error
+	// TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+	// and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+	// the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
+	TellBucketEvent(context.Context, *TellBucketEventRequest) (*TellBucketEventResponse, error)
 	// GetDebtUpload returns an upload of the caller.
 	GetDebtUpload(context.Context, *GetDebtUploadRequest) (*DebtUpload, error)
 	// DeleteDebtUpload gives up an upload of the caller whose content has not come yet; what came of it is removed. One that
@@ -169,6 +188,9 @@ func (UnimplementedDebtUploadServiceServer) PutDebtUpload(grpc.ClientStreamingSe
 }
 func (UnimplementedDebtUploadServiceServer) AppendDebtUpload(grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]) error {
 	return status.Error(codes.Unimplemented, "method AppendDebtUpload not implemented")
+}
+func (UnimplementedDebtUploadServiceServer) TellBucketEvent(context.Context, *TellBucketEventRequest) (*TellBucketEventResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TellBucketEvent not implemented")
 }
 func (UnimplementedDebtUploadServiceServer) GetDebtUpload(context.Context, *GetDebtUploadRequest) (*DebtUpload, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDebtUpload not implemented")
@@ -229,6 +251,24 @@ func _DebtUploadService_AppendDebtUpload_Handler(srv interface{}, stream grpc.Se
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DebtUploadService_AppendDebtUploadServer = grpc.ClientStreamingServer[AppendDebtUploadRequest, DebtUpload]
 
+func _DebtUploadService_TellBucketEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TellBucketEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtUploadServiceServer).TellBucketEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtUploadService_TellBucketEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtUploadServiceServer).TellBucketEvent(ctx, req.(*TellBucketEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DebtUploadService_GetDebtUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDebtUploadRequest)
 	if err := dec(in); err != nil {
@@ -275,6 +315,10 @@ var DebtUploadService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateDebtUpload",
 			Handler:    _DebtUploadService_CreateDebtUpload_Handler,
+		},
+		{
+			MethodName: "TellBucketEvent",
+			Handler:    _DebtUploadService_TellBucketEvent_Handler,
 		},
 		{
 			MethodName: "GetDebtUpload",

@@ -131,6 +131,8 @@ const (
 	// ERROR_REASON_CHECKSUM_MISMATCH: the bytes that came are not those of the checksum that came with them; none of them are kept
 	// (INVALID_ARGUMENT; over REST 460). Metadata: expected, found.
 	ErrorReason_ERROR_REASON_CHECKSUM_MISMATCH ErrorReason = 65
+	// ERROR_REASON_UPLOAD_BUCKET_MISSING: the deployment has no bucket for debt files (FAILED_PRECONDITION).
+	ErrorReason_ERROR_REASON_UPLOAD_BUCKET_MISSING ErrorReason = 66
 )
 
 // Enum value maps for ErrorReason.
@@ -181,6 +183,7 @@ var (
 		63: "ERROR_REASON_UPLOAD_KEY_MISSING",
 		64: "ERROR_REASON_UPLOAD_OFFSET",
 		65: "ERROR_REASON_CHECKSUM_MISMATCH",
+		66: "ERROR_REASON_UPLOAD_BUCKET_MISSING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -228,6 +231,7 @@ var (
 		"ERROR_REASON_UPLOAD_KEY_MISSING":      63,
 		"ERROR_REASON_UPLOAD_OFFSET":           64,
 		"ERROR_REASON_CHECKSUM_MISMATCH":       65,
+		"ERROR_REASON_UPLOAD_BUCKET_MISSING":   66,
 	}
 )
 
@@ -262,7 +266,7 @@ var File_tocsin_ingestion_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\x95\f\n" +
+	"&tocsin/ingestion/v1/error_reason.proto\x12\x13tocsin.ingestion.v1*\xbd\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_SENSOR_TYPE_UNKNOWN\x10\x01\x12\x1d\n" +
@@ -309,7 +313,8 @@ const file_tocsin_ingestion_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_UPLOAD_MISMATCH\x10>\x12#\n" +
 	"\x1fERROR_REASON_UPLOAD_KEY_MISSING\x10?\x12\x1e\n" +
 	"\x1aERROR_REASON_UPLOAD_OFFSET\x10@\x12\"\n" +
-	"\x1eERROR_REASON_CHECKSUM_MISMATCH\x10AB\xc5\x01\n" +
+	"\x1eERROR_REASON_CHECKSUM_MISMATCH\x10A\x12&\n" +
+	"\"ERROR_REASON_UPLOAD_BUCKET_MISSING\x10BB\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10ErrorReasonProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (

@@ -25,19 +25,22 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8f\x04\n\nDebtUpload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.ingestion.v1.DebtUpload.State\x12\x30\n\x03way\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.Way\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x10\n\x08\x66ilename\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctus_metadata\x18\r \x01(\t\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\t\n\x05WHOLE\x10\x02\x12\t\n\x05\x45NDED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"9\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n\nSIGNED_URL\x10\x01\x12\r\n\tRESUMABLE\x10\x02\"\xa9\x05\n\x17\x43reateDebtUploadRequest\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\x04size\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02 \x00\x12+\n\x06sha256\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^([0-9a-fA-F]{64})?$\x12M\n\x0c\x63ontent_type\x18\x04 \x01(\tB7\xbaH4r220^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$\x12\x1f\n\x0e\x65xpire_seconds\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12:\n\x03way\x18\x06 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.WayB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\"\n\x0creject_limit\x18\x08 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x34\n\x0ereject_percent\x18\t \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1d\n\x07profile\x18\n \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$\x12\"\n\x0ctus_metadata\x18\x0f \x01(\tB\x0c\xbaH\tr\x07\x18\x80 \x98\xb5\x18\x01\x12\x19\n\x06issuer\x18\x10 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x42\x0f\n\r_reject_limitB\x11\n\x0f_reject_percent\"\xed\x01\n\x14PutDebtUploadRequest\x12>\n\x04head\x18\x01 \x01(\x0b\x32..tocsin.ingestion.v1.PutDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1aj\n\x04Head\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x90\x03\x12\x1e\n\x0c\x63ontent_type\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x1a\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_sizeB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xc2\x03\n\x17\x41ppendDebtUploadRequest\x12\x41\n\x04head\x18\x01 \x01(\x0b\x32\x31.tocsin.ingestion.v1.AppendDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\xe0\x01\n\x04Head\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x64\n\x12\x63hecksum_algorithm\x18\x03 \x01(\x0e\x32>.tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithmB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08\x63hecksum\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@\x12\x1a\n\x04size\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_size\"V\n\x11\x43hecksumAlgorithm\x12\"\n\x1e\x43HECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\x08\n\x04SHA1\x10\x01\x12\n\n\x06SHA256\x10\x02\x12\x07\n\x03MD5\x10\x03\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"1\n\x14GetDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"4\n\x17\x44\x65leteDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xc7\x05\n\x11\x44\x65\x62tUploadService\x12\x99\x01\n\x10\x43reateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/debtFiles:createUpload:\x01*\x12\x83\x01\n\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x15/v1/debtFiles:content:\x01*(\x01\x12v\n\x10\x41ppendDebtUpload\x12,.tocsin.ingestion.v1.AppendDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"\x11\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write(\x01\x12\x8d\x01\n\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x12\x87\x01\n\x10\x44\x65leteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16*\x14/v1/debtUploads/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tocsin/ingestion/v1/debt_upload_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x8a\x05\n\nDebtUpload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tocsin.ingestion.v1.DebtUpload.State\x12\x30\n\x03way\x18\x03 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.Way\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x0c\n\x04size\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x10\n\x08\x66ilename\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ctus_metadata\x18\r \x01(\t\x12=\n\x07headers\x18\x0e \x03(\x0b\x32,.tocsin.ingestion.v1.DebtUpload.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\t\n\x05WHOLE\x10\x02\x12\t\n\x05\x45NDED\x10\x03\x12\x0b\n\x07\x45XPIRED\x10\x04\x12\r\n\tCANCELLED\x10\x05\x12\n\n\x06\x46\x41ILED\x10\x06\"E\n\x03Way\x12\x13\n\x0fWAY_UNSPECIFIED\x10\x00\x12\x0e\n\nSIGNED_URL\x10\x01\x12\r\n\tRESUMABLE\x10\x02\x12\n\n\x06\x42UCKET\x10\x03\"\xa9\x05\n\x17\x43reateDebtUploadRequest\x12\x1a\n\x08\x66ilename\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\x04size\x18\x02 \x01(\x03\x42\x0b\xe2\x41\x01\x02\xbaH\x04\"\x02 \x00\x12+\n\x06sha256\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^([0-9a-fA-F]{64})?$\x12M\n\x0c\x63ontent_type\x18\x04 \x01(\tB7\xbaH4r220^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$\x12\x1f\n\x0e\x65xpire_seconds\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12:\n\x03way\x18\x06 \x01(\x0e\x32#.tocsin.ingestion.v1.DebtUpload.WayB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\"\n\x0creject_limit\x18\x08 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x34\n\x0ereject_percent\x18\t \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1d\n\x07profile\x18\n \x01(\tB\x0c\xbaH\tr\x04\x88\xb5\x18\x01\xd8\x01\x01\x12\x18\n\x07\x63harset\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x17\n\x06locale\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x19\n\x08\x63urrency\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18\x03\x12\x43\n\x08language\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$\x12\"\n\x0ctus_metadata\x18\x0f \x01(\tB\x0c\xbaH\tr\x07\x18\x80 \x98\xb5\x18\x01\x12\x19\n\x06issuer\x18\x10 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x42\x0f\n\r_reject_limitB\x11\n\x0f_reject_percent\"\xed\x01\n\x14PutDebtUploadRequest\x12>\n\x04head\x18\x01 \x01(\x0b\x32..tocsin.ingestion.v1.PutDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1aj\n\x04Head\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\x90\x03\x12\x1e\n\x0c\x63ontent_type\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x1a\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_sizeB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xc2\x03\n\x17\x41ppendDebtUploadRequest\x12\x41\n\x04head\x18\x01 \x01(\x0b\x32\x31.tocsin.ingestion.v1.AppendDebtUploadRequest.HeadH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x1a\xe0\x01\n\x04Head\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x64\n\x12\x63hecksum_algorithm\x18\x03 \x01(\x0e\x32>.tocsin.ingestion.v1.AppendDebtUploadRequest.ChecksumAlgorithmB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08\x63hecksum\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@\x12\x1a\n\x04size\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x42\x07\n\x05_size\"V\n\x11\x43hecksumAlgorithm\x12\"\n\x1e\x43HECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\x08\n\x04SHA1\x10\x01\x12\n\n\x06SHA256\x10\x02\x12\x07\n\x03MD5\x10\x03\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"I\n\x16TellBucketEventRequest\x12/\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\"(\n\x17TellBucketEventResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x05\"1\n\x14GetDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"4\n\x17\x44\x65leteDebtUploadRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x32\xf1\x06\n\x11\x44\x65\x62tUploadService\x12\x99\x01\n\x10\x43reateDebtUpload\x12,.tocsin.ingestion.v1.CreateDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"6\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/debtFiles:createUpload:\x01*\x12\x83\x01\n\rPutDebtUpload\x12).tocsin.ingestion.v1.PutDebtUploadRequest\x1a\x1d.tocsin.ingestion.v1.DebtFile\"&\x8a\xb5\x18\x02\x10\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x15/v1/debtFiles:content:\x01*(\x01\x12v\n\x10\x41ppendDebtUpload\x12,.tocsin.ingestion.v1.AppendDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"\x11\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write(\x01\x12\xa7\x01\n\x0fTellBucketEvent\x12+.tocsin.ingestion.v1.TellBucketEventRequest\x1a,.tocsin.ingestion.v1.TellBucketEventResponse\"9\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\"\"\x19/v1/debtFiles:bucketEvent:\x05\x65vent\x12\x8d\x01\n\rGetDebtUpload\x12).tocsin.ingestion.v1.GetDebtUploadRequest\x1a\x1f.tocsin.ingestion.v1.DebtUpload\"0\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/debtUploads/{id}\x12\x87\x01\n\x10\x44\x65leteDebtUpload\x12,.tocsin.ingestion.v1.DeleteDebtUploadRequest\x1a\x16.google.protobuf.Empty\"-\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x16*\x14/v1/debtUploads/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.ingestion.v1.debt_upload_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DEBTUPLOAD_HEADERSENTRY']._loaded_options = None
+  _globals['_DEBTUPLOAD_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['filename']._loaded_options = None
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['filename']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_CREATEDEBTUPLOADREQUEST'].fields_by_name['size']._loaded_options = None
@@ -92,6 +95,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDDEBTUPLOADREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
   _globals['_APPENDDEBTUPLOADREQUEST'].fields_by_name['chunk']._loaded_options = None
   _globals['_APPENDDEBTUPLOADREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\200\200@'
+  _globals['_TELLBUCKETEVENTREQUEST'].fields_by_name['event']._loaded_options = None
+  _globals['_TELLBUCKETEVENTREQUEST'].fields_by_name['event']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_GETDEBTUPLOADREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTUPLOADREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_DELETEDEBTUPLOADREQUEST'].fields_by_name['id']._loaded_options = None
@@ -102,32 +107,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['PutDebtUpload']._serialized_options = b'\212\265\030\002\020\001\202\323\344\223\002\032\032\025/v1/debtFiles:content:\001*'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['AppendDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['AppendDebtUpload']._serialized_options = b'\212\265\030\r\n\013debts:write'
+  _globals['_DEBTUPLOADSERVICE'].methods_by_name['TellBucketEvent']._loaded_options = None
+  _globals['_DEBTUPLOADSERVICE'].methods_by_name['TellBucketEvent']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\"\"\031/v1/debtFiles:bucketEvent:\005event'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['GetDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['GetDebtUpload']._serialized_options = b'\220\002\001\212\265\030\r\n\013debts:write\202\323\344\223\002\026\022\024/v1/debtUploads/{id}'
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['DeleteDebtUpload']._loaded_options = None
   _globals['_DEBTUPLOADSERVICE'].methods_by_name['DeleteDebtUpload']._serialized_options = b'\212\265\030\r\n\013debts:write\202\323\344\223\002\026*\024/v1/debtUploads/{id}'
-  _globals['_DEBTUPLOAD']._serialized_start=295
-  _globals['_DEBTUPLOAD']._serialized_end=822
-  _globals['_DEBTUPLOAD_STATE']._serialized_start=661
-  _globals['_DEBTUPLOAD_STATE']._serialized_end=763
-  _globals['_DEBTUPLOAD_WAY']._serialized_start=765
-  _globals['_DEBTUPLOAD_WAY']._serialized_end=822
-  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_start=825
-  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_end=1506
-  _globals['_PUTDEBTUPLOADREQUEST']._serialized_start=1509
-  _globals['_PUTDEBTUPLOADREQUEST']._serialized_end=1746
-  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_start=1625
-  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_end=1731
-  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_start=1749
-  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_end=2199
-  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_start=1872
-  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_end=2096
-  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_start=2098
-  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_end=2184
-  _globals['_GETDEBTUPLOADREQUEST']._serialized_start=2201
-  _globals['_GETDEBTUPLOADREQUEST']._serialized_end=2250
-  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_start=2252
-  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_end=2304
-  _globals['_DEBTUPLOADSERVICE']._serialized_start=2307
-  _globals['_DEBTUPLOADSERVICE']._serialized_end=3018
+  _globals['_DEBTUPLOAD']._serialized_start=322
+  _globals['_DEBTUPLOAD']._serialized_end=972
+  _globals['_DEBTUPLOAD_HEADERSENTRY']._serialized_start=751
+  _globals['_DEBTUPLOAD_HEADERSENTRY']._serialized_end=797
+  _globals['_DEBTUPLOAD_STATE']._serialized_start=799
+  _globals['_DEBTUPLOAD_STATE']._serialized_end=901
+  _globals['_DEBTUPLOAD_WAY']._serialized_start=903
+  _globals['_DEBTUPLOAD_WAY']._serialized_end=972
+  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_start=975
+  _globals['_CREATEDEBTUPLOADREQUEST']._serialized_end=1656
+  _globals['_PUTDEBTUPLOADREQUEST']._serialized_start=1659
+  _globals['_PUTDEBTUPLOADREQUEST']._serialized_end=1896
+  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_start=1775
+  _globals['_PUTDEBTUPLOADREQUEST_HEAD']._serialized_end=1881
+  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_start=1899
+  _globals['_APPENDDEBTUPLOADREQUEST']._serialized_end=2349
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_start=2022
+  _globals['_APPENDDEBTUPLOADREQUEST_HEAD']._serialized_end=2246
+  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_start=2248
+  _globals['_APPENDDEBTUPLOADREQUEST_CHECKSUMALGORITHM']._serialized_end=2334
+  _globals['_TELLBUCKETEVENTREQUEST']._serialized_start=2351
+  _globals['_TELLBUCKETEVENTREQUEST']._serialized_end=2424
+  _globals['_TELLBUCKETEVENTRESPONSE']._serialized_start=2426
+  _globals['_TELLBUCKETEVENTRESPONSE']._serialized_end=2466
+  _globals['_GETDEBTUPLOADREQUEST']._serialized_start=2468
+  _globals['_GETDEBTUPLOADREQUEST']._serialized_end=2517
+  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_start=2519
+  _globals['_DELETEDEBTUPLOADREQUEST']._serialized_end=2571
+  _globals['_DEBTUPLOADSERVICE']._serialized_start=2574
+  _globals['_DEBTUPLOADSERVICE']._serialized_end=3455
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tocsin.ingestion.v1 import debt_file_pb2 as _debt_file_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -16,7 +18,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtUpload(_message.Message):
-    __slots__ = ("id", "state", "way", "url", "content_type", "size", "sha256", "received", "filename", "error", "create_time", "expire_time", "tus_metadata")
+    __slots__ = ("id", "state", "way", "url", "content_type", "size", "sha256", "received", "filename", "error", "create_time", "expire_time", "tus_metadata", "headers")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DebtUpload.State]
@@ -38,9 +40,18 @@ class DebtUpload(_message.Message):
         WAY_UNSPECIFIED: _ClassVar[DebtUpload.Way]
         SIGNED_URL: _ClassVar[DebtUpload.Way]
         RESUMABLE: _ClassVar[DebtUpload.Way]
+        BUCKET: _ClassVar[DebtUpload.Way]
     WAY_UNSPECIFIED: DebtUpload.Way
     SIGNED_URL: DebtUpload.Way
     RESUMABLE: DebtUpload.Way
+    BUCKET: DebtUpload.Way
+    class HeadersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     WAY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +65,7 @@ class DebtUpload(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     TUS_METADATA_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: DebtUpload.State
     way: DebtUpload.Way
@@ -67,7 +79,8 @@ class DebtUpload(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     tus_metadata: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[DebtUpload.State, str]] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., url: _Optional[str] = ..., content_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., received: _Optional[int] = ..., filename: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tus_metadata: _Optional[str] = ...) -> None: ...
+    headers: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[DebtUpload.State, str]] = ..., way: _Optional[_Union[DebtUpload.Way, str]] = ..., url: _Optional[str] = ..., content_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., received: _Optional[int] = ..., filename: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tus_metadata: _Optional[str] = ..., headers: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CreateDebtUploadRequest(_message.Message):
     __slots__ = ("filename", "size", "sha256", "content_type", "expire_seconds", "way", "dry_run", "reject_limit", "reject_percent", "profile", "charset", "locale", "currency", "language", "tus_metadata", "issuer")
@@ -152,6 +165,18 @@ class AppendDebtUploadRequest(_message.Message):
     head: AppendDebtUploadRequest.Head
     chunk: bytes
     def __init__(self, head: _Optional[_Union[AppendDebtUploadRequest.Head, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class TellBucketEventRequest(_message.Message):
+    __slots__ = ("event",)
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    event: _httpbody_pb2.HttpBody
+    def __init__(self, event: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class TellBucketEventResponse(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: int
+    def __init__(self, found: _Optional[int] = ...) -> None: ...
 
 class GetDebtUploadRequest(_message.Message):
     __slots__ = ("id",)

@@ -54,6 +54,11 @@ class DebtUploadServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.FromString,
                 _registered_method=True)
+        self.TellBucketEvent = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtUploadService/TellBucketEvent',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventResponse.FromString,
+                _registered_method=True)
         self.GetDebtUpload = channel.unary_unary(
                 '/tocsin.ingestion.v1.DebtUploadService/GetDebtUpload',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.GetDebtUploadRequest.SerializeToString,
@@ -103,6 +108,15 @@ class DebtUploadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TellBucketEvent(self, request, context):
+        """TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+        and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+        the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetDebtUpload(self, request, context):
         """GetDebtUpload returns an upload of the caller.
         """
@@ -135,6 +149,11 @@ def add_DebtUploadServiceServicer_to_server(servicer, server):
                     servicer.AppendDebtUpload,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.SerializeToString,
+            ),
+            'TellBucketEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.TellBucketEvent,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventResponse.SerializeToString,
             ),
             'GetDebtUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDebtUpload,
@@ -231,6 +250,33 @@ class DebtUploadService:
             '/tocsin.ingestion.v1.DebtUploadService/AppendDebtUpload',
             tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.AppendDebtUploadRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.DebtUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TellBucketEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtUploadService/TellBucketEvent',
+            tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__upload__service__pb2.TellBucketEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

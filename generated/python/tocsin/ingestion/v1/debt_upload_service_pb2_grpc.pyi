@@ -57,6 +57,11 @@ class DebtUploadServiceStub:
     were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
     more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
     """
+    TellBucketEvent: _grpc.UnaryUnaryMultiCallable[_debt_upload_service_pb2.TellBucketEventRequest, _debt_upload_service_pb2.TellBucketEventResponse]
+    """TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+    and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+    the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
+    """
     GetDebtUpload: _grpc.UnaryUnaryMultiCallable[_debt_upload_service_pb2.GetDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]
     """GetDebtUpload returns an upload of the caller."""
     DeleteDebtUpload: _grpc.UnaryUnaryMultiCallable[_debt_upload_service_pb2.DeleteDebtUploadRequest, _empty_pb2.Empty]
@@ -90,6 +95,11 @@ class DebtUploadServiceAsyncStub(DebtUploadServiceStub):
     ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
     were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
     more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+    """
+    TellBucketEvent: _aio.UnaryUnaryMultiCallable[_debt_upload_service_pb2.TellBucketEventRequest, _debt_upload_service_pb2.TellBucketEventResponse]  # type: ignore[assignment]
+    """TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+    and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+    the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
     """
     GetDebtUpload: _aio.UnaryUnaryMultiCallable[_debt_upload_service_pb2.GetDebtUploadRequest, _debt_upload_service_pb2.DebtUpload]  # type: ignore[assignment]
     """GetDebtUpload returns an upload of the caller."""
@@ -139,6 +149,17 @@ class DebtUploadServiceServicer(metaclass=_abc_1.ABCMeta):
         ABORTED (UPLOAD_OFFSET) at another offset; INVALID_ARGUMENT (UPLOAD_MISMATCH, CHECKSUM_MISMATCH) when there are more bytes than
         were announced, or others than the checksum says; FAILED_PRECONDITION (UPLOAD_EXPIRED, UPLOAD_ENDED) when nothing is taken any
         more; ABORTED (TOO_SLOW) when nothing came for TOCSIN_INGESTION_DEBT_IDLE.
+        """
+
+    @_abc_1.abstractmethod
+    def TellBucketEvent(
+        self,
+        request: _debt_upload_service_pb2.TellBucketEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_upload_service_pb2.TellBucketEventResponse, _abc.Awaitable[_debt_upload_service_pb2.TellBucketEventResponse]]:
+        """TellBucketEvent hears of new objects in the bucket: the body is an event as S3 and MinIO send it to a webhook. It is a hint
+        and nothing more: the objects are looked for at once, which happens without it as well, only later. Keys outside of
+        the prefix are passed over. FAILED_PRECONDITION (UPLOAD_BUCKET_MISSING) where there is no bucket.
         """
 
     @_abc_1.abstractmethod
