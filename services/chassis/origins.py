@@ -46,7 +46,10 @@ class Origin:
                 host = str(ipaddress.ip_address(host))
             except ValueError:
                 raise ValueError("has an address in a form that is not accepted") from None
-        port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
+        try:
+            port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
+        except ValueError:
+            port = 0
         if not port:
             raise ValueError("has no valid port")
         return cls(parts.scheme, host, port)

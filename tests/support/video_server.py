@@ -126,6 +126,27 @@ async def dropped(request: web.Request, data: bytes) -> web.StreamResponse:
     return response
 
 
+def cut(after: int, *, reset: bool = False) -> Misbehave:
+    """Promises what was asked for, and sends less."""
+
+    async def behave(request: web.Request, data: bytes) -> web.StreamResponse:
+        asked = request.http_range
+        start, stop = asked.start or 0, asked.stop or len(data)
+        response = web.StreamResponse(status=206, headers={"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})
+        response.content_length = stop - start
+        await response.prepare(request)
+        await response.write(data[start : start + after])
+        transport = request.transport
+        assert transport is not None
+        if reset:
+            transport.abort()
+        else:
+            transport.close()
+        return response
+
+    return behave
+
+
 async def silent(_request: web.Request, _data: bytes) -> web.StreamResponse:
     """Never answers."""
     await asyncio.Event().wait()

@@ -1,6 +1,6 @@
 """Where a video is fetched from, and where it must not be fetched from."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from services.chassis.origins import Origin, Targets
 from services.media_probe.domain.failure import Failure, ProbeFailed
@@ -24,15 +24,14 @@ class TargetRule:
         """The URL of a video. Raises ProbeFailed(BLOCKED_TARGET)."""
         if not video or len(video) > MAX_URL or not video.isascii() or not video.isprintable() or " " in video:
             raise _blocked("the video is no path and no URL")
-        if "://" in video:
+        path, _, query = video.partition("#")[0].partition("?")
+        if "://" in path:
             return self.check(video)
         if not self._base:
             raise _blocked("no video server is configured (TOCSIN_MEDIA_PROBE_VIDEO_SERVER)")
-        path, _, query = video.partition("?")
         _check_path(path)
         # What follows the server's own path cannot change the origin, so that need not be looked at again.
-        url = f"{self._base}/{path.lstrip('/')}" + (f"?{query}" if query else "")
-        return url.partition("#")[0]
+        return f"{self._base}/{path.lstrip('/')}" + (f"?{query}" if query else "")
 
     def check(self, url: str) -> str:
         """Returns `url` without its fragment if its origin is allowed; raises ProbeFailed(BLOCKED_TARGET)."""
@@ -46,27 +45,24 @@ class TargetRule:
         return url.partition("#")[0]
 
     def redirect(self, source: str, location: str) -> str:
-        """The URL that a redirect from `source` leads to. Raises ProbeFailed unless it stays on the same origin."""
+        """The URL that a redirect from `source` leads to (RFC 3986, 5.2). Raises ProbeFailed(BLOCKED_TARGET) for an
+        origin that is not allowed."""
         if not location.isascii() or not location.isprintable() or len(location) > MAX_URL:
             raise _blocked("the server redirects to what is no URL")
-        origin = Origin.of(source)
-        if location.startswith("/") and not location.startswith("//"):
-            parts = urlsplit(source)
-            url = f"{parts.scheme}://{parts.netloc}{location}"
-        elif "://" in location.partition("?")[0] or location.startswith("//"):
-            url = f"{origin.scheme}:{location}" if location.startswith("//") else location
-        else:
-            url = f"{source.partition('?')[0].rpartition('/')[0]}/{location}"
-        url = self.check(url)
-        if Origin.of(url) != origin:
-            raise _blocked("the server redirects to another origin")
-        return url
+        try:
+            return self.check(urljoin(source, location))
+        except ValueError:
+            raise _blocked("the server redirects to what is no URL") from None
+        except ProbeFailed as error:
+            raise _blocked(f"the server redirects: {error.message}") from None
 
 
 def _check_path(path: str) -> None:
     # Twice: a server behind a proxy may decode once more than the proxy does.
     decoded = unquote(unquote(path))
-    if ".." in decoded.replace("\\", "/").split("/") or "\\" in decoded or not decoded.isprintable():
+    if not decoded.isprintable():
+        raise _blocked("the path holds characters that cannot be printed")
+    if ".." in decoded.replace("\\", "/").split("/") or "\\" in decoded:
         raise _blocked("the path climbs out of the video server's folder")
 
 

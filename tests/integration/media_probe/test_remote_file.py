@@ -164,6 +164,19 @@ async def test_bad_answers_are_typed(
     assert (error.failure, error.transient) == (failure, transient), error
 
 
+@pytest.mark.parametrize(("after", "reset"), [(3000, False), (0, False), (500, True)])
+async def test_a_cut_answer_is_called_one(open_rig: OpenRig, after: int, reset: bool) -> None:
+    async with (
+        vs.video_server({"f": FILE}, {"/f": vs.cut(after, reset=reset)}) as server,
+        open_rig(server) as rig,
+        rig.source.open(f"{server.url}/f") as file,
+    ):
+        with pytest.raises(ProbeFailed) as caught:
+            await file.read(0, 16_384)
+    assert (caught.value.failure, caught.value.transient) == (Failure.UNREACHABLE, True)
+    assert caught.value.message == "the video server cut its answer short"
+
+
 async def test_a_redirect_on_the_same_origin_is_followed_once(open_rig: OpenRig) -> None:
     async with (
         vs.video_server({"real": FILE}, {"/f": vs.moved("/real", 307)}) as server,

@@ -16,6 +16,8 @@ RULE = TargetRule("http://videos.example:8000/base/", ALLOWED)
         ("/a.mp4", "http://videos.example:8000/base/a.mp4"),
         ("a/b.mp4?x=1&y=..", "http://videos.example:8000/base/a/b.mp4?x=1&y=.."),
         ("//other.example/a.mp4", "http://videos.example:8000/base/other.example/a.mp4"),
+        ("/a.avi?u=http://evil.example/", "http://videos.example:8000/base/a.avi?u=http://evil.example/"),
+        ("/a.avi#http://evil.example/", "http://videos.example:8000/base/a.avi"),
         ("/a..b/...mp4", "http://videos.example:8000/base/a..b/...mp4"),
         ("https://cdn.example/x%20y.mkv", "https://cdn.example/x%20y.mkv"),
         ("https://cdn.example:443/x#t=1", "https://cdn.example:443/x"),
@@ -51,6 +53,7 @@ def test_what_is_allowed(video: str, url: str) -> None:
         "http://169.254.169.254/latest/meta-data",
         "http://10.2.0.1/x",
         "http://167838211/x",
+        "http://127.0.0.1:99999/x",
     ],
 )
 def test_what_is_blocked(video: str) -> None:
@@ -67,20 +70,24 @@ def test_what_is_blocked(video: str) -> None:
         ("b.mp4", "http://videos.example:8000/base/b.mp4"),
         ("http://videos.example:8000/c", "http://videos.example:8000/c"),
         ("//videos.example:8000/c", "http://videos.example:8000/c"),
+        ("../../x", "http://videos.example:8000/x"),
+        ("../ok/x.mp4?a=b", "http://videos.example:8000/ok/x.mp4?a=b"),
+        ("/a/../b", "http://videos.example:8000/b"),
+        ("https://cdn.example/a.mp4", "https://cdn.example/a.mp4"),
     ],
 )
-def test_redirects_on_the_same_origin(location: str, url: str) -> None:
+def test_redirects_to_allowed_origins(location: str, url: str) -> None:
     assert RULE.redirect("http://videos.example:8000/base/a.mp4?x=/y", location) == url
 
 
 @pytest.mark.parametrize(
     "location",
     [
-        "https://cdn.example/a.mp4",
+        "https://other.example/a.mp4",
         "http://localhost/",
+        "http://[/x",
         "//evil.example/",
-        "../../x",
-        "/a/../b",
+        "/%2e%2e/b",
         "file:///etc/passwd",
         "",
     ],
@@ -95,6 +102,20 @@ def test_redirects_elsewhere_are_blocked(location: str) -> None:
     with pytest.raises(ProbeFailed) as caught:
         RULE.redirect("http://videos.example:8000/base/a.mp4", location)
     assert caught.value.failure is Failure.BLOCKED_TARGET
+
+
+@pytest.mark.parametrize(
+    ("video", "message"),
+    [
+        ("/a%0d%0aX:1", "the path holds characters that cannot be printed"),
+        ("/a/%2e%2e/b", "the path climbs out of the video server's folder"),
+        ("http://127.0.0.1:99999/x", "the URL has no valid port"),
+    ],
+)
+def test_refusals_say_what_is_wrong(video: str, message: str) -> None:
+    with pytest.raises(ProbeFailed) as caught:
+        RULE.resolve(video)
+    assert caught.value.message == message
 
 
 def test_without_a_server_only_whole_urls_lead_somewhere() -> None:

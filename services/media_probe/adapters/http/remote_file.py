@@ -20,6 +20,7 @@ from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.video import Effort
 
 MAX_REDIRECTS = 3
+_CUT = (aiohttp.ClientConnectionError, ConnectionError)
 _PIECE = 64 * 1024
 
 
@@ -136,7 +137,7 @@ class RemoteFile:
     async def _read_part(self, answer: aiohttp.ClientResponse, part: Part, start: int, end: int) -> None:
         at = part.start
         stop = end if part.end is None else min(end, part.end)
-        with _translated():
+        with _translated(answered=True):
             async for piece in answer.content.iter_any():
                 self._count(len(piece))
                 self._spans.add(at, piece[: stop - at] if at + len(piece) > stop else piece)
@@ -152,7 +153,7 @@ class RemoteFile:
     async def _read_stream(self, end: int) -> None:
         assert self._stream is not None  # the caller looked
         stream = self._stream
-        with _translated():
+        with _translated(answered=True):
             while (arrived := await stream.next()) is not None:
                 raw, data = arrived
                 self._count(max(raw, len(data)))
@@ -202,7 +203,11 @@ class _WholeFile:
 
 
 class _translated:  # noqa: N801 - reads as a verb where it is used
-    """Turns what the HTTP client raises into ProbeFailed. A class, for a generator would cost more on this path."""
+    """Turns what the HTTP client raises into ProbeFailed. A class, for a generator would cost more on this path.
+    `answered`: an answer had begun."""
+
+    def __init__(self, *, answered: bool = False) -> None:
+        self._answered = answered
 
     def __enter__(self) -> None:
         return None
@@ -221,10 +226,18 @@ class _translated:  # noqa: N801 - reads as a verb where it is used
             raise ProbeFailed(Failure.BLOCKED_TARGET, "the video is no valid URL") from error
         if isinstance(error, aiohttp.ClientResponseError):
             raise ProbeFailed(Failure.UNREACHABLE, "the video server does not speak HTTP") from error
-        if isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, TimeoutError):
+        if isinstance(error, aiohttp.ClientPayloadError) or (self._answered and isinstance(error, _CUT)):
+            raise ProbeFailed(Failure.UNREACHABLE, "the video server cut its answer short", transient=True) from error
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
             raise ProbeFailed(
-                Failure.UNREACHABLE, f"no connection to the video server ({type(error).__name__})", transient=True
+                Failure.UNREACHABLE, "the video server's certificate is not good", transient=True
             ) from error
+        if isinstance(error, aiohttp.ServerDisconnectedError):
+            raise ProbeFailed(
+                Failure.UNREACHABLE, "the video server ended the connection without an answer", transient=True
+            ) from error
+        if isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, TimeoutError):
+            raise ProbeFailed(Failure.UNREACHABLE, "no connection to the video server", transient=True) from error
         if isinstance(error, zlib.error):
             raise ProbeFailed(Failure.UNREACHABLE, "the video server's compressed answer is damaged") from error
 
