@@ -27,4 +27,6 @@ def signs_of(locale: str) -> Signs:
     elif group in _APOSTROPHES:
         group = _APOSTROPHES
     pattern = str(found.date_formats["short"].pattern)
-    return Signs(symbols["decimal"], group, _ORDERS[next(sign for sign in pattern if sign in _ORDERS)])
+    order = _ORDERS[next(sign for sign in pattern if sign in _ORDERS)]
+    _, group_size = found.decimal_formats[None].grouping
+    return Signs(symbols["decimal"], group, order, group_size)

@@ -151,6 +151,7 @@ def test_utf_16_is_named_and_taken_when_it_is_said(charset: str, offset: str) ->
         ("en-US", Signs(".", ",", DateOrder.MONTH_FIRST)),
         ("ja-JP", Signs(".", ",", DateOrder.YEAR_FIRST)),
         ("de-CH", Signs(".", "'\N{RIGHT SINGLE QUOTATION MARK}", DateOrder.DAY_FIRST)),
+        ("en-IN", Signs(".", ",", DateOrder.DAY_FIRST, group_size=2)),
     ],
 )
 def test_a_locale_says_how_amounts_and_dates_are_written(locale: str, signs: Signs) -> None:
@@ -177,6 +178,30 @@ def test_a_file_is_read_as_its_locale_writes(locale: str, amount: str, due: str)
     block = parsed(content([row("d1", amount=amount, due_date=due)]), dialect.conventions)
     assert block.rejects == []
     assert block.rows.content(0)[3:5] == (b"1234.50", b"2026-12-31")
+
+
+@pytest.mark.parametrize(
+    ("amount", "read"),
+    [
+        ("12,34,567.50", b"1234567.50"),
+        ("1,23,45,678", b"12345678.00"),
+        ("1,234,567.50", b"1234567.50"),
+        ("99,999", b"99999.00"),
+        ("1,2,345", None),
+        ("123,45,678", None),
+        ("12,34,56.50", None),
+        ("1,23", None),
+    ],
+)
+def test_lakhs_and_crores_are_read_where_they_are_written(amount: str, read: bytes | None) -> None:
+    signs = signs_of("en-IN")
+    dialect = dialect_of(Declared(locale="en-IN"), signs, currency="INR", due_from=date.min, due_to=date.max)
+    block = parsed(content([row("d1", amount=amount, due_date="31/12/2026")]), dialect.conventions)
+    if read is None:
+        assert [reject.broken[0].reason for reject in block.rejects] == ["DEBT_AMOUNT_INVALID"]
+    else:
+        assert block.rejects == []
+        assert block.rows.content(0)[3] == read
 
 
 def test_what_is_declared_must_exist() -> None:

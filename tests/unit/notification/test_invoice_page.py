@@ -13,7 +13,7 @@ from PIL import Image
 
 from services.chassis.settings import Refused
 from services.notification.adapters.rendering.invoice_page import DoesNotFit, InvoiceDrawer, bars
-from services.notification.adapters.rendering.typesetting import NoLetter
+from services.notification.adapters.rendering.typesetting import NoLetter, TooManyMarks
 from services.notification.domain.issuer import Issuer, load_issuers
 from services.notification.settings import NotificationSettings
 from tests.support.invoices import IDS, debt, text_of
@@ -101,11 +101,39 @@ def test_scripts_that_join_or_read_from_the_right_are_shaped(name: str, joins: b
 
 
 @pytest.mark.parametrize(
-    ("name", "letter"), [("😀 Ann", "U\\+1F600 GRINNING FACE"), ("Ann \U00012000", "U\\+12000 CUNEIFORM SIGN A")]
+    ("name", "letter"),
+    [
+        ("😀😀", "U\\+1F600 GRINNING FACE"),
+        ("Ann \U00012000", "U\\+12000 CUNEIFORM SIGN A"),
+        ("\U00020bb7野家", "U\\+20BB7"),
+    ],
 )
 def test_what_no_font_has_is_refused(name: str, letter: str) -> None:
     with pytest.raises(NoLetter, match=letter):
         DRAWER.draw(debt(name=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("😀 Ann 👨‍👩‍👧 Bee 🇧🇷", "Ann Bee"),
+        ("Ann👍🏽", "Ann"),
+        ("葛\U000e0100城", "葛城"),
+        ("Ann ✓", "Ann ✓"),
+    ],
+)
+def test_pictures_beside_a_name_are_left_out_and_variants_of_letters_are_the_letters(name: str, drawn: str) -> None:
+    pdf = DRAWER.draw(debt(name=name))
+    assert pdf == DRAWER.draw(debt(name=drawn))
+    assert drawn in text_of(pdf)
+
+
+def test_piles_of_marks_are_refused() -> None:
+    pile = "\u0316\u0317\u0318\u0319"
+    DRAWER.draw(debt(name=f"Ann {pile}"))
+    with pytest.raises(TooManyMarks, match="the letter n carries 40 marks; 4 at most"):
+        DRAWER.draw(debt(name=f"Ann{pile * 10}"))
+    DRAWER.draw(debt(name="Nguyễn Thị Ánh בְּרֵאשִׁ֖ית क्षत्रिय"))
 
 
 @given(IDS, st.text(st.characters(exclude_categories=("Cs",)), max_size=200), st.sampled_from(["en", "fr", "pt"]))
@@ -117,7 +145,7 @@ def test_what_no_font_has_is_refused(name: str, letter: str) -> None:
 def test_nothing_is_ever_off_the_page(id_: str, name: str, language: str) -> None:
     try:
         pdf = DRAWER.draw(debt(id=id_, name=name, language=language))
-    except (NoLetter, DoesNotFit):
+    except (NoLetter, TooManyMarks, DoesNotFit):
         return  # a person looks at it
     page = seen(pdf, 0.5)
     height, width = page.shape

@@ -17,11 +17,13 @@ class DateOrder(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """How a locale writes: the decimal sign, the signs that may group digits (empty: none), and the order of a date."""
+    """How a locale writes: the decimal sign, the signs that may group digits (empty: none), the order of a date, and
+    how large groups before the last three digits are (2 in India: 12,34,567)."""
 
     decimal: str
     grouping: str
     dates: DateOrder
+    group_size: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Conventions:
 
     decimal: str = "."
     grouping: str = ""
+    group_size: int = 3
     dates: DateOrder = DateOrder.ISO
     currency: str = ""
     language: str = ""

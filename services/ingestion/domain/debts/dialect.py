@@ -73,6 +73,7 @@ def dialect_of(declared: Declared, signs: Signs, *, currency: str, due_from: dat
     conventions = Conventions(
         decimal=signs.decimal,
         grouping=signs.grouping,
+        group_size=signs.group_size,
         dates=signs.dates,
         currency=declared.currency or currency,
         language=language_written(declared.language),

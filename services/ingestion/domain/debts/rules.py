@@ -63,8 +63,12 @@ class RowRules:
         self._unnamed = [place for place, column in enumerate(layout.columns) if column == UNNAMED]
         decimal = re.escape(conventions.decimal)
         group = f"[{re.escape(conventions.grouping)}]" if conventions.grouping else None
-        grouped = f"|[0-9]{{1,3}}(?:{group}[0-9]{{3}})+" if group else ""
-        self._amount = re.compile(rf"((?:[0-9]+{grouped}))(?:{decimal}([0-9]+))?")
+        written = ["[0-9]+"]
+        if group:
+            # What is grouped by three is understood where groups are of two, too: it is no other amount.
+            sizes = sorted({3, conventions.group_size})
+            written += [f"[0-9]{{1,{size}}}(?:{group}[0-9]{{{size}}})*{group}[0-9]{{3}}" for size in sizes]
+        self._amount = re.compile(rf"({'|'.join(written)})(?:{decimal}([0-9]+))?")
         self._group = re.compile(group) if group else None
 
     def judge(self, fields: Sequence[str]) -> Row | tuple[Broken, ...]:

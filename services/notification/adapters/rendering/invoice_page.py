@@ -21,7 +21,7 @@ from barcode.writer import SVGWriter
 from services.notification.adapters.rendering.fonts import Weight
 from services.notification.adapters.rendering.logo import load_logo
 from services.notification.adapters.rendering.pdf_file import About, Drawing, Form
-from services.notification.adapters.rendering.typesetting import Line, line, wrapped
+from services.notification.adapters.rendering.typesetting import Line, line, without_pictures, wrapped
 from services.notification.adapters.texts import Language, language
 from services.notification.domain.boleto import Boleto, typed_line
 from services.notification.domain.invoice import Debt
@@ -64,10 +64,10 @@ class InvoiceDrawer:
         self._form(language)
 
     def draw(self, debt: Debt) -> bytes:
-        """The PDF of a debt. Raises NoLetter and DoesNotFit."""
+        """The PDF of a debt. Raises NoLetter, TooManyMarks and DoesNotFit."""
         spoken = language(debt.language, self._language)
         own = Drawing()
-        y = _fitted(own, [debt.name], _LEFT, 640, _MIDDLE - _LEFT - 20, room=84)
+        y = _fitted(own, [without_pictures(debt.name)], _LEFT, 640, _MIDDLE - _LEFT - 20, room=84)
         known_by = f"{spoken.invoice['government_id']}: {debt.government_id}"
         _fitted(own, [known_by], _LEFT, y - 14, _MIDDLE - _LEFT - 20, room=44)
         issued = spoken.date(debt.issued) if debt.issued else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from typing import Final
 
 from bidi.algorithm import get_display
 
@@ -15,10 +16,22 @@ _COVERAGE = Coverage()
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
 _JOINERS = frozenset("\u200c\u200d")
 _APART, _MARK = "\u200c", "\u034f"
+_VARIANTS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _BREAKS = re.compile("[ \t\n\v\f\r\x85\u2028\u2029]+")
 """Where a line may be broken; not at a blank that holds together what is beside it."""
 Placed = tuple[int, str, float, float, float, float]
 """A glyph: its number, the letters it stands for, where it is, how far it is up, its own width, in thousandths."""
+
+
+_MOST_MARKS: Final = 4
+"""Marks on one letter. No language piles up more, and what does runs over the lines above."""
+
+
+class TooManyMarks(Exception):
+    """A letter carries a pile of marks."""
+
+    def __init__(self, cluster: str) -> None:
+        super().__init__(f"the letter {cluster[0]} carries {_marks(cluster)} marks; {_MOST_MARKS} at most are drawn")
 
 
 class NoLetter(Exception):
@@ -78,11 +91,26 @@ def wrapped(text: str, width: float, weight: Weight = Weight.REGULAR) -> list[Li
 
 
 def readable(text: str) -> str:
-    """As it is drawn: composed, on one line, without what is invisible."""
+    """As it is drawn: composed, on one line, without what is invisible. Where a variant of a letter is selected, the
+    letter itself is drawn."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip(" ")
     composed = unicodedata.normalize("NFC", _BREAKS.sub(" ", text).strip(" "))
-    return "".join(one for one in composed if one in _JOINERS or unicodedata.category(one) not in ("Cc", "Cf"))
+    seen = _VARIANTS.sub("", composed)
+    return "".join(one for one in seen if one in _JOINERS or unicodedata.category(one) not in ("Cc", "Cf"))
+
+
+def without_pictures(text: str) -> str:
+    """Without signs that are no letters (emoji, say) and that no font has, as long as a letter or digit remains."""
+    if text.isascii():
+        return text
+    kept = [one for one in clusters(readable(text)) if _font(one) is not None or not _is_sign(one)]
+    rest = " ".join("".join(kept).split())
+    return rest if any(one.isalnum() for one in rest) else text
+
+
+def _is_sign(cluster: str) -> bool:
+    return unicodedata.category(cluster[0]) in ("So", "Sk")
 
 
 def clusters(text: str) -> list[str]:
@@ -148,6 +176,8 @@ def _fonts(text: str, weight: Weight) -> Iterator[tuple[Face, str]]:
         font, script = _font(cluster), _script(cluster)
         if font is None:
             raise NoLetter(cluster)
+        if len(cluster) > _MOST_MARKS and _marks(cluster) > _MOST_MARKS:
+            raise TooManyMarks(cluster)
         if cluster == " " and chosen:
             font, script = chosen[-1][:2]
         if chosen and chosen[-1][:2] == (font, script):
@@ -156,6 +186,14 @@ def _fonts(text: str, weight: Weight) -> Iterator[tuple[Face, str]]:
             chosen.append((font, script, cluster))
     for font, _, piece in chosen:
         yield face(font, weight), piece
+
+
+def _marks(cluster: str) -> int:
+    """Marks of the last letter of what is joined."""
+    count = 0
+    for one in cluster:
+        count = count + 1 if unicodedata.category(one) in ("Mn", "Me") else 0 if one not in _JOINERS else count
+    return count
 
 
 @lru_cache(maxsize=4096)
