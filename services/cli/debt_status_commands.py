@@ -1,14 +1,17 @@
-"""`tocsin debts pay`, `cancel-debt`, `reopen` and `history`: what has become of a debt."""
+"""`tocsin debts pay`, `cancel-debt`, `reopen`, `history`, `erase`: what has become of a debt, and its debtor's data."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from services.cli.errors import CommandError
 from services.cli.options import StateDirOption
 from services.cli.output import JsonOption, console, fields, print_json, table
 
+_LOOK_SECONDS = 1.0
 DebtArgument = Annotated[str, typer.Argument(metavar="DEBT", help="Id of the debt.")]
 NoteOption = Annotated[str, typer.Option(help="Why, for its history: a reason, the number of a payment.")]
 VersionOption = Annotated[int, typer.Option(min=0, help="The version that you have seen; another one is refused.")]
@@ -20,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("cancel-debt")(cancel_debt)
     app.command()(reopen)
     app.command()(history)
+    app.command()(erase)
 
 
 def pay(
@@ -89,3 +93,28 @@ def history(debt: DebtArgument, json: JsonOption = False, state_dir: StateDirOpt
         for one in changes
     ]
     console().print(table(f"Debt {debt}", ("when", "status", "who or what", "note"), rows))
+
+
+def erase(
+    debts: Annotated[list[str] | None, typer.Argument(metavar="[DEBT]...")] = None,
+    government_id: Annotated[str, typer.Option(help="All debts of the debtor with this government id.")] = "",
+    email: Annotated[str, typer.Option(help="All debts of the debtor with this e-mail address.")] = "",
+    note: Annotated[str, typer.Option(help="Why, for the record, which is kept: it names nobody.")] = "",
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Erase the personal data of a debtor for good: debts, rejected rows, invoices with their PDFs, dead letters."""
+    from services.cli.client import answer, open_mesh
+
+    if sum(map(bool, (debts, government_id, email))) != 1:
+        raise CommandError("erase takes DEBTs, --government-id or --email", exit_code=2)
+    body = {"debts": debts or [], "governmentId": government_id, "email": email, "note": note}
+    with open_mesh(state_dir).http(scopes=["debts:admin"], timeout=60) as client:
+        found: dict[str, Any] = answer(client.post("/v1/debts:erase", json=body))
+        while found["state"] == "RUNNING":
+            time.sleep(_LOOK_SECONDS)
+            found = answer(client.get(f"/v1/debtErasures/{found['id']}"))
+    if json:
+        print_json(found)
+    else:
+        console().print(fields(f"erasure {found['id']}: {found['state']}", found))

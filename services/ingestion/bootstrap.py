@@ -36,6 +36,7 @@ from services.ingestion.adapters.nats.counting_values import NatsCountingValues
 from services.ingestion.adapters.nats.intake_marks import IntakeMarks
 from services.ingestion.adapters.nats.invoice_cancellation import NatsInvoiceCancellation
 from services.ingestion.adapters.nats.invoice_changes import InvoiceChanges
+from services.ingestion.adapters.nats.invoice_erasure import NatsInvoiceErasure
 from services.ingestion.adapters.nats.payloads import CONSUMER as PAYLOAD_CONSUMER
 from services.ingestion.adapters.nats.payloads import IN_FLIGHT, RETRY, PayloadIntake
 from services.ingestion.adapters.nats.priority_lane import JetStreamPriorityLane
@@ -46,6 +47,7 @@ from services.ingestion.adapters.postgres.announced_uploads import PostgresUploa
 from services.ingestion.adapters.postgres.bucket_uploads import PostgresBucketUploads
 from services.ingestion.adapters.postgres.catalogue import PostgresCatalogue
 from services.ingestion.adapters.postgres.catalogue_listener import listen
+from services.ingestion.adapters.postgres.debt_erasures import PostgresDebtErasures
 from services.ingestion.adapters.postgres.debt_files import PostgresDebtFiles
 from services.ingestion.adapters.postgres.debt_profiles import PostgresDebtProfiles
 from services.ingestion.adapters.postgres.debt_retention import PostgresDebtRetention
@@ -62,6 +64,7 @@ from services.ingestion.application.catalogue import CatalogueDesk
 from services.ingestion.application.debts.announced_ports import OpenLimits
 from services.ingestion.application.debts.announced_uploads import AnnouncedOptions, AnnouncedUploads
 from services.ingestion.application.debts.bucket_uploads import BucketOptions, BucketUploads
+from services.ingestion.application.debts.erasures import DebtErasures
 from services.ingestion.application.debts.files import DebtFiles
 from services.ingestion.application.debts.profiles import DebtProfiles
 from services.ingestion.application.debts.resumable_uploads import AppendOptions, ResumableUploads
@@ -269,7 +272,10 @@ async def wire_debts(base: Base) -> None:
     desk = DebtFiles(store, announced, debts, app.server.stopping)
     servicer = DebtFileServicer(uploads, desk, rollbacks, profiles)
     add_DebtFileServiceServicer_to_server(servicer, app.server.registrar)
-    add_DebtServiceServicer_to_server(DebtServicer(DebtStatuses(statuses)), app.server.registrar)
+    erasures = DebtErasures(PostgresDebtErasures(base.database), NatsInvoiceErasure(base.nats))
+    app.at_stop(Step.STOP_PULLING, "erasures", erasures.close)
+    app.task("erasures", erasures.finish(), until=Step.STOP_PULLING)
+    add_DebtServiceServicer_to_server(DebtServicer(DebtStatuses(statuses), erasures), app.server.registrar)
     consumer = BatchConsumer(
         base.nats, invoice_changes.OPTIONS, InvoiceChanges(statuses).take, publisher=base.publisher
     )

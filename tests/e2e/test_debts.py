@@ -93,6 +93,15 @@ def test_good_rows_become_invoices_and_bad_ones_are_listed(
     assert (stale.status_code, stale.json()["reason"]) == (409, "VERSION_CONFLICT")
     paid = rest.patch(f"/v1/debts/{prefix}-0", json={"status": "PAID", "note": "by transfer"})
     assert (paid.status_code, paid.json()["status"]) == (200, "PAID")
+    # Nothing personal is left of a debtor who asks for that.
+    record = rest.post("/v1/debts:erase", json={"email": f"{prefix}-0@example.test".upper()}).json()
+    until(lambda: rest.get(f"/v1/debtErasures/{record['id']}").json()["state"] == "COMPLETED", what="the erasure")
+    record = rest.get(f"/v1/debtErasures/{record['id']}").json()
+    assert [record[name] for name in ("kind", "debts", "invoices", "documents")] == ["EMAIL", "1", "1", "1"]
+    erased = rest.get(f"/v1/debts/{prefix}-0").json()
+    assert (erased["name"], erased["email"], erased["erased"], erased["status"]) == ("", "", True, "PAID")
+    assert rest.get(f"/v1/debts/{prefix}-0/invoice").status_code == 404
+    assert rest.get(f"/v1/debts/{prefix}-1/invoice").content.startswith(b"%PDF-")
 
 
 def test_an_issuer_that_a_profile_names_reaches_the_invoice(rest: httpx.Client, unique: Callable[[str], str]) -> None:

@@ -57,6 +57,9 @@ COUNTING_VALUES_SUBJECT = "tocsin.counting_values.v1.asked"
 INVOICE_CANCELLATION_SUBJECT = "tocsin.invoice_cancellation.v1.asked"
 """A request, stored by no stream: to take the invoices of a debt file back."""
 
+INVOICE_ERASURE_SUBJECT = "tocsin.invoice_erasure.v1.asked"
+"""A request, stored by no stream: to erase the personal data of debtors in their invoices."""
+
 HANDLERS_SUBJECT = "tocsin.handlers.v1.asked"
 """A question to every process, stored by no stream: what it knows of its handlers."""
 

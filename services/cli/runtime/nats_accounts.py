@@ -61,6 +61,7 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.health_subject(topology.EDGE),
             topology.COUNTING_VALUES_SUBJECT,
             topology.INVOICE_CANCELLATION_SUBJECT,
+            topology.INVOICE_ERASURE_SUBJECT,
         ),
         reads=(
             topology.VIDEOS,
@@ -95,7 +96,7 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.NOTIFICATIONS,
             topology.DEAD_LETTERS,
         ),
-        answers=(topology.INVOICE_CANCELLATION_SUBJECT,),
+        answers=(topology.INVOICE_CANCELLATION_SUBJECT, topology.INVOICE_ERASURE_SUBJECT),
         keeps=(INVOICES_BUCKET,),
         erases=(topology.DEAD_LETTERS,),
         takes_requests=True,

@@ -39,7 +39,8 @@ class InvoiceQueries:
         invoice = await self._store.get(debt)
         place = invoice.place
         if place is None:
-            raise InvoiceNotFound("the PDF is not made yet", metadata={"id": debt})
+            why = "the PDF is not made yet" if invoice.debt.name else "the data of the debtor has been erased"
+            raise InvoiceNotFound(why, metadata={"id": debt})
         content = await self._documents.get(place.object)
         if content is not None:
             return content[place.offset : place.offset + place.length]

@@ -16,9 +16,11 @@ from services.notification.adapters.grpc.invoices import InvoiceServicer
 from services.notification.adapters.nats import debt_decisions, debts
 from services.notification.adapters.nats.documents import JetStreamDocuments
 from services.notification.adapters.nats.invoice_cancellation import invoice_cancellation_answers
+from services.notification.adapters.nats.invoice_erasure import invoice_erasure_answers
 from services.notification.adapters.postgres.stores import PostgresStores
 from services.notification.adapters.rendering.renderer import SubprocessRenderer
 from services.notification.adapters.s3.documents import S3Documents
+from services.notification.application.invoice_erasure import InvoiceErasure
 from services.notification.application.invoice_links import InvoiceLinks
 from services.notification.application.invoice_mailing import InvoiceMailing, MailingOptions
 from services.notification.application.invoice_queries import InvoiceQueries
@@ -62,6 +64,9 @@ async def wire_invoices(base: Base, stores: PostgresStores) -> Invoicing:
     answers = invoice_cancellation_answers(base.nats, store)
     await answers.start()
     app.at_stop(Step.STOP_PULLING, "invoice cancellation", answers.stop)
+    answers = invoice_erasure_answers(base.nats, InvoiceErasure(stores.invoice_erasures, documents))
+    await answers.start()
+    app.at_stop(Step.STOP_PULLING, "invoice erasure", answers.stop)
     queries = InvoiceQueries(store, documents, renderer)
     links = InvoiceLinks(queries, settings.invoice_urls(), settings.invoice_link_ttl)
     servicer = InvoiceServicer(queries, InvoiceRetries(store), links)

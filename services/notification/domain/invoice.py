@@ -1,6 +1,7 @@
 """An invoice: what a registered debt leads to. One PDF and one e-mail, whatever crashes."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -85,6 +86,28 @@ class DebtDecision:
     debt: Debt
     version: int
     closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtorData:
+    """Whose personal data is meant: of these debts (id and file; an empty file is any), or of the debtor with this
+    government id or (where that is empty) this e-mail address, whatever its case."""
+
+    debts: Mapping[str, str] = field(default_factory=dict[str, str])
+    government_id: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What a piece of an erasure has erased: invoices, their PDFs and dead letters. `more`: there are others;
+    `waiting`: an e-mail of one is being handed over, whose end comes first."""
+
+    invoices: int
+    documents: int
+    letters: int
+    more: bool
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from services.notification.application.places import open_room
 from services.notification.application.ports.channel_plans import PlanStore
 from services.notification.application.ports.deliveries import DeliveryQueue
 from services.notification.application.ports.endpoints import EndpointStore
-from services.notification.application.ports.invoices import DebtDecisions, InvoiceStore
+from services.notification.application.ports.invoices import DebtDecisions, InvoiceErasures, InvoiceStore
 from services.notification.application.ports.notifications import Enqueued, NotificationStore
 from services.notification.application.ports.receipts import ReceiptStore
 from services.notification.application.ports.webhooks import SubscriptionStore
@@ -96,6 +96,7 @@ class Rig(ABC):
     subscriptions: SubscriptionStore
     invoices: InvoiceStore
     decisions: DebtDecisions
+    erasures: InvoiceErasures
     counts: NotificationCounts
     reminders: ReminderStore
     reminder_queue: ReminderQueue
@@ -189,6 +190,7 @@ class MemoryRig(Rig):
             subscriptions=InMemorySubscriptions(self.state),
             invoices=self.kept,
             decisions=self.kept,
+            erasures=self.kept,
             reminders=reminders,
             reminder_queue=reminders,
             plans=InMemoryPlans(self.state),
@@ -230,6 +232,7 @@ class PostgresRig(Rig):
             subscriptions=stores.subscriptions,
             invoices=stores.invoices,
             decisions=stores.debt_decisions,
+            erasures=stores.invoice_erasures,
             counts=stores.counts,
             reminders=stores.reminders,
             reminder_queue=stores.reminder_queue,

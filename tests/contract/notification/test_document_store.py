@@ -84,3 +84,12 @@ async def test_a_bucket_keeps_what_it_holds_for_as_long_as_is_wanted_now(nats_ur
         found = await connection.js.stream_info("OBJ_TIMES")
         assert found.config.max_age == timedelta(days=2).total_seconds()
         assert await after.get("o") == b"content"
+
+
+async def test_what_is_put_again_is_replaced(shelf: Shelf) -> None:
+    await shelf.store.put("o", bytes(range(256)) * 1200)
+    await shelf.store.put("o", bytes(256 * 1200))
+    assert await shelf.store.get("o") == bytes(256 * 1200)
+    if shelf.nats is not None:
+        # Nothing is left of what was there before: two chunks, and what is said of them.
+        assert (await shelf.nats.js.stream_info(f"OBJ_{BUCKET}")).state.bytes < 2 * 256 * 1200

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.cli import debt_status_commands
 from services.cli.commands import upload
 from services.cli.debt_file_progress import DebtFileProgress
 from services.cli.main import run
@@ -265,3 +266,21 @@ def test_a_history_says_who_or_what(edge: Put, capsys: pytest.CaptureFixture[str
     assert all(text in shown for text in ("2026-11-30 10:00:00", "PAID", "ann", "by transfer"))
     assert run(["debts", "history", "D-1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == changes
+
+
+def test_an_erasure_is_waited_for(
+    edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debt_status_commands, "_LOOK_SECONDS", 0.0)
+    states = iter(["RUNNING", "RUNNING", "COMPLETED"])
+    fake = edge(lambda _: {"id": ID, "state": next(states), "debts": "2"})
+    assert run(["debts", "erase", "--email", "ann@example.org", "--note", "in writing"]) == 0
+    assert f"erasure {ID}: COMPLETED" in capsys.readouterr().out
+    assert [(one.method, one.url.path) for one in fake.asked] == [
+        ("POST", "/v1/debts:erase"),
+        *[("GET", f"/v1/debtErasures/{ID}")] * 2,
+    ]
+    body = {"debts": [], "governmentId": "", "email": "ann@example.org", "note": "in writing"}
+    assert json.loads(fake.asked[0].read()) == body
+    for wrong in ([], ["D-1", "--email", "x@example.org"]):
+        assert run(["debts", "erase", *wrong]) == 2

@@ -184,4 +184,5 @@ def debt(found: Debt) -> files.Debt:
         line=found.line,
         status=files.Debt.Status.Name(found.status),
         version=found.version,
+        erased=not found.name,
     )

@@ -96,13 +96,15 @@ class PostgresDebtStatuses:
             if row is None:
                 raise ResourceNotFound("debt", decision.debt)
             debt = debt_of(row)
-            status = decided(decision.status, debt.status, _changes(row["history"]))
+            status = decided(decision.status, debt.status, changes_of(row["history"]))
             if status is debt.status:
                 return debt
             if decision.expected_version not in (0, debt.version):
                 raise VersionConflict(debt.id, decision.expected_version, debt.version)
             if status is None:
                 raise DebtStatusRefused(debt.id, decision.status.name, debt.status.name)
+            if not debt.name and status not in DECIDED:
+                raise DebtStatusRefused(debt.id, decision.status.name, "erased")
             change = StatusChange(status, datetime.now(UTC), decision.by, note=decision.note)
             await connection.execute(
                 f"""
@@ -122,7 +124,7 @@ class PostgresDebtStatuses:
             row = await connection.fetchrow("SELECT create_time, history FROM debts WHERE id = $1", debt_id)
         if row is None:
             raise ResourceNotFound("debt", debt_id)
-        return history(row["create_time"], _changes(row["history"]))
+        return history(row["create_time"], changes_of(row["history"]))
 
 
 def entry(change: StatusChange) -> str:
@@ -131,7 +133,8 @@ def entry(change: StatusChange) -> str:
     return json.dumps([change.status, at, change.by, change.event, change.note]) + "\n"
 
 
-def _changes(text: str) -> list[StatusChange]:
+def changes_of(text: str) -> list[StatusChange]:
+    """The lines of a history."""
     return [
         StatusChange(DebtStatus(status), _EPOCH + at * _MICROSECOND, by, event, note)
         for status, at, by, event, note in map(json.loads, text.splitlines())

@@ -5,11 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import FileIO
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from services.ingestion.domain.debts.debt_file import Counts, Debt, DebtFile, DebtFilter, FileFilter, Reject
 from services.ingestion.domain.debts.debt_status import Decision, InvoiceChange, StatusChange
 from services.ingestion.domain.debts.dialect import Declared, Profile
+from services.ingestion.domain.debts.erasure import ErasedCounts, Erasure, Wanted
 from services.ingestion.domain.debts.mendable_rejects import TextForm as TextForm
 from services.ingestion.domain.debts.parser import Block, Checkpoint
 
@@ -226,6 +227,72 @@ class DebtStatusStore(Protocol):
 
     async def history(self, debt_id: str) -> Sequence[StatusChange]:
         """Oldest first. Raises ResourceNotFound."""
+        ...
+
+
+class InvoiceErasure(Protocol):
+    """Whoever keeps invoices of debts."""
+
+    def erase(self, wanted: Wanted, debts: Mapping[str, str]) -> AsyncGenerator[ErasedCounts]:
+        """Erases what invoices hold of these debtors, and of these debts (id and file), of which no invoice need be
+        there yet; what was erased, in pieces. Raises Unavailable: asking again does the rest."""
+        ...
+
+
+RejectKey: TypeAlias = tuple[str, int]
+"""File and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectPiece:
+    """Rejected rows that hold what is looked for, and behind which one to go on (None: there are no others)."""
+
+    rows: Sequence[RejectKey]
+    next: RejectKey | None
+
+
+class DebtErasureStore(Protocol):
+    """Erasures of personal data. What they have erased is counted with them."""
+
+    async def begin(self, wanted: Wanted, by: str, note: str) -> Erasure:
+        """Records it, to be gone on with until it is complete."""
+        ...
+
+    async def get(self, erasure_id: str) -> Erasure:
+        """Raises ResourceNotFound."""
+        ...
+
+    async def newest(self, before: str | None, limit: int) -> Sequence[Erasure]:
+        """Newest first, those older than this one (None: all)."""
+        ...
+
+    async def running(self, limit: int) -> Sequence[Erasure]:
+        """Those that are not complete, the oldest first."""
+        ...
+
+    async def debts(self, wanted: Wanted, limit: int) -> Mapping[str, str]:
+        """Debts of these debtors whose data is not erased yet, and their files."""
+        ...
+
+    async def erase_debts(self, erasure: Erasure, debts: Sequence[str]) -> None:
+        """Name, government id, e-mail address and language go, and the notes of people in the history. Those that are
+        neither MAILED nor decided about are CANCELLED."""
+        ...
+
+    async def rejects(self, erasure_id: str, after: RejectKey | None) -> RejectPiece:
+        """Rejected rows behind this one (None: from the first) that hold, as a field, what names the debtors."""
+        ...
+
+    async def erase_rejects(self, erasure_id: str, rejects: Sequence[RejectKey]) -> None:
+        """Their text goes; lines and reasons stay."""
+        ...
+
+    async def count(self, erasure_id: str, counts: ErasedCounts) -> None:
+        """Adds what others have erased."""
+        ...
+
+    async def complete(self, erasure_id: str) -> Erasure:
+        """It is over, and forgets who the debtors were."""
         ...
 
 

@@ -1,7 +1,7 @@
 """`InvoiceStore` in memory: the same promises as the one on PostgreSQL."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -21,6 +21,8 @@ from services.notification.domain.errors import InvoiceNotFound
 from services.notification.domain.invoice import (
     Debt,
     DebtDecision,
+    DebtorData,
+    Erased,
     Invoice,
     InvoiceFilter,
     InvoiceState,
@@ -29,6 +31,7 @@ from services.notification.domain.invoice import (
 )
 from services.notification.domain.notification import HISTORY_LIMIT, Attempt
 
+_LAST = 2**62
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -85,6 +88,40 @@ class InMemoryInvoices:
         due = None if state is InvoiceState.CANCELLED else now
         row = self._rows[debt.id] = _Row(made, due, version=1 if before is None else before.version + 1)
         return row
+
+    async def erase(
+        self, wanted: DebtorData, limit: int, overwrite: Callable[[Sequence[Place]], Awaitable[None]]
+    ) -> Erased:
+        """See InvoiceErasures."""
+        for debt, debt_file in wanted.debts.items():
+            row = self._rows.get(debt)
+            if debt_file and (
+                row is None or (row.invoice.state is InvoiceState.CANCELLED and row.invoice.debt.debt_file < debt_file)
+            ):
+                row = self._add(_blank(debt, debt_file), InvoiceState.CANCELLED)
+                row.closed, row.decided = True, _LAST
+        found = [row for row in self._rows.values() if row.invoice.debt.name and _is_of(row.invoice.debt, wanted)]
+        found = sorted(found, key=lambda row: (row.sending, row.invoice.debt.id))[:limit]
+        going = [row for row in found if not row.sending]
+        places = [row.invoice.place for row in going if row.invoice.place is not None]
+        for row in found:
+            row.closed = True
+        await overwrite(places)
+        for row in going:
+            one, before = row.invoice, row.invoice.state
+            state = before if before is InvoiceState.MAILED else InvoiceState.CANCELLED
+            blank = replace(one.debt, name="", government_id="", email="", language="")
+            row.invoice = replace(one, debt=blank, state=state, error="", place=None)
+            row.history, row.due, row.lease, row.decided = (), None, "", _LAST
+            if state is not before:
+                self._tell(row)
+        return Erased(
+            invoices=len(going),
+            documents=len(places),
+            letters=0,
+            more=len(found) == limit and bool(going),
+            waiting=len(going) < len(found),
+        )
 
     async def decide(self, decision: DebtDecision) -> bool:
         """See DebtDecisions."""
@@ -302,6 +339,18 @@ class InMemoryInvoices:
     async def knows_file(self, debt_file: str) -> bool:
         """See InvoiceStore."""
         return any(row.invoice.debt.debt_file == debt_file for row in self._rows.values())
+
+
+def _is_of(debt: Debt, wanted: DebtorData) -> bool:
+    if wanted.government_id:
+        return debt.government_id == wanted.government_id
+    if wanted.email:
+        return debt.email.lower() == wanted.email.lower()
+    return debt.id in wanted.debts and wanted.debts[debt.id] in ("", debt.debt_file)
+
+
+def _blank(debt: str, debt_file: str) -> Debt:
+    return Debt(id=debt, debt_file=debt_file, name="", government_id="", email="", amount="", due_date="")
 
 
 def _shown(row: _Row) -> Invoice:

@@ -10,6 +10,7 @@ from services.notification.adapters.postgres.dead_letters import PostgresDeadLet
 from services.notification.adapters.postgres.debt_decisions import PostgresDebtDecisions
 from services.notification.adapters.postgres.endpoints import PostgresEndpoints
 from services.notification.adapters.postgres.invoice_changes import InvoiceChanges
+from services.notification.adapters.postgres.invoice_erasures import PostgresInvoiceErasures
 from services.notification.adapters.postgres.invoices import PostgresInvoices
 from services.notification.adapters.postgres.notifications import PostgresNotifications
 from services.notification.adapters.postgres.plans import PostgresPlans
@@ -55,6 +56,7 @@ class PostgresStores:
             database, clock, self.notifications.enqueue_within, lease=options.reminder_lease
         )
         self.invoice_changes = InvoiceChanges(database, outbox)
+        self.invoice_erasures = PostgresInvoiceErasures(database, clock, self.invoice_changes)
         self.debt_decisions = PostgresDebtDecisions(database, clock, self.invoice_changes)
         self.invoices = PostgresInvoices(database, clock, outbox, self.invoice_changes, lease=options.invoice_lease)
         self.letters = PostgresDeadLetters(database, clock, SOURCE, options.last_try_after)

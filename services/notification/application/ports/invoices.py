@@ -1,14 +1,23 @@
 """Invoices, from a debt to a mail with a PDF."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, InvoiceClaims
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
-from services.notification.domain.invoice import Debt, DebtDecision, Invoice, InvoiceFilter, InvoiceState, Place
+from services.notification.domain.invoice import (
+    Debt,
+    DebtDecision,
+    DebtorData,
+    Erased,
+    Invoice,
+    InvoiceFilter,
+    InvoiceState,
+    Place,
+)
 
 _PATH = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+", re.ASCII)
 
@@ -91,6 +100,18 @@ class DebtDecisions(Protocol):
         of a debt that is not closed any more goes on where it was. The newest decision holds, whatever the order in
         which they come, and before the debt itself has come, too. False while an e-mail is being handed over: decide
         again when that has ended."""
+        ...
+
+
+class InvoiceErasures(Protocol):
+    """The personal data of debtors in invoices."""
+
+    async def erase(
+        self, wanted: DebtorData, limit: int, overwrite: Callable[[Sequence[Place]], Awaitable[None]]
+    ) -> Erased:
+        """Erases up to `limit` invoices: whose they were, their PDFs (which `overwrite` overwrites before, nobody else
+        doing so at the time), the texts of their failures and their dead letters. What is not MAILED is CANCELLED and
+        stays so, and nothing comes of debts whose registration is still on its way."""
         ...
 
 

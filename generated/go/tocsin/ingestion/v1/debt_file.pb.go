@@ -604,7 +604,9 @@ type Debt struct {
 	// status of the debt.
 	Status Debt_Status `protobuf:"varint,20,opt,name=status,proto3,enum=tocsin.ingestion.v1.Debt_Status" json:"status,omitempty"`
 	// version rises with every change of the status.
-	Version       int64 `protobuf:"varint,21,opt,name=version,proto3" json:"version,omitempty"`
+	Version int64 `protobuf:"varint,21,opt,name=version,proto3" json:"version,omitempty"`
+	// erased says that the personal data of the debtor has been erased: name, government_id, email and language are empty.
+	Erased        bool `protobuf:"varint,22,opt,name=erased,proto3" json:"erased,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -728,6 +730,13 @@ func (x *Debt) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Debt) GetErased() bool {
+	if x != nil {
+		return x.Erased
+	}
+	return false
 }
 
 // BrokenRule is a rule that a row breaks.
@@ -860,7 +869,7 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"createTime\x1a:\n" +
 	"\fColumnsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x83\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9b\x04\n" +
 	"\x04Debt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -876,7 +885,8 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	" \x01(\tR\blanguage\x12\x12\n" +
 	"\x04line\x18\v \x01(\x03R\x04line\x128\n" +
 	"\x06status\x18\x14 \x01(\x0e2 .tocsin.ingestion.v1.Debt.StatusR\x06status\x12\x18\n" +
-	"\aversion\x18\x15 \x01(\x03R\aversion\"o\n" +
+	"\aversion\x18\x15 \x01(\x03R\aversion\x12\x16\n" +
+	"\x06erased\x18\x16 \x01(\bR\x06erased\"o\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -25,6 +25,261 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State of an erasure.
+type DebtErasure_State int32
+
+const (
+	// STATE_UNSPECIFIED is never returned.
+	DebtErasure_STATE_UNSPECIFIED DebtErasure_State = 0
+	// RUNNING means that it goes on, by itself after whatever breaks it off.
+	DebtErasure_RUNNING DebtErasure_State = 1
+	// COMPLETED means that everything is erased.
+	DebtErasure_COMPLETED DebtErasure_State = 2
+)
+
+// Enum value maps for DebtErasure_State.
+var (
+	DebtErasure_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "RUNNING",
+		2: "COMPLETED",
+	}
+	DebtErasure_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"RUNNING":           1,
+		"COMPLETED":         2,
+	}
+)
+
+func (x DebtErasure_State) Enum() *DebtErasure_State {
+	p := new(DebtErasure_State)
+	*p = x
+	return p
+}
+
+func (x DebtErasure_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DebtErasure_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_debt_service_proto_enumTypes[0].Descriptor()
+}
+
+func (DebtErasure_State) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_debt_service_proto_enumTypes[0]
+}
+
+func (x DebtErasure_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DebtErasure_State.Descriptor instead.
+func (DebtErasure_State) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// Kind of an erasure.
+type DebtErasure_Kind int32
+
+const (
+	// KIND_UNSPECIFIED is never returned.
+	DebtErasure_KIND_UNSPECIFIED DebtErasure_Kind = 0
+	// DEBTS means that the debts were named.
+	DebtErasure_DEBTS DebtErasure_Kind = 1
+	// GOVERNMENT_ID means that the debtor was found by the government id.
+	DebtErasure_GOVERNMENT_ID DebtErasure_Kind = 2
+	// EMAIL means that the debtor was found by the e-mail address.
+	DebtErasure_EMAIL DebtErasure_Kind = 3
+)
+
+// Enum value maps for DebtErasure_Kind.
+var (
+	DebtErasure_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "DEBTS",
+		2: "GOVERNMENT_ID",
+		3: "EMAIL",
+	}
+	DebtErasure_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"DEBTS":            1,
+		"GOVERNMENT_ID":    2,
+		"EMAIL":            3,
+	}
+)
+
+func (x DebtErasure_Kind) Enum() *DebtErasure_Kind {
+	p := new(DebtErasure_Kind)
+	*p = x
+	return p
+}
+
+func (x DebtErasure_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DebtErasure_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_debt_service_proto_enumTypes[1].Descriptor()
+}
+
+func (DebtErasure_Kind) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_debt_service_proto_enumTypes[1]
+}
+
+func (x DebtErasure_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DebtErasure_Kind.Descriptor instead.
+func (DebtErasure_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{0, 1}
+}
+
+// DebtErasure is the record of an erasure. It holds nothing personal of the debtors once it is done.
+type DebtErasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the erasure.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// state of the erasure.
+	State DebtErasure_State `protobuf:"varint,2,opt,name=state,proto3,enum=tocsin.ingestion.v1.DebtErasure_State" json:"state,omitempty"`
+	// kind of the erasure.
+	Kind DebtErasure_Kind `protobuf:"varint,3,opt,name=kind,proto3,enum=tocsin.ingestion.v1.DebtErasure_Kind" json:"kind,omitempty"`
+	// by whom it was asked for.
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// note that was given.
+	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	// create_time is when it was asked for.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// complete_time is when it was done.
+	CompleteTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=complete_time,json=completeTime,proto3" json:"complete_time,omitempty"`
+	// debts whose name, government id, e-mail address and language are gone.
+	Debts int64 `protobuf:"varint,8,opt,name=debts,proto3" json:"debts,omitempty"`
+	// rejects whose text is gone.
+	Rejects int64 `protobuf:"varint,9,opt,name=rejects,proto3" json:"rejects,omitempty"`
+	// invoices whose data is gone.
+	Invoices int64 `protobuf:"varint,10,opt,name=invoices,proto3" json:"invoices,omitempty"`
+	// documents (PDFs) that are overwritten.
+	Documents int64 `protobuf:"varint,11,opt,name=documents,proto3" json:"documents,omitempty"`
+	// dead_letters of invoices that are removed.
+	DeadLetters   int64 `protobuf:"varint,12,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DebtErasure) Reset() {
+	*x = DebtErasure{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DebtErasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DebtErasure) ProtoMessage() {}
+
+func (x *DebtErasure) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DebtErasure.ProtoReflect.Descriptor instead.
+func (*DebtErasure) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DebtErasure) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DebtErasure) GetState() DebtErasure_State {
+	if x != nil {
+		return x.State
+	}
+	return DebtErasure_STATE_UNSPECIFIED
+}
+
+func (x *DebtErasure) GetKind() DebtErasure_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return DebtErasure_KIND_UNSPECIFIED
+}
+
+func (x *DebtErasure) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DebtErasure) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *DebtErasure) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *DebtErasure) GetCompleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteTime
+	}
+	return nil
+}
+
+func (x *DebtErasure) GetDebts() int64 {
+	if x != nil {
+		return x.Debts
+	}
+	return 0
+}
+
+func (x *DebtErasure) GetRejects() int64 {
+	if x != nil {
+		return x.Rejects
+	}
+	return 0
+}
+
+func (x *DebtErasure) GetInvoices() int64 {
+	if x != nil {
+		return x.Invoices
+	}
+	return 0
+}
+
+func (x *DebtErasure) GetDocuments() int64 {
+	if x != nil {
+		return x.Documents
+	}
+	return 0
+}
+
+func (x *DebtErasure) GetDeadLetters() int64 {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return 0
+}
+
 // DebtStatusChange is an entry of a debt's history.
 type DebtStatusChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -36,7 +291,7 @@ type DebtStatusChange struct {
 	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
 	// event that it followed from: `REGISTERED`; `INVOICE_STORED`, `INVOICE_MAILED`, `INVOICE_DOUBTFUL` (its e-mail may have been
 	// taken), `INVOICE_FAILED`, `INVOICE_PENDING` (tried again) or `INVOICE_CANCELLED`; `ROLLBACK` (its file was rolled back, and its
-	// invoice was out); empty where a person has said so. A status that a person has set holds whatever becomes of the invoice.
+	// invoice was out); `ERASED` (with `by`); empty where a person has said so. A status that a person has set holds whatever becomes of the invoice.
 	Event string `protobuf:"bytes,4,opt,name=event,proto3" json:"event,omitempty"`
 	// note of the person, or the code of the failure.
 	Note          string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
@@ -46,7 +301,7 @@ type DebtStatusChange struct {
 
 func (x *DebtStatusChange) Reset() {
 	*x = DebtStatusChange{}
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[0]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -58,7 +313,7 @@ func (x *DebtStatusChange) String() string {
 func (*DebtStatusChange) ProtoMessage() {}
 
 func (x *DebtStatusChange) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[0]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -71,7 +326,7 @@ func (x *DebtStatusChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DebtStatusChange.ProtoReflect.Descriptor instead.
 func (*DebtStatusChange) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{0}
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *DebtStatusChange) GetStatus() Debt_Status {
@@ -109,6 +364,235 @@ func (x *DebtStatusChange) GetNote() string {
 	return ""
 }
 
+// EraseDebtorDataRequest says whose data is erased: exactly one of `debts`, `government_id` and `email`.
+type EraseDebtorDataRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// debts by id: what they hold, and rejected rows of their debtors.
+	Debts []string `protobuf:"bytes,1,rep,name=debts,proto3" json:"debts,omitempty"`
+	// government_id of the debtor, as it is written in the debts.
+	GovernmentId string `protobuf:"bytes,2,opt,name=government_id,json=governmentId,proto3" json:"government_id,omitempty"`
+	// email of the debtor, whatever the case.
+	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	// note for the record: why. It is kept, so it names nobody.
+	Note          string `protobuf:"bytes,4,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseDebtorDataRequest) Reset() {
+	*x = EraseDebtorDataRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseDebtorDataRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseDebtorDataRequest) ProtoMessage() {}
+
+func (x *EraseDebtorDataRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseDebtorDataRequest.ProtoReflect.Descriptor instead.
+func (*EraseDebtorDataRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EraseDebtorDataRequest) GetDebts() []string {
+	if x != nil {
+		return x.Debts
+	}
+	return nil
+}
+
+func (x *EraseDebtorDataRequest) GetGovernmentId() string {
+	if x != nil {
+		return x.GovernmentId
+	}
+	return ""
+}
+
+func (x *EraseDebtorDataRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *EraseDebtorDataRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// GetDebtErasureRequest names an erasure.
+type GetDebtErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the erasure.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDebtErasureRequest) Reset() {
+	*x = GetDebtErasureRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDebtErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDebtErasureRequest) ProtoMessage() {}
+
+func (x *GetDebtErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDebtErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetDebtErasureRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetDebtErasureRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// ListDebtErasuresRequest asks for a page of erasures.
+type ListDebtErasuresRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// page_size is the most that is returned: 50 by default, at most 1,000 (larger values are lowered).
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// page_token of the previous answer; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtErasuresRequest) Reset() {
+	*x = ListDebtErasuresRequest{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtErasuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtErasuresRequest) ProtoMessage() {}
+
+func (x *ListDebtErasuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtErasuresRequest.ProtoReflect.Descriptor instead.
+func (*ListDebtErasuresRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListDebtErasuresRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDebtErasuresRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDebtErasuresResponse is a page of erasures.
+type ListDebtErasuresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// erasures of the page, newest first.
+	Erasures []*DebtErasure `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
+	// next_page_token asks for the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDebtErasuresResponse) Reset() {
+	*x = ListDebtErasuresResponse{}
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDebtErasuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDebtErasuresResponse) ProtoMessage() {}
+
+func (x *ListDebtErasuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDebtErasuresResponse.ProtoReflect.Descriptor instead.
+func (*ListDebtErasuresResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListDebtErasuresResponse) GetErasures() []*DebtErasure {
+	if x != nil {
+		return x.Erasures
+	}
+	return nil
+}
+
+func (x *ListDebtErasuresResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // GetDebtHistoryRequest names a debt.
 type GetDebtHistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -120,7 +604,7 @@ type GetDebtHistoryRequest struct {
 
 func (x *GetDebtHistoryRequest) Reset() {
 	*x = GetDebtHistoryRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[1]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -132,7 +616,7 @@ func (x *GetDebtHistoryRequest) String() string {
 func (*GetDebtHistoryRequest) ProtoMessage() {}
 
 func (x *GetDebtHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[1]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -145,7 +629,7 @@ func (x *GetDebtHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetDebtHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{1}
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetDebtHistoryRequest) GetId() string {
@@ -172,7 +656,7 @@ type UpdateDebtRequest struct {
 
 func (x *UpdateDebtRequest) Reset() {
 	*x = UpdateDebtRequest{}
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +668,7 @@ func (x *UpdateDebtRequest) String() string {
 func (*UpdateDebtRequest) ProtoMessage() {}
 
 func (x *UpdateDebtRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +681,7 @@ func (x *UpdateDebtRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateDebtRequest.ProtoReflect.Descriptor instead.
 func (*UpdateDebtRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdateDebtRequest) GetId() string {
@@ -239,7 +723,7 @@ type GetDebtHistoryResponse struct {
 
 func (x *GetDebtHistoryResponse) Reset() {
 	*x = GetDebtHistoryResponse{}
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -251,7 +735,7 @@ func (x *GetDebtHistoryResponse) String() string {
 func (*GetDebtHistoryResponse) ProtoMessage() {}
 
 func (x *GetDebtHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_debt_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -264,7 +748,7 @@ func (x *GetDebtHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDebtHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetDebtHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetDebtHistoryResponse) GetChanges() []*DebtStatusChange {
@@ -278,14 +762,52 @@ var File_tocsin_ingestion_v1_debt_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_service_proto_rawDesc = "" +
 	"\n" +
-	"&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc3\x01\n" +
+	"&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xc8\x04\n" +
+	"\vDebtErasure\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12<\n" +
+	"\x05state\x18\x02 \x01(\x0e2&.tocsin.ingestion.v1.DebtErasure.StateR\x05state\x129\n" +
+	"\x04kind\x18\x03 \x01(\x0e2%.tocsin.ingestion.v1.DebtErasure.KindR\x04kind\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x12\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12?\n" +
+	"\rcomplete_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteTime\x12\x14\n" +
+	"\x05debts\x18\b \x01(\x03R\x05debts\x12\x18\n" +
+	"\arejects\x18\t \x01(\x03R\arejects\x12\x1a\n" +
+	"\binvoices\x18\n" +
+	" \x01(\x03R\binvoices\x12\x1c\n" +
+	"\tdocuments\x18\v \x01(\x03R\tdocuments\x12!\n" +
+	"\fdead_letters\x18\f \x01(\x03R\vdeadLetters\":\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aRUNNING\x10\x01\x12\r\n" +
+	"\tCOMPLETED\x10\x02\"E\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05DEBTS\x10\x01\x12\x11\n" +
+	"\rGOVERNMENT_ID\x10\x02\x12\t\n" +
+	"\x05EMAIL\x10\x03\"\xc3\x01\n" +
 	"\x10DebtStatusChange\x128\n" +
 	"\x06status\x18\x01 \x01(\x0e2 .tocsin.ingestion.v1.Debt.StatusR\x06status\x12;\n" +
 	"\vchange_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"changeTime\x12\x0e\n" +
 	"\x02by\x18\x03 \x01(\tR\x02by\x12\x14\n" +
 	"\x05event\x18\x04 \x01(\tR\x05event\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\"6\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\"\xb1\x01\n" +
+	"\x16EraseDebtorDataRequest\x12'\n" +
+	"\x05debts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10\xf4\x03\"\x06r\x04\x88\xb5\x18\x01R\x05debts\x12,\n" +
+	"\rgovernment_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\fgovernmentId\x12\x1e\n" +
+	"\x05email\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12 \n" +
+	"\x04note\x18\x04 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xf4\x03R\x04note\"6\n" +
+	"\x15GetDebtErasureRequest\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"h\n" +
+	"\x17ListDebtErasuresRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x80\x01\n" +
+	"\x18ListDebtErasuresResponse\x12<\n" +
+	"\berasures\x18\x01 \x03(\v2 .tocsin.ingestion.v1.DebtErasureR\berasures\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"6\n" +
 	"\x15GetDebtHistoryRequest\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xd4\x01\n" +
 	"\x11UpdateDebtRequest\x12\x1d\n" +
@@ -294,14 +816,20 @@ const file_tocsin_ingestion_v1_debt_service_proto_rawDesc = "" +
 	"\x04note\x18\x03 \x01(\tB\f\xbaH\tr\a\xa0\xb5\x18\x01\x18\xf4\x03R\x04note\x122\n" +
 	"\x10expected_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x0fexpectedVersion\"Y\n" +
 	"\x16GetDebtHistoryResponse\x12?\n" +
-	"\achanges\x18\x01 \x03(\v2%.tocsin.ingestion.v1.DebtStatusChangeR\achanges2\xac\x02\n" +
+	"\achanges\x18\x01 \x03(\v2%.tocsin.ingestion.v1.DebtStatusChangeR\achanges2\xf3\x05\n" +
 	"\vDebtService\x12\x9c\x01\n" +
 	"\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x8a\xb5\x18\f\n" +
 	"\n" +
 	"debts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x90\x02\x01\x12~\n" +
 	"\n" +
 	"UpdateDebt\x12&.tocsin.ingestion.v1.UpdateDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"-\x8a\xb5\x18\r\n" +
-	"\vdebts:write\x82\xd3\xe4\x93\x02\x13:\x01*2\x0e/v1/debts/{id}\x90\x02\x02B\xc5\x01\n" +
+	"\vdebts:write\x82\xd3\xe4\x93\x02\x13:\x01*2\x0e/v1/debts/{id}\x90\x02\x02\x12\x90\x01\n" +
+	"\x0fEraseDebtorData\x12+.tocsin.ingestion.v1.EraseDebtorDataRequest\x1a .tocsin.ingestion.v1.DebtErasure\".\x8a\xb5\x18\r\n" +
+	"\vdebts:admin\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/debts:erase\x90\x02\x02\x12\x91\x01\n" +
+	"\x0eGetDebtErasure\x12*.tocsin.ingestion.v1.GetDebtErasureRequest\x1a .tocsin.ingestion.v1.DebtErasure\"1\x8a\xb5\x18\r\n" +
+	"\vdebts:admin\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/debtErasures/{id}\x90\x02\x01\x12\x9d\x01\n" +
+	"\x10ListDebtErasures\x12,.tocsin.ingestion.v1.ListDebtErasuresRequest\x1a-.tocsin.ingestion.v1.ListDebtErasuresResponse\",\x8a\xb5\x18\r\n" +
+	"\vdebts:admin\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/debtErasures\x90\x02\x01B\xc5\x01\n" +
 	"\x17com.tocsin.ingestion.v1B\x10DebtServiceProtoP\x01Z*tocsin/gen/tocsin/ingestion/v1;ingestionv1\xa2\x02\x03TIX\xaa\x02\x13Tocsin.Ingestion.V1\xca\x02\x13Tocsin\\Ingestion\\V1\xe2\x02\x1fTocsin\\Ingestion\\V1\\GPBMetadata\xea\x02\x15Tocsin::Ingestion::V1b\x06proto3"
 
 var (
@@ -316,30 +844,49 @@ func file_tocsin_ingestion_v1_debt_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_debt_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_debt_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_tocsin_ingestion_v1_debt_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tocsin_ingestion_v1_debt_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tocsin_ingestion_v1_debt_service_proto_goTypes = []any{
-	(*DebtStatusChange)(nil),       // 0: tocsin.ingestion.v1.DebtStatusChange
-	(*GetDebtHistoryRequest)(nil),  // 1: tocsin.ingestion.v1.GetDebtHistoryRequest
-	(*UpdateDebtRequest)(nil),      // 2: tocsin.ingestion.v1.UpdateDebtRequest
-	(*GetDebtHistoryResponse)(nil), // 3: tocsin.ingestion.v1.GetDebtHistoryResponse
-	(Debt_Status)(0),               // 4: tocsin.ingestion.v1.Debt.Status
-	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
-	(*Debt)(nil),                   // 6: tocsin.ingestion.v1.Debt
+	(DebtErasure_State)(0),           // 0: tocsin.ingestion.v1.DebtErasure.State
+	(DebtErasure_Kind)(0),            // 1: tocsin.ingestion.v1.DebtErasure.Kind
+	(*DebtErasure)(nil),              // 2: tocsin.ingestion.v1.DebtErasure
+	(*DebtStatusChange)(nil),         // 3: tocsin.ingestion.v1.DebtStatusChange
+	(*EraseDebtorDataRequest)(nil),   // 4: tocsin.ingestion.v1.EraseDebtorDataRequest
+	(*GetDebtErasureRequest)(nil),    // 5: tocsin.ingestion.v1.GetDebtErasureRequest
+	(*ListDebtErasuresRequest)(nil),  // 6: tocsin.ingestion.v1.ListDebtErasuresRequest
+	(*ListDebtErasuresResponse)(nil), // 7: tocsin.ingestion.v1.ListDebtErasuresResponse
+	(*GetDebtHistoryRequest)(nil),    // 8: tocsin.ingestion.v1.GetDebtHistoryRequest
+	(*UpdateDebtRequest)(nil),        // 9: tocsin.ingestion.v1.UpdateDebtRequest
+	(*GetDebtHistoryResponse)(nil),   // 10: tocsin.ingestion.v1.GetDebtHistoryResponse
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(Debt_Status)(0),                 // 12: tocsin.ingestion.v1.Debt.Status
+	(*Debt)(nil),                     // 13: tocsin.ingestion.v1.Debt
 }
 var file_tocsin_ingestion_v1_debt_service_proto_depIdxs = []int32{
-	4, // 0: tocsin.ingestion.v1.DebtStatusChange.status:type_name -> tocsin.ingestion.v1.Debt.Status
-	5, // 1: tocsin.ingestion.v1.DebtStatusChange.change_time:type_name -> google.protobuf.Timestamp
-	4, // 2: tocsin.ingestion.v1.UpdateDebtRequest.status:type_name -> tocsin.ingestion.v1.Debt.Status
-	0, // 3: tocsin.ingestion.v1.GetDebtHistoryResponse.changes:type_name -> tocsin.ingestion.v1.DebtStatusChange
-	1, // 4: tocsin.ingestion.v1.DebtService.GetDebtHistory:input_type -> tocsin.ingestion.v1.GetDebtHistoryRequest
-	2, // 5: tocsin.ingestion.v1.DebtService.UpdateDebt:input_type -> tocsin.ingestion.v1.UpdateDebtRequest
-	3, // 6: tocsin.ingestion.v1.DebtService.GetDebtHistory:output_type -> tocsin.ingestion.v1.GetDebtHistoryResponse
-	6, // 7: tocsin.ingestion.v1.DebtService.UpdateDebt:output_type -> tocsin.ingestion.v1.Debt
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	0,  // 0: tocsin.ingestion.v1.DebtErasure.state:type_name -> tocsin.ingestion.v1.DebtErasure.State
+	1,  // 1: tocsin.ingestion.v1.DebtErasure.kind:type_name -> tocsin.ingestion.v1.DebtErasure.Kind
+	11, // 2: tocsin.ingestion.v1.DebtErasure.create_time:type_name -> google.protobuf.Timestamp
+	11, // 3: tocsin.ingestion.v1.DebtErasure.complete_time:type_name -> google.protobuf.Timestamp
+	12, // 4: tocsin.ingestion.v1.DebtStatusChange.status:type_name -> tocsin.ingestion.v1.Debt.Status
+	11, // 5: tocsin.ingestion.v1.DebtStatusChange.change_time:type_name -> google.protobuf.Timestamp
+	2,  // 6: tocsin.ingestion.v1.ListDebtErasuresResponse.erasures:type_name -> tocsin.ingestion.v1.DebtErasure
+	12, // 7: tocsin.ingestion.v1.UpdateDebtRequest.status:type_name -> tocsin.ingestion.v1.Debt.Status
+	3,  // 8: tocsin.ingestion.v1.GetDebtHistoryResponse.changes:type_name -> tocsin.ingestion.v1.DebtStatusChange
+	8,  // 9: tocsin.ingestion.v1.DebtService.GetDebtHistory:input_type -> tocsin.ingestion.v1.GetDebtHistoryRequest
+	9,  // 10: tocsin.ingestion.v1.DebtService.UpdateDebt:input_type -> tocsin.ingestion.v1.UpdateDebtRequest
+	4,  // 11: tocsin.ingestion.v1.DebtService.EraseDebtorData:input_type -> tocsin.ingestion.v1.EraseDebtorDataRequest
+	5,  // 12: tocsin.ingestion.v1.DebtService.GetDebtErasure:input_type -> tocsin.ingestion.v1.GetDebtErasureRequest
+	6,  // 13: tocsin.ingestion.v1.DebtService.ListDebtErasures:input_type -> tocsin.ingestion.v1.ListDebtErasuresRequest
+	10, // 14: tocsin.ingestion.v1.DebtService.GetDebtHistory:output_type -> tocsin.ingestion.v1.GetDebtHistoryResponse
+	13, // 15: tocsin.ingestion.v1.DebtService.UpdateDebt:output_type -> tocsin.ingestion.v1.Debt
+	2,  // 16: tocsin.ingestion.v1.DebtService.EraseDebtorData:output_type -> tocsin.ingestion.v1.DebtErasure
+	2,  // 17: tocsin.ingestion.v1.DebtService.GetDebtErasure:output_type -> tocsin.ingestion.v1.DebtErasure
+	7,  // 18: tocsin.ingestion.v1.DebtService.ListDebtErasures:output_type -> tocsin.ingestion.v1.ListDebtErasuresResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_debt_service_proto_init() }
@@ -353,13 +900,14 @@ func file_tocsin_ingestion_v1_debt_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_debt_service_proto_rawDesc), len(file_tocsin_ingestion_v1_debt_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   4,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tocsin_ingestion_v1_debt_service_proto_goTypes,
 		DependencyIndexes: file_tocsin_ingestion_v1_debt_service_proto_depIdxs,
+		EnumInfos:         file_tocsin_ingestion_v1_debt_service_proto_enumTypes,
 		MessageInfos:      file_tocsin_ingestion_v1_debt_service_proto_msgTypes,
 	}.Build()
 	File_tocsin_ingestion_v1_debt_service_proto = out.File

@@ -19,8 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DebtService_GetDebtHistory_FullMethodName = "/tocsin.ingestion.v1.DebtService/GetDebtHistory"
-	DebtService_UpdateDebt_FullMethodName     = "/tocsin.ingestion.v1.DebtService/UpdateDebt"
+	DebtService_GetDebtHistory_FullMethodName   = "/tocsin.ingestion.v1.DebtService/GetDebtHistory"
+	DebtService_UpdateDebt_FullMethodName       = "/tocsin.ingestion.v1.DebtService/UpdateDebt"
+	DebtService_EraseDebtorData_FullMethodName  = "/tocsin.ingestion.v1.DebtService/EraseDebtorData"
+	DebtService_GetDebtErasure_FullMethodName   = "/tocsin.ingestion.v1.DebtService/GetDebtErasure"
+	DebtService_ListDebtErasures_FullMethodName = "/tocsin.ingestion.v1.DebtService/ListDebtErasures"
 )
 
 // DebtServiceClient is the client API for DebtService service.
@@ -37,6 +40,15 @@ type DebtServiceClient interface {
 	// when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
 	// status that it has: a paid debt is not cancelled before it is REGISTERED again.
 	UpdateDebt(ctx context.Context, in *UpdateDebtRequest, opts ...grpc.CallOption) (*Debt, error)
+	// EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+	// letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+	// and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+	// Asked for again it finds nothing, and that is recorded, too.
+	EraseDebtorData(ctx context.Context, in *EraseDebtorDataRequest, opts ...grpc.CallOption) (*DebtErasure, error)
+	// GetDebtErasure returns the record of an erasure.
+	GetDebtErasure(ctx context.Context, in *GetDebtErasureRequest, opts ...grpc.CallOption) (*DebtErasure, error)
+	// ListDebtErasures returns the records of erasures, newest first.
+	ListDebtErasures(ctx context.Context, in *ListDebtErasuresRequest, opts ...grpc.CallOption) (*ListDebtErasuresResponse, error)
 }
 
 type debtServiceClient struct {
@@ -67,6 +79,36 @@ func (c *debtServiceClient) UpdateDebt(ctx context.Context, in *UpdateDebtReques
 	return out, nil
 }
 
+func (c *debtServiceClient) EraseDebtorData(ctx context.Context, in *EraseDebtorDataRequest, opts ...grpc.CallOption) (*DebtErasure, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtErasure)
+	err := c.cc.Invoke(ctx, DebtService_EraseDebtorData_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtServiceClient) GetDebtErasure(ctx context.Context, in *GetDebtErasureRequest, opts ...grpc.CallOption) (*DebtErasure, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DebtErasure)
+	err := c.cc.Invoke(ctx, DebtService_GetDebtErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *debtServiceClient) ListDebtErasures(ctx context.Context, in *ListDebtErasuresRequest, opts ...grpc.CallOption) (*ListDebtErasuresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDebtErasuresResponse)
+	err := c.cc.Invoke(ctx, DebtService_ListDebtErasures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DebtServiceServer is the server API for DebtService service.
 // All implementations must embed UnimplementedDebtServiceServer
 // for forward compatibility.
@@ -81,6 +123,15 @@ type DebtServiceServer interface {
 	// when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
 	// status that it has: a paid debt is not cancelled before it is REGISTERED again.
 	UpdateDebt(context.Context, *UpdateDebtRequest) (*Debt, error)
+	// EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+	// letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+	// and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+	// Asked for again it finds nothing, and that is recorded, too.
+	EraseDebtorData(context.Context, *EraseDebtorDataRequest) (*DebtErasure, error)
+	// GetDebtErasure returns the record of an erasure.
+	GetDebtErasure(context.Context, *GetDebtErasureRequest) (*DebtErasure, error)
+	// ListDebtErasures returns the records of erasures, newest first.
+	ListDebtErasures(context.Context, *ListDebtErasuresRequest) (*ListDebtErasuresResponse, error)
 	mustEmbedUnimplementedDebtServiceServer()
 }
 
@@ -96,6 +147,15 @@ func (UnimplementedDebtServiceServer) GetDebtHistory(context.Context, *GetDebtHi
 }
 func (UnimplementedDebtServiceServer) UpdateDebt(context.Context, *UpdateDebtRequest) (*Debt, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateDebt not implemented")
+}
+func (UnimplementedDebtServiceServer) EraseDebtorData(context.Context, *EraseDebtorDataRequest) (*DebtErasure, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseDebtorData not implemented")
+}
+func (UnimplementedDebtServiceServer) GetDebtErasure(context.Context, *GetDebtErasureRequest) (*DebtErasure, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDebtErasure not implemented")
+}
+func (UnimplementedDebtServiceServer) ListDebtErasures(context.Context, *ListDebtErasuresRequest) (*ListDebtErasuresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDebtErasures not implemented")
 }
 func (UnimplementedDebtServiceServer) mustEmbedUnimplementedDebtServiceServer() {}
 func (UnimplementedDebtServiceServer) testEmbeddedByValue()                     {}
@@ -154,6 +214,60 @@ func _DebtService_UpdateDebt_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DebtService_EraseDebtorData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseDebtorDataRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtServiceServer).EraseDebtorData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtService_EraseDebtorData_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtServiceServer).EraseDebtorData(ctx, req.(*EraseDebtorDataRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtService_GetDebtErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDebtErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtServiceServer).GetDebtErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtService_GetDebtErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtServiceServer).GetDebtErasure(ctx, req.(*GetDebtErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DebtService_ListDebtErasures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDebtErasuresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DebtServiceServer).ListDebtErasures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DebtService_ListDebtErasures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DebtServiceServer).ListDebtErasures(ctx, req.(*ListDebtErasuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DebtService_ServiceDesc is the grpc.ServiceDesc for DebtService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -168,6 +282,18 @@ var DebtService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateDebt",
 			Handler:    _DebtService_UpdateDebt_Handler,
+		},
+		{
+			MethodName: "EraseDebtorData",
+			Handler:    _DebtService_EraseDebtorData_Handler,
+		},
+		{
+			MethodName: "GetDebtErasure",
+			Handler:    _DebtService_GetDebtErasure_Handler,
+		},
+		{
+			MethodName: "ListDebtErasures",
+			Handler:    _DebtService_ListDebtErasures_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

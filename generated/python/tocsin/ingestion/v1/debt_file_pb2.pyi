@@ -128,7 +128,7 @@ class DebtFileProfile(_message.Message):
     def __init__(self, id: _Optional[str] = ..., columns: _Optional[_Mapping[str, str]] = ..., other_columns: _Optional[bool] = ..., charset: _Optional[str] = ..., locale: _Optional[str] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., issuer: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Debt(_message.Message):
-    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line", "status", "version")
+    __slots__ = ("id", "name", "government_id", "email", "amount", "due_date", "debt_file", "create_time", "currency", "language", "line", "status", "version", "erased")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[Debt.Status]
@@ -158,6 +158,7 @@ class Debt(_message.Message):
     LINE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     government_id: str
@@ -171,4 +172,5 @@ class Debt(_message.Message):
     line: int
     status: Debt.Status
     version: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., line: _Optional[int] = ..., status: _Optional[_Union[Debt.Status, str]] = ..., version: _Optional[int] = ...) -> None: ...
+    erased: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., government_id: _Optional[str] = ..., email: _Optional[str] = ..., amount: _Optional[str] = ..., due_date: _Optional[str] = ..., debt_file: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., currency: _Optional[str] = ..., language: _Optional[str] = ..., line: _Optional[int] = ..., status: _Optional[_Union[Debt.Status, str]] = ..., version: _Optional[int] = ..., erased: _Optional[bool] = ...) -> None: ...

@@ -30,13 +30,27 @@ from tocsin.ingestion.v1 import debt_file_pb2 as tocsin_dot_ingestion_dot_v1_dot
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\x9e\x01\n\x10\x44\x65\x62tStatusChange\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.Status\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"2\n\x15GetDebtHistoryRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xb1\x01\n\x11UpdateDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x06status\x18\x02 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.StatusB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x04\x18\x05\x12\x1a\n\x04note\x18\x03 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\xa0\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"P\n\x16GetDebtHistoryResponse\x12\x36\n\x07\x63hanges\x18\x01 \x03(\x0b\x32%.tocsin.ingestion.v1.DebtStatusChange2\xac\x02\n\x0b\x44\x65\x62tService\x12\x9c\x01\n\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x12~\n\nUpdateDebt\x12&.tocsin.ingestion.v1.UpdateDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"-\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x13\x32\x0e/v1/debts/{id}:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tocsin/ingestion/v1/debt_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe1\x03\n\x0b\x44\x65\x62tErasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.tocsin.ingestion.v1.DebtErasure.State\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32%.tocsin.ingestion.v1.DebtErasure.Kind\x12\n\n\x02\x62y\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x64\x65\x62ts\x18\x08 \x01(\x03\x12\x0f\n\x07rejects\x18\t \x01(\x03\x12\x10\n\x08invoices\x18\n \x01(\x03\x12\x11\n\tdocuments\x18\x0b \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x0c \x01(\x03\":\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07RUNNING\x10\x01\x12\r\n\tCOMPLETED\x10\x02\"E\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x44\x45\x42TS\x10\x01\x12\x11\n\rGOVERNMENT_ID\x10\x02\x12\t\n\x05\x45MAIL\x10\x03\"\x9e\x01\n\x10\x44\x65\x62tStatusChange\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.Status\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\"\x8f\x01\n\x16\x45raseDebtorDataRequest\x12 \n\x05\x64\x65\x62ts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xf4\x03\"\x06r\x04\x88\xb5\x18\x01\x12\x1e\n\rgovernment_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01\x12\x1a\n\x04note\x18\x04 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\xa0\xb5\x18\x01\"2\n\x15GetDebtErasureRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"S\n\x17ListDebtErasuresRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"g\n\x18ListDebtErasuresResponse\x12\x32\n\x08\x65rasures\x18\x01 \x03(\x0b\x32 .tocsin.ingestion.v1.DebtErasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x15GetDebtHistoryRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xb1\x01\n\x11UpdateDebtRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x42\n\x06status\x18\x02 \x01(\x0e\x32 .tocsin.ingestion.v1.Debt.StatusB\x10\xe2\x41\x01\x02\xbaH\t\x82\x01\x06\x18\x01\x18\x04\x18\x05\x12\x1a\n\x04note\x18\x03 \x01(\tB\x0c\xbaH\tr\x07\x18\xf4\x03\xa0\xb5\x18\x01\x12!\n\x10\x65xpected_version\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"P\n\x16GetDebtHistoryResponse\x12\x36\n\x07\x63hanges\x18\x01 \x03(\x0b\x32%.tocsin.ingestion.v1.DebtStatusChange2\xf3\x05\n\x0b\x44\x65\x62tService\x12\x9c\x01\n\x0eGetDebtHistory\x12*.tocsin.ingestion.v1.GetDebtHistoryRequest\x1a+.tocsin.ingestion.v1.GetDebtHistoryResponse\"1\x90\x02\x01\x8a\xb5\x18\x0c\n\ndebts:read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/debts/{id}/history\x12~\n\nUpdateDebt\x12&.tocsin.ingestion.v1.UpdateDebtRequest\x1a\x19.tocsin.ingestion.v1.Debt\"-\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:write\x82\xd3\xe4\x93\x02\x13\x32\x0e/v1/debts/{id}:\x01*\x12\x90\x01\n\x0f\x45raseDebtorData\x12+.tocsin.ingestion.v1.EraseDebtorDataRequest\x1a .tocsin.ingestion.v1.DebtErasure\".\x90\x02\x02\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:admin\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/debts:erase:\x01*\x12\x91\x01\n\x0eGetDebtErasure\x12*.tocsin.ingestion.v1.GetDebtErasureRequest\x1a .tocsin.ingestion.v1.DebtErasure\"1\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:admin\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/debtErasures/{id}\x12\x9d\x01\n\x10ListDebtErasures\x12,.tocsin.ingestion.v1.ListDebtErasuresRequest\x1a-.tocsin.ingestion.v1.ListDebtErasuresResponse\",\x90\x02\x01\x8a\xb5\x18\r\n\x0b\x64\x65\x62ts:admin\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/debtErasuresb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tocsin.ingestion.v1.debt_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['debts']._loaded_options = None
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['debts']._serialized_options = b'\272H\016\222\001\013\020\364\003\"\006r\004\210\265\030\001'
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['government_id']._loaded_options = None
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['government_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['email']._serialized_options = b'\272H\005r\003\030\376\001'
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_ERASEDEBTORDATAREQUEST'].fields_by_name['note']._serialized_options = b'\272H\tr\007\030\364\003\240\265\030\001'
+  _globals['_GETDEBTERASUREREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETDEBTERASUREREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_LISTDEBTERASURESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDEBTERASURESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTDEBTERASURESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDEBTERASURESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_GETDEBTHISTORYREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETDEBTHISTORYREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_UPDATEDEBTREQUEST'].fields_by_name['id']._loaded_options = None
@@ -51,14 +65,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBTSERVICE'].methods_by_name['GetDebtHistory']._serialized_options = b'\220\002\001\212\265\030\014\n\ndebts:read\202\323\344\223\002\030\022\026/v1/debts/{id}/history'
   _globals['_DEBTSERVICE'].methods_by_name['UpdateDebt']._loaded_options = None
   _globals['_DEBTSERVICE'].methods_by_name['UpdateDebt']._serialized_options = b'\220\002\002\212\265\030\r\n\013debts:write\202\323\344\223\002\0232\016/v1/debts/{id}:\001*'
-  _globals['_DEBTSTATUSCHANGE']._serialized_start=259
-  _globals['_DEBTSTATUSCHANGE']._serialized_end=417
-  _globals['_GETDEBTHISTORYREQUEST']._serialized_start=419
-  _globals['_GETDEBTHISTORYREQUEST']._serialized_end=469
-  _globals['_UPDATEDEBTREQUEST']._serialized_start=472
-  _globals['_UPDATEDEBTREQUEST']._serialized_end=649
-  _globals['_GETDEBTHISTORYRESPONSE']._serialized_start=651
-  _globals['_GETDEBTHISTORYRESPONSE']._serialized_end=731
-  _globals['_DEBTSERVICE']._serialized_start=734
-  _globals['_DEBTSERVICE']._serialized_end=1034
+  _globals['_DEBTSERVICE'].methods_by_name['EraseDebtorData']._loaded_options = None
+  _globals['_DEBTSERVICE'].methods_by_name['EraseDebtorData']._serialized_options = b'\220\002\002\212\265\030\r\n\013debts:admin\202\323\344\223\002\024\"\017/v1/debts:erase:\001*'
+  _globals['_DEBTSERVICE'].methods_by_name['GetDebtErasure']._loaded_options = None
+  _globals['_DEBTSERVICE'].methods_by_name['GetDebtErasure']._serialized_options = b'\220\002\001\212\265\030\r\n\013debts:admin\202\323\344\223\002\027\022\025/v1/debtErasures/{id}'
+  _globals['_DEBTSERVICE'].methods_by_name['ListDebtErasures']._loaded_options = None
+  _globals['_DEBTSERVICE'].methods_by_name['ListDebtErasures']._serialized_options = b'\220\002\001\212\265\030\r\n\013debts:admin\202\323\344\223\002\022\022\020/v1/debtErasures'
+  _globals['_DEBTERASURE']._serialized_start=259
+  _globals['_DEBTERASURE']._serialized_end=740
+  _globals['_DEBTERASURE_STATE']._serialized_start=611
+  _globals['_DEBTERASURE_STATE']._serialized_end=669
+  _globals['_DEBTERASURE_KIND']._serialized_start=671
+  _globals['_DEBTERASURE_KIND']._serialized_end=740
+  _globals['_DEBTSTATUSCHANGE']._serialized_start=743
+  _globals['_DEBTSTATUSCHANGE']._serialized_end=901
+  _globals['_ERASEDEBTORDATAREQUEST']._serialized_start=904
+  _globals['_ERASEDEBTORDATAREQUEST']._serialized_end=1047
+  _globals['_GETDEBTERASUREREQUEST']._serialized_start=1049
+  _globals['_GETDEBTERASUREREQUEST']._serialized_end=1099
+  _globals['_LISTDEBTERASURESREQUEST']._serialized_start=1101
+  _globals['_LISTDEBTERASURESREQUEST']._serialized_end=1184
+  _globals['_LISTDEBTERASURESRESPONSE']._serialized_start=1186
+  _globals['_LISTDEBTERASURESRESPONSE']._serialized_end=1289
+  _globals['_GETDEBTHISTORYREQUEST']._serialized_start=1291
+  _globals['_GETDEBTHISTORYREQUEST']._serialized_end=1341
+  _globals['_UPDATEDEBTREQUEST']._serialized_start=1344
+  _globals['_UPDATEDEBTREQUEST']._serialized_end=1521
+  _globals['_GETDEBTHISTORYRESPONSE']._serialized_start=1523
+  _globals['_GETDEBTHISTORYRESPONSE']._serialized_end=1603
+  _globals['_DEBTSERVICE']._serialized_start=1606
+  _globals['_DEBTSERVICE']._serialized_end=2361
 # @@protoc_insertion_point(module_scope)

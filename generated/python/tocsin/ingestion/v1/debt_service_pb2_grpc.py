@@ -46,6 +46,21 @@ class DebtServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.FromString,
                 _registered_method=True)
+        self.EraseDebtorData = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtService/EraseDebtorData',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.EraseDebtorDataRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.FromString,
+                _registered_method=True)
+        self.GetDebtErasure = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtService/GetDebtErasure',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtErasureRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.FromString,
+                _registered_method=True)
+        self.ListDebtErasures = channel.unary_unary(
+                '/tocsin.ingestion.v1.DebtService/ListDebtErasures',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresResponse.FromString,
+                _registered_method=True)
 
 
 class DebtServiceServicer:
@@ -70,6 +85,30 @@ class DebtServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseDebtorData(self, request, context):
+        """EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+        letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+        and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+        Asked for again it finds nothing, and that is recorded, too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDebtErasure(self, request, context):
+        """GetDebtErasure returns the record of an erasure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDebtErasures(self, request, context):
+        """ListDebtErasures returns the records of erasures, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DebtServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +121,21 @@ def add_DebtServiceServicer_to_server(servicer, server):
                     servicer.UpdateDebt,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.SerializeToString,
+            ),
+            'EraseDebtorData': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseDebtorData,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.EraseDebtorDataRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.SerializeToString,
+            ),
+            'GetDebtErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDebtErasure,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtErasureRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.SerializeToString,
+            ),
+            'ListDebtErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDebtErasures,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +193,87 @@ class DebtService:
             '/tocsin.ingestion.v1.DebtService/UpdateDebt',
             tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.UpdateDebtRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_debt__file__pb2.Debt.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseDebtorData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtService/EraseDebtorData',
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.EraseDebtorDataRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDebtErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtService/GetDebtErasure',
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.GetDebtErasureRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.DebtErasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDebtErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.DebtService/ListDebtErasures',
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_debt__service__pb2.ListDebtErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

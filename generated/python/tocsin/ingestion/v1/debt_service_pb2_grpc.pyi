@@ -43,6 +43,16 @@ class DebtServiceStub:
     when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
     status that it has: a paid debt is not cancelled before it is REGISTERED again.
     """
+    EraseDebtorData: _grpc.UnaryUnaryMultiCallable[_debt_service_pb2.EraseDebtorDataRequest, _debt_service_pb2.DebtErasure]
+    """EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+    letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+    and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+    Asked for again it finds nothing, and that is recorded, too.
+    """
+    GetDebtErasure: _grpc.UnaryUnaryMultiCallable[_debt_service_pb2.GetDebtErasureRequest, _debt_service_pb2.DebtErasure]
+    """GetDebtErasure returns the record of an erasure."""
+    ListDebtErasures: _grpc.UnaryUnaryMultiCallable[_debt_service_pb2.ListDebtErasuresRequest, _debt_service_pb2.ListDebtErasuresResponse]
+    """ListDebtErasures returns the records of erasures, newest first."""
 
 @_typing.type_check_only
 class DebtServiceAsyncStub(DebtServiceStub):
@@ -58,6 +68,16 @@ class DebtServiceAsyncStub(DebtServiceStub):
     when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
     status that it has: a paid debt is not cancelled before it is REGISTERED again.
     """
+    EraseDebtorData: _aio.UnaryUnaryMultiCallable[_debt_service_pb2.EraseDebtorDataRequest, _debt_service_pb2.DebtErasure]  # type: ignore[assignment]
+    """EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+    letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+    and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+    Asked for again it finds nothing, and that is recorded, too.
+    """
+    GetDebtErasure: _aio.UnaryUnaryMultiCallable[_debt_service_pb2.GetDebtErasureRequest, _debt_service_pb2.DebtErasure]  # type: ignore[assignment]
+    """GetDebtErasure returns the record of an erasure."""
+    ListDebtErasures: _aio.UnaryUnaryMultiCallable[_debt_service_pb2.ListDebtErasuresRequest, _debt_service_pb2.ListDebtErasuresResponse]  # type: ignore[assignment]
+    """ListDebtErasures returns the records of erasures, newest first."""
 
 class DebtServiceServicer(metaclass=_abc_1.ABCMeta):
     """DebtService tells what has become of registered debts. Files register them (DebtFileService, which lists them, too)."""
@@ -82,5 +102,33 @@ class DebtServiceServicer(metaclass=_abc_1.ABCMeta):
         when another version stands than the caller expects; FAILED_PRECONDITION (DEBT_STATUS) when that does not follow from the
         status that it has: a paid debt is not cancelled before it is REGISTERED again.
         """
+
+    @_abc_1.abstractmethod
+    def EraseDebtorData(
+        self,
+        request: _debt_service_pb2.EraseDebtorDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_service_pb2.DebtErasure, _abc.Awaitable[_debt_service_pb2.DebtErasure]]:
+        """EraseDebtorData erases the personal data of debtors: in debts, in the text of rejected rows, in invoices, their PDFs and dead
+        letters. E-mails that wait are not sent; debts that are neither mailed nor paid are CANCELLED. Ids, amounts, due dates, statuses
+        and times stay. What takes longer than some seconds goes on behind the answer (RUNNING), and after whatever breaks it off.
+        Asked for again it finds nothing, and that is recorded, too.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDebtErasure(
+        self,
+        request: _debt_service_pb2.GetDebtErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_service_pb2.DebtErasure, _abc.Awaitable[_debt_service_pb2.DebtErasure]]:
+        """GetDebtErasure returns the record of an erasure."""
+
+    @_abc_1.abstractmethod
+    def ListDebtErasures(
+        self,
+        request: _debt_service_pb2.ListDebtErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_debt_service_pb2.ListDebtErasuresResponse, _abc.Awaitable[_debt_service_pb2.ListDebtErasuresResponse]]:
+        """ListDebtErasures returns the records of erasures, newest first."""
 
 def add_DebtServiceServicer_to_server(servicer: DebtServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
