@@ -9,6 +9,7 @@ from services.media_probe.application.ports import Demuxer, Indigestible, Missin
 from services.media_probe.domain.container_formats import Container, sniff
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.mp4 import find_header
+from services.media_probe.domain.plain_headers import plain_header
 from services.media_probe.domain.target import TargetRule
 from services.media_probe.domain.video import Effort, Facts, Inspection, derive
 
@@ -65,6 +66,8 @@ class Prober:
     async def _look(self, remote: RemoteVideo) -> Facts:
         head = await remote.read(0, self._limits.first_bytes)
         container = sniff(head)
+        if (seen := plain_header(container, head)) is not None:
+            return derive(seen, container.value)
         if container is Container.MP4:
             seen = await self._mp4(remote)
         else:

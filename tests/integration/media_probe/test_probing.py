@@ -38,6 +38,34 @@ async def test_every_container_tells_its_size_from_few_bytes(open_rig: OpenRig) 
                 assert name.endswith((".ts", ".mpg")) == (facts.container in ("mpegts", "mpeg")), name
 
 
+async def test_every_other_kind_that_libav_reads_tells_its_size(open_rig: OpenRig) -> None:
+    noisy = {
+        "raw.h264": ("h264", "libx264"),
+        "raw.h265": ("hevc", "libx265"),
+        "raw.m2v": ("mpeg2video", "mpeg2video"),
+        "raw.m4v": ("m4v", "mpeg4"),
+        "vp8.ivf": ("ivf", "libvpx"),
+        "av1.ivf": ("ivf", "libsvtav1"),
+        "a.mxf": ("mxf", "mpeg2video"),
+        "a.nut": ("nut", "mpeg4"),
+        "a.asf": ("asf", "wmv2"),
+        "a.y4m": ("yuv4mpegpipe", "rawvideo"),
+        "a.webp": ("webp", "libwebp_anim"),
+    }
+    files = {name: make_video(container, codec, frames=4) for name, (container, codec) in noisy.items()}
+    files["a.dv"] = make_video("dv", "dvvideo", frames=2, size=(720, 576))
+    files["junk.ts"] = bytes(77) + make_video("mpegts", "libx264")
+    files["junk.mpg"] = bytes(4) + make_video("mpeg", "mpeg2video")
+    async with vs.video_server(files) as server, open_rig(server) as rig:
+        for name in files:
+            outcome = await rig.prober.probe(f"/{name}")
+            assert outcome.facts is not None, (name, outcome.error)
+            expected = (768, 576) if name == "a.dv" else (640, 360)
+            assert (outcome.facts.width, outcome.facts.height) == expected, name
+            assert outcome.facts.codec, name
+            assert outcome.effort.bytes_fetched <= 64 * 1024 or name == "junk.mpg", name
+
+
 async def test_an_index_at_the_end_is_one_jump_over_the_media(open_rig: OpenRig) -> None:
     video = make_video("mp4", "libx264", audio="aac", frames=30)
     # Half a gigabyte of media, of which nothing exists: the walk must not touch it.
@@ -176,7 +204,7 @@ async def test_what_is_no_video_is_typed(open_rig: OpenRig) -> None:
         "empty.mp4": (b"", Failure.NOT_MEDIA),
         "tiny.mp4": (b"\0\0\0", Failure.NOT_MEDIA),
         "random.mp4": (noise(100_000), Failure.NOT_MEDIA),
-        "picture.mp4": (PNG, Failure.NOT_MEDIA),
+        "picture.mp4": (PNG, Failure.UNSUPPORTED),
         "playlist.mp4": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", Failure.NOT_MEDIA),
         "audio.mp4": (make_audio(), Failure.UNSUPPORTED),
         "cut_first.mp4": (first[:600], Failure.TRUNCATED),

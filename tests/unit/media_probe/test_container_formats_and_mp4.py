@@ -1,14 +1,16 @@
 """What a file is by its first bytes, and where an MP4 file keeps its index."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.media_probe.domain.container_formats import Container, sniff
+from services.media_probe.domain.container_formats import MIN_BYTES, Container, sniff
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.mp4 import find_header
+from services.media_probe.domain.plain_headers import plain_header
 from tests.support.videos import PNG, corpus, noise
 
 
@@ -25,11 +27,16 @@ def test_real_files_are_told_apart() -> None:
         (b"", Failure.NOT_MEDIA),
         (b"\0" * 11, Failure.NOT_MEDIA),
         (noise(4096), Failure.NOT_MEDIA),
-        (PNG, Failure.NOT_MEDIA),
+        (PNG, Failure.UNSUPPORTED),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0", Failure.UNSUPPORTED),
+        (b"RIFF\x20\0\0\0WEBPVP8 \x14\0\0\0" + bytes(20), Failure.UNSUPPORTED),
+        (b"II*\0" + bytes(20), Failure.UNSUPPORTED),
+        (b"#!AMR\n" + bytes(20), Failure.UNSUPPORTED),
+        (b"FWS\x06" + bytes(20), Failure.UNSUPPORTED),
         (b"#EXTM3U\nhttp://169.254.169.254/\n", Failure.NOT_MEDIA),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", Failure.NOT_MEDIA),
         (b"<html>not found</html>", Failure.NOT_MEDIA),
-        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", Failure.NOT_MEDIA),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", Failure.UNSUPPORTED),
         (b"RIFF\0\0\0\0WAVEfmt ", Failure.UNSUPPORTED),
         (b"OggS" + b"\0" * 100, Failure.UNSUPPORTED),
         (b"ID3\x04" + b"\0" * 100, Failure.UNSUPPORTED),
@@ -105,3 +112,59 @@ def test_an_index_that_reaches_to_the_end_is_taken() -> None:
 
 def test_webm_is_told_from_matroska() -> None:
     assert sniff(corpus()["a.webm"][:64]) is Container.WEBM
+
+
+def test_recordings_that_were_cut_anywhere_begin_where_they_begin() -> None:
+    for name, container in (("a.ts", Container.MPEG_TS), ("a.mpg", Container.MPEG_PS)):
+        for junk in (b"\0\0\0\0", bytes(range(77)), b"G" + bytes(300)):
+            assert sniff((junk + corpus()[name])[:16_384]) is container, (name, len(junk))
+
+
+@pytest.mark.parametrize("kind", [b"styp", b"sidx", b"emsg", b"moof", b"prft"])
+def test_pieces_of_a_fragmented_file_are_mp4(kind: bytes) -> None:
+    assert sniff(box(kind, b"\0" * 24)) is Container.MP4
+    assert walk(box(kind, b"\0" * 24) + MOOV)[0] == MOOV
+
+
+def gif(width: int, height: int) -> bytes:
+    return b"GIF89a" + width.to_bytes(2, "little") + height.to_bytes(2, "little") + b"\x80\0\0" + bytes(20)
+
+
+def png(*chunks: bytes) -> bytes:
+    header = b"\0\0\0\x0dIHDR" + (640).to_bytes(4, "big") + (360).to_bytes(4, "big") + b"\x08\6\0\0\0\0\0\0\0"
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks)
+
+
+def jpeg() -> bytes:
+    frame = b"\xff\xc0\0\x11\x08" + (360).to_bytes(2, "big") + (640).to_bytes(2, "big") + b"\3" + bytes(9)
+    return b"\xff\xd8\xff\xe0\0\x06JFIF" + b"\xff\xff\xdb\0\4\0\0" + frame + b"\xff\xda\0\2data\xff\xd9"
+
+
+_ANIMATION = b"\0\0\0\x08acTL" + bytes(12)
+_WEBP = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + (639).to_bytes(3, "little") + (359).to_bytes(3, "little")
+
+
+@pytest.mark.parametrize(
+    ("head", "codec"),
+    [
+        (gif(640, 360), "gif"),
+        (png(_ANIMATION, b"\0\0\0\0IDAT"), "apng"),
+        (_WEBP + bytes(20), "webp"),
+        (jpeg() * 2, "mjpeg"),
+        (b"DKIF\0\0\x20\0VP90" + b"\x80\2\x68\1" + b"\x19\0\0\0\1\0\0\0\x32\0\0\0" + bytes(8), "vp9"),
+    ],
+)
+def test_some_formats_tell_the_size_at_a_fixed_place(head: bytes, codec: str) -> None:
+    seen = plain_header(sniff(head), head)
+    assert seen is not None
+    assert (seen.width, seen.height, seen.codec) == (640, 360, codec)
+    if codec == "vp9":
+        assert (seen.frame_rate, seen.duration) == (25.0, timedelta(seconds=2))
+    with suppress(ProbeFailed):
+        plain_header(sniff(head[:MIN_BYTES]), head[:MIN_BYTES])
+
+
+def test_an_image_is_told_from_an_animation() -> None:
+    for head in (png(b"\0\0\0\0IDAT", _ANIMATION), jpeg()):
+        with pytest.raises(ProbeFailed, match="is an image"):
+            sniff(head)

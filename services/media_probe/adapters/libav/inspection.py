@@ -24,7 +24,12 @@ from av.video.stream import VideoStream
 from services.media_probe.domain.h263 import flv_picture, stsd_picture
 from services.media_probe.domain.h264 import Picture, picture_of
 
-DEMUXERS: Final = frozenset(("mov", "matroska", "avi", "flv", "mpegts", "mpeg"))
+DEMUXERS: Final = frozenset(
+    (
+        "mov", "matroska", "avi", "flv", "mpegts", "mpeg", "mxf", "nut", "asf", "dv", "h264", "hevc", "mpegvideo",
+        "m4v", "yuv4mpegpipe",
+    )
+)  # fmt: skip
 _OPTIONS: Final = {
     "codec_whitelist": "none",
     "protocol_whitelist": "none",
@@ -41,6 +46,8 @@ _FIRST_SLICE: Final = {
     "mpeg4": b"\0\0\x01\xb6\x10\0\0\0\0\0\0",
 }
 _START: Final = b"\0\0\0\1"
+# Of the header and the source pack of a DV frame (IEC 61834-2): 625 lines or 525, and whether it is DV at 25 Mbit/s.
+_DV_SYSTEM, _DV_KIND = 3, 80 * 5 + 48 + 3
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 # Where the matrix stands behind the name of its box, by version (ISO/IEC 14496-12, 8.2.2 and 8.3.2).
 _MATRIX_AT: Final = {b"mvhd": (40, 52), b"tkhd": (44, 56)}
@@ -200,6 +207,8 @@ def _from_header(codec: str, head: bytes) -> tuple[int, int]:
     if head.startswith(b"FLV"):
         width, height = _from_script(head)
         return (width, height) if width and height else flv_picture(head)
+    if codec == "dvvideo" and not head[_DV_KIND] & 0x1F:
+        return 720, 576 if head[_DV_SYSTEM] & 0x80 else 480
     return stsd_picture(head) if codec == "h263" else (0, 0)
 
 
