@@ -49,9 +49,8 @@ class DebtFileProgress:
         self._stop.set()
         self._progress.stop()
 
-    def counted(self, chunks: Iterator[bytes]) -> Generator[bytes]:
-        """The chunks, counted as they go."""
-        sent = 0
+    def counted(self, chunks: Iterator[bytes], sent: int = 0) -> Generator[bytes]:
+        """The chunks, counted as they go, from so many bytes on."""
         for chunk in chunks:
             yield chunk
             sent += len(chunk)
@@ -99,7 +98,7 @@ class DebtFileProgress:
     def _tell(self, file: dict[str, Any]) -> None:
         self._file = file
         state, rows = file["state"], int(file.get("rows", 0))
-        if state != "RECEIVING":
+        if state not in {"EXPECTED", "RECEIVING"}:
             if not self._progress.tasks[self._rows].started:
                 self._progress.start_task(self._rows)
             speed = self._progress.tasks[self._rows].speed or 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
     from services.cli.debt_file_progress import DebtFileProgress
+    from services.cli.resumable_upload import ResumableUpload
 
 _CHUNK = 256 * 1024
 _SHOWN_REJECTS = 10
@@ -42,6 +43,10 @@ def upload(
     currency: Annotated[str, typer.Option(help="Of rows that name none (ISO 4217).")] = "",
     language: Annotated[str, typer.Option(help="Of debtors whose row names none, such as pt-BR.")] = "",
     issuer: Annotated[str, typer.Option(help="Who the invoices are from, as the file of issuers names it.")] = "",
+    resumable: Annotated[
+        bool,
+        typer.Option("--resumable", help="Send it in parts: the same command goes on after a break or Ctrl-C."),
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Stay until its invoices are mailed, or given up.")] = False,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
@@ -51,6 +56,7 @@ def upload(
     from services.cli.client import open_mesh
     from services.cli.debt_file_progress import DebtFileProgress
     from services.cli.debt_files import follow_invoices, rejects_of, show_file
+    from services.cli.resumable_upload import ResumableUpload
 
     file_id = new_id()
     said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency, "language": language}
@@ -58,14 +64,19 @@ def upload(
     if reject_limit and not _LIMIT.fullmatch(reject_limit):
         raise CommandError(f"--reject-limit is a number of rows like 1000, or a share like 5%, not {reject_limit!r}", 2)
     said["rejectPercent" if reject_limit.endswith("%") else "rejectLimit"] = reject_limit.removesuffix("%")
-    query = {"id": file_id, "filename": file.name, "dryRun": str(dry_run).lower()} | {
-        name: text for name, text in said.items() if text
-    }
+    said = {"filename": file.name, "dryRun": str(dry_run).lower()} | {name: text for name, text in said.items() if text}
     with open_mesh(state_dir).http(scopes=["debts:read", "debts:write"], timeout=60) as client:
+        parts = ResumableUpload(client, file, _typed(said))
+        if resumable or parts.noted:
+            begun = parts.begin()
+            file_id = parts.id
+            if begun and not json:
+                console().print(f"goes on: {begun:,} bytes are there already", highlight=False)
         if not json:
             console().print(f"debt file {file_id}: {file.name}{', only tried' if dry_run else ''}", highlight=False)
         with DebtFileProgress(client, file_id, file.stat().st_size, quiet=json) as progress:
-            found = _send(client, file, query, progress)
+            whole = {"id": file_id, **said}
+            found = _send_parts(parts, progress) if parts.id else _send(client, file, whole, progress)
         rejects = rejects_of(client, file_id, _SHOWN_REJECTS) if int(found.get("rejected", 0)) else {}
         if json:
             print_json({"debtFile": found, "rejects": rejects.get("rejects", [])})
@@ -77,6 +88,31 @@ def upload(
         raise CommandError(f"{file.name}: {found['state']}: {found.get('error', '')}")
     if rejected := int(found.get("rejected", 0)):
         raise CommandError(f"{rejected:,} of {int(found.get('rows', 0)):,} rows were rejected")
+
+
+def _typed(said: dict[str, str]) -> dict[str, Any]:
+    """What is said of a file, as JSON has it."""
+    numbers: dict[str, Any] = {"dryRun": said["dryRun"] == "true"}
+    for name in ("rejectLimit", "rejectPercent"):
+        if name in said:
+            numbers[name] = float(said[name]) if name == "rejectPercent" else int(said[name])
+    return {**said, **numbers}
+
+
+def _send_parts(parts: "ResumableUpload", progress: "DebtFileProgress") -> dict[str, Any]:
+    """The file in its final state. What came stays where somebody interrupts."""
+    try:
+        parts.send(progress)
+        parts.forget()
+        while (found := progress.final()) is None:
+            continue
+        return found
+    except KeyboardInterrupt:
+        if progress.sent:
+            message = f"the file goes on without you: tocsin debts show {parts.id}; tocsin debts cancel stops it"
+        else:
+            message = "what came is kept: run the command again to go on"
+        raise CommandError(message, exit_code=_INTERRUPTED) from None
 
 
 def _send(client: "httpx.Client", file: Path, query: dict[str, str], progress: "DebtFileProgress") -> dict[str, Any]:
