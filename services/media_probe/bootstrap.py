@@ -20,6 +20,7 @@ from services.media_probe.adapters.measured_prober import MeasuredProber
 from services.media_probe.adapters.nats.alert_consumer import SERVICE, AlertHandler, StartedEvents, consumer_options
 from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.alerts import HandleAlert
+from services.media_probe.application.probe_places import ProbePlaces
 from services.media_probe.application.prober import ProbeLimits, Prober
 from services.media_probe.application.videos import Videos
 from services.media_probe.domain.target import TargetRule
@@ -57,7 +58,8 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
 
     # The consumer's own count of failures starts anew with each process; the durable one in the row decides.
     retry = RetryPolicy(max_attempts=settings.max_attempts + 1, base=settings.retry_base, cap=settings.retry_cap)
-    handle = HandleAlert(store, prober, progress, max_attempts=settings.max_attempts)
+    places = ProbePlaces(settings.concurrent_probes)
+    handle = HandleAlert(store, prober, progress, places, max_attempts=settings.max_attempts)
     options = consumer_options(
         concurrent=settings.concurrent_probes,
         ack_wait=settings.ack_wait,

@@ -7,6 +7,7 @@ from typing import Final
 from services.chassis.errors import Aborted, Unavailable
 from services.chassis.telemetry.logs import get_logger
 from services.media_probe.application.ports import Known, Progress, VideoStore
+from services.media_probe.application.probe_places import ProbePlaces
 from services.media_probe.application.prober import Outcome, Prober
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.video import Alert, Effort, State, Video, attempts_before, failed, probed
@@ -42,15 +43,22 @@ class HandleAlert:
     """Probes the video of an alert. Doing it again for the same report, also after a crash at any point, has no second
     effect."""
 
-    def __init__(self, store: VideoStore, prober: Prober, progress: Progress, *, max_attempts: int) -> None:
+    def __init__(
+        self, store: VideoStore, prober: Prober, progress: Progress, places: ProbePlaces, *, max_attempts: int
+    ) -> None:
+        self._places = places
         self._store = store
         self._prober = prober
         self._progress = progress
         self._max_attempts = max_attempts
 
-    async def __call__(self, alert: Alert) -> Settled | TryAgain | GivenUp:
-        """An error that nobody has foreseen is a reason like any other: no alert is lost by it. Raises Unavailable when
-        our own database, broker or workers do not answer."""
+    async def __call__(self, alert: Alert, *, again: bool = False) -> Settled | TryAgain | GivenUp:
+        """An error that nobody has foreseen is a reason like any other: no alert is lost by it. `again`: it is not the
+        first attempt. Raises Unavailable when our own database, broker or workers do not answer."""
+        async with self._places.place(self._prober.origin(alert.video), alert.store, again=again):
+            return await self._handle(alert)
+
+    async def _handle(self, alert: Alert) -> Settled | TryAgain | GivenUp:
         known = await self._known(alert)
         earlier = known.row
         if earlier is not None and earlier.later_than(alert):

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from services.chassis.origins import Origin
 from services.media_probe.application.ports import Demuxer, Indigestible, Missing, Piece, RemoteVideo, VideoSource
 from services.media_probe.domain.container_formats import Container, sniff
 from services.media_probe.domain.failure import Failure, ProbeFailed
@@ -43,6 +44,13 @@ class Prober:
         self._demuxer = demuxer
         self._target = target
         self._limits = limits
+
+    def origin(self, video: str) -> str:
+        """Who is asked for a video; empty where nobody is."""
+        try:
+            return str(Origin.of(self._target.resolve(video)))
+        except ProbeFailed:
+            return ""
 
     async def probe(self, video: str) -> Outcome:
         """Probes a path on the video server, or a URL of an allowed origin."""

@@ -127,7 +127,7 @@ async def service(
 
 @asynccontextmanager
 async def running(
-    databases: Databases, nats_url: str, nats: NatsConnection, publisher: Publisher, tmp_path: Path
+    databases: Databases, nats_url: str, nats: NatsConnection, publisher: Publisher, tmp_path: Path, **settings: str
 ) -> AsyncIterator[Service]:
     issuer = DevIssuer.open(tmp_path / "auth")
     async with AsyncExitStack() as stack:
@@ -148,6 +148,7 @@ async def running(
             "TOCSIN_MEDIA_PROBE_READ_TIMEOUT": "10s",
             "TOCSIN_MEDIA_PROBE_ON_DEMAND_PROBES": "1",
             "TOCSIN_MEDIA_PROBE_ACK_WAIT": "2s",
+            **settings,
         }
         token = issuer.mint(["videos:read", "videos:write"])
         channel = await stack.enter_async_context(connect(f"127.0.0.1:{port}", token=lambda: token))
@@ -263,6 +264,32 @@ async def test_passing_failures_are_retried_in_sight(service: Service) -> None:
     row = await service.state("u1", "PROBED")
     assert (row["attempts"], row["failure"]) == (3, None)
     assert [event.attempt for event in service.of(VideoProbeStarted, "u1")] == [1, 2, 3]
+
+
+async def test_a_server_that_hangs_keeps_no_other_one_waiting(
+    databases: Databases, nats_url: str, nats_connection: NatsConnection, publisher: Publisher, tmp_path: Path
+) -> None:
+    async with (
+        vs.video_server({"hangs.mp4": b""}, {"/hangs.mp4": vs.silent}) as hanging,
+        running(
+            databases,
+            nats_url,
+            nats_connection,
+            publisher,
+            tmp_path,
+            TOCSIN_MEDIA_PROBE_CONCURRENT_PROBES="4",
+            TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS=hanging.url,
+        ) as service,
+    ):
+        service.videos.files["/good.mp4"] = make_video("mp4", "libx264")
+        for number in range(20):
+            await service.report(f"hangs-{number}", f"{hanging.url}/hangs.mp4")
+        await eventually(lambda: len(hanging.asked) >= 3)
+        began = asyncio.get_running_loop().time()
+        await service.report("good", "/good.mp4")
+        await service.state("good", "PROBED")
+        # Those that hang are given up after 10 s; they have all the places that one server may have.
+        assert asyncio.get_running_loop().time() - began < 9
 
 
 async def test_retries_are_bounded_and_retry_video_begins_anew(service: Service) -> None:

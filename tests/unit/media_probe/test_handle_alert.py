@@ -9,6 +9,7 @@ from services.chassis.errors import Unavailable
 from services.media_probe.adapters.memory.store import InMemoryVideoStore
 from services.media_probe.application.alerts import GivenUp, HandleAlert, Settled
 from services.media_probe.application.ports import Known
+from services.media_probe.application.probe_places import ProbePlaces
 from services.media_probe.application.prober import Outcome
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.video import Alert, Effort, Facts, State, Video
@@ -49,7 +50,10 @@ class World:
 
     async def handle(self, alert: Alert) -> object:
         parts: Any = self
-        return await HandleAlert(parts, parts, parts, max_attempts=3)(alert)
+        return await HandleAlert(parts, parts, parts, ProbePlaces(1), max_attempts=3)(alert)
+
+    def origin(self, video: str) -> str:
+        return "http://videos.example"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class HttpOptions:
 
     connect_timeout: timedelta = timedelta(seconds=3)
     read_timeout: timedelta = timedelta(seconds=5)
-    connections_per_server: int = 32
+    connections_per_server: int = 64
 
 
 class HttpVideoSource:

@@ -14,6 +14,7 @@ from services.media_probe.domain.video import Alert
 from tocsin.events.v1.alerts_pb2 import VideoAlertReported
 
 SERVICE = "media_probe"
+_WAITING = 8
 
 
 class StartedEvents:
@@ -47,7 +48,7 @@ class AlertHandler:
     async def __call__(self, delivery: Delivery) -> None:
         message = delivery.decode(VideoAlertReported)
         alert = events.alert_of(message, event_id=delivery.id, delivery=delivery.place)
-        verdict = await self._handle(alert)
+        verdict = await self._handle(alert, again=delivery.attempt > 1)
         if isinstance(verdict, TryAgain):
             backoff = self._retry.delay(verdict.failures)
             raise RetryAfter(max(backoff, verdict.retry_after or timedelta(0)), verdict.reason)
@@ -64,7 +65,8 @@ def consumer_options(
         name=CONSUMER,
         stream=ALERTS,
         subjects=(ALERT_REPORTED_SUBJECT,),
-        max_in_flight=concurrent,
+        # Those who wait for a place, so that the ones behind them can be seen.
+        max_in_flight=concurrent * _WAITING,
         ack_wait=ack_wait,
         retry=retry,
         stop_budget=stop_budget,
