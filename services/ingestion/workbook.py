@@ -1,7 +1,7 @@
 """Reads one workbook: `python -m services.ingestion.workbook PARENT MEMORY CPU SIZE DECIMAL`, started for each.
 
-The workbook is standard input, a file; the first sheet goes to standard output as CSV, a line for each of its rows.
-PARENT: process id to die with; MEMORY: bytes of address space on top of what the libraries take; CPU: seconds of
+The workbook is standard input, a file; the first visible sheet goes to standard output as CSV, a line for each of its
+rows. PARENT: process id to die with; MEMORY: bytes of address space on top of what the libraries take; CPU: seconds of
 processor time; SIZE: bytes of text; DECIMAL: sign in numbers. What cannot be read ends it with a status of these, and
 the reason on standard error.
 """
@@ -13,9 +13,12 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from services.chassis.workers import die_with_parent
+
+if TYPE_CHECKING:
+    from python_calamine import SheetMetadata
 
 UNREADABLE: Final = 10
 OUT_OF_MEMORY: Final = 11
@@ -38,7 +41,7 @@ def main() -> int:
         _limit(resource.RLIMIT_AS, _address_space() + memory)
     try:
         sheets = python_calamine.load_workbook("/dev/stdin")
-        rows = sheets.get_sheet_by_index(0).iter_rows()
+        rows = sheets.get_sheet_by_name(_first_seen(sheets.sheets_metadata)).iter_rows()
         with open(1, "w", encoding="utf-8", newline="", closefd=False) as table:
             _write(table, rows, sys.argv[5])
     except MemoryError:
@@ -51,6 +54,16 @@ def main() -> int:
             raise
         return NO_ROOM
     return 0
+
+
+def _first_seen(sheets: "Sequence[SheetMetadata]") -> str:
+    """The first sheet of cells that a person sees, not a chart; one that is hidden where there is no other. Raises
+    IndexError."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+    tables = [sheet for sheet in sheets if sheet.typ == SheetTypeEnum.WorkSheet]
+    seen = [sheet for sheet in tables if sheet.visible == SheetVisibleEnum.Visible]
+    return (seen or tables)[0].name
 
 
 def _write(table: TextIO, rows: Iterable[Sequence[object]], decimal: str) -> None:

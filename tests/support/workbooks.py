@@ -24,18 +24,27 @@ _PARTS = f"""<Relationships xmlns="{_PACKAGE}">
 <Relationship Id="rId2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>"""
 _BOOK = f"""<workbook xmlns="{_SHEET}" xmlns:r="{_OFFICE}">
 <sheets><sheet name="Debts" sheetId="1" r:id="rId1"/></sheets></workbook>"""
+_OTHERS = """<sheet name="Chart" sheetId="2" r:id="rId3"/>
+<sheet name="Hidden" sheetId="3" state="hidden" r:id="rId4"/>"""
+_OTHER_PARTS = f"""<Relationship Id="rId3" Type="{_OFFICE}/chartsheet" Target="chartsheets/chart.xml"/>
+<Relationship Id="rId4" Type="{_OFFICE}/worksheet" Target="worksheets/hidden.xml"/>"""
 _STYLES = f"""<styleSheet xmlns="{_SHEET}">
 <cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14" applyNumberFormat="1"/></cellXfs></styleSheet>"""
 
 
-def workbook(rows: Iterable[Sequence[str | float | date | None]], sheet: str | None = None) -> bytes:
-    """The rows as the first sheet: texts, numbers and dates as such, None as no cell. `sheet`: its XML instead."""
+def workbook(
+    rows: Iterable[Sequence[str | float | date | None]], sheet: str | None = None, *, behind_others: bool = False
+) -> bytes:
+    """The rows as the first sheet: texts, numbers and dates as such, None as no cell. `sheet`: its XML instead.
+    `behind_others`: as the third one, behind a chart and a sheet that is hidden."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", _TYPES)
         archive.writestr("_rels/.rels", _ROOT)
-        archive.writestr("xl/workbook.xml", _BOOK)
-        archive.writestr("xl/_rels/workbook.xml.rels", _PARTS)
+        archive.writestr("xl/workbook.xml", _BOOK.replace("<sheets>", f"<sheets>{_OTHERS}") if behind_others else _BOOK)
+        archive.writestr("xl/_rels/workbook.xml.rels", _PARTS.replace("</Rel", f"{_OTHER_PARTS}</Rel"))
+        archive.writestr("xl/worksheets/hidden.xml", _sheet([["hidden"]]))
+        archive.writestr("xl/chartsheets/chart.xml", f'<chartsheet xmlns="{_SHEET}"/>')
         archive.writestr("xl/styles.xml", _STYLES)
         archive.writestr("xl/worksheets/sheet1.xml", sheet or _sheet(rows))
     return out.getvalue()

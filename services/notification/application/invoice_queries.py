@@ -1,11 +1,15 @@
 """Reading invoices."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from services.notification.application.ports.invoices import DocumentStore, InvoiceStore, Renderer, RenderFailed
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
 from services.notification.domain.invoice import Invoice, InvoiceState
+
+_FILE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""What ingestion gives its files as ids."""
 
 
 class InvoiceQueries:
@@ -30,8 +34,12 @@ class InvoiceQueries:
         return found
 
     async def counts(self, debt_file: str) -> Mapping[InvoiceState, int]:
-        """How many there are in each state, of a file or (empty) in all. A file of which no debt is known has none."""
-        return await self._store.counts(debt_file)
+        """How many there are in each state, of a file or (empty) in all. A file of which no debt is known yet has none.
+        Raises DebtFileUnknown for what is the id of none."""
+        found = await self._store.counts(debt_file)
+        if debt_file and not found and not _FILE.fullmatch(debt_file):
+            raise DebtFileUnknown(debt_file)
+        return found
 
     async def download(self, debt: str) -> bytes:
         """The PDF; one that has expired is drawn again. Raises InvoiceNotFound before it is made first, and for one

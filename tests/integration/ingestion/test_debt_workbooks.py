@@ -64,6 +64,12 @@ def test_a_workbook_is_read_as_its_cells_say(tmp_path: Path, dialect: Dialect) -
     assert sorted(found.rows.lines.tolist()) == [3, 5, 8]
 
 
+def test_the_first_sheet_that_a_person_sees_is_read(tmp_path: Path) -> None:
+    data = workbook([COLUMNS, ["Ann", "1", "a@example.com", 10, DUE, "d1"]], behind_others=True)
+    found = read(data, tmp_path)
+    assert (len(found.rows), found.rejects) == (1, [])
+
+
 def test_a_workbook_that_is_none_is_named(tmp_path: Path) -> None:
     for broken in (workbook([COLUMNS])[:-40], b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml" + bytes(600)):
         with pytest.raises(FileFormatInvalid) as caught:

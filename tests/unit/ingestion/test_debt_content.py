@@ -228,6 +228,13 @@ def test_what_an_upload_says_counts_before_its_profile() -> None:
     assert found.key
 
 
+def test_names_of_columns_that_differ_by_case_alone_are_refused() -> None:
+    declared = Declared(columns={"Nome": "name", "NOME ": "email"})
+    with pytest.raises(ConventionsInvalid) as caught:
+        dialect_of(declared, signs_of(""), currency="EUR", due_from=date.min, due_to=date.max)
+    assert caught.value.metadata == {"value": "NOME "}
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -238,6 +245,8 @@ def test_what_an_upload_says_counts_before_its_profile() -> None:
         ("x" * 300 + ".csv", "x" * 250 + "….csv"),
         ("x" * 300, "x" * 254 + "…"),
         ("", ""),
+        (" ", ""),
+        ("/ x.csv ", "x.csv"),
     ],
 )
 def test_names_of_files_are_for_people(name: str, shown: str) -> None:

@@ -324,12 +324,59 @@ def test_all_broken_rules_of_a_row_are_told_in_the_order_of_the_columns() -> Non
 
 @pytest.mark.parametrize(
     "lost",
-    ["Jos\ufffd", "\u202eZed", "Ze\u200bd", "Ze\u2028d", "\u0301Zed", "\u3164", "\u2800", "#N/A", "#REF!", "A\ue000"],
+    [
+        "Jos\ufffd",
+        "\u202eZed",
+        "Ze\u200bd",
+        "Ze\u2028d",
+        "\u0301Zed",
+        "\u3164",
+        "\u2800",
+        "#N/A",
+        "#REF!",
+        "A\ue000",
+        "#BEZUG!",
+        "#VALOR!",
+        "#¡REF!",
+        "#NV",
+        "#N/D",
+        "#DIV/0!",
+        "#NÚM!",
+        "NULL",
+        "None",
+        "N/A",
+        "JosÃ©",
+        "Oâ€™Neil",
+        "ÐœÐ°Ñ€",
+    ],
 )
 def test_text_that_is_visibly_broken_is_rejected(lost: str) -> None:
     for column in ("name", "governmentId"):
         _, rejects = parse(HEADER + b"\n" + line_of(**{column: lost}))
         assert told(rejects) == [(2, "TEXT_INVALID", column)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Null",
+        "Nan Ng",
+        "None Such",
+        "NULLA",
+        "JOÃO",
+        "SÃO ",
+        "CAFÉ\u2019S",
+        "Ñ",
+        "ÅSA",
+        "Ã",
+        "#1 Sports",
+        "Ðorð",
+        "ANDRÉ\u2013BAR",
+    ],
+)
+def test_names_that_look_odd_are_names(name: str) -> None:
+    rows, rejects = parse(HEADER + b"\n" + line_of(name=name))
+    assert (len(rows), rejects) == (1, [])
 
 
 @pytest.mark.parametrize("blank", ["\u00a0", "\u200b", "\u3000", "\u2009", "\ufeff", "\u2060", " \u00a0 "])

@@ -362,3 +362,8 @@ async def test_a_file_that_nobody_knows_is_an_error(office: Office) -> None:
     assert await reader.page(debt_file="f1", state=InvoiceState.MAILED, limit=9, after=None) == []
     with pytest.raises(DebtFileUnknown):
         await reader.page(debt_file="nonsense", state=None, limit=9, after=None)
+    # A file may be known before its debts are.
+    assert await reader.counts("0197c0de-0000-7000-8000-000000000001") == {}
+    assert await reader.counts("f1") == {InvoiceState.PENDING: 1}
+    with pytest.raises(DebtFileUnknown):
+        await reader.counts("nonsense")

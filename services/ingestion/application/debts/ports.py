@@ -48,9 +48,9 @@ class WorkbookReader(Protocol):
     """Reads workbooks (xlsx)."""
 
     def read(self, workbook: FileIO, table: FileIO, decimal: str, limit: int) -> None:
-        """Writes the first sheet to `table` as CSV: UTF-8, a line for every row of the sheet, numbers with this decimal
-        sign. Blocks. Raises FileFormatInvalid for what is no workbook, and TooLarge for what needs more memory than it
-        may, or more than `limit` bytes of text."""
+        """Writes the first visible sheet to `table` as CSV: UTF-8, a line for every row of it, numbers with this
+        decimal sign. Blocks. Raises FileFormatInvalid for what is no workbook, and TooLarge for what needs more memory
+        than it may, or more than `limit` bytes of text."""
         ...
 
 

@@ -84,4 +84,6 @@ def dialect_of(declared: Declared, signs: Signs, *, currency: str, due_from: dat
     said = {name: value for name, value in asdict(declared).items() if value}
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32] if said else ""
     names = ColumnNames(dict(declared.columns), declared.other_columns)
+    if alike := names.alike():
+        raise ConventionsInvalid("columns", f"{alike[:40]!r} is there twice: upper and lower case are one", alike)
     return Dialect(names, charset_named(declared.charset), conventions, key)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.ingestion.domain.debts import csv_record
+from services.ingestion.domain.debts import csv_record, texts
 from services.ingestion.domain.debts.debt_status import DECIDED, DebtStatus, StatusChange
 
 
@@ -64,4 +64,4 @@ def erased_history(status: DebtStatus, kept: Iterable[StatusChange], by: str, no
 
 def holds(raw: str, delimiter: str, signs: frozenset[str]) -> bool:
     """Whether a field of a rejected row is one of the signs (case-folded)."""
-    return any(part.strip().casefold() in signs for part in csv_record.parts(raw, delimiter or ","))
+    return any(texts.normal(part).casefold() in signs for part in csv_record.parts(raw, delimiter or ","))

@@ -12,7 +12,7 @@ _SHORT_ENDING: Final = 16
 def shown_filename(name: str) -> str:
     """The name without folders, of any system; what cannot be shown is replaced; one that is too long loses its middle
     and keeps its ending."""
-    name = unicodedata.normalize("NFC", _FOLDERS.sub("", name))
+    name = unicodedata.normalize("NFC", _FOLDERS.sub("", name)).strip()
     name = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign)[0] == "C" else sign for sign in name)
     if len(name) <= MAX_FILENAME:
         return name

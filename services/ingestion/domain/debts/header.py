@@ -41,6 +41,11 @@ class ColumnNames:
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     others: bool = False
 
+    def alike(self) -> str:
+        """A name that another one is the same as, whatever the case; empty where there is none."""
+        seen: set[str] = set()
+        return next((name for name in self.names if _folded(name) in seen or seen.add(_folded(name))), "")
+
     def column(self, name: str) -> str:
         """The column that a name of the file means: one of ours, UNNAMED, OTHER, or the name itself."""
         folded = _folded(name)

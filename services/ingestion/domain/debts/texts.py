@@ -13,7 +13,16 @@ _UNSEEN: Final = re.compile(
     "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e00ff]"
 )
 _LOST: Final = re.compile("[\ufffc-\uffff\ufdd0-\ufdef\ue000-\uf8ff\U000f0000-\U0010ffff]")
-_SHEET_ERROR: Final = re.compile(r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NULL!|NUM!|SPILL!|CALC!|#+)")
+# In whatever language the spreadsheet speaks: #BEZUG!, #VALOR!, #NOM?, #¡REF!, #N/D, #NV.
+_SHEET_ERROR: Final = re.compile(r"#(?:[¡¿]?[^\W\d_a-z][^\W_a-z/]*(?:/0)?[!?]|N/[AD]|NV|#+)")
+NOTHING: Final = frozenset({"NULL", "null", "(null)", "<null>", "None", "nil", "NaN", "nan", "N/A", "n/a"})
+"""What programs write where they have no value. (Null, Nan and Nil are names.)"""
+# Latin letters, punctuation, and two Cyrillic letters, as the bytes of their UTF-8 look in windows-1252. Other capital
+# letters may stand before an apostrophe or a dash.
+_HIGH: Final = (
+    "[\u00a0-\u00bf" + bytes({*range(0x80, 0xA0)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode("windows-1252") + "]"
+)
+_TWICE: Final = re.compile(f"[\u00c2-\u00c5]{_HIGH}|\u00e2{_HIGH}{{2}}|(?:[\u00d0\u00d1]{_HIGH}){{2}}")
 _MARKS_FROM: Final = "\u0300"
 
 
@@ -32,8 +41,12 @@ def broken_rule(text: str, limit: int) -> str | None:
         return "holds a line break or another control character"
     if text[0] == "#" and _SHEET_ERROR.fullmatch(text):
         return f"is an error of a spreadsheet: {text}"
+    if text in NOTHING:
+        return f"is what a program writes where it has no value: {text}"
     if text.isascii():
         return None
+    if twice := _encoded_twice(text):
+        return f"holds {twice}: the file was taken for another charset when it was converted earlier"
     if lost := _LOST.search(text):
         return f"holds {_code(lost[0])}: a character was lost when the file was converted earlier"
     if unseen := _UNSEEN.search(text):
@@ -41,6 +54,18 @@ def broken_rule(text: str, limit: int) -> str | None:
     if text[0] >= _MARKS_FROM and unicodedata.category(text[0])[0] == "M":
         return f"begins with {_code(text[0])}, a mark that has no letter to stand on"
     return None
+
+
+def _encoded_twice(text: str) -> str:
+    """What signs look like whose bytes in UTF-8 were taken for signs of their own, and what they were; empty where
+    there are none."""
+    found = _TWICE.search(text)
+    if found is None:
+        return ""
+    try:
+        return f"{found[0]}, which was {found[0].encode('windows-1252').decode()} once"
+    except UnicodeDecodeError:
+        return ""
 
 
 def _code(sign: str) -> str:

@@ -14,6 +14,7 @@ from services.ingestion.domain.debts.csv_scan import Bytes, Flags, Ints
 from services.ingestion.domain.debts.currencies import whole_digits
 from services.ingestion.domain.debts.header import COLUMNS, OPTIONAL, UNNAMED, Layout
 from services.ingestion.domain.debts.rules import MAX_GOVERNMENT_ID, MAX_NAME
+from services.ingestion.domain.debts.texts import NOTHING
 from services.ingestion.domain.debts.varlen_bytes import windows
 
 MAX_ID: Final = 63
@@ -38,6 +39,8 @@ _DATE_FIELDS: Final = {
 }
 
 _ID_BYTE: Final = np.array([bytes((byte,)).isalnum() or byte in b"\0_-" for byte in range(256)], np.bool_)
+_OF_NOTHING: Final = np.array(sorted({ord(word[0]) for word in NOTHING}), np.uint8)
+_NOTHING_SIZE: Final = max(map(len, NOTHING))
 _PLAIN, _ATOM, _DASH, _DOT, _AT, _OTHER, _PAD = range(7)
 
 
@@ -84,7 +87,9 @@ def check_rows(block: Bytes, starts: Ints, ends: Ints, layout: Layout, conventio
     places = _optional(passed, block, starts, ends, layout, conventions, texts)
     # Rows that have failed already are cut to one byte, to keep the matrices narrow.
     texts.ends = np.where(passed[:, None], texts.ends, texts.starts + 1)
-    passed &= block[np.minimum(texts.starts[:, _NAME], len(block) - 1)] != ord("#")
+    for column in (_NAME, _GOVERNMENT_ID):
+        first = block[np.minimum(texts.starts[:, column], len(block) - 1)]
+        passed &= (first != ord("#")) & ~(np.isin(first, _OF_NOTHING) & (texts.sizes(column) <= _NOTHING_SIZE))
     _check_government_ids(passed, texts.matrix(block, _GOVERNMENT_ID))
     _check_ids(passed, texts.matrix(block, _ID))
     _check_emails(passed, texts.matrix(block, _EMAIL), texts.sizes(_EMAIL))

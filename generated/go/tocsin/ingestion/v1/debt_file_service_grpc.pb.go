@@ -43,7 +43,7 @@ const (
 //
 // DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
 // and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-// or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+// or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
 type DebtFileServiceClient interface {
 	// UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
 	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.
@@ -263,7 +263,7 @@ func (c *debtFileServiceClient) GetDebt(ctx context.Context, in *GetDebtRequest,
 //
 // DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
 // and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-// or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+// or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
 type DebtFileServiceServer interface {
 	// UploadDebtFile takes a file as a stream of chunks and answers when every row is stored, listed as a reject, or
 	// known already. Over REST the body is `multipart/form-data` (field `csv` or `file`) or the raw file.

@@ -46,7 +46,8 @@ type InvoiceServiceClient interface {
 	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
 	// comes.
 	RetryInvoices(ctx context.Context, in *RetryInvoicesRequest, opts ...grpc.CallOption) (*RetryInvoicesResponse, error)
-	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+	// CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+	// debt file; one whose debts are not known here yet has none.
 	CountInvoices(ctx context.Context, in *CountInvoicesRequest, opts ...grpc.CallOption) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(ctx context.Context, in *DownloadInvoiceRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
@@ -166,7 +167,8 @@ type InvoiceServiceServer interface {
 	// RetryInvoices does the same for all that a filter matches, the oldest first. NOT_FOUND for a debt file from which no invoice
 	// comes.
 	RetryInvoices(context.Context, *RetryInvoicesRequest) (*RetryInvoicesResponse, error)
-	// CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+	// CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+	// debt file; one whose debts are not known here yet has none.
 	CountInvoices(context.Context, *CountInvoicesRequest) (*CountInvoicesResponse, error)
 	// DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made.
 	DownloadInvoice(context.Context, *DownloadInvoiceRequest) (*httpbody.HttpBody, error)

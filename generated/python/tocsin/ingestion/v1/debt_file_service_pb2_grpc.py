@@ -31,7 +31,7 @@ if _version_not_supported:
 class DebtFileServiceStub:
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def __init__(self, channel):
@@ -115,7 +115,7 @@ class DebtFileServiceStub:
 class DebtFileServiceServicer:
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def UploadDebtFile(self, request_iterator, context):
@@ -313,7 +313,7 @@ def add_DebtFileServiceServicer_to_server(servicer, server):
 class DebtFileService:
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ GRPC_VERSION: str
 class DebtFileServiceStub:
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @_typing.overload
@@ -90,7 +90,7 @@ class DebtFileServiceStub:
 class DebtFileServiceAsyncStub(DebtFileServiceStub):
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -144,7 +144,7 @@ class DebtFileServiceAsyncStub(DebtFileServiceStub):
 class DebtFileServiceServicer(metaclass=_abc_1.ABCMeta):
     """DebtFileService takes files of debts in: columns `name,governmentId,email,debtAmount,debtDueDate,debtId` in any order,
     and `currency` and `language` where they are wanted; CSV (UTF-8, delimiter `,`, `;` or tab), the same packed with gzip,
-    or the first sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
+    or the first visible sheet of a workbook (xlsx), told by their first bytes. Every registered debt leads to one invoice.
     """
 
     @_abc_1.abstractmethod

@@ -113,7 +113,8 @@ class InvoiceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CountInvoices(self, request, context):
-        """CountInvoices tells how many invoices there are in each state, of one debt file or of all.
+        """CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+        debt file; one whose debts are not known here yet has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,9 @@ class InvoiceServiceStub:
     comes.
     """
     CountInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]
-    """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
+    """CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+    debt file; one whose debts are not known here yet has none.
+    """
     DownloadInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]
     """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
     CreateInvoiceLink: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceLinkRequest, _invoice_service_pb2.InvoiceLink]
@@ -81,7 +83,9 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     comes.
     """
     CountInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CountInvoicesRequest, _invoice_service_pb2.CountInvoicesResponse]  # type: ignore[assignment]
-    """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
+    """CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+    debt file; one whose debts are not known here yet has none.
+    """
     DownloadInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DownloadInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """DownloadInvoice returns the PDF (`application/pdf`); one that has expired is drawn again. NOT_FOUND before it is made."""
     CreateInvoiceLink: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceLinkRequest, _invoice_service_pb2.InvoiceLink]  # type: ignore[assignment]
@@ -142,7 +146,9 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.CountInvoicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.CountInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.CountInvoicesResponse]]:
-        """CountInvoices tells how many invoices there are in each state, of one debt file or of all."""
+        """CountInvoices tells how many invoices there are in each state, of one debt file or of all. NOT_FOUND for what is the id of no
+        debt file; one whose debts are not known here yet has none.
+        """
 
     @_abc_1.abstractmethod
     def DownloadInvoice(
