@@ -42,6 +42,7 @@ _OPTIONS: Final = {
 # The least that makes libav look at the parameter sets: the start of a key frame's first picture.
 _FIRST_SLICE: Final = {
     "hevc": b"\x26\x01\xaf\x00\x10\x10\x10\x10",
+    "mpeg1video": b"\0\0\x01\0\0\x0f\xff\xf8",
     "mpeg2video": b"\0\0\x01\0\0\x0f\xff\xf8",
     "mpeg4": b"\0\0\x01\xb6\x10\0\0\0\0\0\0",
 }
@@ -51,6 +52,7 @@ _DV_SYSTEM, _DV_KIND = 3, 80 * 5 + 48 + 3
 _IDENTITY: Final = struct.pack("!9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 # Where the matrix stands behind the name of its box, by version (ISO/IEC 14496-12, 8.2.2 and 8.3.2).
 _MATRIX_AT: Final = {b"mvhd": (40, 52), b"tkhd": (44, 56)}
+_MXF: Final = b"\x06\x0e\x2b\x34"
 _MATROSKA_PROJECTION: Final = b"\x76\x70"
 # How many bytes of packets are read for what the header does not tell. For the first three the header tells all, and
 # one packet cannot be avoided; FLV has its parameter sets before its first picture. Others need whole pictures.
@@ -172,6 +174,8 @@ def _picture(stream: VideoStream, head: bytes) -> tuple[int, int, str, Fraction]
     name: str = context.codec.canonical_name
     width, height, aspect = int(context.width or 0), int(context.height or 0), stream.sample_aspect_ratio
     if (told := _from_parameters(name, context.extradata)) is not None:
+        if head.startswith(_MXF):
+            aspect = None  # libav has made it of the shape of the whole and of a size that is not cropped
         width, height, aspect = told.width, told.height, aspect or told.sample_aspect
     if not (width and height):
         width, height = _from_header(name, head)
