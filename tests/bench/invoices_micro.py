@@ -30,6 +30,7 @@ from tocsin.events.v1 import debts_pb2
 MIGRATIONS = Path(__file__).parents[2] / "services" / "notification" / "migrations"
 IN_EVENT = 250
 """Debts that ingestion puts into an event."""
+_OF_THE_FILE = ("debt_file", "issuer", "issued")
 _ALONE = """
 import json, sys, time
 from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
@@ -130,7 +131,7 @@ async def invoiced(where: Servers, connection: "asyncpg.Connection[asyncpg.Recor
     for at in range(0, count, IN_EVENT):
         message = debts_pb2.DebtsRegistered(debt_file="f1")
         for debt in wanted[at : at + IN_EVENT]:
-            fields = {name: value for name, value in asdict(debt).items() if name not in ("debt_file", "issued")}
+            fields = {name: value for name, value in asdict(debt).items() if name not in _OF_THE_FILE}
             message.debts.add(**fields)
         await publisher.publish(Event(DEBTS_REGISTERED_SUBJECT, message, id=f"{run}-{at}"))
     mailed = "SELECT count(*) FROM notification.invoices WHERE state = 'MAILED' AND debt LIKE $1"

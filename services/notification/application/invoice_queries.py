@@ -51,11 +51,11 @@ class InvoiceQueries:
             raise InvoiceNotFound(why, metadata={"id": debt})
         content = await self._documents.get(place.object)
         if content is not None:
-            return content[place.offset : place.offset + place.length]
+            return place.cut(content)
         try:
             [again] = await self._renderer.render([invoice.debt])
         except RenderFailed as error:
             again = error
         if isinstance(again, RenderFailed):
             raise InvoiceNotFound(f"the PDF has expired, and cannot be drawn: {again}", metadata={"id": debt})
-        return again
+        return again.content

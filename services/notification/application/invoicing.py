@@ -18,12 +18,13 @@ from services.chassis.ids import new_id
 from services.chassis.tasks import cancel
 from services.chassis.telemetry.logs import get_logger
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceClaims
+from services.notification.application.invoice_blocks import block
 from services.notification.application.invoice_mailing import InvoiceMailing
 from services.notification.application.invoice_work import InvoiceWork
 from services.notification.application.ports.deliveries import Meter
 from services.notification.application.ports.invoices import DocumentStore, Renderer, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind
-from services.notification.domain.invoice import InvoiceState, Place
+from services.notification.domain.invoice import InvoiceState, Pdf
 
 log = get_logger(__name__)
 _PAUSE_AFTER_FAILURE = 0.5
@@ -142,20 +143,15 @@ class Invoicing:
         if not rendered:
             return []
         name = new_id()
-        places: list[tuple[ClaimedInvoice, Place]] = []
-        offset = 0
-        for invoice, pdf in rendered:
-            places.append((invoice, Place(object=name, offset=offset, length=len(pdf))))
-            offset += len(pdf)
-        # One object for the batch: an object of its own for each PDF would cost two durable writes each.
-        await self._documents.put(name, b"".join(pdf for _, pdf in rendered))
-        await self._work.stored(places)
+        content, places = block(name, [pdf for _, pdf in rendered])
+        await self._documents.put(name, content)
+        await self._work.stored([(invoice, place) for (invoice, _), place in zip(rendered, places, strict=True)])
         each = (time.perf_counter() - began) / len(rendered)
         for _ in rendered:
             self._meter.observe("invoices.pdf", each)
-        return rendered
+        return [(invoice, pdf.content) for invoice, pdf in rendered]
 
-    async def _render(self, pending: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, bytes]]:
+    async def _render(self, pending: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, Pdf]]:
         try:
             answers = await self._renderer.render([invoice.debt for invoice in pending])
         except RenderFailed as error:
@@ -163,7 +159,7 @@ class Invoicing:
                 # One of them may have ended the renderer, and must not hold the others up.
                 return [pair for invoice in pending for pair in await self._render([invoice])]
             answers = [error]
-        rendered: list[tuple[ClaimedInvoice, bytes]] = []
+        rendered: list[tuple[ClaimedInvoice, Pdf]] = []
         failed: list[tuple[ClaimedInvoice, Failure]] = []
         for invoice, answer in zip(pending, answers, strict=True):
             if isinstance(answer, RenderFailed):
@@ -188,7 +184,7 @@ class Invoicing:
             if place is None or content is None:
                 expired.append(invoice)
             else:
-                found.append((invoice, content[place.offset : place.offset + place.length]))
+                found.append((invoice, place.cut(content)))
         if expired:
-            found += await self._render(expired)
+            found += [(invoice, pdf.content) for invoice, pdf in await self._render(expired)]
         return found

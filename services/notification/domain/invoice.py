@@ -39,13 +39,34 @@ class Debt:
     issued: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Pdf:
+    """A PDF in two parts: a beginning that it shares with others, with nothing of its debt in it (empty where there is
+    none), and the rest."""
+
+    shared: bytes
+    own: bytes
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        return self.shared + self.own
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a PDF is kept: a slice of an object in the store."""
+    """Where a PDF is kept: its own part is a slice of an object in the store, and so is what it shares with others."""
 
     object: str
     offset: int
     length: int
+    shared_offset: int = 0
+    shared_length: int = 0
+
+    def cut(self, content: bytes) -> bytes:
+        """The PDF, out of the object."""
+        shared = content[self.shared_offset : self.shared_offset + self.shared_length]
+        return shared + content[self.offset : self.offset + self.length]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from services.notification.domain.invoice import Debt, Invoice, InvoiceFilter, I
 from services.notification.domain.notification import HISTORY_LIMIT
 from tests.contract.notification.conftest import BUSY, LEASE, Rig
 
-PLACE = Place(object="o", offset=3, length=5)
+PLACE = Place(object="o", offset=3, length=5, shared_offset=1, shared_length=2)
 DOUBT = Failure(kind=FailureKind.TRANSIENT, code="CUT", message="the line went dead", unknown=True)
 
 

@@ -11,7 +11,7 @@ from services.notification.adapters.memory.invoices import InMemoryInvoices
 from services.notification.application.invoice_links import InvoiceLinks
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.domain.errors import InvoiceNotFound, LinkExpired, LinkKeyMissing, LinkUnknown
-from services.notification.domain.invoice import Place
+from services.notification.domain.invoice import Pdf, Place
 from services.notification.domain.invoice_urls import PATH, InvoiceUrls, MailedLinks
 from tests.support.invoices import debt
 from tests.support.notification import ManualClock
@@ -43,7 +43,7 @@ class Rig:
         queries = InvoiceQueries(self.store, self.documents, self)
         return InvoiceLinks(queries, urls(*keys) if keys else None, TTL, now=lambda: self.clock.time)
 
-    async def render(self, debts: object) -> list[bytes]:
+    async def render(self, debts: object) -> list[Pdf]:
         """See Renderer."""
         raise AssertionError("nothing has expired")
 

@@ -40,7 +40,7 @@ def seen(pdf: bytes, scale: float = 1.0) -> "np.ndarray[tuple[int, int], np.dtyp
 
 
 def test_an_invoice_says_what_is_owed_to_whom_and_when() -> None:
-    text = text_of(DRAWER.draw(debt()))
+    text = text_of(DRAWER.draw(debt()).content)
     for expected in ("Invoice", "José (Zé) \\ da Silva", "123.456.789-00", "d1", "€1,234.50", "December 24, 2026"):
         assert expected in text
     for expected in ("Zażółć Gęślą AG", "ul. Długa 12", "PL 123-456-78-90", "PL61 1090", "November 30, 2026"):
@@ -48,7 +48,7 @@ def test_an_invoice_says_what_is_owed_to_whom_and_when() -> None:
 
 
 def test_the_file_says_what_it_is() -> None:
-    reader = pypdf.PdfReader(io.BytesIO(DRAWER.draw(debt(language="fr"))), strict=True)
+    reader = pypdf.PdfReader(io.BytesIO(DRAWER.draw(debt(language="fr")).content), strict=True)
     assert reader.metadata is not None
     assert (reader.metadata.title, reader.metadata.author) == ("Facture d1", "Zażółć Gęślą AG")
     assert str(reader.metadata.creation_date).startswith("2026-11-30")
@@ -65,7 +65,7 @@ def test_the_file_says_what_it_is() -> None:
     ],
 )
 def test_amounts_and_dates_are_written_as_people_there_do(language: str, currency: str, amount: str, due: str) -> None:
-    text = text_of(DRAWER.draw(debt(language=language, currency=currency)))
+    text = text_of(DRAWER.draw(debt(language=language, currency=currency)).content)
     assert amount in text
     assert due in text
 
@@ -85,18 +85,18 @@ def test_amounts_and_dates_are_written_as_people_there_do(language: str, currenc
     ],
 )
 def test_every_letter_of_a_name_is_there(name: str) -> None:
-    pdf = DRAWER.draw(debt(name=name))
+    pdf = DRAWER.draw(debt(name=name)).content
     assert name in text_of(pdf).replace("\u200b", "")
-    assert pdf == InvoiceDrawer(ISSUER, currency="EUR").draw(debt(name=name))
+    assert pdf == InvoiceDrawer(ISSUER, currency="EUR").draw(debt(name=name)).content
 
 
 @pytest.mark.parametrize(
     ("name", "joins"), [("محمد علي", True), ("דוד כהן", False), ("नरेंद्र कुमार", True), ("(Ali) محمد علي", True)]
 )
 def test_scripts_that_join_or_read_from_the_right_are_shaped(name: str, joins: bool) -> None:
-    pdf = DRAWER.draw(debt(name=name))
+    pdf = DRAWER.draw(debt(name=name)).content
     assert name[0] == "न" or name in text_of(pdf).replace("\u200b", "")
-    apart = DRAWER.draw(debt(name="\u200c".join(name)))
+    apart = DRAWER.draw(debt(name="\u200c".join(name))).content
     assert not joins or (seen(pdf) != seen(apart)).any()
 
 
@@ -123,9 +123,20 @@ def test_what_no_font_has_is_refused(name: str, letter: str) -> None:
     ],
 )
 def test_pictures_beside_a_name_are_left_out_and_variants_of_letters_are_the_letters(name: str, drawn: str) -> None:
-    pdf = DRAWER.draw(debt(name=name))
-    assert pdf == DRAWER.draw(debt(name=drawn))
+    pdf = DRAWER.draw(debt(name=name)).content
+    assert pdf == DRAWER.draw(debt(name=drawn)).content
     assert drawn in text_of(pdf)
+
+
+def test_what_is_shared_tells_nothing_of_a_debt() -> None:
+    ann, bob = DRAWER.draw(debt(name="Ann")), DRAWER.draw(debt(name="Bob", id="d2", amount="7.00"))
+    assert ann.shared == bob.shared
+    assert len(ann.own) < 3000 < len(ann.shared)
+    sizes = [len(DRAWER.draw(debt(name=name)).shared) for name in ("Ann", "José Müller", "Łukasz Żółć")]
+    assert sizes == sorted(set(sizes))
+    assert DRAWER.draw(debt(name="José")).shared == DRAWER.draw(debt(name="Müller")).shared
+    assert DRAWER.draw(debt(name="Łukasz")).shared == DRAWER.draw(debt(name="Żółć")).shared
+    assert DRAWER.draw(debt(name="Борис")).shared == b""  # the letters of its fonts would tell
 
 
 def test_piles_of_marks_are_refused() -> None:
@@ -144,7 +155,7 @@ def test_piles_of_marks_are_refused() -> None:
 @settings(max_examples=40, deadline=None)
 def test_nothing_is_ever_off_the_page(id_: str, name: str, language: str) -> None:
     try:
-        pdf = DRAWER.draw(debt(id=id_, name=name, language=language))
+        pdf = DRAWER.draw(debt(id=id_, name=name, language=language)).content
     except (NoLetter, TooManyMarks, DoesNotFit):
         return  # a person looks at it
     page = seen(pdf, 0.5)
@@ -169,7 +180,7 @@ def test_nothing_is_ever_off_the_page(id_: str, name: str, language: str) -> Non
 def test_a_page_looks_as_it_did(picture: str, more: dict[str, str]) -> None:
     """Beside a kept picture that was looked at. A page that shall look otherwise is kept anew by saving `seen(...)`."""
     kept = np.asarray(Image.open(PAGES / f"{picture}.png").convert("L")).astype(int)
-    now = seen(DRAWER.draw(debt(**more))).astype(int)
+    now = seen(DRAWER.draw(debt(**more)).content).astype(int)
     assert kept.shape == now.shape
     assert np.abs(kept - now).mean() < 0.05
 
@@ -195,7 +206,10 @@ def test_an_issuer_comes_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "issuer.toml"
     file.write_text('name = "ACME"\naddress = ["Street 1"]\ntax_id = "1"\nlogo = "logo.png"\n', encoding="utf-8")
     issuer = load_issuers(file)[""]
-    with_logo, without = InvoiceDrawer(issuer).draw(debt()), InvoiceDrawer(Issuer(name="ACME")).draw(debt())
+    with_logo, without = (
+        InvoiceDrawer(issuer).draw(debt()).content,
+        InvoiceDrawer(Issuer(name="ACME")).draw(debt()).content,
+    )
     there = slice(50, 110), slice(56, 236)
     assert seen(with_logo)[there].mean() < 220 < seen(without)[there].mean()
     for wrong, why in (

@@ -21,7 +21,7 @@ from services.notification.application.invoicing import Invoicing, InvoicingOpti
 from services.notification.application.ports.invoices import Mail, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent, UnknownOutcome
 from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
-from services.notification.domain.invoice import Debt, Invoice, InvoiceState
+from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Pdf
 from services.notification.domain.retry_schedule import RetrySchedule
 from tests.support.eventually import eventually
 from tests.support.notification import ManualClock
@@ -70,12 +70,15 @@ class Office:
     held: asyncio.Event | None = None
     """What the mail server waits for before its word."""
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
+    async def render(self, debts: Sequence[Debt]) -> Sequence[Pdf | RenderFailed]:
         """See Renderer."""
         if any(one.id.startswith("deadly") for one in debts):
             raise RenderFailed("the renderer ended")
         self.rendered.append(len(debts))
-        return [RenderFailed("no such letter") if one.id.startswith("bad") else pdf(one.id) for one in debts]
+        return [
+            RenderFailed("no such letter") if one.id.startswith("bad") else Pdf(b"%PDF ", one.id.encode())
+            for one in debts
+        ]
 
     async def send_all(self, mails: Iterator[Mail], told: Callable[[Outcome], None]) -> None:
         """See BulkMailer."""

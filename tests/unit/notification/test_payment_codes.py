@@ -92,13 +92,13 @@ def test_a_sepa_code_has_the_lines_of_the_guideline() -> None:
 
 def test_a_reader_sees_what_is_to_be_paid() -> None:
     drawer = InvoiceDrawer(ISSUER, currency="BRL")
-    found = read(drawer.draw(debt(id="4711", language="pt-BR")))
+    found = read(drawer.draw(debt(id="4711", language="pt-BR")).content)
     assert found["ITF"] == bar_code("237", date(2026, 12, 24), 123450, "1234090000000471100123450")
     assert found["Code 128"] == "4711"
     assert found["QR Code"].startswith("000201")
     assert "54071234.50" in found["QR Code"]
     assert "05044711" in found["QR Code"]
-    found = read(drawer.draw(debt(id="D-1", currency="EUR")))
+    found = read(drawer.draw(debt(id="D-1", currency="EUR")).content)
     assert set(found) == {"QR Code", "Code 128"}
     assert found["QR Code"].split("\n")[7:] == ["EUR1234.50", "", "", "D-1"]
 

@@ -30,7 +30,8 @@ _KEEP_OUT = f"""
     WHERE i.state = 'CANCELLED' AND i.debt_file < excluded.debt_file
 """
 _FIND = """
-    SELECT debt, object, object_offset, object_length, sending_at IS NOT NULL AS in_dialogue FROM invoices i
+    SELECT debt, object, object_offset, object_length, shared_offset, shared_length,
+           sending_at IS NOT NULL AS in_dialogue FROM invoices i
     /*where*/ ORDER BY sending_at IS NOT NULL, debt LIMIT $1 FOR UPDATE
 """
 _ERASE = f"""

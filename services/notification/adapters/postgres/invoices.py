@@ -25,7 +25,8 @@ from services.notification.domain.notification import HISTORY_LIMIT, Attempt, er
 
 _COLUMNS = """
     debt, debt_file, name, government_id, email, amount, due_date, currency, language, issuer, state, attempts, error,
-    history::text AS history, object, object_offset, object_length, created_at, mailed_at, doubtful,
+    history::text AS history, object, object_offset, object_length, shared_offset, shared_length,
+    created_at, mailed_at, doubtful,
     CASE WHEN lease IS NULL AND error <> '' THEN next_attempt_at END AS next_attempt_at
 """
 _CLAIM = f"""
@@ -254,9 +255,11 @@ class PostgresInvoices:
                 WITH changed AS (
                     UPDATE invoices i SET
                         state = 'STORED', object = p.object, object_offset = p.at, object_length = p.length,
-                        next_attempt_at = $6, version = version + 1
-                    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::integer[], $5::integer[])
-                        AS p (debt, lease, object, at, length)
+                        shared_offset = p.shared_at, shared_length = p.shared_length,
+                        next_attempt_at = $8, version = version + 1
+                    FROM unnest(
+                        $1::text[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::integer[]
+                    ) AS p (debt, lease, object, at, length, shared_at, shared_length)
                     WHERE i.debt = p.debt AND i.lease = p.lease AND i.state = 'PENDING'
                     RETURNING i.debt, i.debt_file, i.version, i.state, i.doubtful
                 )
@@ -267,6 +270,8 @@ class PostgresInvoices:
                 [place.object for _, place in places],
                 [place.offset for _, place in places],
                 [place.length for _, place in places],
+                [place.shared_offset for _, place in places],
+                [place.shared_length for _, place in places],
                 await self._clock.now(connection) + self._lease,
             )
         self._changes.poke()

@@ -126,7 +126,13 @@ def place(row: Row) -> Place | None:
     """Where the PDF is kept."""
     if row["object"] is None:
         return None
-    return Place(object=row["object"], offset=row["object_offset"], length=row["object_length"])
+    return Place(
+        object=row["object"],
+        offset=row["object_offset"],
+        length=row["object_length"],
+        shared_offset=row["shared_offset"],
+        shared_length=row["shared_length"],
+    )
 
 
 def invoice(row: Row) -> Invoice:

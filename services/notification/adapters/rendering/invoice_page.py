@@ -24,7 +24,7 @@ from services.notification.adapters.rendering.pdf_file import About, Drawing, Fo
 from services.notification.adapters.rendering.typesetting import Line, line, without_pictures, wrapped
 from services.notification.adapters.texts import Language, language
 from services.notification.domain.boleto import Boleto, typed_line
-from services.notification.domain.invoice import Debt
+from services.notification.domain.invoice import Debt, Pdf
 from services.notification.domain.issuer import Issuer
 from services.notification.domain.payment_codes import Bill, CodeImpossible, Epc, Pix, load_code
 
@@ -38,9 +38,13 @@ _BARS_HEIGHT = 36.0
 _QR_SIZE = 140.0
 _BOLETO_WIDTH, _BOLETO_HEIGHT = 292.0, 36.9
 """103 by 13 mm, as FEBRABAN asks."""
-_USUAL: Final = f"{string.ascii_letters}{string.digits}&'()+,-./:@_"
+_ASCII: Final = f"{string.ascii_letters}{string.digits}&'()+,-./:@_"
+_WESTERN: Final = f"{_ASCII}\u0152\u0153" + "".join(chr(one) for one in range(0xC0, 0x100) if chr(one).isalpha())
+_LATIN: Final = _WESTERN + "".join(map(chr, range(0x100, 0x180)))
+_USUAL: Final = (_ASCII, _WESTERN, _LATIN)
+"""Invoices that need no more letters than one of these share fonts with exactly these; the first that suffices."""
 _USUAL_BOLD: Final = "0123456789.,'\u2019-+() $€£¥R\u00a0\u202f"
-"""Letters that are in every invoice: those that need no others share the parts of the fonts."""
+"""The same of bold ones, which amounts are written in."""
 
 _NO_WRITER: Final = SVGWriter()
 """Writes nothing: a bar code makes one of its own otherwise, each time."""
@@ -61,9 +65,9 @@ class InvoiceDrawer:
         self._codes = [load_code(one) for one in issuer.payment]
         self._logo = load_logo(Path(issuer.logo)) if issuer.logo else None
         self._form = cache(self._make_form)
-        self._form(language)
+        self._form(language, _ASCII)
 
-    def draw(self, debt: Debt) -> bytes:
+    def draw(self, debt: Debt) -> Pdf:
         """The PDF of a debt. Raises NoLetter, TooManyMarks and DoesNotFit."""
         spoken = language(debt.language, self._language)
         own = Drawing()
@@ -86,12 +90,14 @@ class InvoiceDrawer:
             language=spoken.tag,
             made=date.fromisoformat(debt.issued) if debt.issued else None,
         )
-        return self._form(spoken.tag).pdf(own, about)
+        forms = (self._form(spoken.tag, letters) for letters in _USUAL)
+        form = next((one for one in forms if one.has(own)), self._form(spoken.tag, _ASCII))
+        return form.pdf(own, about)
 
-    def _make_form(self, tag: str) -> Form:
-        """What all invoices in a language share."""
+    def _make_form(self, tag: str, letters: str) -> Form:
+        """What all invoices in a language share that need no other letters."""
         spoken, issuer, frame = language(tag), self._issuer, Drawing()
-        frame.need(line(_USUAL))
+        frame.need(line(letters))
         frame.need(line(_USUAL_BOLD, Weight.BOLD))
         if self._logo is not None:
             scale = min(180 / self._logo.width, 60 / self._logo.height)

@@ -11,6 +11,7 @@ from itertools import accumulate, islice
 
 from services.notification.adapters.rendering.fonts import Face
 from services.notification.adapters.rendering.typesetting import Line
+from services.notification.domain.invoice import Pdf
 
 Glyphs = dict[str, tuple[Face, dict[int, str]]]
 """By font: the glyphs, and the letters that each stands for."""
@@ -95,9 +96,11 @@ class Form:
         self._picture = picture
         self._usual = self._head(drawing.glyphs)
 
-    def pdf(self, own: Drawing, about: About) -> bytes:
-        """The file of the page with a drawing of its own over it."""
-        head = self._usual if self._has(own) else self._head(self._with(own))
+    def pdf(self, own: Drawing, about: About) -> Pdf:
+        """The file of the page with a drawing of its own over it. A beginning with letters for this drawing alone is
+        not shared: they would tell of it."""
+        usual = self.has(own)
+        head = self._usual if usual else self._head(self._with(own))
         writer = head.writer()
         content = writer.packed(zlib.compress(b"\n".join(own.operations), 1), b"")
         pages = writer.reserve()
@@ -113,9 +116,10 @@ class Form:
             b"<< /Title %b /Author %b /Producer (Tocsin)%b >>"
             % (_text(about.title), _text(about.author), b" /CreationDate (%b)" % made.encode() if made else b"")
         )
-        return writer.file(root, info)
+        rest = writer.rest(root, info)
+        return Pdf(head.written, rest) if usual else Pdf(b"", head.written + rest)
 
-    def _has(self, own: Drawing) -> bool:
+    def has(self, own: Drawing) -> bool:
         """Whether the form has all letters that the drawing needs."""
         for key, (_, known) in own.glyphs.items():
             there = self._drawing.glyphs.get(key)
@@ -280,12 +284,22 @@ class _Writer:
         """What has been written."""
         return b"".join((self._head, *self._objects))
 
-    def file(self, root: int, info: int) -> bytes:
-        content, offsets = self.written(), self.offsets
+    def rest(self, root: int, info: int) -> bytes:
+        """What comes behind the head, to the end of the file."""
+        content, offsets = b"".join(self._objects), self.offsets
         identity = _digest(self._digest, *self._objects).hex().encode()
         entries = b"".join([b"%010d 00000 n \n" % offset for offset in offsets])
         return content + (
             b"xref\n0 %d\n0000000000 65535 f \n%btrailer\n<< /Size %d /Root %d 0 R /Info %d 0 R /ID [<%b> <%b>] >>\n"
             b"startxref\n%d\n%%%%EOF\n"
-            % (len(offsets) + 1, entries, len(offsets) + 1, root, info, identity, identity, len(content))
+            % (
+                len(offsets) + 1,
+                entries,
+                len(offsets) + 1,
+                root,
+                info,
+                identity,
+                identity,
+                len(self._head) + len(content),
+            )
         )

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Self
 
 from services.chassis.telemetry.logs import get_logger
-from services.notification.adapters.rendering.worker import HEADER, frame
+from services.notification.adapters.rendering.worker import FAILED, HEADER, SHARED, frame
 from services.notification.application.ports.invoices import RenderFailed
-from services.notification.domain.invoice import Debt
+from services.notification.domain.invoice import Debt, Pdf
 from services.notification.domain.issuer import Issuers
 
 log = get_logger(__name__)
@@ -62,12 +62,20 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    async def ask(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
+    async def ask(self, debts: Sequence[Debt]) -> list[Pdf | RenderFailed]:
         """Raises errors of the connection when it ends."""
         self._to.write(frame(json.dumps([asdict(debt) for debt in debts]).encode()))
         await self._to.drain()
-        answers = [await self._read() for _ in debts]
-        return [RenderFailed(one[1:].decode(errors="replace")) if one.startswith(b"!") else one for one in answers]
+        answers, shared = list[Pdf | RenderFailed](), list[bytes]()
+        while len(answers) < len(debts):
+            answer = await self._read()
+            if answer.startswith(SHARED):
+                shared.append(answer[1:])
+            elif answer.startswith(FAILED):
+                answers.append(RenderFailed(answer[1:].decode(errors="replace")))
+            else:
+                answers.append(Pdf(shared[answer[1]], answer[2:]))
+        return answers
 
     async def _read(self) -> bytes:
         (length,) = HEADER.unpack(await self._of.readexactly(HEADER.size))
@@ -98,7 +106,7 @@ class _Slot:
         self._lock = asyncio.Lock()
         self._used_at = 0.0
 
-    async def render(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
+    async def render(self, debts: Sequence[Debt]) -> list[Pdf | RenderFailed]:
         async with self._lock:
             try:
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -165,18 +173,18 @@ class SubprocessRenderer:
             await asyncio.wait([self._keeper])
         await asyncio.gather(*(slot.end() for slot in self._slots))
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
+    async def render(self, debts: Sequence[Debt]) -> Sequence[Pdf | RenderFailed]:
         """See Renderer."""
         shares = [debts[at : at + _SHARE] for at in range(0, len(debts), _SHARE)]
         rendered = await asyncio.gather(*(self._render(share) for share in shares), return_exceptions=True)
-        pdfs: list[bytes | RenderFailed] = []
+        pdfs: list[Pdf | RenderFailed] = []
         for outcome in rendered:
             if isinstance(outcome, BaseException):
                 raise outcome
             pdfs += outcome
         return pdfs
 
-    async def _render(self, debts: Sequence[Debt]) -> list[bytes | RenderFailed]:
+    async def _render(self, debts: Sequence[Debt]) -> list[Pdf | RenderFailed]:
         slot = await self._free.get()
         try:
             return await slot.render(debts)

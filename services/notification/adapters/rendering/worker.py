@@ -1,8 +1,9 @@
 """The renderer's process: debts come in on standard input, PDFs go out on standard output, until the input ends.
 
 A frame is a length (4 bytes, big-endian) and that many bytes. A request is one frame, JSON: a list of debts. The answer
-is a frame for each of them: its PDF, or `!` and why there is none. Its argument is JSON: the issuers, and the language
-and currency of debts that name none.
+is a frame for each of them: `!` and why there is no PDF, or `#`, the number (a byte) of the beginning that it shares,
+and the rest of it. A beginning comes before the first that shares it, behind `=`. Its argument is JSON: the issuers,
+and the language and currency of debts that name none.
 """
 
 import json
@@ -15,6 +16,7 @@ from services.notification.domain.invoice import Debt
 from services.notification.domain.issuer import Issuer
 
 HEADER = struct.Struct(">I")
+FAILED, DRAWN, SHARED = b"!", b"#", b"="
 
 
 def read_frame(stream: BinaryIO) -> bytes | None:
@@ -51,14 +53,20 @@ def main() -> None:
         return InvoiceDrawer(known, known.language or given["language"], given["currency"])
 
     while (request := read_frame(source)) is not None:
-        answer: list[bytes] = []
+        answer, shared = list[bytes](), dict[bytes, int]()
         for one in json.loads(request):
             try:
                 debt = Debt(**one)
                 pdf = drawer(debt.issuer).draw(debt)
             except Exception as error:  # whatever is wrong with one debt, the others are drawn
-                pdf = f"!{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000]
-            answer.append(frame(pdf))
+                answer.append(
+                    frame(FAILED + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000])
+                )
+                continue
+            if pdf.shared not in shared:
+                shared[pdf.shared] = len(shared)
+                answer.append(frame(SHARED + pdf.shared))
+            answer.append(frame(bytes((*DRAWN, shared[pdf.shared])) + pdf.own))
         sink.write(b"".join(answer))
         sink.flush()
 

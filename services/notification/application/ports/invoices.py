@@ -16,6 +16,7 @@ from services.notification.domain.invoice import (
     Invoice,
     InvoiceFilter,
     InvoiceState,
+    Pdf,
     Place,
 )
 
@@ -134,7 +135,7 @@ class RenderFailed(Exception):
 class Renderer(Protocol):
     """Makes PDFs, off the event loop."""
 
-    async def render(self, debts: Sequence[Debt]) -> Sequence[bytes | RenderFailed]:
+    async def render(self, debts: Sequence[Debt]) -> Sequence[Pdf | RenderFailed]:
         """A PDF for each debt, the same bytes for the same debt, or why it has none. Raises RenderFailed when the
         renderer itself has failed, of which any of the debts may be the cause."""
         ...
