@@ -1,15 +1,20 @@
 package server
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"tocsin/gateway/internal/config"
 )
@@ -199,5 +204,44 @@ func TestBodiesOfPatchesHaveALimit(t *testing.T) {
 	response, text := do(t, "PATCH", url+"/v1/buildings/b1", strings.Repeat(" ", 1025))
 	if response.StatusCode != 413 {
 		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}
+
+// A client that keeps its body open learns that the service has ended the call, and keeps no connection for ever.
+func TestABodyThatStallsIsNotWaitedForWhenTheCallHasEnded(t *testing.T) {
+	f, address, _ := setup(t)
+	f.lock.Lock()
+	f.err = status.Error(codes.ResourceExhausted, "enough")
+	f.lock.Unlock()
+	for name, head := range map[string]string{
+		"a file": "POST /v1/debtFiles HTTP/1.1\r\nContent-Type: text/csv\r\nContent-Length: 9999999\r\n",
+		"a form": "POST /v1/debtFiles HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 9999999\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connection, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer connection.Close()
+			form := ""
+			if name == "a form" {
+				form = "--x\r\nContent-Disposition: form-data; name=\"csv\"; filename=\"a\"\r\n\r\n"
+			}
+			if _, err := io.WriteString(connection, head+"Host: x\r\n\r\n"+form+strings.Repeat("a", 300<<10)); err != nil {
+				t.Fatal(err)
+			}
+			if err := connection.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusTooManyRequests {
+				t.Error(answer.Status)
+			}
+		})
 	}
 }

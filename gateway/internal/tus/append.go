@@ -15,6 +15,7 @@ import (
 
 	"tocsin/gateway/internal/exchange"
 	"tocsin/gateway/internal/problem"
+	"tocsin/gateway/internal/rest"
 )
 
 const (
@@ -40,39 +41,26 @@ func (h *Handler) append(w http.ResponseWriter, r *http.Request, id string, offs
 	if err != nil {
 		return nil, err
 	}
-	broken := func() error {
-		defer readWhile(call.Context(), http.NewResponseController(w))()
-		return hand(call, &ingestion.AppendDebtUploadRequest{Part: &ingestion.AppendDebtUploadRequest_Head_{Head: head}}, r.Body)
-	}()
-	settled := time.AfterFunc(settling, cancel)
-	defer settled.Stop()
-	upload, err := call.CloseAndRecv()
+	var broken error
+	upload, err := rest.Upstream(w, call, func() error {
+		err := hand(call, &ingestion.AppendDebtUploadRequest{Part: &ingestion.AppendDebtUploadRequest_Head_{Head: head}}, r.Body)
+		// Nobody waits for longer than this for the last of what came to be kept.
+		time.AfterFunc(settling, cancel)
+		if !errors.Is(err, io.EOF) {
+			broken, err = err, nil
+		}
+		return err
+	})
 	if err == nil && broken != nil {
 		err = problem.New(http.StatusBadRequest, problem.BodyInvalid, "The body broke off; what came of it is kept.")
 	}
 	return upload, err
 }
 
-// readWhile ends the reading of the body when the call ends, so that a client that the service has enough of learns it. The
-// function that it returns makes the connection readable again.
-func readWhile(call context.Context, control *http.ResponseController) func() {
-	cut := make(chan struct{})
-	stop := context.AfterFunc(call, func() {
-		defer close(cut)
-		_ = control.SetReadDeadline(time.Now())
-	})
-	return func() {
-		if !stop() {
-			<-cut
-			_ = control.SetReadDeadline(time.Time{})
-		}
-	}
-}
-
-// hand sends the head and the body; the error is that of the body.
+// hand sends the head and the body: io.EOF when the call takes nothing more, other errors are those of the body.
 func hand(call stream, head *ingestion.AppendDebtUploadRequest, body io.Reader) error {
-	if call.Send(head) != nil {
-		return nil // the service has ended the call, and says why when it is closed
+	if err := call.Send(head); err != nil {
+		return err
 	}
 	chunk := &ingestion.AppendDebtUploadRequest_Chunk{}
 	message := &ingestion.AppendDebtUploadRequest{Part: chunk}
@@ -81,8 +69,8 @@ func hand(call stream, head *ingestion.AppendDebtUploadRequest, body io.Reader) 
 		n, err := body.Read(buffer)
 		if n > 0 {
 			chunk.Chunk = buffer[:n]
-			if call.Send(message) != nil {
-				return nil
+			if err := call.Send(message); err != nil {
+				return err
 			}
 		}
 		if errors.Is(err, io.EOF) {

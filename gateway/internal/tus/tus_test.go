@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -52,17 +53,26 @@ func (s *service) DeleteDebtUpload(_ context.Context, request *ingestion.DeleteD
 	return &emptypb.Empty{}, s.refuses
 }
 
-func (s *service) AppendDebtUpload(ctx context.Context, _ ...grpc.CallOption) (stream, error) {
-	return &call{of: s, ctx: ctx}, nil
+func (s *service) AppendDebtUpload(context.Context, ...grpc.CallOption) (stream, error) {
+	return &call{of: s, whole: make(chan struct{})}, nil
 }
 
 type call struct {
 	stream
-	of  *service
-	ctx context.Context
+	of    *service
+	whole chan struct{}
 }
 
-func (c *call) Context() context.Context { return c.ctx }
+func (c *call) CloseSend() error {
+	close(c.whole)
+	return nil
+}
+
+func (c *call) RecvMsg(message any) error {
+	<-c.whole
+	proto.Merge(message.(proto.Message), c.of.upload()) //nolint:forcetypeassert // of this call
+	return c.of.refuses
+}
 
 func (c *call) Send(message *ingestion.AppendDebtUploadRequest) error {
 	if head := message.GetHead(); head != nil {
@@ -71,8 +81,6 @@ func (c *call) Send(message *ingestion.AppendDebtUploadRequest) error {
 	c.of.kept.Write(message.GetChunk())
 	return nil
 }
-
-func (c *call) CloseAndRecv() (*ingestion.DebtUpload, error) { return c.of.upload(), c.of.refuses }
 
 func refusal(code codes.Code, reason string, metadata map[string]string) error {
 	refused, err := status.New(code, "no").WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: "tocsin", Metadata: metadata})

@@ -14,7 +14,7 @@ import (
 
 // Put takes the content of an announced file by its signed URL: whoever has the URL needs no other credential.
 func (h *Handler) Put(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	file, err := h.put(r)
+	file, err := h.put(w, r)
 	if err != nil {
 		p := rest.Explain(r, err, "head")
 		gone(p)
@@ -24,7 +24,7 @@ func (h *Handler) Put(w http.ResponseWriter, r *http.Request, _ map[string]strin
 	rest.Answer(w, r, file)
 }
 
-func (h *Handler) put(r *http.Request) (*ingestion.DebtFile, error) {
+func (h *Handler) put(w http.ResponseWriter, r *http.Request) (*ingestion.DebtFile, error) {
 	query := r.URL.Query()
 	if len(query) != 1 || len(query["token"]) != 1 {
 		return nil, refused(problem.QueryInvalid, "token", "QUERY_UNKNOWN", "there is one parameter, token, and it is there once")
@@ -40,19 +40,17 @@ func (h *Handler) put(r *http.Request) (*ingestion.DebtFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sendOn(stream, &ingestion.PutDebtUploadRequest{Part: &ingestion.PutDebtUploadRequest_Head_{Head: head}}); err != nil {
-		return nil, err
-	}
-	chunk := &ingestion.PutDebtUploadRequest_Chunk{}
-	message := &ingestion.PutDebtUploadRequest{Part: chunk}
-	err = inChunks(r.Body, h.limit, func(piece []byte) error {
-		chunk.Chunk = piece
-		return sendOn(stream, message)
+	return rest.Upstream(w, stream, func() error {
+		if err := stream.Send(&ingestion.PutDebtUploadRequest{Part: &ingestion.PutDebtUploadRequest_Head_{Head: head}}); err != nil {
+			return err
+		}
+		chunk := &ingestion.PutDebtUploadRequest_Chunk{}
+		message := &ingestion.PutDebtUploadRequest{Part: chunk}
+		return inChunks(r.Body, h.limit, func(piece []byte) error {
+			chunk.Chunk = piece
+			return stream.Send(message)
+		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return stream.CloseAndRecv()
 }
 
 // gone is what HTTP has for an upload that is over; gRPC has no word of its own for it.

@@ -44,7 +44,7 @@ func New(conn grpc.ClientConnInterface, limit int64) *Handler {
 
 // Serve streams one upload.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	file, err := h.receive(r)
+	file, err := h.receive(w, r)
 	if err != nil {
 		rest.Fail(w, r, err, "metadata")
 		return
@@ -52,7 +52,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, _ map[string]str
 	rest.Answer(w, r, file)
 }
 
-func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*ingestion.DebtFile, error) {
 	contentType := r.Header.Get("Content-Type")
 	// What is packed with gzip is unpacked by the service, which knows it by its first bytes.
 	if coding := strings.ToLower(r.Header.Get("Content-Encoding")); coding != "" && coding != "identity" && coding != "gzip" && coding != "x-gzip" {
@@ -71,27 +71,28 @@ func (h *Handler) receive(r *http.Request) (*ingestion.DebtFile, error) {
 	// Whatever ends this function before the file's proper end also ends the call: the service sees it break off.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	t := &transfer{handler: h, ctx: exchange.Outgoing(ctx, r), metadata: metadata}
+	t := &transfer{limit: h.limit, metadata: metadata}
+	var content func() error
 	switch kind {
 	case "multipart/form-data":
 		if params["boundary"] == "" {
 			return nil, problem.New(http.StatusBadRequest, problem.BodyInvalid, "The Content-Type names no boundary.")
 		}
-		err = t.multipart(multipart.NewReader(r.Body, params["boundary"]))
+		content = func() error { return t.multipart(multipart.NewReader(r.Body, params["boundary"])) }
 	case "text/csv", "application/csv", "text/plain", "application/octet-stream", "application/vnd.ms-excel",
 		xlsx, "application/gzip", "application/x-gzip":
 		if r.ContentLength > h.limit {
 			return nil, rest.TooLarge(h.limit)
 		}
 		t.charset(params)
-		err = t.file(r.Body)
+		content = func() error { return t.file(r.Body) }
 	default:
 		return nil, rest.Unsupported(contentType, "multipart/form-data", "text/csv", xlsx, "application/gzip")
 	}
-	if err != nil {
+	if t.stream, err = h.client.UploadDebtFile(exchange.Outgoing(ctx, r)); err != nil {
 		return nil, err
 	}
-	return t.finish()
+	return rest.Upstream(w, t.stream, content)
 }
 
 func fromQuery(r *http.Request) (*ingestion.UploadDebtFileRequest_Metadata, error) {
@@ -164,9 +165,9 @@ func refused(reason, field, rule, detail string) *problem.Problem {
 
 // transfer is one upload on its way.
 type transfer struct {
-	handler  *Handler
-	ctx      context.Context //nolint:containedctx // lives as long as the request
+	limit    int64
 	metadata *ingestion.UploadDebtFileRequest_Metadata
+	begun    bool // whether there was a file
 	stream   grpc.ClientStreamingClient[ingestion.UploadDebtFileRequest, ingestion.DebtFile]
 }
 
@@ -183,7 +184,7 @@ func (t *transfer) multipart(reader *multipart.Reader) error {
 			return err
 		}
 	}
-	if t.stream == nil {
+	if !t.begun {
 		return refused(problem.BodyInvalid, "csv", "PART_MISSING", "the form has no file in the field csv (or file)")
 	}
 	return nil
@@ -192,7 +193,7 @@ func (t *transfer) multipart(reader *multipart.Reader) error {
 func (t *transfer) part(part *multipart.Part) error {
 	name := part.FormName()
 	if name == "csv" || name == "file" {
-		if t.stream != nil {
+		if t.begun {
 			return refused(problem.BodyInvalid, name, "PART_REPEATED", "the form has more than one file")
 		}
 		if t.metadata.Filename == "" {
@@ -217,7 +218,7 @@ func (t *transfer) part(part *multipart.Part) error {
 		return refused(problem.BodyInvalid, name, "PART_UNKNOWN", "there is no such field; there are csv (or file), "+parameters)
 	case err != nil:
 		return refused(problem.BodyInvalid, name, "PART_TYPE", err.Error())
-	case t.stream != nil:
+	case t.begun:
 		return refused(problem.BodyInvalid, name, "PART_ORDER", "the field must come before the file")
 	}
 	return nil
@@ -240,19 +241,15 @@ func clip(name string) string {
 
 // file sends the metadata and the content.
 func (t *transfer) file(content io.Reader) error {
-	stream, err := t.handler.client.UploadDebtFile(t.ctx)
-	if err != nil {
-		return err
-	}
-	t.stream = stream
-	if err := t.send(&ingestion.UploadDebtFileRequest{Part: &ingestion.UploadDebtFileRequest_Metadata_{Metadata: t.metadata}}); err != nil {
+	t.begun = true
+	if err := t.stream.Send(&ingestion.UploadDebtFileRequest{Part: &ingestion.UploadDebtFileRequest_Metadata_{Metadata: t.metadata}}); err != nil {
 		return err
 	}
 	chunk := &ingestion.UploadDebtFileRequest_Chunk{}
 	message := &ingestion.UploadDebtFileRequest{Part: chunk}
-	return inChunks(content, t.handler.limit, func(piece []byte) error {
+	return inChunks(content, t.limit, func(piece []byte) error {
 		chunk.Chunk = piece
-		return t.send(message)
+		return t.stream.Send(message)
 	})
 }
 
@@ -283,26 +280,6 @@ func inChunks(content io.Reader, limit int64, handOn func([]byte) error) error {
 func endsHere(content io.Reader) bool {
 	n, err := content.Read(make([]byte, 1))
 	return n == 0 && errors.Is(err, io.EOF)
-}
-
-func (t *transfer) send(message *ingestion.UploadDebtFileRequest) error {
-	return sendOn(t.stream, message)
-}
-
-// sendOn gives the service's own error when it has ended the call early.
-func sendOn[Request, Answer any](stream grpc.ClientStreamingClient[Request, Answer], message *Request) error {
-	err := stream.Send(message)
-	if errors.Is(err, io.EOF) {
-		_, err = stream.CloseAndRecv()
-		if err == nil {
-			return problem.New(http.StatusBadGateway, problem.Internal, "The service ended the upload before the file's end.")
-		}
-	}
-	return err
-}
-
-func (t *transfer) finish() (*ingestion.DebtFile, error) {
-	return t.stream.CloseAndRecv()
 }
 
 func brokenOff(err error) error {

@@ -23,11 +23,12 @@ type recorder struct {
 
 type call struct {
 	grpc.ClientStreamingClient[ingestion.UploadDebtFileRequest, ingestion.DebtFile]
-	to *recorder
+	to    *recorder
+	whole chan struct{}
 }
 
 func (r *recorder) UploadDebtFile(context.Context, ...grpc.CallOption) (grpc.ClientStreamingClient[ingestion.UploadDebtFileRequest, ingestion.DebtFile], error) {
-	return &call{to: r}, nil
+	return &call{to: r, whole: make(chan struct{})}, nil
 }
 
 func (c *call) Send(message *ingestion.UploadDebtFileRequest) error {
@@ -38,7 +39,15 @@ func (c *call) Send(message *ingestion.UploadDebtFileRequest) error {
 	return nil
 }
 
-func (c *call) CloseAndRecv() (*ingestion.DebtFile, error) { return &ingestion.DebtFile{}, nil }
+func (c *call) CloseSend() error {
+	close(c.whole)
+	return nil
+}
+
+func (c *call) RecvMsg(any) error {
+	<-c.whole
+	return nil
+}
 
 func send(t *testing.T, url, body string, headers map[string]string) (*recorder, error) {
 	t.Helper()
@@ -47,7 +56,7 @@ func send(t *testing.T, url, body string, headers map[string]string) (*recorder,
 	for name, value := range headers {
 		request.Header.Set(name, value)
 	}
-	_, err := (&Handler{client: service, limit: 1 << 20}).receive(request)
+	_, err := (&Handler{client: service, limit: 1 << 20}).receive(httptest.NewRecorder(), request)
 	return service, err
 }
 

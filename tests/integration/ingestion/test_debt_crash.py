@@ -1,11 +1,12 @@
 """A service killed in the middle of a debt file."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tests.support.debts import content, debts_in_stream, rows_of, settled
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tocsin.ingestion.v1 import debt_file_service_pb2 as pb
+from tocsin.ingestion.v1 import debt_upload_service_pb2 as parts
 from tocsin.ingestion.v1.debt_file_pb2 import DebtFile
 from tocsin.ingestion.v1.debt_file_service_pb2_grpc import DebtFileServiceStub
+from tocsin.ingestion.v1.debt_upload_service_pb2_grpc import DebtUploadServiceStub
 
 
 @dataclass
@@ -32,8 +35,8 @@ class Stores:
 @asynccontextmanager
 async def process(
     dsn: str, nats_url: str, issuer: DevIssuer, spool: Path | None
-) -> AsyncIterator[tuple[int, DebtFileServiceStub]]:
-    """`python -m services.ingestion`; gives its process id and a stub."""
+) -> AsyncIterator[tuple[int, grpc.aio.Channel]]:
+    """`python -m services.ingestion`; gives its process id and a channel to it."""
     port = free_port()
     environment = {
         **os.environ,
@@ -50,7 +53,7 @@ async def process(
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), 30)
-            yield service.pid, DebtFileServiceStub(channel)
+            yield service.pid, channel
     finally:
         with suppress(ProcessLookupError):
             service.kill()
@@ -72,8 +75,11 @@ class Crash:
         for start in range(0, len(self._data), 256 * 1024):
             yield pb.UploadDebtFileRequest(chunk=self._data[start : start + 256 * 1024])
 
-    def process(self) -> AbstractAsyncContextManager[tuple[int, DebtFileServiceStub]]:
-        return process(*self._where)
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[tuple[int, DebtFileServiceStub]]:
+        async with process(*self._where) as (pid, channel):
+            self.uploads = DebtUploadServiceStub(channel)
+            yield pid, DebtFileServiceStub(channel)
 
     async def registered(self) -> int:
         async with self.stores.database.connection() as connection:
@@ -149,3 +155,51 @@ async def test_where_no_text_outlives_the_process_the_file_is_sent_again(
             DebtFile.COMPLETED, 30_000 - crash.committed, crash.committed,
         )  # fmt: skip
         await crash.told_once()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_file_in_parts_outlives_the_services_that_take_it(
+    ingestion_dsn: str, streams: str, issuer: DevIssuer, stores: Stores, sent: signal.Signals
+) -> None:
+    """Half of it comes to one process, the rest to another one that dies in the middle of it; a third one has no text
+    of its own and nobody who sends it again."""
+    rows = rows_of(30_000)
+    data = content(rows)
+    half = len(data) // 2
+    crash = Crash(ingestion_dsn, streams, issuer, None, stores)
+
+    async def append(upload_id: str, offset: int, part: bytes) -> None:
+        async def requests() -> AsyncIterator[parts.AppendDebtUploadRequest]:
+            yield parts.AppendDebtUploadRequest(head=parts.AppendDebtUploadRequest.Head(id=upload_id, offset=offset))
+            for start in range(0, len(part), 256 * 1024):
+                yield parts.AppendDebtUploadRequest(chunk=part[start : start + 256 * 1024])
+
+        await crash.uploads.AppendDebtUpload(requests(), metadata=crash.metadata)
+
+    async with crash.process() as (pid, _):
+        announced = parts.CreateDebtUploadRequest(
+            size=len(data), sha256=hashlib.sha256(data).hexdigest(), way=parts.DebtUpload.RESUMABLE
+        )
+        upload = await crash.uploads.CreateDebtUpload(announced, metadata=crash.metadata)
+        await append(upload.id, 0, data[:half])
+        os.kill(pid, sent)
+    async with crash.process() as (pid, _):
+        await append(upload.id, half, data[half:])
+
+        async def some() -> bool:
+            return await crash.registered() > 2000
+
+        await eventually(some, interval=0.005)
+        os.kill(pid, sent)
+    assert await crash.registered() < 30_000
+    async with crash.process() as (_, stub):
+        file = await crash.until(stub, DebtFile.COMPLETED)
+        assert (file.id, file.accepted, file.duplicates, file.rejected) == (upload.id, 30_000, 0, 0)
+        await crash.told_once()
+
+        async def no_parts() -> bool:
+            async with stores.database.connection() as connection:
+                return await connection.fetchval("SELECT count(*) FROM debt_upload_parts") == 0
+
+        await eventually(no_parts)

@@ -22,7 +22,8 @@ from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 
 log = get_logger(__name__)
 
-_LOOK: Final = timedelta(seconds=1)
+_LOOK: Final = timedelta(seconds=3)
+"""How often uploads are looked for that another process has received, or has begun and not ended."""
 _AGAIN: Final = timedelta(seconds=2)
 _ATTEMPTS: Final = 20
 
