@@ -227,7 +227,7 @@ def wire_alerts(base: Base) -> None:
     """Video alerts, and the consumer that follows what becomes of their videos."""
     settings = base.settings
     guard = MeshVideoGuard(AddressGuard(mesh=settings.mesh_addresses()))
-    desk = AlertDesk(PostgresAlerts(base.database, base.outbox), settings.targets("video_origins"), guard)
+    desk = AlertDesk(PostgresAlerts(base.database, base.outbox), settings.video_targets(), guard)
     add_AlertServiceServicer_to_server(AlertServicer(desk), base.app.server.registrar)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS, max_in_flight=STATES_TOGETHER)
     handler = AlertStates(base.database)

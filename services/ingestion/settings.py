@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.chassis.bucket_settings import ObjectStorageSettings
 from services.chassis.currencies import currency_places
-from services.chassis.origins import Origin
+from services.chassis.origins import Origin, Targets
 from services.chassis.settings import GIB, KIB, MIB, Duration, Refused, Size, own_prefix, require
 from services.chassis.signed_urls import SignedUrls, read_keys
 from services.ingestion.domain.debts.reject_limit import RejectLimit
@@ -50,9 +50,15 @@ class IngestionSettings(ObjectStorageSettings):
     """How long an idempotency key is remembered."""
     quarantine_most: int = 5000
     """Payloads that are kept in the quarantine; the oldest go first."""
+    video_server: str = Field("", validation_alias="TOCSIN_MEDIA_PROBE_VIDEO_SERVER")
+    """Where the paths of alerts lead; its address may be private. May have a path of its own. Without one only alerts
+    with absolute URLs can be probed."""
+    video_public: str = Field("", validation_alias="TOCSIN_MEDIA_PROBE_ALLOWED_ORIGINS")
+    """Further origins (https://videos.example:8443) for alerts with absolute URLs; their addresses must be public."""
+    video_private: str = Field("", validation_alias="TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS")
+    """Further origins, and networks (10.1.0.0/16) for URLs that spell an address out, that need not be public."""
     video_origins: str = ""
-    """Origins that absolute video URLs may have (`https://videos.example:8443`), and networks for URLs that spell an
-    address out, separated by commas; media-probe must be told, too."""
+    """Still further ones, that another media-probe than the mesh's own is told of."""
     database_pool: int = 10
     """Sessions at the database, at most."""
 
@@ -208,6 +214,17 @@ class IngestionSettings(ObjectStorageSettings):
         spool = self.debt_spool
         require(spool is None or spool.is_dir(), self.env("debt_spool"), f"names no directory: {spool}")
 
+    def video_targets(self) -> Targets:
+        """The origins and networks of videos, which are those of media-probe. Raises Refused."""
+        try:
+            server = Targets.of([Origin.of(self.video_server)] if self.video_server else [])
+        except ValueError as error:
+            raise Refused(self.env("video_server"), str(error)) from None
+        found = server
+        for field in ("video_public", "video_private", "video_origins"):
+            found = found | self.targets(field)
+        return found
+
     def verify(self) -> None:
         """Raises Refused about the first setting that makes no sense."""
         super().verify()
@@ -245,4 +262,4 @@ class IngestionSettings(ObjectStorageSettings):
         require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
         self._verify_debts()
         self._verify_uploads()
-        self.targets("video_origins")
+        self.video_targets()

@@ -74,7 +74,8 @@ def check_video(video: str, allowed: Targets) -> None:
         if found not in allowed:
             raise VideoNotAllowed(
                 video,
-                "must be a path on the video server, or a URL of an allowed origin (TOCSIN_INGESTION_VIDEO_ORIGINS)",
+                "must be a path on the video server, or a URL of an allowed origin "
+                "(TOCSIN_MEDIA_PROBE_ALLOWED_ORIGINS, TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS)",
             )
         path = urlsplit(video).path
     _check_path(path.split("?", 1)[0])

@@ -134,6 +134,20 @@ async def test_a_bad_alert_is_refused_and_changes_nothing(world: World, changes:
     assert await world.footprint() == before
 
 
+async def test_what_media_probe_may_fetch_may_be_reported(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
+    settings = {
+        "TOCSIN_MEDIA_PROBE_VIDEO_SERVER": "http://127.0.0.1:9803/base",
+        "TOCSIN_MEDIA_PROBE_ALLOWED_ORIGINS": "https://videos.example",
+        "TOCSIN_MEDIA_PROBE_ALLOWED_TARGETS": "http://10.0.0.5:8080",
+    }
+    async with started(ingestion_dsn, streams, issuer, **settings) as world:
+        urls = ("http://127.0.0.1:9803/a.mp4", "https://videos.example/a.mp4", "http://10.0.0.5:8080/a.mp4")
+        for number, url in enumerate((*urls, "/a.avi?u=http://evil.example/")):
+            await world.alerts.CreateAlert(request(f"u{number}", video=url), metadata=world.me)
+        other = world.alerts.CreateAlert(request("other", video="http://127.0.0.1:9804/a.mp4"), metadata=world.me)
+        assert (await failure(other)).reason == "VIDEO_NOT_ALLOWED"
+
+
 async def test_allowed_origins_are_allowed(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:
     origins = "https://videos.example, http://10.0.0.5:8080"
     async with started(ingestion_dsn, streams, issuer, video_origins=origins) as world:
