@@ -89,11 +89,11 @@ type Video_Failure int32
 const (
 	// FAILURE_UNSPECIFIED means that there was no failure.
 	Video_FAILURE_UNSPECIFIED Video_Failure = 0
-	// NOT_MEDIA: the bytes are no video.
+	// NOT_MEDIA: the bytes are neither a video nor other media that are known.
 	Video_NOT_MEDIA Video_Failure = 1
 	// TRUNCATED: the file ends before its index.
 	Video_TRUNCATED Video_Failure = 2
-	// UNSUPPORTED: a container or codec that is not probed, or no video stream.
+	// UNSUPPORTED: a container or codec that is not probed, an image, or no video stream.
 	Video_UNSUPPORTED Video_Failure = 3
 	// NOT_FOUND: the server answered 404 or 410.
 	Video_NOT_FOUND Video_Failure = 4
@@ -105,7 +105,7 @@ const (
 	Video_BUDGET_EXCEEDED Video_Failure = 7
 	// UNREACHABLE: no connection, or the server answered with an error.
 	Video_UNREACHABLE Video_Failure = 8
-	// CRASHED: the file made the isolated prober crash.
+	// CRASHED: the file made the isolated prober crash, or fail in a way that nobody has foreseen.
 	Video_CRASHED Video_Failure = 9
 )
 
