@@ -11,7 +11,7 @@ import pytest
 
 from services.chassis.errors import FailedPrecondition, NotFound
 from services.chassis.nats import Event, NatsConnection, Publisher
-from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
+from services.chassis.nats.topology import DEBT_DECIDED_SUBJECT, DEBTS_REGISTERED_SUBJECT
 from services.chassis.settings import Refused
 from tests.integration.notification.conftest import OpenService
 from tests.support.eventually import eventually
@@ -108,6 +108,26 @@ async def test_without_a_mail_server_invoices_wait(
     async with open_service(clock, smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
         await eventually(in_state(service, "MAILED", 2))
         assert len(mailbox.messages) == 2
+
+
+async def test_what_is_closed_is_not_mailed_before_it_is_open_again(
+    open_service: OpenService, publisher: Publisher, mailbox: Mailbox
+) -> None:
+    async with open_service(smtp_host="127.0.0.1", smtp_port=mailbox.port) as service:
+        message = batch(["d1", "d2"])
+
+        async def decide(status: str, version: int) -> None:
+            told = debts_pb2.DebtDecided(debt_file="f1", debt=message.debts[0], status=status, version=version)
+            await publisher.publish(Event(DEBT_DECIDED_SUBJECT, told, id=f"d1-{version}"))
+
+        await decide("PAID", 2)
+        await eventually(in_state(service, "CANCELLED", 1))
+        await register(publisher, message)
+        await eventually(in_state(service, "MAILED", 1))
+        assert mailbox.ids == ["<invoice.d2@tocsin.test>"]
+        await decide("REGISTERED", 3)
+        await eventually(in_state(service, "MAILED", 2))
+        assert sorted(mailbox.ids) == ["<invoice.d1@tocsin.test>", "<invoice.d2@tocsin.test>"]
 
 
 async def test_refusals_are_retried_then_dead_and_may_be_sent_back(
